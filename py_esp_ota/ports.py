@@ -1,0 +1,83 @@
+"""The doors: one narrow interface per outside thing.
+
+Rules and agents hold these and nothing wider. ``adapters`` implements each twice, in memory (virtual time) and over
+real sockets; a fault is a wrapper around a door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall-clock time. Waiting is ``asyncio.sleep``; this is only what ``time(NULL)`` would say."""
+
+    def now(self) -> float:
+        """Seconds since 1970. A device whose clock was never synchronised reads a small number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT message."""
+
+    topic: str
+    payload: bytes
+
+
+class Mqtt(Protocol):
+    """One connected MQTT client. Leaving its context disconnects it."""
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 1, not retained; returns at the PUBACK. Raises ``MqttError``."""
+
+    async def subscribe(self, topic_filter: str) -> None:
+        """Subscribe at QoS 1; returns at the SUBACK. Raises ``MqttError``."""
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Every message received, in order; raises ``MqttError`` when the connection is lost."""
+
+
+class MqttConnect(Protocol):
+    """Opens MQTT connections. One per identity: the client id is the node id, the session is clean."""
+
+    def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
+        """Connect while the context is entered; raises ``MqttError`` when the broker does not answer."""
+
+
+class Response(Protocol):
+    """One HTTP response whose body is still on its way."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+
+    async def read(self, limit: int) -> bytes:
+        """At most ``limit`` bytes of the body, exactly ``limit`` unless it ends; ``b""`` at a clean end.
+
+        Raises ``FetchError``: ``closed`` when the connection ends early, ``timeout`` when nothing comes in time.
+        """
+
+
+class Fetch(Protocol):
+    """The HTTP client: one GET, no redirect followed, no body interpreted."""
+
+    def __call__(self, url: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Response]:
+        """Send the request; raises ``FetchError`` (``connect``, ``timeout``) while entering."""
+
+
+NvsValue = bytes | str | int
+
+
+class Nvs(Protocol):
+    """Non-volatile storage as the agent sees it: typed values under (namespace, key), kept over resets."""
+
+    def get(self, namespace: str, key: str) -> NvsValue | None:
+        """The value, or ``None`` when there is none."""
+
+    def set(self, namespace: str, key: str, value: NvsValue) -> None:
+        """Store a value; it is durable on return."""
+
+    def erase(self, namespace: str, key: str) -> None:
+        """Forget a value; nothing happens when there is none."""
