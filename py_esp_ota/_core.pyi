@@ -1,0 +1,728 @@
+"""The judge: flash, partition tables, images, otadata and boot-slot selection, in Rust.
+
+Whatever takes a flash format apart lives here; whatever decides *when* lives in Python. Offsets, addresses and lengths are
+bytes. All classes are immutable values except ``Flash`` and ``OtaWriter``. Long work releases the GIL.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, Self, TypedDict, final
+
+from py_esp_ota.errors import EspErr
+
+__all__ = [
+    "AppDesc",
+    "BootTable",
+    "BootloaderDesc",
+    "Fault",
+    "Flash",
+    "FlashOp",
+    "FlashStats",
+    "ImageHeader",
+    "ImageInfo",
+    "LogLine",
+    "OtaSelectEntry",
+    "OtaWriter",
+    "Partition",
+    "PartitionTable",
+    "Segment",
+    "Selection",
+    "TableVerdict",
+    "Target",
+    "Verdict",
+    "active_otadata",
+    "boot_order",
+    "check_image_validity",
+    "inspect_image",
+    "ota_select_crc",
+    "ota_slot",
+    "read_otadata",
+    "rewrite_target",
+    "select_boot_partition",
+    "verify_image",
+    "verify_partition_table",
+    "write_otadata",
+]
+
+# --------------------------------------------------------------------------------------------------------------- words
+
+@final
+class Fault:
+    """One thing wrong with some bytes: where, what was found, what the rule expects."""
+
+    @property
+    def err(self) -> EspErr: ...
+    @property
+    def field(self) -> str: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def found(self) -> str: ...
+    @property
+    def expected(self) -> str: ...
+
+@final
+class LogLine:
+    """One console line without its time stamp: ``level`` is ``"E"``, ``"W"`` or ``"I"``."""
+
+    @property
+    def level(self) -> Literal["E", "W", "I"]: ...
+    @property
+    def tag(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+@final
+class Target:
+    """What one chip of the family fixes in silicon and ROM (``CONFIG_IDF_TARGET``)."""
+
+    def __new__(cls, name: str) -> Self:
+        """Look a chip up by its ESP-IDF name, ``"esp32c3"``. Raises ``ValueError`` for an unknown one."""
+
+    @staticmethod
+    def names() -> list[str]:
+        """Every supported target."""
+
+    @staticmethod
+    def from_chip_id(chip_id: int) -> Target | None:
+        """The target whose images carry ``chip_id``, if any."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def chip_id(self) -> int: ...
+    @property
+    def bootloader_offset(self) -> int: ...
+    @property
+    def default_chip_revision(self) -> int:
+        """A revision (major * 100 + minor) that current default builds accept."""
+
+    @property
+    def mmu_page_size(self) -> int: ...
+    @property
+    def cores(self) -> int: ...
+
+# --------------------------------------------------------------------------------------------------------------- flash
+
+@final
+class FlashStats:
+    """Counters since the flash was made; a fork starts from its parent's."""
+
+    @property
+    def reads(self) -> int: ...
+    @property
+    def read_bytes(self) -> int: ...
+    @property
+    def programs(self) -> int:
+        """Page programs: at most 256 bytes each, never across a page boundary."""
+
+    @property
+    def program_bytes(self) -> int: ...
+    @property
+    def erases(self) -> int:
+        """Sector erases."""
+
+@final
+class FlashOp:
+    """One mutating operation in the journal: the unit of a fault."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def kind(self) -> Literal["program", "erase"]: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+
+@final
+class Flash:
+    """NOR flash: 4096-byte sectors erase to 0xFF, programming clears bits, 256-byte pages.
+
+    Stricter than silicon: programming a 0 bit to 1 raises ``FlashError`` naming the address; ``strict=False`` gives the
+    plain AND of real chips. After a power cut every call raises ``PowerLoss`` until ``power_on()``.
+    Safe to share between threads.
+    """
+
+    def __new__(cls, size: int = 0x400000, *, strict: bool = True) -> Self:
+        """An erased flash. ``size``: a power of two from 1 MiB to 128 MiB, else ``ValueError``."""
+
+    @staticmethod
+    def from_bytes(image: bytes, *, size: int | None = None, strict: bool = True) -> Flash:
+        """Load a raw image; the rest stays erased. Without ``size``: the smallest flash that holds it. Raises ``ValueError``."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def strict(self) -> bool: ...
+    @property
+    def powered(self) -> bool: ...
+    @property
+    def operations(self) -> int:
+        """Page programs and sector erases completed since the flash was made."""
+
+    @property
+    def stats(self) -> FlashStats: ...
+    @property
+    def fault(self) -> str:
+        """The armed fault plan as text, ``""`` when there is none."""
+
+    @fault.setter
+    def fault(self, plan: str) -> None:
+        """Arm ``cut@N`` (N operations complete, then the power goes) or ``cut@N:torn`` (the next one is done by half).
+
+        N counts from the moment of arming. By half: a program stores the first half of its bytes, rounded down; an erase
+        clears the first 2048 bytes of its sector. A call that is refused is no operation. ``""`` disarms. Raises
+        ``ValueError`` for a plan that does not parse.
+        """
+
+    def read(self, address: int, length: int) -> bytes:
+        """``esp_flash_read``. Raises ``FlashError`` (ESP_ERR_INVALID_ARG) outside the chip, ``PowerLoss`` when dead."""
+
+    def program(self, address: int, data: bytes) -> None:
+        """``esp_flash_write``: program page by page. Raises ``FlashError``, ``PowerLoss``.
+
+        A strict flash looks at each page before it programs it; the pages before a refused one stay programmed.
+        """
+
+    def erase(self, address: int, length: int) -> None:
+        """``esp_flash_erase_region``: whole sectors, ascending. Raises ``FlashError``, ``PowerLoss``."""
+
+    def is_erased(self, address: int, length: int) -> bool:
+        """Whether every byte is 0xFF. Not counted as a read. Raises ``FlashError`` outside the chip."""
+
+    def fork(self) -> Flash:
+        """An independent copy that shares unchanged sectors: O(1) now, O(dirty sectors) later.
+
+        It has the same power, counters and armed fault, and no journal.
+        """
+
+    def to_bytes(self) -> bytes:
+        """The whole chip, readable even when the power is off (as with a programmer)."""
+
+    def erase_counts(self) -> list[int]:
+        """Erases of each sector, in order."""
+
+    def journal(self) -> list[FlashOp]:
+        """The operations completed since ``record(True)``; a fault ``cut@index`` armed then falls on that one."""
+
+    def record(self, on: bool) -> None:
+        """Start an empty journal, or stop journalling."""
+
+    def power_off(self) -> None:
+        """Pull the plug between two operations."""
+
+    def power_on(self) -> None:
+        """Power comes back; a fault that fired is spent, one that did not stays armed."""
+
+# ----------------------------------------------------------------------------------------------------- partition table
+
+@final
+class Partition:
+    """One row of a partition table (``esp_partition_info_t``)."""
+
+    def __new__(
+        cls,
+        label: str,
+        type: int,
+        subtype: int,
+        offset: int,
+        size: int,
+        *,
+        encrypted: bool = False,
+        readonly: bool = False,
+    ) -> Self: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def type(self) -> int: ...
+    @property
+    def subtype(self) -> int: ...
+    @property
+    def type_name(self) -> str:
+        """gen_esp32part's keyword, or the number in decimal."""
+
+    @property
+    def subtype_name(self) -> str: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def encrypted(self) -> bool: ...
+    @property
+    def readonly(self) -> bool: ...
+    @property
+    def ota_slot(self) -> int | None:
+        """0 to 15 for app/ota_0 to app/ota_15, else ``None``."""
+
+    def read(self, flash: Flash, offset: int, length: int) -> bytes:
+        """``esp_partition_read``. Raises ``FlashError``."""
+
+    def write(self, flash: Flash, offset: int, data: bytes) -> None:
+        """``esp_partition_write``. Raises ``FlashError``."""
+
+    def erase_range(self, flash: Flash, offset: int, length: int) -> None:
+        """``esp_partition_erase_range``. Raises ``FlashError``."""
+
+@final
+class PartitionTable:
+    """Rows in table order, as gen_esp32part.py, the bootloader and the app each read them."""
+
+    def __new__(cls, partitions: Sequence[Partition]) -> Self: ...
+    @staticmethod
+    def builtin(name: str) -> PartitionTable:
+        """One of ``builtin_names()``. Raises ``ValueError``."""
+
+    @staticmethod
+    def builtin_names() -> list[str]: ...
+    @staticmethod
+    def from_csv(
+        text: str,
+        *,
+        table_offset: int = 0x8000,
+        primary_bootloader_offset: int | None = None,
+        recovery_bootloader_offset: int | None = None,
+    ) -> PartitionTable:
+        """gen_esp32part.py ``PartitionTable.from_csv`` and ``verify``. Environment variables are not expanded here.
+
+        Raises ``PartitionTableError`` naming the line (``fact["offset"]`` is its number).
+        """
+
+    @staticmethod
+    def from_bytes(data: bytes) -> PartitionTable:
+        """gen_esp32part.py ``PartitionTable.from_binary``.
+
+        Raises ``PartitionTableError`` naming the row: ESP_ERR_INVALID_STATE, or ESP_ERR_INVALID_SIZE for a part of a row.
+        """
+
+    @staticmethod
+    def load(flash: Flash, table_offset: int = 0x8000, *, md5: bool = True) -> PartitionTable:
+        """``load_partitions`` of components/esp_partition/partition.c: what a running app sees.
+
+        No row is ``encrypted``, whatever its flag says: flash encryption is off. Raises ``FlashError`` outside the flash, and ``PartitionTableError``: ESP_ERR_NOT_FOUND (no MD5 row), ESP_ERR_INVALID_STATE (wrong MD5).
+        """
+
+    def check(self, *, table_offset: int = 0x8000, flash_size: int | None = None) -> None:
+        """gen_esp32part.py ``PartitionTable.verify`` and, with ``flash_size`` in bytes, ``verify_size_fits``.
+
+        Raises ``PartitionTableError`` naming the row, counted from 0 (``fact["offset"]`` is its place in the binary).
+        """
+
+    def warnings(self, *, table_offset: int = 0x8000) -> list[str]:
+        """What gen_esp32part.py would warn of: names that are another type's or subtype's keyword, unknown flag bits."""
+
+    def to_csv(self) -> str: ...
+    def to_bytes(self) -> bytes:
+        """The 3072-byte binary with its MD5 row. Raises ``PartitionTableError`` (ESP_ERR_INVALID_SIZE) above 94 rows."""
+
+    def find(
+        self, *, type: int | None = None, subtype: int | None = None, label: str | None = None
+    ) -> Partition | None:
+        """``esp_partition_find_first``: the first row that matches. A subtype without a type matches nothing."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Partition]: ...
+    def __getitem__(self, key: int, /) -> Partition: ...
+
+@final
+class TableVerdict:
+    """What ``esp_partition_table_verify`` said."""
+
+    @property
+    def err(self) -> EspErr: ...
+    @property
+    def fault(self) -> Fault | None: ...
+    @property
+    def log(self) -> list[LogLine]: ...
+    @property
+    def rows(self) -> list[Partition]:
+        """The rows the bootloader will walk: the first ``num_partitions`` ones, an MD5 row in the middle included."""
+
+def verify_partition_table(data: bytes, flash_size: int) -> TableVerdict:
+    """``esp_partition_table_verify`` (components/bootloader_support/src/flash_partitions.c)."""
+
+# --------------------------------------------------------------------------------------------------------------- image
+
+@final
+class ImageHeader:
+    """``esp_image_header_t``, 24 bytes."""
+
+    @staticmethod
+    def from_bytes(data: bytes) -> ImageHeader:
+        """Decode without judging. Raises ``ImageError`` (ESP_ERR_INVALID_SIZE) below 24 bytes."""
+
+    @property
+    def magic(self) -> int: ...
+    @property
+    def segment_count(self) -> int: ...
+    @property
+    def spi_mode(self) -> int: ...
+    @property
+    def spi_speed(self) -> int: ...
+    @property
+    def spi_size(self) -> int: ...
+    @property
+    def entry_addr(self) -> int: ...
+    @property
+    def wp_pin(self) -> int: ...
+    @property
+    def spi_pin_drv(self) -> bytes: ...
+    @property
+    def chip_id(self) -> int: ...
+    @property
+    def min_chip_rev(self) -> int: ...
+    @property
+    def min_chip_rev_full(self) -> int: ...
+    @property
+    def max_chip_rev_full(self) -> int: ...
+    @property
+    def hash_appended(self) -> int: ...
+
+@final
+class AppDesc:
+    """``esp_app_desc_t``, 256 bytes at image offset 0x20. Text is decoded as UTF-8 with replacement up to the first NUL."""
+
+    @staticmethod
+    def from_bytes(data: bytes) -> AppDesc:
+        """Raises ``ImageError``: ESP_ERR_INVALID_SIZE below 256 bytes, ESP_ERR_NOT_FOUND for a wrong magic word."""
+
+    @property
+    def magic_word(self) -> int: ...
+    @property
+    def secure_version(self) -> int: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def version_bytes(self) -> bytes:
+        """All 32 bytes: what the version check compares."""
+
+    @property
+    def project_name(self) -> str: ...
+    @property
+    def project_name_bytes(self) -> bytes: ...
+    @property
+    def time(self) -> str: ...
+    @property
+    def date(self) -> str: ...
+    @property
+    def idf_ver(self) -> str: ...
+    @property
+    def app_elf_sha256(self) -> bytes: ...
+    @property
+    def min_efuse_blk_rev_full(self) -> int: ...
+    @property
+    def max_efuse_blk_rev_full(self) -> int: ...
+    @property
+    def mmu_page_size(self) -> int:
+        """log2 of the page size; 0 in older images."""
+
+    @property
+    def spi_flash_mode(self) -> int: ...
+
+@final
+class BootloaderDesc:
+    """``esp_bootloader_desc_t``, 80 bytes at image offset 0x20."""
+
+    @staticmethod
+    def from_bytes(data: bytes) -> BootloaderDesc:
+        """Raises ``ImageError``: ESP_ERR_INVALID_SIZE below 80 bytes, ESP_ERR_NOT_FOUND for a wrong magic byte."""
+
+    @property
+    def magic_byte(self) -> int: ...
+    @property
+    def secure_version(self) -> int: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def idf_ver(self) -> str: ...
+    @property
+    def date_time(self) -> str: ...
+
+@final
+class Segment:
+    """One segment; ``offset`` is where its data starts, counted from the start of the image."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def load_addr(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def kind(self) -> Literal["map", "load", "padding"]: ...
+
+class _Segment(TypedDict):
+    load_addr: int
+    length: int
+    offset: int
+
+class _Checksum(TypedDict):
+    stored: int | None
+    calculated: int | None
+    valid: bool
+
+class _Hash(TypedDict):
+    appended: bool
+    valid: bool | None
+
+class _AppDesc(TypedDict):
+    project_name: str
+    version: str
+    idf_ver: str
+    secure_version: int
+    time: str
+    date: str
+    app_elf_sha256: str
+    min_efuse_blk_rev_full: int
+    max_efuse_blk_rev_full: int
+    mmu_page_size: int
+    spi_flash_mode: int
+
+class _BootloaderDesc(TypedDict):
+    version: int
+    idf_ver: str
+    date_time: str
+    secure_version: int
+
+class _Fault(TypedDict):
+    err: str
+    field: str
+    offset: int
+    found: str
+    expected: str
+
+class _ImageDict(TypedDict):
+    valid: bool
+    err: str
+    kind: Literal["app", "bootloader", "unknown"]
+    chip: str | None
+    entry: int | None
+    segments: list[_Segment]
+    checksum: _Checksum
+    hash: _Hash
+    app_desc: _AppDesc | None
+    bootloader_desc: _BootloaderDesc | None
+    length: int
+    faults: list[_Fault]
+
+@final
+class ImageInfo:
+    """Everything readable in some bytes, and everything wrong with them."""
+
+    @property
+    def kind(self) -> Literal["app", "bootloader", "unknown"]:
+        """``"bootloader"`` when a bootloader descriptor is found; ``"unknown"`` when the magic byte is not 0xE9."""
+
+    @property
+    def valid(self) -> bool: ...
+    @property
+    def err(self) -> EspErr:
+        """The first fault's code in the verifier's order, or ``ESP_OK``."""
+
+    @property
+    def chip(self) -> str | None: ...
+    @property
+    def header(self) -> ImageHeader | None: ...
+    @property
+    def segments(self) -> list[Segment]: ...
+    @property
+    def checksum_stored(self) -> int | None: ...
+    @property
+    def checksum_calculated(self) -> int | None: ...
+    @property
+    def hash_stored(self) -> bytes | None: ...
+    @property
+    def hash_calculated(self) -> bytes | None: ...
+    @property
+    def app_desc(self) -> AppDesc | None: ...
+    @property
+    def bootloader_desc(self) -> BootloaderDesc | None: ...
+    @property
+    def length(self) -> int:
+        """Bytes the image says it has, hash included; what could be followed when it is broken."""
+
+    @property
+    def faults(self) -> list[Fault]: ...
+    def to_dict(self) -> _ImageDict:
+        """The JSON of ``esp-ota image-info --json``."""
+
+@final
+class Verdict:
+    """What ``esp_image_verify`` said about one partition."""
+
+    @property
+    def err(self) -> EspErr: ...
+    @property
+    def fault(self) -> Fault | None: ...
+    @property
+    def log(self) -> list[LogLine]: ...
+    @property
+    def image_len(self) -> int:
+        """``esp_image_metadata_t.image_len`` in bytes; 0 after a failure."""
+
+    @property
+    def digest(self) -> bytes:
+        """The appended SHA-256, 32 bytes; empty when there is none."""
+
+    @property
+    def segments(self) -> list[Segment]: ...
+
+def inspect_image(data: bytes, *, chip: str | None = None) -> ImageInfo:
+    """Read all there is and name every fault; never fails. With ``chip``, a wrong chip id is a fault too."""
+
+def verify_image(
+    flash: Flash,
+    offset: int,
+    size: int,
+    *,
+    chip: str,
+    build: Literal["app", "bootloader"] = "app",
+    mode: Literal["verify", "verify_silent", "load"] = "verify",
+    chip_revision: int | None = None,
+    efuse_block_revision: int = 0,
+) -> Verdict:
+    """``esp_image_verify`` / ``bootloader_load_image`` (components/bootloader_support/src/esp_image_format.c).
+
+    Judges the partition ``[offset, offset + size)`` in upstream's order and stops at the first fault, as the app build or
+    the bootloader build of ``chip``. An ``offset`` equal to the chip's bootloader offset is a bootloader image.
+    Raises ``ValueError`` for an unknown chip or ``mode="load"`` in the app build, ``PowerLoss`` when the flash is dead.
+    """
+
+def check_image_validity(
+    header: ImageHeader,
+    desc: AppDesc | None,
+    *,
+    chip: str,
+    chip_revision: int | None = None,
+    running: AppDesc | None = None,
+) -> Verdict:
+    """``esp_ota_check_image_validity``: chip id, chip revision, then SPI flash mode against the running app's.
+
+    ``err`` is ESP_OK, ESP_ERR_INVALID_VERSION or ESP_ERR_OTA_SPI_MODE_MISMATCH.
+    """
+
+# ------------------------------------------------------------------------------------------------------------- otadata
+
+@final
+class OtaSelectEntry:
+    """``esp_ota_select_entry_t``, 32 bytes. The CRC covers ``ota_seq`` alone."""
+
+    def __new__(cls, ota_seq: int, ota_state: int, *, seq_label: bytes = ..., crc: int | None = None) -> Self:
+        """Without ``crc`` the right one is computed; ``seq_label`` defaults to 20 bytes of 0xFF."""
+
+    @staticmethod
+    def from_bytes(data: bytes) -> OtaSelectEntry:
+        """Decode 32 bytes; any bytes are an entry. Raises ``ValueError`` for another length."""
+
+    def to_bytes(self) -> bytes: ...
+    def with_state(self, ota_state: int) -> OtaSelectEntry:
+        """The same entry, CRC and label as read, in another state."""
+
+    @property
+    def ota_seq(self) -> int: ...
+    @property
+    def seq_label(self) -> bytes: ...
+    @property
+    def ota_state(self) -> int: ...
+    @property
+    def crc(self) -> int: ...
+    @property
+    def crc_ok(self) -> bool: ...
+    @property
+    def invalid(self) -> bool:
+        """``bootloader_common_ota_select_invalid``: blank, INVALID or ABORTED; the CRC is not looked at."""
+
+    @property
+    def valid(self) -> bool:
+        """``bootloader_common_ota_select_valid``: not invalid, and the CRC matches."""
+
+def ota_select_crc(ota_seq: int) -> int:
+    """``bootloader_common_ota_select_crc``."""
+
+def active_otadata(first: OtaSelectEntry, second: OtaSelectEntry) -> int:
+    """``bootloader_common_get_active_otadata``: 0, 1, or -1 when neither is valid."""
+
+def ota_slot(ota_seq: int, app_count: int) -> int:
+    """``(ota_seq - 1) % app_count`` in 32 bits. Raises ``ValueError`` when ``app_count`` is 0."""
+
+def rewrite_target(first: OtaSelectEntry, second: OtaSelectEntry, slot: int, app_count: int) -> tuple[int, int]:
+    """``esp_rewrite_ota_data`` before it writes: which entry, and the new ``ota_seq`` that selects ``slot``.
+
+    Raises ``ValueError`` unless ``slot < app_count <= 255``, and ``OtaError`` (ESP_FAIL) near 2**32 where the chip's search
+    for a number would never end.
+    """
+
+def read_otadata(flash: Flash, offset: int) -> tuple[OtaSelectEntry, OtaSelectEntry]:
+    """The entries at ``offset`` and ``offset + 0x1000``. Raises ``FlashError``, ``PowerLoss``."""
+
+def write_otadata(flash: Flash, offset: int, index: int, entry: OtaSelectEntry) -> None:
+    """Erase the sector of entry ``index``, then program its 32 bytes. Raises ``FlashError``, ``PowerLoss``."""
+
+# ---------------------------------------------------------------------------------------------------------------- boot
+
+@final
+class BootTable:
+    """``bootloader_state_t``: the partition table as the bootloader remembers it (the last duplicate wins).
+
+    Address 0 is the bootloader's word for "no such row": factory, test and otadata there count as absent.
+    """
+
+    def __new__(cls, rows: Sequence[Partition]) -> Self: ...
+    @property
+    def factory(self) -> Partition | None: ...
+    @property
+    def test(self) -> Partition | None: ...
+    @property
+    def ota_info(self) -> Partition | None: ...
+    @property
+    def app_count(self) -> int:
+        """Rows of type app/ota_x: gaps and duplicates are counted as they stand."""
+
+    def partition(self, index: int) -> Partition | None:
+        """``index_to_partition``: -1 factory, -2 test, 0 to 15 an OTA slot below ``app_count``."""
+
+    def usages(self) -> list[str]:
+        """The Usage column of the boot log, row by row."""
+
+@final
+class Selection:
+    """Which slot the bootloader tries first, and what made it so."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def active(self) -> int:
+        """The otadata entry that decided: 0, 1, or -1."""
+
+    @property
+    def self_heal(self) -> bool:
+        """Whether a successful boot from an OTA slot writes otadata entry 0 (``set_actual_ota_seq``)."""
+
+    @property
+    def log(self) -> list[LogLine]: ...
+
+def select_boot_partition(table: BootTable, first: OtaSelectEntry, second: OtaSelectEntry) -> Selection:
+    """``bootloader_utility_get_selected_boot_partition``, the choice alone: the caller has already turned
+    PENDING_VERIFY into ABORTED, and turns NEW into PENDING_VERIFY afterwards."""
+
+def boot_order(start: int, app_count: int) -> list[int]:
+    """``bootloader_utility_load_boot_image``: the indices tried, in order, the test app (-2) last.
+
+    Raises ``ValueError`` for numbers that no partition table leads to.
+    """
+
+# -------------------------------------------------------------------------------------------------------------- writer
+
+@final
+class OtaWriter:
+    """The flash half of ``esp_ota_write``: sequential, with erase as it goes."""
+
+    def __new__(cls, partition: Partition, *, need_erase: bool, magic: bool = True) -> Self:
+        """``need_erase``: opened with OTA_WITH_SEQUENTIAL_WRITES. ``magic``: the first byte must be 0xE9."""
+
+    @property
+    def wrote_size(self) -> int: ...
+    def write(self, flash: Flash, data: bytes) -> None:
+        """Raises ``FlashError``, ``PowerLoss``, and ``OtaError`` (ESP_ERR_OTA_VALIDATE_FAILED) for a wrong first byte."""

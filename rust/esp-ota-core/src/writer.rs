@@ -1,0 +1,163 @@
+//! The flash half of `esp_ota_write`: sequential, with erase as it goes.
+
+use crate::err::{EspErr, Failure, Fault};
+use crate::flash::{Flash, SECTOR};
+use crate::partition::Partition;
+
+/// `ESP_IMAGE_HEADER_MAGIC`: the first byte of every image.
+const ESP_IMAGE_HEADER_MAGIC: u8 = 0xE9;
+
+/// What `esp_ota_write` (components/app_update/esp_ota_ops.c) remembers between two calls, without flash encryption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtaWriter {
+    partition: Partition,
+    need_erase: bool,
+    magic: bool,
+    wrote_size: u64,
+}
+
+impl OtaWriter {
+    /// A writer at the start of `partition`. `need_erase`: opened with OTA_WITH_SEQUENTIAL_WRITES. `magic`: the first byte
+    /// must be that of an image (app and bootloader partitions).
+    pub fn new(partition: Partition, need_erase: bool, magic: bool) -> Self {
+        Self { partition, need_erase, magic, wrote_size: 0 }
+    }
+
+    /// Bytes programmed so far.
+    pub fn wrote_size(&self) -> u64 {
+        self.wrote_size
+    }
+
+    /// `esp_ota_write`: erase the sectors this data begins, look at the first byte of all, program.
+    ///
+    /// The erase comes first, so a wrong first byte (ESP_ERR_OTA_VALIDATE_FAILED) leaves an erased sector behind; the
+    /// writer can still be used. Nothing is counted unless everything was programmed.
+    pub fn write(&mut self, flash: &mut Flash, data: &[u8]) -> Result<(), Failure> {
+        let Some(&first) = data.first() else {
+            return Ok(());
+        };
+        // A dead flash is dead before any argument is looked at.
+        flash.check_read(0, 0)?;
+        if self.need_erase {
+            let sector = SECTOR as u64;
+            let from = self.wrote_size.next_multiple_of(sector);
+            let to = (self.wrote_size + data.len() as u64).next_multiple_of(sector);
+            if to > from {
+                self.partition.erase_range(flash, from, to - from)?;
+            }
+        }
+        if self.magic && self.wrote_size == 0 && first != ESP_IMAGE_HEADER_MAGIC {
+            let (found, expected) = (format!("0x{first:02x}"), format!("0x{ESP_IMAGE_HEADER_MAGIC:02x}"));
+            return Err(Fault::new(EspErr::OtaValidateFailed, "magic", 0, found, expected).into());
+        }
+        self.partition.write(flash, self.wrote_size, data)?;
+        self.wrote_size += data.len() as u64;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::FLAG_READONLY;
+
+    const SIZE: u32 = 0x4000;
+
+    fn writer(need_erase: bool) -> OtaWriter {
+        let partition = Partition { ptype: 0, subtype: 0x10, offset: 0x1_0000, size: SIZE, ..Partition::default() };
+        OtaWriter::new(partition, need_erase, true)
+    }
+
+    /// A flash with old data where the partition is.
+    fn used() -> Result<Flash, Fault> {
+        Flash::from_bytes(&vec![0x5A; 0x1_8000], None, true)
+    }
+
+    /// What one write of `length` bytes at `wrote_size` erases, as sector numbers of the partition.
+    fn erased(wrote_size: u64, length: usize) -> Result<Vec<u64>, Failure> {
+        let mut flash = Flash::new(1 << 20, false)?;
+        let mut writer = writer(true);
+        writer.wrote_size = wrote_size;
+        flash.record(true);
+        writer.write(&mut flash, &vec![0xE9; length])?;
+        let erases = flash.journal().iter().filter(|op| op.length == SECTOR as u64);
+        Ok(erases.map(|op| (op.address - 0x1_0000) / SECTOR as u64).collect())
+    }
+
+    #[test]
+    fn sectors_are_erased_when_the_data_reaches_them() -> Result<(), Failure> {
+        for (wrote_size, length, sectors) in [
+            (0, 1, vec![0]),
+            (0, 4096, vec![0]),
+            (0, 4097, vec![0, 1]),
+            (0, 0x4000, vec![0, 1, 2, 3]),
+            (1, 4095, vec![]),
+            (1, 4096, vec![1]),
+            (100, 3996, vec![]),
+            (100, 3997, vec![1]),
+            (100, 3996 + 4096, vec![1]),
+            (100, 3997 + 4096, vec![1, 2]),
+            (4096, 1, vec![1]),
+            (4096, 4096, vec![1]),
+            (4095, 1, vec![]),
+            (4095, 2, vec![1]),
+            (0, 0, vec![]),
+        ] {
+            assert_eq!(erased(wrote_size, length)?, sectors, "{length} bytes at {wrote_size}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_wrong_first_byte_is_seen_after_the_erase() -> Result<(), Failure> {
+        let (mut flash, mut writer) = (used()?, writer(true));
+        let refused = writer.write(&mut flash, &[0; 16]);
+        assert_eq!(refused, Err(Fault::new(EspErr::OtaValidateFailed, "magic", 0, "0x00", "0xe9").into()));
+        assert_eq!((writer.wrote_size(), flash.stats().erases, flash.stats().programs), (0, 1, 0));
+        writer.write(&mut flash, &[0xE9; 16])?;
+        assert_eq!((writer.wrote_size(), flash.stats().erases, flash.stats().programs), (16, 2, 1));
+        writer.write(&mut flash, &[0; 16])?;
+        Ok(())
+    }
+
+    #[test]
+    fn without_the_magic_rule_anything_may_come_first() -> Result<(), Failure> {
+        let mut flash = used()?;
+        let mut writer = OtaWriter { magic: false, ..writer(true) };
+        writer.write(&mut flash, &[0; 16])
+    }
+
+    #[test]
+    fn past_the_end_nothing_of_the_call_is_written() -> Result<(), Failure> {
+        for need_erase in [true, false] {
+            let (mut flash, mut writer) = (Flash::new(1 << 20, true)?, writer(need_erase));
+            writer.write(&mut flash, &vec![0xE9; 0x3FFF])?;
+            let before = flash.operations();
+            let refused = writer.write(&mut flash, &[1, 2]);
+            assert!(matches!(refused, Err(Failure::Fault(Fault { err: EspErr::InvalidSize, .. }))));
+            assert_eq!((writer.wrote_size(), flash.operations()), (0x3FFF, before));
+            writer.write(&mut flash, &[1])?;
+            assert_eq!(writer.wrote_size(), u64::from(SIZE));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_readonly_partition_is_not_erased() -> Result<(), Failure> {
+        let (mut flash, mut writer) = (used()?, writer(true));
+        writer.partition.flags = FLAG_READONLY;
+        let refused = writer.write(&mut flash, &[0xE9]);
+        assert!(matches!(refused, Err(Failure::Fault(Fault { err: EspErr::NotAllowed, .. }))));
+        assert_eq!(flash.operations(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_dead_flash_comes_first() -> Result<(), Failure> {
+        let (mut flash, mut writer) = (used()?, writer(false));
+        flash.power_off();
+        assert_eq!(writer.write(&mut flash, &[0]), Err(Failure::PowerLost(0)));
+        assert_eq!(writer.write(&mut flash, &[]), Ok(()), "nothing to write asks nobody");
+        Ok(())
+    }
+}

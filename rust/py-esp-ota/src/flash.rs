@@ -1,0 +1,298 @@
+//! `Flash`: the core's flash behind a lock, so that threads may share it.
+//!
+//! The lock is only ever held by code that needs no Python, so it cannot deadlock with the GIL.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use esp_ota_core::err::Failure;
+use esp_ota_core::flash as core;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::err::{FlashError, failure_to_err, misuse, number};
+
+/// From this many bytes on the GIL is released; below, handing it over costs more than the work.
+const LONG: usize = 16 * 1024;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<FlashStats>()?;
+    module.add_class::<FlashOp>()?;
+    module.add_class::<Flash>()
+}
+
+/// Counters since the flash was made.
+#[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct FlashStats {
+    reads: u64,
+    read_bytes: u64,
+    programs: u64,
+    program_bytes: u64,
+    erases: u64,
+}
+
+#[pymethods]
+impl FlashStats {
+    fn __repr__(&self) -> String {
+        let Self { reads, read_bytes, programs, program_bytes, erases } = self;
+        format!(
+            "FlashStats(reads={reads}, read_bytes={read_bytes}, programs={programs}, \
+             program_bytes={program_bytes}, erases={erases})"
+        )
+    }
+}
+
+/// One mutating operation in the journal: the unit of a fault.
+#[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct FlashOp {
+    index: u64,
+    kind: &'static str,
+    address: u64,
+    length: u64,
+}
+
+#[pymethods]
+impl FlashOp {
+    fn __repr__(&self) -> String {
+        let Self { index, kind, address, length } = self;
+        format!("FlashOp({index}, {kind:?}, 0x{address:x}, {length})")
+    }
+}
+
+impl From<&core::Op> for FlashOp {
+    fn from(op: &core::Op) -> Self {
+        let kind = match op.kind {
+            core::OpKind::Program => "program",
+            core::OpKind::Erase => "erase",
+        };
+        Self { index: op.index, kind, address: op.address, length: op.length }
+    }
+}
+
+/// NOR flash: 4096-byte sectors erase to 0xFF, programming clears bits, 256-byte pages.
+#[pyclass(module = "py_esp_ota._core", frozen)]
+pub(crate) struct Flash {
+    size: u64,
+    strict: bool,
+    chip: Mutex<core::Flash>,
+}
+
+/// A panic of another thread leaves at worst half an operation behind, as a power cut does.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Work that needs no Python and is over soon: the GIL is released only to wait for another thread's work.
+pub(crate) fn brief<S: Send, T: Send>(py: Python<'_>, mutex: &Mutex<S>, work: impl FnOnce(&mut S) -> T + Send) -> T {
+    match mutex.try_lock() {
+        Ok(mut state) => work(&mut state),
+        Err(TryLockError::Poisoned(poisoned)) => work(&mut poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => py.detach(|| work(&mut lock(mutex))),
+    }
+}
+
+impl Flash {
+    /// Work on the chip with the GIL released: for verification, erasing, long programs.
+    pub(crate) fn with<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut core::Flash) -> T + Send) -> T {
+        py.detach(|| work(&mut lock(&self.chip)))
+    }
+
+    /// Work that is over sooner than the GIL could change hands.
+    pub(crate) fn brief<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut core::Flash) -> T + Send) -> T {
+        brief(py, &self.chip, work)
+    }
+
+    /// Work on `bytes` bytes: brief or not, by their number.
+    pub(crate) fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        bytes: usize,
+        work: impl FnOnce(&mut core::Flash) -> T + Send,
+    ) -> T {
+        if bytes < LONG { self.brief(py, work) } else { self.with(py, work) }
+    }
+
+    /// The same for a call of the flash: what it refuses is `FlashError`.
+    pub(crate) fn sized<T: Send>(
+        &self,
+        py: Python<'_>,
+        bytes: usize,
+        work: impl FnOnce(&mut core::Flash) -> Result<T, Failure> + Send,
+    ) -> PyResult<T> {
+        self.run(py, bytes, work).map_err(|failure| failure_to_err::<FlashError>(py, &failure))
+    }
+
+    /// Read after checking, so that an absurd length is refused before memory is asked for.
+    pub(crate) fn read_bytes<'py>(&self, py: Python<'py>, address: u64, length: u64) -> PyResult<Bound<'py, PyBytes>> {
+        self.sized(py, 0, |chip| chip.check_read(address, length))?;
+        let length = length as usize;
+        PyBytes::new_with(py, length, |out| self.sized(py, length, |chip| chip.read(address, out)))
+    }
+
+    fn wrap(chip: core::Flash) -> Self {
+        Self { size: chip.size(), strict: chip.strict(), chip: Mutex::new(chip) }
+    }
+}
+
+#[pymethods]
+impl Flash {
+    #[new]
+    #[pyo3(signature = (size=0x0040_0000, *, strict=true))]
+    fn new(#[pyo3(from_py_with = number)] size: u64, strict: bool) -> PyResult<Self> {
+        core::Flash::new(size, strict).map(Self::wrap).map_err(|fault| misuse(&fault))
+    }
+
+    /// Load a raw image; the rest stays erased. Without `size`: the smallest flash that holds it.
+    #[staticmethod]
+    #[pyo3(signature = (image, *, size=None, strict=true))]
+    fn from_bytes(
+        py: Python<'_>,
+        image: &[u8],
+        #[pyo3(from_py_with = number)] size: Option<u64>,
+        strict: bool,
+    ) -> PyResult<Self> {
+        let loaded = py.detach(|| core::Flash::from_bytes(image, size, strict));
+        loaded.map(Self::wrap).map_err(|fault| misuse(&fault))
+    }
+
+    /// Bytes of the chip.
+    #[getter]
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether programming a 0 bit to 1 is an error.
+    #[getter]
+    fn strict(&self) -> bool {
+        self.strict
+    }
+
+    /// Whether the power is on.
+    #[getter]
+    fn powered(&self, py: Python<'_>) -> bool {
+        self.brief(py, |chip| chip.powered())
+    }
+
+    /// Page programs and sector erases completed since the flash was made.
+    #[getter]
+    fn operations(&self, py: Python<'_>) -> u64 {
+        self.brief(py, |chip| chip.operations())
+    }
+
+    /// The counters.
+    #[getter]
+    fn stats(&self, py: Python<'_>) -> FlashStats {
+        let core::Stats { reads, read_bytes, programs, program_bytes, erases } = self.brief(py, |chip| chip.stats());
+        FlashStats { reads, read_bytes, programs, program_bytes, erases }
+    }
+
+    /// The armed fault plan: `cut@N`, `cut@N:torn`, or empty.
+    #[getter]
+    fn fault(&self, py: Python<'_>) -> String {
+        self.brief(py, |chip| chip.fault()).map_or_else(String::new, |plan| plan.to_string())
+    }
+
+    #[setter]
+    fn set_fault(&self, py: Python<'_>, plan: &str) -> PyResult<()> {
+        let plan = match plan {
+            "" => None,
+            text => Some(
+                text.parse()
+                    .map_err(|refused: esp_ota_core::fault::NotAPlan| PyValueError::new_err(refused.to_string()))?,
+            ),
+        };
+        self.brief(py, |chip| chip.set_fault(plan));
+        Ok(())
+    }
+
+    /// `esp_flash_read`.
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = number)] address: u64,
+        #[pyo3(from_py_with = number)] length: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.read_bytes(py, address, length)
+    }
+
+    /// `esp_flash_write`: program page by page.
+    fn program(&self, py: Python<'_>, #[pyo3(from_py_with = number)] address: u64, data: &[u8]) -> PyResult<()> {
+        self.sized(py, data.len(), |chip| chip.program(address, data))
+    }
+
+    /// `esp_flash_erase_region`: whole sectors, ascending.
+    fn erase(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number)] address: u64,
+        #[pyo3(from_py_with = number)] length: u64,
+    ) -> PyResult<()> {
+        self.sized(py, length as usize, |chip| chip.erase(address, length))
+    }
+
+    /// Whether every byte is 0xFF. Not counted as a read.
+    fn is_erased(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number)] address: u64,
+        #[pyo3(from_py_with = number)] length: u64,
+    ) -> PyResult<bool> {
+        self.sized(py, length as usize, |chip| chip.is_erased(address, length))
+    }
+
+    /// An independent copy that shares unchanged sectors.
+    fn fork(&self, py: Python<'_>) -> Self {
+        Self::wrap(self.brief(py, |chip| chip.fork()))
+    }
+
+    /// The whole chip, readable even when the power is off.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        // A fork is a snapshot: copying 128 MiB holds up nobody else's work on this flash.
+        let snapshot = self.brief(py, |chip| chip.fork());
+        PyBytes::new_with(py, self.size as usize, |out| {
+            py.detach(|| {
+                let mut rest = out;
+                for sector in snapshot.image() {
+                    let Some((to, later)) = rest.split_at_mut_checked(sector.len()) else { break };
+                    to.copy_from_slice(sector);
+                    rest = later;
+                }
+            });
+            Ok(())
+        })
+    }
+
+    /// Erases of each sector, in order.
+    fn erase_counts(&self, py: Python<'_>) -> Vec<u32> {
+        self.brief(py, |chip| chip.erase_counts().collect())
+    }
+
+    /// The operations completed since `record(True)`.
+    fn journal(&self, py: Python<'_>) -> Vec<FlashOp> {
+        self.brief(py, |chip| chip.journal().iter().map(FlashOp::from).collect())
+    }
+
+    /// Start an empty journal, or stop journalling.
+    fn record(&self, py: Python<'_>, on: bool) {
+        self.brief(py, |chip| chip.record(on));
+    }
+
+    /// Pull the plug between two operations.
+    fn power_off(&self, py: Python<'_>) {
+        self.brief(py, core::Flash::power_off);
+    }
+
+    /// Power comes back; a fault that did not fire stays armed.
+    fn power_on(&self, py: Python<'_>) {
+        self.brief(py, core::Flash::power_on);
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (operations, powered) = self.brief(py, |chip| (chip.operations(), chip.powered()));
+        let strict = if self.strict { "" } else { ", strict=False" };
+        let power = if powered { "" } else { ", no power" };
+        format!("<Flash 0x{:x}{strict}, {operations} operations{power}>", self.size)
+    }
+}

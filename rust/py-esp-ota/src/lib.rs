@@ -1,0 +1,24 @@
+//! Python binding of esp-ota-core: conversions only, no rule. Long work drops the GIL.
+
+mod boot;
+mod err;
+mod flash;
+mod image;
+mod otadata;
+mod partition;
+mod target;
+mod writer;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    err::register(module)?;
+    target::register(module)?;
+    flash::register(module)?;
+    partition::register(module)?;
+    image::register(module)?;
+    otadata::register(module)?;
+    boot::register(module)?;
+    writer::register(module)
+}

@@ -1,0 +1,78 @@
+//! `Target`: one chip of the family.
+
+use esp_ota_core::target as core;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::err::number;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Target>()
+}
+
+/// The chip that a Python caller named.
+pub(crate) fn by_name(name: &str) -> PyResult<&'static core::Target> {
+    core::Target::by_name(name).ok_or_else(|| {
+        let names = core::TARGETS.each_ref().map(|target| target.name).join(", ");
+        PyValueError::new_err(format!("unknown chip {name:?}; known are {names}"))
+    })
+}
+
+/// What one chip of the family fixes in silicon and ROM (`CONFIG_IDF_TARGET`).
+#[pyclass(module = "py_esp_ota._core", frozen, eq, hash)]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Target(&'static core::Target);
+
+#[pymethods]
+impl Target {
+    #[new]
+    fn new(name: &str) -> PyResult<Self> {
+        by_name(name).map(Self)
+    }
+
+    /// Every supported target.
+    #[staticmethod]
+    fn names() -> Vec<&'static str> {
+        core::TARGETS.iter().map(|target| target.name).collect()
+    }
+
+    /// The target whose images carry `chip_id`, if any.
+    #[staticmethod]
+    fn from_chip_id(#[pyo3(from_py_with = number)] chip_id: u16) -> Option<Self> {
+        core::Target::by_chip_id(chip_id).map(Self)
+    }
+
+    #[getter]
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    #[getter]
+    fn chip_id(&self) -> u16 {
+        self.0.chip_id
+    }
+
+    #[getter]
+    fn bootloader_offset(&self) -> u32 {
+        self.0.bootloader_offset
+    }
+
+    #[getter]
+    fn default_chip_revision(&self) -> u16 {
+        self.0.default_chip_revision
+    }
+
+    #[getter]
+    fn mmu_page_size(&self) -> u32 {
+        self.0.mmu_page_size()
+    }
+
+    #[getter]
+    fn cores(&self) -> u8 {
+        self.0.cores
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Target({:?})", self.0.name)
+    }
+}

@@ -1,0 +1,44 @@
+//! `OtaWriter`: the flash half of `esp_ota_write`.
+
+use std::sync::Mutex;
+
+use esp_ota_core::err::{EspErr, Failure};
+use esp_ota_core::writer as core;
+use pyo3::prelude::*;
+
+use crate::err::{FlashError, OtaError, failure_to_err, fault_to_err};
+use crate::flash::{Flash, brief, lock};
+use crate::partition::Partition;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<OtaWriter>()
+}
+
+/// The flash half of `esp_ota_write`: sequential, with erase as it goes.
+#[pyclass(module = "py_esp_ota._core", frozen)]
+pub(crate) struct OtaWriter(Mutex<core::OtaWriter>);
+
+#[pymethods]
+impl OtaWriter {
+    #[new]
+    #[pyo3(signature = (partition, *, need_erase, magic=true))]
+    fn new(partition: &Partition, need_erase: bool, magic: bool) -> Self {
+        Self(Mutex::new(core::OtaWriter::new(partition.0.clone(), need_erase, magic)))
+    }
+
+    /// Bytes programmed so far.
+    #[getter]
+    fn wrote_size(&self, py: Python<'_>) -> u64 {
+        brief(py, &self.0, |writer| writer.wrote_size())
+    }
+
+    /// `esp_ota_write`: erase what this data begins, check the first byte, program.
+    fn write(&self, py: Python<'_>, flash: &Flash, data: &[u8]) -> PyResult<()> {
+        // The flash is locked first, then the writer: always in this order, and never with the GIL needed.
+        let done = flash.run(py, data.len(), |chip| lock(&self.0).write(chip, data));
+        done.map_err(|failure| match &failure {
+            Failure::Fault(fault) if fault.err == EspErr::OtaValidateFailed => fault_to_err::<OtaError>(py, fault),
+            _ => failure_to_err::<FlashError>(py, &failure),
+        })
+    }
+}
