@@ -1,0 +1,49 @@
+"""One chip: what survives a reset. RAM, handles and running code do not, so they live nowhere here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from py_esp_ota._core import Flash, Target
+
+
+class ResetReason(IntEnum):
+    """``soc_reset_reason_t`` (components/soc/<chip>/include/soc/reset_reasons.h): the causes that matter here."""
+
+    POWERON = 1
+    SW = 3
+    DEEPSLEEP = 5
+
+
+@dataclass(slots=True)
+class EFuse:
+    """The one-time programmable bits the update path reads. Revisions are ``major * 100 + minor``."""
+
+    chip_revision: int
+    block_revision: int = 0
+    secure_version: int = 0
+
+
+class Chip:
+    """One chip of the family with its flash: what a programmer could take off the board and study."""
+
+    def __init__(
+        self,
+        target: str = "esp32c3",
+        *,
+        flash: Flash | None = None,
+        flash_size: int = 0x400000,
+        efuse: EFuse | None = None,
+    ) -> None:
+        """A chip off the reel: erased flash of ``flash_size`` bytes unless ``flash`` is given, a revision apps accept.
+
+        Raises ``ValueError`` for an unknown target or an impossible flash size.
+        """
+        self.target = Target(target)
+        self.flash = Flash(flash_size) if flash is None else flash
+        self.efuse = EFuse(self.target.default_chip_revision) if efuse is None else efuse
+        self.reset_reason = ResetReason.POWERON
+
+    def __repr__(self) -> str:
+        return f"Chip({self.target.name!r}, flash_size=0x{self.flash.size:x})"

@@ -1,0 +1,121 @@
+"""What the second-stage bootloader prints before it looks at the partition table, and the clock it prints with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from py_esp_ota._core import BootloaderDesc, Flash, ImageHeader
+from py_esp_ota.chip import Chip
+from py_esp_ota.errors import ImageError
+from py_esp_ota.idf.log import Log
+
+#: The version printed when no bootloader image with a descriptor is in flash.
+DEFAULT_IDF_VER = "v6.1"
+
+_IMAGE_MAGIC = 0xE9
+_DESC_OFFSET = 0x20
+_DIO = 2
+_DIV_1 = 0xF
+_MIB = 0x100000
+
+#: ``print_flash_info`` (bootloader_support/bootloader_flash/src/bootloader_flash_config_<chip>.c): base clock divided
+#: by 1, 2, 3, 4 for the header's speed codes 0xF, 0, 1, 2. Any other code is taken for the slowest.
+_SPEED_80 = {0xF: "80MHz", 0: "40MHz", 1: "26.7MHz", 2: "20MHz"}
+_SPEED_64 = {0xF: "64MHz", 0: "32MHz", 1: "21.3MHz", 2: "16MHz"}
+_SPEED_60 = {0xF: "60MHz", 0: "30MHz", 1: "20MHz", 2: "15MHz"}
+_SPEEDS = {
+    "esp32c2": _SPEED_60,
+    # 80 MHz builds for this chip carry code 0 because of its ROM, and correct it before they print.
+    "esp32c6": {**_SPEED_80, 0: "80MHz"},
+    "esp32h2": _SPEED_64,
+    "esp32h21": _SPEED_64,
+    "esp32h4": _SPEED_64,
+}
+_MODES = {0: "QIO", 1: "QOUT", 2: "DIO", 3: "DOUT", 4: "FAST READ"}
+
+
+class BootClock:
+    """Milliseconds since reset, simplified: a deterministic guess, not a simulation.
+
+    The console is 115200 baud and waited for; the flash takes what a typical 4 MiB chip's data sheet says. Nothing else
+    takes time.
+    """
+
+    _RESET_TO_FIRST_LINE_US = 24_000
+    _CHARACTER_US = 87
+    _READ_BYTES_PER_US = 10
+    _PROGRAM_US = 600
+    _ERASE_US = 45_000
+
+    def __init__(self, flash: Flash) -> None:
+        self._flash = flash
+        self._at_reset = flash.stats
+        self._characters = 0
+
+    def now_ms(self) -> int:
+        """The time stamp of the next line."""
+        then, now = self._at_reset, self._flash.stats
+        flash_us = (now.read_bytes - then.read_bytes) // self._READ_BYTES_PER_US
+        flash_us += (now.programs - then.programs) * self._PROGRAM_US + (now.erases - then.erases) * self._ERASE_US
+        return (self._RESET_TO_FIRST_LINE_US + self._characters * self._CHARACTER_US + flash_us) // 1000
+
+    def printed(self, line: str) -> None:
+        """A line went out on the console."""
+        self._characters += len(line) + 2
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledBootloader:
+    """What the bootloader reads of its own image. The image may be absent: the emulated one needs no machine code."""
+
+    idf_ver: str
+    date_time: str
+    spi_speed: int
+    spi_mode: int
+    flash_size: int
+
+
+def read_bootloader_header(chip: Chip) -> InstalledBootloader:
+    """``bootloader_read_bootloader_header`` (components/bootloader_support/src/bootloader_init.c).
+
+    Without an image of this chip at the bootloader's place: 80 MHz, DIO, and the size of the flash itself.
+    """
+    offset = chip.target.bootloader_offset
+    header = ImageHeader.from_bytes(chip.flash.read(offset, 24))
+    if header.magic != _IMAGE_MAGIC or header.chip_id != chip.target.chip_id:
+        return InstalledBootloader(DEFAULT_IDF_VER, "", _DIV_1, _DIO, chip.flash.size)
+    # update_flash_config: a size code that is none of the eight means 2 MB.
+    flash_size = _MIB << header.spi_size if header.spi_size < 8 else 2 * _MIB
+    try:
+        desc = BootloaderDesc.from_bytes(chip.flash.read(offset + _DESC_OFFSET, 80))
+    except ImageError:
+        return InstalledBootloader(DEFAULT_IDF_VER, "", header.spi_speed, header.spi_mode, flash_size)
+    return InstalledBootloader(desc.idf_ver, desc.date_time, header.spi_speed, header.spi_mode, flash_size)
+
+
+def print_banner(log: Log, chip: Chip, installed: InstalledBootloader) -> None:
+    """``bootloader_init`` (components/bootloader_support/src/<chip>/bootloader_<chip>.c): the lines of a default build.
+
+    The compile time appears only when the image in flash says it.
+    """
+    target, efuse = chip.target, chip.efuse
+    tag = f"boot.{target.name}"
+    log.info("boot", f"ESP-IDF {installed.idf_ver} 2nd stage bootloader")
+    if installed.date_time:
+        log.info("boot", f"compile time {installed.date_time}")
+    if target.cores > 1:
+        log.info("boot", "Multicore bootloader")
+    log.info("boot", f"chip revision: {_revision(efuse.chip_revision)}")
+    if target.name != "esp32":
+        log.info("boot", f"efuse block revision: {_revision(efuse.block_revision)}")
+    if target.name == "esp32c2":
+        log.info(tag, f"MMU Page Size  : {target.mmu_page_size >> 10}K")
+    speeds = _SPEEDS.get(target.name, _SPEED_80)
+    log.info(tag, f"SPI Speed      : {speeds.get(installed.spi_speed, speeds[2])}")
+    log.info(tag, f"SPI Mode       : {_MODES.get(installed.spi_mode, 'SLOW READ')}")
+    log.info(tag, f"SPI Flash Size : {installed.flash_size // _MIB}MB")
+    log.info("boot", "Enabling RNG early entropy source...")
+
+
+def _revision(full: int) -> str:
+    return f"v{full // 100}.{full % 100}"

@@ -1,0 +1,97 @@
+"""What an installed bootloader image, or its absence, makes of the banner: versions, flash speed, mode and size."""
+
+import pytest
+from board import Board, slots
+
+from py_esp_ota import firmware
+
+
+def untimed(report):
+    """Log lines without their time stamps."""
+    return [line[0] + line[line.index(")") + 1 :] for line in report.log]
+
+
+def with_bootloader(image, board):
+    board.chip.flash.program(board.chip.target.bootloader_offset, image)
+    return board.boot()
+
+
+def test_an_installed_bootloader_says_who_it_is():
+    image = firmware.bootloader(
+        idf_ver="v5.5.4", date_time="Mar  4 2026 05:06:07", spi_mode=0, spi_speed=0, flash_size=0x800000
+    )
+    lines = untimed(with_bootloader(image, Board("two_ota")))
+    assert lines[:7] == [
+        "I boot: ESP-IDF v5.5.4 2nd stage bootloader",
+        "I boot: compile time Mar  4 2026 05:06:07",
+        "I boot: chip revision: v0.4",
+        "I boot: efuse block revision: v0.0",
+        "I boot.esp32c3: SPI Speed      : 40MHz",
+        "I boot.esp32c3: SPI Mode       : QIO",
+        "I boot.esp32c3: SPI Flash Size : 8MB",
+    ]
+
+
+def test_an_installed_bootloader_without_a_descriptor_still_has_a_header():
+    image = firmware.image([(0x3FC88000, bytes(80))], spi_speed=2, flash_size=0x200000, spi_mode=3)
+    board = Board(slots(2))
+    lines = untimed(with_bootloader(image, board))
+    assert lines[0] == "I boot: ESP-IDF v6.1 2nd stage bootloader"
+    assert lines[3:6] == [
+        "I boot.esp32c3: SPI Speed      : 20MHz",
+        "I boot.esp32c3: SPI Mode       : DOUT",
+        "I boot.esp32c3: SPI Flash Size : 2MB",
+    ]
+
+
+@pytest.mark.parametrize("image", [b"", firmware.bootloader(chip="esp32s3", flash_size=0x100000)])
+def test_something_else_at_its_place_is_no_bootloader(image):
+    assert "I boot.esp32c3: SPI Flash Size : 4MB" in untimed(with_bootloader(image, Board("two_ota")))
+
+
+def test_the_flash_size_of_the_header_bounds_the_table():
+    report = with_bootloader(firmware.bootloader(flash_size=0x200000), Board("two_ota"))
+    assert not report.ok
+    assert untimed(report)[-3:] == [
+        "E flash_parts: partition 4 invalid - offset 0x110000 size 0x100000 exceeds flash chip size 0x200000",
+        "E boot: Failed to verify partition table",
+        "E boot: load partition table error!",
+    ]
+
+
+def test_an_unknown_size_code_means_two_megabytes():
+    image = bytearray(firmware.bootloader())
+    image[3] = 0x8F
+    report = with_bootloader(bytes(image), Board(slots(2)))
+    assert report.ok
+    assert "I boot.esp32c3: SPI Flash Size : 2MB" in untimed(report)
+
+
+@pytest.mark.parametrize(
+    ("chip", "lines"),
+    [
+        (
+            "esp32",
+            ["I boot: Multicore bootloader", "I boot: chip revision: v3.1", "I boot.esp32: SPI Speed      : 80MHz"],
+        ),
+        (
+            "esp32s3",
+            ["I boot: Multicore bootloader", "I boot: chip revision: v0.2", "I boot: efuse block revision: v0.0"],
+        ),
+        ("esp32c2", ["I boot.esp32c2: MMU Page Size  : 64K", "I boot.esp32c2: SPI Speed      : 60MHz"]),
+        ("esp32h2", ["I boot: efuse block revision: v0.0", "I boot.esp32h2: SPI Speed      : 64MHz"]),
+    ],
+)
+def test_each_chip_has_its_own_banner(chip, lines):
+    printed = untimed(Board("two_ota", chip=chip).boot())
+    start = printed.index(lines[0])
+    assert printed[start : start + len(lines)] == lines
+
+
+@pytest.mark.parametrize(
+    ("chip", "code", "speed"), [("esp32c6", 0, "80MHz"), ("esp32c6", 2, "20MHz"), ("esp32", 7, "20MHz")]
+)
+def test_speed_codes(chip, code, speed):
+    board = Board("two_ota", chip=chip)
+    image = firmware.bootloader(chip=chip, spi_speed=code)
+    assert f"I boot.{chip}: SPI Speed      : {speed}" in untimed(with_bootloader(image, board))
