@@ -1,0 +1,80 @@
+"""Whether an offered image may be installed: the header checks, without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from py_esp_ota._core import AppDesc
+from py_esp_ota.errors import EspErr
+from py_esp_ota.sdkconfig import Sdkconfig
+
+PROJECT_NAME_MISMATCH = "Project Name mismatch"
+SAME_VERSION = "Same version received"
+LOWER_SECURE_VERSION = "Lower secure version received"
+CHIP_REVISION_MISMATCH = "Chip revision mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderVerdict:
+    """``err`` as upstream returns it; ``rejection`` is what the node reports, when it reports anything."""
+
+    err: EspErr = EspErr.ESP_OK
+    rejection: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    option: str  # the Kconfig option that skips it
+    refuses: Callable[[AppDesc, AppDesc, int], bool]
+    rejection: str
+
+
+# In upstream's order. Names and versions are compared as 32 bytes; a lower version is as good as a higher one.
+_CHECKS = (
+    _Check(
+        "esp_rmaker_skip_project_name_check",
+        lambda new, running, _efuse: new.project_name_bytes != running.project_name_bytes,
+        PROJECT_NAME_MISMATCH,
+    ),
+    _Check(
+        "esp_rmaker_skip_version_check",
+        lambda new, running, _efuse: new.version_bytes == running.version_bytes,
+        SAME_VERSION,
+    ),
+    _Check(
+        "esp_rmaker_skip_secure_version_check",
+        lambda new, _running, efuse: new.secure_version < efuse,
+        LOWER_SECURE_VERSION,
+    ),
+)
+
+
+def validate_image_header(
+    new_app_info: AppDesc | None, running: AppDesc, config: Sdkconfig, *, efuse_secure_version: int = 0
+) -> HeaderVerdict:
+    """``validate_image_header`` (components/esp_rainmaker/src/ota/esp_rmaker_ota.c).
+
+    Args:
+        new_app_info: The offered image's descriptor; ``None`` gives ESP_ERR_INVALID_ARG and no report.
+        running: The running slot's descriptor.
+        config: Which checks the build skips.
+        efuse_secure_version: The number of bits burnt in the eFuse field.
+    """
+    if new_app_info is None:
+        return HeaderVerdict(EspErr.ESP_ERR_INVALID_ARG)
+    for check in _CHECKS:
+        if not getattr(config, check.option) and check.refuses(new_app_info, running, efuse_secure_version):
+            return HeaderVerdict(EspErr.ESP_FAIL, check.rejection)
+    return HeaderVerdict()
+
+
+def progress_to_report(read: int, file_size: int, last: int, interval: int) -> int | None:
+    """The percentage to report after ``read`` bytes, if any: an exact multiple above the last one, neither 0 nor 100.
+
+    ``file_size`` is the message's word, not the server's; without it there is nothing to report.
+    """
+    if file_size <= 0:
+        return None
+    percent = 100 * read // file_size
+    return percent if percent not in {0, 100} and percent % interval == 0 and percent > last else None

@@ -1,0 +1,308 @@
+"""OTA of an ESP RainMaker node: enabling it, the first boot after an update, and the messages that start one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from py_esp_ota.errors import EspErr, EspError, OtaError
+from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.rainmaker.core import Core
+from py_esp_ota.rainmaker.messages import OTAURL, OtaStatus, OtaUrl, OtaUrlError, ParamValue, ota_status_to_string
+from py_esp_ota.rainmaker.ota_handle import (
+    OTA_SERVICE,
+    RMAKER_OTA_FAIL_JOB_ID_NVS_NAME,
+    RMAKER_OTA_FAIL_REASON_NVS_NAME,
+    RMAKER_OTA_JOB_ID_NVS_NAME,
+    RMAKER_OTA_UPDATE_FLAG_NVS_NAME,
+    TAG,
+    TAG_TOPICS,
+    DiagState,
+    DiagStatus,
+    OtaConfig,
+    OtaData,
+    OtaEvent,
+    OtaHandle,
+    OtaType,
+)
+from py_esp_ota.rainmaker.ota_workflow import default_cb
+from py_esp_ota.rainmaker.params import Param, ParamDevice
+
+__all__ = [
+    "DiagState",
+    "DiagStatus",
+    "OtaConfig",
+    "OtaData",
+    "OtaEvent",
+    "OtaHandle",
+    "OtaStatus",
+    "OtaType",
+    "RmakerOta",
+    "default_cb",
+    "ota_status_to_string",
+]
+
+TAG_PARAMS = "esp_rmaker_ota_using_params"
+RMAKER_OTA_FETCH_DELAY_S = 5
+ROLLED_BACK = "Firmware rolled back"
+VERIFIED = "OTA Upgrade finished and verified successfully"
+PARAM_OTA_STATUS = "esp.param.ota_status"
+PARAM_OTA_INFO = "esp.param.ota_info"
+PARAM_OTA_URL = "esp.param.ota_url"
+SERVICE_OTA = "esp.service.ota"
+
+
+class RmakerOta:
+    """OTA of one boot. ``enable`` makes it; the node calls the ``on_*`` methods as its life goes on."""
+
+    def __init__(self, handle: OtaHandle) -> None:
+        self.handle = handle
+        self._awaits_mqtt = False
+        self._rollback_timer: asyncio.Task[object] | None = None
+
+    @classmethod
+    def enable(cls, core: Core, config: OtaConfig | None = None) -> RmakerOta:
+        """``esp_rmaker_ota_enable``: without a config all defaults, over topics. Once per boot.
+
+        Raises:
+            OtaError: ESP_ERR_INVALID_ARG for another type, ESP_FAIL the second time.
+            Restart: The first self-test failed and there is a firmware to go back to.
+        """
+        config = config or OtaConfig()
+        if config.type not in tuple(OtaType):
+            raise OtaError(EspErr.ESP_ERR_INVALID_ARG, "{type!r} is no OTA type", type=config.type)
+        if core.ota_enabled:
+            core.log.error(TAG, "OTA already initialised")
+            raise OtaError(EspErr.ESP_FAIL, "OTA is already enabled")
+        core.ota_enabled = True
+        ota = cls(OtaHandle(core, config))
+        if config.type is OtaType.PARAMS:
+            core.params.add(ota._service())
+            core.log.info(TAG_PARAMS, "OTA enabled with Params")
+        else:
+            core.log.info(TAG_TOPICS, "OTA enabled with Topics")
+        ota._manage_rollback()
+        return ota
+
+    # ---------------------------------------------------------------------------------------------- first boot after
+
+    def _manage_rollback(self) -> None:
+        """``esp_rmaker_ota_manage_rollback``: what the running slot's state and the flag in NVS mean together."""
+        handle = self.handle
+        handle.validation_in_progress = handle.nvs_get(RMAKER_OTA_UPDATE_FLAG_NVS_NAME) is not None
+        state = self._state()
+        if state is None:
+            return
+        if state == OtaImgState.PENDING_VERIFY:
+            self._first_boot()
+        elif handle.validation_in_progress:
+            handle.rolled_back = True
+            handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
+            if handle.config.type is OtaType.PARAMS:
+                handle.report_status(OtaStatus.REJECTED, ROLLED_BACK)
+
+    def _first_boot(self) -> None:
+        log = self.handle.core.log
+        log.info(TAG, "First Boot after an OTA")
+        if self._diagnose(DiagState.INIT) is DiagStatus.FAIL:
+            log.error(TAG, "Diagnostics failed! Start rollback to the previous version ...")
+            self.mark_invalid()
+            return
+        log.info(TAG, "Diagnostics completed successfully! Continuing execution ...")
+        self.handle.ota_in_progress = True
+        self._awaits_mqtt = True
+        period = self.handle.core.config.esp_rmaker_ota_rollback_wait_period
+        self._rollback_timer = self.handle.core.every(period, self._rollback, "rollback timer")
+
+    def _diagnose(self, state: DiagState) -> DiagStatus:
+        if self.handle.config.ota_diag is None:
+            return DiagStatus.SUCCESS
+        answer = self.handle.config.ota_diag(state)
+        if isinstance(answer, bool):
+            return DiagStatus.SUCCESS if answer else DiagStatus.FAIL
+        return answer
+
+    def _rollback(self) -> None:
+        """``esp_ota_rollback``: nobody confirmed the firmware in time."""
+        handle = self.handle
+        period = handle.core.config.esp_rmaker_ota_rollback_wait_period
+        text = f"Could not verify firmware even after {period} seconds since boot-up. Rolling back."
+        handle.core.log.error(TAG, text)
+        if handle.core.config.esp_rmaker_ota_rollback_report_failed:
+            handle.nvs_set(RMAKER_OTA_FAIL_REASON_NVS_NAME, f"MQTT did not connect within {period} seconds")
+            job_id = handle.nvs_get(RMAKER_OTA_JOB_ID_NVS_NAME)
+            if isinstance(job_id, bytes):
+                handle.nvs_set(RMAKER_OTA_FAIL_JOB_ID_NVS_NAME, job_id.decode("utf-8", "surrogateescape"))
+                handle.nvs_erase(RMAKER_OTA_JOB_ID_NVS_NAME)
+        self.mark_invalid()
+
+    def _state(self) -> int | None:
+        """``esp_ota_get_state_partition`` of the running slot; ``None`` where there is no otadata for it."""
+        ops = self.handle.core.ops
+        try:
+            return int(ops.get_state_partition(ops.get_running_partition()))
+        except EspError:
+            return None
+
+    def mark_valid(self) -> EspErr:
+        """``esp_rmaker_ota_mark_valid``: confirm, report success and ask what is next."""
+        if self._state() not in {None, OtaImgState.PENDING_VERIFY}:
+            self.handle.core.log.warning(TAG, "OTA Already marked as valid")
+            return EspErr.ESP_ERR_INVALID_STATE
+        handle = self.handle
+        self._awaits_mqtt = False
+        try:
+            handle.core.ops.mark_app_valid_cancel_rollback()
+        except EspError as error:
+            handle.core.log.error(TAG, str(error))
+        handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
+        handle.ota_in_progress = False
+        if self._rollback_timer is not None:
+            self._rollback_timer.cancel()
+            self._rollback_timer = None
+        handle.report_status(OtaStatus.SUCCESS, VERIFIED)
+        if handle.config.type is OtaType.TOPICS:
+            handle.fetch_with_delay(RMAKER_OTA_FETCH_DELAY_S)
+        return EspErr.ESP_OK
+
+    def mark_invalid(self) -> EspErr:
+        """``esp_rmaker_ota_mark_invalid``: roll back and restart; ESP_OK also when there is nothing to go back to.
+
+        Raises:
+            Restart: The app was marked invalid.
+        """
+        if self._state() not in {None, OtaImgState.PENDING_VERIFY}:
+            self.handle.core.log.error(TAG, "Cannot rollback due to invalid OTA state.")
+            return EspErr.ESP_ERR_INVALID_STATE
+        try:
+            self.handle.core.ops.mark_app_invalid_rollback_and_reboot()
+        except EspError as error:
+            self.handle.core.log.error(TAG, str(error))
+        return EspErr.ESP_OK
+
+    # ---------------------------------------------------------------------------------------------- the node's life
+
+    def on_mqtt_connected(self) -> None:
+        """The handler of ``RMAKER_MQTT_EVENT_CONNECTED``, there only while the firmware is unconfirmed."""
+        if not self._awaits_mqtt:
+            return
+        status = self._diagnose(DiagState.POST_MQTT)
+        if status is DiagStatus.SUCCESS:
+            self.mark_valid()
+        elif status is DiagStatus.FAIL:
+            self.handle.core.log.error(TAG, "Diagnostics failed! Start rollback to the previous version ...")
+            self.mark_invalid()
+        else:
+            self.handle.core.log.warning(TAG, "Waiting for application to validate OTA.")
+
+    async def on_started(self) -> None:
+        """``esp_rmaker_ota_work_fn``, over topics: say that the firmware was rolled back, subscribe, ask for work."""
+        handle = self.handle
+        if handle.config.type is not OtaType.TOPICS:
+            return
+        if handle.rolled_back:
+            self._report_rolled_back()
+            handle.rolled_back = False
+        await handle.core.mqtt.subscribe(OTAURL, self.on_otaurl)
+        config = handle.core.config
+        if not config.esp_rmaker_ota_autofetch:
+            return
+        if not handle.ota_in_progress:
+            handle.fetch_with_delay(RMAKER_OTA_FETCH_DELAY_S)
+        if config.esp_rmaker_ota_autofetch_period > 0:
+            handle.core.every(config.esp_rmaker_ota_autofetch_period * 3600, handle.fetch, "otafetch period")
+
+    def _report_rolled_back(self) -> None:
+        """``failed`` against the job that the new firmware left a reason for, else ``rejected``."""
+        handle = self.handle
+        job_id = handle.nvs_get(RMAKER_OTA_FAIL_JOB_ID_NVS_NAME)
+        if not isinstance(job_id, str):
+            handle.report_status(OtaStatus.REJECTED, ROLLED_BACK)
+            return
+        reason = handle.nvs_get(RMAKER_OTA_FAIL_REASON_NVS_NAME)
+        handle.job_id = job_id
+        handle.report_status(OtaStatus.FAILED, reason if isinstance(reason, str) else "Firmware verification failed")
+        handle.job_id = None
+        handle.nvs_erase(RMAKER_OTA_FAIL_REASON_NVS_NAME, RMAKER_OTA_FAIL_JOB_ID_NVS_NAME, RMAKER_OTA_JOB_ID_NVS_NAME)
+
+    # -------------------------------------------------------------------------------------------------- over topics
+
+    def on_otaurl(self, payload: bytes) -> None:
+        """``ota_url_handler``: the decision table of an ``otaurl`` message."""
+        handle = self.handle
+        if handle.ota_in_progress:
+            handle.core.log.error(TAG_TOPICS, "OTA already in progress. Please try later.")
+            return
+        handle.ota_in_progress = True
+        text = payload.decode(errors="replace")
+        handle.core.log.info(TAG_TOPICS, f"Upgrade Handler got:{text} on {OTAURL} topic")
+        try:
+            job = OtaUrl.decode(payload)
+        except OtaUrlError as error:
+            if error.ota_job_id is not None:
+                self._remember(error.ota_job_id)
+            handle.report_status(OtaStatus.FAILED, error.info)
+            handle.finish()
+            return
+        self._remember(job.ota_job_id)
+        config = handle.config
+        self._queue(
+            OtaData(
+                url=job.url,
+                filesize=job.file_size,
+                fw_version=job.fw_version,
+                file_md5=job.file_md5,
+                ota_job_id=job.ota_job_id,
+                server_cert=config.server_cert,
+                priv=config.priv,
+                metadata=job.metadata,
+            )
+        )
+
+    def _remember(self, job_id: str) -> None:
+        self.handle.nvs_set(RMAKER_OTA_JOB_ID_NVS_NAME, job_id.encode("utf-8", "surrogateescape"))
+        self.handle.job_id = job_id
+
+    def _queue(self, data: OtaData) -> bool:
+        """``esp_rmaker_work_queue_add_task`` of ``esp_rmaker_ota_common_cb``; a full queue drops the job silently."""
+        handle = self.handle
+        callback = handle.config.ota_cb or default_cb
+
+        async def common_cb() -> None:
+            try:
+                await callback(handle, data)
+            finally:
+                handle.finish()
+
+        queued = handle.core.add_task(common_cb)
+        if not queued:
+            handle.finish()
+        return queued
+
+    # -------------------------------------------------------------------------------------------------- over params
+
+    def _service(self) -> ParamDevice:
+        """``esp_rmaker_ota_service_create`` (components/esp_rainmaker/src/standard_types/)."""
+        return ParamDevice(
+            OTA_SERVICE,
+            SERVICE_OTA,
+            [
+                Param("Status", PARAM_OTA_STATUS, "", ("read",)),
+                Param("Info", PARAM_OTA_INFO, "", ("read",)),
+                Param("URL", PARAM_OTA_URL, "", ("write",)),
+            ],
+            is_service=True,
+            write=self._on_write,
+        )
+
+    def _on_write(self, param: Param, value: ParamValue) -> EspErr:
+        """``esp_rmaker_ota_service_cb``: a written URL starts an update; the param itself keeps its value."""
+        handle = self.handle
+        if handle.ota_in_progress:
+            handle.core.log.error(TAG_PARAMS, "OTA already in progress. Please try later.")
+            return EspErr.ESP_FAIL
+        if param.type != PARAM_OTA_URL or not isinstance(value, str):
+            return EspErr.ESP_FAIL
+        handle.core.log.info(TAG_PARAMS, f"Received value = {value} for {OTA_SERVICE} - {param.name}")
+        handle.ota_in_progress = True
+        data = OtaData(url=value, server_cert=handle.config.server_cert, priv=handle.config.priv)
+        return EspErr.ESP_OK if self._queue(data) else EspErr.ESP_FAIL

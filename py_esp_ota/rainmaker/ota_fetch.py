@@ -1,0 +1,102 @@
+"""Asking the cloud for an update until the question has arrived.
+
+Only the PUBACK of the question counts: an ``otafetch`` that arrived and was not answered is never repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from py_esp_ota.errors import EspErr
+from py_esp_ota.rainmaker.core import Core
+from py_esp_ota.rainmaker.messages import OTAFETCH, OtaFetch
+from py_esp_ota.rainmaker.mqtt import Outgoing
+
+TAG = "esp_rmaker_ota_using_topics"
+OTA_FETCH_TIMEOUT_S = 60
+OTA_FETCH_RETRY_BASE_DELAY_S = 30
+OTA_FETCH_MAX_RETRIES = 5
+
+
+class FetchEvent(Enum):
+    """What can happen to a question."""
+
+    NOT_SENT = auto()  # no connection, or the publish was refused
+    SENT = auto()
+    PUBACK = auto()
+    TIMEOUT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class FetchState:
+    """``ota_fetch_state_t``."""
+
+    waiting: bool = False
+    retry_count: int = 0
+
+
+def backoff(retry: int) -> int:
+    """``ota_fetch_schedule_retry``: seconds before the n-th repetition, doubling from 30 to 480 and staying there."""
+    return OTA_FETCH_RETRY_BASE_DELAY_S << (min(retry, OTA_FETCH_MAX_RETRIES) - 1)
+
+
+def step(state: FetchState, event: FetchEvent) -> tuple[FetchState, int | None]:
+    """The state machine: the next state, and after how many seconds to ask again (``None``: not by this event)."""
+    match event:
+        case FetchEvent.SENT:
+            return FetchState(waiting=True, retry_count=state.retry_count), None
+        case FetchEvent.PUBACK:
+            return FetchState(), None
+        case FetchEvent.NOT_SENT | FetchEvent.TIMEOUT:
+            retry = state.retry_count + 1
+            return FetchState(waiting=False, retry_count=retry), backoff(retry)
+
+
+class Fetcher:
+    """``esp_rmaker_ota_fetch`` and its timers, for one boot."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.state = FetchState()
+
+    def fetch(self) -> EspErr:
+        """``esp_rmaker_ota_fetch``: ESP_OK also while an earlier question still waits for its PUBACK."""
+        core = self._core
+        if self.state.waiting:
+            core.log.warning(TAG, "OTA fetch already in progress. Skipping.")
+            return EspErr.ESP_OK
+        if not core.mqtt.connected:
+            core.log.warning(TAG, "MQTT not connected. Cannot fetch OTA.")
+            self._advance(FetchEvent.NOT_SENT)
+            return EspErr.ESP_ERR_INVALID_STATE
+        core.log.info(TAG, "Fetching OTA details, if any.")
+        question = OtaFetch(node_id=core.node_id, fw_version=core.app.version)
+        sent = core.mqtt.publish(OTAFETCH, question.encode())
+        if sent is None:
+            core.log.error(TAG, f"OTA Fetch Publish Error {EspErr.ESP_FAIL}")
+            self._advance(FetchEvent.NOT_SENT)
+            return EspErr.ESP_FAIL
+        self._advance(FetchEvent.SENT)
+        core.spawn(self._watch(sent), "otafetch PUBACK")
+        return EspErr.ESP_OK
+
+    def fetch_with_delay(self, seconds: float) -> None:
+        """``esp_rmaker_ota_fetch_with_delay``: one more one-shot timer; nothing ever cancels it."""
+        self._core.after(seconds, self.fetch, "otafetch timer")
+
+    async def _watch(self, sent: Outgoing) -> None:
+        try:
+            async with asyncio.timeout(OTA_FETCH_TIMEOUT_S):
+                await sent.acked.wait()
+        except TimeoutError:
+            self._core.log.warning(TAG, "OTA fetch timeout - no PUBACK received")
+            self._advance(FetchEvent.TIMEOUT)
+        else:
+            self._advance(FetchEvent.PUBACK)
+
+    def _advance(self, event: FetchEvent) -> None:
+        self.state, delay = step(self.state, event)
+        if delay is not None:
+            self.fetch_with_delay(delay)

@@ -1,0 +1,122 @@
+"""One attempt to install an image over HTTPS (components/esp_rainmaker/src/ota/esp_rmaker_https_ota.c)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from py_esp_ota.errors import EspErr, HttpsOtaError
+from py_esp_ota.idf import https_ota, newlib
+from py_esp_ota.idf.https_ota import HttpClientConfig, HttpsOta, HttpsOtaConfig, esp_err_to_name
+from py_esp_ota.rainmaker.checks import CHIP_REVISION_MISMATCH, progress_to_report, validate_image_header
+from py_esp_ota.rainmaker.messages import OtaStatus
+from py_esp_ota.rainmaker.ota_handle import TAG, OtaData, OtaHandle
+
+DEF_HTTP_TX_BUFFER_SIZE = 1024
+_TX_BUFFER_MARGIN = 128
+_ERR_DESC = 127  # a buffer of 128 with its NUL
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How an attempt ended: done, failed with a text and worth another one, or rejected for good."""
+
+    err: EspErr
+    err_desc: str = ""
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the job ends here without further attempts."""
+        return self.err is EspErr.ESP_ERR_INVALID_STATE
+
+
+_DONE = Attempt(EspErr.ESP_OK)
+_REJECTED = Attempt(EspErr.ESP_ERR_INVALID_STATE)
+
+
+def describe(what: str, error: HttpsOtaError) -> str:
+    """``<what>: <esp_err name> (errno=<n>: <text>)``, as long as its buffer is."""
+    number = error.fact.get("errno", 0)
+    number = number if isinstance(number, int) else 0
+    text = newlib.strerror(number) if number else "Invalid"
+    return f"{what}: {esp_err_to_name(error)} (errno={number}: {text})"[:_ERR_DESC]
+
+
+def http_config(url: str, rx_buffer_size: int) -> HttpClientConfig:
+    """The HTTP client's settings: five seconds, the certificate bundle, a request buffer that fits long URLs."""
+    long_url = len(url) > DEF_HTTP_TX_BUFFER_SIZE
+    return HttpClientConfig(
+        url=url,
+        timeout_ms=5000,
+        buffer_size=rx_buffer_size,
+        buffer_size_tx=len(url) + _TX_BUFFER_MARGIN if long_url else DEF_HTTP_TX_BUFFER_SIZE,
+    )
+
+
+async def use_https(ota: OtaHandle, data: OtaData) -> Attempt:
+    """``esp_rmaker_ota_use_https``: begin, check the header, download, finish; each with its own report or text."""
+    core = ota.core
+    core.log.warning(TAG, "Starting OTA. This may take time.")
+    config = HttpsOtaConfig(http_config=http_config(data.url, core.config.esp_rmaker_ota_http_rx_buffer_size))
+    try:
+        handle = await https_ota.begin(config, ops=core.ops, fetch=core.fetch)
+    except HttpsOtaError as error:
+        return Attempt(EspErr.ESP_FAIL, describe("OTA Begin failed", error))
+    try:
+        ended = await _download(ota, data, handle)
+        if ended is not None:
+            await handle.abort()
+            return ended
+        return await _finish(handle)
+    finally:
+        await handle.close()  # a reset or a power cut comes through here as well
+
+
+async def _download(ota: OtaHandle, data: OtaData, handle: HttpsOta) -> Attempt | None:
+    """From the header to the last byte; ``None`` when everything came and the image may be finished."""
+    try:
+        new_app_info = await handle.get_img_desc()
+    except HttpsOtaError as error:
+        return Attempt(EspErr.ESP_FAIL, describe("Failed to read image description", error))
+    core = ota.core
+    verdict = validate_image_header(
+        new_app_info, core.app, core.config, efuse_secure_version=core.ops.chip.efuse.secure_version
+    )
+    if verdict.err is not EspErr.ESP_OK:
+        core.log.error(TAG, "Image header verification failed")
+        if verdict.rejection is not None:
+            ota.report_status(OtaStatus.REJECTED, verdict.rejection)
+        return _REJECTED
+    ota.report_status(OtaStatus.IN_PROGRESS, "Downloading Firmware Image")
+    try:
+        await _perform(ota, data, handle)
+    except HttpsOtaError as error:
+        if error.err is EspErr.ESP_ERR_INVALID_VERSION:
+            ota.report_status(OtaStatus.REJECTED, CHIP_REVISION_MISMATCH)
+            return _REJECTED
+        return Attempt(EspErr.ESP_FAIL, describe("OTA failed", error))
+    if not handle.is_complete_data_received():
+        return Attempt(EspErr.ESP_FAIL, "Complete data was not received")
+    ota.report_status(OtaStatus.IN_PROGRESS, "Firmware Image download complete")
+    return None
+
+
+async def _perform(ota: OtaHandle, data: OtaData, handle: HttpsOta) -> None:
+    config, last = ota.core.config, 0
+    while await handle.perform() is EspErr.ESP_ERR_HTTPS_OTA_IN_PROGRESS:
+        if not config.esp_rmaker_ota_progress_support:
+            continue
+        read = handle.get_image_len_read()
+        percent = progress_to_report(read, data.filesize, last, config.esp_rmaker_ota_progress_interval)
+        if percent is not None:
+            last = percent
+            ota.report_status(OtaStatus.IN_PROGRESS, f"Downloaded {percent}% Firmware Image")
+
+
+async def _finish(handle: HttpsOta) -> Attempt:
+    try:
+        await handle.finish()
+    except HttpsOtaError as error:
+        if error.err is EspErr.ESP_ERR_OTA_VALIDATE_FAILED:
+            return Attempt(EspErr.ESP_FAIL, "Image validation failed")
+        return Attempt(EspErr.ESP_FAIL, describe("OTA finish failed", error))
+    return _DONE

@@ -1,0 +1,101 @@
+"""What a node does with an update: time, attempts, success (components/esp_rainmaker/src/ota/esp_rmaker_ota.c)."""
+
+from __future__ import annotations
+
+from py_esp_ota.errors import EspErr, EspError
+from py_esp_ota.rainmaker.messages import OtaStatus
+from py_esp_ota.rainmaker.ota_handle import (
+    RMAKER_OTA_UPDATE_FLAG_NVS_NAME,
+    TAG,
+    OtaData,
+    OtaEvent,
+    OtaHandle,
+    OtaType,
+)
+from py_esp_ota.rainmaker.ota_https import use_https
+from py_esp_ota.rainmaker.ota_time import handle_time, local_minute, read_metadata
+
+OTA_REBOOT_TIMER_SEC = 10
+_RMAKER_TIME_NVS_NAMESPACE = "rmaker_time"
+_TZ_NVS_NAME = "tz"
+_START_INFO = 63  # buffers of 64 and 192 with their NUL
+_FAIL_INFO = 191
+
+
+async def default_cb(ota: OtaHandle, data: OtaData) -> EspErr:
+    """``esp_rmaker_ota_default_cb``, ``esp_rmaker_ota_https_cb`` and ``esp_rmaker_ota_start_workflow``.
+
+    A custom callback may call this one. ESP_FAIL when nothing was installed, for whatever reason.
+    """
+    if data.metadata is not None and not _handle_metadata(ota, data.metadata):
+        ota.core.log.warning(TAG, "Cannot proceed with the OTA as per the metadata received.")
+        return EspErr.ESP_FAIL
+    ota.post_event(OtaEvent.STARTING)
+    attempts = await _retry_loop(ota, data)
+    if attempts is None:
+        return EspErr.ESP_FAIL
+    _succeed(ota, attempts)
+    return EspErr.ESP_OK
+
+
+def _handle_metadata(ota: OtaHandle, metadata: str) -> bool:
+    """``esp_rmaker_ota_handle_metadata``: whether to go on now."""
+    core = ota.core
+    if not core.config.esp_rmaker_ota_time_support:
+        return True
+    now = core.clock.now()
+    decision = handle_time(read_metadata(metadata), int(now), local_minute(now, _timezone(ota)))
+    if decision.status is not None:
+        ota.report_status(decision.status, decision.info)
+    if decision.refetch_after is not None:
+        ota.fetch_with_delay(decision.refetch_after)
+    return decision.go
+
+
+def _timezone(ota: OtaHandle) -> str:
+    """``esp_rmaker_time_get_tz``: the zone in NVS, else the build's."""
+    core = ota.core
+    try:
+        stored = core.nvs.get(_RMAKER_TIME_NVS_NAMESPACE, _TZ_NVS_NAME)
+    except EspError:
+        stored = None
+    return stored if isinstance(stored, str) else core.config.esp_rmaker_def_timezone
+
+
+async def _retry_loop(ota: OtaHandle, data: OtaData) -> int | None:
+    """``esp_rmaker_ota_retry_loop``: the attempt that succeeded, without a pause between them; ``None`` if none did."""
+    total = ota.core.config.esp_rmaker_ota_max_retries
+    for number in range(1, total + 1):
+        info = f"Starting OTA Upgrade (HTTPS attempt {number}/{total})"
+        ota.report_status(OtaStatus.IN_PROGRESS, info[:_START_INFO])
+        attempt = await use_https(ota, data)
+        if attempt.err is EspErr.ESP_OK:
+            return number
+        if attempt.rejected:
+            return None
+        ota.core.log.error(TAG, f"OTA attempt {number} failed: {attempt.err_desc}")
+        failure = f"OTA Attempt {number}/{total} failed: {attempt.err_desc}"
+        ota.report_status(OtaStatus.FAILED, failure[:_FAIL_INFO])
+    if ota.config.type is OtaType.TOPICS:
+        ota.fetch_with_delay(ota.core.config.esp_rmaker_ota_retry_delay_minutes * 60)
+    return None
+
+
+def _succeed(ota: OtaHandle, attempts: int) -> None:
+    """With rollback the new firmware will say that it works; without, this one says so now."""
+    config = ota.core.config
+    plural = "" if attempts == 1 else "s"
+    if config.bootloader_app_rollback_enable:
+        ota.nvs_set(RMAKER_OTA_UPDATE_FLAG_NVS_NAME, b"\x01")
+        info = f"Rebooting into new firmware (after {attempts} HTTPS attempt{plural})"
+        ota.report_status(OtaStatus.IN_PROGRESS, info)
+    else:
+        info = f"HTTPS OTA Upgrade finished successfully (after {attempts} attempt{plural})"
+        ota.report_status(OtaStatus.SUCCESS, info)
+    if config.esp_rmaker_ota_disable_auto_reboot:
+        text = "OTA upgrade successful. Auto reboot is disabled. Requesting a Reboot via Event handler."
+        ota.core.log.info(TAG, text)
+        ota.post_event(OtaEvent.REQ_FOR_REBOOT)
+        return
+    ota.core.log.info(TAG, f"OTA upgrade successful. Rebooting in {OTA_REBOOT_TIMER_SEC} seconds...")
+    ota.core.reboot(OTA_REBOOT_TIMER_SEC)

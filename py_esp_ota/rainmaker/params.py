@@ -1,0 +1,142 @@
+"""Devices, services and their params (components/esp_rainmaker/src/core/esp_rmaker_param.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from py_esp_ota.errors import EspErr
+from py_esp_ota.rainmaker.json_text import JsonValue, parse
+from py_esp_ota.rainmaker.messages import ParamValue, encode_params
+
+# The smallest report that says anything: {"D":{"P":1}}
+RMAKER_MIN_VALID_PARAMS_SIZE = 13
+
+_DATA_TYPES = {bool: "bool", int: "int", float: "float", str: "string"}
+
+
+@dataclass(slots=True, eq=False)
+class Param:
+    """``_esp_rmaker_param_t``; the type of ``value`` is the param's for ever."""
+
+    name: str
+    type: str
+    value: ParamValue
+    properties: tuple[str, ...] = ("read", "write")
+    changed: bool = field(default=False, init=False)
+
+    def update(self, value: ParamValue) -> None:
+        """``esp_rmaker_param_update``: the new value waits to be reported."""
+        self.value = value
+        self.changed = True
+
+    def read(self, values: JsonValue) -> ParamValue | None:
+        """This param's value in a set request; ``None`` when it is missing or of another JSON type."""
+        if isinstance(self.value, bool):
+            return values.get_bool(self.name)
+        if isinstance(self.value, int):
+            return values.get_int(self.name)
+        if isinstance(self.value, float):
+            return values.get_float(self.name)
+        return values.get_string(self.name)
+
+    def config(self) -> dict[str, object]:
+        """Its place in the node config."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "data_type": _DATA_TYPES[type(self.value)],
+            "properties": list(self.properties),
+        }
+
+
+WriteCallback = Callable[[Param, ParamValue], EspErr]
+
+
+def accept(param: Param, value: ParamValue) -> EspErr:
+    """The write callback of a device that does what it is told."""
+    param.update(value)
+    return EspErr.ESP_OK
+
+
+@dataclass(slots=True, eq=False)
+class ParamDevice:
+    """``_esp_rmaker_device_t``: a device or a service."""
+
+    name: str
+    type: str
+    params: list[Param]
+    is_service: bool = False
+    write: WriteCallback = accept
+
+    def param(self, name: str) -> Param:
+        """``esp_rmaker_device_get_param_by_name``. Raises ``KeyError``."""
+        for param in self.params:
+            if param.name == name:
+                return param
+        raise KeyError(name)
+
+    def config(self) -> dict[str, object]:
+        """Its place in the node config."""
+        return {"name": self.name, "type": self.type, "params": [param.config() for param in self.params]}
+
+
+class ParamStore:
+    """All devices and services of a node, in the order of adding."""
+
+    def __init__(self) -> None:
+        self.devices: list[ParamDevice] = []
+
+    def add(self, device: ParamDevice) -> None:
+        """``esp_rmaker_node_add_device``. Raises ``ValueError`` for a name that is taken."""
+        if device.name in (known.name for known in self.devices):
+            raise ValueError(f"the node already has a device or service {device.name!r}")
+        self.devices.append(device)
+
+    def device(self, name: str) -> ParamDevice:
+        """``esp_rmaker_node_get_device_by_name``. Raises ``KeyError``."""
+        for device in self.devices:
+            if device.name == name:
+                return device
+        raise KeyError(name)
+
+    def config(self, *, services: bool) -> list[dict[str, object]]:
+        """The ``devices`` or the ``services`` list of the node config."""
+        return [device.config() for device in self.devices if device.is_service is services]
+
+    def everything(self) -> bytes:
+        """``esp_rmaker_populate_params`` for ``params/local/init``: every param, write-only ones too."""
+        return encode_params({d.name: {p.name: p.value for p in d.params} for d in self.devices if d.params})
+
+    def take_changed(self) -> bytes | None:
+        """``esp_rmaker_populate_params`` for ``params/local``: what changed, now no longer; ``None`` if nothing did."""
+        changed: dict[str, dict[str, ParamValue]] = {}
+        for device, param in self._pairs():
+            if param.changed:
+                changed.setdefault(device.name, {})[param.name] = param.value
+                param.changed = False
+        payload = encode_params(changed)
+        return payload if len(payload) >= RMAKER_MIN_VALID_PARAMS_SIZE else None
+
+    def handle_set(self, payload: bytes) -> list[tuple[ParamDevice, Param, EspErr]]:
+        """``esp_rmaker_handle_set_params``: what was written where. Unknown names and wrong types are passed over.
+
+        Raises:
+            ValueError: The payload is no JSON.
+        """
+        root = parse(payload)
+        results = []
+        for device in self.devices:
+            values = root.get_object(device.name)
+            if values is None:
+                continue
+            for param in device.params:
+                value = param.read(values)
+                if value is not None:
+                    results.append((device, param, device.write(param, value)))
+        return results
+
+    def _pairs(self) -> Iterator[tuple[ParamDevice, Param]]:
+        for device in self.devices:
+            for param in device.params:
+                yield device, param

@@ -1,0 +1,90 @@
+"""The header checks, one by one and in their order."""
+
+import pytest
+
+from py_esp_ota._core import AppDesc
+from py_esp_ota.errors import EspErr
+from py_esp_ota.firmware import app_desc
+from py_esp_ota.rainmaker.checks import HeaderVerdict, progress_to_report, validate_image_header
+from py_esp_ota.sdkconfig import Sdkconfig
+
+
+def desc(project: str = "lamp", version: str = "1.0", secure_version: int = 0) -> AppDesc:
+    return AppDesc.from_bytes(app_desc(project, version, secure_version=secure_version))
+
+
+OK = HeaderVerdict()
+PROJECT = HeaderVerdict(EspErr.ESP_FAIL, "Project Name mismatch")
+SAME = HeaderVerdict(EspErr.ESP_FAIL, "Same version received")
+SECURE = HeaderVerdict(EspErr.ESP_FAIL, "Lower secure version received")
+
+
+def test_null_new_app_info_is_an_invalid_argument_and_no_report():
+    assert validate_image_header(None, desc(), Sdkconfig()) == HeaderVerdict(EspErr.ESP_ERR_INVALID_ARG, None)
+
+
+@pytest.mark.parametrize(
+    ("new", "verdict"),
+    [
+        (desc(version="1.1"), OK),
+        (desc(version="0.9"), OK),  # lower is as good as higher
+        (desc(version=""), OK),
+        (desc(), SAME),
+        (desc("fan", "1.1"), PROJECT),
+        (desc("fan"), PROJECT),  # the project is looked at first
+        (desc("Lamp", "1.1"), PROJECT),
+        (desc("lamp2", "1.1"), PROJECT),
+    ],
+)
+def test_project_must_be_equal_and_version_different(new, verdict):
+    assert validate_image_header(new, desc(), Sdkconfig()) == verdict
+
+
+def test_all_32_bytes_of_a_version_count():
+    hidden = bytearray(app_desc("lamp", "1.0"))
+    hidden[16 + 31] = 1  # the last byte of version[], behind the NUL
+    assert validate_image_header(AppDesc.from_bytes(bytes(hidden)), desc(), Sdkconfig()) == OK
+
+
+@pytest.mark.parametrize(
+    ("options", "new", "verdict"),
+    [
+        ({"esp_rmaker_skip_version_check": True}, desc(), OK),
+        ({"esp_rmaker_skip_project_name_check": True}, desc("fan", "1.1"), OK),
+        ({"esp_rmaker_skip_project_name_check": True}, desc("fan"), SAME),
+        ({"esp_rmaker_skip_version_check": True}, desc("fan"), PROJECT),
+        ({"esp_rmaker_skip_version_check": True, "esp_rmaker_skip_project_name_check": True}, desc("fan"), OK),
+    ],
+)
+def test_both_skip_options(options, new, verdict):
+    assert validate_image_header(new, desc(), Sdkconfig(**options)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("secure_version", "efuse", "skip", "verdict"),
+    [(0, 0, False, OK), (1, 1, False, OK), (2, 1, False, OK), (0, 1, False, SECURE), (0, 1, True, OK)],
+)
+def test_the_secure_version_must_not_be_below_the_efuse(secure_version, efuse, skip, verdict):
+    config = Sdkconfig(esp_rmaker_skip_secure_version_check=skip)
+    new = desc(version="1.1", secure_version=secure_version)
+    assert validate_image_header(new, desc(), config, efuse_secure_version=efuse) == verdict
+
+
+@pytest.mark.parametrize(
+    ("read", "size", "last", "interval", "reported"),
+    [
+        (100, 1000, 0, 10, 10),
+        (109, 1000, 0, 10, 10),
+        (110, 1000, 10, 10, None),
+        (99, 1000, 0, 10, None),
+        (0, 1000, 0, 10, None),
+        (1000, 1000, 90, 10, None),
+        (1100, 1000, 90, 10, 110),  # the message said less than the server sent
+        (250, 1000, 0, 50, None),
+        (500, 1000, 0, 50, 50),
+        (500, 0, 0, 10, None),
+        (500, -1, 0, 10, None),
+    ],
+)
+def test_progress_is_reported_at_exact_multiples(read, size, last, interval, reported):
+    assert progress_to_report(read, size, last, interval) == reported
