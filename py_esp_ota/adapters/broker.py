@@ -1,0 +1,53 @@
+"""The broker a world on real sockets uses: Mosquitto when it is installed, else the embedded one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal, Protocol
+
+from py_esp_ota.adapters.certificates import LocalCa
+from py_esp_ota.adapters.mosquitto import find_mosquitto, open_mosquitto
+from py_esp_ota.ports import MqttConnect
+
+
+class Broker(Protocol):
+    """A running MQTT broker."""
+
+    name: str  # which one, for people
+    port: int
+    basic_ingest: bool  # whether it delivers ``$aws/rules/...`` topics
+
+    @property
+    def mqtt(self) -> MqttConnect:
+        """The door for nodes and for the cloud, whose client id is ``cloud``."""
+
+    def on_presence(self, callback: Callable[[str, bool], None], /) -> None:
+        """Have ``callback(node_id, connected)`` called whenever a node comes or goes."""
+
+
+@asynccontextmanager
+async def open_broker(
+    folder: Path, ca: LocalCa, *, prefer: Literal["mosquitto", "embedded"] | None = None, port: int = 0
+) -> AsyncIterator[Broker]:
+    """Run a broker on loopback while the context is entered.
+
+    Args:
+        folder: where it may keep its configuration.
+        ca: the authority that says who is who.
+        prefer: this one and no other; Mosquitto if installed, else the embedded one, when not given.
+        port: 0 takes a free one.
+
+    Raises:
+        RuntimeError: it cannot start.
+    """
+    if prefer == "mosquitto" or (prefer is None and find_mosquitto()):
+        async with open_mosquitto(folder, ca, port=port) as mosquitto:
+            yield mosquitto
+    else:
+        # Only who needs it pays for its imports.
+        from py_esp_ota.adapters.embedded import open_embedded  # noqa: PLC0415
+
+        async with open_embedded(port) as embedded:
+            yield embedded

@@ -1,0 +1,117 @@
+"""The broker for those who have none installed: amqtt inside this process, plain TCP on loopback.
+
+It knows a client only by the name it gives, so any program on this computer can be any node. It does not deliver topics
+that begin with ``$``: nodes use RainMaker's own option of plain topics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from amqtt.broker import Broker  # type: ignore[import-untyped]
+from amqtt.contexts import Action, BrokerConfig, ListenerConfig  # type: ignore[import-untyped]
+from amqtt.errors import BrokerError  # type: ignore[import-untyped]
+from amqtt.plugins.base import BaseTopicPlugin  # type: ignore[import-untyped]
+from amqtt.session import Session  # type: ignore[import-untyped]
+
+from py_esp_ota.adapters.certificates import CLOUD
+from py_esp_ota.adapters.mosquitto import free_port
+from py_esp_ota.adapters.mqtt import TcpMqtt
+from py_esp_ota.adapters.topics import may_use
+from py_esp_ota.ports import MqttConnect
+
+_ATTEMPTS = 3  # another process may take the free port first
+
+
+class EmbeddedBroker:
+    """A running amqtt. A publish without the right to it is acknowledged and dropped, as Mosquitto does."""
+
+    basic_ingest = False
+
+    def __init__(self, port: int) -> None:
+        self.name = f"embedded (amqtt {version('amqtt')}, no TLS)"
+        self.port = port
+        self.mqtt: MqttConnect = TcpMqtt("127.0.0.1", port, dollar_topics=False)
+        self._presence: list[Callable[[str, bool], None]] = []
+
+    def on_presence(self, callback: Callable[[str, bool], None]) -> None:
+        """Have ``callback(node_id, connected)`` called whenever a node comes or goes."""
+        self._presence.append(callback)
+
+    def report(self, client_id: str, *, connected: bool) -> None:
+        """Tell who came or went."""
+        if client_id != CLOUD:
+            for callback in self._presence:
+                callback(client_id, connected)
+
+
+class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
+    """What amqtt asks and tells us: who may use which topic, who came, who went. amqtt finds it by this name."""
+
+    embedded: EmbeddedBroker
+    broker: Broker
+
+    def __init__(self, context: Any) -> None:
+        super().__init__(context)
+        self._connected: dict[str, tuple[Session, Any]] = {}
+
+    async def topic_filtering(
+        self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
+    ) -> bool:
+        """Whether a client may publish, subscribe or receive."""
+        client_id = (session.client_id if session else None) or ""
+        # What a client receives it has subscribed to, and that was its right.
+        return action is Action.RECEIVE or client_id == CLOUD or may_use(client_id, topic or "")
+
+    async def on_broker_client_connected(self, *, client_id: str, client_session: Session) -> None:
+        """A client came. amqtt lets two connections share a clean session's id; the first must go."""
+        first = self._connected.get(client_id)
+        self._connected[client_id] = (client_session, self.broker.sessions[client_id][1])
+        if first:
+            self.embedded.report(client_id, connected=False)
+            await first[1].handle_connection_closed()
+            await first[1].stop()
+        self.embedded.report(client_id, connected=True)
+
+    async def on_broker_client_disconnected(self, *, client_id: str, client_session: Session) -> None:
+        """A client went; one that was replaced went before."""
+        if client_id in self._connected and self._connected[client_id][0] is client_session:
+            del self._connected[client_id]
+            self.embedded.report(client_id, connected=False)
+
+
+@asynccontextmanager
+async def open_embedded(port: int = 0) -> AsyncIterator[EmbeddedBroker]:
+    """Run amqtt on 127.0.0.1 while the context is entered; port 0 takes a free one.
+
+    Raises ``RuntimeError`` when it does not start.
+    """
+    embedded, broker = await _start(port, 1 if port else _ATTEMPTS)
+    try:
+        yield embedded
+    finally:
+        await broker.shutdown()
+
+
+async def _start(port: int, attempts: int) -> tuple[EmbeddedBroker, Broker]:
+    embedded = EmbeddedBroker(port or free_port())
+    rights = f"{NodeRights.__module__}.{NodeRights.__qualname__}"
+    config = BrokerConfig(
+        listeners={"default": ListenerConfig(bind=f"127.0.0.1:{embedded.port}")},
+        plugins={"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}, rights: {}},
+    )
+    broker = Broker(config)
+    plugin = broker.plugins_manager.get_plugin(NodeRights.__name__)
+    if not isinstance(plugin, NodeRights):
+        raise TypeError(f"amqtt did not load {rights}")
+    plugin.embedded, plugin.broker = embedded, broker
+    try:
+        await broker.start()
+    except BrokerError as error:
+        if attempts > 1:
+            return await _start(port, attempts - 1)
+        raise RuntimeError(f"the embedded broker did not start: {error}") from error
+    return embedded, broker

@@ -1,0 +1,206 @@
+"""HTTP over real sockets: a client that trusts one CA, and a server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from socket import AddressFamily, create_server
+from typing import Any, Self
+
+import httpx2
+import uvicorn
+
+from py_esp_ota.adapters.asgi import AsgiApp
+from py_esp_ota.adapters.body import TIMEOUT, Body, BodyResponse, lower_headers, request_headers
+from py_esp_ota.errors import FetchError
+from py_esp_ota.ports import Response
+
+
+class HttpFetch:
+    """``Fetch`` over TCP and TLS. Chain and host name are verified, proxies of the environment ignored.
+
+    Each request has its own connection, as each download of the chip has. Use it as a context manager, or call
+    ``aclose``.
+
+    Args:
+        ca_file: the PEM file of the only CA to trust; the system's trust store when not given.
+        timeout: seconds for each step: connect, TLS, send, response header, each read.
+    """
+
+    def __init__(self, ca_file: Path | str | None = None, *, timeout: float = TIMEOUT) -> None:
+        self.ssl_context = ssl.create_default_context(cafile=ca_file)
+        self._timeout = timeout
+        self._transport = httpx2.AsyncHTTPTransport(
+            verify=self.ssl_context,
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_raised: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close what is still open."""
+        await self._transport.aclose()
+
+    def __call__(self, url: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Response]:
+        """Send the request while the context is entered."""
+        return self._exchange(url, headers)
+
+    @asynccontextmanager
+    async def _exchange(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:
+        answer = await self._send(url, headers)
+        body = Body(self._timeout)
+        pump = asyncio.create_task(_pump(answer, body), name=f"GET {url}")
+        try:
+            yield BodyResponse(answer.status_code, lower_headers(answer.headers.raw), body)
+        finally:
+            pump.cancel()
+            await asyncio.wait([pump])
+            await answer.aclose()
+
+    async def _send(self, url: str, headers: Mapping[str, str]) -> httpx2.Response:
+        loop = asyncio.get_running_loop()
+
+        async def trace(event: str, _info: object) -> None:
+            if event == "http11.receive_response_headers.started":
+                deadline.reschedule(loop.time() + self._timeout)
+
+        # The library ends a body that pauses for its read time-out; ours must come back to it. So it gets none, and the
+        # response header has a deadline of its own.
+        limits = {"connect": self._timeout, "write": self._timeout}
+        try:
+            extensions = {"timeout": limits, "trace": trace}
+            request = httpx2.Request("GET", url, headers=request_headers(headers), extensions=extensions)
+            async with asyncio.timeout(None) as deadline:
+                return await self._transport.handle_async_request(request)
+        except TimeoutError:
+            raise FetchError("timeout", f"no response header came for {self._timeout:g} s") from None
+        except httpx2.ConnectTimeout:
+            raise FetchError("connect", f"no connection within {self._timeout:g} s", errno.ETIMEDOUT) from None
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            raise _fetch_error(error, at_start=True) from error
+
+
+async def _pump(answer: httpx2.Response, body: Body) -> None:
+    """Read the connection as fast as the reader's window allows."""
+    try:
+        async with aclosing(answer.aiter_raw()) as chunks:
+            async for chunk in chunks:
+                await body.put(chunk)
+    except httpx2.RequestError as error:
+        body.end(_fetch_error(error, at_start=False))
+    except Exception as error:  # noqa: BLE001 - a mistake of ours shows where the body is read, not as a time-out
+        body.end(error)
+    else:
+        body.end()
+
+
+def _fetch_error(error: Exception, *, at_start: bool) -> FetchError:
+    # A connection that was made and then lost before the header came is a lost one.
+    lost = isinstance(error, (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError))
+    kind = "connect" if at_start and not lost else "closed"
+    return FetchError(kind, str(error) or type(error).__name__, _errno(error))
+
+
+def _errno(error: BaseException | None) -> int:
+    """The POSIX number of the first system error among the causes, else 0."""
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno and error.errno > 0:
+            return error.errno
+        if isinstance(error, BaseExceptionGroup):
+            return _errno(error.exceptions[0])
+        error = error.__cause__ or error.__context__
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """A server that lives as long as a context, not as long as a process."""
+
+    async def open(self, sockets: list[Any]) -> None:
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        try:
+            await self.startup(sockets)
+        except SystemExit:
+            raise RuntimeError("the app refused to start; its log says why") from None
+
+    async def close(self, sockets: list[Any]) -> None:
+        # Nobody is left to finish for: a response for ever, as server-sent events are, must not hold the end up.
+        for connection in self.server_state.connections:
+            connection.transport.abort()
+        self.server_state.connections.clear()
+        await self.shutdown(sockets)
+
+
+@asynccontextmanager
+async def serve(
+    app: AsgiApp,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    certfile: Path | str | None = None,
+    keyfile: Path | str | None = None,
+) -> AsyncIterator[str]:
+    """Serve an ASGI app on loopback while the context is entered; yields the base URL.
+
+    Args:
+        app: the app; its lifespan runs around.
+        host: a loopback address or ``localhost``.
+        port: 0 takes a free one.
+        certfile: with ``keyfile``: serve HTTPS, else HTTP.
+        keyfile: the private key, PEM.
+
+    Raises:
+        ValueError: ``host`` is not loopback.
+        OSError: the port is taken.
+    """
+    address = _loopback(host)
+    listener = create_server((str(address), port), family=_FAMILY[address.version])
+    try:
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            loop="none",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+            ssl_certfile=certfile,
+            ssl_keyfile=keyfile,
+        )
+        server = _Server(config)
+        await server.open([listener])
+        ticker = asyncio.create_task(server.main_loop(), name="uvicorn")
+        try:
+            name = f"[{host}]" if ":" in host else host
+            yield f"{'https' if certfile else 'http'}://{name}:{listener.getsockname()[1]}"
+        finally:
+            ticker.cancel()
+            await server.close([listener])
+    finally:
+        listener.close()
+
+
+_FAMILY = {4: AddressFamily.AF_INET, 6: AddressFamily.AF_INET6}
+
+
+def _loopback(host: str) -> IPv4Address | IPv6Address:
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise ValueError(f"{host!r} is no loopback address: give 127.0.0.1, ::1 or localhost") from None
+    if not address.is_loopback:
+        raise ValueError(f"{host} is not loopback: this server has no business on a network")
+    return address

@@ -1,0 +1,187 @@
+"""MQTT over real sockets: QoS 1, clean sessions, keep-alive 120 s, as RainMaker nodes connect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import aiomqtt
+
+from py_esp_ota.adapters.certificates import CertificateFiles
+from py_esp_ota.adapters.inbox import Inbox
+from py_esp_ota.adapters.topics import check_client_id, check_filter, check_topic
+from py_esp_ota.errors import MqttError
+from py_esp_ota.ports import Message, Mqtt
+
+KEEP_ALIVE = 120  # seconds: ESP_RMAKER_MQTT_KEEP_ALIVE_INTERVAL
+
+# Whatever the client library would say is also raised. Not a registered logger: its level is nobody else's business.
+_SILENT = logging.Logger("mqtt", logging.CRITICAL)  # noqa: LOG001
+
+
+class TcpMqtt:
+    """``MqttConnect`` to a broker.
+
+    Args:
+        host: the broker's address; with TLS its certificate must carry it.
+        port: the broker's port.
+        tls: gives the TLS context for a client id, which decides who the client is; no TLS when not given.
+        timeout: seconds for connecting and for each answer of the broker.
+        dollar_topics: whether the broker delivers topics that begin with ``$``; else publishing to them is refused.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: Callable[[str], ssl.SSLContext] | None = None,
+        timeout: float = 10.0,
+        dollar_topics: bool = True,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._timeout = timeout
+        self._dollar_topics = dollar_topics
+
+    def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
+        """Connect as ``client_id`` while the context is entered."""
+        return self._session(client_id)
+
+    @asynccontextmanager
+    async def _session(self, client_id: str) -> AsyncIterator[Mqtt]:
+        check_client_id(client_id)
+        link = _Link()
+        holder = asyncio.create_task(self._hold(client_id, link), name=f"MQTT of {client_id}")
+        try:
+            client = await asyncio.shield(link.connected)
+            yield _Connection(client, link, dollar_topics=self._dollar_topics)
+        finally:
+            # Connecting runs in a thread that cannot be stopped: when we must go before it is done, it hangs up itself.
+            link.leaving = True
+            if link.connected.done():
+                holder.cancel()
+            await asyncio.wait([holder])
+
+    async def _hold(self, client_id: str, link: _Link) -> None:
+        """Keep the connection and receive until it is lost or nobody needs it."""
+        why = "disconnected"
+        try:
+            async with self._client(client_id) as client:
+                if link.leaving:
+                    return
+                link.connected.set_result(client)
+                async for message in client.messages:
+                    payload = message.payload if isinstance(message.payload, bytes) else b""
+                    link.inbox.put(Message(str(message.topic), payload))
+        except aiomqtt.MqttError as error:
+            why = str(error.__cause__ or error)
+        finally:
+            link.inbox.lose(why)
+            link.gone.set()
+            if not link.connected.done() and not link.leaving:
+                link.connected.set_exception(MqttError(f"no connection to {self._host}:{self._port}: {why}"))
+
+    def _client(self, client_id: str) -> aiomqtt.Client:
+        return _Client(
+            self._host,
+            self._port,
+            identifier=client_id,
+            protocol=aiomqtt.ProtocolVersion.V311,
+            clean_session=True,
+            keepalive=KEEP_ALIVE,
+            timeout=self._timeout,
+            logger=_SILENT,
+            tls_context=self._tls(client_id) if self._tls else None,
+        )
+
+
+class _Client(aiomqtt.Client):
+    """The library's client, which would keep its socket when the broker accepts it and then does not answer."""
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            self._client.disconnect()
+            if self._misc_task is not None:  # runs as long as the socket is open
+                await asyncio.wait([self._misc_task], timeout=1)
+            raise
+
+
+class _Link:
+    """What the task that holds the connection and the connection's owner share."""
+
+    def __init__(self) -> None:
+        self.connected: asyncio.Future[aiomqtt.Client] = asyncio.get_running_loop().create_future()
+        self.leaving = False
+        self.gone = asyncio.Event()
+        self.inbox = Inbox()
+
+
+class _Connection:
+    """One connection; ``Mqtt`` as its owner sees it."""
+
+    def __init__(self, client: aiomqtt.Client, link: _Link, *, dollar_topics: bool) -> None:
+        self._client = client
+        self._link = link
+        self._dollar_topics = dollar_topics
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 1, not retained; returns at the PUBACK."""
+        check_topic(topic)
+        if topic.startswith("$") and not self._dollar_topics:
+            raise MqttError(f"this broker does not deliver {topic}: use plain topics (basic ingest off)")
+        await self._answered(self._client.publish(topic, payload, qos=1))
+
+    async def subscribe(self, topic_filter: str) -> None:
+        """Subscribe at QoS 1; returns at the SUBACK."""
+        check_filter(topic_filter)
+        granted = await self._answered(self._client.subscribe(topic_filter, qos=1))
+        if any(getattr(code, "value", code) >= 0x80 for code in granted):
+            raise MqttError(f"the broker refused the subscription to {topic_filter}")
+
+    def messages(self) -> AsyncIterator[Message]:
+        """What was received; what came before the connection was lost is still delivered."""
+        return self._link.inbox
+
+    async def _answered(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """Wait for the broker's answer, but not for that of a broker that is gone."""
+        answer = asyncio.create_task(call)
+        gone = asyncio.create_task(self._link.gone.wait())
+        try:
+            await asyncio.wait([answer, gone], return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise MqttError(self._link.inbox.lost)
+            return answer.result()
+        except aiomqtt.MqttError as error:
+            raise MqttError(self._link.inbox.lost or str(error)) from error
+        finally:
+            gone.cancel()
+            answer.cancel()
+            await asyncio.wait([answer, gone])
+
+
+def client_context(ca_file: Path, client: CertificateFiles) -> ssl.SSLContext:
+    """TLS as a node speaks it: trust one authority, check the host name, show the node's certificate."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.load_cert_chain(client.cert, client.key)
+    context.sslsocket_class = _TidySocket
+    return context
+
+
+class _TidySocket(ssl.SSLSocket):
+    """A socket that closes itself when the handshake fails; the client library would leave it open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise

@@ -1,0 +1,172 @@
+"""What only the broker in memory does: refusing as AWS IoT does, breaking on request, thousands of nodes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from broker_bench import next_of, silent
+
+from py_esp_ota.adapters.memory import MemoryBroker, run_virtual
+from py_esp_ota.errors import MqttError
+
+
+def watched() -> tuple[MemoryBroker, list[tuple[str, bool]]]:
+    broker = MemoryBroker()
+    seen: list[tuple[str, bool]] = []
+    broker.on_presence(lambda node_id, connected: seen.append((node_id, connected)))
+    return broker, seen
+
+
+def test_a_refused_subscription_names_node_and_filter():
+    async def story():
+        async with MemoryBroker()("n1") as node:
+            with pytest.raises(MqttError, match="n1 may not subscribe to node/n2/otaurl"):
+                await node.subscribe("node/n2/otaurl")
+            await node.publish("node/n1/otafetch", b"still connected")
+
+    run_virtual(story())
+
+
+def test_a_refused_publish_ends_the_connection():
+    async def story():
+        broker, seen = watched()
+        async with broker("n1") as node:
+            with pytest.raises(MqttError, match="n1 may not publish to node/n2/otastatus"):
+                await node.publish("node/n2/otastatus", b"")
+            with pytest.raises(MqttError, match="may not publish"):
+                await node.publish("node/n1/otastatus", b"")
+            with pytest.raises(MqttError, match="may not publish"):
+                await next_of(node)
+        return seen
+
+    assert run_virtual(story()) == [("n1", True), ("n1", False)]
+
+
+def test_the_admin_may_be_named():
+    async def story():
+        broker = MemoryBroker(admin=["boss"])
+        async with broker("boss") as boss, broker("cloud") as node:
+            await boss.subscribe("node/#")
+            with pytest.raises(MqttError):
+                await node.subscribe("node/#")
+
+    run_virtual(story())
+
+
+def test_a_cut_connection_first_delivers_what_had_arrived():
+    async def story():
+        broker, seen = watched()
+        async with broker("cloud") as cloud, broker("n1") as node:
+            await node.subscribe("node/n1/otaurl")
+            await cloud.publish("node/n1/otaurl", b"arrived")
+            assert broker.kick("n1")
+            assert not broker.kick("n1")
+            await cloud.publish("node/n1/otaurl", b"too late")
+            message = await next_of(node)
+            for _ in range(2):
+                with pytest.raises(MqttError, match="cut the connection"):
+                    await next_of(node)
+            with pytest.raises(MqttError):
+                await node.publish("node/n1/otastatus", b"")
+            return message.payload, seen, broker.connected
+
+    assert run_virtual(story()) == (b"arrived", [("n1", True), ("n1", False)], ("cloud",))
+
+
+def test_a_broker_that_is_gone_takes_nobody_until_it_is_back():
+    async def story():
+        broker, seen = watched()
+        async with broker("n1") as node:
+            waiting = asyncio.create_task(anext(node.messages()))
+            await asyncio.sleep(1)
+            broker.stop()
+            with pytest.raises(MqttError, match="gone"):
+                await waiting
+        with pytest.raises(MqttError, match="unreachable"):
+            async with broker("n1"):
+                pass
+        broker.start()
+        async with broker("n1") as node:
+            await node.publish("node/n1/otafetch", b"")
+        return seen
+
+    assert run_virtual(story()) == [("n1", True), ("n1", False)] * 2
+
+
+def test_the_first_connection_may_leave_late_without_harm():
+    async def story():
+        broker, seen = watched()
+        async with broker("cloud") as cloud:
+            first = broker("n1")
+            await first.__aenter__()
+            async with broker("n1") as second:
+                await first.__aexit__(None, None, None)
+                await second.subscribe("node/n1/otaurl")
+                await cloud.publish("node/n1/otaurl", b"here")
+                assert (await next_of(second)).payload == b"here"
+        return seen
+
+    assert run_virtual(story()) == [("n1", True), ("n1", False), ("n1", True), ("n1", False)]
+
+
+def test_a_client_that_left_leaves_nothing_behind():
+    async def story():
+        broker = MemoryBroker()
+        for number in range(100):
+            async with broker(f"n{number}") as node:
+                await node.subscribe(f"node/n{number}/otaurl")
+                await node.subscribe(f"node/n{number}/#")
+        return broker
+
+    broker = run_virtual(story())
+    assert (broker.connected, broker._exact, broker._wild) == ((), {}, {})
+
+
+def test_overlapping_filters_bring_one_message():
+    async def story():
+        broker = MemoryBroker()
+        async with broker("cloud") as cloud:
+            for topic_filter in ("node/#", "node/+/otafetch", "node/n1/otafetch"):
+                await cloud.subscribe(topic_filter)
+            await cloud.publish("node/n1/otafetch", b"once")
+            return (await next_of(cloud)).payload, await silent(cloud)
+
+    assert run_virtual(story()) == (b"once", True)
+
+
+def test_the_payload_is_the_senders_no_more():
+    async def story():
+        broker = MemoryBroker()
+        async with broker("cloud") as cloud:
+            await cloud.subscribe("node/n1/otaurl")
+            payload = bytearray(b"before")
+            await cloud.publish("node/n1/otaurl", payload)
+            payload[:] = b"behind"
+            return (await next_of(cloud)).payload
+
+    assert run_virtual(story()) == b"before"
+
+
+def test_ten_thousand_nodes_are_served_in_the_same_order_each_time():
+    async def node(broker, node_id, order):
+        async with broker(node_id) as mqtt:
+            await mqtt.subscribe(f"node/{node_id}/otaurl")
+            await mqtt.publish(f"$aws/rules/esp_node_otafetch/node/{node_id}/otafetch", b"{}")
+            await anext(mqtt.messages())
+            order.append(node_id)
+
+    async def story():
+        broker, order = MemoryBroker(), []
+        async with broker("cloud") as cloud, asyncio.TaskGroup() as group:
+            await cloud.subscribe("$aws/rules/+/node/+/otafetch")
+            for number in range(10_000):
+                group.create_task(node(broker, f"n{number}", order))
+            for _ in range(10_000):
+                message = await anext(cloud.messages())
+                await cloud.publish(f"node/{message.topic.split('/')[4]}/otaurl", b"{}")
+        return order
+
+    first = run_virtual(story())
+    assert len(set(first)) == 10_000
+    assert run_virtual(story()) == first

@@ -1,0 +1,262 @@
+"""What goes wrong between a client and a broker on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+import stat
+from contextlib import asynccontextmanager
+
+import pytest
+from broker_bench import needs_mosquitto, next_of, run_real, silent, soon
+
+from py_esp_ota.adapters.broker import open_broker
+from py_esp_ota.adapters.certificates import LocalCa
+from py_esp_ota.adapters.mosquitto import find_mosquitto, free_port, open_mosquitto
+from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
+from py_esp_ota.errors import MqttError
+
+pytestmark = pytest.mark.sockets
+
+
+@asynccontextmanager
+async def deaf_broker():
+    """Accepts connections and never answers; gives its port and what it heard."""
+    heard: list[bytes] = []
+    ended = asyncio.Event()
+
+    async def listen(reader, writer):
+        while data := await reader.read(1000):
+            heard.append(data)
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], heard, ended
+
+
+def test_nobody_listens():
+    async def story():
+        with pytest.raises(MqttError, match=r"127.0.0.1:\d+: .*refused"):
+            async with TcpMqtt("127.0.0.1", free_port())("n1"):
+                pass
+
+    run_real(story())
+
+
+def test_a_broker_that_never_answers_is_left_behind_cleanly():
+    async def story():
+        async with deaf_broker() as (port, heard, ended):
+            with pytest.raises(MqttError, match="timed out"):
+                async with TcpMqtt("127.0.0.1", port, timeout=0.2)("n1"):
+                    pass
+            await ended.wait()  # the socket is closed
+            return heard[0]
+
+    packet = run_real(story())
+    assert packet.endswith(b"\x00\x04MQTT\x04\x02\x00\x78\x00\x02n1")  # MQTT 3.1.1, clean session, keep-alive 120 s
+    gc.collect()
+
+
+def test_a_node_that_loses_power_while_it_connects_leaves_nothing():
+    async def story():
+        async with deaf_broker() as (port, heard, ended):
+
+            async def node():
+                async with TcpMqtt("127.0.0.1", port, timeout=0.3)("n1"):
+                    pass
+
+            task = asyncio.create_task(node())
+            await soon(lambda: heard)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            await ended.wait()
+            return {task.get_name() for task in asyncio.all_tasks() if "MQTT" in task.get_name()}
+
+    assert run_real(story()) == set()
+
+
+@needs_mosquitto
+def test_a_broker_that_dies_ends_every_wait(tmp_path, ca):
+    async def story():
+        seen = []
+        async with open_mosquitto(tmp_path, ca) as broker:
+            broker.on_presence(lambda node_id, connected: seen.append((node_id, connected)))
+            async with broker.mqtt("n1") as node:
+                await soon(lambda: seen)
+                waiting = asyncio.create_task(anext(node.messages()))
+                await asyncio.sleep(0)
+                broker._process.kill()
+                with pytest.raises(MqttError):
+                    await waiting
+                begun = asyncio.get_running_loop().time()
+                with pytest.raises(MqttError):
+                    await node.publish("node/n1/otastatus", b"")
+                assert asyncio.get_running_loop().time() - begun < 1
+            await soon(lambda: len(seen) == 2)
+            with pytest.raises(MqttError):
+                async with broker.mqtt("n1"):
+                    pass
+        return seen
+
+    assert run_real(story()) == [("n1", True), ("n1", False)]
+
+
+@needs_mosquitto
+def test_only_a_certificate_of_our_authority_connects(tmp_path, ca):
+    strange = LocalCa(tmp_path / "strange")
+
+    def without_certificate(_client_id):
+        return ssl.create_default_context(cafile=ca.ca_file)
+
+    def certificate_of_another(_client_id):
+        return client_context(ca.ca_file, strange.node("n1"))
+
+    async def story():
+        async with open_mosquitto(tmp_path, ca) as broker:
+            for tls in (without_certificate, certificate_of_another, None):
+                with pytest.raises(MqttError):
+                    async with TcpMqtt("127.0.0.1", broker.port, tls=tls, timeout=0.5)("n1"):
+                        pass
+            async with broker.mqtt("n1") as node:
+                await node.publish("node/n1/otafetch", b"")
+
+    run_real(story())
+
+
+@needs_mosquitto
+def test_a_client_trusts_only_our_authority(tmp_path, ca):
+    strange = LocalCa(tmp_path / "strange")
+
+    async def story():
+        async with open_mosquitto(tmp_path, ca) as broker:
+            mqtt = TcpMqtt("127.0.0.1", broker.port, tls=lambda _: client_context(strange.ca_file, strange.node("n1")))
+            with pytest.raises(MqttError, match="CERTIFICATE_VERIFY_FAILED"):
+                async with mqtt("n1"):
+                    pass
+
+    run_real(story())
+    gc.collect()
+
+
+@needs_mosquitto
+def test_the_certificate_decides_who_a_client_is(tmp_path, ca):
+    async def story():
+        async with open_mosquitto(tmp_path, ca) as broker:
+            seen = []
+            broker.on_presence(lambda node_id, connected: seen.append((node_id, connected)))
+            liar = TcpMqtt("127.0.0.1", broker.port, tls=lambda _: client_context(ca.ca_file, ca.node("n2")))
+            async with broker.mqtt("cloud") as cloud, liar("n1") as node:
+                await cloud.subscribe("node/+/otastatus")
+                await node.publish("node/n1/otastatus", b"forged")
+                await node.publish("node/n2/otastatus", b"its own")
+                await soon(lambda: seen)
+                return (await next_of(cloud)).payload, await silent(cloud), seen
+
+    assert run_real(story()) == (b"its own", True, [("n2", True)])
+
+
+@needs_mosquitto
+def test_a_presence_callback_that_fails_does_not_stop_the_news(tmp_path, ca, caplog):
+    async def story():
+        seen = []
+
+        def broken(_node_id, _connected):
+            raise KeyError("a mistake")
+
+        async with open_mosquitto(tmp_path, ca) as broker:
+            broker.on_presence(broken)
+            broker.on_presence(lambda node_id, _connected: seen.append(node_id))
+            async with broker.mqtt("n1"), broker.mqtt("n2"):
+                await soon(lambda: len(seen) == 2)
+        return sorted(seen)
+
+    assert run_real(story()) == ["n1", "n2"]
+    assert "a mistake" in caplog.text
+
+
+@needs_mosquitto
+def test_the_process_ends_with_the_context_even_when_it_ends_badly(tmp_path, ca):
+    processes = []
+
+    async def story():
+        async with open_mosquitto(tmp_path, ca) as broker:
+            processes.append(broker._process)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        run_real(story())
+    assert processes[0].returncode is not None
+
+
+def script(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_a_broker_that_cannot_start_says_why_in_its_own_words(tmp_path, ca):
+    program = script(tmp_path / "mosquitto", "echo 'Error: no cheese' >&2; exit 3")
+
+    async def story():
+        with pytest.raises(RuntimeError, match="mosquitto did not start: Error: no cheese"):
+            async with open_mosquitto(tmp_path, ca, program):
+                pass
+
+    run_real(story())
+
+
+def test_a_port_that_was_taken_meanwhile_is_tried_again(tmp_path, ca):
+    tries = tmp_path / "tries"
+    program = script(tmp_path / "mosquitto", f"echo x >>{tries}; echo 'Error: Address already in use' >&2; exit 1")
+
+    async def story():
+        with pytest.raises(RuntimeError, match="already in use"):
+            async with open_mosquitto(tmp_path, ca, program):
+                pass
+
+    run_real(story())
+    assert tries.read_text().split() == ["x"] * 3
+
+
+def test_mosquitto_that_is_not_installed_is_missed_only_by_who_asks_for_it(tmp_path, ca, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("py_esp_ota.adapters.mosquitto._SBIN", ())
+    assert find_mosquitto() is None
+
+    async def story():
+        with pytest.raises(RuntimeError, match="not installed"):
+            async with open_broker(tmp_path, ca, prefer="mosquitto"):
+                pass
+        async with open_broker(tmp_path, ca) as broker:
+            return broker.name, broker.basic_ingest
+
+    name, basic_ingest = run_real(story())
+    assert name.startswith("embedded (amqtt ")
+    assert not basic_ingest
+
+
+@needs_mosquitto
+def test_mosquitto_is_taken_when_it_is_installed(tmp_path, ca):
+    async def story():
+        async with open_broker(tmp_path, ca) as broker:
+            return broker.name
+
+    assert run_real(story()).startswith("mosquitto ")
+    assert run_real(story()).endswith(" (mutual TLS)")
+
+
+def test_the_embedded_broker_closes_with_clients_still_connected(tmp_path, ca):
+    async def story():
+        async with open_broker(tmp_path, ca, prefer="embedded") as broker:
+            connection = broker.mqtt("n1")
+            node = await connection.__aenter__()
+        with pytest.raises(MqttError):
+            await next_of(node)
+        await connection.__aexit__(None, None, None)
+
+    run_real(story())
+    gc.collect()
