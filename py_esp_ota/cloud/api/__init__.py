@@ -1,0 +1,49 @@
+"""RainMaker's HTTP API as a FastAPI app."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from fastapi import FastAPI
+
+from py_esp_ota.cloud.accounts import Accounts
+from py_esp_ota.cloud.api import download, errors, images, jobs, nodes, root, session
+from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
+from py_esp_ota.cloud.service import CloudService
+
+
+def create_app(
+    service: CloudService,
+    accounts: Accounts,
+    *,
+    mqtt_host: str = "localhost",
+    allowed_hosts: Collection[str] = (),
+) -> FastAPI:
+    """The API of one cloud.
+
+    Args:
+        service: the cloud.
+        accounts: who may use it.
+        mqtt_host: what ``/mqtt_host`` answers.
+        allowed_hosts: names this server goes by, besides loopback and the host of the service's public URL.
+    """
+    app = FastAPI(
+        title="py_esp_ota cloud",
+        docs_url=None,  # these two would load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        # Given as they are: including a router would compile every route anew for each app.
+        routes=[route for part in (root, session, nodes, images, jobs, download) for route in part.router.routes],
+    )
+    app.state.service = service
+    app.state.accounts = accounts
+    app.state.mqtt_host = mqtt_host
+    app.state.body_limits = dict(images.BODY_LIMITS)  # whoever adds an upload adds its limit
+    errors.install(app)
+
+    def hosts() -> set[str]:
+        return {*allowed_hosts, hostname(service.public_url.partition("://")[2])}
+
+    app.add_middleware(BodyLimit, limits=app.state.body_limits)
+    app.add_middleware(LocalGuard, hosts=hosts)  # the last one added is the first one asked
+    return app

@@ -1,0 +1,164 @@
+"""Firmware images: ``admin/otaimage`` and what belongs to it. Packages are not offered."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+
+from py_esp_ota.cloud.api.auth import DEFAULT_RECORDS, Admin, NumRecords, Service, SignedIn, StartId
+from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.shapes import Json, image_json, listing, single, success
+from py_esp_ota.cloud.images import SIZE_LIMIT, StoredImage
+from py_esp_ota.cloud.refusals import CloudError, Refusal
+
+router = APIRouter(prefix="/v1", responses=RESPONSES)
+
+BODY_LIMITS = {
+    "/v1/admin/otaimage": SIZE_LIMIT * 4 // 3 + 65_536,  # base64 and what is around it
+    "/v1/user/otaimage": SIZE_LIMIT * 4 // 3 + 65_536,
+    "/v1/ota/upload/": SIZE_LIMIT,
+}
+"""Bytes of a request body, by the beginning of the path, where they are more than usual."""
+
+_BYTES_BODY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+
+
+class Described(BaseModel):
+    """What overrides, or fills in, what the image says of itself."""
+
+    fw_version: str | None = None
+    model: str | None = None
+    type: str | None = None
+
+
+class Upload(Described):
+    """An image inside JSON."""
+
+    image_name: str
+    base64_fwimage: str
+
+
+class Confirm(Described):
+    """The end of a pre-signed upload."""
+
+    ota_image_id: str
+
+
+@router.post("/admin/otaimage")
+async def upload_image(_user: Admin, service: Service, body: Upload) -> Json:
+    """Upload in one request."""
+    image = service.add_image(
+        body.image_name, _bytes(body.base64_fwimage), fw_version=body.fw_version, model=body.model, type=body.type
+    )
+    return _stored(service, image)
+
+
+@router.post("/user/otaimage")
+async def upload_user_image(user: SignedIn, service: Service, body: Upload) -> Json:
+    """Upload by an end user, whose image replaces an unused one of the same name; only the link comes back."""
+    image = service.add_image(
+        f"{user.user_id}/{body.image_name}",
+        _bytes(body.base64_fwimage),
+        fw_version=body.fw_version,
+        model=body.model,
+        type=body.type,
+        replace=True,
+    )
+    return success("The image is uploaded", image_url=service.image_url(image.ota_image_id))
+
+
+@router.get("/admin/otaimage/upload_request")
+async def upload_request(_user: Admin, service: Service, image_name: Annotated[str, Query()]) -> Json:
+    """Begin a pre-signed upload."""
+    ota_image_id, upload_url = service.request_upload(image_name)
+    return success("PUT the image to upload_url within an hour", ota_image_id=ota_image_id, upload_url=upload_url)
+
+
+@router.post("/admin/otaimage/upload_confirm")
+async def upload_confirm(_user: Admin, service: Service, body: Confirm) -> Json:
+    """End a pre-signed upload."""
+    image = service.confirm_upload(body.ota_image_id, fw_version=body.fw_version, model=body.model, type=body.type)
+    return _stored(service, image)
+
+
+@router.put("/ota/upload/{ota_image_id}", openapi_extra={"requestBody": _BYTES_BODY})
+async def put_upload(service: Service, request: Request, ota_image_id: str, token: Annotated[str, Query()]) -> Json:
+    """Take the bytes; the link is the permission."""
+    service.put_upload(ota_image_id, token, await request.body())
+    return success("Uploaded; confirm it with upload_confirm")
+
+
+@router.get("/admin/otaimage")
+async def list_images(
+    *,
+    _user: Admin,
+    service: Service,
+    ota_image_id: Annotated[str, Query()] = "",
+    image_name: Annotated[str | None, Query()] = None,
+    contains: Annotated[bool, Query()] = False,
+    type: Annotated[str | None, Query()] = None,  # noqa: A002 (the API's name)
+    model: Annotated[str | None, Query()] = None,
+    archived: Annotated[bool, Query()] = False,
+    all: Annotated[bool, Query()] = False,  # noqa: A002 (the API's name)
+    start_id: StartId = None,
+    num_records: NumRecords = DEFAULT_RECORDS,
+) -> Json:
+    """Images, newest first; archived ones only on request."""
+
+    def shape(image: StoredImage) -> Json:
+        return image_json(image, service.image_url(image.ota_image_id))
+
+    if ota_image_id:
+        return single("ota_images", [shape(service.image(ota_image_id))])
+    page = service.images(
+        name=image_name,
+        contains=contains,
+        type=type,
+        model=model,
+        archived=None if all else archived,
+        start_id=start_id,
+        num_records=num_records,
+    )
+    return listing("ota_images", page, shape)
+
+
+@router.put("/admin/otaimage")
+async def archive_image(
+    _user: Admin, service: Service, ota_image_id: Annotated[str, Query()], archive: Annotated[bool, Query()]
+) -> Json:
+    """Archive or bring back."""
+    service.archive_image(ota_image_id, archive)
+    return success("The image is archived" if archive else "The image is back")
+
+
+@router.delete("/admin/otaimage")
+async def delete_image(
+    _user: Admin,
+    service: Service,
+    ota_image_id: Annotated[str, Query()],
+    force_delete: Annotated[bool, Query()] = False,
+) -> Json:
+    """Delete an image that no job uses; ``force_delete`` overrides cancelled jobs."""
+    service.delete_image(ota_image_id, force_delete)
+    return success("The image is deleted")
+
+
+def _bytes(base64_fwimage: str) -> bytes:
+    try:
+        return base64.b64decode(base64_fwimage, validate=True)
+    except ValueError as error:
+        raise CloudError(Refusal.INVALID_REQUEST, f"base64_fwimage is not base64: {error}") from None
+
+
+def _stored(service: Service, image: StoredImage) -> Json:
+    return success(
+        "The image is uploaded",
+        ota_image_id=image.ota_image_id,
+        image_url=service.image_url(image.ota_image_id),
+        fw_version=image.fw_version,
+        model=image.model,
+        type=image.type,
+    )

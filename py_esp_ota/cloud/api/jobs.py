@@ -1,0 +1,196 @@
+"""OTA jobs: ``admin/otajob`` for admins, ``user/nodes/ota_*`` for the users of a node."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, BeforeValidator
+
+from py_esp_ota.cloud import jobs as rules
+from py_esp_ota.cloud.api.auth import (
+    DEFAULT_RECORDS,
+    Admin,
+    NodeId,
+    NumRecords,
+    OptionalNodeId,
+    Service,
+    SignedIn,
+    StartId,
+)
+from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.shapes import Json, job_json, listing, node_state_json, single, success
+from py_esp_ota.cloud.refusals import CloudError, Refusal
+
+router = APIRouter(prefix="/v1", responses=RESPONSES)
+
+Flag = Annotated[bool, Query()]
+JobId = Annotated[str, Query()]
+
+
+def _as_list(value: object) -> object:
+    """Clients write one group as a string, several as a list, none as null."""
+    return [] if value is None else [value] if isinstance(value, str) else value
+
+
+Ids = Annotated[list[str], BeforeValidator(_as_list)]
+
+
+class NewJob(BaseModel):
+    """A job to start."""
+
+    ota_job_name: str
+    ota_image_id: str
+    nodes: Ids = []
+    groups: Ids = []
+    metadata: dict[str, Any] | None = None
+    description: str = ""
+    priority: int = rules.DEFAULT_PRIORITY
+    timeout: int = rules.DEFAULT_TIMEOUT_S
+
+
+class JobChange(BaseModel):
+    """Cancel, or, with ``archive``, archive."""
+
+    ota_job_id: str
+    archive: bool | None = None
+
+
+class Approval(BaseModel):
+    """A user's yes to an update."""
+
+    ota_job_id: str
+    node_id: str
+
+
+@router.post("/admin/otajob")
+async def create_job(
+    *,
+    _user: Admin,
+    service: Service,
+    body: NewJob,
+    force_push: Flag = False,
+    user_approval: Flag = False,
+    notify: Flag = False,
+    continuous: Flag = False,
+    network_serialised: Flag = False,
+    network_serialized: Flag = False,
+) -> Json:
+    """Start a job. An option that this cloud cannot keep is refused, not ignored."""
+    absent = {
+        "notify": notify,
+        "continuous": continuous,
+        "network_serialised": network_serialised or network_serialized,
+    }
+    for option, asked in absent.items():
+        if asked:
+            raise CloudError(Refusal.JOB_OPTION_ABSENT, f"{option} is not offered by this cloud")
+    view = service.create_job(
+        body.ota_job_name,
+        body.ota_image_id,
+        nodes=body.nodes,
+        groups=body.groups,
+        metadata=body.metadata,
+        description=body.description,
+        priority=body.priority,
+        timeout=body.timeout,
+        force_push=force_push,
+        user_approval=user_approval,
+    )
+    return success("The job is started", ota_job_id=view.job.ota_job_id)
+
+
+@router.get("/admin/otajob")
+async def list_jobs(
+    *,
+    _user: Admin,
+    service: Service,
+    ota_job_id: JobId = "",
+    ota_job_name: Annotated[str | None, Query()] = None,
+    ota_image_id: Annotated[str | None, Query()] = None,
+    archived: Flag = False,
+    all: Flag = False,  # noqa: A002 (the API's name)
+    start_id: StartId = None,
+    num_records: NumRecords = DEFAULT_RECORDS,
+) -> Json:
+    """One job; the latest job of an image; or a list, newest first."""
+    if ota_job_id:
+        return single("ota_jobs", [job_json(service.job(ota_job_id))])
+    if ota_image_id:
+        latest = service.jobs(ota_image_id=ota_image_id, archived=archived, num_records=1)
+        return single("ota_jobs", [job_json(view) for view in latest.items])
+    page = service.jobs(
+        name=ota_job_name, archived=None if all else archived, start_id=start_id, num_records=num_records
+    )
+    return listing("ota_jobs", page, job_json)
+
+
+@router.put("/admin/otajob")
+async def change_job(_user: Admin, service: Service, body: JobChange) -> Json:
+    """Cancel a job; or archive one that is cancelled."""
+    if body.archive is False:
+        raise CloudError(Refusal.INVALID_REQUEST, "archive can only be true; leave it out to cancel the job")
+    view = service.archive_job(body.ota_job_id) if body.archive else service.cancel_job(body.ota_job_id)
+    return job_json(view)
+
+
+@router.get("/admin/otajob/status")
+async def job_status(
+    *,
+    _user: Admin,
+    service: Service,
+    ota_job_id: JobId,
+    node_id: OptionalNodeId,
+    summary: Flag = False,
+    start_id: StartId = None,
+    num_records: NumRecords = DEFAULT_RECORDS,
+) -> Json:
+    """The job on each node."""
+    page = service.node_status(ota_job_id, node_id=node_id or None, start_id=start_id, num_records=num_records)
+    body = {**listing("node_ota_status", page, node_state_json), "node_groups": []}
+    if summary:
+        body["summary"] = service.job_summary(ota_job_id)
+    return body
+
+
+@router.get("/admin/otajob/status/summary")
+async def job_summary(_user: Admin, service: Service, ota_job_id: JobId) -> Json:
+    """How many nodes stand where."""
+    return service.job_summary(ota_job_id)
+
+
+@router.get("/user/nodes/ota_update")
+async def ota_update(user: SignedIn, service: Service, node_id: NodeId) -> Json:
+    """Whether the user could update the node now."""
+    service.node(node_id, user.user_id)  # refuses somebody else's node
+    job = service.pending_update(node_id)
+    if job is None:
+        return success("No update is available", ota_available=False)
+    image = service.image(job.ota_image_id)
+    return success(
+        job.description or "An update is available",
+        ota_available=True,
+        ota_job_id=job.ota_job_id,
+        fw_version=job.fw_version,
+        file_size=image.file_size,
+        file_md5=image.file_md5,
+        metadata=dict(job.metadata),
+    )
+
+
+@router.post("/user/nodes/ota_update")
+async def start_ota_update(user: SignedIn, service: Service, body: Approval) -> Json:
+    """The user's yes: the job is pushed to the node, which must be online."""
+    service.node(body.node_id, user.user_id)
+    service.approve_update(body.node_id, body.ota_job_id)
+    return success("The update is on its way")
+
+
+@router.get("/user/nodes/ota_status")
+async def ota_status(user: SignedIn, service: Service, node_id: NodeId, ota_job_id: JobId) -> Json:
+    """What became of a job on the user's node."""
+    service.node(node_id, user.user_id)
+    states = service.node_status(ota_job_id, node_id=node_id).items
+    if not states:
+        raise CloudError(Refusal.OTA_STATUS_UNKNOWN, "the job is not for this node")
+    return {**node_state_json(states[0]), "ota_job_id": ota_job_id}

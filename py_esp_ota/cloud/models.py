@@ -1,0 +1,194 @@
+"""The tables. Columns carry the API's names; a ``number`` column counts rows in order of creation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, deferred, mapped_column
+
+_BIG = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a column whose type is INTEGER
+
+
+class Table(DeclarativeBase):
+    """The base of all tables."""
+
+    type_annotation_map = {int: _BIG, str: Text, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy's own name)
+
+
+class SettingRow(Table):
+    """A value the cloud made once and must keep, such as a signing key."""
+
+    __tablename__ = "setting"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+# ------------------------------------------------------------------------------------------------------------ accounts
+
+
+class UserRow(Table):
+    """One account. ``password`` holds the parameters, the salt and the hash."""
+
+    __tablename__ = "user"
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    user_name: Mapped[str] = mapped_column(unique=True)
+    password: Mapped[str]
+    admin: Mapped[bool] = mapped_column(default=False)
+    verified: Mapped[bool] = mapped_column(default=False)
+    code: Mapped[str | None]
+    code_expires: Mapped[int] = mapped_column(default=0)  # seconds
+    code_tries: Mapped[int] = mapped_column(default=0)
+
+
+class SessionRow(Table):
+    """One login. Its tokens are good as long as the row is there."""
+
+    __tablename__ = "session"
+    session_id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user.user_id"), index=True)
+
+
+# --------------------------------------------------------------------------------------------------------------- nodes
+
+
+class NodeRow(Table):
+    """One node, as its last config, params and connection told."""
+
+    __tablename__ = "node"
+    node_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(default="")
+    type: Mapped[str] = mapped_column(default="", index=True)
+    model: Mapped[str] = mapped_column(default="")
+    fw_version: Mapped[str] = mapped_column(default="")
+    config: Mapped[dict[str, Any]] = deferred(mapped_column(JSON, default=dict))
+    params: Mapped[dict[str, Any]] = deferred(mapped_column(JSON, default=dict))
+    node_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
+    connected: Mapped[bool] = mapped_column(default=False, index=True)
+    connectivity_timestamp: Mapped[int]  # milliseconds
+    registration_timestamp: Mapped[int]  # seconds
+
+
+class NodeTagRow(Table):
+    """One ``key:value`` tag of a node."""
+
+    __tablename__ = "node_tag"
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.node_id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True, index=True)
+
+
+class NodeUserRow(Table):
+    """A user's association with a node."""
+
+    __tablename__ = "node_user"
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.node_id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+    mapping_timestamp: Mapped[int]  # seconds
+
+
+class MappingRequestRow(Table):
+    """A user asked to be associated with a node that the cloud may not have seen yet."""
+
+    __tablename__ = "mapping_request"
+    request_id: Mapped[str] = mapped_column(primary_key=True)
+    node_id: Mapped[str] = mapped_column(index=True)
+    user_id: Mapped[str]
+    confirmed: Mapped[bool] = mapped_column(default=False)
+    requested_timestamp: Mapped[int]  # seconds
+
+
+# -------------------------------------------------------------------------------------------------------------- images
+
+
+class BlobRow(Table):
+    """The bytes of an image, once, whatever the number of images that name them."""
+
+    __tablename__ = "blob"
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ImageRow(Table):
+    """One uploaded firmware image."""
+
+    __tablename__ = "image"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    ota_image_id: Mapped[str] = mapped_column(unique=True)
+    image_name: Mapped[str] = mapped_column(unique=True)
+    type: Mapped[str]
+    model: Mapped[str]
+    fw_version: Mapped[str]
+    chip: Mapped[str]
+    file_size: Mapped[int]
+    file_md5: Mapped[str]
+    file_sha256: Mapped[str] = mapped_column(ForeignKey("blob.sha256"), index=True)
+    upload_timestamp: Mapped[int]  # milliseconds
+    archived: Mapped[bool] = mapped_column(default=False)
+
+
+class UploadRow(Table):
+    """A pre-signed upload between its request and its confirmation."""
+
+    __tablename__ = "upload"
+    ota_image_id: Mapped[str] = mapped_column(primary_key=True)
+    image_name: Mapped[str]
+    expires: Mapped[int]  # seconds
+    data: Mapped[bytes | None] = deferred(mapped_column(LargeBinary))
+
+
+# ---------------------------------------------------------------------------------------------------------------- jobs
+
+
+class JobRow(Table):
+    """One OTA job. The image's facts are copied, so that the job still reads well when the image is gone."""
+
+    __tablename__ = "job"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    ota_job_id: Mapped[str] = mapped_column(unique=True)
+    ota_job_name: Mapped[str]
+    ota_image_id: Mapped[str] = mapped_column(index=True)
+    fw_version: Mapped[str]
+    nodes: Mapped[list[str]]
+    groups: Mapped[list[str]]
+    job_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    description: Mapped[str]
+    priority: Mapped[int]
+    timeout: Mapped[int]
+    force_push: Mapped[bool]
+    user_approval: Mapped[bool]
+    max_fetch_cycles: Mapped[int]
+    triggered_timestamp: Mapped[int]
+    deadline: Mapped[int] = mapped_column(index=True)
+    cancelled_timestamp: Mapped[int | None]
+    archived: Mapped[bool] = mapped_column(default=False)
+
+
+class JobNodeRow(Table):
+    """One node's state in one job."""
+
+    __tablename__ = "job_node"
+    job: Mapped[int] = mapped_column(ForeignKey("job.number"), primary_key=True)
+    node_id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    additional_info: Mapped[str]
+    timestamp: Mapped[int]
+    approved: Mapped[bool]
+    closed: Mapped[bool]
+    failed_cycles: Mapped[int]
+    failing: Mapped[bool]
+    __table_args__ = (Index("job_node_open", "node_id", "closed"),)
+
+
+class ReportRow(Table):
+    """One line of a node's history in a job, from the node or from the cloud itself. Never changed, never removed."""
+
+    __tablename__ = "report"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    job: Mapped[int] = mapped_column(ForeignKey("job.number"))
+    node_id: Mapped[str]
+    by_node: Mapped[bool]
+    status: Mapped[str]  # the word as it came, `invalid` included
+    additional_info: Mapped[str]
+    timestamp: Mapped[int]  # when the cloud heard it
+    ts: Mapped[int | None]  # seconds by the node's own clock
+    __table_args__ = (Index("report_of", "job", "node_id"),)

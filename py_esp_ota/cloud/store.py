@@ -1,0 +1,96 @@
+"""The database: one door to it, and what every part of the cloud shares of it.
+
+Everything is synchronous: a statement takes microseconds and the cloud lives on one event loop. A transaction is a
+``with store.begin() as tx`` block without an ``await`` in it; such blocks never nest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from sqlalchemy import Engine, Select, create_engine, event, func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+
+from py_esp_ota.cloud.models import SettingRow, Table
+
+Item = TypeVar("Item")
+
+PAGE_SIZE = 25
+PAGE_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """A part of a list: ``next_id`` is the ``start_id`` of the next part, ``None`` at the end."""
+
+    items: list[Item]
+    total: int
+    next_id: str | None = None
+
+
+class Store:
+    """The cloud's memory. ``url`` is SQLAlchemy's: ``sqlite://`` (in memory), ``sqlite:///cloud.db``, PostgreSQL."""
+
+    def __init__(self, url: str = "sqlite://") -> None:
+        self._engine = _engine(url)
+        Table.metadata.create_all(self._engine)
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """One transaction: committed at the end of the block, rolled back when it raises."""
+        with Session(self._engine, expire_on_commit=False) as tx, tx.begin():
+            yield tx
+
+    def setting(self, key: str, make: Callable[[], str]) -> str:
+        """A value that is made once and kept for ever."""
+        with self.begin() as tx:
+            row = tx.get(SettingRow, key)
+            if row is None:
+                row = SettingRow(key=key, value=make())
+                tx.add(row)
+            return row.value
+
+    def close(self) -> None:
+        """Close every connection; what is in memory is gone."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def page(
+    tx: Session, query: Select[Any], *, key: Any, start: Any, size: int, newest_first: bool = False
+) -> tuple[list[Any], int, Any]:
+    """Rows of ``query`` in the order of the column ``key`` from ``start`` on; how many in all; the next start."""
+    total = tx.scalar(select(func.count()).select_from(query.subquery())) or 0
+    if start is not None:
+        query = query.where(key <= start if newest_first else key >= start)
+    rows = list(tx.scalars(query.order_by(key.desc() if newest_first else key).limit(size + 1)))
+    following = getattr(rows[size], key.key) if len(rows) > size else None
+    return rows[:size], total, following
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url)
+    in_memory = make_url(url).database in {None, "", ":memory:"}
+    options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
+    engine = create_engine(url, connect_args={"check_same_thread": False}, **options)
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine

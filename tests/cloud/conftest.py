@@ -1,0 +1,39 @@
+"""Fixtures of the cloud's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cloud_bench import Bench
+
+from py_esp_ota.firmware import Firmware
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    bench.service.outbox.start()  # as if the broker were there
+    yield bench
+    bench.store.close()
+
+
+@pytest.fixture
+def make_bench() -> Iterator[type[Bench]]:
+    made: list[Bench] = []
+
+    class Recorded(Bench):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.service.outbox.start()
+            made.append(self)
+
+    yield Recorded
+    for bench in made:
+        bench.store.close()
+
+
+@pytest.fixture
+def lamp() -> bytes:
+    return Firmware("lamp", "1.1.0").to_bytes()

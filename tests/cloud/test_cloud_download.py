@@ -1,0 +1,151 @@
+"""Firmware download: links, ranges, and what a resuming node relies on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from py_esp_ota.adapters.memory import AsgiFetch, run_virtual
+from py_esp_ota.cloud.api.download import PIECE, single_range
+from py_esp_ota.firmware import Firmware
+
+IMAGE = Firmware("lamp", "1.1.0", size=3 * PIECE + 64).to_bytes()
+
+
+@pytest.fixture
+def url(bench) -> str:
+    return bench.service.image_url(bench.service.add_image("fw", IMAGE).ota_image_id)
+
+
+def test_the_whole_image(bench, url):
+    answer = bench.call("GET", url, token="")
+    assert answer.status_code == 200
+    assert answer.content == IMAGE
+    assert answer.headers["content-length"] == str(len(IMAGE))
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["etag"].startswith('"')
+
+
+def test_head_tells_the_size_and_sends_nothing(bench, url):
+    whole, head = bench.call("GET", url, token=""), bench.call("HEAD", url, token="")
+    assert head.status_code == 200
+    assert head.content == b""
+    assert {**whole.headers} == {**head.headers}
+
+
+SIZE = len(IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "last"),
+    [
+        ("bytes=0-", 0, SIZE - 1),
+        ("bytes=0-0", 0, 0),
+        ("bytes=1024-", 1024, SIZE - 1),
+        (f"bytes={PIECE}-", PIECE, SIZE - 1),
+        (f"bytes={PIECE - 1}-{PIECE}", PIECE - 1, PIECE),
+        (f"bytes={SIZE - 1}-", SIZE - 1, SIZE - 1),
+        (f"bytes=0-{SIZE + 99}", 0, SIZE - 1),
+        ("bytes=-16", SIZE - 16, SIZE - 1),
+        (f"bytes=-{SIZE + 1}", 0, SIZE - 1),
+    ],
+)
+def test_one_range(bench, url, header, first, last):
+    answer = bench.call("GET", url, headers={"Range": header}, token="")
+    assert answer.status_code == 206
+    assert answer.headers["content-range"] == f"bytes {first}-{last}/{SIZE}"
+    assert answer.headers["content-length"] == str(last + 1 - first)
+    assert answer.content == IMAGE[first : last + 1]
+
+
+@pytest.mark.parametrize(
+    "header", [f"bytes={SIZE}-", f"bytes={SIZE + 5}-{SIZE + 9}", "bytes=-0", "bytes=999999999999-"]
+)
+def test_a_range_beyond_the_end(bench, url, header):
+    answer = bench.call("GET", url, headers={"Range": header}, token="")
+    assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{SIZE}")
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "bytes",
+        "bytes=",
+        "bytes=-",
+        "bytes=5-3",
+        "bytes=a-b",
+        "bytes=0-1,4-5",
+        "lines=0-1",
+        "bytes=1e3-",
+        "bytes=\u0661-",
+    ],
+)
+def test_a_range_that_does_not_count_gets_everything(bench, url, header):
+    answer = bench.call("GET", url, headers={"Range": header.encode()}, token="")
+    assert (answer.status_code, answer.content) == (200, IMAGE)
+
+
+def test_if_range_protects_a_resumed_download_from_another_image(bench, url):
+    etag = bench.call("HEAD", url, token="").headers["etag"]
+    same = bench.call("GET", url, headers={"Range": "bytes=100-", "If-Range": etag}, token="")
+    other = bench.call("GET", url, headers={"Range": "bytes=100-", "If-Range": '"another"'}, token="")
+    assert (same.status_code, other.status_code) == (206, 200)
+    assert other.content == IMAGE
+
+
+@given(st.integers(0, 300), st.one_of(st.none(), st.integers(0, 400)), st.one_of(st.none(), st.integers(0, 400)))
+def test_any_range_is_inside_the_image(size, first, last):
+    header = f"bytes={'' if first is None else first}-{'' if last is None else last}"
+    part = single_range(header, size)
+    if part is None:
+        assert (first is None and last is None) or (first is not None and last is not None and last < first)
+    else:
+        assert set(part) <= set(range(size))
+        assert not part or first is None or part[0] == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda u: u[:-1], lambda u: u + "0", lambda u: u.partition("?")[0], lambda u: u.replace("token=", "token=f")],
+)
+def test_a_forged_link_is_403(bench, url, change):
+    answer = bench.call("GET", change(url), token="")
+    assert answer.status_code == 403
+    assert answer.json()["status"] == "failure"
+
+
+def test_a_link_is_for_one_image(bench, url):
+    other = bench.image("2.0.0", name="other").ota_image_id
+    mine = url.split("/")[6]
+    assert bench.call("GET", url.replace(mine, other), token="").status_code == 403
+
+
+def test_a_link_is_good_for_a_day(bench, url):
+    bench.clock.time += 86_399
+    assert bench.call("HEAD", url, token="").status_code == 200
+    bench.clock.time += 1
+    assert bench.call("HEAD", url, token="").status_code == 403
+
+
+def test_a_link_outlives_neither_its_image_nor_another_key(bench, url):
+    bench.service.delete_image(bench.service.images().items[0].ota_image_id)
+    assert bench.call("GET", url, token="").status_code == 404
+
+
+def test_the_body_is_sent_in_pieces_as_the_node_reads(bench, url):
+    async def story() -> bytes:
+        async with AsgiFetch(bench.app)(url, {"Range": "bytes=100-"}) as response:
+            assert response.status == 206
+            got = b""
+            while piece := await response.read(1000):
+                got += piece
+                await asyncio.sleep(0.001)
+            return got
+
+    assert run_virtual(story()) == IMAGE[100:]

@@ -1,0 +1,82 @@
+"""The database: what survives a restart, what never half happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from cloud_bench import Bench, Clock
+from sqlalchemy import text
+
+from py_esp_ota.cloud.refusals import Refusal
+from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.store import Store
+
+
+@pytest.fixture
+def url(tmp_path) -> str:
+    return f"sqlite:///{tmp_path / 'cloud.db'}"
+
+
+def test_a_file_keeps_everything_over_a_restart(url, lamp):
+    clock = Clock()
+    with Store(url) as store:
+        service = CloudService(store, clock=clock, public_url="http://x", token_hex=lambda size: "1f" * size)
+        service.on_presence("n1", True)
+        image = service.add_image("fw", lamp)
+        job = service.create_job("job", image.ota_image_id, nodes=["n1"])
+        link = service.image_url(image.ota_image_id)
+    with Store(url) as store:
+        service = CloudService(store, clock=clock, public_url="http://x", token_hex=lambda size: "2e" * size)
+        assert service.images().items == [image]
+        assert service.job(job.job.ota_job_id) == job
+        assert [line.status for line in service.history(job.job.ota_job_id)] == ["triggered"]
+        assert service.download(image.ota_image_id, link.partition("token=")[2]).data == lamp  # the key was kept
+
+
+def test_a_file_is_written_ahead_and_checks_its_references(url):
+    with Store(url) as store, store.begin() as tx:
+        assert tx.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert tx.scalar(text("PRAGMA foreign_keys")) == 1
+
+
+def test_a_block_that_raises_leaves_nothing(bench):
+    class Stop(BaseException):
+        pass
+
+    def stopped() -> None:
+        with bench.store.begin() as tx:
+            tx.execute(text("DELETE FROM node_user"))
+            tx.execute(text("DELETE FROM node"))
+            raise Stop
+
+    bench.join("n1")
+    with pytest.raises(Stop):
+        stopped()
+    assert bench.service.nodes().total == 1
+
+
+def test_a_setting_is_made_once(bench):
+    assert [bench.store.setting("key", lambda value=value: value) for value in ("a", "b")] == ["a", "a"]
+
+
+def test_two_clouds_in_memory_know_nothing_of_each_other():
+    first, second = Bench(), Bench()
+    first.join("n1")
+    assert second.service.nodes().total == 0
+    first.store.close()
+    second.store.close()
+
+
+def test_every_refusal_is_provoked_by_a_test():
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    numbers = {refusal for refusal in Refusal if re.search(rf"\b{refusal.error_code}\b", tests)}
+    assert [
+        refusal.name for refusal in Refusal if f"Refusal.{refusal.name}" not in tests and refusal not in numbers
+    ] == []
+
+
+def test_refusals_have_numbers_of_their_own():
+    assert len({refusal.error_code for refusal in Refusal}) == len(Refusal)
+    assert 101044 not in {refusal.error_code for refusal in Refusal}  # sends the admin CLI into an endless loop
