@@ -1,0 +1,333 @@
+"""The page in a real browser: what a person clicks, what changes before their eyes, what never happens."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from page_stage import Stage, on_a_socket
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from py_esp_ota.cloud.images import SIZE_LIMIT
+from py_esp_ota.firmware import Firmware
+
+CHROMIUM = shutil.which("chromium")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+LAMP = Firmware("lamp", "1.1.0", size=0x40000).to_bytes()
+SENTENCE = (
+    "Cancelling stops new nodes from getting the URL. "
+    "Nodes that already hold it will finish, and their reports are still kept."
+)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+
+expect.set_options(timeout=10_000)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with on_a_socket() as stage:
+        yield stage
+
+
+@pytest.fixture
+def page(browser: Browser, stage: Stage) -> Iterator[Page]:
+    """A page that may only ever talk to the cloud, and that may neither complain nor ask."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=stage.url)
+    yield watched(context, stage)
+    context.close()
+
+
+def watched(context: BrowserContext, stage: Stage) -> Page:
+    page = context.new_page()
+    page.strays, page.complaints = [], []
+    page.on(
+        "request", lambda request: page.strays.append(request.url) if not request.url.startswith(stage.url) else None
+    )
+    page.on("console", lambda message: page.complaints.append(message.text) if message.type != "log" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (page.complaints.append(dialog.message), dialog.dismiss()))
+    return page
+
+
+@pytest.fixture(autouse=True)
+def _nothing_strays(page: Page) -> Iterator[None]:
+    yield
+    assert page.strays == []
+    assert page.complaints == []
+
+
+def choose(page: Page, data: bytes, name: str = "lamp.bin") -> None:
+    page.goto("/images/upload")
+    page.set_input_files("#file", {"name": name, "mimeType": "application/octet-stream", "buffer": data})
+
+
+def row(page: Page, node_id: str):
+    return page.locator(f'[sse-swap="row-{node_id}"]')
+
+
+def job_for(stage: Stage, *nodes: str, force_push: bool = True) -> str:
+    image = stage.do(lambda service: service.add_image("lamp", LAMP)).ota_image_id
+    return stage.do(
+        lambda service: service.create_job("Rollout", image, nodes=nodes, force_push=force_push)
+    ).job.ota_job_id
+
+
+def test_an_image_is_judged_stored_and_rolled_out_while_the_monitor_follows(page, stage, tmp_path):
+    node = stage.node("lamp1")
+    file = tmp_path / "lamp-1.1.0.bin"
+    file.write_bytes(LAMP)
+    page.goto("/")
+    page.get_by_role("link", name="Upload image").first.click()
+    page.set_input_files("#file", file)
+    expect(page.locator("#verdict")).to_have_text("valid app image")
+    expect(page.locator("#preview .facts")).to_contain_text("esp32c3")
+    assert stage.do(lambda service: service.images().total) == 0
+
+    page.get_by_label("Name").fill("Autumn lamp")
+    page.get_by_role("button", name="Store image").click()
+    expect(page.get_by_role("status")).to_contain_text("Stored Autumn lamp.")
+    page.get_by_role("link", name="Start OTA").first.click()
+
+    page.get_by_label("Job name").fill("Autumn rollout")
+    page.get_by_role("checkbox", name="lamp1").check()
+    page.get_by_role("checkbox", name="Force Push").check()
+    page.get_by_role("button", name="Start OTA").click()
+    expect(page.get_by_role("heading", name="Autumn rollout")).to_be_visible()
+    expect(row(page, "lamp1")).to_contain_text("OTA URL Sent to Node")
+    expect(page.locator("#live")).to_have_text("live")
+
+    job = stage.run(node.offered()).ota_job_id
+    assert page.url.endswith(job)
+    page.evaluate("window.sameDocument = true")
+    page.locator("summary").click()
+    stage.run(node.report(job, "in-progress", "Downloading Firmware Image"))
+    expect(row(page, "lamp1")).to_contain_text("Downloading Firmware Image")
+    stage.run(node.report(job, "in-progress", "Downloaded 40% Firmware Image"))
+    expect(row(page, "lamp1").get_by_role("progressbar")).to_have_attribute("value", "40")
+    expect(page.locator("[sse-swap=status]")).to_contain_text("in progress")
+    stage.run(node.report(job, "success", "OTA Upgrade finished and verified successfully"))
+    expect(row(page, "lamp1")).to_contain_text("OTA Upgrade finished and verified successfully")
+    expect(page.locator("[sse-swap=status]")).to_contain_text("completed")
+    expect(page.locator(".counts .tone-success b")).to_have_text("1")
+    expect(page.locator(".timeline li")).to_have_count(5)  # still open: the history grew under the reader's eyes
+    expect(page.locator(".timeline li").last).to_contain_text("finished and verified successfully")
+    assert page.evaluate("window.sameDocument") is True
+
+
+def test_cancelling_is_honest_and_late_reports_still_arrive(page, stage):
+    holder = stage.node("lamp1")
+    stage.do(lambda service: service.on_presence("lamp2", False))
+    job = job_for(stage, "lamp1", "lamp2")
+    stage.run(holder.offered())
+    page.goto(f"/jobs/{job}")
+    expect(page.locator("#live")).to_have_text("live")
+    page.get_by_role("button", name="Cancel job").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(SENTENCE)
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Cancel job").click()
+    dialog.get_by_role("button", name="Cancel job").click()
+
+    expect(page.locator("[sse-swap=status]")).to_contain_text("cancelled")
+    expect(row(page, "lamp2")).to_contain_text("It will not get the URL")
+    late = stage.node("lamp2")
+    stage.run(late.ask())
+    stage.run(holder.report(job, "success", "OTA Upgrade finished and verified successfully"))
+    expect(row(page, "lamp1")).to_contain_text("finished and verified successfully")
+    expect(row(page, "lamp2")).to_contain_text("triggered")
+    page.get_by_role("button", name="Archive job").click()
+    expect(page.get_by_text("No job yet")).to_be_visible()
+    page.get_by_role("link", name="Archived jobs").click()
+    expect(page.get_by_role("link", name="Rollout")).to_be_visible()
+
+
+def test_a_faulty_file_shows_its_faults_and_a_good_one_in_its_place_is_stored(page, stage):
+    choose(page, LAMP[:0x200] + bytes([LAMP[0x200] ^ 1]) + LAMP[0x201:])
+    expect(page.locator("#verdict")).to_have_text("2 faults")
+    faults = page.locator(".faults tbody tr")
+    expect(faults).to_have_count(2)
+    expect(faults.first).to_contain_text("ESP_ERR_IMAGE_INVALID")
+    expect(faults.first).to_contain_text("checksum")
+    expect(faults.first).to_contain_text("0x3ffdf")
+    expect(page.get_by_role("button", name="Store image")).to_have_count(0)
+    page.set_input_files("#file", {"name": "good.bin", "mimeType": "", "buffer": LAMP})
+    expect(page.locator("#verdict")).to_have_text("valid app image")
+    page.get_by_role("button", name="Store image").click()
+    expect(page.get_by_role("status")).to_contain_text("Stored lamp-1.1.0.")
+
+
+def test_a_taken_name_can_be_changed_without_choosing_the_file_again(page, stage):
+    stage.do(lambda service: service.add_image("lamp-1.1.0", LAMP))
+    choose(page, LAMP)
+    page.get_by_role("button", name="Store image").click()
+    expect(page.get_by_role("alert")).to_contain_text("has this name already")
+    assert page.complaints.pop().startswith("Failed to load resource: the server responded with a status of 409")
+    page.complaints.clear()  # htmx says the same
+    page.get_by_label("Name").fill("another lamp")
+    page.get_by_role("button", name="Store image").click()
+    expect(page.get_by_role("status")).to_contain_text("Stored another lamp.")
+
+
+def test_a_file_that_is_too_large_is_not_even_sent(page, stage, tmp_path):
+    sent = []
+    page.on("request", lambda request: sent.append(request.method))
+    page.goto("/images/upload")
+    file = tmp_path / "large.bin"
+    file.write_bytes(bytes(SIZE_LIMIT + 1))
+    page.set_input_files("#file", file)
+    expect(page.get_by_role("alert")).to_contain_text("An image has at most 16 MiB (16,777,216 bytes).")
+    assert "POST" not in sent
+
+
+def test_without_scripts_a_file_that_is_too_large_gets_a_sentence_and_not_a_broken_connection(
+    browser, page, stage, tmp_path
+):
+    file = tmp_path / "large.bin"
+    file.write_bytes(bytes(40 << 20))
+    context = browser.new_context(base_url=stage.url, java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto("/images/upload")
+    plain.set_input_files("#file", file)
+    plain.get_by_role("button", name="Store image").click()
+    expect(plain.get_by_role("alert")).to_contain_text("An image has at most 16 MiB")
+    context.close()
+
+
+def test_without_scripts_an_image_is_stored_and_a_job_started(browser, page, stage, tmp_path):
+    stage.node("lamp1")
+    file = tmp_path / "lamp.bin"
+    file.write_bytes(LAMP)
+    context = browser.new_context(base_url=stage.url, java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto("/images/upload")
+    plain.set_input_files("#file", file)
+    plain.get_by_role("button", name="Store image").click()
+    plain.get_by_role("link", name="Start OTA").first.click()
+    plain.get_by_role("checkbox", name="lamp1").check()
+    plain.get_by_role("button", name="Start OTA").click()
+    expect(plain.get_by_role("heading", name="lamp 1.1.0")).to_be_visible()
+    context.close()
+
+
+def test_hostile_words_of_a_node_stay_words(page, stage):
+    evil = "<img src=/x onerror=window.pwned=1><script>window.pwned=1</script>"
+    node = stage.node("lamp1")
+    job = job_for(stage, "lamp1")
+    page.goto(f"/jobs/{job}")
+    expect(page.locator("#live")).to_have_text("live")
+    stage.run(node.report(job, "failed", evil))
+    expect(row(page, "lamp1")).to_contain_text(evil)
+    stage.run(node.report(job, "failed", "<div hx-get=/nodes hx-trigger=load>"))
+    expect(row(page, "lamp1")).to_contain_text("hx-trigger")
+    expect(row(page, "lamp1").locator("img, script, div")).to_have_count(0)
+    assert page.evaluate("window.pwned") is None
+
+
+def test_a_broken_stream_comes_back_and_misses_nothing(page, stage):
+    node = stage.node("lamp1")
+    job = job_for(stage, "lamp1")
+    page.goto(f"/jobs/{job}")
+    expect(page.locator("#live")).to_have_text("live")
+    stage.do(lambda service: service.events.close())
+    expect(page.locator("#live")).to_have_text("reconnecting")
+    stage.run(node.report(job, "in-progress", "Said while nobody listened"))
+    expect(page.locator("#live")).to_have_text("live")
+    expect(row(page, "lamp1")).to_contain_text("Said while nobody listened")
+    page.complaints.clear()  # htmx logs the broken stream
+
+
+def test_a_page_that_is_left_leaves_nothing_behind(page, stage):
+    job = job_for(stage, stage.node("lamp1").node_id)
+    for path in (f"/jobs/{job}", "/nodes", "/images"):
+        page.goto(path)
+        page.wait_for_timeout(100)
+    page.goto("/images/upload")
+    for _ in range(50):
+        if not stage.do(lambda service: len(service.events._mailboxes)):
+            break
+        page.wait_for_timeout(100)
+    assert stage.do(lambda service: len(service.events._mailboxes)) == 0
+
+
+def test_lists_are_live_and_keep_their_search(page, stage):
+    page.goto("/nodes")
+    expect(page.get_by_text("No node yet")).to_be_visible()
+    stage.node("lamp1")
+    expect(page.get_by_role("row", name="lamp1")).to_contain_text("online")
+    page.goto("/images")
+    stage.do(lambda service: service.add_image("alpha", LAMP))
+    expect(page.get_by_role("row", name="alpha")).to_be_visible()
+    page.get_by_role("searchbox").press_sequentially("bet")
+    expect(page.get_by_text("Nothing is called that")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"q=bet"))
+    stage.do(lambda service: service.add_image("beta", LAMP))
+    expect(page.get_by_role("row", name="beta")).to_be_visible()
+    expect(page.get_by_role("row", name="alpha")).to_have_count(0)
+    expect(page.get_by_role("searchbox")).to_have_value("bet")
+
+
+def test_many_nodes_can_be_filtered_and_ticked(page, stage):
+    for number in range(3):
+        stage.node(f"lamp{number}")
+    stage.do(lambda service: service.on_presence("away", False))
+    image = stage.do(lambda service: service.add_image("lamp", LAMP)).ota_image_id
+    page.goto(f"/images/{image}/start")
+    page.get_by_role("button", name="Tick online").click()
+    expect(page.locator("#ticked")).to_have_text("3 ticked")
+    expect(page.get_by_role("checkbox", name="away")).not_to_be_checked()
+    page.get_by_role("button", name="Tick none").click()
+    page.get_by_label("Filter nodes").fill("lamp1")
+    expect(page.get_by_role("checkbox", name="lamp2")).to_be_hidden()
+    page.get_by_role("button", name="Tick online").click()
+    expect(page.locator("#ticked")).to_have_text("1 ticked")
+    page.get_by_label("Filter nodes").press("Enter")
+    page.get_by_label("All 4 nodes").check()
+    expect(page.locator("#ticked")).to_have_text("all nodes")
+    page.get_by_role("button", name="Start OTA").click()
+    expect(page.locator(".monitor tr[sse-swap]")).to_have_count(4)
+
+
+@pytest.mark.parametrize("look", [(1280, "light"), (1280, "dark"), (420, "light"), (420, "dark")], ids=str)
+def test_no_page_is_wider_than_its_window_whatever_names_it_shows(browser, page, stage, tmp_path, look):
+    width, scheme = look
+    long_word = "x" * 128
+    stage.node("n" * 64, name=long_word, model=long_word, fw_version=long_word)
+    image = stage.do(lambda service: service.add_image(long_word, LAMP)).ota_image_id
+    job = stage.do(
+        lambda service: service.create_job(long_word, image, nodes=["n" * 64], force_push=True)
+    ).job.ota_job_id
+    context = browser.new_context(base_url=stage.url, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    view = watched(context, stage)
+    for path in ("/images", "/images/upload", f"/images/{image}/start", "/jobs", f"/jobs/{job}", "/nodes"):
+        view.goto(path)
+        expect(view.get_by_role("heading", level=1)).to_be_visible()
+        assert view.evaluate("document.documentElement.scrollWidth") <= width, path
+        picture = Path(tmp_path / f"{path.replace('/', '-')}.png")
+        view.screenshot(path=picture, full_page=True)
+        assert picture.stat().st_size > 5000
+    assert view.strays == view.complaints == []
+    context.close()
