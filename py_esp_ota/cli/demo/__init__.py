@@ -1,0 +1,86 @@
+"""``esp-ota demo``: one OTA, end to end, in seven chapters."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from py_esp_ota.adapters.virtual_time import run_virtual
+from py_esp_ota.cli.demo.cast import Cast, own_images, real_releases
+from py_esp_ota.cli.demo.show import Silence, Terminal
+from py_esp_ota.cli.demo.stage import Stage
+from py_esp_ota.cli.demo.story import CHAPTERS, Outcome, play
+from py_esp_ota.cli.files import print_json
+from py_esp_ota.lab import Lab
+from py_esp_ota.world import OpenWorld, socket_world
+
+_FLASH_SHOWN = frozenset({"update", "power cut"})  # chapters with a flash map before and after
+
+
+@click.command("demo")
+@click.argument("images", nargs=-1, type=click.Path(path_type=Path), metavar="[OLD.bin NEW.bin]")
+@click.option("--sockets", is_flag=True, help="A real broker and real HTTPS on loopback instead of the lab.")
+@click.option(
+    "--broker",
+    type=click.Choice(["mosquitto", "embedded"]),
+    help="With --sockets: which broker; Mosquitto when installed, by default.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def command(images: tuple[Path, ...], sockets: bool, broker: str | None, as_json: bool) -> None:
+    """Tell the story on two real releases, or on your own two images. Exit 0 only if every chapter ends well."""
+    if len(images) not in {0, 2}:
+        raise click.UsageError("give both images, the old one and the new one, or none")
+    if broker and not sockets:
+        raise click.UsageError("--broker goes with --sockets")
+    cast = own_images(*images) if images else real_releases()
+    terminal = None if as_json else Terminal(Console(highlight=False))
+    with ExitStack() as stack:
+        if sockets:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="esp-ota-")))
+            world = socket_world(
+                folder, prefer="mosquitto" if broker == "mosquitto" else "embedded" if broker else None
+            )
+            result = asyncio.run(_tell(cast, terminal, world))
+        else:
+            result = run_virtual(_tell(cast, terminal, None))
+    if as_json:
+        print_json(result)
+    sys.exit(0 if result["ok"] else 1)
+
+
+async def _tell(cast: Cast, terminal: Terminal | None, world: OpenWorld | None) -> dict[str, object]:
+    started = time.perf_counter()
+    outcomes: list[Outcome] = []
+    async with Lab(world) as lab:
+        stage = Stage(lab, cast, terminal or Silence())
+        for number, chapter in enumerate(CHAPTERS, start=1):
+            if terminal:
+                terminal.heading(number, chapter)
+                _flash(terminal, stage, chapter.name, "before")
+            outcome = await play(chapter, stage)
+            outcomes.append(outcome)
+            if terminal:
+                _flash(terminal, stage, chapter.name, "after")
+                terminal.outcome(stage, outcome)
+        elapsed = time.perf_counter() - started
+        if terminal:
+            terminal.summary(outcomes, lab.world.broker, elapsed)
+        return {
+            "ok": all(outcome.ok for outcome in outcomes),
+            "mode": lab.world.mode,
+            "broker": lab.world.broker,
+            "chapters": [outcome.to_dict() for outcome in outcomes],
+            "elapsed_s": round(elapsed, 3),
+        }
+
+
+def _flash(terminal: Terminal, stage: Stage, chapter: str, when: str) -> None:
+    if chapter in _FLASH_SHOWN:
+        terminal.flash(stage, when)

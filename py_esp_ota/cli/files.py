@@ -1,0 +1,54 @@
+"""Reading and writing the user's files: clear refusals, and never half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+LARGEST_FLASH = 128 << 20
+
+
+class Unusable(click.ClickException):
+    """An input that cannot be used at all: one sentence, exit 2."""
+
+    exit_code = 2
+
+
+def read_input(path: Path, *, limit: int = LARGEST_FLASH) -> bytes:
+    """The whole file. Raises ``Unusable``: a directory, unreadable, empty, or more than ``limit`` bytes."""
+    try:
+        if path.is_dir():
+            raise Unusable(f"{path} is a directory; name a file in it")
+        size = path.stat().st_size
+        if size > limit:
+            raise Unusable(f"{path} has {size} bytes; no ESP32-family flash holds more than {limit}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from error
+    if not data:
+        raise Unusable(f"{path} is empty")
+    return data
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write beside and rename, so that an interrupted write leaves the old file. Raises ``Unusable``."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from error
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, indent=2))

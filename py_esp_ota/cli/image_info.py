@@ -1,0 +1,79 @@
+"""``esp-ota image-info``: one image, all that can be read of it, all that is wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from py_esp_ota._core import ImageInfo, Target, inspect_image
+from py_esp_ota.cli.files import print_json, read_input
+
+
+@click.command("image-info")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--chip", default="auto", help="The chip the image must be for; auto takes it from the header.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(file: Path, chip: str, as_json: bool) -> None:
+    """Judge one app or bootloader image. Exit 0 when it is valid, 1 when it has a fault."""
+    if chip != "auto" and chip not in Target.names():
+        raise click.BadParameter(f"{chip!r} is none of {', '.join(Target.names())}", param_hint="--chip")
+    info = inspect_image(read_input(file), chip=None if chip == "auto" else chip)
+    if as_json:
+        print_json(info.to_dict())
+    else:
+        click.echo("\n".join(_report(file, info)))
+    sys.exit(0 if info.valid else 1)
+
+
+def _report(file: Path, info: ImageInfo) -> list[str]:
+    lines = [f"{file}: {_what(info)}"]
+    if info.header:
+        lines += [f"Entry point: 0x{info.header.entry_addr:08x}", f"Segments: {info.header.segment_count}"]
+    if info.segments:
+        lines.append("  Segment   Length     Load addr   File offset  Kind")
+        lines += [
+            f"  {s.index:7}   0x{s.length:06x}   0x{s.load_addr:08x}  0x{s.offset:08x}   {s.kind}"
+            for s in info.segments
+        ]
+    lines += _sums(info)
+    if info.app_desc:
+        desc = info.app_desc
+        lines += [
+            f"Project name: {desc.project_name}",
+            f"App version: {desc.version}",
+            f"Compile time: {desc.date} {desc.time}".rstrip(),
+            f"ELF file SHA256: {desc.app_elf_sha256.hex()}",
+            f"ESP-IDF: {desc.idf_ver}",
+            f"Secure version: {desc.secure_version}",
+        ]
+    if info.bootloader_desc:
+        lines += [
+            f"Bootloader version: {info.bootloader_desc.version}",
+            f"ESP-IDF: {info.bootloader_desc.idf_ver}",
+            f"Compile time: {info.bootloader_desc.date_time}",
+        ]
+    if info.faults:
+        lines += ["", f"{len(info.faults)} fault{'s' * (len(info.faults) > 1)}, the first is the chip's verdict:"]
+        lines += [f"  {fault.err.name}: {fault}" for fault in info.faults]
+    return lines
+
+
+def _what(info: ImageInfo) -> str:
+    kind = {"app": "app image", "bootloader": "bootloader image", "unknown": "no ESP32-family image"}[info.kind]
+    chip = f" for {info.chip}" if info.chip else ""
+    return f"{kind}{chip}, {info.length} bytes, {'valid' if info.valid else 'INVALID'}"
+
+
+def _sums(info: ImageInfo) -> list[str]:
+    lines = []
+    if info.checksum_stored is not None:
+        good = info.checksum_stored == info.checksum_calculated
+        verdict = "valid" if good else f"invalid - calculated 0x{info.checksum_calculated or 0:02x}"
+        lines.append(f"Checksum: 0x{info.checksum_stored:02x} ({verdict})")
+    if info.hash_stored is not None:
+        good = info.hash_stored == info.hash_calculated
+        verdict = "valid" if good else f"invalid - calculated {(info.hash_calculated or b'').hex()}"
+        lines.append(f"Validation hash: {info.hash_stored.hex()} ({verdict})")
+    return lines

@@ -1,0 +1,222 @@
+"""One device: a chip with its partitions, power that comes and goes, and the RainMaker app that runs on it.
+
+``power_on()`` alone is the bootloader, synchronous and without a network. ``live()`` is the whole life on a world's
+doors: boot, run the app, boot again after each restart, lie dead after a power cut until somebody pushes the button.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+from py_esp_ota._core import AppDesc, Flash, ImageHeader, PartitionTable, Target
+from py_esp_ota.chip import Chip, EFuse, ResetReason
+from py_esp_ota.errors import PowerLoss, Restart
+from py_esp_ota.firmware import merge
+from py_esp_ota.idf import bootloader
+from py_esp_ota.idf.bootloader import BootReport
+from py_esp_ota.idf.log import Log
+from py_esp_ota.idf.nvs import KeyValueNvs
+from py_esp_ota.idf.ota_ops import OtaOps
+from py_esp_ota.ports import Clock, Fetch, MqttConnect, Nvs
+from py_esp_ota.rainmaker.node import RmakerNode
+from py_esp_ota.rainmaker.ota import DiagState, DiagStatus, OtaConfig, OtaType
+from py_esp_ota.sdkconfig import Sdkconfig
+
+Diagnostics = Callable[[AppDesc, DiagState], DiagStatus | bool]
+
+_FLASH_SIZES = tuple(1 << exponent for exponent in range(20, 28))
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What the world offers a device."""
+
+    mqtt: MqttConnect
+    fetch: Fetch
+    clock: Clock
+
+
+class Device:
+    """An ESP32-family device with a RainMaker app.
+
+    Args:
+        partitions: a table, or the name of a built-in one.
+        firmware: the app image to flash, into factory if the table has one, else into ota_0. ``None`` leaves it blank.
+        bootloader: a second-stage bootloader image to flash beside it; its header then tells the flash size and its
+            descriptor the version that the boot log prints. The boot itself needs none.
+        target: the chip, ``"esp32s3"``; taken from the firmware's header when not given.
+        flash_size: bytes; the smallest that holds the table when not given.
+        efuse: the chip's eFuses; a factory-new chip of a common revision when not given.
+        config: the options of bootloader and app.
+        node_id: the RainMaker node id.
+        ota_type: whether OTA runs over topics (the default) or over params.
+        ota_diag: the self-test of the first boot after an update; told which app is running and which phase it is.
+        console: called with each console line as it is printed.
+
+    Raises:
+        ValueError: the firmware does not fit its partition, or the table does not fit the flash.
+    """
+
+    def __init__(
+        self,
+        partitions: PartitionTable | str = "two_ota_large",
+        *,
+        firmware: bytes | None = None,
+        bootloader: bytes | None = None,
+        target: str | None = None,
+        flash_size: int | None = None,
+        efuse: EFuse | None = None,
+        config: Sdkconfig | None = None,
+        node_id: str = "node",
+        ota_type: OtaType = OtaType.TOPICS,
+        ota_diag: Diagnostics | None = None,
+        console: Callable[[str], None] | None = None,
+    ) -> None:
+        table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
+        self.config = config or Sdkconfig()
+        self.node_id = node_id
+        self.nvs: Nvs = KeyValueNvs()
+        self.boots: list[BootReport] = []
+        self.console: list[str] = []
+        self._print = console
+        self._ota_type = ota_type
+        self._ota_diag = ota_diag
+        target = target or _target_of(firmware)
+        flash = _flashed(table, target, self.config, firmware, bootloader, flash_size)
+        self.chip = Chip(target, flash=flash, efuse=efuse)
+        self._app: asyncio.Task[NoReturn] | None = None
+        self._turned_on = asyncio.Event()
+
+    @property
+    def report(self) -> BootReport | None:
+        """The latest boot."""
+        return self.boots[-1] if self.boots else None
+
+    @property
+    def flash(self) -> Flash:
+        """The chip's flash."""
+        return self.chip.flash
+
+    @property
+    def running(self) -> AppDesc | None:
+        """The descriptor of the app that runs now; ``None`` without power or without a bootable app."""
+        return self.report.app_desc if self.report and self.flash.powered else None
+
+    @property
+    def state(self) -> str:
+        """The otadata state of the running slot as it stands in flash now, ``""`` when it has none."""
+        if not (self.report and self.report.partition and self.flash.powered):
+            return ""
+        return bootloader.state_name(self.flash, self.report.partition, self.config)
+
+    def power_on(self) -> BootReport:
+        """Power comes, the bootloader runs. Raises ``PowerLoss`` when the armed fault falls into the boot."""
+        self.flash.power_on()
+        report = self._boot(ResetReason.POWERON)
+        self._turned_on.set()
+        return report
+
+    def power_off(self) -> None:
+        """Pull the plug: the app ends at its next breath, RAM and open connections are gone."""
+        self.flash.power_off()
+        self._turned_on.clear()
+        if self._app:
+            self._app.cancel()
+
+    async def live(self, doors: Doors) -> NoReturn:
+        """Run for ever: the app after each boot, the bootloader after each restart, nothing without power."""
+        while True:
+            await self._turned_on.wait()
+            try:
+                await self._run_app(doors)
+            except Restart:
+                with suppress(PowerLoss):
+                    self._boot(ResetReason.SW)
+            except PowerLoss:
+                pass
+            if not self.flash.powered:  # it may be back already: an app needs a moment to die
+                self._turned_on.clear()
+
+    def _boot(self, reason: ResetReason) -> BootReport:
+        self.chip.reset_reason = reason
+        report = bootloader.boot(self.chip, self.config)
+        self.boots.append(report)
+        for line in report.log:
+            self._write_line(line)
+        return report
+
+    def _write_line(self, line: str) -> None:
+        self.console.append(line)
+        if self._print:
+            self._print(line)
+
+    async def _run_app(self, doors: Doors) -> None:
+        report = self.report
+        if report is None or report.partition is None or report.app_desc is None:
+            # The chip would reset for ever without changing anything; one boot of that is enough to see it.
+            self._turned_on.clear()
+            return
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        log = Log(lambda: round((loop.time() - started) * 1000), self._write_line)
+        ops = OtaOps(self.chip, report.partition, self.config, log)
+        diag, running = self._ota_diag, report.app_desc
+        ota = OtaConfig(type=self._ota_type, ota_diag=(lambda state: diag(running, state)) if diag else None)
+        node = RmakerNode(
+            node_id=self.node_id,
+            ops=ops,
+            nvs=self.nvs,
+            clock=doors.clock,
+            mqtt=doors.mqtt,
+            fetch=doors.fetch,
+            log=log,
+            ota=ota,
+        )
+        self._app = asyncio.create_task(node.run(), name=f"app of {self.node_id}")
+        try:
+            await self._app
+        except asyncio.CancelledError:
+            us = asyncio.current_task()
+            if us is not None and us.cancelling():
+                raise  # live() itself is being stopped, not only the app by a power_off()
+        finally:
+            self._app.cancel()
+            self._app = None
+
+
+def _target_of(firmware: bytes | None) -> str:
+    if firmware is None:
+        raise ValueError("a device without firmware needs target=, for example target='esp32c3'")
+    target = Target.from_chip_id(ImageHeader.from_bytes(firmware).chip_id)
+    if target is None:
+        raise ValueError("the firmware's chip id is unknown; name the chip with target=")
+    return target.name
+
+
+def _flashed(
+    table: PartitionTable,
+    target: str,
+    config: Sdkconfig,
+    firmware: bytes | None,
+    bootloader_image: bytes | None,
+    flash_size: int | None,
+) -> Flash:
+    parts = {config.partition_table_offset: table.to_bytes()}
+    if bootloader_image is not None:
+        parts[Target(target).bootloader_offset] = bootloader_image
+    if firmware is not None:
+        slot = table.find(type=0, subtype=0x00) or table.find(type=0, subtype=0x10)
+        if slot is None:
+            raise ValueError("the partition table has neither app/factory nor app/ota_0 for the firmware")
+        if len(firmware) > slot.size:
+            raise ValueError(f"the firmware has {len(firmware)} bytes, partition {slot.label} only {slot.size}")
+        parts[slot.offset] = firmware
+    needed = max(row.offset + row.size for row in table) if len(table) else config.partition_table_offset + 0x1000
+    size = flash_size or next((size for size in _FLASH_SIZES if size >= needed), 0)
+    if size < needed:
+        raise ValueError(f"the partition table needs 0x{needed:x} bytes of flash, there are 0x{size:x}")
+    return Flash.from_bytes(merge(parts), size=size)

@@ -1,0 +1,353 @@
+"""The lab: a cloud, a broker, devices and time in one room. The only place where device and cloud meet.
+
+::
+
+    async with Lab() as lab:                      # inside run_virtual(...), or over sockets
+        lamp = lab.device("two_ota", firmware=old)
+        lamp.power_on()
+        reports = await lab.update(new, name="1.1.0")
+
+    with Lab() as lab:                            # the synchronous face, under virtual time
+        reports = lab.run(lab.update(new, name="1.1.0"))
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx2
+from fastapi import FastAPI
+
+from py_esp_ota._core import PartitionTable
+from py_esp_ota.adapters.repeatable import Repeatable
+from py_esp_ota.adapters.virtual_time import VirtualLoop
+from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts
+from py_esp_ota.cloud.api import create_app
+from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.store import Store
+from py_esp_ota.device import Device, Diagnostics, Doors
+from py_esp_ota.faults import FaultyFetch
+from py_esp_ota.ports import Clock, Fetch, Response
+from py_esp_ota.rainmaker.ota import OtaType
+from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.world import LAB_HOST, OpenWorld, World, memory_world
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z: the first moment of a lab under virtual time
+ADMIN = "admin@localhost"
+_LOOK = 5.0  # seconds between two looks at a condition while the cloud has nothing to tell
+_SETTLED = 6.0  # seconds after which a node that connected has made its fetch of the boot
+_UPLOAD_PIECE = 16 << 10
+_FINAL = frozenset({"success", "rejected"})
+
+
+class Lab:
+    """A cloud and its devices.
+
+    Args:
+        world: which doors; in memory under virtual time by default, ``socket_world(...)`` for real sockets.
+        database: an SQLAlchemy URL; in memory by default.
+        token_hex: where ids and keys come from; repeatable by default, so pass ``secrets.token_hex`` where strangers
+            can reach the cloud.
+        admin_password: the password of ``ADMIN``; made up when not given.
+        deliver: brings verification codes to users who sign up: ``deliver(user_name, code)``.
+    """
+
+    world: World
+    service: CloudService
+    app: FastAPI
+
+    def __init__(
+        self,
+        world: OpenWorld | None = None,
+        *,
+        database: str = "sqlite://",
+        token_hex: Callable[[int], str] | None = None,
+        admin_password: str | None = None,
+        deliver: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._open_world = world or partial(memory_world, epoch=EPOCH)
+        self._database = database
+        self._token_hex = token_hex or Repeatable().token_hex
+        # A made-up password is never typed and never stored for long: no reason to make it slow.
+        self._scrypt_n = SCRYPT_N if admin_password else 2
+        self._admin_password = admin_password or self._token_hex(16)
+        self._deliver = deliver or (lambda _user_name, _code: None)
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._networks: dict[str, _Network] = {}
+        self._runner: asyncio.Runner | None = None
+        self._headers: dict[str, str] = {}
+
+    # ------------------------------------------------------------------------------------------------------- opening
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        store = self._stack.enter_context(closing(Store(self._database)))
+        clock = _WorldClock()
+        accounts = Accounts(
+            store, clock=clock, token_hex=self._token_hex, deliver=self._deliver, scrypt_n=self._scrypt_n
+        )
+        self.service = CloudService(
+            store, clock=clock, public_url=lambda: self.world.public_url, token_hex=self._token_hex
+        )
+        self.app = create_app(self.service, accounts, allowed_hosts=[LAB_HOST])
+        self.world = await self._stack.enter_async_context(self._open_world(self.app, self.service.on_presence))
+        clock.source = self.world.clock
+        accounts.ensure_admin(ADMIN, self._admin_password)
+        self._changed = asyncio.Condition()
+        self._start(self._listen(), "listener")
+        self._start(self.service.run(self.world.mqtt), "cloud")
+        await self.service.wait_connected()
+        return self
+
+    async def __aexit__(self, *_raised: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.aclose()
+
+    def __enter__(self) -> Self:
+        self._runner = asyncio.Runner(loop_factory=VirtualLoop)
+        self._runner.__enter__()
+        return self._runner.run(self.__aenter__())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner:
+            self._runner.run(self.__aexit__(kind, error, trace))
+            self._runner.__exit__(kind, error, trace)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The synchronous face: run a coroutine to its end while the lab lives."""
+        if self._runner is None:
+            raise RuntimeError("run() belongs to `with Lab()`; inside `async with Lab()` just await")
+        return self._runner.run(coroutine)
+
+    def _start(self, life: Coroutine[Any, Any, Any], name: str) -> None:
+        # The synchronous face makes devices while its loop stands still.
+        self._tasks.append(self._loop.create_task(life, name=name))
+
+    # ------------------------------------------------------------------------------------------------------- devices
+
+    def device(
+        self,
+        partitions: PartitionTable | str = "two_ota_large",
+        *,
+        firmware: bytes,
+        node_id: str | None = None,
+        config: Sdkconfig | None = None,
+        bootloader: bytes | None = None,
+        ota_type: OtaType = OtaType.TOPICS,
+        ota_diag: Diagnostics | None = None,
+        console: Callable[[str], None] | None = None,
+        on_download: Progress | None = None,
+    ) -> Device:
+        """A device in this world, without power yet: ``power_on()`` brings it to life.
+
+        ``on_download(done, total)`` is told of each piece of a download; for the rest see ``Device``.
+        """
+        node_id = node_id or f"node{len(self._networks) + 1:06d}"
+        config = replace(config or Sdkconfig(), esp_rmaker_mqtt_use_basic_ingest_topics=self.world.basic_ingest)
+        device = Device(
+            partitions,
+            firmware=firmware,
+            bootloader=bootloader,
+            config=config,
+            node_id=node_id,
+            ota_type=ota_type,
+            ota_diag=ota_diag,
+            console=console,
+        )
+        network = self._networks[node_id] = _Network(self.world.fetch, on_download)
+        doors = Doors(mqtt=self.world.mqtt, fetch=network, clock=self.world.clock)
+        self._start(device.live(doors), f"device {node_id}")
+        return device
+
+    def network_fault(self, device: Device, plan: str) -> None:
+        """Spoil what ``device`` downloads from now on: ``flip@N``, ``drop@N``, ...; ``""`` mends it.
+
+        Raises ``ValueError`` for a plan that does not parse.
+        """
+        self._networks[device.node_id].spoil(plan)
+
+    def is_online(self, node_id: str) -> bool:
+        """Whether the cloud sees the node connected."""
+        return self.service.is_online(node_id)
+
+    def is_settled(self, node_id: str) -> bool:
+        """Whether the node has been online for long enough to have made the fetch that follows each boot.
+
+        A job pushed before that is served twice, as by the real cloud: now, and again when the node asks 5 s after its
+        boot. It takes the second offer too when the first is already written and waits for its reboot.
+        """
+        if not self.is_online(node_id):
+            return False
+        return self.service.now_ms() - self.service.node(node_id).connectivity_timestamp >= _SETTLED * 1000
+
+    # ----------------------------------------------------------------------------------------------------- the cloud
+
+    async def upload(self, firmware: bytes, *, name: str, on_progress: Progress | None = None) -> str:
+        """Upload an image as the dashboard does (request, put, confirm); its ``ota_image_id``.
+
+        Raises ``LabError`` with the cloud's own words when it refuses.
+        """
+        request = await self._call("GET", "admin/otaimage/upload_request", params={"image_name": name})
+        url = request["upload_url"]
+        answer = await self.world.api.put(url, content=_pieces(firmware, on_progress))
+        _checked(answer)
+        body = {"ota_image_id": request["ota_image_id"]}
+        await self._call("POST", "admin/otaimage/upload_confirm", json=body)
+        return str(request["ota_image_id"])
+
+    async def start_job(
+        self,
+        name: str,
+        image_id: str,
+        *,
+        nodes: Sequence[str],
+        force_push: bool = True,
+        metadata: Mapping[str, object] | None = None,
+    ) -> str:
+        """Create an OTA job; its ``ota_job_id``."""
+        body = {"ota_job_name": name, "ota_image_id": image_id, "nodes": list(nodes), "metadata": dict(metadata or {})}
+        query = {"force_push": "true" if force_push else "false"}
+        return str((await self._call("POST", "admin/otajob", params=query, json=body))["ota_job_id"])
+
+    async def cancel_job(self, job_id: str) -> None:
+        """Cancel a job: no new node gets the URL, nodes that hold it finish."""
+        await self._call("PUT", "admin/otajob", json={"ota_job_id": job_id})
+
+    async def job_status(self, job_id: str) -> str:
+        """``triggered``, ``in_progress``, ``completed`` or ``cancelled``."""
+        return str((await self._call("GET", "admin/otajob", params={"ota_job_id": job_id}))["status"])
+
+    def reports(self, job_id: str, node_id: str) -> list[dict[str, str]]:
+        """Everything that was said about a job on a node, oldest first: ``status`` and ``additional_info``."""
+        return [
+            {"status": report.status, "additional_info": report.additional_info}
+            for report in self.service.history(job_id, node_id)
+        ]
+
+    async def update(
+        self, firmware: bytes, *, name: str, nodes: Sequence[str] | None = None, seconds: float = 600.0
+    ) -> dict[str, list[dict[str, str]]]:
+        """Upload, push and wait for every node's last word; the reports by node. Raises ``TimeoutError``."""
+        targets = list(nodes or self._networks)
+        for node in targets:
+            await self.until(partial(self.is_settled, node), seconds=seconds, what=f"{node} is online")
+        image_id = await self.upload(firmware, name=name)
+        job_id = await self.start_job(name, image_id, nodes=targets)
+        for node in targets:
+            await self.until(partial(self._is_final, job_id, node), seconds=seconds, what=f"the last word of {node}")
+        return {node: self.reports(job_id, node) for node in targets}
+
+    def _is_final(self, job_id: str, node_id: str) -> bool:
+        return any(report["status"] in _FINAL for report in self.reports(job_id, node_id))
+
+    async def until(self, condition: Callable[[], bool], *, seconds: float, what: str = "the condition") -> None:
+        """Wait until ``condition()`` holds; a device or cloud that died of a mistake raises it here.
+
+        Raises ``TimeoutError`` after ``seconds``.
+        """
+        deadline = self._loop.time() + seconds
+        while not condition():
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            if self._loop.time() >= deadline:
+                raise TimeoutError(f"waited {seconds:g} s in vain until {what}")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK), self._changed:
+                    await self._changed.wait()
+
+    async def _listen(self) -> None:
+        """Wake everybody who waits for the cloud to change."""
+        async for _notice in self.service.events.subscribe():
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        answer = await self.world.api.request(method, f"/v1/{path}", headers=self._headers, **options)
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:  # the first call, or a token that has grown old
+            await self._log_in()
+            answer = await self.world.api.request(method, f"/v1/{path}", headers=self._headers, **options)
+        return _checked(answer)
+
+    async def _log_in(self) -> None:
+        login = {"user_name": ADMIN, "password": self._admin_password}
+        answer = _checked(await self.world.api.post("/v1/login2", json=login))
+        self._headers = {"Authorization": answer["accesstoken"]}
+
+
+class LabError(Exception):
+    """The cloud refused a request of the lab; the message is the cloud's own."""
+
+
+def _checked(answer: httpx2.Response) -> dict[str, Any]:
+    body: dict[str, Any] = answer.json() if answer.content else {}
+    if answer.is_error:
+        raise LabError(f"{answer.status_code}: {body.get('description') or body.get('message')}")
+    return body
+
+
+async def _pieces(data: bytes, on_progress: Progress | None) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), _UPLOAD_PIECE):
+        yield data[start : start + _UPLOAD_PIECE]
+        if on_progress:
+            on_progress(min(start + _UPLOAD_PIECE, len(data)), len(data))
+
+
+class _WorldClock:
+    """The world's clock, for those who are built before the world is open."""
+
+    def __init__(self) -> None:
+        self.source: Clock | None = None
+
+    def now(self) -> float:
+        return self.source.now() if self.source else EPOCH
+
+
+class _Network:
+    """What lies between one device and the cloud's downloads: perhaps a fault, perhaps somebody who counts."""
+
+    def __init__(self, fetch: Fetch, on_download: Progress | None) -> None:
+        self._good = self._now = fetch
+        self._on_download = on_download
+
+    def spoil(self, plan: str) -> None:
+        self._now = FaultyFetch(self._good, plan) if plan else self._good
+
+    @asynccontextmanager
+    async def __call__(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:
+        async with self._now(url, headers) as response:
+            yield _Counted(response, self._on_download) if self._on_download else response
+
+
+class _Counted:
+    """A response that tells how much of it was read."""
+
+    def __init__(self, response: Response, on_download: Progress) -> None:
+        self._response = response
+        self._on_download = on_download
+        self._done = 0
+        self.status = response.status
+        self.headers = response.headers
+
+    async def read(self, limit: int) -> bytes:
+        data = await self._response.read(limit)
+        self._done += len(data)
+        total = self.headers.get("content-length", "")
+        if data and total.isdigit():
+            self._on_download(self._done, int(total))
+        return data

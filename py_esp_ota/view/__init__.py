@@ -1,0 +1,1 @@
+"""Pictures of a device and of a job, for terminals."""

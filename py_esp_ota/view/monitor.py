@@ -1,0 +1,29 @@
+"""The OTA job monitor for a terminal: one row per node, in the device's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+from rich.text import Text
+
+_COLOURS = {
+    "success": "green",
+    "failed": "red",
+    "rejected": "red",
+    "delayed": "yellow",
+    "in-progress": "cyan",
+    "started": "cyan",
+    "triggered": "dim",
+}
+
+
+def job_monitor(name: str, status: str, reports: Iterable[Mapping[str, str]], *, node_id: str) -> Table:
+    """One job and everything one node said about it, oldest first."""
+    table = Table(title=f"OTA job {name}: {status}", title_justify="left", box=None, pad_edge=False)
+    for header in ("Node", "Status", "Additional info"):
+        table.add_column(header)
+    for report in reports:
+        word = report["status"]
+        table.add_row(node_id, Text(word, style=_COLOURS.get(word, "")), Text(report["additional_info"]))
+    return table
