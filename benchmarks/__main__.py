@@ -1,0 +1,97 @@
+"""Every figure the README prints, beside a peer measured in the same run. Exit 1 when a goal is missed."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.timing import Figure, interleaved, process
+from py_esp_ota import Flash, verify_image
+from py_esp_ota.adapters.virtual_time import run_virtual
+from py_esp_ota.cli.demo.cast import Cast, real_releases
+from py_esp_ota.cli.demo.show import Silence
+from py_esp_ota.cli.demo.stage import Stage
+from py_esp_ota.cli.demo.story import CHAPTERS, play
+from py_esp_ota.firmware import Firmware
+from py_esp_ota.lab import Lab
+
+MIB = 1 << 20
+BIN = Path(sys.executable).parent
+
+
+def one_mib_image() -> bytes:
+    """A forged app of just below 1 MiB."""
+    return Firmware("bench", "1.0.0", chip="esp32s3", size=MIB - 4096).to_bytes()
+
+
+def verify(image: bytes) -> Figure:
+    """The whole verifier against SHA-256 alone, over the same bytes."""
+    flash = Flash(4 * MIB)
+    flash.program(0x10000, image)
+
+    def ours() -> None:
+        assert verify_image(flash, 0x10000, 2 * MIB, chip="esp32s3", mode="verify_silent").err == 0
+
+    mine, sha = interleaved(ours, lambda: hashlib.sha256(image).digest(), rounds=61)
+    return Figure("verify_image of 1 MiB", mine, "OpenSSL SHA-256 alone", sha, "at most 1.25x", mine <= 1.25 * sha)
+
+
+def fork() -> Figure:
+    """A copy-on-write fork of a full 4 MiB flash against copying its bytes."""
+    flash = Flash.from_bytes(bytes(range(256)) * (4 * MIB // 256))
+    raw = bytearray(flash.to_bytes())
+    mine, copy = interleaved(flash.fork, lambda: bytearray(raw), rounds=501)
+    return Figure("fork of a 4 MiB flash, nothing dirty", mine, "copying the bytes", copy, "below 20 us", mine < 20e-6)
+
+
+def image_info(image: bytes) -> Figure:
+    """The command as a whole process, against esptool's."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "app.bin"
+        file.write_bytes(image)
+        mine, theirs = interleaved(
+            process([str(BIN / "esp-ota"), "image-info", str(file)]),
+            process([sys.executable, "-m", "esptool", "image-info", str(file)]),
+            rounds=9,
+        )
+    name = "esp-ota image-info, 1 MiB, whole process"
+    return Figure(name, mine, "esptool image-info", theirs, "below 100 ms", mine < 0.1)
+
+
+def update(cast: Cast) -> Figure:
+    """Chapter 2 of the demo in the lab, after imports: from the upload to the last report."""
+
+    async def chapters() -> float:
+        async with Lab() as lab:
+            stage = Stage(lab, cast, Silence())
+            assert (await play(CHAPTERS[0], stage)).ok
+            start = _now()
+            outcome = await play(CHAPTERS[1], stage)
+            seconds = _now() - start
+            assert outcome.ok, outcome.got
+            return seconds
+
+    run_virtual(chapters())
+    seconds = statistics.median(run_virtual(chapters()) for _ in range(9))
+    return Figure("one whole OTA in the lab (demo, chapter 2)", seconds, None, None, "below 50 ms", seconds < 0.05)
+
+
+def _now() -> float:
+    return time.perf_counter()
+
+
+def main() -> int:
+    """Print every figure; 1 when one misses its goal."""
+    image = one_mib_image()
+    figures = [verify(image), fork(), image_info(image), update(real_releases())]
+    for figure in figures:
+        print(figure.row())
+    return int(not all(figure.ok for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Timing with a peer in the same run: medians, interleaved, so that a busy machine hurts both alike."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One result: ours and the peer's median seconds, and what must hold."""
+
+    name: str
+    ours: float
+    peer_name: str | None
+    peer: float | None
+    goal: str
+    ok: bool
+
+    def row(self) -> str:
+        """A line for the terminal."""
+        ours = _seconds(self.ours)
+        if self.peer is None:
+            ratio = ""
+        else:
+            ratio = f"{self.ours / self.peer:6.2f}x the time of {self.peer_name} ({_seconds(self.peer)})"
+        return f"{'ok  ' if self.ok else 'MISS'} {self.name:<42} {ours:>10}   {ratio:<58} goal: {self.goal}"
+
+
+def interleaved(ours: Callable[[], object], peer: Callable[[], object], rounds: int = 31) -> tuple[float, float]:
+    """Median seconds of both, measured in turns after one warm-up each."""
+    ours(), peer()
+    samples: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for run, bucket in zip((ours, peer), samples, strict=True):
+            bucket.append(once(run))
+    return statistics.median(samples[0]), statistics.median(samples[1])
+
+
+def once(run: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def process(command: Sequence[str]) -> Callable[[], object]:
+    """A whole process as a call."""
+    return lambda: subprocess.run(command, check=True, capture_output=True)
+
+
+def _seconds(value: float) -> str:
+    if value < 1e-3:
+        return f"{value * 1e6:.1f} us"
+    return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"

@@ -1,0 +1,157 @@
+"""One list of errors: each member can be provoked through the public code, and nothing outside the list is needed."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+from pathlib import Path
+
+import pytest
+from board import PLAIN, ROLLBACK, Board, slots
+from scripted_fetch import Answer, ScriptedFetch
+
+from py_esp_ota._core import (
+    AppDesc,
+    Flash,
+    ImageHeader,
+    Partition,
+    PartitionTable,
+    check_image_validity,
+    inspect_image,
+    verify_image,
+)
+from py_esp_ota.adapters.virtual_time import run_virtual
+from py_esp_ota.errors import EspErr, EspError, FetchError, FlashError, OtaError, PowerLoss
+from py_esp_ota.firmware import Firmware
+from py_esp_ota.idf import https_ota
+from py_esp_ota.idf.nvs import KeyValueNvs
+
+APP = Firmware("lamp", "1.0.0").to_bytes()
+URL = "https://cloud.test/firmware.bin"
+
+
+def raised(action, *words, **options):
+    """The code of the ``EspError`` that ``action`` must raise."""
+    with pytest.raises(EspError) as error:
+        action(*words, **options)
+    assert str(error.value).startswith(f"{error.value.err.name} (0x")
+    return error.value.err
+
+
+def header(data=APP):
+    return ImageHeader.from_bytes(data[:24])
+
+
+def described(**options):
+    return AppDesc.from_bytes(Firmware("lamp", "1.0.0", **options).to_bytes()[0x20:0x120])
+
+
+def other_flash_mode():
+    data = bytearray(APP)
+    running, found = bytearray(data[0x20:0x120]), bytearray(data[0x20:0x120])
+    running[181], found[181] = 1, 3
+    new, old = AppDesc.from_bytes(bytes(found)), AppDesc.from_bytes(bytes(running))
+    return check_image_validity(header(), new, chip="esp32c3", running=old).err
+
+
+def zero_to_one():
+    flash = Flash(0x100000)
+    flash.program(0, b"\x00")
+    return raised(flash.program, 0, b"\x01")
+
+
+def fetched(answer):
+    """What ``esp_https_ota`` makes of one server."""
+
+    async def story():
+        board = Board(slots(2), "1/VALID")
+        ops = board.ops("ota_0")
+        config = https_ota.HttpsOtaConfig(http_config=https_ota.HttpClientConfig(url=URL))
+        handle = await https_ota.begin(config, ops=ops, fetch=ScriptedFetch({URL: answer}))
+        return await handle.perform()
+
+    try:
+        return run_virtual(story())
+    except EspError as error:
+        return error.err
+
+
+def ota(action, *, config=ROLLBACK, entries=("1/VALID", "-")):
+    """The code that one ``esp_ota_*`` call raises on a board with two slots, ota_0 running."""
+    board = Board(slots(2), *entries, config=config)
+    ops = board.ops("ota_0")
+    return raised(action, ops, ops.table.find(label="ota_0"), ops.table.find(label="ota_1"))
+
+
+def begun_twice(ops, _running, free):
+    ops.begin(free, 0)
+    ops.begin(free, 0)
+
+
+def written_noise(ops, _running, free):
+    ops.write(ops.begin(free, 0), b"noise")
+
+
+PROVOKE = {
+    EspErr.ESP_OK: lambda: inspect_image(APP).err,
+    EspErr.ESP_FAIL: lambda: inspect_image(APP, chip="esp32s3").err,
+    EspErr.ESP_ERR_INVALID_ARG: lambda: raised(Flash(0x100000).read, 0x100000, 1),
+    EspErr.ESP_ERR_INVALID_STATE: lambda: raised(PartitionTable.from_bytes, b"\x00" * 32),
+    EspErr.ESP_ERR_INVALID_SIZE: lambda: raised(AppDesc.from_bytes, b"\x00" * 255),
+    EspErr.ESP_ERR_NOT_FOUND: lambda: raised(AppDesc.from_bytes, b"\x00" * 256),
+    EspErr.ESP_ERR_NOT_SUPPORTED: lambda: ota(
+        lambda ops, _running, _free: ops.get_partition_description(ops.table.find(label="nvs"))
+    ),
+    EspErr.ESP_ERR_INVALID_VERSION: lambda: check_image_validity(header(), None, chip="esp32s3").err,
+    EspErr.ESP_ERR_NOT_ALLOWED: lambda: raised(
+        Partition("cal", 1, 6, 0x1000, 0x1000, readonly=True).write, Flash(0x100000), 0, b"x"
+    ),
+    EspErr.ESP_ERR_NVS_KEY_TOO_LONG: lambda: raised(KeyValueNvs().set, "rmaker_ota", "k" * 16, 1),
+    EspErr.ESP_ERR_OTA_PARTITION_CONFLICT: lambda: ota(lambda ops, running, _free: ops.begin(running, 0)),
+    EspErr.ESP_ERR_OTA_VALIDATE_FAILED: lambda: ota(written_noise),
+    EspErr.ESP_ERR_OTA_ROLLBACK_FAILED: lambda: ota(lambda ops, _running, _free: ops.mark_app_invalid_rollback()),
+    EspErr.ESP_ERR_OTA_ROLLBACK_INVALID_STATE: lambda: ota(
+        lambda ops, _running, free: ops.begin(free, 0), entries=("1/PENDING_VERIFY", "-")
+    ),
+    EspErr.ESP_ERR_OTA_ALREADY_IN_PROGRESS: lambda: ota(begun_twice, config=PLAIN),
+    EspErr.ESP_ERR_OTA_SPI_MODE_MISMATCH: other_flash_mode,
+    EspErr.ESP_ERR_IMAGE_INVALID: lambda: verify_image(Flash(0x100000), 0x10000, 0x10000, chip="esp32c3").err,
+    EspErr.ESP_ERR_FLASH_OP_FAIL: zero_to_one,
+    EspErr.ESP_ERR_HTTP_CONNECT: lambda: fetched(Answer(fails=FetchError("connect", "no route", 113))),
+    EspErr.ESP_ERR_HTTP_NOT_MODIFIED: lambda: fetched(Answer(status=304)),
+    EspErr.ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE: lambda: fetched(Answer(status=416)),
+    EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE: lambda: fetched(
+        Answer(status=302, headers={"location": "http://cloud.test/firmware.bin", "content-length": "0"})
+    ),
+    EspErr.ESP_ERR_HTTPS_OTA_IN_PROGRESS: lambda: fetched(Answer(APP)),
+}
+
+
+@pytest.mark.parametrize("err", EspErr, ids=lambda err: err.name)
+def test_every_error_we_name_can_be_provoked(err):
+    assert PROVOKE[err]() == err
+
+
+def test_the_rust_core_has_no_error_of_its_own():
+    source = (Path(__file__).parents[2] / "rust" / "esp-ota-core" / "src" / "err.rs").read_text()
+    body = source.split("pub enum EspErr {")[1].split("}")[0]
+    numbers = {ast.literal_eval(line.split("=")[1].strip(" ,")) for line in body.splitlines() if "=" in line}
+    assert numbers <= {int(member) for member in EspErr}
+
+
+def test_an_error_keeps_its_facts_and_survives_a_process_border():
+    error = OtaError(EspErr.ESP_ERR_OTA_VALIDATE_FAILED, "{field} at 0x{offset:x}", field="hash", offset=32)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.err, again.fact, str(again)) == (OtaError, error.err, error.fact, str(error))
+    assert str(error) == "ESP_ERR_OTA_VALIDATE_FAILED (0x1503): hash at 0x20"
+
+
+def test_the_flash_names_the_place():
+    flash = Flash(0x100000)
+    flash.program(0x1234, b"\x0f")
+    with pytest.raises(FlashError, match="0x1234"):
+        flash.program(0x1230, b"\xff\xff\xff\xff\xf0")
+
+
+def test_a_power_loss_is_no_exception():
+    assert not issubclass(PowerLoss, Exception)

@@ -1,0 +1,53 @@
+"""What the README shows is executed; what it names exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from py_esp_ota.cli import main
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def test_the_python_runs_as_printed(capsys):
+    namespace: dict[str, object] = {}
+    assert len(blocks("python")) >= 3
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert "boot: Loaded app from partition at offset 0x20000" in capsys.readouterr().out
+
+
+def test_the_first_screen_proves_it_in_ten_lines():
+    assert len([line for line in blocks("python")[0].splitlines() if line]) <= 10
+
+
+def test_every_command_exists():
+    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    shown = re.findall(r"^\$ (\S+) (\S+)", "".join(blocks("console")), re.MULTILINE)
+    assert {verb for program, verb in shown if program == "make"} <= set(targets)
+    assert {verb for program, verb in shown if program == "esp-ota"} <= set(main.list_commands(None))
+    assert ("make", "test") in shown
+    assert ("make", "demo") in shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_link_is_broken(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "name", re.findall(r"`((?:py_esp_ota|rust|tests|docs)/[\w./-]+\.\w+)`", (ROOT / "ARCHITECTURE.md").read_text())
+)
+def test_every_file_in_the_map_exists(name):
+    assert (ROOT / name).exists()
