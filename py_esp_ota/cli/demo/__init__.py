@@ -40,7 +40,7 @@ def command(images: tuple[Path, ...], sockets: bool, broker: str | None, as_json
     if broker and not sockets:
         raise click.UsageError("--broker goes with --sockets")
     cast = own_images(*images) if images else real_releases()
-    terminal = None if as_json else Terminal(Console(highlight=False))
+    terminal = None if as_json else Terminal(Console(highlight=False, width=None if sys.stdout.isatty() else 120))
     with ExitStack() as stack:
         if sockets:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="esp-ota-")))

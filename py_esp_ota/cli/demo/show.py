@@ -38,7 +38,8 @@ class Terminal:
     def console(self, line: str) -> None:
         """One line of the device, in the colour of its level."""
         self._end_bar()
-        self._out.print(Text("    " + line, style=_LEVELS.get(line[:1], "")))
+        # Not folded: people search these lines for whole sentences.
+        self._out.print(Text("    " + line, style=_LEVELS.get(line[:1], "")), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A remark."""
