@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Deterministic in CI; `HYPOTHESIS_PROFILE=slow` searches longer and differently each time.
@@ -12,3 +14,11 @@ settings.register_profile(
 )
 settings.register_profile("slow", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+@pytest.fixture(autouse=True)
+def _leaks_show_where_they_are_made(request):
+    """A socket that a test forgot must fail that test, not whichever runs when the garbage is collected."""
+    yield
+    if request.node.get_closest_marker("sockets"):
+        gc.collect()

@@ -6,6 +6,7 @@ that begin with ``$``: nodes use RainMaker's own option of plain topics.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from amqtt.session import Session  # type: ignore[import-untyped]
 from py_esp_ota.adapters.certificates import CLOUD
 from py_esp_ota.adapters.mosquitto import free_port
 from py_esp_ota.adapters.mqtt import TcpMqtt
+from py_esp_ota.adapters.presence import Presence
 from py_esp_ota.adapters.topics import may_use
 from py_esp_ota.ports import MqttConnect
 
@@ -35,23 +37,43 @@ class EmbeddedBroker:
         self.name = f"embedded (amqtt {version('amqtt')}, no TLS)"
         self.port = port
         self.mqtt: MqttConnect = TcpMqtt("127.0.0.1", port, dollar_topics=False)
-        self._presence: list[Callable[[str, bool], None]] = []
+        self.presence = Presence()
 
     def on_presence(self, callback: Callable[[str, bool], None]) -> None:
         """Have ``callback(node_id, connected)`` called whenever a node comes or goes."""
-        self._presence.append(callback)
+        self.presence.callbacks.append(callback)
 
-    def report(self, client_id: str, *, connected: bool) -> None:
-        """Tell who came or went."""
-        if client_id != CLOUD:
-            for callback in self._presence:
-                callback(client_id, connected)
+
+class _TidyBroker(Broker):  # type: ignore[misc]
+    """amqtt, which forgets a socket now and then: when a client goes while it is being greeted, or at the very end."""
+
+    def __init__(self, config: BrokerConfig) -> None:
+        super().__init__(config)
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        """One connection, from its first byte until its socket is closed."""
+        self._open.add(writer)
+        try:
+            await super().stream_connected(reader, writer, listener_name)
+        finally:
+            self._open.discard(writer)
+            writer.transport.abort()
+
+    async def shutdown(self) -> None:
+        """End the broker and every socket."""
+        await super().shutdown()
+        for writer in self._open:
+            writer.transport.abort()
+        await asyncio.sleep(0)  # the loop closes an aborted socket in its next round
 
 
 class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
     """What amqtt asks and tells us: who may use which topic, who came, who went. amqtt finds it by this name."""
 
-    embedded: EmbeddedBroker
+    presence: Presence
     broker: Broker
 
     def __init__(self, context: Any) -> None:
@@ -71,16 +93,16 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
         first = self._connected.get(client_id)
         self._connected[client_id] = (client_session, self.broker.sessions[client_id][1])
         if first:
-            self.embedded.report(client_id, connected=False)
+            self.presence.report(client_id, connected=False)
             await first[1].handle_connection_closed()
             await first[1].stop()
-        self.embedded.report(client_id, connected=True)
+        self.presence.report(client_id, connected=True)
 
     async def on_broker_client_disconnected(self, *, client_id: str, client_session: Session) -> None:
         """A client went; one that was replaced went before."""
         if client_id in self._connected and self._connected[client_id][0] is client_session:
             del self._connected[client_id]
-            self.embedded.report(client_id, connected=False)
+            self.presence.report(client_id, connected=False)
 
 
 @asynccontextmanager
@@ -93,6 +115,7 @@ async def open_embedded(port: int = 0) -> AsyncIterator[EmbeddedBroker]:
     try:
         yield embedded
     finally:
+        embedded.presence.callbacks.clear()
         await broker.shutdown()
 
 
@@ -103,11 +126,11 @@ async def _start(port: int, attempts: int) -> tuple[EmbeddedBroker, Broker]:
         listeners={"default": ListenerConfig(bind=f"127.0.0.1:{embedded.port}")},
         plugins={"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}, rights: {}},
     )
-    broker = Broker(config)
+    broker = _TidyBroker(config)
     plugin = broker.plugins_manager.get_plugin(NodeRights.__name__)
     if not isinstance(plugin, NodeRights):
         raise TypeError(f"amqtt did not load {rights}")
-    plugin.embedded, plugin.broker = embedded, broker
+    plugin.presence, plugin.broker = embedded.presence, broker
     try:
         await broker.start()
     except BrokerError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
 import shutil
@@ -17,9 +16,8 @@ from pathlib import Path
 
 from py_esp_ota.adapters.certificates import CLOUD, LocalCa
 from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
+from py_esp_ota.adapters.presence import Presence
 from py_esp_ota.ports import MqttConnect
-
-_log = logging.getLogger(__name__)
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # often not in a user's PATH
 _START_TIME = 10.0  # seconds it may take until it listens
@@ -84,14 +82,13 @@ class MosquittoBroker:
         self._ca = ca
         self._process = process
         self._last_lines: deque[str] = deque(maxlen=5)
-        self._connected: set[str] = set()
-        self._presence: list[Callable[[str, bool], None]] = []
+        self._presence = Presence()
         self._contexts: dict[str, ssl.SSLContext] = {}
         self.mqtt: MqttConnect = TcpMqtt("127.0.0.1", port, tls=self._context)
 
     def on_presence(self, callback: Callable[[str, bool], None]) -> None:
         """Have ``callback(node_id, connected)`` called whenever a node comes or goes."""
-        self._presence.append(callback)
+        self._presence.callbacks.append(callback)
 
     def _context(self, client_id: str) -> ssl.SSLContext:
         if client_id not in self._contexts:
@@ -113,22 +110,10 @@ class MosquittoBroker:
         """Tell presence from the log, until Mosquitto ends."""
         while (line := await self._line()) is not None:
             if found := _CAME.match(line):
-                self._report(found[1], connected=True)
+                self._presence.report(found[1], connected=True)
             elif found := _WENT.match(line):
-                self._report(found[1], connected=False)
-        for client_id in sorted(self._connected):
-            self._report(client_id, connected=False)
-
-    def _report(self, client_id: str, *, connected: bool) -> None:
-        if client_id == CLOUD or connected == (client_id in self._connected):
-            return
-        (self._connected.add if connected else self._connected.discard)(client_id)
-        for callback in self._presence:
-            try:
-                callback(client_id, connected)
-            except Exception:  # noqa: BLE001
-                # Whatever happens there, the log must be read on: a full pipe would block the broker.
-                _log.exception("a presence callback failed")
+                self._presence.report(found[1], connected=False)
+        self._presence.all_gone()
 
     async def _line(self) -> str | None:
         line = await self._process.stderr.readline() if self._process.stderr else b""
@@ -140,7 +125,7 @@ class MosquittoBroker:
 
     async def stop(self) -> None:
         """End the process, gently first."""
-        self._presence.clear()
+        self._presence.callbacks.clear()
         # Asked more than once: Mosquitto forgets a SIGTERM that comes between its last word of starting and its loop.
         for _ in range(_STOP_ATTEMPTS):
             if self._process.returncode is not None:

@@ -194,6 +194,23 @@ def test_a_node_that_was_replaced_is_still_present(bench):
     bench.play(story)
 
 
+@pytest.mark.parametrize("bench", brokers("mosquitto", "embedded"), indirect=True)
+def test_a_presence_callback_that_fails_does_not_stop_the_news(bench, caplog):
+    async def story(broker):
+        seen = set()
+
+        def broken(_node_id, _connected):
+            raise KeyError("a mistake")
+
+        broker.on_presence(broken)
+        broker.on_presence(lambda node_id, _connected: seen.add(node_id))
+        async with broker.mqtt("n1"), broker.mqtt("n2"):
+            await soon(lambda: len(seen) == 2)
+
+    bench.play(story)
+    assert "a mistake" in caplog.text
+
+
 @pytest.mark.parametrize("client_id", ["", "a/b", "+", "#"])
 def test_an_id_that_is_no_topic_level_cannot_connect(bench, client_id):
     async def story(broker):

@@ -154,28 +154,9 @@ def test_the_certificate_decides_who_a_client_is(tmp_path, ca):
                 await node.publish("node/n1/otastatus", b"forged")
                 await node.publish("node/n2/otastatus", b"its own")
                 await soon(lambda: seen)
-                return (await next_of(cloud)).payload, await silent(cloud), seen
+                return (await next_of(cloud)).payload, await silent(cloud), list(seen)
 
     assert run_real(story()) == (b"its own", True, [("n2", True)])
-
-
-@needs_mosquitto
-def test_a_presence_callback_that_fails_does_not_stop_the_news(tmp_path, ca, caplog):
-    async def story():
-        seen = []
-
-        def broken(_node_id, _connected):
-            raise KeyError("a mistake")
-
-        async with open_mosquitto(tmp_path, ca) as broker:
-            broker.on_presence(broken)
-            broker.on_presence(lambda node_id, _connected: seen.append(node_id))
-            async with broker.mqtt("n1"), broker.mqtt("n2"):
-                await soon(lambda: len(seen) == 2)
-        return sorted(seen)
-
-    assert run_real(story()) == ["n1", "n2"]
-    assert "a mistake" in caplog.text
 
 
 @needs_mosquitto
@@ -260,3 +241,19 @@ def test_the_embedded_broker_closes_with_clients_still_connected(tmp_path, ca):
 
     run_real(story())
     gc.collect()
+
+
+@pytest.mark.parametrize("prefer", ["embedded", pytest.param("mosquitto", marks=needs_mosquitto)])
+def test_a_broker_takes_the_port_it_is_given_and_says_when_it_is_taken(tmp_path, ca, prefer):
+    port = free_port()
+
+    async def story():
+        async with open_broker(tmp_path, ca, prefer=prefer, port=port) as broker:
+            with pytest.raises(RuntimeError, match=r"did not start: .*in use"):
+                async with open_broker(tmp_path / "second", ca, prefer=prefer, port=port):
+                    pass
+            async with broker.mqtt("n1") as node:
+                await node.publish("node/n1/otafetch", b"{}")
+            return broker.port
+
+    assert run_real(story()) == port
