@@ -11,12 +11,13 @@ from typing import Any
 from scripted_fetch import Answer, ScriptedFetch
 
 from py_esp_ota._core import Flash, PartitionTable
-from py_esp_ota.adapters.memory import MemoryBroker, MemoryNvs, VirtualClock, run_virtual
+from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock, run_virtual
 from py_esp_ota.chip import Chip, EFuse, ResetReason
 from py_esp_ota.errors import EspError, MqttError, PowerLoss, Restart
 from py_esp_ota.firmware import Firmware, merge
 from py_esp_ota.idf.bootloader import BootReport, boot
 from py_esp_ota.idf.log import Log
+from py_esp_ota.idf.nvs import KeyValueNvs
 from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.ports import Message, Mqtt
@@ -112,7 +113,7 @@ class Bench:
         self.chip.efuse = EFuse(self.chip.efuse.chip_revision, secure_version=secure_version)
         self.ota = ota or OtaConfig()
         self.fetch = ScriptedFetch({URL: Answer(NEW)} if server is None else server)
-        self.nvs = MemoryNvs()
+        self.nvs = KeyValueNvs()
         self.clock = VirtualClock(epoch)
         self.broker = MemoryBroker()
         self.line = Line(self.broker)

@@ -1,4 +1,4 @@
-"""The in-memory doors in one place: virtual time, its clock, the broker, the key-value store, HTTP into an app."""
+"""The in-memory doors in one place: virtual time, its clock, the broker, HTTP into an app."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import asyncio
 from py_esp_ota.adapters.asgi import AsgiFetch
 from py_esp_ota.adapters.memory_broker import MemoryBroker
 from py_esp_ota.adapters.virtual_time import VirtualLoop, run_virtual
-from py_esp_ota.ports import NvsValue
 
-__all__ = ["AsgiFetch", "MemoryBroker", "MemoryNvs", "VirtualClock", "VirtualLoop", "run_virtual"]
+__all__ = ["AsgiFetch", "MemoryBroker", "VirtualClock", "VirtualLoop", "run_virtual"]
 
 
 class VirtualClock:
@@ -27,22 +26,3 @@ class VirtualClock:
     def now(self) -> float:
         """Seconds since 1970."""
         return self._epoch + (self._loop or asyncio.get_running_loop()).time()
-
-
-class MemoryNvs:
-    """``Nvs``: values in a dictionary, kept for as long as this object lives."""
-
-    def __init__(self) -> None:
-        self._values: dict[tuple[str, str], NvsValue] = {}
-
-    def get(self, namespace: str, key: str) -> NvsValue | None:
-        """The value, or ``None`` when there is none."""
-        return self._values.get((namespace, key))
-
-    def set(self, namespace: str, key: str, value: NvsValue) -> None:
-        """Store a value."""
-        self._values[namespace, key] = value
-
-    def erase(self, namespace: str, key: str) -> None:
-        """Forget a value; nothing happens when there is none."""
-        self._values.pop((namespace, key), None)
