@@ -308,7 +308,7 @@ class PartitionTable:
         Raises ``PartitionTableError`` naming the row, counted from 0 (``fact["offset"]`` is its place in the binary).
         """
 
-    def warnings(self, *, table_offset: int = 0x8000) -> list[str]:
+    def warnings(self) -> list[str]:
         """What gen_esp32part.py would warn of: names that are another type's or subtype's keyword, unknown flag bits."""
 
     def to_csv(self) -> str: ...

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
-from py_esp_ota._core import Flash, Target
+from py_esp_ota._core import Flash, Partition, Target, Verdict, verify_image
 
 
 class ResetReason(IntEnum):
@@ -47,3 +48,25 @@ class Chip:
 
     def __repr__(self) -> str:
         return f"Chip({self.target.name!r}, flash_size=0x{self.flash.size:x})"
+
+    def verify_image(
+        self,
+        partition: Partition,
+        *,
+        build: Literal["app", "bootloader"],
+        mode: Literal["verify", "verify_silent", "load"],
+    ) -> Verdict:
+        """``esp_image_verify`` of one partition by this chip: its flash, its target, its revisions.
+
+        Raises ``PowerLoss`` when the flash is dead.
+        """
+        return verify_image(
+            self.flash,
+            partition.offset,
+            partition.size,
+            chip=self.target.name,
+            build=build,
+            mode=mode,
+            chip_revision=self.efuse.chip_revision,
+            efuse_block_revision=self.efuse.block_revision,
+        )

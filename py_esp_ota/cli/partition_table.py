@@ -60,7 +60,7 @@ def command(
         converted = table.to_csv().encode() if binary else table.to_bytes()
     except PartitionTableError as error:
         raise click.ClickException(f"{file}: {error}") from error
-    for warning in table.warnings(table_offset=offset):
+    for warning in table.warnings():
         click.echo(f"WARNING: {warning}", err=True)
     if output:
         write_output(output, converted)

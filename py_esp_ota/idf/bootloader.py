@@ -21,7 +21,6 @@ from py_esp_ota._core import (
     boot_order,
     read_otadata,
     select_boot_partition,
-    verify_image,
     verify_partition_table,
     write_otadata,
 )
@@ -237,16 +236,7 @@ class _Run:
 
     def try_load_partition(self, partition: Partition) -> Verdict:
         """``try_load_partition``: ``bootloader_load_image`` on one candidate."""
-        verdict = verify_image(
-            self.chip.flash,
-            partition.offset,
-            partition.size,
-            chip=self.chip.target.name,
-            build="bootloader",
-            mode="load",
-            chip_revision=self.chip.efuse.chip_revision,
-            efuse_block_revision=self.chip.efuse.block_revision,
-        )
+        verdict = self.chip.verify_image(partition, build="bootloader", mode="load")
         self.log.core(verdict.log)
         if verdict.err == EspErr.ESP_OK:
             self.log.info("boot", f"Loaded app from partition at offset 0x{partition.offset:x}")

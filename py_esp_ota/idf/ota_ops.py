@@ -21,7 +21,6 @@ from py_esp_ota._core import (
     OtaWriter,
     Partition,
     check_image_validity,
-    verify_image,
 )
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError, Restart
@@ -363,16 +362,7 @@ class OtaOps:
 
     def _image_validate(self, partition: Partition) -> None:
         """``image_validate`` in verify mode: any fault becomes ESP_ERR_OTA_VALIDATE_FAILED."""
-        verdict = verify_image(
-            self.chip.flash,
-            partition.offset,
-            partition.size,
-            chip=self.chip.target.name,
-            build="app",
-            mode="verify",
-            chip_revision=self.chip.efuse.chip_revision,
-            efuse_block_revision=self.chip.efuse.block_revision,
-        )
+        verdict = self.chip.verify_image(partition, build="app", mode="verify")
         self.log.core(verdict.log)
         if verdict.err != EspErr.ESP_OK:
             what = "the image in {label} is refused with {cause}"
@@ -382,16 +372,7 @@ class OtaOps:
 
     def _is_bootable(self, partition: Partition) -> bool:
         """``image_validate`` in silent mode."""
-        verdict = verify_image(
-            self.chip.flash,
-            partition.offset,
-            partition.size,
-            chip=self.chip.target.name,
-            build="app",
-            mode="verify_silent",
-            chip_revision=self.chip.efuse.chip_revision,
-            efuse_block_revision=self.chip.efuse.block_revision,
-        )
+        verdict = self.chip.verify_image(partition, build="app", mode="verify_silent")
         self.log.core(verdict.log)
         return verdict.err == EspErr.ESP_OK
 

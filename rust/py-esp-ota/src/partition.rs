@@ -226,10 +226,8 @@ impl PartitionTable {
             .map_err(|fault| refused(py, &fault))
     }
 
-    /// What gen_esp32part.py would warn of. None of its warnings depends on where the table lies.
-    #[pyo3(signature = (*, table_offset=0x8000))]
-    fn warnings(&self, #[pyo3(from_py_with = number)] table_offset: u32) -> Vec<String> {
-        let _ = table_offset;
+    /// What gen_esp32part.py would warn of.
+    fn warnings(&self) -> Vec<String> {
         core::rules::warnings(&self.0)
     }
 
