@@ -39,6 +39,13 @@ def test_every_command_exists():
     assert ("make", "demo") in shown
 
 
+def test_every_figure_is_one_the_benchmarks_print():
+    shown = re.findall(r"^\| ([^|]+) \| [\d.]+ (?:us|ms|s) \|", README, re.MULTILINE)
+    source = (ROOT / "benchmarks" / "__main__.py").read_text()
+    assert len(shown) == source.count("return Figure(")
+    assert all(f'"{name}"' in source for name in shown)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_link_is_broken(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
