@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z: the first moment of a lab under virtual time
 ADMIN = "admin@localhost"
-_LOOK = 5.0  # seconds between two looks at a condition while the cloud has nothing to tell
+_LOOK = 2.0  # seconds between two looks at a condition while the cloud has nothing to tell
 _SETTLED = 6.0  # seconds after which a node that connected has made its fetch of the boot
 _UPLOAD_PIECE = 16 << 10
 _FINAL = frozenset({"success", "rejected"})

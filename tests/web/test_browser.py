@@ -101,6 +101,7 @@ def test_an_image_is_judged_stored_and_rolled_out_while_the_monitor_follows(page
     file.write_bytes(LAMP)
     page.goto("/")
     page.get_by_role("link", name="Upload image").first.click()
+    page.wait_for_load_state()  # else the file may be there before the scripts are
     page.set_input_files("#file", file)
     expect(page.locator("#verdict")).to_have_text("valid app image")
     expect(page.locator("#preview .facts")).to_contain_text("esp32c3")
