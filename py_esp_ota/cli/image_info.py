@@ -29,6 +29,8 @@ def command(file: Path, chip: str, as_json: bool) -> None:
 
 def _report(file: Path, info: ImageInfo) -> list[str]:
     lines = [f"{file}: {_what(info)}"]
+    if info.kind == "unknown":  # what the other bytes would mean is noise; --json has it all the same
+        return [*lines, *(f"  {fault.err.name}: {fault}" for fault in info.faults[:1])]
     if info.header:
         lines += [f"Entry point: 0x{info.header.entry_addr:08x}", f"Segments: {info.header.segment_count}"]
     if info.segments:
@@ -61,7 +63,9 @@ def _report(file: Path, info: ImageInfo) -> list[str]:
 
 
 def _what(info: ImageInfo) -> str:
-    kind = {"app": "app image", "bootloader": "bootloader image", "unknown": "no ESP32-family image"}[info.kind]
+    if info.kind == "unknown":
+        return "no ESP32-family image"
+    kind = {"app": "app image", "bootloader": "bootloader image"}[info.kind]
     chip = f" for {info.chip}" if info.chip else ""
     return f"{kind}{chip}, {info.length} bytes, {'valid' if info.valid else 'INVALID'}"
 
