@@ -9,6 +9,7 @@ import pytest
 
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import Lab
+from py_esp_ota.rainmaker.ota import OtaType
 
 OLD = Firmware("lamp", "1.0.0").to_bytes()
 NEW = Firmware("lamp", "1.1.0").to_bytes()
@@ -161,3 +162,21 @@ def test_the_same_run_twice_is_the_same_run():
             return reports, lamp.console, lamp.flash.to_bytes()
 
     assert run() == run()
+
+
+def test_an_update_over_params_is_a_second_road_to_the_same_report(lab):
+    lamp = lab.device(firmware=OLD, node_id="lamp1", ota_type=OtaType.PARAMS)
+
+    def params():
+        return dict(lab.service.node_detail("lamp1").params).get("OTA", {})
+
+    async def story():
+        lamp.power_on()
+        await online(lab, "lamp1")
+        image = await lab.upload(NEW, name="by-url")
+        lab.service.set_params("lamp1", {"OTA": {"URL": lab.service.image_url(image)}})
+        await lab.until(lambda: params().get("Status") == "success", seconds=300, what="success by params")
+
+    lab.run(story())
+    assert params() == {"Status": "success", "Info": "OTA Upgrade finished and verified successfully", "URL": ""}
+    assert (lamp.running.version, lamp.state) == ("1.1.0", "VALID")
