@@ -40,7 +40,7 @@ async def open_broker(
         port: 0 takes a free one.
 
     Raises:
-        RuntimeError: it cannot start.
+        MqttError: it cannot start.
     """
     if prefer == "mosquitto" or (prefer is None and find_mosquitto()):
         async with open_mosquitto(folder, ca, port=port) as mosquitto:

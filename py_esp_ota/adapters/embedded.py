@@ -7,6 +7,7 @@ that begin with ``$``: nodes use RainMaker's own option of plain topics.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -23,7 +24,11 @@ from py_esp_ota.adapters.mosquitto import free_port
 from py_esp_ota.adapters.mqtt import TcpMqtt
 from py_esp_ota.adapters.presence import Presence
 from py_esp_ota.adapters.topics import may_use
+from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import MqttConnect
+
+# What goes wrong reaches us as an exception; amqtt's own report of it is for those who listen.
+logging.getLogger("amqtt").addHandler(logging.NullHandler())
 
 _ATTEMPTS = 3  # another process may take the free port first
 
@@ -109,7 +114,7 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
 async def open_embedded(port: int = 0) -> AsyncIterator[EmbeddedBroker]:
     """Run amqtt on 127.0.0.1 while the context is entered; port 0 takes a free one.
 
-    Raises ``RuntimeError`` when it does not start.
+    Raises ``MqttError`` when it does not start.
     """
     embedded, broker = await _start(port, 1 if port else _ATTEMPTS)
     try:
@@ -136,5 +141,5 @@ async def _start(port: int, attempts: int) -> tuple[EmbeddedBroker, Broker]:
     except BrokerError as error:
         if attempts > 1:
             return await _start(port, attempts - 1)
-        raise RuntimeError(f"the embedded broker did not start: {error}") from error
+        raise MqttError(f"the embedded broker did not start: {error}") from error
     return embedded, broker

@@ -17,6 +17,7 @@ from pathlib import Path
 from py_esp_ota.adapters.certificates import CLOUD, LocalCa
 from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
 from py_esp_ota.adapters.presence import Presence
+from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import MqttConnect
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # often not in a user's PATH
@@ -97,14 +98,14 @@ class MosquittoBroker:
         return self._contexts[client_id]
 
     async def wait_until_running(self) -> None:
-        """Read the log until Mosquitto listens; ``RuntimeError`` with its own words when it does not."""
+        """Read the log until Mosquitto listens; ``MqttError`` with its own words when it does not."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_START_TIME):
                 while (line := await self._line()) is not None:
                     if found := _RUNNING.match(line):
                         self.name = f"mosquitto {found[1]} (mutual TLS)"
                         return
-        raise RuntimeError("mosquitto did not start: " + ("; ".join(self._last_lines) or "it said nothing"))
+        raise MqttError("mosquitto did not start: " + ("; ".join(self._last_lines) or "it said nothing"))
 
     async def follow(self) -> None:
         """Tell presence from the log, until Mosquitto ends."""
@@ -151,11 +152,11 @@ async def open_mosquitto(
         port: 0 takes a free one.
 
     Raises:
-        RuntimeError: it is not installed, or does not start; the message has its own words.
+        MqttError: it is not installed, or does not start; the message has its own words.
     """
     program = program or find_mosquitto()
     if program is None:
-        raise RuntimeError("mosquitto is not installed")
+        raise MqttError("mosquitto is not installed")
     broker = await _start(folder, ca, program, port, attempts=1 if port else _ATTEMPTS)
     follower = asyncio.create_task(broker.follow(), name="mosquitto's log")
     try:
@@ -177,7 +178,7 @@ async def _start(folder: Path, ca: LocalCa, program: Path, wanted: int, attempts
         await broker.wait_until_running()
     except BaseException as error:
         await broker.stop()
-        if isinstance(error, RuntimeError) and "already in use" in str(error) and attempts > 1:
+        if isinstance(error, MqttError) and "already in use" in str(error) and attempts > 1:
             return await _start(folder, ca, program, wanted, attempts - 1)
         raise
     return broker

@@ -14,6 +14,7 @@ from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.http import serve
 from py_esp_ota.cli.files import Unusable, read_input
 from py_esp_ota.cloud.web import mount_web
+from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN, Lab
 from py_esp_ota.world import socket_world
@@ -42,7 +43,7 @@ def command(
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         password = _admin_password(data / "admin-password")
         asyncio.run(_serve(data, port, https_port, mqtt_port, broker, [image] * devices, password))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MqttError) as error:
         raise Unusable(str(error)) from error
 
 

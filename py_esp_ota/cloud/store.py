@@ -14,6 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from sqlalchemy import Engine, Select, create_engine, event, func, select
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
@@ -35,11 +36,19 @@ class Page(Generic[Item]):
 
 
 class Store:
-    """The cloud's memory. ``url`` is SQLAlchemy's: ``sqlite://`` (in memory), ``sqlite:///cloud.db``, PostgreSQL."""
+    """The cloud's memory. ``url`` is SQLAlchemy's: ``sqlite://`` (in memory), ``sqlite:///cloud.db``, PostgreSQL.
+
+    Raises:
+        ValueError: what is at ``url`` cannot be opened, or is no database.
+    """
 
     def __init__(self, url: str = "sqlite://") -> None:
         self._engine = _engine(url)
-        Table.metadata.create_all(self._engine)
+        try:
+            Table.metadata.create_all(self._engine)
+        except DatabaseError as error:
+            self._engine.dispose()
+            raise ValueError(f"{make_url(url).render_as_string()}: {error.orig}") from error
 
     @contextmanager
     def begin(self) -> Iterator[Session]:

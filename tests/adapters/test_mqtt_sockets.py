@@ -183,7 +183,7 @@ def test_a_broker_that_cannot_start_says_why_in_its_own_words(tmp_path, ca):
     program = script(tmp_path / "mosquitto", "echo 'Error: no cheese' >&2; exit 3")
 
     async def story():
-        with pytest.raises(RuntimeError, match="mosquitto did not start: Error: no cheese"):
+        with pytest.raises(MqttError, match="mosquitto did not start: Error: no cheese"):
             async with open_mosquitto(tmp_path, ca, program):
                 pass
 
@@ -195,7 +195,7 @@ def test_a_port_that_was_taken_meanwhile_is_tried_again(tmp_path, ca):
     program = script(tmp_path / "mosquitto", f"echo x >>{tries}; echo 'Error: Address already in use' >&2; exit 1")
 
     async def story():
-        with pytest.raises(RuntimeError, match="already in use"):
+        with pytest.raises(MqttError, match="already in use"):
             async with open_mosquitto(tmp_path, ca, program):
                 pass
 
@@ -209,7 +209,7 @@ def test_mosquitto_that_is_not_installed_is_missed_only_by_who_asks_for_it(tmp_p
     assert find_mosquitto() is None
 
     async def story():
-        with pytest.raises(RuntimeError, match="not installed"):
+        with pytest.raises(MqttError, match="not installed"):
             async with open_broker(tmp_path, ca, prefer="mosquitto"):
                 pass
         async with open_broker(tmp_path, ca) as broker:
@@ -249,7 +249,7 @@ def test_a_broker_takes_the_port_it_is_given_and_says_when_it_is_taken(tmp_path,
 
     async def story():
         async with open_broker(tmp_path, ca, prefer=prefer, port=port) as broker:
-            with pytest.raises(RuntimeError, match=r"did not start: .*in use"):
+            with pytest.raises(MqttError, match=r"did not start: .*in use"):
                 async with open_broker(tmp_path / "second", ca, prefer=prefer, port=port):
                     pass
             async with broker.mqtt("n1") as node:

@@ -17,7 +17,8 @@ from py_esp_ota.cli.demo.cast import Cast, own_images, real_releases
 from py_esp_ota.cli.demo.show import Silence, Terminal
 from py_esp_ota.cli.demo.stage import Stage
 from py_esp_ota.cli.demo.story import CHAPTERS, Outcome, play
-from py_esp_ota.cli.files import print_json
+from py_esp_ota.cli.files import Unusable, print_json
+from py_esp_ota.errors import MqttError
 from py_esp_ota.lab import Lab
 from py_esp_ota.world import OpenWorld, socket_world
 
@@ -47,7 +48,10 @@ def command(images: tuple[Path, ...], sockets: bool, broker: str | None, as_json
             world = socket_world(
                 folder, prefer="mosquitto" if broker == "mosquitto" else "embedded" if broker else None
             )
-            result = asyncio.run(_tell(cast, terminal, world))
+            try:
+                result = asyncio.run(_tell(cast, terminal, world))
+            except MqttError as error:
+                raise Unusable(str(error)) from error
         else:
             result = run_virtual(_tell(cast, terminal, None))
     if as_json:

@@ -1,0 +1,107 @@
+"""``esp-ota serve`` as a new user starts it: a process, its page, its API, Ctrl-C; and what it says when it cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from py_esp_ota.lab import ADMIN
+
+pytestmark = pytest.mark.sockets
+MOSQUITTO = shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def command(data, ports, *words):
+    program = "from py_esp_ota.cli import main; main()"
+    port, https_port, mqtt_port = map(str, ports)
+    options = ["--data", str(data), "--port", port, "--https-port", https_port, "--mqtt-port", mqtt_port]
+    return [sys.executable, "-c", program, "serve", *options, *words]
+
+
+@contextmanager
+def serving(data, ports, *words):
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command(data, ports, *words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+    try:
+        lines = []
+        while not lines or "Ctrl-C" not in lines[-1]:
+            line = process.stdout.readline()
+            assert line, "".join(lines)
+            lines.append(line)
+        yield process, "".join(lines)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def refused(data, ports, *words):
+    done = subprocess.run(command(data, ports, *words), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("broker", ["mosquitto", "embedded"])
+def test_page_api_and_a_simulated_device_until_ctrl_c(tmp_path, broker):
+    if broker == "mosquitto" and not MOSQUITTO:
+        pytest.skip("Mosquitto is not installed")
+    ports = free_ports(3)
+    with serving(tmp_path / "data", ports, "--broker", broker, "--devices", "1") as (process, said):
+        assert broker in said
+        password_file = tmp_path / "data" / "admin-password"
+        assert password_file.stat().st_mode & 0o777 == 0o600
+        login = {"user_name": ADMIN, "password": password_file.read_text().strip()}
+        with httpx2.Client(base_url=f"http://127.0.0.1:{ports[0]}", trust_env=False) as client:
+            assert "Firmware Images" in client.get("/images").text
+            token = client.post("/v1/login2", json=login).json()["accesstoken"]
+            deadline = time.monotonic() + 20
+            nodes = []
+            while not nodes and time.monotonic() < deadline:
+                query = {"node_status": "online"}
+                nodes = client.get("/v1/admin/nodes", params=query, headers={"Authorization": token}).json()["nodes"]
+            assert nodes == ["node000001"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+        assert process.stdout.read() == "stopping\n"
+
+
+def test_what_it_cannot_use_is_said_in_one_sentence(tmp_path):
+    ports = free_ports(3)
+    file = tmp_path / "file"
+    file.write_text("")
+    assert "File exists" in refused(file, ports)
+
+    spoiled = tmp_path / "spoiled"
+    spoiled.mkdir()
+    (spoiled / "cloud.db").write_text("no database at all, and long enough to be read as one")
+    assert "cloud.db: file is not a database" in refused(spoiled, ports, "--broker", "embedded")
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        busy = taken.getsockname()[1]
+        data = tmp_path / "data"
+        assert f"'127.0.0.1', {busy}" in refused(data, [busy, *ports[1:]], "--broker", "embedded")
+        assert f"'127.0.0.1', {busy}" in refused(data, [ports[0], busy, ports[2]], "--broker", "embedded")
+        assert "did not start" in refused(data, [*ports[:2], busy], "--broker", "embedded")
+        if MOSQUITTO:
+            assert "Address already in use" in refused(data, [*ports[:2], busy], "--broker", "mosquitto")
