@@ -18,6 +18,15 @@ _VERBS = {
 }
 
 
+class _Missing(click.ClickException):
+    """A verb whose extra is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, verb: str, module: str | None) -> None:
+        super().__init__(f"{verb} needs {module}, which comes with an extra: pip install 'py_esp_ota[cloud]'")
+
+
 class _Verbs(click.Group):
     """Sub-commands by name; esptool's older underscore spelling is understood too."""
 
@@ -28,7 +37,12 @@ class _Verbs(click.Group):
         name = cmd_name.replace("_", "-")
         if name not in _VERBS:
             return None
-        module = import_module(f"{__name__}.{name.replace('-', '_')}")
+        try:
+            module = import_module(f"{__name__}.{name.replace('-', '_')}")
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").startswith("py_esp_ota"):
+                raise
+            raise _Missing(name, missing.name) from None
         command: click.Command = module.command
         return command
 

@@ -202,3 +202,15 @@ def test_the_installed_command_works():
     )
     assert done.returncode == 0
     assert "image-info" in done.stdout
+
+
+def test_a_verb_without_its_extra_says_which_one(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith(("py_esp_ota.cli.serve", "py_esp_ota.cli.demo"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "py_esp_ota.lab", None)
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    monkeypatch.delitem(sys.modules, "py_esp_ota.world", raising=False)
+    monkeypatch.delitem(sys.modules, "py_esp_ota.adapters.http", raising=False)
+    result = run("serve")
+    assert result.exit_code == 2
+    assert "pip install 'py_esp_ota[cloud]'" in result.output
