@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -31,6 +31,7 @@ from py_esp_ota.ports import MqttConnect
 logging.getLogger("amqtt").addHandler(logging.NullHandler())
 
 _ATTEMPTS = 3  # another process may take the free port first
+_STOP_TIME = 2.0  # seconds
 
 
 class EmbeddedBroker:
@@ -67,9 +68,18 @@ class _TidyBroker(Broker):  # type: ignore[misc]
             self._open.discard(writer)
             writer.transport.abort()
 
+    def cut(self, session: Session) -> None:
+        """Close a client's socket; the rest follows from that, however far its greeting has come."""
+        for writer in self._open:
+            if writer.get_extra_info("peername")[:2] == (session.remote_address, session.remote_port):
+                writer.transport.abort()
+
     async def shutdown(self) -> None:
         """End the broker and every socket."""
-        await super().shutdown()
+        # amqtt waits for ever for a client that it greets at this very moment.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_TIME):
+                await super().shutdown()
         for writer in self._open:
             writer.transport.abort()
         await asyncio.sleep(0)  # the loop closes an aborted socket in its next round
@@ -79,11 +89,11 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
     """What amqtt asks and tells us: who may use which topic, who came, who went. amqtt finds it by this name."""
 
     presence: Presence
-    broker: Broker
+    broker: _TidyBroker
 
     def __init__(self, context: Any) -> None:
         super().__init__(context)
-        self._connected: dict[str, tuple[Session, Any]] = {}
+        self._connected: dict[str, Session] = {}
 
     async def topic_filtering(
         self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
@@ -96,16 +106,15 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
     async def on_broker_client_connected(self, *, client_id: str, client_session: Session) -> None:
         """A client came. amqtt lets two connections share a clean session's id; the first must go."""
         first = self._connected.get(client_id)
-        self._connected[client_id] = (client_session, self.broker.sessions[client_id][1])
+        self._connected[client_id] = client_session
         if first:
             self.presence.report(client_id, connected=False)
-            await first[1].handle_connection_closed()
-            await first[1].stop()
+            self.broker.cut(first)
         self.presence.report(client_id, connected=True)
 
     async def on_broker_client_disconnected(self, *, client_id: str, client_session: Session) -> None:
         """A client went; one that was replaced went before."""
-        if client_id in self._connected and self._connected[client_id][0] is client_session:
+        if self._connected.get(client_id) is client_session:
             del self._connected[client_id]
             self.presence.report(client_id, connected=False)
 

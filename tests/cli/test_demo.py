@@ -38,6 +38,7 @@ def test_own_images_in_the_lab(images):
 
 
 @pytest.mark.sockets
+@pytest.mark.timeout(400)  # real reboots wait 10 s, and there are four
 @pytest.mark.parametrize("broker", ["mosquitto", "embedded"])
 def test_own_images_over_real_sockets(images, broker):
     if broker == "mosquitto" and not MOSQUITTO:
