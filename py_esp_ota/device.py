@@ -157,7 +157,8 @@ class Device:
     async def _run_app(self, doors: Doors) -> None:
         report = self.report
         if report is None or report.partition is None or report.app_desc is None:
-            # The chip would reset for ever without changing anything; one boot of that is enough to see it.
+            # Nothing bootable: the chip resets for ever and changes nothing, so one boot shows it all.
+            # Or an app without a descriptor: no RainMaker app, and its own machine code does not run here.
             self._turned_on.clear()
             return
         loop = asyncio.get_running_loop()

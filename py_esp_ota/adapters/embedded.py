@@ -31,7 +31,7 @@ from py_esp_ota.ports import MqttConnect
 logging.getLogger("amqtt").addHandler(logging.NullHandler())
 
 _ATTEMPTS = 3  # another process may take the free port first
-_STOP_TIME = 2.0  # seconds
+_STOP_TIME = 1.0  # seconds
 
 
 class EmbeddedBroker:
@@ -55,17 +55,19 @@ class _TidyBroker(Broker):  # type: ignore[misc]
 
     def __init__(self, config: BrokerConfig) -> None:
         super().__init__(config)
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.StreamWriter, asyncio.Task[Any] | None] = {}
 
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
         """One connection, from its first byte until its socket is closed."""
-        self._open.add(writer)
+        self._open[writer] = asyncio.current_task()
         try:
             await super().stream_connected(reader, writer, listener_name)
+        except asyncio.CancelledError:
+            pass  # the end of this task either way, and asyncio would report a cancelled one as a mistake
         finally:
-            self._open.discard(writer)
+            del self._open[writer]
             writer.transport.abort()
 
     def cut(self, session: Session) -> None:
@@ -82,6 +84,12 @@ class _TidyBroker(Broker):  # type: ignore[misc]
                 await super().shutdown()
         for writer in self._open:
             writer.transport.abort()
+        left = [task for task in self._open.values() if task]
+        if left:
+            _, stuck = await asyncio.wait(left, timeout=_STOP_TIME)
+            for task in stuck:
+                task.cancel()
+            await asyncio.wait(left)
         await asyncio.sleep(0)  # the loop closes an aborted socket in its next round
 
 
