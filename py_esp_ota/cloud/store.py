@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from sqlalchemy import Engine, Select, create_engine, event, func, select
+from sqlalchemy import Engine, Select, create_engine, event, func, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
@@ -39,7 +39,7 @@ class Store:
     """The cloud's memory. ``url`` is SQLAlchemy's: ``sqlite://`` (in memory), ``sqlite:///cloud.db``, PostgreSQL.
 
     Raises:
-        ValueError: what is at ``url`` cannot be opened, or is no database.
+        ValueError: what is at ``url`` cannot be opened, is no database, or was made by another version.
     """
 
     def __init__(self, url: str = "sqlite://") -> None:
@@ -49,6 +49,9 @@ class Store:
         except DatabaseError as error:
             self._engine.dispose()
             raise ValueError(f"{make_url(url).render_as_string()}: {error.orig}") from error
+        if misfit := _misfit(self._engine):
+            self._engine.dispose()
+            raise ValueError(f"{make_url(url).render_as_string()} was made by another version of this cloud: {misfit}")
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -88,6 +91,17 @@ def page(
     rows = list(tx.scalars(query.order_by(key.desc() if newest_first else key).limit(size + 1)))
     following = getattr(rows[size], key.key) if len(rows) > size else None
     return rows[:size], total, following
+
+
+def _misfit(engine: Engine) -> str | None:
+    """The first table whose columns are not the ones we know; there are no migrations before the first release."""
+    found = inspect(engine)
+    for name, table in Table.metadata.tables.items():
+        columns = {column["name"] for column in found.get_columns(name)}
+        if columns != set(table.columns.keys()):
+            odd = ", ".join(sorted(columns ^ set(table.columns.keys())))
+            return f"table {name} differs in {odd}"
+    return None
 
 
 def _engine(url: str) -> Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,25 @@ def test_every_refusal_is_provoked_by_a_test():
 def test_refusals_have_numbers_of_their_own():
     assert len({refusal.error_code for refusal in Refusal}) == len(Refusal)
     assert 101044 not in {refusal.error_code for refusal in Refusal}  # sends the admin CLI into an endless loop
+
+
+def test_a_database_of_another_version_is_refused_and_left_as_it_is(tmp_path):
+    url = f"sqlite:///{tmp_path / 'cloud.db'}"
+    Store(url).close()
+    Store(url).close()
+    with sqlite3.connect(tmp_path / "cloud.db") as tables:
+        tables.execute("ALTER TABLE node DROP COLUMN model")
+    tables.close()
+    with pytest.raises(
+        ValueError, match=r"cloud\.db was made by another version of this cloud: table node differs in model"
+    ):
+        Store(url)
+    with sqlite3.connect(tmp_path / "cloud.db") as tables:
+        assert "model" not in {row[1] for row in tables.execute("PRAGMA table_info(node)")}
+    tables.close()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / "cloud.db").write_text("no database at all, and long enough to be read as one")
+    with pytest.raises(ValueError, match=r"cloud\.db: file is not a database"):
+        Store(f"sqlite:///{tmp_path / 'cloud.db'}")
