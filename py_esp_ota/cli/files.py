@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from py_esp_ota._core import inspect_image
+
 LARGEST_FLASH = 128 << 20
 
 
@@ -31,6 +33,18 @@ def read_input(path: Path, *, limit: int = LARGEST_FLASH) -> bytes:
         raise Unusable(f"{path}: {error.strerror}") from error
     if not data:
         raise Unusable(f"{path} is empty")
+    return data
+
+
+def read_app(path: Path) -> bytes:
+    """A valid app image with a descriptor. Raises ``Unusable`` with its first fault."""
+    data = read_input(path)
+    info = inspect_image(data)
+    if info.faults:
+        fault = info.faults[0]
+        raise Unusable(f"{path}: {fault.err.name}: {fault}")
+    if info.app_desc is None:
+        raise Unusable(f"{path} has no app descriptor; RainMaker's checks need one")
     return data
 
 

@@ -12,12 +12,14 @@ import click
 
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.http import serve
-from py_esp_ota.cli.files import Unusable, read_input
+from py_esp_ota.cli.files import Unusable, read_app
 from py_esp_ota.cloud.web import mount_web
 from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN, Lab
-from py_esp_ota.world import socket_world
+from py_esp_ota.world import BrokerKind, socket_world
+
+_PORT = click.IntRange(0, 65535)
 
 
 @click.command("serve")
@@ -28,17 +30,29 @@ from py_esp_ota.world import socket_world
     show_default=True,
     help="Where everything is kept.",
 )
-@click.option("--port", default=8000, show_default=True, help="The web page and the REST API, plain HTTP on loopback.")
-@click.option("--https-port", default=8443, show_default=True, help="The same over HTTPS, where devices download.")
-@click.option("--mqtt-port", default=8883, show_default=True, help="The broker.")
+@click.option(
+    "--port", default=8000, type=_PORT, show_default=True, help="The web page and the REST API, plain HTTP on loopback."
+)
+@click.option(
+    "--https-port", default=8443, type=_PORT, show_default=True, help="The same over HTTPS, where devices download."
+)
+@click.option("--mqtt-port", default=8883, type=_PORT, show_default=True, help="The broker.")
 @click.option("--broker", type=click.Choice(["mosquitto", "embedded"]), help="Mosquitto when installed, by default.")
-@click.option("--devices", default=0, show_default=True, help="Simulated devices to bring along.")
+@click.option(
+    "--devices", default=0, type=click.IntRange(0), show_default=True, help="Simulated devices to bring along."
+)
 @click.option("--firmware", type=click.Path(path_type=Path), help="What they run; a forged `lamp 1.0.0` by default.")
 def command(
-    data: Path, port: int, https_port: int, mqtt_port: int, broker: str | None, devices: int, firmware: Path | None
+    data: Path,
+    port: int,
+    https_port: int,
+    mqtt_port: int,
+    broker: BrokerKind | None,
+    devices: int,
+    firmware: Path | None,
 ) -> None:
     """Serve a local RainMaker-compatible OTA cloud. The first start makes a CA and an admin password in --data."""
-    image = read_input(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
+    image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         password = _admin_password(data / "admin-password")
@@ -48,11 +62,17 @@ def command(
 
 
 async def _serve(
-    data: Path, port: int, https_port: int, mqtt_port: int, broker: str | None, images: list[bytes], password: str
+    data: Path,
+    port: int,
+    https_port: int,
+    mqtt_port: int,
+    broker: BrokerKind | None,
+    images: list[bytes],
+    password: str,
 ) -> None:
     world = socket_world(
         data,
-        prefer="mosquitto" if broker == "mosquitto" else "embedded" if broker else None,
+        prefer=broker,
         https_port=https_port,
         mqtt_port=mqtt_port,
     )

@@ -20,10 +20,12 @@ _COLOURS = {
 
 def job_monitor(name: str, status: str, reports: Iterable[Mapping[str, str]], *, node_id: str) -> Table:
     """One job and everything one node said about it, oldest first."""
-    table = Table(title=f"OTA job {name}: {status}", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=Text(f"OTA job {name}: {status}", style="table.title"), title_justify="left", box=None, pad_edge=False
+    )
     for header in ("Node", "Status", "Additional info"):
         table.add_column(header)
     for report in reports:
         word = report["status"]
-        table.add_row(node_id, Text(word, style=_COLOURS.get(word, "")), Text(report["additional_info"]))
+        table.add_row(Text(node_id), Text(word, style=_COLOURS.get(word, "")), Text(report["additional_info"]))
     return table

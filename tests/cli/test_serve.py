@@ -92,6 +92,12 @@ def test_what_it_cannot_use_is_said_in_one_sentence(tmp_path):
     file.write_text("")
     assert "File exists" in refused(file, ports)
 
+    noise = tmp_path / "noise.bin"
+    noise.write_bytes(b"no image at all")
+    assert "ESP_ERR_IMAGE_INVALID: image header at 0x0" in refused(tmp_path / "x", ports, "--firmware", str(noise))
+    assert "99999" in refused(tmp_path / "x", [99999, *ports[1:]])
+    assert not (tmp_path / "x").exists()
+
     spoiled = tmp_path / "spoiled"
     spoiled.mkdir()
     (spoiled / "cloud.db").write_text("no database at all, and long enough to be read as one")

@@ -20,7 +20,7 @@ from py_esp_ota.cli.demo.story import CHAPTERS, Outcome, play
 from py_esp_ota.cli.files import Unusable, print_json
 from py_esp_ota.errors import MqttError
 from py_esp_ota.lab import Lab
-from py_esp_ota.world import OpenWorld, socket_world
+from py_esp_ota.world import BrokerKind, OpenWorld, socket_world
 
 _FLASH_SHOWN = frozenset({"update", "power cut"})  # chapters with a flash map before and after
 
@@ -34,7 +34,7 @@ _FLASH_SHOWN = frozenset({"update", "power cut"})  # chapters with a flash map b
     help="With --sockets: which broker; Mosquitto when installed, by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def command(images: tuple[Path, ...], sockets: bool, broker: str | None, as_json: bool) -> None:
+def command(images: tuple[Path, ...], sockets: bool, broker: BrokerKind | None, as_json: bool) -> None:
     """Tell the story on two real releases, or on your own two images. Exit 0 only if every chapter ends well."""
     if len(images) not in {0, 2}:
         raise click.UsageError("give both images, the old one and the new one, or none")
@@ -45,9 +45,7 @@ def command(images: tuple[Path, ...], sockets: bool, broker: str | None, as_json
     with ExitStack() as stack:
         if sockets:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="esp-ota-")))
-            world = socket_world(
-                folder, prefer="mosquitto" if broker == "mosquitto" else "embedded" if broker else None
-            )
+            world = socket_world(folder, prefer=broker)
             try:
                 result = asyncio.run(_tell(cast, terminal, world))
             except MqttError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from py_esp_ota._core import AppDesc, PartitionTable, inspect_image
 from py_esp_ota.cli import corpus
-from py_esp_ota.cli.files import Unusable, read_input
+from py_esp_ota.cli.files import Unusable, read_app
 from py_esp_ota.firmware import patched
 
 _VERSION_LIMIT = 31
@@ -78,7 +78,7 @@ def own_images(old: Path, new: Path) -> Cast:
 
     Raises ``Unusable`` when one of them is no valid app image with a descriptor, or they do not belong together.
     """
-    images = [_app(old), _app(new)]
+    images = [read_app(old), read_app(new)]
     first, second = (_desc(image) for image in images)
     if first.project_name_bytes != second.project_name_bytes:
         raise Unusable(
@@ -91,17 +91,6 @@ def own_images(old: Path, new: Path) -> Cast:
         raise Unusable(f"{old} is for {chips[0]}, {new} is for {chips[1]}")
     other = patched(images[1], project_name=_suffixed(second.project_name, "-other"))
     return Cast(old=images[0], new=images[1], other=other, table=_two_slots(max(map(len, images))), bootloader=None)
-
-
-def _app(path: Path) -> bytes:
-    data = read_input(path)
-    info = inspect_image(data)
-    if info.faults:
-        fault = info.faults[0]
-        raise Unusable(f"{path}: {fault.err.name}: {fault}")
-    if info.app_desc is None:
-        raise Unusable(f"{path} has no app descriptor; RainMaker's checks need one")
-    return data
 
 
 def _desc(image: bytes) -> AppDesc:
