@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from py_esp_ota._core import PartitionTable
-from py_esp_ota.cli import main
+from py_esp_ota.cli import corpus, main
+from py_esp_ota.cli.files import Unusable, write_output
 from py_esp_ota.firmware import Firmware, merge
 
 APP = Firmware("lamp", "1.0.0").to_bytes()
@@ -214,3 +216,34 @@ def test_a_verb_without_its_extra_says_which_one(monkeypatch):
     result = run("serve")
     assert result.exit_code == 2
     assert "pip install 'py_esp_ota[cloud]'" in result.output
+
+
+def test_an_output_that_cannot_be_finished_leaves_the_old_file_and_nothing_else(write, tmp_path, monkeypatch):
+    output = write("out.bin", b"as it was")
+
+    def full(_self, _target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(Unusable, match="No space left on device"):
+        write_output(output, b"new")
+    assert output.read_bytes() == b"as it was"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.bin"]
+
+
+def test_a_fetched_file_that_is_not_the_one_named_is_refused_and_not_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(corpus, "_download", lambda _release: b"something else")
+    with pytest.raises(Unusable, match=r"usb-insight-hub-jetperch 0\.1\.1 has SHA-256 "):
+        corpus.fetch(corpus.UIH_0_1_1)
+    assert list(tmp_path.rglob("*.bin")) == []
+
+
+def test_a_cached_file_that_was_changed_is_fetched_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    release = corpus.Release("p", "1", "x.bin", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    monkeypatch.setattr(corpus, "_download", lambda _release: b"abc")
+    assert corpus.fetch(release) == b"abc"
+    release.cached.write_bytes(b"abd")
+    assert corpus.fetch(release) == b"abc"
+    assert release.cached.read_bytes() == b"abc"
