@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z: the first moment of a lab under virtual time
 ADMIN = "admin@localhost"
-_LOOK = 2.0  # seconds between two looks at a condition while the cloud has nothing to tell
+_LOOK = 5.0  # seconds between two looks at a condition while the cloud has nothing to tell
 _SETTLED = 6.0  # seconds after which a node that connected has made its fetch of the boot
 _UPLOAD_PIECE = 16 << 10
 _FINAL = frozenset({"success", "rejected"})
@@ -108,6 +108,7 @@ class Lab:
         self._start(self._listen(), "listener")
         self._start(self.service.run(self.world.mqtt), "cloud")
         await self.service.wait_connected()
+        await self._log_in()
         return self
 
     async def __aexit__(self, *_raised: object) -> None:
@@ -185,15 +186,19 @@ class Lab:
         """Whether the cloud sees the node connected."""
         return self.service.is_online(node_id)
 
-    def is_settled(self, node_id: str) -> bool:
-        """Whether the node has been online for long enough to have made the fetch that follows each boot.
+    async def settled(self, node_id: str, *, seconds: float) -> None:
+        """Wait until the node has been online for long enough to have made the fetch that follows each boot.
 
         A job pushed before that is served twice, as by the real cloud: now, and again when the node asks 5 s after its
         boot. It takes the second offer too when the first is already written and waits for its reboot.
+        Raises ``TimeoutError`` when the node does not come online within ``seconds``.
         """
-        if not self.is_online(node_id):
-            return False
-        return self.service.now_ms() - self.service.node(node_id).connectivity_timestamp >= _SETTLED * 1000
+        while True:
+            await self.until(partial(self.is_online, node_id), seconds=seconds, what=f"{node_id} is online")
+            online_for = (self.service.now_ms() - self.service.node(node_id).connectivity_timestamp) / 1000
+            if online_for >= _SETTLED:
+                return
+            await asyncio.sleep(_SETTLED - online_for)
 
     # ----------------------------------------------------------------------------------------------------- the cloud
 
@@ -245,7 +250,7 @@ class Lab:
         """Upload, push and wait for every node's last word; the reports by node. Raises ``TimeoutError``."""
         targets = list(nodes or self._networks)
         for node in targets:
-            await self.until(partial(self.is_settled, node), seconds=seconds, what=f"{node} is online")
+            await self.settled(node, seconds=seconds)
         image_id = await self.upload(firmware, name=name)
         job_id = await self.start_job(name, image_id, nodes=targets)
         for node in targets:
@@ -279,7 +284,7 @@ class Lab:
 
     async def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         answer = await self.world.api.request(method, f"/v1/{path}", headers=self._headers, **options)
-        if answer.status_code == HTTPStatus.UNAUTHORIZED:  # the first call, or a token that has grown old
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:  # the token has grown old
             await self._log_in()
             answer = await self.world.api.request(method, f"/v1/{path}", headers=self._headers, **options)
         return _checked(answer)

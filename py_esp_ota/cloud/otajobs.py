@@ -164,11 +164,16 @@ class OtaJobs(Serving):
     def history(self, ota_job_id: str, node_id: str | None = None) -> list[HistoryLine]:
         """Everything that happened to the job, or to the job on one node, oldest first."""
         with self.store.begin() as tx:
-            query = select(ReportRow).where(ReportRow.job == job_row(tx, ota_job_id).number).order_by(ReportRow.number)
+            query = (
+                select(ReportRow).join(JobRow, JobRow.number == ReportRow.job).where(JobRow.ota_job_id == ota_job_id)
+            )
             if node_id is not None:
                 query = query.where(ReportRow.node_id == node_id)
+            rows = tx.scalars(query.order_by(ReportRow.number)).all()
+            if not rows:
+                job_row(tx, ota_job_id)  # refuses an unknown job; a known one may have nothing to tell
             names = HistoryLine.__dataclass_fields__
-            return [HistoryLine(**{name: getattr(row, name) for name in names}) for row in tx.scalars(query)]
+            return [HistoryLine(**{name: getattr(row, name) for name in names}) for row in rows]
 
     # ---------------------------------------------------------------------------------------------------------- change
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 import pytest
 
@@ -33,7 +32,7 @@ async def push(lab, firmware, node_ids, name="job", **options):
 
 async def online(lab, *node_ids):
     for node_id in node_ids:
-        await lab.until(partial(lab.is_settled, node_id), seconds=60, what="online")
+        await lab.settled(node_id, seconds=60)
 
 
 def test_a_good_update_is_confirmed_by_the_new_firmware(lab):

@@ -97,7 +97,7 @@ class Stage:
 
     async def online(self) -> None:
         """Wait until the node is online and has asked for work after its boot."""
-        await self.lab.until(lambda: self.lab.is_settled(_NODE_ID), seconds=_PATIENCE, what="the node is online")
+        await self.lab.settled(_NODE_ID, seconds=_PATIENCE)
 
     # ----------------------------------------------------------------------------------------------------- the cloud
 
