@@ -13,6 +13,7 @@ __all__ = [
     "AppDesc",
     "BootTable",
     "BootloaderDesc",
+    "EFuse",
     "Fault",
     "Flash",
     "FlashOp",
@@ -101,6 +102,52 @@ class Target:
     @property
     def cores(self) -> int: ...
 
+# --------------------------------------------------------------------------------------------------------------- eFuse
+
+@final
+class EFuse:
+    """The one-time programmable bits the update path reads and burns: a bit goes from 0 to 1 and never back.
+
+    Revisions are ``major * 100 + minor``. Safe to share between threads.
+    """
+
+    def __new__(
+        cls,
+        chip: str = "esp32c3",
+        *,
+        chip_revision: int | None = None,
+        block_revision: int = 0,
+        secure_version: int = 0,
+        disable_wafer_version_major: bool = False,
+        disable_blk_version_major: bool = False,
+    ) -> Self:
+        """A chip from the factory, of a revision that default builds accept, unless said otherwise. Raises ``ValueError``."""
+
+    @property
+    def chip(self) -> str: ...
+    @property
+    def chip_revision(self) -> int: ...
+    @property
+    def block_revision(self) -> int: ...
+    @property
+    def disable_wafer_version_major(self) -> bool: ...
+    @property
+    def disable_blk_version_major(self) -> bool: ...
+    @property
+    def secure_version(self) -> int:
+        """``esp_efuse_read_secure_version``: the number of burnt bits of the anti-rollback field."""
+
+    def burn_secure_version(self, version: int, *, size: int | None = None) -> None:
+        """``esp_efuse_update_secure_version``: burn until ``version`` bits are set; ``size``: the configured field width.
+
+        Raises ``OtaError``: ESP_ERR_INVALID_ARG above the field, ESP_FAIL below what is burnt.
+        """
+
+    def copy(self) -> EFuse:
+        """An independent copy."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+
 # --------------------------------------------------------------------------------------------------------------- flash
 
 @final
@@ -177,6 +224,9 @@ class Flash:
 
     def read(self, address: int, length: int) -> bytes:
         """``esp_flash_read``. Raises ``FlashError`` (ESP_ERR_INVALID_ARG) outside the chip, ``PowerLoss`` when dead."""
+
+    def mmap(self, address: int, length: int) -> bytes:
+        """``bootloader_mmap``, ``spi_flash_mmap``: what the cache shows. Raises ``FlashError``, ``PowerLoss``, as ``read``."""
 
     def program(self, address: int, data: bytes) -> None:
         """``esp_flash_write``: program page by page. Raises ``FlashError``, ``PowerLoss``.

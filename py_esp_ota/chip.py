@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-from py_esp_ota._core import Flash, Partition, Target, Verdict, verify_image
+from py_esp_ota._core import EFuse, Flash, Partition, Target, Verdict, verify_image
+from py_esp_ota.sdkconfig import Sdkconfig
 
 
 class ResetReason(IntEnum):
@@ -15,15 +15,6 @@ class ResetReason(IntEnum):
     POWERON = 1
     SW = 3
     DEEPSLEEP = 5
-
-
-@dataclass(slots=True)
-class EFuse:
-    """The one-time programmable bits the update path reads. Revisions are ``major * 100 + minor``."""
-
-    chip_revision: int
-    block_revision: int = 0
-    secure_version: int = 0
 
 
 class Chip:
@@ -43,7 +34,7 @@ class Chip:
         """
         self.target = Target(target)
         self.flash = Flash(flash_size) if flash is None else flash
-        self.efuse = EFuse(self.target.default_chip_revision) if efuse is None else efuse
+        self.efuse = EFuse(target) if efuse is None else efuse
         self.reset_reason = ResetReason.POWERON
 
     def __repr__(self) -> str:
@@ -55,8 +46,11 @@ class Chip:
         *,
         build: Literal["app", "bootloader"],
         mode: Literal["verify", "verify_silent", "load"],
+        config: Sdkconfig,  # noqa: ARG002
     ) -> Verdict:
-        """``esp_image_verify`` of one partition by this chip: its flash, its target, its revisions.
+        """``esp_image_verify`` of one partition by this chip: its flash, its target, its eFuses.
+
+        ``config``: how the app or bootloader that looks was built.
 
         Raises ``PowerLoss`` when the flash is dead.
         """

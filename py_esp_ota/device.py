@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from py_esp_ota._core import AppDesc, Flash, ImageHeader, PartitionTable, Target
-from py_esp_ota.chip import Chip, EFuse, ResetReason
+from py_esp_ota._core import AppDesc, EFuse, Flash, ImageHeader, PartitionTable, Target
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import PowerLoss, Restart
 from py_esp_ota.firmware import merge
 from py_esp_ota.idf import bootloader

@@ -16,10 +16,48 @@ class Sdkconfig:
     differ from bare ESP-IDF in one point: ``bootloader_app_rollback_enable`` is on.
     """
 
+    #: The ESP-IDF release whose behaviour is meant where it changed. No Kconfig option: sdkconfig's heading says it.
+    idf_version: tuple[int, int, int] = (6, 2, 0)
+
     # ESP-IDF: components/bootloader/Kconfig.*, components/partition_table/Kconfig.projbuild
     bootloader_app_rollback_enable: bool = True
+    bootloader_app_anti_rollback: bool = False
+    bootloader_app_sec_ver_size_efuse_field: int | None = None  # bits; None: as many as the chip has
+    bootloader_factory_reset: bool = False
+    bootloader_num_pin_factory_reset: int = 4
+    bootloader_factory_reset_pin_high: bool = False
+    bootloader_ota_data_erase: bool = False
+    bootloader_data_factory_reset: str = "nvs"  # labels, separated by commas and blanks
+    bootloader_app_test: bool = False
+    bootloader_num_pin_app_test: int = 18
+    bootloader_app_test_pin_high: bool = False
+    bootloader_hold_time_gpio: int = 5  # seconds
+    bootloader_skip_validate_in_deep_sleep: bool = False
+    bootloader_skip_validate_on_power_on: bool = False
+    bootloader_skip_validate_always: bool = False
     partition_table_offset: int = 0x8000
     partition_table_md5: bool = True
+
+    # ESP-IDF: components/bootloader/Kconfig.projbuild, menu "Security features"
+    secure_boot: bool = False
+    secure_boot_v1_enabled: bool = False
+    secure_boot_v2_enabled: bool = False
+    secure_signed_apps_no_secure_boot: bool = False
+    secure_signed_on_boot_no_secure_boot: bool = False
+    secure_signed_on_update_no_secure_boot: bool = True
+    secure_signed_apps_ecdsa_scheme: bool = False  # version 1 of the signature, ESP32
+    secure_signed_apps_rsa_scheme: bool = False
+    secure_signed_apps_ecdsa_v2_scheme: bool = False
+    secure_boot_ecdsa_key_len_192_bits: bool = False
+    secure_boot_ecdsa_key_len_256_bits: bool = False
+    secure_boot_ecdsa_key_len_384_bits: bool = False
+    secure_flash_enc_enabled: bool = False
+
+    # ESP-IDF: components/soc/<chip>/Kconfig.mmu, components/spi_flash/Kconfig
+    mmu_page_size: int | None = None  # bytes; None: what a build for this chip and flash size gets
+    spi_flash_dangerous_write_aborts: bool = True
+    spi_flash_dangerous_write_fails: bool = False
+    spi_flash_dangerous_write_allowed: bool = False
 
     # ESP-IDF: components/esp_https_ota/Kconfig, components/esp_http_client/Kconfig
     esp_https_ota_allow_http: bool = False

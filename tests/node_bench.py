@@ -10,9 +10,9 @@ from typing import Any
 
 from scripted_fetch import Answer, ScriptedFetch
 
-from py_esp_ota._core import Flash, PartitionTable
+from py_esp_ota._core import EFuse, Flash, PartitionTable
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock, run_virtual
-from py_esp_ota.chip import Chip, EFuse, ResetReason
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import EspError, MqttError, PowerLoss, Restart
 from py_esp_ota.firmware import Firmware, merge
 from py_esp_ota.idf.bootloader import BootReport, boot
@@ -110,7 +110,7 @@ class Bench:
         self.config = config or Sdkconfig()
         self.bootloader = bootloader or self.config
         self.chip = chip or flashed()
-        self.chip.efuse = EFuse(self.chip.efuse.chip_revision, secure_version=secure_version)
+        self.chip.efuse = EFuse(self.chip.target.name, secure_version=secure_version)
         self.ota = ota or OtaConfig()
         self.fetch = ScriptedFetch({URL: Answer(NEW)} if server is None else server)
         self.nvs = KeyValueNvs()

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
-from py_esp_ota._core import Flash, Target
 from py_esp_ota.chip import Chip
-from py_esp_ota.cli.files import Unusable, print_json, read_input
+from py_esp_ota.cli.files import print_json
+from py_esp_ota.cli.inputs import open_flash
 from py_esp_ota.idf.bootloader import boot
-from py_esp_ota.idf.detect import detect_target, load_flash
 from py_esp_ota.sdkconfig import Sdkconfig
 
 
@@ -24,24 +23,10 @@ from py_esp_ota.sdkconfig import Sdkconfig
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(file: Path, chip: str, rollback: bool, as_json: bool) -> None:
     """Boot once; the file itself is not changed. Exit 0 when an app starts, 1 when none does."""
-    config = Sdkconfig(bootloader_app_rollback_enable=rollback)
-    flash = load_flash(read_input(file), config.partition_table_offset)
-    report = boot(Chip(_target(file, flash, chip, config), flash=flash), config)
+    given = open_flash(file, chip=chip, config=Sdkconfig(bootloader_app_rollback_enable=rollback))
+    report = boot(Chip(given.target(chip).name, flash=given.flash), given.config)
     if as_json:
         print_json(report.to_dict())
     else:
         click.echo("\n".join([*report.log, "", *(f"  {reason}" for reason in report.why)]))
     sys.exit(0 if report.ok else 1)
-
-
-def _target(file: Path, flash: Flash, chip: str, config: Sdkconfig) -> str:
-    if chip == "auto":
-        detected = detect_target(flash, config.partition_table_offset)
-        if detected is None:
-            raise Unusable(
-                f"{file}: no image tells which chip this is for; say it with --chip, for example --chip esp32c3"
-            )
-        return detected.name
-    if chip not in Target.names():
-        raise click.BadParameter(f"{chip!r} is none of {', '.join(Target.names())}", param_hint="--chip")
-    return chip

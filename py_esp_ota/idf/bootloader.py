@@ -236,7 +236,7 @@ class _Run:
 
     def try_load_partition(self, partition: Partition) -> Verdict:
         """``try_load_partition``: ``bootloader_load_image`` on one candidate."""
-        verdict = self.chip.verify_image(partition, build="bootloader", mode="load")
+        verdict = self.chip.verify_image(partition, build="bootloader", mode="load", config=self.config)
         self.log.core(verdict.log)
         if verdict.err == EspErr.ESP_OK:
             self.log.info("boot", f"Loaded app from partition at offset 0x{partition.offset:x}")

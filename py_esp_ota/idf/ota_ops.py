@@ -362,7 +362,7 @@ class OtaOps:
 
     def _image_validate(self, partition: Partition) -> None:
         """``image_validate`` in verify mode: any fault becomes ESP_ERR_OTA_VALIDATE_FAILED."""
-        verdict = self.chip.verify_image(partition, build="app", mode="verify")
+        verdict = self.chip.verify_image(partition, build="app", mode="verify", config=self.config)
         self.log.core(verdict.log)
         if verdict.err != EspErr.ESP_OK:
             what = "the image in {label} is refused with {cause}"
@@ -372,7 +372,7 @@ class OtaOps:
 
     def _is_bootable(self, partition: Partition) -> bool:
         """``image_validate`` in silent mode."""
-        verdict = self.chip.verify_image(partition, build="app", mode="verify_silent")
+        verdict = self.chip.verify_image(partition, build="app", mode="verify_silent", config=self.config)
         self.log.core(verdict.log)
         return verdict.err == EspErr.ESP_OK
 

@@ -1,7 +1,7 @@
 import pytest
 
-from py_esp_ota._core import Flash, Target
-from py_esp_ota.chip import Chip, EFuse, ResetReason
+from py_esp_ota._core import EFuse, Flash, Target
+from py_esp_ota.chip import Chip, ResetReason
 
 
 def test_a_new_chip_is_erased_and_was_just_powered():
@@ -20,7 +20,7 @@ def test_a_new_chip_has_a_revision_current_builds_accept(name):
 
 
 def test_a_chip_keeps_the_flash_and_the_fuses_it_is_given():
-    flash, efuse = Flash(0x800000), EFuse(chip_revision=1, secure_version=4)
+    flash, efuse = Flash(0x800000), EFuse("esp32s3", chip_revision=1, secure_version=4)
     chip = Chip("esp32s3", flash=flash, efuse=efuse)
     assert chip.flash is flash
     assert chip.efuse is efuse

@@ -3,8 +3,7 @@
 import pytest
 from board import Board, app, entry, slots
 
-from py_esp_ota._core import ImageHeader, Partition
-from py_esp_ota.chip import EFuse
+from py_esp_ota._core import EFuse, ImageHeader, Partition
 from py_esp_ota.errors import FlashError, OtaError
 from py_esp_ota.firmware import Firmware, bootloader
 

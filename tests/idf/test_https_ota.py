@@ -6,9 +6,8 @@ import pytest
 from https_ota_bench import IN_PROGRESS, NEW, URL, Bench
 from scripted_fetch import Answer, ScriptedFetch
 
-from py_esp_ota._core import PartitionTable
+from py_esp_ota._core import EFuse, PartitionTable
 from py_esp_ota.adapters.memory import run_virtual
-from py_esp_ota.chip import EFuse
 from py_esp_ota.errors import EspErr, HttpsOtaError, PowerLoss
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf import https_ota
@@ -220,8 +219,12 @@ def test_a_body_that_ends_early(answer, errno):
     ("image", "efuse", "err"),
     [
         (Firmware("lamp", "1.1", chip="esp32s3").to_bytes(), None, EspErr.ESP_ERR_INVALID_VERSION),
-        (NEW, EFuse(2), EspErr.ESP_ERR_INVALID_VERSION),
-        (Firmware("lamp", "1.1", max_chip_rev_full=50).to_bytes(), EFuse(101), EspErr.ESP_ERR_INVALID_VERSION),
+        (NEW, EFuse(chip_revision=2), EspErr.ESP_ERR_INVALID_VERSION),
+        (
+            Firmware("lamp", "1.1", max_chip_rev_full=50).to_bytes(),
+            EFuse(chip_revision=101),
+            EspErr.ESP_ERR_INVALID_VERSION,
+        ),
         (b"\xe8" + NEW[1:], None, EspErr.ESP_ERR_OTA_VALIDATE_FAILED),
         (Firmware("lamp", "1.1", spi_flash_mode=1).to_bytes(), None, EspErr.ESP_ERR_OTA_SPI_MODE_MISMATCH),
         (Firmware("lamp", "1.1", size=0x1A9000 + 0x10000).to_bytes(), None, EspErr.ESP_ERR_INVALID_SIZE),

@@ -217,6 +217,16 @@ impl Flash {
         self.read_bytes(py, address, length)
     }
 
+    /// `bootloader_mmap`, `spi_flash_mmap`: what the cache shows.
+    fn mmap<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = number)] address: u64,
+        #[pyo3(from_py_with = number)] length: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.read_bytes(py, address, length)
+    }
+
     /// `esp_flash_write`: program page by page.
     fn program(&self, py: Python<'_>, #[pyo3(from_py_with = number)] address: u64, data: &[u8]) -> PyResult<()> {
         self.sized(py, data.len(), |chip| chip.program(address, data))

@@ -1,6 +1,7 @@
 //! Python binding of esp-ota-core: conversions only, no rule. Long work drops the GIL.
 
 mod boot;
+mod efuse;
 mod err;
 mod flash;
 mod image;
@@ -15,6 +16,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     err::register(module)?;
     target::register(module)?;
+    efuse::register(module)?;
     flash::register(module)?;
     partition::register(module)?;
     image::register(module)?;
