@@ -120,8 +120,19 @@ class EFuse:
         secure_version: int = 0,
         disable_wafer_version_major: bool = False,
         disable_blk_version_major: bool = False,
+        secure_boot_en: bool = False,
+        aggressive_revoke: bool = False,
+        key_digests: Sequence[bytes | None] = ...,
+        revoked: Sequence[int] = ...,
+        flash_crypt_cnt: int = 0,
+        flash_crypt_config: int = 0,
+        flash_encryption_key: bytes | None = None,
+        recovery_bootloader_sector: int = 0,
     ) -> Self:
-        """A chip from the factory, of a revision that default builds accept, unless said otherwise. Raises ``ValueError``."""
+        """A chip from the factory, of a revision that default builds accept, unless said otherwise.
+
+        Raises ``ValueError`` for what does not fit the chip's fuses.
+        """
 
     @property
     def chip(self) -> str: ...
@@ -137,11 +148,75 @@ class EFuse:
     def secure_version(self) -> int:
         """``esp_efuse_read_secure_version``: the number of burnt bits of the anti-rollback field."""
 
+    @property
+    def secure_version_size(self) -> int:
+        """Bits of the anti-rollback field."""
+
+    @property
+    def secure_boot_en(self) -> bool: ...
+    @property
+    def aggressive_revoke(self) -> bool: ...
+    @property
+    def key_digests(self) -> list[bytes | None]:
+        """SHA-256 of the public key in each slot the chip has: one on ESP32 and ESP32-C2, three elsewhere."""
+
+    @property
+    def revoked(self) -> list[int]:
+        """The slots whose key was revoked."""
+
+    @property
+    def flash_crypt_cnt(self) -> int: ...
+    @property
+    def flash_crypt_config(self) -> int:
+        """ESP32 only, 4 bits."""
+
+    @property
+    def flash_encryption_key(self) -> bytes | None:
+        """As espsecure's key file has it: 16, 24, 32 or 64 bytes."""
+
+    @property
+    def flash_encryption_enabled(self) -> bool:
+        """``efuse_hal_flash_encryption_enabled``: an odd number of counter bits is burnt."""
+
+    @property
+    def recovery_bootloader_sector(self) -> int:
+        """12 bits: 0 never set, 0xFFF disabled for ever, else the number of the sector it starts at."""
+
     def burn_secure_version(self, version: int, *, size: int | None = None) -> None:
         """``esp_efuse_update_secure_version``: burn until ``version`` bits are set; ``size``: the configured field width.
 
         Raises ``OtaError``: ESP_ERR_INVALID_ARG above the field, ESP_FAIL below what is burnt.
         """
+
+    def burn_secure_boot_en(self) -> None: ...
+    def burn_key_digest(self, slot: int, digest: bytes) -> None:
+        """``esp_efuse_write_key``, purpose SECURE_BOOT_DIGEST0 to 2.
+
+        Raises ``OtaError``: ESP_ERR_INVALID_ARG for no such slot, ESP_ERR_INVALID_STATE for one in use; ``ValueError``
+        unless ``digest`` has 32 bytes.
+        """
+
+    def revoke_key(self, slot: int) -> None:
+        """``esp_efuse_set_digest_revoke``. Raises ``OtaError``: ESP_ERR_NOT_SUPPORTED on ESP32 and ESP32-C2."""
+
+    def burn_flash_encryption_key(self, key: bytes) -> None:
+        """``esp_efuse_write_key``, purpose XTS_AES_128_KEY or 256.
+
+        Raises ``OtaError``: ESP_ERR_INVALID_SIZE for a length the chip does not know, ESP_ERR_INVALID_STATE the second time.
+        """
+
+    def burn_flash_crypt_cnt(self) -> None:
+        """One bit more, which turns encryption on or off. Raises ``OtaError`` (ESP_ERR_EFUSE_CNT_IS_FULL)."""
+
+    def burn_flash_crypt_config(self, config: int) -> None:
+        """ESP32: burn the bits of ``config``. Raises ``ValueError`` above 4 bits."""
+
+    def to_json(self) -> str:
+        """The fuses as the text of a file; the key included."""
+
+    @staticmethod
+    def from_json(text: str) -> EFuse:
+        """The fuses in the text of a file. Raises ``ValueError`` naming what is wrong."""
 
     def copy(self) -> EFuse:
         """An independent copy."""

@@ -12,6 +12,7 @@ from scripted_fetch import Answer, ScriptedFetch
 
 from py_esp_ota._core import (
     AppDesc,
+    EFuse,
     Flash,
     ImageHeader,
     Partition,
@@ -115,6 +116,7 @@ PROVOKE = {
     ),
     EspErr.ESP_ERR_OTA_ALREADY_IN_PROGRESS: lambda: ota(begun_twice, config=PLAIN),
     EspErr.ESP_ERR_OTA_SPI_MODE_MISMATCH: other_flash_mode,
+    EspErr.ESP_ERR_EFUSE_CNT_IS_FULL: lambda: raised(EFuse(flash_crypt_cnt=7).burn_flash_crypt_cnt),
     EspErr.ESP_ERR_IMAGE_INVALID: lambda: verify_image(Flash(0x100000), 0x10000, 0x10000, chip="esp32c3").err,
     EspErr.ESP_ERR_FLASH_OP_FAIL: zero_to_one,
     EspErr.ESP_ERR_HTTP_CONNECT: lambda: fetched(Answer(fails=FetchError("connect", "no route", 113))),

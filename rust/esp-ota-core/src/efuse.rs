@@ -39,6 +39,12 @@ pub struct EFuse {
     pub flash_crypt_config: u8,
     /// The flash encryption key as espsecure's key file has it: 16, 24, 32 or 64 bytes.
     pub flash_encryption_key: Option<Vec<u8>>,
+    /// `RECOVERY_BOOTLOADER_FLASH_SECTOR`, 12 bits: 0 never set, 0xFFF disabled for ever, else the sector's number.
+    pub recovery_bootloader_sector: u16,
+}
+
+fn refuse<T>(err: EspErr, field: &str, found: impl Into<String>, expected: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault::new(err, field, 0, found, expected))
 }
 
 impl EFuse {
@@ -58,6 +64,7 @@ impl EFuse {
             flash_crypt_cnt: 0,
             flash_crypt_config: 0,
             flash_encryption_key: None,
+            recovery_bootloader_sector: 0,
         }
     }
 
@@ -76,6 +83,21 @@ impl EFuse {
         if matches!(self.target.name, "esp32" | "esp32c2") { 1 } else { MAX_DIGEST_SLOTS }
     }
 
+    /// Whether a key slot can be revoked.
+    pub fn revocable(&self) -> bool {
+        self.digest_slots() > 1
+    }
+
+    /// The lengths a flash encryption key may have, in bytes.
+    pub fn flash_encryption_key_sizes(&self) -> &'static [usize] {
+        match self.target.name {
+            "esp32" => &[24, 32],
+            "esp32c2" => &[16, 32],
+            "esp32s2" | "esp32s3" | "esp32p4" | "esp32c5" | "esp32h4" | "esp32s31" => &[32, 64],
+            _ => &[32],
+        }
+    }
+
     /// Bits of the flash encryption counter.
     pub fn flash_crypt_cnt_size(&self) -> u32 {
         if self.target.name == "esp32" { 7 } else { 3 }
@@ -90,16 +112,68 @@ impl EFuse {
     pub fn burn_secure_version(&mut self, version: u32, size: u32) -> Result<(), Fault> {
         let size = size.min(self.secure_version_size());
         let burnt = self.secure_version();
-        let refuse = |err, expected| Err(Fault::new(err, "secure_version", 0, version.to_string(), expected));
+        let refused = |err, expected| refuse(err, "secure_version", version.to_string(), expected);
         if version > size {
-            return refuse(EspErr::InvalidArg, format!("at most {size}, the bits of the eFuse field"));
+            return refused(EspErr::InvalidArg, format!("at most {size}, the bits of the eFuse field"));
         }
         if version < burnt {
-            return refuse(EspErr::Fail, format!("at least {burnt}, as burnt already"));
+            return refused(EspErr::Fail, format!("at least {burnt}, as burnt already"));
         }
         if version > burnt {
             self.secure_version_bits |= u32::try_from((1u64 << version) - 1).unwrap_or(u32::MAX);
         }
+        Ok(())
+    }
+
+    /// `esp_efuse_write_key` with purpose SECURE_BOOT_DIGESTn: a slot takes one key, once.
+    pub fn burn_key_digest(&mut self, slot: usize, digest: [u8; 32]) -> Result<(), Fault> {
+        let slots = self.digest_slots();
+        match self.key_digests.get_mut(..slots).and_then(|all| all.get_mut(slot)) {
+            None => refuse(EspErr::InvalidArg, "key digest slot", slot.to_string(), format!("below {slots}")),
+            Some(Some(_)) => refuse(EspErr::InvalidState, "key digest slot", slot.to_string(), "an empty slot"),
+            Some(free) => {
+                *free = Some(digest);
+                Ok(())
+            }
+        }
+    }
+
+    /// `esp_efuse_set_digest_revoke`: the key in `slot` counts no more.
+    pub fn revoke_key(&mut self, slot: usize) -> Result<(), Fault> {
+        if !self.revocable() {
+            return refuse(EspErr::NotSupported, "key digest slot", slot.to_string(), "a chip with revocation bits");
+        }
+        match self.revoked.get_mut(slot) {
+            None => refuse(EspErr::InvalidArg, "key digest slot", slot.to_string(), "below 3"),
+            Some(bit) => {
+                *bit = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// `esp_efuse_write_key` with purpose XTS_AES_n_KEY (ESP32: BLOCK1): once, in a length the chip knows.
+    pub fn burn_flash_encryption_key(&mut self, key: &[u8]) -> Result<(), Fault> {
+        let sizes = self.flash_encryption_key_sizes();
+        let field = "flash_encryption_key";
+        if !sizes.contains(&key.len()) {
+            return refuse(EspErr::InvalidSize, field, format!("{} bytes", key.len()), format!("one of {sizes:?}"));
+        }
+        if self.flash_encryption_key.is_some() {
+            return refuse(EspErr::InvalidState, field, "a key", "no key yet");
+        }
+        self.flash_encryption_key = Some(key.to_vec());
+        Ok(())
+    }
+
+    /// `esp_efuse_write_field_cnt` on the flash encryption counter: one bit more, which turns encryption on or off.
+    pub fn burn_flash_crypt_cnt(&mut self) -> Result<(), Fault> {
+        let size = self.flash_crypt_cnt_size();
+        let next = self.flash_crypt_cnt.trailing_ones();
+        if next >= size {
+            return refuse(EspErr::EfuseCntIsFull, "flash_crypt_cnt", format!("{size} bits"), "a bit left to burn");
+        }
+        self.flash_crypt_cnt |= 1 << next;
         Ok(())
     }
 
@@ -127,6 +201,32 @@ mod tests {
             assert!(efuse.burn_secure_version(size, 32).is_ok() && efuse.secure_version() == size);
             assert_eq!(efuse.burn_secure_version(size + 1, 64).map_err(|fault| fault.err), Err(EspErr::InvalidArg));
         }
+    }
+
+    #[test]
+    fn a_slot_takes_one_key_and_only_some_chips_revoke() {
+        let Some(mut c3) = efuse("esp32c3") else { return };
+        assert!(c3.burn_key_digest(1, [1; 32]).is_ok());
+        assert_eq!(c3.burn_key_digest(1, [1; 32]).map_err(|fault| fault.err), Err(EspErr::InvalidState));
+        assert_eq!(c3.burn_key_digest(3, [1; 32]).map_err(|fault| fault.err), Err(EspErr::InvalidArg));
+        assert!(c3.revoke_key(1).is_ok() && c3.revoke_key(1).is_ok() && c3.revoke_key(3).is_err());
+        assert_eq!(c3.revoked, [false, true, false]);
+        for chip in ["esp32", "esp32c2"] {
+            let Some(mut one) = efuse(chip) else { return };
+            assert!(one.burn_key_digest(0, [1; 32]).is_ok() && one.burn_key_digest(1, [1; 32]).is_err());
+            assert_eq!(one.revoke_key(0).map_err(|fault| fault.err), Err(EspErr::NotSupported));
+        }
+    }
+
+    #[test]
+    fn a_flash_encryption_key_is_burnt_once_and_the_counter_bit_by_bit() {
+        let Some(mut c3) = efuse("esp32c3") else { return };
+        assert_eq!(c3.burn_flash_encryption_key(&[0; 64]).map_err(|fault| fault.err), Err(EspErr::InvalidSize));
+        assert!(c3.burn_flash_encryption_key(&[0; 32]).is_ok());
+        assert_eq!(c3.burn_flash_encryption_key(&[0; 32]).map_err(|fault| fault.err), Err(EspErr::InvalidState));
+        let counts = [1, 3, 7].map(|count| c3.burn_flash_crypt_cnt().is_ok() && c3.flash_crypt_cnt == count);
+        assert_eq!(counts, [true; 3]);
+        assert_eq!(c3.burn_flash_crypt_cnt().map_err(|fault| fault.err), Err(EspErr::EfuseCntIsFull));
     }
 
     #[test]

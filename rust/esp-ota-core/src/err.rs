@@ -13,10 +13,12 @@ pub enum EspErr {
     InvalidState = 0x103,
     InvalidSize = 0x104,
     NotFound = 0x105,
+    NotSupported = 0x106,
     InvalidVersion = 0x10A,
     NotAllowed = 0x10D,
     OtaValidateFailed = 0x1503,
     OtaSpiModeMismatch = 0x1508,
+    EfuseCntIsFull = 0x1602,
     ImageInvalid = 0x2002,
     FlashOpFail = 0x6001,
 }

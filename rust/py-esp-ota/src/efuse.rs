@@ -1,11 +1,15 @@
 //! `EFuse`: the core's eFuses behind a lock, for they are burnt in place.
 
+use std::fmt::Write as _;
 use std::sync::Mutex;
 
 use esp_ota_core::efuse as core;
+use esp_ota_core::err::Fault;
+use esp_ota_core::image::hex;
 use esp_ota_core::target::Target;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
 
 use crate::err::{OtaError, fault_to_err, number};
 use crate::flash::lock;
@@ -31,6 +35,10 @@ impl EFuse {
     fn read<T>(&self, look: impl FnOnce(&core::EFuse) -> T) -> T {
         look(&lock(&self.bits))
     }
+
+    fn burn(&self, py: Python<'_>, act: impl FnOnce(&mut core::EFuse) -> Result<(), Fault>) -> PyResult<()> {
+        act(&mut lock(&self.bits)).map_err(|fault| fault_to_err::<OtaError>(py, &fault))
+    }
 }
 
 impl From<core::EFuse> for EFuse {
@@ -44,8 +52,11 @@ impl EFuse {
     #[new]
     #[pyo3(signature = (
         chip="esp32c3", *, chip_revision=None, block_revision=0, secure_version=0,
-        disable_wafer_version_major=false, disable_blk_version_major=false
+        disable_wafer_version_major=false, disable_blk_version_major=false, secure_boot_en=false,
+        aggressive_revoke=false, key_digests=vec![], revoked=vec![], flash_crypt_cnt=0, flash_crypt_config=0,
+        flash_encryption_key=None, recovery_bootloader_sector=0
     ))]
+    #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "each keyword is one fuse")]
     fn new(
         chip: &str,
         #[pyo3(from_py_with = number)] chip_revision: Option<u16>,
@@ -53,13 +64,38 @@ impl EFuse {
         #[pyo3(from_py_with = number)] secure_version: u32,
         disable_wafer_version_major: bool,
         disable_blk_version_major: bool,
+        secure_boot_en: bool,
+        aggressive_revoke: bool,
+        key_digests: Vec<Option<Vec<u8>>>,
+        #[pyo3(from_py_with = number)] revoked: Vec<usize>,
+        #[pyo3(from_py_with = number)] flash_crypt_cnt: u8,
+        #[pyo3(from_py_with = number)] flash_crypt_config: u8,
+        flash_encryption_key: Option<Vec<u8>>,
+        #[pyo3(from_py_with = number)] recovery_bootloader_sector: u16,
     ) -> PyResult<Self> {
         let mut bits = core::EFuse::new(by_name(chip)?);
         bits.chip_revision = chip_revision.unwrap_or(bits.chip_revision);
         bits.block_revision = block_revision;
         bits.disable_wafer_version_major = disable_wafer_version_major;
         bits.disable_blk_version_major = disable_blk_version_major;
-        bits.burn_secure_version(secure_version, u32::MAX).map_err(|fault| PyValueError::new_err(fault.to_string()))?;
+        bits.secure_boot_en = secure_boot_en;
+        bits.aggressive_revoke = aggressive_revoke;
+        bits.burn_secure_version(secure_version, u32::MAX).map_err(|fault| misfit(&fault))?;
+        for (slot, digest) in key_digests.into_iter().enumerate() {
+            if let Some(digest) = digest {
+                bits.burn_key_digest(slot, key_digest(&digest)?).map_err(|fault| misfit(&fault))?;
+            }
+        }
+        for slot in revoked {
+            bits.revoke_key(slot).map_err(|fault| misfit(&fault))?;
+        }
+        if let Some(key) = flash_encryption_key {
+            bits.burn_flash_encryption_key(&key).map_err(|fault| misfit(&fault))?;
+        }
+        bits.flash_crypt_cnt = field("flash_crypt_cnt", flash_crypt_cnt.into(), bits.flash_crypt_cnt_size())? as u8;
+        bits.flash_crypt_config = field("flash_crypt_config", flash_crypt_config.into(), 4)? as u8;
+        bits.recovery_bootloader_sector =
+            field("recovery_bootloader_sector", recovery_bootloader_sector.into(), 12)? as u16;
         Ok(bits.into())
     }
 
@@ -93,6 +129,56 @@ impl EFuse {
         self.read(core::EFuse::secure_version)
     }
 
+    #[getter]
+    fn secure_version_size(&self) -> u32 {
+        self.read(core::EFuse::secure_version_size)
+    }
+
+    #[getter]
+    fn secure_boot_en(&self) -> bool {
+        self.read(|bits| bits.secure_boot_en)
+    }
+
+    #[getter]
+    fn aggressive_revoke(&self) -> bool {
+        self.read(|bits| bits.aggressive_revoke)
+    }
+
+    #[getter]
+    fn key_digests(&self) -> Vec<Option<[u8; 32]>> {
+        self.read(|bits| bits.key_digests.iter().take(bits.digest_slots()).copied().collect())
+    }
+
+    #[getter]
+    fn revoked(&self) -> Vec<usize> {
+        self.read(|bits| (0..).zip(bits.revoked).filter_map(|(slot, bit)| bit.then_some(slot)).collect())
+    }
+
+    #[getter]
+    fn flash_crypt_cnt(&self) -> u8 {
+        self.read(|bits| bits.flash_crypt_cnt)
+    }
+
+    #[getter]
+    fn flash_crypt_config(&self) -> u8 {
+        self.read(|bits| bits.flash_crypt_config)
+    }
+
+    #[getter]
+    fn flash_encryption_key(&self) -> Option<Vec<u8>> {
+        self.read(|bits| bits.flash_encryption_key.clone())
+    }
+
+    #[getter]
+    fn flash_encryption_enabled(&self) -> bool {
+        self.read(core::EFuse::flash_encryption_enabled)
+    }
+
+    #[getter]
+    fn recovery_bootloader_sector(&self) -> u16 {
+        self.read(|bits| bits.recovery_bootloader_sector)
+    }
+
     /// `esp_efuse_update_secure_version`.
     #[pyo3(signature = (version, *, size=None))]
     fn burn_secure_version(
@@ -101,13 +187,96 @@ impl EFuse {
         #[pyo3(from_py_with = number)] version: u32,
         #[pyo3(from_py_with = number)] size: Option<u32>,
     ) -> PyResult<()> {
-        let burnt = lock(&self.bits).burn_secure_version(version, size.unwrap_or(u32::MAX));
-        burnt.map_err(|fault| fault_to_err::<OtaError>(py, &fault))
+        self.burn(py, |bits| bits.burn_secure_version(version, size.unwrap_or(u32::MAX)))
+    }
+
+    /// `SECURE_BOOT_EN`.
+    fn burn_secure_boot_en(&self) {
+        lock(&self.bits).secure_boot_en = true;
+    }
+
+    /// `esp_efuse_write_key` with purpose SECURE_BOOT_DIGESTn.
+    fn burn_key_digest(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number)] slot: usize,
+        digest: &[u8],
+    ) -> PyResult<()> {
+        let digest = key_digest(digest)?;
+        self.burn(py, |bits| bits.burn_key_digest(slot, digest))
+    }
+
+    /// `esp_efuse_set_digest_revoke`.
+    fn revoke_key(&self, py: Python<'_>, #[pyo3(from_py_with = number)] slot: usize) -> PyResult<()> {
+        self.burn(py, |bits| bits.revoke_key(slot))
+    }
+
+    /// `esp_efuse_write_key` with purpose XTS_AES_n_KEY.
+    fn burn_flash_encryption_key(&self, py: Python<'_>, key: &[u8]) -> PyResult<()> {
+        self.burn(py, |bits| bits.burn_flash_encryption_key(key))
+    }
+
+    /// One bit more of the flash encryption counter.
+    fn burn_flash_crypt_cnt(&self, py: Python<'_>) -> PyResult<()> {
+        self.burn(py, core::EFuse::burn_flash_crypt_cnt)
+    }
+
+    /// `FLASH_CRYPT_CONFIG` of ESP32: the bits of `config` too.
+    fn burn_flash_crypt_config(&self, #[pyo3(from_py_with = number)] config: u8) -> PyResult<()> {
+        lock(&self.bits).flash_crypt_config |= field("flash_crypt_config", config.into(), 4)? as u8;
+        Ok(())
     }
 
     /// An independent copy.
     fn copy(&self) -> Self {
         self.value().into()
+    }
+
+    /// The fuses as the text of a file.
+    fn to_json(&self) -> String {
+        let bits = self.value();
+        let text = |value: Option<&[u8]>| value.map_or("null".to_owned(), |bytes| format!("\"{}\"", hex(bytes)));
+        let digests: Vec<_> =
+            bits.key_digests.iter().take(bits.digest_slots()).map(|one| text(one.as_ref().map(|d| &d[..]))).collect();
+        let rows = [
+            ("chip", format!("{:?}", bits.target.name)),
+            ("chip_revision", bits.chip_revision.to_string()),
+            ("block_revision", bits.block_revision.to_string()),
+            ("secure_version", bits.secure_version().to_string()),
+            ("disable_wafer_version_major", bits.disable_wafer_version_major.to_string()),
+            ("disable_blk_version_major", bits.disable_blk_version_major.to_string()),
+            ("secure_boot_en", bits.secure_boot_en.to_string()),
+            ("aggressive_revoke", bits.aggressive_revoke.to_string()),
+            ("key_digests", format!("[{}]", digests.join(", "))),
+            ("revoked", format!("{:?}", self.revoked())),
+            ("flash_crypt_cnt", bits.flash_crypt_cnt.to_string()),
+            ("flash_crypt_config", bits.flash_crypt_config.to_string()),
+            ("flash_encryption_key", text(bits.flash_encryption_key.as_deref())),
+            ("recovery_bootloader_sector", bits.recovery_bootloader_sector.to_string()),
+        ];
+        let mut json = String::new();
+        for (key, value) in rows {
+            let comma = if json.is_empty() { "{\n" } else { ",\n" };
+            let _ = write!(json, "{comma}  \"{key}\": {value}");
+        }
+        json + "\n}\n"
+    }
+
+    /// The fuses in the text of a file.
+    #[staticmethod]
+    fn from_json<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+        let wrong = |why: String| PyValueError::new_err(format!("no eFuse file: {why}"));
+        let loaded = py.import("json")?.call_method1("loads", (text,)).map_err(|error| wrong(error.to_string()))?;
+        let fuses = loaded.cast_into::<PyDict>().map_err(|_| wrong("expected one JSON object".to_owned()))?;
+        let chip = fuses.get_item("chip")?.ok_or_else(|| wrong("the key \"chip\" is missing".to_owned()))?;
+        fuses.del_item("chip")?;
+        for key in ["key_digests", "flash_encryption_key"] {
+            if let Some(value) = fuses.get_item(key)? {
+                fuses.set_item(key, bytes(py, &value)?)?;
+            }
+        }
+        let class = py.get_type::<Self>();
+        class.call((chip,), Some(&fuses)).map_err(|error| wrong(error.value(py).to_string()))
     }
 
     fn __eq__(&self, other: &Self) -> bool {
@@ -123,5 +292,34 @@ impl EFuse {
             bits.block_revision,
             bits.secure_version()
         )
+    }
+}
+
+fn misfit(fault: &Fault) -> PyErr {
+    PyValueError::new_err(format!("{}: found {}, expected {}", fault.field, fault.found, fault.expected))
+}
+
+fn key_digest(digest: &[u8]) -> PyResult<[u8; 32]> {
+    let wrong = || PyValueError::new_err(format!("a key digest has 32 bytes, not {}", digest.len()));
+    digest.try_into().map_err(|_| wrong())
+}
+
+/// A value that must fit a field of `size` bits.
+fn field(name: &str, value: u32, size: u32) -> PyResult<u32> {
+    if value >> size != 0 {
+        return Err(PyValueError::new_err(format!("{name} is 0x{value:x}; the field has {size} bits")));
+    }
+    Ok(value)
+}
+
+/// Hexadecimal text as bytes, in a list too; anything else as it is, for the constructor to refuse.
+fn bytes<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if let Ok(list) = value.cast::<pyo3::types::PyList>() {
+        let all = list.iter().map(|item| bytes(py, &item)).collect::<PyResult<Vec<_>>>()?;
+        return Ok(pyo3::types::PyList::new(py, all)?.into_any());
+    }
+    match value.cast::<PyString>() {
+        Ok(text) => py.get_type::<pyo3::types::PyBytes>().call_method1("fromhex", (text,)),
+        Err(_) => Ok(value.clone()),
     }
 }
