@@ -27,18 +27,22 @@ __all__ = [
     "PartitionTable",
     "Segment",
     "Selection",
+    "SignatureBlock",
     "TableVerdict",
     "Target",
     "Verdict",
+    "VerifyOptions",
     "active_otadata",
     "boot_order",
     "check_image_validity",
+    "enable_secure_boot",
     "inspect_image",
     "ota_select_crc",
     "ota_slot",
     "read_otadata",
     "rewrite_target",
     "select_boot_partition",
+    "signature_blocks",
     "verify_image",
     "verify_partition_table",
     "write_otadata",
@@ -97,8 +101,9 @@ class Target:
     def default_chip_revision(self) -> int:
         """A revision (major * 100 + minor) that current default builds accept."""
 
-    @property
-    def mmu_page_size(self) -> int: ...
+    def mmu_page_size(self, flash_size: int = 0x400000) -> int:
+        """``CONFIG_MMU_PAGE_SIZE`` of a default build for a flash of ``flash_size`` bytes."""
+
     @property
     def cores(self) -> int: ...
 
@@ -693,6 +698,56 @@ class Verdict:
 
     @property
     def segments(self) -> list[Segment]: ...
+    @property
+    def secure_version(self) -> int:
+        """The app's secure version, when an anti-rollback build verified it; else 0."""
+
+    @property
+    def mmu_page_size(self) -> int:
+        """The MMU page size in bytes that the app asks for; 0 after a failure."""
+
+    @property
+    def assertion(self) -> str | None:
+        """An assertion that failed in the verifier: the chip resets and no code is returned at all."""
+
+@final
+class VerifyOptions:
+    """How the code that looks at an image was built (``CONFIG_*``), and the state of the chip at that moment."""
+
+    def __new__(
+        cls,
+        *,
+        idf_version: tuple[int, int, int] | None = None,
+        mmu_page_size: int | None = None,
+        signature_scheme: Literal["ecdsa_v1", "rsa3072", "ecdsa192", "ecdsa256", "ecdsa384"] | None = None,
+        check_signature: bool = False,
+        secure_boot_v2: bool = False,
+        anti_rollback: bool = False,
+        secure_version_size: int | None = None,
+        debugger_attached: bool = False,
+        deep_sleep_wake: bool = False,
+        bootloader_offset: int | None = None,
+        trusted_digests: Sequence[bytes] = ...,
+        v1_public_key: bytes | None = None,
+    ) -> Self:
+        """The newest release, default page size, unsigned apps, unless said otherwise.
+
+        Args:
+            idf_version: the release whose behaviour is meant, where it changed.
+            mmu_page_size: bytes; what the chip's builds get for the flash's size when not given.
+            signature_scheme: how apps are signed; room for the signature is asked for even by builds that do not look.
+            check_signature: this build looks at signatures.
+            secure_boot_v2: ``SECURE_BOOT_V2_ENABLED``: bootloader images are hashed and signed too.
+            anti_rollback: ``BOOTLOADER_APP_ANTI_ROLLBACK``.
+            secure_version_size: bits of the eFuse field in use; all when not given.
+            debugger_attached: sums are not compared then.
+            deep_sleep_wake: what goes to RTC memory is there already.
+            bootloader_offset: ``esp_image_bootloader_offset_set``, one more address of a bootloader image.
+            trusted_digests: SHA-256 of the running app's keys, for signed apps without secure boot.
+            v1_public_key: 64 bytes, X then Y, built into app and bootloader.
+
+        Raises ``ValueError`` for what no build can be.
+        """
 
 def inspect_image(data: bytes, *, chip: str | None = None) -> ImageInfo:
     """Read all there is and name every fault; never fails. With ``chip``, a wrong chip id is a fault too."""
@@ -702,17 +757,22 @@ def verify_image(
     offset: int,
     size: int,
     *,
-    chip: str,
+    chip: str | None = None,
     build: Literal["app", "bootloader"] = "app",
-    mode: Literal["verify", "verify_silent", "load"] = "verify",
+    mode: Literal["verify", "verify_silent", "load", "load_no_validate", "metadata"] = "verify",
+    efuse: EFuse | None = None,
+    options: VerifyOptions | None = None,
     chip_revision: int | None = None,
-    efuse_block_revision: int = 0,
+    efuse_block_revision: int | None = None,
 ) -> Verdict:
-    """``esp_image_verify`` / ``bootloader_load_image`` (components/bootloader_support/src/esp_image_format.c).
+    """``esp_image_verify``, ``bootloader_load_image`` (components/bootloader_support/src/esp_image_format.c).
 
     Judges the partition ``[offset, offset + size)`` in upstream's order and stops at the first fault, as the app build or
-    the bootloader build of ``chip``. An ``offset`` equal to the chip's bootloader offset is a bootloader image.
-    Raises ``ValueError`` for an unknown chip or ``mode="load"`` in the app build, ``PowerLoss`` when the flash is dead.
+    the bootloader build of the chip that ``chip`` or ``efuse`` names; the revisions replace those of the fuses.
+    ``mode="metadata"`` is ``esp_image_get_metadata``, which only follows the segments. An ``offset`` equal to the chip's
+    bootloader offset is a bootloader image. A verdict is remembered while the bytes it was made of are unchanged.
+
+    Raises ``ValueError`` for an unknown chip or a load in the app build, ``PowerLoss`` when the flash is dead.
     """
 
 def check_image_validity(
@@ -726,6 +786,55 @@ def check_image_validity(
     """``esp_ota_check_image_validity``: chip id, chip revision, then SPI flash mode against the running app's.
 
     ``err`` is ESP_OK, ESP_ERR_INVALID_VERSION or ESP_ERR_OTA_SPI_MODE_MISMATCH.
+    """
+
+# ----------------------------------------------------------------------------------------------------------- signatures
+
+@final
+class SignatureBlock:
+    """One block of a Secure Boot V2 signature sector that is not blank."""
+
+    @property
+    def offset(self) -> int:
+        """Where it stands in its sector: 0, 1216 or 2432."""
+
+    @property
+    def scheme(self) -> Literal["rsa3072", "ecdsa192", "ecdsa256", "ecdsa384"] | None: ...
+    @property
+    def key_digest(self) -> bytes:
+        """SHA-256 of the public key, as a chip keeps it in its eFuses."""
+
+    @property
+    def image_digest(self) -> bytes:
+        """The digest of the signed bytes that stands in the block."""
+
+    @property
+    def verified(self) -> bool | None:
+        """Whether the signature is the key's own over the digest that was given; ``None`` without one."""
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Everything wrong with it; offsets count from the start of the sector."""
+
+def signature_blocks(sector: bytes, digest: bytes | None = None) -> list[SignatureBlock]:
+    """The blocks in a 4096-byte signature sector; with the digest of the signed bytes they are verified too.
+
+    Raises ``ValueError`` for another length.
+    """
+
+def enable_secure_boot(
+    efuse: EFuse,
+    bootloader_sector: bytes,
+    bootloader_digest: bytes,
+    app_sector: bytes,
+    *,
+    scheme: Literal["rsa3072", "ecdsa192", "ecdsa256", "ecdsa384"],
+    allow_unused_slots: bool = False,
+) -> None:
+    """``esp_secure_boot_v2_permanently_enable``: burn the keys of the bootloader's signature blocks, then the enable bit.
+
+    Sectors have 4096 bytes; the digest is that of the bootloader's signed bytes. Slots without a key are revoked unless
+    ``allow_unused_slots``. Raises ``ValueError``, and burns nothing, when a signature or a shared key is missing.
     """
 
 # ------------------------------------------------------------------------------------------------------------- otadata

@@ -5,8 +5,13 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Literal
 
-from py_esp_ota._core import EFuse, Flash, Partition, Target, Verdict, verify_image
+from py_esp_ota._core import EFuse, Flash, Partition, Target, Verdict, VerifyOptions, signature_blocks, verify_image
 from py_esp_ota.sdkconfig import Sdkconfig
+
+Build = Literal["app", "bootloader"]
+Mode = Literal["verify", "verify_silent", "load", "load_no_validate", "metadata"]
+
+_SECTOR = 0x1000
 
 
 class ResetReason(IntEnum):
@@ -36,6 +41,7 @@ class Chip:
         self.flash = Flash(flash_size) if flash is None else flash
         self.efuse = EFuse(target) if efuse is None else efuse
         self.reset_reason = ResetReason.POWERON
+        self.debugger_attached = False
 
     def __repr__(self) -> str:
         return f"Chip({self.target.name!r}, flash_size=0x{self.flash.size:x})"
@@ -44,23 +50,52 @@ class Chip:
         self,
         partition: Partition,
         *,
-        build: Literal["app", "bootloader"],
-        mode: Literal["verify", "verify_silent", "load"],
-        config: Sdkconfig,  # noqa: ARG002
+        build: Build,
+        mode: Mode,
+        config: Sdkconfig,
+        running: Partition | None = None,
+        bootloader_offset: int | None = None,
     ) -> Verdict:
         """``esp_image_verify`` of one partition by this chip: its flash, its target, its eFuses.
 
-        ``config``: how the app or bootloader that looks was built.
+        Args:
+            partition: where the image is.
+            build: whose code looks, the app's or the bootloader's.
+            mode: how.
+            config: how that code was built.
+            running: the running app, whose key signed apps trust when there is no secure boot.
+            bootloader_offset: ``esp_image_bootloader_offset_set``.
 
         Raises ``PowerLoss`` when the flash is dead.
         """
-        return verify_image(
-            self.flash,
-            partition.offset,
-            partition.size,
-            chip=self.target.name,
-            build=build,
-            mode=mode,
-            chip_revision=self.efuse.chip_revision,
-            efuse_block_revision=self.efuse.block_revision,
+        checks = config.secure_signed_on_update if build == "app" else config.secure_signed_on_boot
+        trusted = self._running_key(running, config) if running is not None and checks else []
+        options = VerifyOptions(
+            idf_version=config.idf_version,
+            mmu_page_size=config.mmu_page_size,
+            signature_scheme=config.signature_scheme,
+            check_signature=checks,
+            secure_boot_v2=config.secure_boot_v2_enabled,
+            anti_rollback=config.bootloader_app_anti_rollback,
+            secure_version_size=config.bootloader_app_sec_ver_size_efuse_field,
+            debugger_attached=self.debugger_attached,
+            deep_sleep_wake=self.reset_reason == ResetReason.DEEPSLEEP,
+            bootloader_offset=bootloader_offset,
+            trusted_digests=trusted,
+            v1_public_key=config.secure_boot_verification_key,
         )
+        where = (self.flash, partition.offset, partition.size)
+        return verify_image(*where, build=build, mode=mode, efuse=self.efuse, options=options)
+
+    def _running_key(self, running: Partition, config: Sdkconfig) -> list[bytes]:
+        """``esp_secure_boot_get_signature_blocks_for_running_app``: the key of the first block behind that app."""
+        if config.secure_boot_v2_enabled or config.signature_scheme == "ecdsa_v1":
+            return []
+        image_len = verify_image(
+            self.flash, running.offset, running.size, efuse=self.efuse, mode="metadata", options=None
+        ).image_len
+        start = running.offset + (image_len + _SECTOR - 1 & ~(_SECTOR - 1))
+        if start + _SECTOR > self.flash.size:
+            return []
+        blocks = signature_blocks(self.flash.mmap(start, _SECTOR))
+        return [block.key_digest for block in blocks if block.offset == 0 and not block.faults]

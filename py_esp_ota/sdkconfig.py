@@ -6,6 +6,9 @@ Two devices with different bootloaders live in one process because nothing here 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+SignatureScheme = Literal["ecdsa_v1", "rsa3072", "ecdsa192", "ecdsa256", "ecdsa384"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +54,8 @@ class Sdkconfig:
     secure_boot_ecdsa_key_len_192_bits: bool = False
     secure_boot_ecdsa_key_len_256_bits: bool = False
     secure_boot_ecdsa_key_len_384_bits: bool = False
+    #: The public key that version 1 signatures are checked with: 64 bytes, X then Y. Kconfig names a file.
+    secure_boot_verification_key: bytes | None = None
     secure_flash_enc_enabled: bool = False
 
     # ESP-IDF: components/soc/<chip>/Kconfig.mmu, components/spi_flash/Kconfig
@@ -84,3 +89,28 @@ class Sdkconfig:
     esp_rmaker_mqtt_budget_revive_period: int = 5  # seconds
     esp_rmaker_mqtt_budget_revive_count: int = 1
     esp_rmaker_def_timezone: str = "Asia/Shanghai"
+
+    @property
+    def secure_signed_on_boot(self) -> bool:
+        """``SECURE_SIGNED_ON_BOOT``: the bootloader looks at the signatures of apps."""
+        without = self.secure_signed_apps_no_secure_boot and self.secure_signed_apps_ecdsa_scheme
+        return self.secure_boot or (without and self.secure_signed_on_boot_no_secure_boot)
+
+    @property
+    def secure_signed_on_update(self) -> bool:
+        """``SECURE_SIGNED_ON_UPDATE``: the app looks at the signature of an update."""
+        without = self.secure_signed_apps_no_secure_boot
+        return self.secure_boot or (without and self.secure_signed_on_update_no_secure_boot)
+
+    @property
+    def signature_scheme(self) -> SignatureScheme | None:
+        """How apps of this build are signed; ``None`` when they are not."""
+        if not (self.secure_boot or self.secure_signed_apps_no_secure_boot):
+            return None
+        if self.secure_boot_v1_enabled or self.secure_signed_apps_ecdsa_scheme:
+            return "ecdsa_v1"
+        if not self.secure_signed_apps_ecdsa_v2_scheme:
+            return "rsa3072"
+        if self.secure_boot_ecdsa_key_len_384_bits:
+            return "ecdsa384"
+        return "ecdsa192" if self.secure_boot_ecdsa_key_len_192_bits else "ecdsa256"

@@ -109,7 +109,7 @@ def print_banner(log: Log, chip: Chip, installed: InstalledBootloader) -> None:
     if target.name != "esp32":
         log.info("boot", f"efuse block revision: {_revision(efuse.block_revision)}")
     if target.name == "esp32c2":
-        log.info(tag, f"MMU Page Size  : {target.mmu_page_size >> 10}K")
+        log.info(tag, f"MMU Page Size  : {target.mmu_page_size(installed.flash_size) >> 10}K")
     speeds = _SPEEDS.get(target.name, _SPEED_80)
     log.info(tag, f"SPI Speed      : {speeds.get(installed.spi_speed, speeds[2])}")
     log.info(tag, f"SPI Mode       : {_MODES.get(installed.spi_mode, 'SLOW READ')}")

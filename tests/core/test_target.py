@@ -34,7 +34,7 @@ def test_figures(name):
     chip_id, offset, cores, lowest, highest = CHIPS[name]
     target = Target(name)
     assert (target.name, target.chip_id, target.bootloader_offset, target.cores) == (name, chip_id, offset, cores)
-    assert target.mmu_page_size == 0x10000
+    assert target.mmu_page_size() == 0x10000
     assert lowest <= target.default_chip_revision <= highest
     assert Target.from_chip_id(chip_id) == target
     assert hash(Target.from_chip_id(chip_id)) == hash(target)

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::err::{EspErr, Failure, Fault};
 use crate::fault::{FaultPlan, Tear};
+use crate::image::Memo;
 use crate::source::Source;
 
 /// The erase unit in bytes (`SPI_FLASH_SEC_SIZE`).
@@ -110,7 +111,11 @@ pub struct Flash {
     power: Power,
     armed: Option<Armed>,
     journal: Option<Vec<Op>>,
+    memo: Memo,
 }
+
+/// Some of a flash's content, held: whoever writes there has to copy it first.
+pub struct Pieces(Vec<Arc<Chunk>>);
 
 /// Whether a chip of `size` bytes exists.
 fn is_size(size: u64) -> bool {
@@ -135,6 +140,7 @@ impl Flash {
             power: Power::On,
             armed: None,
             journal: None,
+            memo: Memo::default(),
         })
     }
 
@@ -210,7 +216,7 @@ impl Flash {
     /// sector that either of the two changes later is copied then.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self { chunks: Arc::clone(&self.chunks), journal: None, ..*self }
+        Self { chunks: Arc::clone(&self.chunks), journal: None, memo: self.memo.clone(), ..*self }
     }
 
     /// Start an empty journal, or stop journalling and drop it.
@@ -394,6 +400,37 @@ impl Flash {
             }
         }
         Ok(())
+    }
+
+    /// The verdicts over images in this flash and its forks.
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
+    /// What stands at the addresses `[low, high)`, held.
+    pub(crate) fn pieces(&self, range: (u64, u64)) -> Pieces {
+        Pieces(self.chunks_of(range).cloned().collect())
+    }
+
+    /// Whether the content of `[low, high)` is still the very same as when it was held.
+    pub(crate) fn has(&self, pieces: &Pieces, range: (u64, u64)) -> bool {
+        let (low, high) = range;
+        let mut start = low - low % CHUNK;
+        self.chunks_of(range).count() == pieces.0.len()
+            && self.chunks_of(range).zip(&pieces.0).all(|(now, then)| {
+                // Another sector of the chunk may have been written: look at those in the range.
+                let first = low.saturating_sub(start) as usize / SECTOR;
+                let end = (high.saturating_sub(start).min(CHUNK) as usize).div_ceil(SECTOR);
+                start += CHUNK;
+                let (ours, held) = (now.get(first..end).unwrap_or_default(), then.get(first..end).unwrap_or_default());
+                Arc::ptr_eq(now, then) || ours.iter().zip(held).all(|(now, then)| Arc::ptr_eq(now, then))
+            })
+    }
+
+    fn chunks_of(&self, (low, high): (u64, u64)) -> impl Iterator<Item = &Arc<Chunk>> {
+        let end = (high.div_ceil(CHUNK) as usize).min(self.chunks.len());
+        let start = ((low / CHUNK) as usize).min(end);
+        self.chunks.get(start..end).unwrap_or_default().iter()
     }
 
     fn sectors(&self) -> impl Iterator<Item = &Sector> {

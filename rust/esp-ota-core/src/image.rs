@@ -7,12 +7,17 @@ mod digest;
 mod header;
 mod inspect;
 mod load;
+mod memo;
+mod options;
 mod rules;
+mod signed;
 mod validity;
 mod verify;
 
 pub use header::{HEADER_SIZE, ImageHeader, SEGMENT_HEADER_SIZE, Segment, SegmentHeader, SegmentKind};
 pub use inspect::{ImageInfo, ImageKind, inspect};
+pub use memo::{Memo, remembered, verify_on};
+pub use options::{HEAD, IdfVersion, Options, since};
 pub use rules::{IMAGE_MAGIC, MAX_SEGMENTS, hex};
 pub use validity::check_image_validity;
 pub use verify::{Build, Mode, Request, Verdict, verify};

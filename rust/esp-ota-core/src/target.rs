@@ -121,14 +121,33 @@ impl Target {
         TARGETS.iter().find(|target| target.chip_id == chip_id)
     }
 
-    /// `CONFIG_MMU_PAGE_SIZE` of a default build.
-    pub const fn mmu_page_size(&self) -> u32 {
-        MMU_PAGE_SIZE
+    /// `CONFIG_MMU_PAGE_SIZE` of a default build for a flash of `flash_size` bytes.
+    ///
+    /// Two chips have so few cache pages that small flashes get small ones.
+    pub fn mmu_page_size(&self, flash_size: u64) -> u32 {
+        match (self.name, flash_size >> 20) {
+            ("esp32c2" | "esp32c6", 0 | 1) => 0x4000,
+            ("esp32c2" | "esp32c6", 2) => 0x8000,
+            _ => MMU_PAGE_SIZE,
+        }
     }
 
     /// The first segment length, and the last partition size, that the verifier calls too large or large enough.
-    pub const fn size_limit(&self) -> u32 {
-        if self.map_32bit { u32::MAX } else { SIXTEEN_MB }
+    ///
+    /// `wide`: the release knows that some caches reach further than 16 MiB.
+    pub const fn size_limit(&self, wide: bool) -> u32 {
+        if self.map_32bit && wide { u32::MAX } else { SIXTEEN_MB }
+    }
+
+    /// Whether `address` is in RTC memory, which keeps its content in deep sleep.
+    pub fn is_rtc(&self, address: u32) -> bool {
+        const SPM: u32 = 0x3010_0000; // ESP32-P4's scratchpad is in the list too, and is no RTC memory
+        self.ram.others.iter().any(|span| span.low != SPM && span.contains(address))
+    }
+
+    /// Whether the bootloader can be asked by eFuse to look for a second copy of itself (`SOC_RECOVERY_BOOTLOADER_SUPPORTED`).
+    pub fn has_recovery_bootloader(&self) -> bool {
+        matches!(self.name, "esp32c5" | "esp32c61" | "esp32p4" | "esp32s31")
     }
 
     /// Bytes that one `bootloader_mmap` can show: ESP32 keeps part of its data window back.

@@ -7,6 +7,7 @@ mod flash;
 mod image;
 mod otadata;
 mod partition;
+mod signature;
 mod target;
 mod writer;
 
@@ -20,6 +21,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     flash::register(module)?;
     partition::register(module)?;
     image::register(module)?;
+    signature::register(module)?;
     otadata::register(module)?;
     boot::register(module)?;
     writer::register(module)

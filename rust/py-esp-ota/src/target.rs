@@ -62,9 +62,9 @@ impl Target {
         self.0.default_chip_revision
     }
 
-    #[getter]
-    fn mmu_page_size(&self) -> u32 {
-        self.0.mmu_page_size()
+    #[pyo3(signature = (flash_size=0x0040_0000))]
+    fn mmu_page_size(&self, #[pyo3(from_py_with = number)] flash_size: u64) -> u32 {
+        self.0.mmu_page_size(flash_size)
     }
 
     #[getter]

@@ -9,6 +9,7 @@ use crate::source::Source;
 const RUN: usize = 4096;
 
 /// The checksum and the hash of an image, as far as it has been read.
+#[derive(Clone)]
 pub(super) struct Sums {
     xor: u8,
     sha: Option<Sha256>,
@@ -44,6 +45,26 @@ impl Sums {
             done += run.len() as u64;
         }
         Ok(done)
+    }
+
+    /// `length` bytes that only the hash covers, from `at`; fewer where the source ends.
+    pub(super) fn fill<S: Source + ?Sized>(&mut self, source: &S, at: u64, length: u64) -> Result<(), Failure> {
+        let mut done = 0;
+        while done < length {
+            let limit = usize::try_from(length - done).unwrap_or(RUN).min(RUN);
+            let run = source.run(at.saturating_add(done), limit)?;
+            if run.is_empty() {
+                break;
+            }
+            self.hash(run);
+            done += run.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Whether a hash is taken at all.
+    pub(super) fn hashes(&self) -> bool {
+        self.sha.is_some()
     }
 
     /// The checksum over the data so far.

@@ -104,7 +104,7 @@ pub fn inspect(data: &[u8], chip: Option<&'static Target>) -> ImageInfo {
         length: (data.len() as u64).min(HEADER_SIZE as u64),
         faults: Vec::new(),
     };
-    let rules = Rules { target: chip.or(named), base: 0, bootloader: kind == ImageKind::Bootloader };
+    let rules = Rules::new(chip.or(named), 0, kind == ImageKind::Bootloader);
     match header {
         None => info.truncated("image header".to_owned(), 0, data.len() as u64, HEADER_SIZE as u64),
         Some(header) => read_image(&mut info, data, header, &rules),

@@ -4,6 +4,7 @@
 
 use super::header::{ImageHeader, SegmentHeader};
 use super::load;
+use super::options::{Features, HEAD};
 use crate::app_desc::{APP_DESC_MAGIC_WORD, APP_DESC_SIZE, AppDesc, DESC_OFFSET};
 use crate::err::{EspErr, Fault, Level, LogLine};
 use crate::target::Target;
@@ -67,9 +68,23 @@ pub(super) struct Rules {
     pub(super) base: u64,
     /// Whether it is a second-stage bootloader.
     pub(super) bootloader: bool,
+    /// `MMU_PAGE_SIZE` of the build that looks.
+    pub(super) build_page: u32,
+    /// What the release of the build that looks knows of.
+    pub(super) features: Features,
 }
 
 impl Rules {
+    /// The questions as the newest default build asks them.
+    pub(super) fn new(target: Option<&'static Target>, base: u64, bootloader: bool) -> Self {
+        let build_page = target.map_or(0x1_0000, |target| target.mmu_page_size(u64::MAX));
+        Self { target, base, bootloader, build_page, features: Features::of(HEAD) }
+    }
+
+    fn size_limit(&self) -> u32 {
+        self.target.map_or(u32::MAX, |target| target.size_limit(self.features.beyond_16mb))
+    }
+
     fn at(&self, offset: u64) -> u64 {
         self.base + offset
     }
@@ -105,11 +120,13 @@ impl Rules {
     }
 
     /// `bootloader_common_check_chip_revision_validity`: the lower bound, then, for an app, the upper one.
-    pub(super) fn chip_revision(&self, header: &ImageHeader, revision: u16) -> Option<Refusal> {
+    ///
+    /// `no_max`: the eFuse that makes the chip ignore upper bounds is burnt.
+    pub(super) fn chip_revision(&self, header: &ImageHeader, revision: u16, no_max: bool) -> Option<Refusal> {
         let (min, max) = (header.min_chip_rev_full, header.max_chip_rev_full);
         let (field, at, bound, sign, side) = if revision < min {
             ("min_chip_rev_full", 15, min, ">=", "at most")
-        } else if !self.bootloader && is_set(max) && revision > max {
+        } else if !self.bootloader && !no_max && is_set(max) && revision > max {
             ("max_chip_rev_full", 17, max, "<=", "at least")
         } else {
             return None;
@@ -134,7 +151,7 @@ impl Rules {
     /// `verify_segment_header`: the length; `at` is where the segment header stands in the image.
     pub(super) fn data_len(&self, index: u8, segment: SegmentHeader, at: u64) -> Option<Refusal> {
         let length = segment.data_len;
-        let limit = self.target.map_or(u32::MAX, Target::size_limit);
+        let limit = self.size_limit();
         if length % 4 == 0 && length < limit {
             return None;
         }
@@ -146,7 +163,7 @@ impl Rules {
     /// `verify_segment_header`: the first segment of an app has room for the app descriptor.
     pub(super) fn room_for_app_desc(&self, index: u8, segment: SegmentHeader, at: u64) -> Option<Refusal> {
         let length = segment.data_len;
-        if index != 0 || self.bootloader || length >= APP_DESC_SIZE as u32 {
+        if index != 0 || self.bootloader || !self.features.newest || length >= APP_DESC_SIZE as u32 {
             return None;
         }
         let expected = format!("at least 0x{APP_DESC_SIZE:x}, the size of the app descriptor");
@@ -157,7 +174,8 @@ impl Rules {
 
     /// Whether the verifier reads the app descriptor of this image for its MMU page size.
     pub(super) fn needs_app_desc(&self, index: u8) -> bool {
-        index == 0 && !self.bootloader && self.target.is_some_and(|target| target.mmu_configurable)
+        let configurable = self.target.is_some_and(|target| target.mmu_configurable);
+        index == 0 && !self.bootloader && self.features.page_in_desc && configurable
     }
 
     /// `verify_segment_header`: the app descriptor is there. `magic_word` is `None` where the bytes end before it.
@@ -175,8 +193,14 @@ impl Rules {
     ///
     /// `exponent` is the descriptor's `mmu_page_size`; what is no page size of any chip counts as not given.
     pub(super) fn page_size(&self, exponent: u8) -> (u32, Option<LogLine>) {
-        let configured = self.target.map_or(0x1_0000, Target::mmu_page_size);
-        let page = if (13..=18).contains(&exponent) { 1 << exponent } else { configured };
+        let configured = self.build_page;
+        let page = match exponent {
+            13..=18 => 1 << exponent,
+            0 => configured,
+            // Older releases shift by whatever stands there; the machine looks at five bits of it.
+            _ if !self.features.newest => 1u32.wrapping_shl(exponent.into()),
+            _ => configured,
+        };
         let text = || format!("MMU page size mismatch, configured: 0x{configured:x}, found: 0x{page:x}");
         (page, (page != configured).then(|| line(Level::Info, TAG, text())))
     }
@@ -209,14 +233,14 @@ impl Rules {
     }
 
     /// `bootloader_common_check_efuse_blk_validity`. ESP32 has no eFuse block revision to compare.
-    pub(super) fn efuse_block_revision(&self, desc: &AppDesc, revision: u16) -> Option<Refusal> {
-        if self.target.is_some_and(|target| target.chip_id == 0) {
+    pub(super) fn efuse_block_revision(&self, desc: &AppDesc, revision: u16, no_max: bool) -> Option<Refusal> {
+        if !self.features.efuse_blocks || self.target.is_some_and(|target| target.chip_id == 0) {
             return None;
         }
         let (min, max) = (desc.min_efuse_blk_rev_full(), desc.max_efuse_blk_rev_full());
         let bounds = [
             ("min_efuse_blk_rev_full", 176, min, ">=", "at most", revision < min),
-            ("max_efuse_blk_rev_full", 178, max, "<=", "at least", revision > max),
+            ("max_efuse_blk_rev_full", 178, max, "<=", "at least", !no_max && revision > max),
         ];
         let broken = bounds.into_iter().filter(|&(.., bound, _, _, beyond)| is_set(bound) && beyond);
         let mut refusals = broken.map(|(field, at, bound, sign, side, _)| {
@@ -248,13 +272,37 @@ impl Rules {
         Some(Refusal::quiet(fault, format!("Checksum failed. Calculated 0x{calculated:x} read 0x{stored:x}")))
     }
 
-    /// `process_appended_hash_and_sig`: the image ends inside its partition.
-    pub(super) fn fits(&self, image_len: u32, size: u32) -> Option<Refusal> {
+    /// `process_appended_hash_and_sig`: the image ends inside its partition, `room` bytes of signature included.
+    pub(super) fn fits(&self, image_len: u32, room: u32, size: u32) -> Option<Refusal> {
+        let image_len = image_len.wrapping_add(room);
         if image_len <= size {
             return None;
         }
         let fault = invalid("image_len", self.base, image_len.to_string(), format!("at most the partition's {size}"));
         Some(Refusal::quiet(fault, format!("Image length {image_len} doesn't fit in partition length {size}")))
+    }
+
+    /// `process_appended_hash_and_sig`: what is said about a signature that does not hold.
+    ///
+    /// `corrupt`: the simple hash does not hold either. `log`: what the check itself printed.
+    pub(super) fn signature(&self, at: u64, detail: String, corrupt: bool, log: Vec<LogLine>) -> Refusal {
+        let fault = invalid("signature", self.at(at), detail, "a valid signature of a trusted key".to_owned());
+        let told = if corrupt { "image corrupted on flash" } else { "image valid, signature bad" };
+        let said = [
+            line(Level::Error, TAG, "Secure boot signature verification failed".to_owned()),
+            line(Level::Info, TAG, "Calculating simple hash to check for corruption...".to_owned()),
+            line(Level::Warning, TAG, told.to_owned()),
+        ];
+        Refusal { fault, log: log.into_iter().chain(said).collect(), always: true }
+    }
+
+    /// `image_load`: an anti-rollback build starts nothing older than its eFuse says. Prints nothing.
+    pub(super) fn secure_version(&self, found: u32, burnt: u32) -> Option<Refusal> {
+        if found >= burnt {
+            return None;
+        }
+        let (at, expected) = (self.at(DESC_OFFSET + 4), format!("at least {burnt}, as the eFuse says"));
+        Some(Refusal::mute(Fault::new(EspErr::Fail, "secure_version", at, found.to_string(), expected)))
     }
 
     /// `verify_simple_hash`; `at` is where the stored digest stands in the image.
@@ -268,7 +316,7 @@ impl Rules {
 
     /// `image_load`: the partition is not larger than the cache can map.
     pub(super) fn partition_size(&self, size: u32) -> Option<Refusal> {
-        let limit = self.target.map_or(u32::MAX, Target::size_limit);
+        let limit = self.size_limit();
         if size <= limit {
             return None;
         }
@@ -279,7 +327,8 @@ impl Rules {
 
     /// `process_segment_data`: the flash has the bytes that are to be mapped, and the cache can reach them.
     pub(super) fn mapped(&self, index: u8, at: u32, length: u32, flash_size: u64) -> Option<Refusal> {
-        let reach = if self.target.is_some_and(|target| target.map_32bit) { u64::MAX } else { 0x100_0000 };
+        let wide = self.target.is_some_and(|target| target.map_32bit) && self.features.beyond_16mb;
+        let reach = if wide { u64::MAX } else { 0x100_0000 };
         let limit = flash_size.min(reach);
         if u64::from(at) + u64::from(length) <= limit {
             return None;
@@ -302,7 +351,7 @@ mod tests {
     #[test]
     fn an_image_that_ends_before_it_starts_has_wrapped() {
         // No flash is large enough to walk there, so the rule is asked alone.
-        let rules = Rules { target: Target::by_name("esp32p4"), base: 0x1_0000, bootloader: false };
+        let rules = Rules::new(Target::by_name("esp32p4"), 0x1_0000, false);
         assert!(rules.wrapped(0x1_0000).is_none());
         let refusal = rules.wrapped(0xFFFC);
         assert_eq!(refusal.map(|refusal| refusal.fault.err), Some(EspErr::ImageInvalid));
@@ -310,7 +359,7 @@ mod tests {
 
     #[test]
     fn addresses_near_the_top_of_the_address_space_do_not_overflow() {
-        let rules = Rules { target: Target::by_name("esp32p4"), base: u64::from(u32::MAX), bootloader: false };
+        let rules = Rules::new(Target::by_name("esp32p4"), u64::from(u32::MAX), false);
         let segment = SegmentHeader { load_addr: 0x4000_0020, data_len: u32::MAX };
         let at = u64::from(u32::MAX);
         assert!(rules.data_len(1, segment, at).is_some());

@@ -15,16 +15,14 @@ pub fn check_image_validity(
     chip_revision: u16,
     running: Option<&AppDesc>,
 ) -> Verdict {
-    let rules = Rules { target: Some(target), base: 0, bootloader: false };
-    let refusal = rules.chip_id(header).or_else(|| rules.chip_revision(header, chip_revision));
+    let rules = Rules::new(Some(target), 0, false);
+    let refusal = rules.chip_id(header).or_else(|| rules.chip_revision(header, chip_revision, false));
     if let Some(Refusal { fault, log, .. }) = refusal {
         return Verdict::refused(Fault { err: EspErr::InvalidVersion, ..fault }, log);
     }
     let modes = desc.map(AppDesc::spi_flash_mode).zip(running.map(AppDesc::spi_flash_mode));
     match modes.filter(|&(new, old)| new != 0 && old != 0 && new != old) {
-        None => {
-            Verdict { err: EspErr::Ok, fault: None, log: Vec::new(), image_len: 0, digest: None, segments: Vec::new() }
-        }
+        None => Verdict::accepted(Vec::new()),
         Some((new, old)) => {
             let text = format!("SPI flash mode mismatch: running app has mode {old}, new app has mode {new}");
             let (at, expected) = (DESC_OFFSET + 181, format!("{old}, the running app's"));

@@ -2,15 +2,19 @@
 
 use super::digest::Sums;
 use super::header::{HEADER_SIZE, ImageHeader, SEGMENT_HEADER_SIZE, Segment, SegmentHeader, SegmentKind};
+use super::options::{Features, Options};
 use super::rules::{Refusal, Rules, line};
+use super::signed;
 use super::{CHECKSUM_BLOCK, HASH_LEN};
 use crate::app_desc::{APP_DESC_SIZE, AppDesc};
+use crate::efuse::EFuse;
 use crate::err::{EspErr, Failure, Fault, Level, LogLine};
+use crate::flash::SECTOR;
 use crate::source::Source;
 use crate::target::Target;
 
 /// Whose code looks: the same file of ESP-IDF is part of the app and of the bootloader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Build {
     /// A running app, in `esp_ota_end` or `esp_ota_set_boot_partition`.
     App,
@@ -18,8 +22,8 @@ pub enum Build {
     Bootloader,
 }
 
-/// `esp_image_load_mode_t`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `esp_image_load_mode_t`, and the walk of `esp_image_get_metadata`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// `ESP_IMAGE_VERIFY`.
     Verify,
@@ -27,25 +31,69 @@ pub enum Mode {
     VerifySilent,
     /// `ESP_IMAGE_LOAD`: as the bootloader before a start; the app build has no such mode and verifies.
     Load,
+    /// `ESP_IMAGE_LOAD_NO_VALIDATE`: loads what it can follow, whatever the sums say.
+    LoadNoValidate,
+    /// `esp_image_get_metadata`: only follows the segments.
+    Metadata,
 }
 
 /// One request to judge an image.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     /// Where the partition starts in flash.
     pub offset: u32,
     /// Bytes in the partition.
     pub size: u32,
-    /// The chip that judges.
-    pub target: &'static Target,
     /// Whose code judges.
     pub build: Build,
     /// How.
     pub mode: Mode,
-    /// The chip's revision, major * 100 + minor, as its eFuses say.
-    pub chip_revision: u16,
-    /// The revision of its eFuse blocks, likewise.
-    pub efuse_block_revision: u16,
+    /// The chip that judges, by its fuses.
+    pub efuse: EFuse,
+    /// How the judging code was built.
+    pub options: Options,
+}
+
+impl Request {
+    fn target(&self) -> &'static Target {
+        self.efuse.target
+    }
+
+    /// Loads segments to RAM, so where they go matters.
+    fn loads(&self) -> bool {
+        self.build == Build::Bootloader && matches!(self.mode, Mode::Load | Mode::LoadNoValidate)
+    }
+
+    /// Compares sums, chip and revisions.
+    pub(super) fn verifies(&self) -> bool {
+        match self.mode {
+            Mode::Metadata => false,
+            Mode::LoadNoValidate => self.build == Build::App,
+            Mode::Verify | Mode::VerifySilent | Mode::Load => true,
+        }
+    }
+
+    fn silent(&self) -> bool {
+        matches!(self.mode, Mode::VerifySilent | Mode::Metadata)
+    }
+
+    /// `is_bootloader`: decided by the address alone.
+    fn of_bootloader(&self) -> bool {
+        let sector = u32::from(self.efuse.recovery_bootloader_sector);
+        let recovers = self.target().has_recovery_bootloader() && !matches!(sector, 0 | 0xFFF);
+        self.offset == self.target().bootloader_offset
+            || self.options.bootloader_offset == Some(self.offset)
+            || (recovers && self.offset == sector * SECTOR as u32)
+    }
+
+    fn rules(&self, flash_size: u64) -> Rules {
+        let target = self.target();
+        Rules {
+            build_page: self.options.mmu_page_size.unwrap_or_else(|| target.mmu_page_size(flash_size)),
+            features: Features::of(self.options.idf_version),
+            ..Rules::new(Some(target), u64::from(self.offset), self.of_bootloader())
+        }
+    }
 }
 
 /// What the verifier said: `esp_err_t`, what it printed, and `esp_image_metadata_t`, which is empty after a failure.
@@ -57,43 +105,76 @@ pub struct Verdict {
     pub fault: Option<Fault>,
     /// The console.
     pub log: Vec<LogLine>,
-    /// Bytes of the image with checksum and hash.
+    /// Bytes of the image with checksum and hash, and with its signature when this build looked at it.
     pub image_len: u32,
     /// The appended SHA-256.
     pub digest: Option<[u8; HASH_LEN]>,
     /// The segment table.
     pub segments: Vec<Segment>,
+    /// The app's secure version, when an anti-rollback build read it.
+    pub secure_version: u32,
+    /// The MMU page size the app asks for.
+    pub mmu_page_size: u32,
+    /// An assertion that failed: the chip resets, and nothing is returned at all.
+    pub assertion: Option<&'static str>,
 }
 
 impl Verdict {
+    pub(super) fn accepted(log: Vec<LogLine>) -> Self {
+        Self {
+            err: EspErr::Ok,
+            fault: None,
+            log,
+            image_len: 0,
+            digest: None,
+            segments: Vec::new(),
+            secure_version: 0,
+            mmu_page_size: 0,
+            assertion: None,
+        }
+    }
+
     pub(super) fn refused(fault: Fault, log: Vec<LogLine>) -> Self {
-        Self { err: fault.err, fault: Some(fault), log, image_len: 0, digest: None, segments: Vec::new() }
+        Self { err: fault.err, fault: Some(fault), ..Self::accepted(log) }
     }
 }
 
-/// `esp_image_verify`, `bootloader_load_image`. Fails only when the flash has no power.
+/// `esp_image_verify`, `bootloader_load_image`, `esp_image_get_metadata`. Fails only when the flash has no power.
 pub fn verify<S: Source + ?Sized>(flash: &S, request: &Request) -> Result<Verdict, Failure> {
-    let bootloader = request.offset == request.target.bootloader_offset;
-    let rules = Rules { target: Some(request.target), base: u64::from(request.offset), bootloader };
-    let mut walk = Walk { flash, request, rules, log: Vec::new(), segments: Vec::new() };
-    match walk.image_load() {
-        Ok((image_len, digest)) => {
-            let (log, segments) = (walk.log, walk.segments);
-            Ok(Verdict { err: EspErr::Ok, fault: None, log, image_len, digest, segments })
-        }
+    judge(flash, request).map(|(verdict, _)| verdict)
+}
+
+/// The verdict, and the bytes it was made of: everything that was read lies in this range of flash addresses.
+pub(super) fn judge<S: Source + ?Sized>(flash: &S, request: &Request) -> Result<(Verdict, (u64, u64)), Failure> {
+    let mut walk = Walk::new(flash, request);
+    let end = walk.image_load();
+    let seen = walk.seen.get();
+    let verdict = match end {
+        Ok(()) => walk.data,
         Err(Stop::Refused(refusal)) => {
-            if refusal.always || request.mode != Mode::VerifySilent {
-                walk.log.extend(refusal.log);
+            if refusal.always || !request.silent() {
+                walk.data.log.extend(refusal.log);
             }
-            Ok(Verdict::refused(refusal.fault, walk.log))
+            let refused = Verdict::refused(refusal.fault, std::mem::take(&mut walk.data.log));
+            // Only a failed look at the metadata leaves what it had found.
+            if request.mode == Mode::Metadata {
+                Verdict { err: refused.err, fault: refused.fault, log: refused.log, ..walk.data }
+            } else {
+                refused
+            }
         }
-        Err(Stop::PowerLost(operation)) => Err(Failure::PowerLost(operation)),
-    }
+        Err(Stop::Assertion(text, fault)) => {
+            Verdict { assertion: Some(text), ..Verdict::refused(fault, walk.data.log) }
+        }
+        Err(Stop::PowerLost(operation)) => return Err(Failure::PowerLost(operation)),
+    };
+    Ok((verdict, seen))
 }
 
 /// Why the walk ended early.
-enum Stop {
+pub(super) enum Stop {
     Refused(Box<Refusal>),
+    Assertion(&'static str, Fault),
     PowerLost(u64),
 }
 
@@ -107,164 +188,211 @@ impl From<Failure> for Stop {
 }
 
 /// A broken rule ends the walk.
-fn ask(refusal: Option<Refusal>) -> Result<(), Stop> {
+pub(super) fn ask(refusal: Option<Refusal>) -> Result<(), Stop> {
     refusal.map_or(Ok(()), |refusal| Err(Stop::Refused(Box::new(refusal))))
 }
 
 /// One walk over an image. All sums of addresses and lengths are 32 bits wide, as on the chip.
-struct Walk<'a, S: Source + ?Sized> {
-    flash: &'a S,
-    request: &'a Request,
-    rules: Rules,
-    log: Vec<LogLine>,
-    segments: Vec<Segment>,
+pub(super) struct Walk<'a, S: Source + ?Sized> {
+    pub(super) flash: &'a S,
+    pub(super) request: &'a Request,
+    pub(super) rules: Rules,
+    /// The metadata and the console so far.
+    pub(super) data: Verdict,
+    /// The flash addresses `[low, high)` that were looked at.
+    seen: std::cell::Cell<(u64, u64)>,
 }
 
-impl<S: Source + ?Sized> Walk<'_, S> {
-    /// `image_load`. The steps of builds with signatures and anti-rollback have their place between these.
-    fn image_load(&mut self) -> Result<(u32, Option<[u8; HASH_LEN]>), Stop> {
+impl<'a, S: Source + ?Sized> Walk<'a, S> {
+    fn new(flash: &'a S, request: &'a Request) -> Self {
+        let rules = request.rules(flash.len());
+        let start = u64::from(request.offset);
+        let data = Verdict::accepted(Vec::new());
+        Self { flash, request, rules, data, seen: std::cell::Cell::new((start, start)) }
+    }
+
+    /// `image_load`.
+    fn image_load(&mut self) -> Result<(), Stop> {
         ask(self.rules.partition_size(self.request.size))?;
         let (header, mut sums) = self.process_image_header()?;
-        let mut image_len = self.process_segments(header, &mut sums)?;
-        self.process_checksum(&mut image_len, &mut sums)?;
-        let stored = self.process_appended_hash(header, &mut image_len)?;
-        if let (Some(stored), Some(calculated)) = (stored, sums.digest()) {
-            let at = image_len.wrapping_sub(HASH_LEN as u32);
-            ask(self.rules.simple_hash(&calculated, &stored, u64::from(at)))?;
+        self.process_segments(header, &mut sums)?;
+        self.process_checksum(&mut sums)?;
+        self.process_appended_hash_and_sig(header, sums)?;
+        if self.request.loads() && self.request.options.anti_rollback {
+            ask(self.rules.secure_version(self.data.secure_version, self.request.efuse.secure_version()))?;
         }
-        Ok((image_len, stored))
+        Ok(())
     }
 
     fn process_image_header(&mut self) -> Result<(ImageHeader, Sums), Stop> {
         let bytes: [u8; HEADER_SIZE] = self.read(0, "image header")?;
         let header = ImageHeader::decode(&bytes);
-        // esptool rewrites a bootloader's header when it flashes, so its hash is nobody's promise.
-        let mut sums = Sums::new(header.hash_appended != 0 && !self.rules.bootloader);
+        // esptool rewrites a bootloader's header when it flashes, so its hash is nobody's promise without secure boot.
+        let options = &self.request.options;
+        let of_sums = self.request.verifies() && (options.secure_boot_v2 || !self.rules.bootloader);
+        let mut sums = Sums::new(of_sums && (options.check_signature || header.hash_appended != 0));
         sums.hash(&bytes);
         self.verify_image_header(header)?;
         Ok((header, sums))
     }
 
     fn verify_image_header(&self, header: ImageHeader) -> Result<(), Stop> {
-        ask(self.rules.magic(&header))?;
-        ask(self.rules.chip_id(&header))?;
-        ask(self.rules.chip_revision(&header, self.request.chip_revision))?;
-        ask(self.rules.segment_count(&header))
+        let verifies = self.request.verifies();
+        let shape = verifies || self.rules.features.newest;
+        ask(self.rules.magic(&header).filter(|_| shape))?;
+        if verifies {
+            let efuse = &self.request.efuse;
+            ask(self.rules.chip_id(&header))?;
+            ask(self.rules.chip_revision(&header, efuse.chip_revision, efuse.disable_wafer_version_major))?;
+        }
+        ask(self.rules.segment_count(&header).filter(|_| shape))
     }
 
-    /// Returns `image_len` so far.
-    fn process_segments(&mut self, header: ImageHeader, sums: &mut Sums) -> Result<u32, Stop> {
+    fn process_segments(&mut self, header: ImageHeader, sums: &mut Sums) -> Result<(), Stop> {
         let mut next = HEADER_SIZE as u32;
-        let mut page = self.rules.page_size(0).0;
+        self.data.mmu_page_size = self.rules.build_page;
         for index in 0..header.segment_count {
-            next = self.process_segment(index, next, &mut page, sums)?;
+            next = self.process_segment(index, next, sums)?;
+            self.data.image_len = next;
         }
-        ask(self.rules.wrapped(self.request.offset.wrapping_add(next)))?;
-        Ok(next)
+        self.data.image_len = next;
+        ask(self.rules.wrapped(self.request.offset.wrapping_add(next)))
     }
 
     /// Returns where the segment after this one starts in the image.
-    fn process_segment(&mut self, index: u8, at: u32, page: &mut u32, sums: &mut Sums) -> Result<u32, Stop> {
+    fn process_segment(&mut self, index: u8, at: u32, sums: &mut Sums) -> Result<u32, Stop> {
         let bytes: [u8; SEGMENT_HEADER_SIZE] = self.read(at, &format!("segment {index} header")).map_err(|stop| {
             let flash_address = self.request.offset.wrapping_add(at);
             with_line(stop, format!("bootloader_flash_read failed at 0x{flash_address:08x}"))
         })?;
         sums.hash(&bytes);
         let segment = SegmentHeader::decode(bytes);
-        self.verify_segment_header(index, segment, at, page)?;
+        self.verify_segment_header(index, segment, at)?;
 
         let data = at.wrapping_add(SEGMENT_HEADER_SIZE as u32);
-        let kind = SegmentKind::of(segment.load_addr, Some(self.request.target));
-        let load = self.loads() && kind == SegmentKind::Load;
-        self.info(segment, data, if load { "load" } else { word(kind) });
+        let kind = SegmentKind::of(segment.load_addr, Some(self.request.target()));
+        let kept = self.request.options.deep_sleep_wake && self.request.target().is_rtc(segment.load_addr);
+        let load = self.request.loads() && kind == SegmentKind::Load && !kept;
+        self.info(index, segment, data, if load { "load" } else { word(kind) });
         if load && segment.data_len > 0 {
             ask(self.rules.load_range(index, segment, u64::from(at)))?;
         }
-        self.process_segment_data(index, data, segment.data_len, sums)?;
-
+        if load || self.request.verifies() {
+            self.process_segment_data(index, data, segment.data_len, sums)?;
+        }
         let SegmentHeader { load_addr, data_len: length } = segment;
-        self.segments.push(Segment { index, load_addr, length, offset: data, kind });
+        self.data.segments.push(Segment { index, load_addr, length, offset: data, kind });
         Ok(data.wrapping_add(length))
     }
 
-    fn verify_segment_header(
-        &mut self,
-        index: u8,
-        segment: SegmentHeader,
-        at: u32,
-        page: &mut u32,
-    ) -> Result<(), Stop> {
+    fn verify_segment_header(&mut self, index: u8, segment: SegmentHeader, at: u32) -> Result<(), Stop> {
         ask(self.rules.data_len(index, segment, u64::from(at)))?;
         ask(self.rules.room_for_app_desc(index, segment, u64::from(at)))?;
         if self.rules.needs_app_desc(index) {
             let desc = self.app_desc_at(at)?;
             ask(self.rules.app_desc(desc.as_ref().map(AppDesc::magic_word)))?;
             let (size, told) = self.rules.page_size(desc.map_or(0, |desc| desc.mmu_page_size()));
-            *page = size;
-            self.log.extend(told);
+            self.data.mmu_page_size = size;
+            self.data.log.extend(told);
         }
-        ask(self.rules.congruence(index, segment, u64::from(at), *page))
+        ask(self.rules.congruence(index, segment, u64::from(at), self.data.mmu_page_size))
     }
 
     /// Both sums over the data, in pieces as large as the cache can show at a time.
     fn process_segment_data(&mut self, index: u8, data: u32, length: u32, sums: &mut Sums) -> Result<(), Stop> {
-        let (target, rules) = (self.request.target, self.rules);
+        let (target, rules, page) = (self.request.target(), self.rules, self.rules.build_page);
         let (mut at, mut remain) = (self.request.offset.wrapping_add(data), length);
         while remain > 0 {
-            let misaligned = at % target.mmu_page_size() != 0;
-            let pages_lost = if misaligned { target.mmu_page_size() } else { 0 };
+            let pages_lost = if at % page != 0 { page } else { 0 };
             let piece = remain.min(target.mmap_window() - pages_lost);
             ask(rules.mapped(index, at, piece, self.flash.len()))?;
-            // The first piece of an app holds its descriptor; an anti-rollback build reads secure_version here as well.
-            if index == 0 && remain == length && !rules.bootloader {
-                let desc = self.app_desc_at(data.wrapping_sub(SEGMENT_HEADER_SIZE as u32))?;
-                ask(desc.and_then(|desc| rules.efuse_block_revision(&desc, self.request.efuse_block_revision)))?;
+            if index == 0 && remain == length && !rules.bootloader && self.request.verifies() {
+                self.first_piece(data.wrapping_sub(SEGMENT_HEADER_SIZE as u32))?;
             }
-            sums.data(self.flash, u64::from(at), u64::from(piece))?;
+            self.see(u64::from(at), u64::from(piece));
+            if self.request.verifies() {
+                sums.data(self.flash, u64::from(at), u64::from(piece))?;
+            }
             at = at.wrapping_add(piece);
             remain -= piece;
         }
         Ok(())
     }
 
-    fn process_checksum(&self, image_len: &mut u32, sums: &mut Sums) -> Result<(), Stop> {
-        let length = CHECKSUM_BLOCK - (*image_len % CHECKSUM_BLOCK);
-        let mut buffer = [0; CHECKSUM_BLOCK as usize];
-        let (block, _) = buffer.split_at_mut_checked(length as usize).unwrap_or_default();
-        self.read_into(*image_len, "checksum", block)?;
-        let stored = block.last().copied().unwrap_or_default();
-        let at = image_len.wrapping_add(length - 1);
-        ask(self.rules.checksum(sums.checksum(), stored, u64::from(at)))?;
-        sums.hash(block);
-        *image_len = image_len.wrapping_add(length);
+    /// The first piece of an app holds its descriptor: its eFuse blocks, and for anti-rollback its version.
+    fn first_piece(&mut self, segment_header: u32) -> Result<(), Stop> {
+        let desc = self.app_desc_at(segment_header)?;
+        let efuse = &self.request.efuse;
+        ask(desc.as_ref().and_then(|desc| {
+            self.rules.efuse_block_revision(desc, efuse.block_revision, efuse.disable_blk_version_major)
+        }))?;
+        if self.request.options.anti_rollback {
+            let magic_word = desc.as_ref().map(AppDesc::magic_word);
+            if let Some(Refusal { fault, .. }) = self.rules.app_desc(magic_word) {
+                return Err(Stop::Assertion("app_desc magic word", fault));
+            }
+            self.data.secure_version = desc.map_or(0, |desc| desc.secure_version());
+        }
         Ok(())
     }
 
-    /// `process_appended_hash_and_sig`: a signature would be asked for room here.
-    fn process_appended_hash(&self, header: ImageHeader, image_len: &mut u32) -> Result<Option<[u8; HASH_LEN]>, Stop> {
-        let mut stored = None;
-        if header.hash_appended != 0 {
-            stored = Some(self.read(*image_len, "hash")?);
-            *image_len = image_len.wrapping_add(HASH_LEN as u32);
+    /// Whether a debugger makes this build overlook what it found.
+    fn overlooks(&self) -> bool {
+        self.request.options.debugger_attached
+    }
+
+    fn process_checksum(&mut self, sums: &mut Sums) -> Result<(), Stop> {
+        let start = self.data.image_len;
+        let length = CHECKSUM_BLOCK - (start % CHECKSUM_BLOCK);
+        if self.request.verifies() {
+            let mut buffer = [0; CHECKSUM_BLOCK as usize];
+            let (block, _) = buffer.split_at_mut_checked(length as usize).unwrap_or_default();
+            self.read_into(start, "checksum", block)?;
+            let stored = block.last().copied().unwrap_or_default();
+            let at = start.wrapping_add(length - 1);
+            if !self.overlooks() {
+                ask(self.rules.checksum(sums.checksum(), stored, u64::from(at)))?;
+            }
+            sums.hash(block);
         }
-        ask(self.rules.fits(*image_len, self.request.size))?;
-        Ok(stored)
+        self.data.image_len = start.wrapping_add(length);
+        Ok(())
     }
 
-    fn loads(&self) -> bool {
-        self.request.build == Build::Bootloader && self.request.mode == Mode::Load
+    fn process_appended_hash_and_sig(&mut self, header: ImageHeader, sums: Sums) -> Result<(), Stop> {
+        if header.hash_appended != 0 {
+            if self.request.verifies() || self.request.mode == Mode::Metadata {
+                self.data.digest = Some(self.read(self.data.image_len, "hash")?);
+            }
+            self.data.image_len = self.data.image_len.wrapping_add(HASH_LEN as u32);
+        }
+        let room = signed::room(&self.request.options, &self.rules, self.data.image_len);
+        ask(self.rules.fits(self.data.image_len, room, self.request.size))?;
+        if !sums.hashes() {
+            return Ok(());
+        }
+        let hardware = self.request.efuse.secure_boot_en;
+        let overlooked = self.overlooks() && self.request.build == Build::Bootloader && !hardware;
+        if self.request.options.check_signature && !overlooked {
+            return signed::verify_secure_boot_signature(self, sums);
+        }
+        if let (Some(stored), Some(calculated), false) = (self.data.digest, sums.digest(), self.overlooks()) {
+            let at = self.data.image_len.wrapping_sub(HASH_LEN as u32);
+            ask(self.rules.simple_hash(&calculated, &stored, u64::from(at)))?;
+        }
+        Ok(())
     }
 
-    fn info(&mut self, segment: SegmentHeader, data: u32, word: &str) {
-        if self.request.mode == Mode::VerifySilent {
+    fn info(&mut self, index: u8, segment: SegmentHeader, data: u32, word: &str) {
+        if self.request.silent() {
             return;
         }
-        let (index, SegmentHeader { load_addr, data_len }) = (self.segments.len(), segment);
+        let SegmentHeader { load_addr, data_len } = segment;
         let paddr = self.request.offset.wrapping_add(data);
         let text = format!(
             "segment {index}: paddr={paddr:08x} vaddr={load_addr:08x} size={data_len:05x}h ({data_len:6}) {word}"
         );
-        self.log.push(line(Level::Info, "esp_image", text));
+        self.data.log.push(line(Level::Info, "esp_image", text));
     }
 
     /// What stands where the descriptor belongs, whatever it is; nothing where the flash ends.
@@ -284,7 +412,7 @@ impl<S: Source + ?Sized> Walk<'_, S> {
     /// `bootloader_flash_read`: `at` counts from the start of the image.
     ///
     /// Beyond the chip the app's driver refuses; the bootloader's cache would show some other bytes, and here it refuses too.
-    fn read_into(&self, at: u32, what: &str, out: &mut [u8]) -> Result<(), Stop> {
+    pub(super) fn read_into(&self, at: u32, what: &str, out: &mut [u8]) -> Result<(), Stop> {
         let count = self.fill(at, out)?;
         if count == out.len() {
             return Ok(());
@@ -300,7 +428,15 @@ impl<S: Source + ?Sized> Walk<'_, S> {
 
     /// The number of bytes there were before the flash ended.
     fn fill(&self, at: u32, out: &mut [u8]) -> Result<usize, Stop> {
-        Ok(self.flash.read(u64::from(self.request.offset.wrapping_add(at)), out)?)
+        let address = u64::from(self.request.offset.wrapping_add(at));
+        self.see(address, out.len() as u64);
+        Ok(self.flash.read(address, out)?)
+    }
+
+    /// Remember that the verdict depends on these bytes.
+    pub(super) fn see(&self, address: u64, length: u64) {
+        let (low, high) = self.seen.get();
+        self.seen.set((low.min(address), high.max(address.saturating_add(length))));
     }
 }
 

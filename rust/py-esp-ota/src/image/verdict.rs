@@ -1,11 +1,16 @@
 //! `verify_image`, `check_image_validity` and what they said.
 
+use std::sync::Arc;
+
+use esp_ota_core::efuse::EFuse as Fuses;
 use esp_ota_core::image as core;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::options::VerifyOptions;
 use super::parts::{AppDesc, ImageHeader, Segment, segments};
+use crate::efuse::EFuse;
 use crate::err::{Fault, FlashError, LogLine, esp_err, failure_to_err, log_lines, number};
 use crate::flash::Flash;
 use crate::target::by_name;
@@ -15,7 +20,8 @@ use crate::target::by_name;
 /// Judges the partition `[offset, offset + size)` in upstream's order and stops at the first fault.
 #[pyfunction]
 #[pyo3(signature = (
-    flash, offset, size, *, chip, build="app", mode="verify", chip_revision=None, efuse_block_revision=0
+    flash, offset, size, *, chip=None, build="app", mode="verify", efuse=None, options=None, chip_revision=None,
+    efuse_block_revision=None
 ))]
 #[allow(clippy::too_many_arguments, reason = "all but three are keywords with a default")]
 pub(crate) fn verify_image(
@@ -23,19 +29,40 @@ pub(crate) fn verify_image(
     flash: &Bound<'_, Flash>,
     #[pyo3(from_py_with = number)] offset: u32,
     #[pyo3(from_py_with = number)] size: u32,
-    chip: &str,
+    chip: Option<&str>,
     build: &str,
     mode: &str,
+    efuse: Option<&Bound<'_, EFuse>>,
+    options: Option<&Bound<'_, VerifyOptions>>,
     #[pyo3(from_py_with = number)] chip_revision: Option<u16>,
-    #[pyo3(from_py_with = number)] efuse_block_revision: u16,
+    #[pyo3(from_py_with = number)] efuse_block_revision: Option<u16>,
 ) -> PyResult<Verdict> {
-    let target = by_name(chip)?;
+    let mut efuse = match (chip, efuse) {
+        (None, None) => return Err(PyValueError::new_err("say which chip looks: chip= or efuse=")),
+        (Some(chip), None) => Fuses::new(by_name(chip)?),
+        (None, Some(efuse)) => efuse.get().value(),
+        (Some(chip), Some(efuse)) => {
+            let fuses = efuse.get().value();
+            if by_name(chip)? != fuses.target {
+                return Err(PyValueError::new_err(format!(
+                    "the eFuses are those of {}, not {chip}",
+                    fuses.target.name
+                )));
+            }
+            fuses
+        }
+    };
+    efuse.chip_revision = chip_revision.unwrap_or(efuse.chip_revision);
+    efuse.block_revision = efuse_block_revision.unwrap_or(efuse.block_revision);
     let (build, mode) = build_and_mode(build, mode)?;
-    let chip_revision = chip_revision.unwrap_or(target.default_chip_revision);
-    let request = core::Request { offset, size, target, build, mode, chip_revision, efuse_block_revision };
+    let options = options.map(|options| options.get().0.clone()).unwrap_or_default();
+    let request = core::Request { offset, size, build, mode, efuse, options };
     // A fork is a snapshot: a long look holds up nobody else's work on this flash.
     let chip = flash.get().brief(py, |chip| chip.fork());
-    let verdict = py.detach(|| core::verify(&chip.region(0, chip.size()), &request));
+    let verdict = match core::remembered(&chip, &request) {
+        Some(verdict) => Ok(verdict),
+        None => py.detach(|| core::verify_on(&chip, &request)),
+    };
     verdict.map(Verdict).map_err(|failure| failure_to_err::<FlashError>(py, &failure))
 }
 
@@ -48,10 +75,13 @@ fn build_and_mode(build: &str, mode: &str) -> PyResult<(core::Build, core::Mode)
     let mode = match mode {
         "verify" => core::Mode::Verify,
         "verify_silent" => core::Mode::VerifySilent,
+        "metadata" => core::Mode::Metadata,
         "load" if build == core::Build::Bootloader => core::Mode::Load,
-        "load" => return Err(PyValueError::new_err("only the bootloader build loads images")),
+        "load_no_validate" if build == core::Build::Bootloader => core::Mode::LoadNoValidate,
+        "load" | "load_no_validate" => return Err(PyValueError::new_err("only the bootloader build loads images")),
         other => {
-            return Err(PyValueError::new_err(format!("mode is 'verify', 'verify_silent' or 'load', not {other:?}")));
+            let known = "'verify', 'verify_silent', 'load', 'load_no_validate' or 'metadata'";
+            return Err(PyValueError::new_err(format!("mode is {known}, not {other:?}")));
         }
     };
     Ok((build, mode))
@@ -70,13 +100,13 @@ pub(crate) fn check_image_validity(
     let target = by_name(chip)?;
     let revision = chip_revision.unwrap_or(target.default_chip_revision);
     let (desc, running) = (desc.map(|desc| &desc.get().0), running.map(|desc| &desc.get().0));
-    Ok(Verdict(core::check_image_validity(&header.get().0, desc, target, revision, running)))
+    Ok(Verdict(Arc::new(core::check_image_validity(&header.get().0, desc, target, revision, running))))
 }
 
 /// What the verifier said about one image.
 #[pyclass(module = "py_esp_ota._core", frozen, eq, hash)]
 #[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Verdict(core::Verdict);
+pub(crate) struct Verdict(Arc<core::Verdict>);
 
 #[pymethods]
 impl Verdict {
@@ -108,6 +138,21 @@ impl Verdict {
     #[getter]
     fn segments(&self) -> Vec<Segment> {
         segments(&self.0.segments)
+    }
+
+    #[getter]
+    fn secure_version(&self) -> u32 {
+        self.0.secure_version
+    }
+
+    #[getter]
+    fn mmu_page_size(&self) -> u32 {
+        self.0.mmu_page_size
+    }
+
+    #[getter]
+    fn assertion(&self) -> Option<&'static str> {
+        self.0.assertion
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

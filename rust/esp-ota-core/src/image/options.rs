@@ -1,0 +1,113 @@
+//! How the code that looks was built and what it finds around it: everything a verdict depends on besides bytes and fuses.
+
+use crate::signature::Scheme;
+
+/// A release of ESP-IDF: major, minor, patch.
+pub type IdfVersion = (u16, u16, u16);
+
+/// The release whose behaviour is the default: the newest.
+pub const HEAD: IdfVersion = (6, 2, 0);
+
+/// Options of a build (`CONFIG_*`) and the state of the chip at that moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one option of the build")]
+pub struct Options {
+    /// Whose behaviour, where it changed.
+    pub idf_version: IdfVersion,
+    /// `MMU_PAGE_SIZE` in bytes; `None`: what the chip's builds get for this flash size.
+    pub mmu_page_size: Option<u32>,
+    /// The signature scheme of the build, if apps are signed at all.
+    pub scheme: Option<Scheme>,
+    /// `SECURE_SIGNED_ON_BOOT` or `SECURE_SIGNED_ON_UPDATE`: this build looks at signatures.
+    pub check_signature: bool,
+    /// `SECURE_BOOT_V2_ENABLED`.
+    pub secure_boot_v2: bool,
+    /// `BOOTLOADER_APP_ANTI_ROLLBACK`.
+    pub anti_rollback: bool,
+    /// `BOOTLOADER_APP_SEC_VER_SIZE_EFUSE_FIELD` in bits; `None`: all that the chip has.
+    pub secure_version_size: Option<u32>,
+    /// A debugger is attached.
+    pub debugger_attached: bool,
+    /// The chip wakes from deep sleep: what RTC memory holds stays.
+    pub deep_sleep_wake: bool,
+    /// `esp_image_bootloader_offset_set`: one more address whose image is a bootloader.
+    pub bootloader_offset: Option<u32>,
+    /// SHA-256 of the keys of the running app: what an app trusts without hardware secure boot.
+    pub trusted_digests: Vec<[u8; 32]>,
+    /// The public key of version 1 signatures, X then Y, built into app and bootloader.
+    pub v1_public_key: Option<[u8; 64]>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            idf_version: HEAD,
+            mmu_page_size: None,
+            scheme: None,
+            check_signature: false,
+            secure_boot_v2: false,
+            anti_rollback: false,
+            secure_version_size: None,
+            debugger_attached: false,
+            deep_sleep_wake: false,
+            bootloader_offset: None,
+            trusted_digests: Vec::new(),
+            v1_public_key: None,
+        }
+    }
+}
+
+/// Whether `version` has what came with these releases: one per maintained line, the newest line last.
+pub fn since(version: IdfVersion, releases: &[IdfVersion]) -> bool {
+    let (major, minor, _) = version;
+    releases.last().is_some_and(|newest| version >= *newest)
+        || releases.iter().any(|&release| (release.0, release.1) == (major, minor) && version >= release)
+}
+
+/// What changed in the verifier, by release.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one change")]
+pub(super) struct Features {
+    /// The first segment must hold an app descriptor; magic and segment count are judged in every mode; a page size in
+    /// the descriptor that no chip has counts as absent.
+    pub(super) newest: bool,
+    /// The MMU page size is read from the descriptor.
+    pub(super) page_in_desc: bool,
+    /// The revision of the eFuse blocks is compared.
+    pub(super) efuse_blocks: bool,
+    /// Chips with a wide cache map may have images above 16 MiB.
+    pub(super) beyond_16mb: bool,
+}
+
+impl Features {
+    pub(super) fn of(version: IdfVersion) -> Self {
+        Self {
+            newest: since(version, &[(6, 2, 0)]),
+            page_in_desc: since(version, &[(5, 4, 0)]),
+            efuse_blocks: since(version, &[(5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0)]),
+            beyond_16mb: since(version, &[(5, 3, 4), (5, 4, 2), (5, 5, 0)]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_in_its_own_line_and_in_all_newer_ones() {
+        let releases = [(5, 1, 7), (5, 2, 3), (5, 4, 0)];
+        for (version, has) in [
+            ((5, 1, 6), false),
+            ((5, 1, 7), true),
+            ((5, 2, 2), false),
+            ((5, 2, 9), true),
+            ((5, 3, 9), false),
+            ((5, 4, 0), true),
+            ((6, 0, 0), true),
+            ((4, 4, 8), false),
+        ] {
+            assert_eq!(since(version, &releases), has, "{version:?}");
+        }
+    }
+}
