@@ -25,6 +25,7 @@ __all__ = [
     "OtaWriter",
     "Partition",
     "PartitionTable",
+    "RtcRetain",
     "Segment",
     "Selection",
     "SignatureBlock",
@@ -946,6 +947,27 @@ def boot_order(start: int, app_count: int) -> list[int]:
 
     Raises ``ValueError`` for numbers that no partition table leads to.
     """
+
+@final
+class RtcRetain:
+    """``rtc_retain_mem_t`` without a custom area: what the bootloader keeps in RTC memory over resets and deep sleep."""
+
+    def __new__(
+        cls, *, offset: int = 0, size: int = 0, reboot_counter: int = 0, factory_reset_state: bool = False
+    ) -> Self: ...
+    @staticmethod
+    def from_bytes(data: bytes) -> RtcRetain | None:
+        """The record in 16 bytes; ``None`` for another length, a wrong CRC, or memory that is all zero."""
+
+    def to_bytes(self) -> bytes: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def reboot_counter(self) -> int: ...
+    @property
+    def factory_reset_state(self) -> bool: ...
 
 # -------------------------------------------------------------------------------------------------------------- writer
 

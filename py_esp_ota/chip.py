@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
+from math import inf
 from typing import Literal
 
 from py_esp_ota._core import EFuse, Flash, Partition, Target, Verdict, VerifyOptions, signature_blocks, verify_image
@@ -20,6 +22,14 @@ class ResetReason(IntEnum):
     POWERON = 1
     SW = 3
     DEEPSLEEP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A level on a pin from the reset on, for ``seconds``; then the pin is free again."""
+
+    level: int
+    seconds: float = inf
 
 
 class Chip:
@@ -42,6 +52,10 @@ class Chip:
         self.efuse = EFuse(target) if efuse is None else efuse
         self.reset_reason = ResetReason.POWERON
         self.debugger_attached = False
+        #: What is held at which pin at the next reset. A free pin reads 1, for the bootloader pulls it up.
+        self.pins: dict[int, Held] = {}
+        #: RTC memory as far as the bootloader uses it; lost with the power.
+        self.rtc = bytes(16)
 
     def __repr__(self) -> str:
         return f"Chip({self.target.name!r}, flash_size=0x{self.flash.size:x})"

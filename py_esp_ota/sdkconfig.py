@@ -5,8 +5,16 @@ Two devices with different bootloaders live in one process because nothing here 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import re
+from dataclasses import dataclass, fields
+from typing import Literal, Self
+
+#: What Kconfig's own defaults have otherwise than the RainMaker examples, which this package starts from.
+_KCONFIG_DEFAULTS = {"bootloader_app_rollback_enable": False}
+
+_HEADING = re.compile(r"#.*\(ESP-IDF\) (\d+)\.(\d+)\.(\d+)")
+_UNSET = re.compile(r"# CONFIG_(\w+) is not set")
+_SET = re.compile(r"CONFIG_(\w+)=(.*)")
 
 SignatureScheme = Literal["ecdsa_v1", "rsa3072", "ecdsa192", "ecdsa256", "ecdsa384"]
 
@@ -38,6 +46,7 @@ class Sdkconfig:
     bootloader_skip_validate_in_deep_sleep: bool = False
     bootloader_skip_validate_on_power_on: bool = False
     bootloader_skip_validate_always: bool = False
+    bootloader_reserve_rtc_mem: bool = False
     partition_table_offset: int = 0x8000
     partition_table_md5: bool = True
 
@@ -90,6 +99,55 @@ class Sdkconfig:
     esp_rmaker_mqtt_budget_revive_count: int = 1
     esp_rmaker_def_timezone: str = "Asia/Shanghai"
 
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The options in an ``sdkconfig`` file, as ``idf.py`` writes it.
+
+        What the file leaves out has Kconfig's default, options this package does not know are passed over, and the
+        heading tells the release. Raises ``ValueError`` naming the line for what no ``sdkconfig`` holds, or the options
+        that exclude each other.
+        """
+        found: dict[str, object] = dict(_KCONFIG_DEFAULTS)
+        kinds = {field.name: str(field.type) for field in fields(cls)}
+        for number, raw in enumerate(text.splitlines(), 1):
+            line = raw.strip()
+            if heading := _HEADING.match(line):
+                found["idf_version"] = tuple(int(part) for part in heading.groups())
+            elif unset := _UNSET.fullmatch(line):
+                _put(found, kinds, unset[1].lower(), "n", number)
+            elif line and not line.startswith("#"):
+                option = _SET.fullmatch(line)
+                if option is None:
+                    raise ValueError(f"line {number}: {line!r} is no CONFIG_NAME=value")
+                _put(found, kinds, option[1].lower(), option[2], number)
+        config = cls(**found)  # type: ignore[arg-type]
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """What Kconfig would not let one choose. Raises ``ValueError`` naming the options."""
+        for broken, why in (
+            (
+                self.bootloader_app_anti_rollback and not self.bootloader_app_rollback_enable,
+                "BOOTLOADER_APP_ANTI_ROLLBACK needs BOOTLOADER_APP_ROLLBACK_ENABLE",
+            ),
+            (
+                self.bootloader_app_anti_rollback and self.bootloader_app_test,
+                "BOOTLOADER_APP_TEST cannot be had with BOOTLOADER_APP_ANTI_ROLLBACK",
+            ),
+            (
+                self.secure_signed_on_boot
+                and (self.bootloader_skip_validate_always or self.bootloader_skip_validate_on_power_on),
+                "BOOTLOADER_SKIP_VALIDATE_ALWAYS and _ON_POWER_ON cannot be had when the bootloader checks signatures",
+            ),
+            (
+                self.secure_boot_v1_enabled and self.secure_boot_v2_enabled,
+                "SECURE_BOOT_V1_ENABLED and SECURE_BOOT_V2_ENABLED exclude each other",
+            ),
+        ):
+            if broken:
+                raise ValueError(why)
+
     @property
     def secure_signed_on_boot(self) -> bool:
         """``SECURE_SIGNED_ON_BOOT``: the bootloader looks at the signatures of apps."""
@@ -114,3 +172,23 @@ class Sdkconfig:
         if self.secure_boot_ecdsa_key_len_384_bits:
             return "ecdsa384"
         return "ecdsa192" if self.secure_boot_ecdsa_key_len_192_bits else "ecdsa256"
+
+
+def _put(found: dict[str, object], kinds: dict[str, str], name: str, value: str, number: int) -> None:
+    """One option as a value of its field's kind; an unknown one is passed over."""
+    kind = kinds.get(name)
+    if kind is None or name == "secure_boot_verification_key":
+        return
+    if kind == "bool":
+        if value not in {"y", "n"}:
+            raise ValueError(f"line {number}: CONFIG_{name.upper()} is {value}, expected y or n")
+        found[name] = value == "y"
+    elif kind == "str":
+        if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+            raise ValueError(f"line {number}: CONFIG_{name.upper()} is {value}, expected text in quotes")
+        found[name] = value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    elif value != "n":  # an unset number has its default
+        try:
+            found[name] = int(value, 0)
+        except ValueError:
+            raise ValueError(f"line {number}: CONFIG_{name.upper()} is {value}, expected a number") from None

@@ -36,6 +36,15 @@ def read_input(path: Path, *, limit: int = LARGEST_FLASH) -> bytes:
     return data
 
 
+def read_text(path: Path, *, limit: int = 1 << 20) -> str:
+    """The whole file as UTF-8 text. Raises ``Unusable``."""
+    data = read_input(path, limit=limit)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise Unusable(f"{path} is no text: byte {error.start} is not UTF-8") from error
+
+
 def read_app(path: Path) -> bytes:
     """A valid app image with a descriptor. Raises ``Unusable`` with its first fault."""
     data = read_input(path)

@@ -1,26 +1,37 @@
-"""What a verb is pointed at, as one flash: a merged image that starts at flash address 0.
-
-Other forms of input (a build directory, separate parts, an image that starts at 0x1000) come in through here too.
-"""
+"""What a verb is pointed at, as one flash: a merged image, a build directory, or parts with their offsets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from py_esp_ota._core import Flash, Target
-from py_esp_ota.cli.files import Unusable, read_input, write_output
-from py_esp_ota.idf.detect import detect_target, load_flash
+from py_esp_ota._core import Flash, PartitionTable, Target
+from py_esp_ota.cli.files import Unusable, read_input, read_text, write_output
+from py_esp_ota.errors import PartitionTableError
+from py_esp_ota.firmware import merge
+from py_esp_ota.idf.detect import detect_start, detect_table, detect_target, load_flash
 from py_esp_ota.sdkconfig import Sdkconfig
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_FLASHER_ARGS = "flasher_args.json"
+
+
+def flash_arguments(function: _F) -> _F:
+    """The argument of every verb that takes a flash, in whatever form: ``files``."""
+    return click.argument("files", nargs=-1, required=True, metavar="FLASH|BUILD_DIR|OFFSET FILE...")(function)
 
 
 @dataclass(frozen=True)
 class FlashInput:
     """A flash and where it came from.
 
-    ``start`` is the flash address of the file's first byte; ``length`` is how many bytes the file had.
+    ``start`` is the flash address of the file's first byte; ``length`` is how many bytes the file had. What was put
+    together from parts cannot be saved.
     """
 
     path: Path
@@ -28,13 +39,12 @@ class FlashInput:
     config: Sdkconfig
     start: int
     length: int
+    merged: bool = True
 
     def target(self, chip: str = "auto") -> Target:
         """The chip: named, or told by the images. Raises ``Unusable`` when nothing tells it."""
         if chip != "auto":
-            if chip not in Target.names():
-                raise click.BadParameter(f"{chip!r} is none of {', '.join(Target.names())}", param_hint="--chip")
-            return Target(chip)
+            return named_target(chip)
         detected = detect_target(self.flash, self.config.partition_table_offset)
         if detected is None:
             raise Unusable(
@@ -42,13 +52,121 @@ class FlashInput:
             )
         return detected
 
+    def table(self) -> PartitionTable:
+        """The partition table, as gen_esp32part.py reads it. Raises ``Unusable`` when there is none."""
+        offset = self.config.partition_table_offset
+        if offset + 0xC00 > self.flash.size:
+            raise Unusable(f"{self.path}: the flash ends before the partition table at 0x{offset:x}")
+        try:
+            return PartitionTable.from_bytes(self.flash.read(offset, 0xC00))
+        except PartitionTableError as error:
+            raise Unusable(f"{self.path}: no partition table at 0x{offset:x}: {error}") from error
+
     def save(self) -> None:
-        """Write the flash back in the form it came: beside, then renamed."""
-        write_output(self.path, self.flash.to_bytes()[self.start : self.start + self.length])
+        """Write the flash back as it came: beside, then renamed. What now lies behind the file's end is added."""
+        if not self.merged:
+            raise Unusable(f"{self.path} is not one file; merge it first: esp-ota merge-bin -o flash.bin {self.path}")
+        data = self.flash.to_bytes()[self.start :]
+        grown = len(data.rstrip(b"\xff"))
+        write_output(self.path, data[: max(self.length, grown)])
 
 
-def open_flash(path: Path, *, chip: str = "auto", config: Sdkconfig | None = None) -> FlashInput:  # noqa: ARG001
-    """The flash in a file. Raises ``Unusable`` with one sentence for what is none."""
-    config = config or Sdkconfig()
+def named_target(chip: str) -> Target:
+    """The chip a user named. Raises ``click.BadParameter``."""
+    if chip not in Target.names():
+        raise click.BadParameter(f"{chip!r} is none of {', '.join(Target.names())}", param_hint="--chip")
+    return Target(chip)
+
+
+def number(text: str, hint: str) -> int:
+    """A flash address or size as esptool takes it: any base, ``k`` and ``M``. Raises ``click.BadParameter``."""
+    factor = {"k": 1 << 10, "m": 1 << 20}.get(text[-1:].lower(), 1)
+    try:
+        value = int(text[:-1] if factor > 1 else text, 0) * factor
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << 32:
+        raise click.BadParameter(f"{text!r} is no flash address or size", param_hint=hint)
+    return value
+
+
+def open_flash(
+    files: Path | str | tuple[str, ...], *, chip: str = "auto", config: Sdkconfig | None = None
+) -> FlashInput:
+    """The flash in whatever the user named. Raises ``Unusable`` with one sentence for what is none.
+
+    With ``config`` the options are those; without, they come from a build directory's ``sdkconfig``, else they are the
+    defaults, with the partition table where it is found.
+    """
+    words = files if isinstance(files, tuple) else (str(files),)
+    if chip != "auto":
+        named_target(chip)
+    if len(words) > 1:
+        return _from_parts(Path(words[1]), pairs(words), config)
+    path = Path(words[0])
+    return _from_build_directory(path, config) if path.is_dir() else _from_merged(path, config)
+
+
+def pairs(words: tuple[str, ...]) -> dict[int, Path]:
+    """``OFFSET FILE OFFSET FILE ...``. Raises ``click.BadParameter``."""
+    if len(words) % 2:
+        raise click.BadParameter("parts come as OFFSET FILE OFFSET FILE ...", param_hint="FILE")
+    found = {number(words[at], "OFFSET"): Path(words[at + 1]) for at in range(0, len(words), 2)}
+    if len(found) < len(words) // 2:
+        raise click.BadParameter("two parts have the same offset", param_hint="OFFSET")
+    return found
+
+
+def build_parts(folder: Path) -> dict[int, Path]:
+    """What ``idf.py flash`` would write from a build directory, by ``flasher_args.json``. Raises ``Unusable``."""
+    file = folder / _FLASHER_ARGS
+    if not file.is_file():
+        raise Unusable(f"{folder} is no build directory: it has no {_FLASHER_ARGS}")
+    try:
+        listed = json.loads(read_text(file))["flash_files"]
+        parts = {number(offset, "flash_files"): folder / name for offset, name in listed.items()}
+    except (KeyError, TypeError, AttributeError, ValueError, click.BadParameter) as error:
+        raise Unusable(f'{file}: no "flash_files" with offsets and names in it') from error
+    outside = [part for part in parts.values() if folder.resolve() not in part.resolve().parents]
+    if outside:
+        raise Unusable(f"{file} names {outside[0]}, which is outside the build directory")
+    return parts
+
+
+def build_config(folder: Path) -> Sdkconfig | None:
+    """The options of a build directory: its own ``sdkconfig``, or the project's beside it."""
+    for file in (folder / "sdkconfig", folder.parent / "sdkconfig"):
+        if file.is_file():
+            try:
+                return Sdkconfig.from_text(read_text(file))
+            except ValueError as error:
+                raise Unusable(f"{file}: {error}") from error
+    return None
+
+
+def _from_build_directory(folder: Path, config: Sdkconfig | None) -> FlashInput:
+    return _from_parts(folder, build_parts(folder), config or build_config(folder))
+
+
+def _from_parts(path: Path, parts: Mapping[int, Path], config: Sdkconfig | None) -> FlashInput:
+    try:
+        image = merge({offset: read_input(file) for offset, file in parts.items()})
+    except ValueError as error:
+        raise Unusable(f"{path}: {error}") from error
+    return replace(_placed(path, image, 0, config), merged=False)
+
+
+def _from_merged(path: Path, config: Sdkconfig | None) -> FlashInput:
     data = read_input(path)
-    return FlashInput(path, load_flash(data, config.partition_table_offset), config, 0, len(data))
+    table_offset = config.partition_table_offset if config else 0x8000
+    return _placed(path, data, detect_start(data, table_offset) or 0, config)
+
+
+def _placed(path: Path, image: bytes, start: int, config: Sdkconfig | None) -> FlashInput:
+    try:
+        flash = load_flash(image, config.partition_table_offset if config else 0x8000, start=start)
+    except ValueError as error:
+        raise Unusable(f"{path}: {error}") from error
+    if config is None:
+        config = Sdkconfig(partition_table_offset=detect_table(flash) or 0x8000)
+    return FlashInput(path, flash, config, start, len(image))

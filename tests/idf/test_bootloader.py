@@ -13,7 +13,7 @@ from py_esp_ota._core import Flash, Partition, Target
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, FlashError, PowerLoss
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.idf import bootloader
+from py_esp_ota.idf import boot_run
 from py_esp_ota.idf.bootloader import boot, state_name
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -74,6 +74,7 @@ def test_the_report_as_json():
         "partition": "ota_1",
         "offset": 0x210000,
         "state": "VALID",
+        "resets": 0,
         "why": list(report.why),
         "log": list(report.log),
     }
@@ -87,6 +88,7 @@ def test_the_report_of_a_dead_chip_as_json():
         "partition": None,
         "offset": None,
         "state": "",
+        "resets": 0,
         "why": [],
         "log": [],
     }
@@ -300,7 +302,7 @@ def test_a_new_app_that_stops_the_loader_is_rolled_back_over_the_resets():
     report = board.boot()
     assert (report.ok, report.partition.label) == (True, "ota_0")
     assert board.otadata == ("1/VALID", "2/ABORTED")
-    assert "bootloader_reset: the chip resets; otadata has changed, so it tries again" in report.why
+    assert "bootloader_reset: the chip resets; flash or eFuses have changed, so it tries again" in report.why
 
 
 def test_on_separate_windows_a_second_segment_of_a_kind_is_an_error_line_only():
@@ -334,7 +336,7 @@ def test_a_flash_error_while_a_state_is_written_is_printed_and_ignored(monkeypat
     def broken(*_):
         raise FlashError(EspErr.ESP_ERR_FLASH_OP_FAIL)
 
-    monkeypatch.setattr(bootloader, "write_otadata", broken)
+    monkeypatch.setattr(boot_run, "write_otadata", broken)
     board = Board(slots(2), "1/VALID", "2/PENDING_VERIFY")
     report = board.boot()
     assert report.partition.label == "ota_0"

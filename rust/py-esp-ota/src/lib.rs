@@ -7,6 +7,7 @@ mod flash;
 mod image;
 mod otadata;
 mod partition;
+mod rtc;
 mod signature;
 mod target;
 mod writer;
@@ -24,5 +25,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     signature::register(module)?;
     otadata::register(module)?;
     boot::register(module)?;
+    rtc::register(module)?;
     writer::register(module)
 }

@@ -1,0 +1,124 @@
+"""Anti-rollback in the bootloader: which entries count, which apps load, and when the eFuse rises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from board import ROLLBACK, Board, slots, table
+from test_bootloader import untimed
+
+from py_esp_ota._core import EFuse
+from py_esp_ota.firmware import Firmware, image
+
+CONFIG = replace(ROLLBACK, bootloader_app_anti_rollback=True)
+
+
+def board(*entries: str, burnt: int = 0, versions: dict[str, int] | None = None, partitions=None, **how) -> Board:
+    bench = Board(partitions or slots(2), *entries, config=CONFIG, **how)
+    bench.chip.efuse = EFuse(bench.chip.target.name, secure_version=burnt)
+    for label, secure_version in (versions or {}).items():
+        bench.flash_app(label, Firmware("bench", label, secure_version=secure_version).to_bytes())
+    return bench
+
+
+def test_the_console_says_that_it_looks():
+    lines = untimed(board("1/VALID", burnt=0).boot())
+    at = lines.index("I boot: Enabled a check secure version of app for anti rollback")
+    assert lines[at + 1] == "I boot: Secure version (from eFuse) = 0"
+    lines = untimed(board().boot())
+    at = lines.index("I boot: Secure version (from eFuse) = 0")
+    assert lines[at + 1] == "I boot: otadata[0..1] in initial state"
+
+
+def test_an_entry_whose_app_is_too_old_does_not_count():
+    bench = board("1/VALID", "2/VALID", burnt=2, versions={"ota_0": 2, "ota_1": 1})
+    assert bench.booted() == "ota_0"
+
+
+def test_no_entry_left_tries_every_slot_and_loads_none_that_is_too_old():
+    bench = board("1/VALID", "2/VALID", burnt=3, versions={"ota_0": 2, "ota_1": 1})
+    report = bench.boot()
+    assert not report.ok
+    lines = untimed(report)
+    assert "E boot: ota data partition invalid and no factory, will try all partitions" in lines
+    assert "E boot: OTA app partition slot 0 is not bootable" in lines
+    assert "E boot: OTA app partition slot 1 is not bootable" in lines
+    # A slot that is only too old prints nothing else.
+    assert not any("esp_image" in line for line in lines)
+
+
+def test_a_valid_active_app_raises_the_efuse():
+    bench = board("1/VALID", burnt=1, versions={"ota_0": 3})
+    report = bench.boot()
+    assert bench.chip.efuse.secure_version == 3
+    assert "I efuse: Anti-rollback is set. eFuse field is updated(3)." in untimed(report)
+
+
+@pytest.mark.parametrize("state", ["NEW", "UNDEFINED"])
+def test_an_app_that_has_not_proved_itself_raises_nothing(state):
+    bench = board(f"1/{state}", burnt=1, versions={"ota_0": 3})
+    assert bench.booted() == "ota_0"
+    assert bench.chip.efuse.secure_version == 1
+
+
+def test_edge_case_39_the_efuse_rises_before_the_image_is_looked_at():
+    bench = board("1/VALID", burnt=0, versions={"ota_0": 2, "ota_1": 2})
+    data = bytearray(bench["ota_0"].read(bench.chip.flash, 0, 0x4000))
+    data[0x900] ^= 1
+    bench.flash_app("ota_0", bytes(data))
+    assert bench.booted() == "ota_1"
+    assert bench.chip.efuse.secure_version == 2
+
+
+def test_blank_otadata_is_healed_and_raises_the_efuse():
+    bench = board(burnt=0, versions={"ota_0": 2})
+    assert bench.booted() == "ota_0"
+    assert bench.otadata[0] == "1/VALID"
+    assert bench.chip.efuse.secure_version == 2
+
+
+def test_edge_case_38_blank_otadata_with_a_factory_app_boots_it_and_heals_nothing():
+    bench = board(partitions=slots(2, factory=True))
+    assert bench.booted() == "factory"
+    assert bench.otadata == ("-", "-")
+
+
+@pytest.mark.parametrize(("chip", "boots"), [("esp32c3", True), ("esp32s3", False)])
+def test_edge_case_37_a_valid_entry_without_ota_rows_divides_by_zero(chip, boots):
+    rows = table(("otadata", 1, 0, 0xD000, 0x2000), ("factory", 0, 0, 0x10000, 0x10000))
+    bench = board("1/VALID", partitions=rows, chip=chip)
+    report = bench.boot()
+    assert report.ok is boots
+    if not boots:
+        assert any("division by zero" in why for why in report.why)
+
+
+def test_edge_case_40_nothing_bootable_and_no_test_app_asks_for_its_description():
+    bench = board("1/VALID", without=("ota_0", "ota_1"))
+    lines = untimed(bench.boot())
+    assert lines[-2:] == [
+        "E boot: Failed to get partition description 258",
+        "E boot: No bootable app partitions in the partition table",
+    ]
+
+
+def test_an_app_without_a_descriptor_is_skipped_before_it_is_loaded():
+    bench = board("1/VALID")
+    bench.flash_app("ota_0", image([(0x3C000020, bytes(256))]))
+    report = bench.boot()
+    assert report.partition.label == "ota_1"
+    assert "E boot: Failed to get partition description 261" in untimed(report)
+
+
+def test_a_version_beyond_the_field_burns_nothing():
+    bench = board("1/VALID", burnt=1, versions={"ota_0": 17})
+    assert bench.booted() == "ota_0"
+    assert bench.chip.efuse.secure_version == 1
+
+
+def test_the_configured_field_may_be_smaller():
+    bench = board("1/VALID", burnt=1, versions={"ota_0": 5})
+    bench.config = replace(CONFIG, bootloader_app_sec_ver_size_efuse_field=4)
+    assert bench.booted() == "ota_0"
+    assert bench.chip.efuse.secure_version == 1

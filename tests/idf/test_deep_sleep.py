@@ -1,0 +1,144 @@
+"""Deep sleep: what is skipped on waking, and what RTC memory remembers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from board import PLAIN, ROLLBACK, Board, entry, slots
+from test_bootloader import untimed
+
+from py_esp_ota._core import RtcRetain
+from py_esp_ota.chip import Held, ResetReason
+
+SKIP = {"bootloader_skip_validate_in_deep_sleep": True}
+
+
+def asleep(bench: Board) -> Board:
+    bench.chip.reset_reason = ResetReason.DEEPSLEEP
+    return bench
+
+
+def record(bench: Board) -> RtcRetain | None:
+    return RtcRetain.from_bytes(bench.chip.rtc)
+
+
+def test_without_the_option_waking_is_a_reset_like_any_other():
+    bench = asleep(Board(slots(2), "1/VALID", "2/PENDING_VERIFY"))
+    assert bench.booted() == "ota_0"
+    assert bench.otadata == ("1/VALID", "2/ABORTED")
+    assert record(bench) is None
+
+
+def test_edge_case_36_fast_boot_neither_reads_nor_writes_otadata():
+    bench = Board(slots(2), "1/VALID", "2/NEW", config=replace(ROLLBACK, **SKIP))
+    assert bench.booted() == "ota_1"
+    slot = bench["ota_1"]
+    assert record(bench) == RtcRetain(offset=slot.offset, size=slot.size, reboot_counter=1)
+    bench.put(0, entry("9/VALID"))  # a choice that waits for a real reset
+    report = asleep(bench).boot()
+    assert report.partition.offset == slot.offset
+    assert report.app_desc.version == "ota_1"
+    assert untimed(report)[-2:] == [
+        f"I boot: Fast booting app from partition at offset 0x{slot.offset:x}",
+        "I boot: Disabling RNG early entropy source...",
+    ]
+    assert bench.otadata == ("9/VALID", "2/PENDING_VERIFY")
+    assert record(bench).reboot_counter == 2
+    bench.chip.reset_reason = ResetReason.SW
+    assert bench.booted() == "ota_0"
+    assert bench.otadata == ("9/VALID", "2/ABORTED")
+    assert record(bench).reboot_counter == 3
+
+
+def test_fast_boot_does_not_validate():
+    bench = Board(slots(2), "1/VALID", config=replace(PLAIN, **SKIP))
+    bench.boot()
+    broken = bytearray(bench["ota_0"].read(bench.chip.flash, 0, 0x4000))
+    broken[0x800] ^= 0xFF
+    bench.flash_app("ota_0", bytes(broken))
+    assert asleep(bench).boot().ok
+    bench.chip.reset_reason = ResetReason.SW
+    assert bench.boot().partition.label == "ota_1"
+
+
+@pytest.mark.parametrize("rtc", [bytes(16), b"\xff" * 16, bytes(range(16))])
+def test_a_record_that_is_not_valid_is_the_usual_way(rtc):
+    bench = asleep(Board(slots(2), "1/VALID", config=replace(PLAIN, **SKIP)))
+    bench.chip.rtc = rtc
+    report = bench.boot()
+    assert report.partition.label == "ota_0"
+    lines = untimed(report)
+    assert "E boot: Fast booting is not successful" in lines
+    assert "I boot: Try to load an app as usual with all validations" in lines
+
+
+def test_power_off_forgets_the_record():
+    bench = Board(slots(2), "1/VALID", config=replace(PLAIN, **SKIP))
+    bench.boot()
+    bench.boot()
+    assert record(bench).reboot_counter == 1
+    bench.chip.reset_reason = ResetReason.SW
+    bench.boot()
+    assert record(bench).reboot_counter == 2
+
+
+def test_the_counter_stays_at_its_end():
+    bench = Board(slots(2), "1/VALID", config=replace(PLAIN, bootloader_reserve_rtc_mem=True))
+    bench.chip.rtc = RtcRetain(reboot_counter=0xFFFF).to_bytes()
+    bench.chip.reset_reason = ResetReason.SW
+    bench.boot()
+    assert record(bench) == RtcRetain(reboot_counter=0xFFFF)
+
+
+def test_the_test_app_does_not_touch_the_record():
+    config = replace(PLAIN, bootloader_app_test=True, **SKIP)
+    bench = Board(slots(2, factory=True, test=True), "1/VALID", config=config)
+    bench.boot()
+    before = bench.chip.rtc
+    bench.chip.reset_reason = ResetReason.SW
+    bench.chip.pins[18] = Held(0)
+    assert bench.boot().partition.label == "test"
+    assert bench.chip.rtc == before
+    assert asleep(bench).boot().partition.offset == bench["ota_0"].offset
+
+
+def test_a_factory_reset_is_remembered():
+    config = replace(PLAIN, bootloader_factory_reset=True, bootloader_reserve_rtc_mem=True)
+    bench = Board(slots(2, factory=True), "1/VALID", config=config)
+    bench.chip.pins[4] = Held(0)
+    bench.boot()
+    assert record(bench).factory_reset_state
+
+
+@pytest.mark.parametrize(
+    ("entries", "factory", "woken"),
+    [(("1/VALID", "2/NEW"), False, "ota_1"), (("-", "-"), True, "factory"), (("-", "-"), False, None)],
+)
+def test_a_chip_without_rtc_fast_memory_asks_otadata(entries, factory, woken):
+    bench = Board(slots(2, factory=factory), *entries, config=replace(ROLLBACK, **SKIP), chip="esp32c2")
+    report = asleep(bench).boot()
+    fast = any("Fast booting app from" in line for line in report.log)
+    assert fast is (woken is not None)
+    assert report.app_desc.version == (woken or "ota_0")
+    if fast:
+        assert bench.otadata == entries
+    assert bench.chip.rtc == bytes(16)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "boots"),
+    [
+        ({}, ResetReason.POWERON, False),
+        ({"bootloader_skip_validate_on_power_on": True}, ResetReason.POWERON, True),
+        ({"bootloader_skip_validate_on_power_on": True}, ResetReason.SW, False),
+        ({"bootloader_skip_validate_always": True}, ResetReason.SW, True),
+    ],
+)
+def test_when_the_sums_are_not_taken(options, reason, boots):
+    bench = Board(slots(1), "1/VALID", config=replace(PLAIN, **options))
+    broken = bytearray(bench["ota_0"].read(bench.chip.flash, 0, 0x4000))
+    broken[0x800] ^= 0xFF
+    bench.flash_app("ota_0", bytes(broken))
+    bench.chip.reset_reason = reason
+    assert bench.boot().ok is boots
