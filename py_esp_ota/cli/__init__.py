@@ -14,6 +14,7 @@ _VERBS = {
     "demo": "one OTA, end to end: seven chapters on real firmware",
     "image-info": "what an image is, whether it is sound, and if not, where",
     "partition-table": "read, check and convert a partition table",
+    "sign": "sign an image, judge its signatures, or make a key",
     "serve": "cloud, broker and web page on loopback until Ctrl-C",
 }
 
@@ -24,7 +25,8 @@ class _Missing(click.ClickException):
     exit_code = 2
 
     def __init__(self, verb: str, module: str | None) -> None:
-        super().__init__(f"{verb} needs {module}, which comes with an extra: pip install 'py_esp_ota[cloud]'")
+        extra = "sign" if verb == "sign" else "cloud"
+        super().__init__(f"{verb} needs {module}, which comes with an extra: pip install 'py_esp_ota[{extra}]'")
 
 
 class _Verbs(click.Group):
