@@ -13,6 +13,7 @@ pub mod flash;
 pub mod image;
 pub mod otadata;
 pub mod partition;
+pub mod sha256;
 pub mod signature;
 pub mod source;
 pub mod target;

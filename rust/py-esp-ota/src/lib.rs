@@ -7,6 +7,7 @@ mod flash;
 mod image;
 mod otadata;
 mod partition;
+mod sha256;
 mod signature;
 mod target;
 mod writer;
@@ -21,6 +22,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     flash::register(module)?;
     partition::register(module)?;
     image::register(module)?;
+    sha256::register(module)?;
     signature::register(module)?;
     otadata::register(module)?;
     boot::register(module)?;
