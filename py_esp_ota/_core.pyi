@@ -37,6 +37,7 @@ __all__ = [
     "boot_order",
     "check_image_validity",
     "enable_secure_boot",
+    "flash_sha256",
     "inspect_image",
     "ota_select_crc",
     "ota_slot",
@@ -776,6 +777,9 @@ def verify_image(
     Raises ``ValueError`` for an unknown chip or a load in the app build, ``PowerLoss`` when the flash is dead.
     """
 
+def flash_sha256(flash: Flash, address: int, length: int) -> bytes:
+    """``bootloader_sha256_flash_contents``: SHA-256 of ``length`` bytes. Raises ``FlashError``, ``PowerLoss``."""
+
 def check_image_validity(
     header: ImageHeader,
     desc: AppDesc | None,
@@ -783,8 +787,11 @@ def check_image_validity(
     chip: str,
     chip_revision: int | None = None,
     running: AppDesc | None = None,
+    no_max_revision: bool = False,
 ) -> Verdict:
     """``esp_ota_check_image_validity``: chip id, chip revision, then SPI flash mode against the running app's.
+
+    ``no_max_revision``: the header's upper bound is not looked at, as for bootloaders.
 
     ``err`` is ESP_OK, ESP_ERR_INVALID_VERSION or ESP_ERR_OTA_SPI_MODE_MISMATCH.
     """
@@ -975,10 +982,20 @@ class RtcRetain:
 class OtaWriter:
     """The flash half of ``esp_ota_write``: sequential, with erase as it goes."""
 
-    def __new__(cls, partition: Partition, *, need_erase: bool, magic: bool = True) -> Self:
-        """``need_erase``: opened with OTA_WITH_SEQUENTIAL_WRITES. ``magic``: the first byte must be 0xE9."""
+    def __new__(cls, partition: Partition, *, need_erase: bool, magic: bytes = ..., wrote_size: int = 0) -> Self:
+        """Goes on ``wrote_size`` bytes after the start of ``partition``.
+
+        ``need_erase``: opened with OTA_WITH_SEQUENTIAL_WRITES. ``magic``: what the very first data must begin with, 0xE9
+        unless said otherwise; empty for anything.
+        """
+
+    def set_magic(self, magic: bytes) -> None:
+        """What the very first data must begin with from now on."""
 
     @property
     def wrote_size(self) -> int: ...
     def write(self, flash: Flash, data: bytes) -> None:
-        """Raises ``FlashError``, ``PowerLoss``, and ``OtaError`` (ESP_ERR_OTA_VALIDATE_FAILED) for a wrong first byte."""
+        """Raises ``FlashError``, ``PowerLoss``, and ``OtaError`` (ESP_ERR_OTA_VALIDATE_FAILED) for a wrong beginning."""
+
+    def write_with_offset(self, flash: Flash, offset: int, data: bytes) -> None:
+        """``esp_ota_write_with_offset``: program at ``offset`` and count; no erase. Raises ``FlashError``, ``PowerLoss``."""

@@ -14,9 +14,9 @@ from typing import NoReturn
 
 from py_esp_ota._core import AppDesc, EFuse, Flash, ImageHeader, PartitionTable, Target
 from py_esp_ota.chip import Chip, ResetReason
-from py_esp_ota.errors import PowerLoss, Restart
+from py_esp_ota.errors import OtaError, PowerLoss, Restart
 from py_esp_ota.firmware import merge
-from py_esp_ota.idf import bootloader
+from py_esp_ota.idf import bootloader, startup
 from py_esp_ota.idf.bootloader import BootReport
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import KeyValueNvs
@@ -164,6 +164,14 @@ class Device:
         loop = asyncio.get_running_loop()
         started = loop.time()
         log = Log(lambda: round((loop.time() - started) * 1000), self._write_line)
+        try:
+            startup.init_efuse_secure(self.chip, report.app_desc, self.config, log)
+        except OtaError as error:
+            before = self.boots[-2] if len(self.boots) > 1 else None
+            if before and (before.partition, before.state) == (report.partition, report.state):
+                self._turned_on.clear()  # it would go on like this for ever
+                return
+            raise Restart("init_efuse_secure") from error
         ops = OtaOps(self.chip, report.partition, self.config, log)
         diag, running = self._ota_diag, report.app_desc
         ota = OtaConfig(type=self._ota_type, ota_diag=(lambda state: diag(running, state)) if diag else None)

@@ -347,7 +347,7 @@ class HttpsOta:
         self._post(Event.VERIFY_CHIP_ID, header.chip_id)
         self._post(Event.VERIFY_CHIP_REVISION, header.min_chip_rev_full)
         try:
-            self._ops.check_image_validity(header, _descriptor(self._header))
+            self._ops.judge_image_header(self.partition.type, header, _descriptor(self._header))
         except EspError as error:
             raise HttpsOtaError(error.err, "{why}", why=str(error)) from error
 

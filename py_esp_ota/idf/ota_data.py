@@ -10,36 +10,35 @@ from py_esp_ota._core import (
     Flash,
     OtaSelectEntry,
     Partition,
-    PartitionTable,
     active_otadata,
     ota_slot,
     read_otadata,
 )
 from py_esp_ota.errors import EspErr, FlashError, OtaError, Restart
 from py_esp_ota.idf.log import Log
+from py_esp_ota.idf.partition import TYPE_APP, TYPE_DATA, Partitions
 from py_esp_ota.idf.rollback import BLANK_SEQ, Entries, Rewrite
 
-APP = 0x00
 OTA_MIN = 0x10
 OTA_MAX = 0x20  # exclusive, and by upstream's numbering the test app's own subtype
 
 _TAG = "esp_ota_ops"
-_DATA = 0x01
 _DATA_OTA = 0x00
 _SECTOR = 0x1000
 
 
 def is_ota_slot(partition: Partition) -> bool:
     """``is_ota_partition`` (components/app_update/esp_ota_ops.c)."""
-    return partition.type == APP and OTA_MIN <= partition.subtype < OTA_MAX
+    return partition.type == TYPE_APP and OTA_MIN <= partition.subtype < OTA_MAX
 
 
 class OtaData:
     """The otadata partition of one flash, seen through one partition table."""
 
-    def __init__(self, flash: Flash, table: PartitionTable, log: Log) -> None:
+    def __init__(self, flash: Flash, partitions: Partitions, log: Log) -> None:
         self._flash = flash
-        self._table = table
+        self._partitions = partitions
+        self._table = partitions.table
         self._log = log
 
     def read(self) -> Entries:
@@ -51,24 +50,25 @@ class OtaData:
         try:
             return read_otadata(self._flash, partition.offset)
         except FlashError as error:
+            self._log.error(_TAG, f"mmap otadata filed. Err=0x{error.err:8x}")
             raise OtaError(EspErr.ESP_ERR_NOT_FOUND, "otadata cannot be read", **error.fact) from error
 
     def write(self, rewrite: Rewrite) -> None:
         """``rewrite_ota_seq``: erase the entry's sector, then program its 32 bytes."""
         self.erase_entry(rewrite.index)
-        self._partition().write(self._flash, rewrite.index * _SECTOR, rewrite.entry.to_bytes())
+        self._partitions.write(self._partition(), rewrite.index * _SECTOR, rewrite.entry.to_bytes())
 
     def erase_entry(self, index: int) -> None:
         """Erase the sector of one entry."""
-        self._partition().erase_range(self._flash, index * _SECTOR, _SECTOR)
+        self._partitions.erase_range(self._partition(), index * _SECTOR, _SECTOR)
 
     def erase(self) -> None:
         """Erase the whole partition, first entry first: the factory app is chosen."""
         partition = self._partition()
-        partition.erase_range(self._flash, 0, partition.size)
+        self._partitions.erase_range(partition, 0, partition.size)
 
     def _partition(self) -> Partition:
-        partition = self._table.find(type=_DATA, subtype=_DATA_OTA)
+        partition = self._table.find(type=TYPE_DATA, subtype=_DATA_OTA)
         if partition is None:
             self._log.error(_TAG, "not found otadata")
             raise OtaError(EspErr.ESP_ERR_NOT_FOUND, "no otadata partition in the table")
@@ -85,7 +85,7 @@ class OtaData:
         With all 16 slots and a test app upstream's loop runs into its own assertion; so does this one.
         """
         count = 0
-        while self._table.find(type=APP, subtype=OTA_MIN + count) is not None:
+        while self._table.find(type=TYPE_APP, subtype=OTA_MIN + count) is not None:
             if count == OTA_MAX - OTA_MIN:
                 raise Restart("assertion in get_ota_partition_count: 16 OTA slots and a test app")
             count += 1
@@ -93,7 +93,7 @@ class OtaData:
 
     def slot_partition(self, entry: OtaSelectEntry, app_count: int) -> Partition | None:
         """The slot an entry names."""
-        return self._table.find(type=APP, subtype=OTA_MIN + ota_slot(entry.ota_seq, app_count))
+        return self._table.find(type=TYPE_APP, subtype=OTA_MIN + ota_slot(entry.ota_seq, app_count))
 
     def inactive_slot(self, running: Partition) -> tuple[int, Partition]:
         """``get_last_boot_app_partition``: the entry that is not active, and the slot it names.

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from py_esp_ota._core import OtaSelectEntry, ota_slot, rewrite_target
+from py_esp_ota._core import OtaSelectEntry, active_otadata, ota_slot, rewrite_target
 
 BLANK_SEQ = 0xFFFFFFFF
 
@@ -90,12 +90,15 @@ def trial(entries: Entries, active: int) -> Rewrite | None:
     return Rewrite(active, entries[active].with_state(AFTER_SELECTION[entries[active].ota_state]))
 
 
-def select(entries: Entries, slot: int, app_count: int, *, rollback: bool) -> Rewrite:
+def select(entries: Entries, slot: int, app_count: int, *, rollback: bool, in_place: bool = True) -> Rewrite:
     """``esp_rewrite_ota_data`` (components/app_update/esp_ota_ops.c): what makes ``slot`` the one to boot.
 
-    Choosing the slot that is active already rewrites its own entry, so that a VALID app has to prove itself again.
+    Choosing the slot that is active already rewrites its own entry, so that a VALID app has to prove itself again. Not
+    ``in_place``, as before v6.0, the other entry gets the same number, and the first of the two wins.
     """
     index, ota_seq = rewrite_target(*entries, slot, app_count)
+    if not in_place and index == active_otadata(*entries):
+        index = 1 - index
     return Rewrite(index, OtaSelectEntry(ota_seq, SET_BOOT[rollback], seq_label=entries[index].seq_label))
 
 

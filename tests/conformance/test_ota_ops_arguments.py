@@ -57,8 +57,10 @@ BEGIN = [
     (PLAIN, "factory", "-", "ota_0", 0x10001, "ESP_ERR_INVALID_SIZE"),
     (PLAIN, "factory", "-", "locked", 0, "ESP_ERR_NOT_ALLOWED"),
     (PLAIN, "factory", "-", "locked", OTA_WITH_SEQUENTIAL_WRITES, "ESP_OK"),
-    (PLAIN, "factory", "-", "boot2", 0, "ESP_ERR_NOT_SUPPORTED"),
-    (PLAIN, "factory", "-", "table2", 0, "ESP_ERR_NOT_SUPPORTED"),
+    (PLAIN, "factory", "-", "boot2", 0, "ESP_OK"),
+    (PLAIN, "factory", "-", "table2", 0, "ESP_OK"),
+    (ROLLBACK, "ota_0", "1/PENDING_VERIFY", "boot2", 0, "ESP_OK"),
+    (ROLLBACK, "ota_0", "1/PENDING_VERIFY", "table2", 0, "ESP_OK"),
 ]
 
 

@@ -78,14 +78,14 @@ def test_check_image_validity(release, expected):
     header = ImageHeader.from_bytes(release.to_bytes())
     board.flash_app("ota_0", release.to_bytes())
     desc = ops.get_partition_description(board["ota_0"])
-    assert code(ops.check_image_validity, header, desc) == expected
+    assert code(ops.check_image_validity, 0, header, desc) == expected
     assert bool(ops.log.lines) == (expected != "ESP_OK")
 
 
 def test_flash_modes_are_not_compared_without_a_descriptor():
     board = Board(slots(2, factory=True))
     header = ImageHeader.from_bytes(Firmware("bench", "2", spi_flash_mode=1).to_bytes())
-    assert code(board.ops("factory").check_image_validity, header, None) == "ESP_OK"
+    assert code(board.ops("factory").check_image_validity, 0, header, None) == "ESP_OK"
 
 
 def test_a_running_app_without_a_descriptor_accepts_any_flash_mode():
@@ -93,4 +93,4 @@ def test_a_running_app_without_a_descriptor_accepts_any_flash_mode():
     board.flash_app("factory", bootloader())
     header = ImageHeader.from_bytes(app("ota_0"))
     desc = board.ops("factory").get_partition_description(board["ota_0"])
-    assert code(board.ops("factory").check_image_validity, header, desc) == "ESP_OK"
+    assert code(board.ops("factory").check_image_validity, 0, header, desc) == "ESP_OK"

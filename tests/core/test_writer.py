@@ -98,7 +98,7 @@ def test_a_wrong_first_byte_is_seen_after_the_erase_and_may_be_retried():
 
 
 def test_data_partitions_have_no_magic_byte():
-    flash, writer = used(), OtaWriter(SLOT, need_erase=True, magic=False)
+    flash, writer = used(), OtaWriter(SLOT, need_erase=True, magic=b"")
     writer.write(flash, b"\x00")
     assert writer.wrote_size == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,12 @@ def written_noise(ops, _running, free):
     ops.write(ops.begin(free, 0), b"noise")
 
 
+def chosen_too_old():
+    board = Board(slots(2), "1/VALID", config=replace(ROLLBACK, bootloader_app_anti_rollback=True))
+    board.chip.efuse.burn_secure_version(1)
+    return raised(board.ops("ota_0").set_boot_partition, board["ota_1"])
+
+
 PROVOKE = {
     EspErr.ESP_OK: lambda: inspect_image(APP).err,
     EspErr.ESP_FAIL: lambda: inspect_image(APP, chip="esp32s3").err,
@@ -110,6 +117,7 @@ PROVOKE = {
     EspErr.ESP_ERR_NVS_KEY_TOO_LONG: lambda: raised(KeyValueNvs().set, "rmaker_ota", "k" * 16, 1),
     EspErr.ESP_ERR_OTA_PARTITION_CONFLICT: lambda: ota(lambda ops, running, _free: ops.begin(running, 0)),
     EspErr.ESP_ERR_OTA_VALIDATE_FAILED: lambda: ota(written_noise),
+    EspErr.ESP_ERR_OTA_SMALL_SEC_VER: chosen_too_old,
     EspErr.ESP_ERR_OTA_ROLLBACK_FAILED: lambda: ota(lambda ops, _running, _free: ops.mark_app_invalid_rollback()),
     EspErr.ESP_ERR_OTA_ROLLBACK_INVALID_STATE: lambda: ota(
         lambda ops, _running, free: ops.begin(free, 0), entries=("1/PENDING_VERIFY", "-")

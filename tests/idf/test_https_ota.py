@@ -21,6 +21,7 @@ from py_esp_ota.idf.https_ota import (
 )
 from py_esp_ota.idf.ota_data import OtaData
 from py_esp_ota.idf.ota_ops import OtaOps
+from py_esp_ota.idf.partition import Partitions
 
 # -------------------------------------------------------------------------------------------------------- whole updates
 
@@ -370,8 +371,9 @@ def test_a_boot_slot_that_cannot_be_set():
 
     async def main() -> None:
         handle = await bench.update()
-        bench.ops.table = PartitionTable([row for row in bench.ops.table if row.label != "otadata"])
-        bench.ops._otadata = OtaData(bench.chip.flash, bench.ops.table, bench.log)
+        table = PartitionTable([row for row in bench.ops.table if row.label != "otadata"])
+        partitions = Partitions(bench.chip, bench.config, table, bench.ops.flash, bench.log)
+        bench.ops._otadata = OtaData(bench.chip.flash, partitions, bench.log)
         await handle.finish()
 
     assert bench.refused(main).err is EspErr.ESP_ERR_NOT_FOUND

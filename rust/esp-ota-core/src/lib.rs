@@ -14,6 +14,7 @@ pub mod image;
 pub mod otadata;
 pub mod partition;
 pub mod rtc;
+pub mod sha256;
 pub mod signature;
 pub mod source;
 pub mod target;

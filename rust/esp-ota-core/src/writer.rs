@@ -4,23 +4,25 @@ use crate::err::{EspErr, Failure, Fault};
 use crate::flash::{Flash, SECTOR};
 use crate::partition::Partition;
 
-/// `ESP_IMAGE_HEADER_MAGIC`: the first byte of every image.
-const ESP_IMAGE_HEADER_MAGIC: u8 = 0xE9;
-
 /// What `esp_ota_write` (components/app_update/esp_ota_ops.c) remembers between two calls, without flash encryption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtaWriter {
     partition: Partition,
     need_erase: bool,
-    magic: bool,
+    magic: Vec<u8>,
     wrote_size: u64,
 }
 
 impl OtaWriter {
-    /// A writer at the start of `partition`. `need_erase`: opened with OTA_WITH_SEQUENTIAL_WRITES. `magic`: the first byte
-    /// must be that of an image (app and bootloader partitions).
-    pub fn new(partition: Partition, need_erase: bool, magic: bool) -> Self {
-        Self { partition, need_erase, magic, wrote_size: 0 }
+    /// A writer that goes on at `wrote_size` of `partition`. `need_erase`: opened with OTA_WITH_SEQUENTIAL_WRITES. `magic`:
+    /// what the very first data must begin with, empty for anything.
+    pub fn new(partition: Partition, need_erase: bool, magic: &[u8], wrote_size: u64) -> Self {
+        Self { partition, need_erase, magic: magic.to_vec(), wrote_size }
+    }
+
+    /// `esp_ota_set_final_partition`: the type of another partition decides what the data must begin with.
+    pub fn set_magic(&mut self, magic: &[u8]) {
+        self.magic = magic.to_vec();
     }
 
     /// Bytes programmed so far.
@@ -28,14 +30,14 @@ impl OtaWriter {
         self.wrote_size
     }
 
-    /// `esp_ota_write`: erase the sectors this data begins, look at the first byte of all, program.
+    /// `esp_ota_write`: erase the sectors this data begins, look at the first bytes of all, program.
     ///
-    /// The erase comes first, so a wrong first byte (ESP_ERR_OTA_VALIDATE_FAILED) leaves an erased sector behind; the
+    /// The erase comes first, so a wrong beginning (ESP_ERR_OTA_VALIDATE_FAILED) leaves an erased sector behind; the
     /// writer can still be used. Nothing is counted unless everything was programmed.
     pub fn write(&mut self, flash: &mut Flash, data: &[u8]) -> Result<(), Failure> {
-        let Some(&first) = data.first() else {
+        if data.is_empty() {
             return Ok(());
-        };
+        }
         // A dead flash is dead before any argument is looked at.
         flash.check_read(0, 0)?;
         if self.need_erase {
@@ -46,13 +48,28 @@ impl OtaWriter {
                 self.partition.erase_range(flash, from, to - from)?;
             }
         }
-        if self.magic && self.wrote_size == 0 && first != ESP_IMAGE_HEADER_MAGIC {
-            let (found, expected) = (format!("0x{first:02x}"), format!("0x{ESP_IMAGE_HEADER_MAGIC:02x}"));
-            return Err(Fault::new(EspErr::OtaValidateFailed, "magic", 0, found, expected).into());
+        if self.wrote_size == 0 {
+            self.check_magic(data)?;
         }
         self.partition.write(flash, self.wrote_size, data)?;
         self.wrote_size += data.len() as u64;
         Ok(())
+    }
+
+    /// `esp_ota_write_with_offset`: program at `offset`, without erase and without a look at the first bytes.
+    pub fn write_with_offset(&mut self, flash: &mut Flash, offset: u64, data: &[u8]) -> Result<(), Failure> {
+        self.partition.write(flash, offset, data)?;
+        self.wrote_size += data.len() as u64;
+        Ok(())
+    }
+
+    /// The first data of all; data shorter than the magic is not looked at.
+    fn check_magic(&self, data: &[u8]) -> Result<(), Fault> {
+        let Some(start) = data.get(..self.magic.len()).filter(|&start| start != self.magic) else {
+            return Ok(());
+        };
+        let word = |bytes: &[u8]| bytes.iter().rev().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}"));
+        Err(Fault::new(EspErr::OtaValidateFailed, "magic", 0, word(start), word(&self.magic)))
     }
 }
 
@@ -65,7 +82,7 @@ mod tests {
 
     fn writer(need_erase: bool) -> OtaWriter {
         let partition = Partition { ptype: 0, subtype: 0x10, offset: 0x1_0000, size: SIZE, ..Partition::default() };
-        OtaWriter::new(partition, need_erase, true)
+        OtaWriter::new(partition, need_erase, &[0xE9], 0)
     }
 
     /// A flash with old data where the partition is.
@@ -121,10 +138,32 @@ mod tests {
     }
 
     #[test]
-    fn without_the_magic_rule_anything_may_come_first() -> Result<(), Failure> {
+    fn without_a_magic_anything_may_come_first() -> Result<(), Failure> {
         let mut flash = used()?;
-        let mut writer = OtaWriter { magic: false, ..writer(true) };
+        let mut writer = writer(true);
+        writer.set_magic(&[]);
         writer.write(&mut flash, &[0; 16])
+    }
+
+    #[test]
+    fn two_bytes_of_magic_are_one_little_endian_word_and_a_single_byte_passes() -> Result<(), Failure> {
+        let (mut flash, mut writer) = (used()?, writer(true));
+        writer.set_magic(&[0xAA, 0x50]);
+        let refused = writer.write(&mut flash, &[0xAA, 0x51]);
+        assert_eq!(refused, Err(Fault::new(EspErr::OtaValidateFailed, "magic", 0, "0x51aa", "0x50aa").into()));
+        writer.write(&mut flash, &[0])?;
+        writer.write(&mut flash, &[0])
+    }
+
+    #[test]
+    fn a_write_with_offset_adds_to_what_was_written() -> Result<(), Failure> {
+        let (mut flash, mut writer) = (Flash::new(1 << 20, true)?, writer(false));
+        writer.write_with_offset(&mut flash, 0x2000, &[0; 16])?;
+        writer.write_with_offset(&mut flash, 0, &[1; 16])?;
+        assert_eq!(writer.wrote_size(), 32);
+        assert!(writer.write_with_offset(&mut flash, u64::from(SIZE), &[0]).is_err());
+        assert_eq!(writer.wrote_size(), 32);
+        Ok(())
     }
 
     #[test]

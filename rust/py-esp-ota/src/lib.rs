@@ -8,6 +8,7 @@ mod image;
 mod otadata;
 mod partition;
 mod rtc;
+mod sha256;
 mod signature;
 mod target;
 mod writer;
@@ -22,6 +23,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     flash::register(module)?;
     partition::register(module)?;
     image::register(module)?;
+    sha256::register(module)?;
     signature::register(module)?;
     otadata::register(module)?;
     boot::register(module)?;

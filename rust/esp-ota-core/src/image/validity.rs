@@ -14,9 +14,10 @@ pub fn check_image_validity(
     target: &'static Target,
     chip_revision: u16,
     running: Option<&AppDesc>,
+    no_max_revision: bool,
 ) -> Verdict {
     let rules = Rules::new(Some(target), 0, false);
-    let refusal = rules.chip_id(header).or_else(|| rules.chip_revision(header, chip_revision, false));
+    let refusal = rules.chip_id(header).or_else(|| rules.chip_revision(header, chip_revision, no_max_revision));
     if let Some(Refusal { fault, log, .. }) = refusal {
         return Verdict::refused(Fault { err: EspErr::InvalidVersion, ..fault }, log);
     }

@@ -89,18 +89,20 @@ fn build_and_mode(build: &str, mode: &str) -> PyResult<(core::Build, core::Mode)
 
 /// `esp_ota_check_image_validity` (components/app_update/esp_ota_ops.c).
 #[pyfunction]
-#[pyo3(signature = (header, desc, *, chip, chip_revision=None, running=None))]
+#[pyo3(signature = (header, desc, *, chip, chip_revision=None, running=None, no_max_revision=false))]
 pub(crate) fn check_image_validity(
     header: &Bound<'_, ImageHeader>,
     desc: Option<&Bound<'_, AppDesc>>,
     chip: &str,
     #[pyo3(from_py_with = number)] chip_revision: Option<u16>,
     running: Option<&Bound<'_, AppDesc>>,
+    no_max_revision: bool,
 ) -> PyResult<Verdict> {
     let target = by_name(chip)?;
     let revision = chip_revision.unwrap_or(target.default_chip_revision);
     let (desc, running) = (desc.map(|desc| &desc.get().0), running.map(|desc| &desc.get().0));
-    Ok(Verdict(Arc::new(core::check_image_validity(&header.get().0, desc, target, revision, running))))
+    let verdict = core::check_image_validity(&header.get().0, desc, target, revision, running, no_max_revision);
+    Ok(Verdict(Arc::new(verdict)))
 }
 
 /// What the verifier said about one image.

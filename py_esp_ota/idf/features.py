@@ -1,0 +1,56 @@
+"""What ``esp_ota_ops`` does differently from one ESP-IDF release to another: one table, read in one place.
+
+``Sdkconfig.idf_version`` says which release an app was built with. Everything that is not here has been the same since
+v4.3, as far as it exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+Version = tuple[int, int, int]
+
+#: The first release of each maintained line that has a feature, the newest line last.
+SINCE: Mapping[str, tuple[Version, ...]] = {
+    "begin_takes_other_types": ((5, 5, 0),),
+    "begin_drops_inactive_record": ((5, 5, 0),),
+    "begin_opens_before_erase": ((5, 5, 0),),
+    "end_reports_refusal": ((5, 5, 0),),
+    "reject_without_reboot": ((5, 5, 0),),
+    "resume": ((5, 4, 2), (5, 5, 0)),
+    "reselects_in_place": ((6, 0, 0),),
+    "conflict_check": ((6, 1, 0),),
+    "skip_validate": ((6, 1, 0),),
+    "image_validity": ((6, 1, 0),),
+    "resume_asks_state": ((6, 2, 0),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the ``esp_ota_ops`` of one release has."""
+
+    begin_takes_other_types: bool  # esp_ota_begin on data, bootloader and table partitions; esp_ota_set_final_partition
+    begin_drops_inactive_record: bool  # builds with rollback: the inactive otadata entry is erased
+    begin_opens_before_erase: bool  # a failed erase leaves the handle open
+    end_reports_refusal: bool  # "New image failed verification"
+    reject_without_reboot: bool  # esp_ota_mark_app_invalid_rollback
+    resume: bool  # esp_ota_resume
+    reselects_in_place: bool  # choosing the active slot rewrites its own entry, not the other one
+    conflict_check: bool  # ESP_ERR_OTA_ALREADY_IN_PROGRESS
+    skip_validate: bool  # esp_ota_set_boot_partition_skip_validate
+    image_validity: bool  # esp_ota_check_image_validity
+    resume_asks_state: bool  # esp_ota_resume is refused while the running app is unconfirmed
+
+
+def since(version: Version, releases: tuple[Version, ...]) -> bool:
+    """Whether ``version`` is, in its own line, at or after one of ``releases``, or newer than all their lines."""
+    return version >= releases[-1] or any(version[:2] == first[:2] and version >= first for first in releases)
+
+
+@lru_cache
+def features(version: Version) -> Features:
+    """The features of one release."""
+    return Features(**{name: since(version, releases) for name, releases in SINCE.items()})
