@@ -16,6 +16,7 @@ __all__ = [
     "EFuse",
     "Fault",
     "Flash",
+    "FlashCrypt",
     "FlashOp",
     "FlashStats",
     "ImageHeader",
@@ -230,6 +231,25 @@ class EFuse:
 
     def __eq__(self, other: object, /) -> bool: ...
 
+@final
+class FlashCrypt:
+    """The flash encryption engine of one chip with its key: XTS-AES, on ESP32 its own cipher."""
+
+    def __new__(cls, chip: str, key: bytes, *, flash_crypt_config: int = 0xF) -> Self:
+        """``key`` as espsecure's key file has it: 16 (ESP32-C2), 32 or 64 bytes, on ESP32 24 or 32. Raises ``ValueError``."""
+
+    @staticmethod
+    def of_efuse(efuse: EFuse) -> FlashCrypt | None:
+        """The engine that these fuses switch on; ``None`` while encryption is off or has no key."""
+
+    def encrypt(self, address: int, data: bytes) -> bytes:
+        """What stands in flash for plain bytes at ``address``. Raises ``ValueError`` unless both are multiples of 16."""
+
+    def decrypt(self, address: int, data: bytes) -> bytes:
+        """What the cache shows for bytes that stand in flash at ``address``. Raises ``ValueError`` likewise."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+
 # --------------------------------------------------------------------------------------------------------------- flash
 
 @final
@@ -310,6 +330,18 @@ class Flash:
     def mmap(self, address: int, length: int) -> bytes:
         """``bootloader_mmap``, ``spi_flash_mmap``: what the cache shows. Raises ``FlashError``, ``PowerLoss``, as ``read``."""
 
+    def program_encrypted(self, address: int, data: bytes) -> None:
+        """``esp_flash_write_encrypted``; plain bytes while encryption is off.
+
+        Raises ``FlashError``: ESP_ERR_INVALID_ARG for an address, ESP_ERR_INVALID_SIZE for a length off 16 bytes.
+        """
+
+    @property
+    def encryption(self) -> FlashCrypt | None:
+        """The engine, when flash encryption is on. ``read`` and ``program`` stay raw; ``mmap`` shows plain bytes."""
+
+    @encryption.setter
+    def encryption(self, engine: FlashCrypt | None) -> None: ...
     def program(self, address: int, data: bytes) -> None:
         """``esp_flash_write``: program page by page. Raises ``FlashError``, ``PowerLoss``.
 
@@ -388,7 +420,13 @@ class Partition:
         """0 to 15 for app/ota_0 to app/ota_15, else ``None``."""
 
     def read(self, flash: Flash, offset: int, length: int) -> bytes:
-        """``esp_partition_read``. Raises ``FlashError``."""
+        """``esp_partition_read``, decrypted where the partition is encrypted. Raises ``FlashError``."""
+
+    def read_raw(self, flash: Flash, offset: int, length: int) -> bytes:
+        """``esp_partition_read_raw``. Raises ``FlashError``."""
+
+    def write_raw(self, flash: Flash, offset: int, data: bytes) -> None:
+        """``esp_partition_write_raw``. Raises ``FlashError``."""
 
     def write(self, flash: Flash, offset: int, data: bytes) -> None:
         """``esp_partition_write``. Raises ``FlashError``."""
@@ -431,7 +469,7 @@ class PartitionTable:
     def load(flash: Flash, table_offset: int = 0x8000, *, md5: bool = True) -> PartitionTable:
         """``load_partitions`` of components/esp_partition/partition.c: what a running app sees.
 
-        No row is ``encrypted``, whatever its flag says: flash encryption is off. Raises ``FlashError`` outside the flash, and ``PartitionTableError``: ESP_ERR_NOT_FOUND (no MD5 row), ESP_ERR_INVALID_STATE (wrong MD5).
+        With flash encryption off no row is ``encrypted``, whatever its flag says; with it on some are without. Raises ``FlashError`` outside the flash, and ``PartitionTableError``: ESP_ERR_NOT_FOUND (no MD5 row), ESP_ERR_INVALID_STATE (wrong MD5).
         """
 
     def check(self, *, table_offset: int = 0x8000, flash_size: int | None = None) -> None:
@@ -994,6 +1032,9 @@ class OtaWriter:
 
     @property
     def wrote_size(self) -> int: ...
+    def flush(self, flash: Flash) -> None:
+        """``esp_ota_end``: with flash encryption on, program the block that waits. Raises ``FlashError``, ``PowerLoss``."""
+
     def write(self, flash: Flash, data: bytes) -> None:
         """Raises ``FlashError``, ``PowerLoss``, and ``OtaError`` (ESP_ERR_OTA_VALIDATE_FAILED) for a wrong beginning."""
 

@@ -7,7 +7,17 @@ from enum import IntEnum
 from math import inf
 from typing import Literal
 
-from py_esp_ota._core import EFuse, Flash, Partition, Target, Verdict, VerifyOptions, signature_blocks, verify_image
+from py_esp_ota._core import (
+    EFuse,
+    Flash,
+    FlashCrypt,
+    Partition,
+    Target,
+    Verdict,
+    VerifyOptions,
+    signature_blocks,
+    verify_image,
+)
 from py_esp_ota.sdkconfig import Sdkconfig
 
 Build = Literal["app", "bootloader"]
@@ -50,6 +60,7 @@ class Chip:
         self.target = Target(target)
         self.flash = Flash(flash_size) if flash is None else flash
         self.efuse = EFuse(target) if efuse is None else efuse
+        self.latch_efuses()
         self.reset_reason = ResetReason.POWERON
         self.debugger_attached = False
         #: What is held at which pin at the next reset. A free pin reads 1, for the bootloader pulls it up.
@@ -59,6 +70,10 @@ class Chip:
 
     def __repr__(self) -> str:
         return f"Chip({self.target.name!r}, flash_size=0x{self.flash.size:x})"
+
+    def latch_efuses(self) -> None:
+        """What the hardware does at each reset: flash encryption is on or off as the eFuses say at that moment."""
+        self.flash.encryption = FlashCrypt.of_efuse(self.efuse)
 
     def verify_image(
         self,

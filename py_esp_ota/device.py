@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from py_esp_ota._core import AppDesc, EFuse, Flash, ImageHeader, PartitionTable, Target
+from py_esp_ota._core import AppDesc, EFuse, Flash, FlashCrypt, ImageHeader, PartitionTable, Target
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import OtaError, PowerLoss, Restart
 from py_esp_ota.firmware import merge
@@ -50,7 +50,8 @@ class Device:
             descriptor the version that the boot log prints. The boot itself needs none.
         target: the chip, ``"esp32s3"``; taken from the firmware's header when not given.
         flash_size: bytes; the smallest that holds the table when not given.
-        efuse: the chip's eFuses; a factory-new chip of a common revision when not given.
+        efuse: the chip's eFuses; a factory-new chip of a common revision when not given. With flash encryption on
+            everything here is flashed as ciphertext.
         config: the options of bootloader and app.
         node_id: the RainMaker node id.
         ota_type: whether OTA runs over topics (the default) or over params.
@@ -86,7 +87,8 @@ class Device:
         self._ota_type = ota_type
         self._ota_diag = ota_diag
         target = target or _target_of(firmware)
-        flash = _flashed(table, target, self.config, firmware, bootloader, flash_size)
+        engine = FlashCrypt.of_efuse(efuse) if efuse else None
+        flash = _flashed(table, target, self.config, firmware, bootloader, flash_size, engine)
         self.chip = Chip(target, flash=flash, efuse=efuse)
         self._app: asyncio.Task[NoReturn] | None = None
         self._turned_on = asyncio.Event()
@@ -213,6 +215,7 @@ def _flashed(
     firmware: bytes | None,
     bootloader_image: bytes | None,
     flash_size: int | None,
+    engine: FlashCrypt | None,
 ) -> Flash:
     parts = {config.partition_table_offset: table.to_bytes()}
     if bootloader_image is not None:
@@ -228,4 +231,8 @@ def _flashed(
     size = flash_size or next((size for size in _FLASH_SIZES if size >= needed), 0)
     if size < needed:
         raise ValueError(f"the partition table needs 0x{needed:x} bytes of flash, there are 0x{size:x}")
+    if engine is not None:
+        # As a factory writes an encrypted device: what the chip will decrypt is ciphertext, blank otadata included.
+        parts |= {row.offset: b"\xff" * row.size for row in table if row.type == 1 and row.subtype == 0}
+        parts = {offset: engine.encrypt(offset, part + b"\xff" * (-len(part) % 16)) for offset, part in parts.items()}
     return Flash.from_bytes(merge(parts), size=size)

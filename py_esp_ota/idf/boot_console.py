@@ -81,13 +81,13 @@ def read_bootloader_header(chip: Chip) -> InstalledBootloader:
     Without an image of this chip at the bootloader's place: 80 MHz, DIO, and the size of the flash itself.
     """
     offset = chip.target.bootloader_offset
-    header = ImageHeader.from_bytes(chip.flash.read(offset, 24))
+    header = ImageHeader.from_bytes(chip.flash.mmap(offset, 24))
     if header.magic != _IMAGE_MAGIC or header.chip_id != chip.target.chip_id:
         return InstalledBootloader(DEFAULT_IDF_VER, "", _DIV_1, _DIO, chip.flash.size)
     # update_flash_config: a size code that is none of the eight means 2 MB.
     flash_size = _MIB << header.spi_size if header.spi_size < 8 else 2 * _MIB
     try:
-        desc = BootloaderDesc.from_bytes(chip.flash.read(offset + _DESC_OFFSET, 80))
+        desc = BootloaderDesc.from_bytes(chip.flash.mmap(offset + _DESC_OFFSET, 80))
     except ImageError:
         return InstalledBootloader(DEFAULT_IDF_VER, "", header.spi_speed, header.spi_mode, flash_size)
     return InstalledBootloader(desc.idf_ver, desc.date_time, header.spi_speed, header.spi_mode, flash_size)

@@ -39,6 +39,8 @@ class Run:
         self.why: list[str] = []
         #: Whether anything changed that the next run could find.
         self.wrote = False
+        #: Whether this run encrypted the flash, after which the chip has to start anew.
+        self.encrypted_now = False
 
     def decide(self, function: str, text: str) -> None:
         """A decision, with the upstream function that takes it."""

@@ -29,6 +29,7 @@ from py_esp_ota.idf.boot_pins import factory_reset, test_app_index, wants_factor
 from py_esp_ota.idf.boot_run import FACTORY_INDEX, INVALID_INDEX, TEST_APP_INDEX, Run, reason
 from py_esp_ota.idf.boot_select import get_selected_boot_partition
 from py_esp_ota.idf.deep_sleep import fast_boot
+from py_esp_ota.idf.flash_encrypt import check_flash_encryption
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -97,6 +98,7 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
     if chip.reset_reason == ResetReason.POWERON:
         chip.rtc = bytes(len(chip.rtc))
     while True:
+        chip.latch_efuses()
         run = Run(chip, config)
         started = _start(run)
         log += run.log.lines
@@ -166,7 +168,7 @@ def _start(run: Run) -> BootReport | None:
             index = index if test is None else test
     if index == INVALID_INDEX:
         return None
-    return _load_boot_image(run, table, index, self_heal=self_heal)
+    return _load_boot_image(run, rows, table, index, self_heal=self_heal)
 
 
 def _parse(rows: list[Partition] | None) -> BootTable | None:
@@ -198,7 +200,9 @@ def _load_partition_table(run: Run, flash_size: int) -> list[Partition] | None:
     return rows
 
 
-def _load_boot_image(run: Run, table: BootTable, start: int, *, self_heal: bool) -> BootReport | None:
+def _load_boot_image(
+    run: Run, rows: list[Partition], table: BootTable, start: int, *, self_heal: bool
+) -> BootReport | None:
     """``bootloader_utility_load_boot_image``: start there, then downwards, then upwards, the test app last."""
     name = "bootloader_utility_load_boot_image"
     for index in boot_order(start, table.app_count):
@@ -220,7 +224,8 @@ def _load_boot_image(run: Run, table: BootTable, start: int, *, self_heal: bool)
                 run.log.warning("boot", "Falling back to test app as only bootable partition")
         else:
             _after_loading(run, table, index, partition, self_heal=self_heal)
-        return _load_image(run, partition, outcome)
+        if not run.config.secure_flash_enc_enabled or check_flash_encryption(run, rows):
+            return None if run.encrypted_now else _load_image(run, partition, outcome)
     if start == TEST_APP_INDEX:
         run.log.error("boot", "No bootable test partition in the partition table")
         run.decide(name, "the test app is not bootable, and nothing else is tried")

@@ -286,6 +286,11 @@ class OtaUpdates(OtaKeys):
         if record.writer.wrote_size == 0:
             raise OtaError(EspErr.ESP_ERR_INVALID_ARG, "nothing was written to {label}", label=record.staging.label)
         try:
+            record.writer.flush(self.chip.flash)
+        except FlashError as error:
+            what = "the last block of {label} could not be written"
+            raise OtaError(EspErr.ESP_ERR_INVALID_STATE, what, label=record.staging.label) from error
+        try:
             self._verify_written(record)
         except (OtaError, FlashError):
             if self.features.end_reports_refusal:

@@ -5,8 +5,13 @@
 //! the journal and of a fault plan. What is refused (a range outside the chip, a 0 bit to be programmed to 1 on a strict
 //! flash) is no operation.
 
+mod cache;
+
 use std::sync::Arc;
 
+pub use cache::Cache;
+
+use crate::crypt::FlashCrypt;
 use crate::err::{EspErr, Failure, Fault};
 use crate::fault::{FaultPlan, Tear};
 use crate::image::Memo;
@@ -112,6 +117,7 @@ pub struct Flash {
     armed: Option<Armed>,
     journal: Option<Vec<Op>>,
     memo: Memo,
+    engine: Option<Arc<FlashCrypt>>,
 }
 
 /// Some of a flash's content, held: whoever writes there has to copy it first.
@@ -141,6 +147,7 @@ impl Flash {
             armed: None,
             journal: None,
             memo: Memo::default(),
+            engine: None,
         })
     }
 
@@ -216,7 +223,8 @@ impl Flash {
     /// sector that either of the two changes later is copied then.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self { chunks: Arc::clone(&self.chunks), journal: None, memo: self.memo.clone(), ..*self }
+        let (chunks, memo, engine) = (Arc::clone(&self.chunks), self.memo.clone(), self.engine.clone());
+        Self { chunks, journal: None, memo, engine, ..*self }
     }
 
     /// Start an empty journal, or stop journalling and drop it.

@@ -140,7 +140,7 @@ fn compute_ota_seq_for_target_slot(current_seq: u32, slot: u8, app_count: u8) ->
 pub fn read_otadata(flash: &mut Flash, offset: u64) -> Result<Entries, Failure> {
     let mut entry = |index: usize| {
         let mut data = [0; OtaSelectEntry::SIZE];
-        flash.read(address(offset, index), &mut data).map(|()| OtaSelectEntry::from_bytes(&data))
+        flash.read_cached(address(offset, index), &mut data).map(|()| OtaSelectEntry::from_bytes(&data))
     };
     Ok([entry(0)?, entry(1)?])
 }
@@ -148,7 +148,7 @@ pub fn read_otadata(flash: &mut Flash, offset: u64) -> Result<Entries, Failure> 
 /// Erase the sector of entry `index`, then program its 32 bytes: two operations, as in every otadata update.
 pub fn write_otadata(flash: &mut Flash, offset: u64, index: usize, entry: &OtaSelectEntry) -> Result<(), Failure> {
     flash.erase(address(offset, index), SECTOR as u64)?;
-    flash.program(address(offset, index), &entry.to_bytes())
+    flash.program_encrypted(address(offset, index), &entry.to_bytes())
 }
 
 fn address(offset: u64, index: usize) -> u64 {

@@ -98,12 +98,37 @@ impl Partition {
         Ok(self.check_range("read", offset, length)?)
     }
 
+    /// `esp_partition_read`: decrypted where the partition is encrypted.
+    pub fn read(&self, flash: &mut Flash, offset: u64, out: &mut [u8]) -> Result<(), Failure> {
+        let address = self.check_read(flash, offset, out.len() as u64)?;
+        if self.encrypted() { flash.read_cached(address, out) } else { flash.read(address, out) }
+    }
+
     /// `esp_partition_write` (components/esp_partition/partition_target.c): the argument checks, then the flash.
     pub fn write(&self, flash: &mut Flash, offset: u64, data: &[u8]) -> Result<(), Failure> {
+        let address = self.check_write(flash, offset, data)?;
+        if self.encrypted() { flash.program_encrypted(address, data) } else { flash.program(address, data) }
+    }
+
+    /// `esp_partition_write_raw`: the same without encryption.
+    pub fn write_raw(&self, flash: &mut Flash, offset: u64, data: &[u8]) -> Result<(), Failure> {
+        let address = self.check_write(flash, offset, data)?;
+        flash.program(address, data)
+    }
+
+    fn check_write(&self, flash: &Flash, offset: u64, data: &[u8]) -> Result<u64, Failure> {
         check_power(flash)?;
         self.check_writable("write", offset)?;
-        let address = self.check_range("write", offset, data.len() as u64)?;
-        flash.program(address, data)
+        Ok(self.check_range("write", offset, data.len() as u64)?)
+    }
+
+    /// `is_partition_encrypted` (components/esp_partition/partition.c), while flash encryption is on.
+    pub fn is_always_encrypted(&self) -> bool {
+        match self.ptype {
+            TYPE_APP | TYPE_BOOTLOADER | TYPE_PARTITION_TABLE => true,
+            TYPE_DATA => matches!(self.subtype, 0x00 | 0x04 | 0x90), // ota, nvs_keys, tee_ota
+            _ => false,
+        }
     }
 
     /// `esp_partition_erase_range` (components/esp_partition/partition_target.c): the argument checks, then the flash.

@@ -1,23 +1,42 @@
 //! The flash half of `esp_ota_write`: sequential, with erase as it goes.
 
+use crate::crypt::BLOCK;
 use crate::err::{EspErr, Failure, Fault};
 use crate::flash::{Flash, SECTOR};
 use crate::partition::Partition;
 
-/// What `esp_ota_write` (components/app_update/esp_ota_ops.c) remembers between two calls, without flash encryption.
+/// What `esp_ota_write` (components/app_update/esp_ota_ops.c) remembers between two calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtaWriter {
     partition: Partition,
     need_erase: bool,
     magic: Vec<u8>,
     wrote_size: u64,
+    partial: Partial,
+}
+
+/// `partial_data`: with flash encryption on, bytes that do not fill a block yet. Zeros at first, 0xFF after the first block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Partial {
+    bytes: [u8; BLOCK],
+    count: usize,
+}
+
+impl Partial {
+    /// Take what fits; returns the rest, and the block when it is full.
+    fn take<'a>(&mut self, data: &'a [u8]) -> (&'a [u8], Option<[u8; BLOCK]>) {
+        let (head, rest) = data.split_at_checked(BLOCK - self.count).unwrap_or((data, &[]));
+        self.bytes.iter_mut().skip(self.count).zip(head).for_each(|(to, from)| *to = *from);
+        self.count += head.len();
+        (rest, (self.count == BLOCK).then_some(self.bytes))
+    }
 }
 
 impl OtaWriter {
     /// A writer that goes on at `wrote_size` of `partition`. `need_erase`: opened with OTA_WITH_SEQUENTIAL_WRITES. `magic`:
     /// what the very first data must begin with, empty for anything.
     pub fn new(partition: Partition, need_erase: bool, magic: &[u8], wrote_size: u64) -> Self {
-        Self { partition, need_erase, magic: magic.to_vec(), wrote_size }
+        Self { partition, need_erase, magic: magic.to_vec(), wrote_size, partial: Partial::default() }
     }
 
     /// `esp_ota_set_final_partition`: the type of another partition decides what the data must begin with.
@@ -48,16 +67,54 @@ impl OtaWriter {
                 self.partition.erase_range(flash, from, to - from)?;
             }
         }
-        if self.wrote_size == 0 {
+        if self.wrote_size == 0 && self.partial.count == 0 {
             self.check_magic(data)?;
         }
+        if flash.encryption().is_some() {
+            return self.write_blocks(flash, data);
+        }
+        self.program(flash, data)
+    }
+
+    fn program(&mut self, flash: &mut Flash, data: &[u8]) -> Result<(), Failure> {
         self.partition.write(flash, self.wrote_size, data)?;
         self.wrote_size += data.len() as u64;
         Ok(())
     }
 
+    /// With flash encryption on, whatever the partition: whole blocks only, what is left over waits.
+    fn write_blocks(&mut self, flash: &mut Flash, data: &[u8]) -> Result<(), Failure> {
+        let mut data = data;
+        if self.partial.count > 0 {
+            let (rest, full) = self.partial.take(data);
+            let Some(block) = full else { return Ok(()) };
+            self.program(flash, &block)?;
+            self.partial = Partial { bytes: [0xFF; BLOCK], count: 0 };
+            data = rest;
+        }
+        let (whole, rest) = data.split_at_checked(data.len() - data.len() % BLOCK).unwrap_or((data, &[]));
+        if !whole.is_empty() {
+            self.program(flash, whole)?;
+        }
+        self.partial.take(rest);
+        Ok(())
+    }
+
+    /// `esp_ota_end`: the block that waits is programmed as it is. Nothing waits without flash encryption.
+    pub fn flush(&mut self, flash: &mut Flash) -> Result<(), Failure> {
+        if self.partial.count == 0 {
+            return Ok(());
+        }
+        let block = std::mem::take(&mut self.partial).bytes;
+        self.program(flash, &block)
+    }
+
     /// `esp_ota_write_with_offset`: program at `offset`, without erase and without a look at the first bytes.
     pub fn write_with_offset(&mut self, flash: &mut Flash, offset: u64, data: &[u8]) -> Result<(), Failure> {
+        if flash.encryption().is_some() && data.len() % BLOCK != 0 {
+            let found = format!("{} bytes", data.len());
+            return Err(Fault::new(EspErr::InvalidArg, "data", offset, found, "a multiple of 16").into());
+        }
         self.partition.write(flash, offset, data)?;
         self.wrote_size += data.len() as u64;
         Ok(())

@@ -10,6 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::crypt::FlashCrypt;
 use crate::err::{FlashError, failure_to_err, misuse, number};
 
 /// From this many bytes on the GIL is released; below, handing it over costs more than the work.
@@ -131,6 +132,13 @@ impl Flash {
         PyBytes::new_with(py, length, |out| self.sized(py, length, |chip| chip.read(address, out)))
     }
 
+    /// The same for what the cache shows.
+    pub(crate) fn mmap_bytes<'py>(&self, py: Python<'py>, address: u64, length: u64) -> PyResult<Bound<'py, PyBytes>> {
+        self.sized(py, 0, |chip| chip.check_read(address, length))?;
+        let length = length as usize;
+        PyBytes::new_with(py, length, |out| self.sized(py, length, |chip| chip.read_cached(address, out)))
+    }
+
     fn wrap(chip: core::Flash) -> Self {
         Self { size: chip.size(), strict: chip.strict(), chip: Mutex::new(chip) }
     }
@@ -224,7 +232,29 @@ impl Flash {
         #[pyo3(from_py_with = number)] address: u64,
         #[pyo3(from_py_with = number)] length: u64,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        self.read_bytes(py, address, length)
+        self.mmap_bytes(py, address, length)
+    }
+
+    /// `esp_flash_write_encrypted`.
+    fn program_encrypted(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number)] address: u64,
+        data: &[u8],
+    ) -> PyResult<()> {
+        self.sized(py, data.len(), |chip| chip.program_encrypted(address, data))
+    }
+
+    /// The engine, when flash encryption is on.
+    #[getter]
+    fn encryption(&self, py: Python<'_>) -> Option<FlashCrypt> {
+        self.brief(py, |chip| chip.encryption().cloned()).map(FlashCrypt)
+    }
+
+    #[setter]
+    fn set_encryption(&self, py: Python<'_>, engine: Option<&Bound<'_, FlashCrypt>>) {
+        let engine = engine.map(|engine| engine.get().0.clone());
+        self.brief(py, |chip| chip.set_encryption(engine));
     }
 
     /// `esp_flash_write`: program page by page.

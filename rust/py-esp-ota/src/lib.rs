@@ -1,6 +1,7 @@
 //! Python binding of esp-ota-core: conversions only, no rule. Long work drops the GIL.
 
 mod boot;
+mod crypt;
 mod efuse;
 mod err;
 mod flash;
@@ -20,6 +21,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     err::register(module)?;
     target::register(module)?;
     efuse::register(module)?;
+    crypt::register(module)?;
     flash::register(module)?;
     partition::register(module)?;
     image::register(module)?;

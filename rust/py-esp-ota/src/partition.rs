@@ -111,7 +111,30 @@ impl Partition {
         #[pyo3(from_py_with = number)] length: u64,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let address = flash.sized(py, 0, |chip| self.0.check_read(chip, offset, length))?;
+        if self.0.encrypted() { flash.mmap_bytes(py, address, length) } else { flash.read_bytes(py, address, length) }
+    }
+
+    /// `esp_partition_read_raw`.
+    fn read_raw<'py>(
+        &self,
+        py: Python<'py>,
+        flash: &Flash,
+        #[pyo3(from_py_with = number)] offset: u64,
+        #[pyo3(from_py_with = number)] length: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let address = flash.sized(py, 0, |chip| self.0.check_read(chip, offset, length))?;
         flash.read_bytes(py, address, length)
+    }
+
+    /// `esp_partition_write_raw`.
+    fn write_raw(
+        &self,
+        py: Python<'_>,
+        flash: &Flash,
+        #[pyo3(from_py_with = number)] offset: u64,
+        data: &[u8],
+    ) -> PyResult<()> {
+        flash.sized(py, data.len(), |chip| self.0.write_raw(chip, offset, data))
     }
 
     /// `esp_partition_write`.
@@ -207,11 +230,11 @@ impl PartitionTable {
         #[pyo3(from_py_with = number)] table_offset: u32,
         md5: bool,
     ) -> PyResult<Self> {
-        let sector = flash.sized(py, 0, |chip| {
+        let (sector, encryption) = flash.sized(py, 0, |chip| {
             let mut sector = [0; core::TABLE_SECTOR as usize];
-            chip.read(table_offset.into(), &mut sector).map(|()| sector)
+            chip.read_cached(table_offset.into(), &mut sector).map(|()| (sector, chip.encryption().is_some()))
         })?;
-        core::device::load(&sector, md5).map(Self).map_err(|fault| refused(py, &fault))
+        core::device::load(&sector, md5, encryption).map(Self).map_err(|fault| refused(py, &fault))
     }
 
     /// gen_esp32part.py `PartitionTable.verify`. Raises `PartitionTableError`.

@@ -53,6 +53,11 @@ impl OtaWriter {
         flash.sized(py, data.len(), |chip| lock(&self.0).write_with_offset(chip, offset, data))
     }
 
+    /// `esp_ota_end`: program the block that waits to be filled, with flash encryption on.
+    fn flush(&self, py: Python<'_>, flash: &Flash) -> PyResult<()> {
+        flash.sized(py, 0, |chip| lock(&self.0).flush(chip))
+    }
+
     /// `esp_ota_write`: erase what this data begins, check the first bytes, program.
     fn write(&self, py: Python<'_>, flash: &Flash, data: &[u8]) -> PyResult<()> {
         // The flash is locked first, then the writer: always in this order, and never with the GIL needed.

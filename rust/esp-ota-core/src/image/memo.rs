@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::verify::{Request, Verdict, judge};
+use crate::crypt::FlashCrypt;
 use crate::err::Failure;
 use crate::flash::{Flash, Pieces};
 
@@ -17,6 +18,8 @@ struct Known {
     request: Request,
     seen: (u64, u64),
     pieces: Pieces,
+    /// The same bytes mean something else to another engine.
+    engine: Option<FlashCrypt>,
     verdict: Arc<Verdict>,
 }
 
@@ -27,7 +30,11 @@ pub struct Memo(Arc<Mutex<VecDeque<Known>>>);
 impl Memo {
     fn find(&self, flash: &Flash, request: &Request) -> Option<Arc<Verdict>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let matches = |known: &Known| &known.request == request && flash.has(&known.pieces, known.seen);
+        let matches = |known: &Known| {
+            &known.request == request
+                && known.engine.as_ref() == flash.encryption()
+                && flash.has(&known.pieces, known.seen)
+        };
         let index = known.iter().position(matches)?;
         let found = known.remove(index)?;
         let verdict = Arc::clone(&found.verdict);
@@ -50,9 +57,15 @@ pub fn remembered(flash: &Flash, request: &Request) -> Option<Arc<Verdict>> {
 /// [`super::verify`] of an image in a flash, to be remembered.
 pub fn verify_on(flash: &Flash, request: &Request) -> Result<Arc<Verdict>, Failure> {
     flash.check_read(0, 0)?;
-    let (verdict, seen) = judge(&flash.region(0, flash.size()), request)?;
+    let (verdict, seen) = judge(&flash.cache(), request)?;
     let verdict = Arc::new(verdict);
-    let known = Known { request: request.clone(), seen, pieces: flash.pieces(seen), verdict: Arc::clone(&verdict) };
+    let known = Known {
+        request: request.clone(),
+        seen,
+        pieces: flash.pieces(seen),
+        engine: flash.encryption().cloned(),
+        verdict: Arc::clone(&verdict),
+    };
     flash.memo().keep(known);
     Ok(verdict)
 }

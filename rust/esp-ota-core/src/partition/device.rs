@@ -93,8 +93,8 @@ fn check_md5(index: usize, row: Row<'_>, data: &[u8], first: bool) -> Result<(),
 /// `load_partitions` (components/esp_partition/partition.c): what an app finds in the sector of its table.
 ///
 /// The scan ends at the first row of another magic; with `with_md5` (`CONFIG_PARTITION_TABLE_MD5`) that has to be the MD5 row.
-/// Flash encryption is off, so no row is encrypted (`is_partition_encrypted`), whatever its flag says.
-pub fn load(sector: &[u8], with_md5: bool) -> Result<Vec<Partition>, Fault> {
+/// With flash encryption off no row is encrypted, whatever its flag says; with it on some are without being flagged.
+pub fn load(sector: &[u8], with_md5: bool, encryption: bool) -> Result<Vec<Partition>, Fault> {
     let count = rows(sector).take_while(|row| row.magic() == MAGIC).count();
     if with_md5 {
         let refused = |err, found: String, expected: String| {
@@ -114,6 +114,9 @@ pub fn load(sector: &[u8], with_md5: bool) -> Result<Vec<Partition>, Fault> {
             }
         }
     }
-    let as_seen = |row: Partition| Partition { flags: row.flags & !FLAG_ENCRYPTED, ..row };
+    let as_seen = |row: Partition| {
+        let encrypted = encryption && (row.encrypted() || row.is_always_encrypted());
+        Partition { flags: row.flags & !FLAG_ENCRYPTED | if encrypted { FLAG_ENCRYPTED } else { 0 }, ..row }
+    };
     Ok(rows(sector).take(count).map(|row| as_seen(row.partition())).collect())
 }

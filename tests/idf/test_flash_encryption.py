@@ -1,0 +1,298 @@
+"""Flash encryption end to end: boot, update, confirm, roll back, cut; and plain bytes where cipher is expected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from board import ROLLBACK, slots
+from test_bootloader import untimed
+
+from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable, verify_image
+from py_esp_ota.chip import Chip
+from py_esp_ota.device import Device
+from py_esp_ota.errors import EspErr, FlashError, OtaError, PowerLoss
+from py_esp_ota.firmware import Firmware, bootloader, merge
+from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.log import Log
+from py_esp_ota.idf.ota_ops import OTA_WITH_SEQUENTIAL_WRITES, OtaOps
+from py_esp_ota.sdkconfig import Sdkconfig
+
+KEYS = [("esp32c3", 32), ("esp32s3", 64), ("esp32s3", 32), ("esp32c2", 16), ("esp32", 32), ("esp32", 24)]
+CONFIG = replace(ROLLBACK, partition_table_md5=True)
+
+
+def efuse(chip: str = "esp32c3", length: int = 32, **fuses: object) -> EFuse:
+    config = {"flash_crypt_config": 0xF} if chip == "esp32" else {}
+    key = bytes(range(length))
+    return EFuse(chip, **({"flash_encryption_key": key, "flash_crypt_cnt": 1} | config | fuses))
+
+
+def app(version: str, chip: str = "esp32c3") -> bytes:
+    return Firmware("lamp", version, chip=chip).to_bytes()
+
+
+def device(chip: str = "esp32c3", length: int = 32) -> Device:
+    return Device(slots(2), firmware=app("1", chip), efuse=efuse(chip, length), config=CONFIG)
+
+
+def ops(lamp: Device) -> OtaOps:
+    return OtaOps(lamp.chip, lamp.report.partition, lamp.config, Log(lambda: 0))
+
+
+def update(lamp: Device, image: bytes, *, step: int = 1000, size: int = OTA_WITH_SEQUENTIAL_WRITES) -> None:
+    """One update in uneven steps, up to the choice of the slot."""
+    api = ops(lamp)
+    slot = api.get_next_update_partition()
+    handle = api.begin(slot, size)
+    for at in range(0, len(image), step):
+        api.write(handle, image[at : at + step])
+    api.end(handle)
+    api.set_boot_partition(slot)
+
+
+@pytest.mark.parametrize(("chip", "length"), KEYS)
+def test_an_encrypted_device_is_updated_confirmed_and_rolled_back(chip, length):
+    lamp = device(chip, length)
+    assert lamp.power_on().app_desc.version == "1"
+    assert lamp.flash.read(0x10000, 1) != b"\xe9"
+    ops(lamp).mark_app_valid_cancel_rollback()
+    for version, step in (("2", 1000), ("3", 7)):
+        update(lamp, app(version, chip), step=step)
+        report = lamp.power_on()
+        assert (report.app_desc.version, report.state) == (version, "PENDING_VERIFY")
+        ops(lamp).mark_app_valid_cancel_rollback()
+    update(lamp, app("4", chip))
+    assert lamp.power_on().app_desc.version == "4"
+    assert lamp.power_on().app_desc.version == "3"  # nobody confirmed it
+
+
+def test_edge_case_36_an_erased_slot_reads_as_noise_and_is_refused_in_the_chips_own_words():
+    lamp = device()
+    slot = PartitionTable.load(lamp.flash).find(label="ota_1")
+    assert slot.encrypted
+    assert slot.read_raw(lamp.flash, 0, 16) == b"\xff" * 16
+    assert slot.read(lamp.flash, 0, 16) != b"\xff" * 16
+    verdict = lamp.chip.verify_image(slot, build="bootloader", mode="load", config=CONFIG)
+    assert verdict.log[0].text == "image at 0x20000 has invalid magic byte (nothing flashed here?)"
+
+
+def test_plain_bytes_where_cipher_is_expected_do_not_boot():
+    lamp = device()
+    lamp.flash.erase(0x10000, 0x10000)
+    lamp.flash.program(0x10000, app("1"))
+    report = lamp.power_on()
+    assert not report.ok
+    assert any("image at 0x10000 has invalid magic byte" in line for line in report.log)
+
+
+def test_cipher_where_plain_bytes_are_expected_does_not_boot():
+    lamp = device()
+    lamp.chip.efuse = EFuse()
+    assert not boot(lamp.chip, CONFIG).ok
+
+
+def test_edge_case_37_ciphertext_is_good_only_at_its_own_address():
+    lamp = device()
+    raw = lamp.flash.read(0x10000, 0x10000)
+    lamp.flash.program(0x20000, raw)
+    other = Partition("ota_1", 0, 0x11, 0x20000, 0x10000)
+    assert lamp.chip.verify_image(other, build="app", mode="verify", config=CONFIG).err == EspErr.ESP_ERR_IMAGE_INVALID
+
+
+def test_edge_case_41_programming_a_block_twice_makes_garbage():
+    flash = Flash(0x100000, strict=False)
+    flash.encryption = FlashCrypt("esp32c3", bytes(32))
+    flash.program_encrypted(0x10000, b"A" * 16)
+    assert flash.mmap(0x10000, 16) == b"A" * 16
+    flash.program_encrypted(0x10000, b"A" * 15 + b"@")
+    assert flash.mmap(0x10000, 16) not in {b"A" * 16, b"A" * 15 + b"@"}
+
+
+def test_erased_otadata_looks_corrupt_rather_than_blank():
+    lamp = device()
+    lamp.power_on()
+    assert ops(lamp).get_boot_partition().label == "ota_0"
+    lamp.flash.erase(0xD000, 0x2000)
+    report = lamp.power_on()
+    assert report.partition.label == "ota_0"
+    lines = untimed(report)
+    assert "E boot: ota data partition invalid and no factory, will try all partitions" in lines
+    assert not any("Set actual ota_seq" in line for line in lines)
+    again = untimed(lamp.power_on())
+    assert "E boot: ota data partition invalid and no factory, will try all partitions" in again
+
+
+@pytest.mark.parametrize(
+    ("address", "length", "err"),
+    [
+        (0x10008, 16, EspErr.ESP_ERR_INVALID_ARG),
+        (0x10008, 0, EspErr.ESP_ERR_INVALID_ARG),
+        (0x10008, 8, EspErr.ESP_ERR_INVALID_ARG),
+        (0x10000, 8, EspErr.ESP_ERR_INVALID_SIZE),
+        (0x10000, 0, None),
+        (0x10010, 32, None),
+        (0x100000, 16, EspErr.ESP_ERR_INVALID_ARG),
+    ],
+)
+def test_alignment_of_encrypted_writes(address, length, err):
+    flash = Flash(0x100000)
+    flash.encryption = FlashCrypt("esp32c3", bytes(32))
+    if err is None:
+        flash.program_encrypted(address, bytes(length))
+        assert flash.mmap(address, length) == bytes(length)
+    else:
+        with pytest.raises(FlashError) as error:
+            flash.program_encrypted(address, bytes(length))
+        assert error.value.err == err
+
+
+def test_edge_case_32_less_than_a_block_cannot_be_ended():
+    lamp = device()
+    lamp.power_on()
+    api = ops(lamp)
+    handle = api.begin(api.get_next_update_partition(), 0)
+    api.write(handle, b"\xe9" + bytes(14))
+    with pytest.raises(OtaError) as error:
+        api.end(handle)
+    assert error.value.err == EspErr.ESP_ERR_INVALID_ARG
+
+
+@pytest.mark.parametrize(("first", "pad"), [(b"", b"\0"), (b"\xe9" + bytes(2), b"\xff")])
+def test_how_the_last_block_is_filled(first, pad):
+    """Zeros while no waiting block was ever written, 0xFF from then on."""
+    lamp = device()
+    lamp.power_on()
+    api = ops(lamp)
+    slot = api.get_next_update_partition()
+    handle = api.begin(slot, 0)
+    if first:
+        api.write(handle, first)
+        api.write(handle, b"x" * 16)
+    else:
+        api.write(handle, b"\xe9" + b"x" * 18)
+    with pytest.raises(OtaError):
+        api.end(handle)  # no image, but the last block is there
+    assert slot.read(lamp.flash, 19, 13) == pad * 13
+
+
+def test_writes_with_an_offset_are_whole_blocks():
+    lamp = device()
+    lamp.power_on()
+    api = ops(lamp)
+    slot = api.get_next_update_partition()
+    handle = api.begin(slot, 0)
+    with pytest.raises(OtaError) as error:
+        api.write_with_offset(handle, bytes(17), 0)
+    assert error.value.err == EspErr.ESP_ERR_INVALID_ARG
+    api.write_with_offset(handle, b"B" * 32, 0x100)
+    assert slot.read(lamp.flash, 0x100, 32) == b"B" * 32
+
+
+def test_which_partitions_are_encrypted():
+    rows = [
+        Partition("nvs", 1, 2, 0x9000, 0x4000),
+        Partition("otadata", 1, 0, 0xD000, 0x2000),
+        Partition("keys", 1, 4, 0xF000, 0x1000),
+        Partition("app", 0, 0x10, 0x10000, 0x10000),
+        Partition("plain", 1, 0x82, 0x20000, 0x1000),
+        Partition("secret", 1, 0x82, 0x21000, 0x1000, encrypted=True),
+        Partition("custom", 0x40, 0, 0x22000, 0x1000),
+    ]
+    table = PartitionTable(rows).to_bytes()
+    flash = Flash.from_bytes(merge({0x8000: table}), size=0x100000)
+    assert not any(row.encrypted for row in PartitionTable.load(flash))
+    engine = FlashCrypt("esp32c3", bytes(32))
+    cipher = Flash.from_bytes(merge({0x8000: engine.encrypt(0x8000, table)}), size=0x100000)
+    cipher.encryption = engine
+    assert [row.label for row in PartitionTable.load(cipher) if row.encrypted] == ["otadata", "keys", "app", "secret"]
+
+
+def test_a_verdict_is_not_remembered_for_another_key():
+    lamp = device()
+    args = (lamp.flash, 0x10000, 0x10000)
+    assert verify_image(*args, chip="esp32c3").err == EspErr.ESP_OK
+    lamp.flash.encryption = FlashCrypt("esp32c3", b"\x01" * 32)
+    assert verify_image(*args, chip="esp32c3").err == EspErr.ESP_ERR_IMAGE_INVALID
+    lamp.flash.encryption = None
+    assert verify_image(*args, chip="esp32c3").err == EspErr.ESP_ERR_IMAGE_INVALID
+
+
+# ----------------------------------------------------------------------------------------------------- the first boot
+
+
+def fresh(**fuses: object) -> tuple[Chip, Sdkconfig]:
+    """A chip flashed with plain bytes, and a bootloader that encrypts."""
+    table = PartitionTable([*slots(2), Partition("secret", 1, 0x82, 0x30000, 0x1000, encrypted=True)])
+    parts = {0x0: bootloader(), 0x8000: table.to_bytes(), 0x10000: app("1"), 0x30000: b"secret" * 100}
+    config = replace(CONFIG, secure_flash_enc_enabled=True)
+    chip_ = Chip(flash=Flash.from_bytes(merge(parts), size=0x400000), efuse=efuse(flash_crypt_cnt=0, **fuses))
+    return chip_, config
+
+
+def test_the_first_boot_encrypts_in_place_and_starts_anew():
+    chip_, config = fresh()
+    report = boot(chip_, config)
+    assert (report.ok, report.resets, report.app_desc.version) == (True, 1, "1")
+    assert chip_.efuse.flash_encryption_enabled
+    lines = untimed(report)
+    assert "I boot: Resetting with flash encryption enabled..." in lines
+    assert "I flash_encrypt: flash encryption is enabled (1 plaintext flashes left)" in lines
+    raw, plain = chip_.flash.read, chip_.flash.mmap
+    assert plain(0, 1) == plain(0x10000, 1) == b"\xe9"
+    assert raw(0, 1) != b"\xe9"
+    assert plain(0x30000, 6) == b"secret"
+    assert raw(0x9000, 16) == b"\xff" * 16  # nvs is left alone
+    assert raw(0x20000, 16) == b"\xff" * 16  # an empty slot is no image, and left alone
+    assert plain(0xD000, 4) == b"\x01\0\0\0"  # otadata, healed before and encrypted with the rest
+    assert boot(chip_, config).resets == 0
+
+
+def test_without_a_key_the_first_boot_starts_nothing():
+    chip_, config = fresh()
+    chip_.efuse = EFuse()
+    report = boot(chip_, config)
+    assert not report.ok
+    assert "E boot: Initialization of Flash Encryption key failed (-1)" in untimed(report)
+
+
+def test_a_device_that_must_be_encrypted_already_is_refused():
+    chip_, config = fresh()
+    report = boot(chip_, replace(config, secure_flash_require_already_enabled=True))
+    assert not report.ok
+    assert not chip_.efuse.flash_encryption_enabled
+
+
+# ------------------------------------------------------------------------------------------------------- power cuts
+
+
+@pytest.mark.parametrize("torn", ["", ":torn"])
+def test_an_encrypted_update_survives_a_cut_at_every_operation(torn):
+    lamp = device()
+    lamp.power_on()
+    ops(lamp).mark_app_valid_cancel_rollback()
+    base, partition = lamp.flash.fork(), lamp.report.partition
+    lamp.flash.record(True)
+    update(lamp, app("2"), step=4096)
+    total = len(lamp.flash.journal())
+    assert total > 60
+    for cut in range(total):
+        flash = base.fork()
+        chip_ = Chip(flash=flash, efuse=efuse())
+        flash.fault = f"cut@{cut}{torn}"
+        api = OtaOps(chip_, partition, CONFIG, Log(lambda: 0))
+        with pytest.raises(PowerLoss):
+            _update(api, app("2"))
+        flash.power_on()
+        report = boot(chip_, CONFIG)
+        assert report.ok, cut
+        assert report.app_desc.version in {"1", "2"}
+
+
+def _update(api: OtaOps, image: bytes) -> None:
+    slot = api.get_next_update_partition()
+    handle = api.begin(slot, OTA_WITH_SEQUENTIAL_WRITES)
+    for at in range(0, len(image), 4096):
+        api.write(handle, image[at : at + 4096])
+    api.end(handle)
+    api.set_boot_partition(slot)
