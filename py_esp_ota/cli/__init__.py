@@ -9,13 +9,36 @@ from importlib import import_module
 
 import click
 
+#: Verb, what it does, and where it is; without a place it is ``command`` in the module of its name.
 _VERBS = {
-    "boot": "boot a raw flash image and show what the bootloader decides",
+    "boot": "boot a flash and show what the bootloader decides, and why",
     "demo": "one OTA, end to end: seven chapters on real firmware",
+    "efuse": "make, show and burn an eFuse file",
+    "erase-flash": "erase a flash file",
+    "erase-region": "erase sectors or a partition of a flash file",
     "image-info": "what an image is, whether it is sound, and if not, where",
+    "merge-bin": "put parts or a build directory into one flash image",
+    "otadata": "read and change which slot boots",
     "partition-table": "read, check and convert a partition table",
-    "sign": "sign an image, judge its signatures, or make a key",
+    "read-flash": "copy a part or a partition of a flash file",
     "serve": "cloud, broker and web page on loopback until Ctrl-C",
+    "sign": "sign an image, judge its signatures, or make a key",
+    "split": "take a flash image apart, into a build directory",
+    "verify-flash": "compare parts with a flash file",
+    "write-flash": "write parts or a partition into a flash file",
+}
+_PLACES = {
+    "erase-flash": ("flash_file", "erase_flash"),
+    "erase-region": ("flash_file", "erase_region"),
+    "merge-bin": ("merge", "merge_bin"),
+    "read-flash": ("flash_file", "read_flash"),
+    "split": ("merge", "split"),
+    "verify-flash": ("flash_file", "verify_flash"),
+    "write-flash": ("flash_file", "write_flash"),
+    # otatool.py's names
+    "read-otadata": ("otadata", "read"),
+    "erase-otadata": ("otadata", "erase"),
+    "switch-ota-partition": ("otadata", "switch"),
 }
 
 
@@ -37,15 +60,16 @@ class _Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         name = cmd_name.replace("_", "-")
-        if name not in _VERBS:
+        if name not in _VERBS and name not in _PLACES:
             return None
+        place, attribute = _PLACES.get(name, (name.replace("-", "_"), "command"))
         try:
-            module = import_module(f"{__name__}.{name.replace('-', '_')}")
+            module = import_module(f"{__name__}.{place}")
         except ModuleNotFoundError as missing:
             if (missing.name or "").startswith("py_esp_ota"):
                 raise
             raise _Missing(name, missing.name) from None
-        command: click.Command = module.command
+        command: click.Command = getattr(module, attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

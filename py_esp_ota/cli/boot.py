@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from py_esp_ota._core import EFuse
 from py_esp_ota.chip import Chip, Held, ResetReason
+from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_text, write_output
 from py_esp_ota.cli.inputs import FlashInput, flash_arguments, open_flash
 from py_esp_ota.idf.bootloader import BootReport, boot
@@ -99,10 +99,7 @@ def _board(given: FlashInput, chip: str, efuse_file: Path | None) -> Chip:
     target = given.target(chip)
     if efuse_file is None:
         return Chip(target.name, flash=given.flash)
-    try:
-        efuse = EFuse.from_json(read_text(efuse_file))
-    except ValueError as error:
-        raise Unusable(f"{efuse_file}: {error}") from error
+    efuse = load(efuse_file)
     if efuse.chip != target.name:
         raise Unusable(f"{efuse_file} holds the eFuses of {efuse.chip}, and the flash is for {target.name}")
     return Chip(target.name, flash=given.flash, efuse=efuse)
