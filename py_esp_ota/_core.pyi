@@ -452,15 +452,20 @@ class PartitionTable:
         table_offset: int = 0x8000,
         primary_bootloader_offset: int | None = None,
         recovery_bootloader_offset: int | None = None,
+        secure_v1: bool = False,
+        verify: bool = True,
+        extra_subtypes: Sequence[tuple[int, str, int]] = ...,
     ) -> PartitionTable:
         """gen_esp32part.py ``PartitionTable.from_csv`` and ``verify``. Environment variables are not expanded here.
+
+        ``secure_v1``, ``verify`` and ``extra_subtypes`` (type, keyword in lower case, value) are the generator's options.
 
         Raises ``PartitionTableError`` naming the line (``fact["offset"]`` is its number).
         """
 
     @staticmethod
-    def from_bytes(data: bytes) -> PartitionTable:
-        """gen_esp32part.py ``PartitionTable.from_binary``.
+    def from_bytes(data: bytes, *, md5: bool = True) -> PartitionTable:
+        """gen_esp32part.py ``PartitionTable.from_binary``; without ``md5`` an MD5 row is a row of unknown magic.
 
         Raises ``PartitionTableError`` naming the row: ESP_ERR_INVALID_STATE, or ESP_ERR_INVALID_SIZE for a part of a row.
         """
@@ -472,8 +477,17 @@ class PartitionTable:
         With flash encryption off no row is ``encrypted``, whatever its flag says; with it on some are without. Raises ``FlashError`` outside the flash, and ``PartitionTableError``: ESP_ERR_NOT_FOUND (no MD5 row), ESP_ERR_INVALID_STATE (wrong MD5).
         """
 
-    def check(self, *, table_offset: int = 0x8000, flash_size: int | None = None) -> None:
+    def check(
+        self,
+        *,
+        table_offset: int = 0x8000,
+        flash_size: int | None = None,
+        secure_v1: bool = False,
+        rules: bool = True,
+    ) -> None:
         """gen_esp32part.py ``PartitionTable.verify`` and, with ``flash_size`` in bytes, ``verify_size_fits``.
+
+        Without ``rules`` only the size is looked at.
 
         Raises ``PartitionTableError`` naming the row, counted from 0 (``fact["offset"]`` is its place in the binary).
         """
@@ -482,7 +496,7 @@ class PartitionTable:
         """What gen_esp32part.py would warn of: names that are another type's or subtype's keyword, unknown flag bits."""
 
     def to_csv(self) -> str: ...
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, *, md5: bool = True) -> bytes:
         """The 3072-byte binary with its MD5 row. Raises ``PartitionTableError`` (ESP_ERR_INVALID_SIZE) above 94 rows."""
 
     def find(

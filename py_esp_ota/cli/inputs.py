@@ -58,9 +58,12 @@ class FlashInput:
         if offset + 0xC00 > self.flash.size:
             raise Unusable(f"{self.path}: the flash ends before the partition table at 0x{offset:x}")
         try:
-            return PartitionTable.from_bytes(self.flash.read(offset, 0xC00))
+            table = PartitionTable.from_bytes(self.flash.read(offset, 0xC00))
         except PartitionTableError as error:
             raise Unusable(f"{self.path}: no partition table at 0x{offset:x}: {error}") from error
+        if not len(table):
+            raise Unusable(f"{self.path}: no partition table at 0x{offset:x}: nothing is written there")
+        return table
 
     def save(self) -> None:
         """Write the flash back as it came: beside, then renamed. What now lies behind the file's end is added."""

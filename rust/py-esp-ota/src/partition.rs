@@ -201,24 +201,37 @@ impl PartitionTable {
     /// gen_esp32part.py `PartitionTable.from_csv` and `verify`. Raises `PartitionTableError` naming the line.
     #[staticmethod]
     #[pyo3(signature = (
-        text, *, table_offset=0x8000, primary_bootloader_offset=None, recovery_bootloader_offset=None
+        text, *, table_offset=0x8000, primary_bootloader_offset=None, recovery_bootloader_offset=None,
+        secure_v1=false, verify=true, extra_subtypes=vec![]
     ))]
+    #[allow(clippy::too_many_arguments, reason = "each keyword is one option of the generator")]
     fn from_csv(
         py: Python<'_>,
         text: &str,
         #[pyo3(from_py_with = number)] table_offset: u32,
         #[pyo3(from_py_with = number)] primary_bootloader_offset: Option<u32>,
         #[pyo3(from_py_with = number)] recovery_bootloader_offset: Option<u32>,
+        secure_v1: bool,
+        verify: bool,
+        extra_subtypes: Vec<(u8, String, u8)>,
     ) -> PyResult<Self> {
-        let placement = core::csv::Placement { table_offset, primary_bootloader_offset, recovery_bootloader_offset };
+        let placement = core::csv::Placement {
+            table_offset,
+            primary_bootloader_offset,
+            recovery_bootloader_offset,
+            secure_v1,
+            verify,
+            extra_subtypes,
+        };
         let rows = py.detach(|| core::csv::from_csv(text, &placement));
         rows.map(Self).map_err(|fault| refused(py, &fault))
     }
 
     /// gen_esp32part.py `PartitionTable.from_binary`. Raises `PartitionTableError` naming the row.
     #[staticmethod]
-    fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
-        core::binary::from_bytes(data).map(Self).map_err(|fault| refused(py, &fault))
+    #[pyo3(signature = (data, *, md5=true))]
+    fn from_bytes(py: Python<'_>, data: &[u8], md5: bool) -> PyResult<Self> {
+        core::binary::from_bytes(data, md5).map(Self).map_err(|fault| refused(py, &fault))
     }
 
     /// `load_partitions` of components/esp_partition/partition.c: what a running app sees.
@@ -237,16 +250,20 @@ impl PartitionTable {
         core::device::load(&sector, md5, encryption).map(Self).map_err(|fault| refused(py, &fault))
     }
 
-    /// gen_esp32part.py `PartitionTable.verify`. Raises `PartitionTableError`.
-    #[pyo3(signature = (*, table_offset=0x8000, flash_size=None))]
+    /// gen_esp32part.py `PartitionTable.verify` and `verify_size_fits`. Raises `PartitionTableError`.
+    #[pyo3(signature = (*, table_offset=0x8000, flash_size=None, secure_v1=false, rules=true))]
     fn check(
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = number)] table_offset: u32,
         #[pyo3(from_py_with = number)] flash_size: Option<u64>,
+        secure_v1: bool,
+        rules: bool,
     ) -> PyResult<()> {
-        core::rules::verify(&self.0, core::rules::Origin::Table, table_offset, flash_size)
-            .map_err(|fault| refused(py, &fault))
+        let origin = core::rules::Origin::Table;
+        let verified = if rules { core::rules::verify(&self.0, origin, table_offset, secure_v1) } else { Ok(()) };
+        let fits = |()| flash_size.map_or(Ok(()), |size| core::rules::verify_size_fits(&self.0, origin, size));
+        verified.and_then(fits).map_err(|fault| refused(py, &fault))
     }
 
     /// What gen_esp32part.py would warn of.
@@ -259,8 +276,9 @@ impl PartitionTable {
     }
 
     /// The 3072-byte binary with its MD5 row.
-    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = core::binary::to_bytes(&self.0).map_err(|fault| refused(py, &fault))?;
+    #[pyo3(signature = (*, md5=true))]
+    fn to_bytes<'py>(&self, py: Python<'py>, md5: bool) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = core::binary::to_bytes(&self.0, md5).map_err(|fault| refused(py, &fault))?;
         Ok(PyBytes::new(py, &bytes))
     }
 

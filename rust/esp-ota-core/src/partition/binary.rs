@@ -85,18 +85,23 @@ pub fn row(partition: &Partition) -> [u8; ROW_SIZE] {
 }
 
 /// `PartitionTable.to_binary`: the rows, the MD5 row, 0xFF up to 3072 bytes. At most 94 rows leave room for an end row.
-pub fn to_bytes(rows: &[Partition]) -> Result<Vec<u8>, Fault> {
+///
+/// Without the MD5 row (`--disable-md5sum`) it is one more.
+pub fn to_bytes(rows: &[Partition], with_md5: bool) -> Result<Vec<u8>, Fault> {
     let mut bytes: Vec<u8> = rows.iter().flat_map(row).collect();
-    if bytes.len() + ROW_SIZE >= TABLE_SIZE {
-        let most = TABLE_SIZE / ROW_SIZE - 2;
+    let sum = usize::from(with_md5);
+    if bytes.len() + sum * ROW_SIZE >= TABLE_SIZE {
+        let most = TABLE_SIZE / ROW_SIZE - 1 - sum;
         let found = format!("{} rows", rows.len());
         let expected = format!("at most {most}, besides the MD5 row and the end row");
         return Err(Fault::new(EspErr::InvalidSize, "number of rows", 0, found, expected));
     }
-    let digest = md5(&bytes);
-    bytes.extend(MAGIC_MD5);
-    bytes.resize(bytes.len() + MD5_OFFSET - MAGIC_MD5.len(), 0xFF);
-    bytes.extend(digest);
+    if with_md5 {
+        let digest = md5(&bytes);
+        bytes.extend(MAGIC_MD5);
+        bytes.resize(bytes.len() + MD5_OFFSET - MAGIC_MD5.len(), 0xFF);
+        bytes.extend(digest);
+    }
     bytes.resize(TABLE_SIZE, 0xFF);
     Ok(bytes)
 }
@@ -105,7 +110,9 @@ pub fn to_bytes(rows: &[Partition]) -> Result<Vec<u8>, Fault> {
 ///
 /// More lenient than a device: rows after the MD5 row count, and a second MD5 row passes, because only rows are summed. More
 /// strict: the end row is 0xFF throughout, and labels are UTF-8.
-pub fn from_bytes(data: &[u8]) -> Result<Vec<Partition>, Fault> {
+///
+/// Without `with_md5` (`--disable-md5sum`) an MD5 row is a row of unknown magic.
+pub fn from_bytes(data: &[u8], with_md5: bool) -> Result<Vec<Partition>, Fault> {
     let mut found = Vec::new();
     let mut sum = Md5::new();
     for (index, row) in rows(data).enumerate() {
@@ -115,7 +122,7 @@ pub fn from_bytes(data: &[u8]) -> Result<Vec<Partition>, Fault> {
         if row.0.iter().all(|&byte| byte == 0xFF) {
             return Ok(found);
         }
-        if row.magic() == MAGIC_MD5 {
+        if with_md5 && row.magic() == MAGIC_MD5 {
             let computed: [u8; 16] = sum.clone().finalize().into();
             if computed != row.digest() {
                 let expected = format!("{}, the MD5 of the rows before it", hex(&computed));

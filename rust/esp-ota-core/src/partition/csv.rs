@@ -13,7 +13,7 @@ use crate::err::{EspErr, Fault};
 const FLAGS: [(&str, u32); 2] = [("encrypted", FLAG_ENCRYPTED), ("readonly", FLAG_READONLY)];
 
 /// Where the table and what stands before it lie: the generator's options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// `--offset`.
     pub table_offset: u32,
@@ -21,11 +21,24 @@ pub struct Placement {
     pub primary_bootloader_offset: Option<u32>,
     /// `--recovery-bootloader-offset`.
     pub recovery_bootloader_offset: Option<u32>,
+    /// `--secure v1`: apps are whole MMU pages.
+    pub secure_v1: bool,
+    /// `--no-verify` turned round.
+    pub verify: bool,
+    /// `--extra-partition-subtypes`: type, keyword, value.
+    pub extra_subtypes: Vec<(u8, String, u8)>,
 }
 
 impl Default for Placement {
     fn default() -> Self {
-        Self { table_offset: 0x8000, primary_bootloader_offset: None, recovery_bootloader_offset: None }
+        Self {
+            table_offset: 0x8000,
+            primary_bootloader_offset: None,
+            recovery_bootloader_offset: None,
+            secure_v1: false,
+            verify: true,
+            extra_subtypes: Vec::new(),
+        }
     }
 }
 
@@ -54,7 +67,9 @@ pub fn from_csv(text: &str, placement: &Placement) -> Result<Vec<Partition>, Fau
     }
     place(&mut lines, placement)?;
     let (rows, numbers): (Vec<_>, Vec<_>) = lines.into_iter().map(|line| (line.row, line.number)).unzip();
-    rules::verify(&rows, Origin::Lines(&numbers), placement.table_offset, None)?;
+    if placement.verify {
+        rules::verify(&rows, Origin::Lines(&numbers), placement.table_offset, placement.secure_v1)?;
+    }
     Ok(rows)
 }
 
@@ -87,7 +102,7 @@ fn size_text(size: u32) -> String {
 }
 
 fn check_primary_bootloader(placement: &Placement) -> Result<(), Fault> {
-    let Placement { table_offset, primary_bootloader_offset, .. } = *placement;
+    let &Placement { table_offset, primary_bootloader_offset, .. } = placement;
     match primary_bootloader_offset {
         Some(offset) if offset >= table_offset => {
             let expected = format!("an address below the partition table at 0x{table_offset:x}");
@@ -157,6 +172,10 @@ impl Fields<'_> {
 
     fn parse_subtype(&self, text: &str, ptype: u8) -> Result<u8, Fault> {
         let keywords = names::subtypes(ptype);
+        let extra = &self.placement.extra_subtypes;
+        if let Some((.., value)) = extra.iter().find(|(of, word, _)| *of == ptype && *word == text.to_lowercase()) {
+            return Ok(*value);
+        }
         if !text.is_empty() {
             return self.byte("subtype", text, keywords);
         }

@@ -48,20 +48,19 @@ pub(super) fn is_primary(row: &Partition) -> bool {
     matches!(row.ptype, TYPE_BOOTLOADER | TYPE_PARTITION_TABLE) && row.subtype == PRIMARY
 }
 
-/// `PartitionTable.verify`, in its order; `verify_size_fits` at the end where a flash size is given.
-pub fn verify(rows: &[Partition], origin: Origin<'_>, table_offset: u32, flash_size: Option<u64>) -> Result<(), Fault> {
+/// `PartitionTable.verify`, in its order. `secure_v1`: apps end on a page of 64 KiB.
+pub fn verify(rows: &[Partition], origin: Origin<'_>, table_offset: u32, secure_v1: bool) -> Result<(), Fault> {
     for (index, row) in rows.iter().enumerate() {
-        verify_row(row, index, origin)?;
+        verify_row(row, index, origin, secure_v1)?;
     }
     verify_names(rows, origin)?;
     verify_places(rows, origin, table_offset)?;
     verify_otadata(rows, origin, DATA_OTA, "otadata")?;
-    verify_otadata(rows, origin, DATA_TEE_OTA, "TEE otadata")?;
-    flash_size.map_or(Ok(()), |size| verify_size_fits(rows, origin, size))
+    verify_otadata(rows, origin, DATA_TEE_OTA, "TEE otadata")
 }
 
 /// `PartitionDefinition.verify`.
-fn verify_row(row: &Partition, index: usize, origin: Origin<'_>) -> Result<(), Fault> {
+fn verify_row(row: &Partition, index: usize, origin: Origin<'_>, secure_v1: bool) -> Result<(), Fault> {
     let (name, size) = (row.shown(), row.size);
     let aligned = |what: &str, value: u32, unit: u32| {
         if value % unit == 0 {
@@ -72,7 +71,7 @@ fn verify_row(row: &Partition, index: usize, origin: Origin<'_>) -> Result<(), F
     };
     aligned("offset", row.offset, offset_alignment(row.ptype))?;
     if row.ptype == TYPE_APP {
-        aligned("size", size, 0x1000)?;
+        aligned("size", size, if secure_v1 { 0x1_0000 } else { 0x1000 })?;
     }
     if row.ptype != TYPE_DATA {
         return Ok(());
@@ -135,7 +134,7 @@ fn verify_otadata(rows: &[Partition], origin: Origin<'_>, subtype: u8, what: &st
 }
 
 /// `verify_size_fits`: the row with the highest offset has to end inside the flash.
-fn verify_size_fits(rows: &[Partition], origin: Origin<'_>, flash_size: u64) -> Result<(), Fault> {
+pub fn verify_size_fits(rows: &[Partition], origin: Origin<'_>, flash_size: u64) -> Result<(), Fault> {
     // Of several rows at the highest offset upstream measures the first.
     let last = rows.iter().enumerate().rev().max_by_key(|(_, row)| row.offset);
     let Some((index, row)) = last.filter(|(_, row)| row.end() > flash_size) else { return Ok(()) };
