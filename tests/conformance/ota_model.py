@@ -1,7 +1,7 @@
-"""A second ``esp_ota_ops``, written from its rules alone: plain Python over two byte strings, sharing no code with ours.
+"""A second ``esp_ota_ops``, written from its rules alone: plain Python over two byte strings, no code shared with ours.
 
-It keeps otadata as bytes and notes every erase and program it would do; a call returns the code a C caller would see, or
-``"abort"``.
+It keeps otadata as bytes and notes every erase and program it would do; a call returns the code a C caller would see,
+or ``"abort"``.
 """
 
 from __future__ import annotations

@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from board import PLAIN, ROLLBACK, Board, slots
+from board import PLAIN, ROLLBACK, Board, app, slots
 
 from py_esp_ota._core import EFuse
 from py_esp_ota.errors import EspErr, OtaError
+from py_esp_ota.firmware import bootloader
+from py_esp_ota.signing import generate_key, public_key_digest, sign
 
 SECURE = {"secure_boot": True, "secure_boot_v2_enabled": True}
 DIGESTS = [bytes([number]) * 32 for number in range(3)]
@@ -91,3 +93,52 @@ def test_the_last_key_is_never_revoked():
 def test_an_app_that_no_other_key_signed_keeps_the_key():
     assert refused(secured(ROLLBACK), 0)[0] == "ESP_FAIL"
     assert EspErr.ESP_FAIL == -1
+
+
+# ---------------------------------------------------------------------------------------------- with signed images
+
+OLD, NEW, OTHER = (generate_key("ecdsa256") for _ in range(3))
+ECDSA = SECURE | {"secure_signed_apps_ecdsa_v2_scheme": True, "secure_boot_ecdsa_key_len_256_bits": True}
+
+
+def signed(app_keys, bootloader_keys, fused=(OLD, NEW), **fuses):
+    """An H2 whose running app and whose bootloader carry these signatures."""
+    board = Board(slots(2), "1/VALID", config=replace(ROLLBACK, **ECDSA), chip="esp32h2", without=("ota_0", "ota_1"))
+    digests = [key and public_key_digest(key) for key in fused]
+    digests += [None] * (3 - len(digests))
+    board.chip.efuse = EFuse("esp32h2", secure_boot_en=True, key_digests=digests, **fuses)
+    board.chip.flash.program(board["ota_0"].offset, sign(app("ota_0", "esp32h2"), *app_keys))
+    board.chip.flash.program(0, sign(bootloader(chip="esp32h2"), *bootloader_keys))
+    return board
+
+
+def test_the_old_key_is_revoked_once_app_and_bootloader_carry_the_new_one():
+    board = signed([OLD, NEW], [OLD, NEW])
+    ops = board.ops("ota_0")
+    ops.revoke_secure_boot_public_key(0)
+    assert board.chip.efuse.revoked == [0]
+    lines = [line for line in ops.log.lines if "esp_ota_ops" in line]
+    assert lines == [
+        "I (0) esp_ota_ops: Application successfully verified with public key digest 1",
+        "I (0) esp_ota_ops: Application successfully verified with public key digest 1",
+        "I (0) esp_ota_ops: Revoked signature block 0.",
+    ]
+    ops.revoke_secure_boot_public_key(0)
+    assert ops.log.lines[-1].endswith("Given public key digest(0) is already revoked.")
+    assert refused(board, 1)[1][-1].startswith("Application cannot be verified"), "the other one is the last now"
+
+
+KEPT = [
+    # signatures of the app, of the bootloader, fuses, the line
+    ([OLD], [OLD, NEW], {}, "Application"),
+    ([OLD, NEW], [OLD], {}, "Bootloader"),
+    ([OLD, OTHER], [OLD, NEW], {}, "Application"),
+    ([OLD, NEW], [OLD, NEW], {"revoked": [1]}, "Application"),
+]
+
+
+@pytest.mark.parametrize(("app_keys", "bootloader_keys", "fuses", "who"), KEPT)
+def test_the_old_key_stays_while_anything_needs_it(app_keys, bootloader_keys, fuses, who):
+    code, lines = refused(signed(app_keys, bootloader_keys, **fuses), 0)
+    assert code == "ESP_FAIL"
+    assert lines[-1] == f"{who} cannot be verified with any key other than the one being revoked"

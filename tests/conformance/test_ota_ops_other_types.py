@@ -1,4 +1,4 @@
-"""Updates of bootloader, partition table and data partitions: directly, through a free slot, and through a spare one."""
+"""Updates of bootloader, partition table and data partitions: directly, through a free slot, through a spare one."""
 
 from dataclasses import replace
 
@@ -168,7 +168,7 @@ def test_the_final_partition_that_is_the_staging_one_changes_nothing(board, ops)
     assert not [line for line in ops.log.lines if "esp_ota_ops" in line]
 
 
-# ---------------------------------------------------------------------------------------------------- set_final_partition
+# -------------------------------------------------------------------------------------------------- set_final_partition
 
 
 def test_set_final_partition_refuses_in_order(board, ops):

@@ -1,4 +1,4 @@
-"""``esp_ota_resume``, ``esp_ota_write_with_offset`` and the choice without validation: arguments in order, then effects."""
+"""``esp_ota_resume``, ``esp_ota_write_with_offset``, the choice without validation: arguments, then effects."""
 
 import pytest
 from board import PLAIN, ROLLBACK, SECTOR, Board, app, slots, table
@@ -175,7 +175,7 @@ def test_flow_a_slot_written_in_pieces_at_their_offsets(order):
     assert board.booted() == "ota_0"
 
 
-# -------------------------------------------------------------------------------------------- set_boot without validation
+# ------------------------------------------------------------------------------------------ set_boot without validation
 
 SKIP = [
     (RICH, (), None, "ESP_ERR_INVALID_ARG"),

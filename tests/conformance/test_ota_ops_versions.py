@@ -7,7 +7,7 @@ from board import PLAIN, ROLLBACK, Board, app, slots, table
 
 from py_esp_ota._core import ImageHeader
 from py_esp_ota.errors import FlashError, OtaError, Restart
-from py_esp_ota.idf.features import SINCE, Features, features, since
+from py_esp_ota.idf.features import FIXED, SINCE, Features, features, since
 from py_esp_ota.sdkconfig import Sdkconfig
 
 ROWS = table(
@@ -45,7 +45,7 @@ def code(call, *arguments, **options):
     return "ESP_OK"
 
 
-# ------------------------------------------------------------------------------------------------------------- the table
+# ------------------------------------------------------------------------------------------------------------ the table
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_a_line_that_never_got_it_stays_without():
 
 
 def test_the_newest_release_has_everything_and_an_old_one_nothing():
-    assert features(HEAD) == Features(**dict.fromkeys(SINCE, True))
-    assert features(V44) == Features(**dict.fromkeys(SINCE, False))
-    assert sorted(field.name for field in fields(Features)) == sorted(SINCE)
+    assert features(HEAD) == Features(**dict.fromkeys(SINCE, True), **dict.fromkeys(FIXED, False))
+    assert features(V44) == Features(**dict.fromkeys(SINCE, False), **dict.fromkeys(FIXED, True))
+    assert sorted(field.name for field in fields(Features)) == sorted([*SINCE, *FIXED])
 
 
 # --------------------------------------------------------------------------------------------------- what did not exist
@@ -125,7 +125,7 @@ def test_rejecting_with_a_reboot_is_as_old_as_rollback(version):
     assert ops.log.lines[-1].endswith("worked partition. Restart.") is (version < V550)
 
 
-# ------------------------------------------------------------------------------------------------ what was done otherwise
+# ---------------------------------------------------------------------------------------------- what was done otherwise
 
 
 @pytest.mark.parametrize("version", ALL, ids=str)
@@ -228,3 +228,19 @@ def test_one_life_with_rollback_in_every_release(version):
         board.update(ops, label)
     assert board.booted() == "ota_0"
     assert board.otadata[0] == "3/PENDING_VERIFY"
+
+
+@pytest.mark.parametrize("version", ALL, ids=str)
+def test_up_to_v6_0_a_row_around_the_end_of_the_address_space_passes(version):
+    """Offset and size are added in 32 bits; since then only a row inside the flash passes, in update and boot alike."""
+    wrapping = ("wrap", 1, 0x81, 0x20000, 0xFFFF0000)
+    passes = version < V610
+    board = Board(table(*ROWS, wrapping), config=built(PLAIN, version))
+    assert board.boot().ok is passes
+    if version >= V550:
+        rows = table(*ROWS, ("table2", 3, 1, 0x50000, 0x1000))
+        board = Board(rows, config=built(PLAIN, version))
+        ops = board.ops("ota_0")
+        handle = ops.begin(board["table2"], 0)
+        ops.write(handle, table(*ROWS, wrapping).to_bytes())
+        assert code(ops.end, handle) == ("ESP_OK" if passes else "ESP_ERR_OTA_VALIDATE_FAILED")
