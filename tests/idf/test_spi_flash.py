@@ -201,3 +201,13 @@ def test_without_erase_a_wrong_first_byte_is_seen_before_the_guard():
             one.write(handle, b"\x00")
     with pytest.raises(Restart):
         guarded.write(1, b"\xe9")
+
+
+def test_the_erase_ahead_meets_the_guard_before_the_first_byte_is_seen():
+    rows = table(("ota_0", 0, 0x10, 0x10000, 0x10000), ("twin", 0, 0x11, 0x18000, 0x10000))
+    board = Board(rows, without=("twin",))
+    ops = board.ops("ota_0")
+    handle = ops.begin(board["twin"], 0xFFFFFFFE)
+    with pytest.raises(Restart):
+        ops.write(handle, b"\x00")
+    assert board.chip.flash.operations == Board(rows, without=("twin",)).chip.flash.operations
