@@ -819,7 +819,7 @@ def verify_image(
     """
 
 def flash_sha256(flash: Flash, address: int, length: int) -> bytes:
-    """``bootloader_sha256_flash_contents``: SHA-256 of ``length`` bytes. Raises ``FlashError``, ``PowerLoss``."""
+    """``bootloader_sha256_flash_contents``: SHA-256 of what the cache shows. Raises ``FlashError``, ``PowerLoss``."""
 
 def check_image_validity(
     header: ImageHeader,

@@ -5,9 +5,12 @@ import hashlib
 import pytest
 from board import Board, app, slots, table
 
-from py_esp_ota._core import Partition
+from py_esp_ota._core import EFuse, Partition
+from py_esp_ota.device import Device
 from py_esp_ota.errors import EspErr, FlashError, ImageError, PowerLoss
 from py_esp_ota.firmware import Firmware, bootloader
+from py_esp_ota.idf.log import Log
+from py_esp_ota.idf.ota_ops import OtaOps
 
 ROWS = table(
     ("nvs", 1, 2, 0x9000, 0x4000),
@@ -219,3 +222,33 @@ def test_a_table_that_is_refused_finds_nothing():
     ops = board.ops("ota_0")
     assert ops.partitions.find() == []
     assert ops.get_running_partition().label == "ota_0"
+
+
+# --------------------------------------------------------------------------------------------------- flash encryption
+
+
+@pytest.fixture
+def encrypted():
+    """A device whose flash was encrypted when it was made: bootloader, table and factory app."""
+    fuses = EFuse(flash_encryption_key=bytes(range(32)), flash_crypt_cnt=1)
+    made = Device(ROWS, firmware=app("factory"), bootloader=bootloader(version=4), efuse=fuses)
+    report = made.power_on()
+    assert report.ok
+    return OtaOps(made.chip, report.partition, made.config, Log(lambda: 0))
+
+
+def test_hashes_and_descriptions_see_plain_bytes(encrypted):
+    row = encrypted.table.find(label="factory")
+    assert encrypted.chip.flash.read(0x10000, 1) != b"\xe9"
+    assert encrypted.partitions.get_sha256(row) == app("factory")[-32:]
+    assert encrypted.get_bootloader_description().version == 4
+    assert encrypted.get_partition_description(row).version == "factory"
+
+
+def test_a_copy_is_encrypted_at_its_new_place(encrypted):
+    factory, slot = (encrypted.table.find(label=label) for label in ("factory", "ota_0"))
+    encrypted.partitions.copy(slot, 0, factory, 0, None)
+    assert encrypted.partitions.check_identity(slot, factory)
+    flash = encrypted.chip.flash
+    assert flash.read(slot.offset, 0x1000) != flash.read(factory.offset, 0x1000)
+    assert flash.mmap(slot.offset, 0x1000) == flash.mmap(factory.offset, 0x1000)
