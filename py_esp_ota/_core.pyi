@@ -522,8 +522,11 @@ class TableVerdict:
     def rows(self) -> list[Partition]:
         """The rows the bootloader will walk: the first ``num_partitions`` ones, an MD5 row in the middle included."""
 
-def verify_partition_table(data: bytes, flash_size: int) -> TableVerdict:
-    """``esp_partition_table_verify`` (components/bootloader_support/src/flash_partitions.c)."""
+def verify_partition_table(data: bytes, flash_size: int, *, wraps: bool = False) -> TableVerdict:
+    """``esp_partition_table_verify`` (components/bootloader_support/src/flash_partitions.c).
+
+    ``wraps``: the end of a row is computed in 32 bits, as in releases up to v6.0.
+    """
 
 # --------------------------------------------------------------------------------------------------------------- image
 
@@ -830,7 +833,7 @@ def verify_image(
     """
 
 def flash_sha256(flash: Flash, address: int, length: int) -> bytes:
-    """``bootloader_sha256_flash_contents``: SHA-256 of ``length`` bytes. Raises ``FlashError``, ``PowerLoss``."""
+    """``bootloader_sha256_flash_contents``: SHA-256 of what the cache shows. Raises ``FlashError``, ``PowerLoss``."""
 
 def check_image_validity(
     header: ImageHeader,

@@ -29,6 +29,7 @@ from py_esp_ota.idf.boot_pins import factory_reset, test_app_index, wants_factor
 from py_esp_ota.idf.boot_run import FACTORY_INDEX, INVALID_INDEX, TEST_APP_INDEX, Run, reason
 from py_esp_ota.idf.boot_select import get_selected_boot_partition
 from py_esp_ota.idf.deep_sleep import fast_boot
+from py_esp_ota.idf.features import features
 from py_esp_ota.idf.flash_encrypt import check_flash_encryption
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -184,7 +185,8 @@ def _load_partition_table(run: Run, flash_size: int) -> list[Partition] | None:
         run.log.error("boot", f"bootloader_mmap(0x{offset:x}, 0x{_TABLE_MAX_LEN:x}) failed")
         run.decide(name, f"the table at 0x{offset:x} lies outside the flash")
         return None
-    verdict = verify_partition_table(data, flash_size)
+    wraps = features(run.config.idf_version).table_bound_wraps
+    verdict = verify_partition_table(data, flash_size, wraps=wraps)
     run.log.core(verdict.log)
     if verdict.err != EspErr.ESP_OK:
         run.log.error("boot", "Failed to verify partition table")

@@ -1,7 +1,7 @@
-"""What ``esp_ota_ops`` does differently from one ESP-IDF release to another: one table, read in one place.
+"""What an app and its bootloader do differently from one ESP-IDF release to another: one table, read in one place.
 
-``Sdkconfig.idf_version`` says which release an app was built with. Everything that is not here has been the same since
-v4.3, as far as it exists.
+``Sdkconfig.idf_version`` says which release an app was built with. The verifier of images
+has its own list in the core; everything that is in neither has been the same since v4.3.
 """
 
 from __future__ import annotations
@@ -27,10 +27,15 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "resume_asks_state": ((6, 2, 0),),
 }
 
+#: The first release that no longer has a fault.
+FIXED: Mapping[str, tuple[Version, ...]] = {
+    "table_bound_wraps": ((6, 1, 0),),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the ``esp_ota_ops`` of one release has."""
+    """What one release has."""
 
     begin_takes_other_types: bool  # esp_ota_begin on data, bootloader and table partitions; esp_ota_set_final_partition
     begin_drops_inactive_record: bool  # builds with rollback: the inactive otadata entry is erased
@@ -43,6 +48,7 @@ class Features:
     skip_validate: bool  # esp_ota_set_boot_partition_skip_validate
     image_validity: bool  # esp_ota_check_image_validity
     resume_asks_state: bool  # esp_ota_resume is refused while the running app is unconfirmed
+    table_bound_wraps: bool  # esp_partition_table_verify computes the end of a row in 32 bits
 
 
 def since(version: Version, releases: tuple[Version, ...]) -> bool:
@@ -53,4 +59,5 @@ def since(version: Version, releases: tuple[Version, ...]) -> bool:
 @lru_cache
 def features(version: Version) -> Features:
     """The features of one release."""
-    return Features(**{name: since(version, releases) for name, releases in SINCE.items()})
+    has = {name: since(version, releases) for name, releases in SINCE.items()}
+    return Features(**has, **{name: not since(version, releases) for name, releases in FIXED.items()})

@@ -30,7 +30,8 @@ class OtaImages(OtaApp):
     def primary_bootloader(self) -> Partition:
         """The place of the bootloader, whether or not the table has a row for it."""
         start = self.chip.target.bootloader_offset
-        return Partition("bootloader", TYPE_BOOTLOADER, 0, start, self.config.partition_table_offset - start)
+        size, encrypted = self.config.partition_table_offset - start, self.chip.flash.encryption is not None
+        return Partition("bootloader", TYPE_BOOTLOADER, 0, start, size, encrypted=encrypted)
 
     def check_image_validity(self, part_type: int, header: ImageHeader | None, desc: AppDesc | None) -> None:
         """``esp_ota_check_image_validity``: chip, chip revision and, of an app, the SPI flash mode of the running one.

@@ -307,7 +307,7 @@ class OtaUpdates(OtaKeys):
             self._image_validate(record.staging)
         elif record.final.type == TYPE_PARTITION_TABLE:
             table = self.partitions.mmap(record.staging, 0, _TABLE_MAX_LEN)
-            verdict = verify_partition_table(table, self.chip.flash.size)
+            verdict = verify_partition_table(table, self.chip.flash.size, wraps=self.features.table_bound_wraps)
             self.log.core(verdict.log)
             if verdict.err != EspErr.ESP_OK:
                 what = "the partition table in {label} is refused with {cause}"

@@ -94,3 +94,42 @@ def test_a_running_app_without_a_descriptor_accepts_any_flash_mode():
     header = ImageHeader.from_bytes(app("ota_0"))
     desc = board.ops("factory").get_partition_description(board["ota_0"])
     assert code(board.ops("factory").check_image_validity, 0, header, desc) == "ESP_OK"
+
+
+TYPES = [
+    # partition type, header given, maximum revision of the header, code
+    (0, False, 199, "ESP_ERR_INVALID_ARG"),
+    (9, False, 199, "ESP_ERR_INVALID_ARG"),
+    (1, True, 199, "ESP_ERR_INVALID_ARG"),
+    (3, True, 199, "ESP_ERR_INVALID_ARG"),
+    (0x40, True, 199, "ESP_ERR_INVALID_ARG"),
+    (0, True, 199, "ESP_OK"),
+    (2, True, 199, "ESP_OK"),
+    (0, True, 2, "ESP_ERR_INVALID_VERSION"),
+    (2, True, 2, "ESP_OK"),
+]
+
+
+@pytest.mark.parametrize(("part_type", "given", "most", "expected"), TYPES)
+def test_check_image_validity_asks_for_header_and_type_first(part_type, given, most, expected):
+    board = Board(slots(2, factory=True))
+    header = ImageHeader.from_bytes(Firmware("bench", "2", max_chip_rev_full=most).to_bytes())
+    assert code(board.ops("factory").check_image_validity, part_type, header if given else None, None) == expected
+
+
+def test_a_bootloaders_flash_mode_is_not_compared():
+    board = Board(slots(2, factory=True))
+    ops = board.ops("factory")
+    release = Firmware("bench", "2", spi_flash_mode=1).to_bytes()
+    board.flash_app("ota_0", release)
+    desc = ops.get_partition_description(board["ota_0"])
+    header = ImageHeader.from_bytes(release)
+    assert code(ops.check_image_validity, 0, header, desc) == "ESP_ERR_OTA_SPI_MODE_MISMATCH"
+    assert code(ops.check_image_validity, 2, header, desc) == "ESP_OK"
+
+
+def test_a_fuse_switches_the_upper_bound_of_the_revision_off():
+    board = Board(slots(2, factory=True))
+    header = ImageHeader.from_bytes(Firmware("bench", "2", max_chip_rev_full=2).to_bytes())
+    board.chip.efuse = EFuse(disable_wafer_version_major=True)
+    assert code(board.ops("factory").check_image_validity, 0, header, None) == "ESP_OK"

@@ -9,6 +9,7 @@ import pytest
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import Lab
 from py_esp_ota.rainmaker.ota import OtaType
+from py_esp_ota.sdkconfig import Sdkconfig
 
 OLD = Firmware("lamp", "1.0.0").to_bytes()
 NEW = Firmware("lamp", "1.1.0").to_bytes()
@@ -179,3 +180,13 @@ def test_an_update_over_params_is_a_second_road_to_the_same_report(lab):
     lab.run(story())
     assert params() == {"Status": "success", "Info": "OTA Upgrade finished and verified successfully", "URL": ""}
     assert (lamp.running.version, lamp.state) == ("1.1.0", "VALID")
+
+
+def test_an_app_that_became_too_old_does_not_start_and_the_chip_tries_no_longer_than_it_changes_anything(lab):
+    config = Sdkconfig(bootloader_app_rollback_enable=True, bootloader_app_anti_rollback=True)
+    lamp = lab.device("two_ota_large", firmware=OLD, node_id="lamp1", config=config)
+    lamp.power_on()
+    lamp.chip.efuse.burn_secure_version(1)  # between the bootloader's look and the app's own
+    lab.run(asyncio.sleep(10))
+    assert any(line.endswith("efuse_init: Incorrect secure version of app") for line in lamp.console)
+    assert [boot.ok for boot in lamp.boots] == [True, False]

@@ -11,7 +11,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(flash_sha256, module)?)
 }
 
-/// `bootloader_sha256_flash_contents`: SHA-256 of `length` bytes.
+/// `bootloader_sha256_flash_contents`: SHA-256 of `length` bytes as the cache shows them.
 #[pyfunction]
 fn flash_sha256<'py>(
     py: Python<'py>,
@@ -21,7 +21,7 @@ fn flash_sha256<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let digest = flash.sized(py, length as usize, |chip| {
         chip.check_read(address, length)?;
-        core::sha256_of(&chip.region(0, chip.size()), address, length)
+        core::sha256_of(&chip.cache(), address, length)
     })?;
     Ok(PyBytes::new(py, &digest))
 }

@@ -19,9 +19,10 @@ pub struct TableVerdict {
 
 /// `esp_partition_table_verify` (components/bootloader_support/src/flash_partitions.c).
 ///
-/// `data` should hold 0xC00 bytes; where it ends earlier, the table has no terminating entry.
-pub fn verify(data: &[u8], chip_size: u64) -> TableVerdict {
-    match walk(data, chip_size) {
+/// `data` should hold 0xC00 bytes; where it ends earlier, the table has no terminating entry. `wraps`: the end of a row is
+/// computed in 32 bits, as releases up to v6.0 do, so that a row around the end of the address space passes.
+pub fn verify(data: &[u8], chip_size: u64, wraps: bool) -> TableVerdict {
+    match walk(data, chip_size, wraps) {
         Ok(rows) => TableVerdict { err: EspErr::Ok, fault: None, log: Vec::new(), rows },
         Err((fault, text)) => {
             let log = vec![LogLine { level: Level::Error, tag: "flash_parts", text }];
@@ -31,11 +32,11 @@ pub fn verify(data: &[u8], chip_size: u64) -> TableVerdict {
 }
 
 /// Row by row to the first fault and the line printed for it.
-fn walk(data: &[u8], chip_size: u64) -> Result<Vec<Partition>, (Fault, String)> {
+fn walk(data: &[u8], chip_size: u64, wraps: bool) -> Result<Vec<Partition>, (Fault, String)> {
     let mut md5_found = 0;
     for (index, row) in rows(data).enumerate().take(MAX_ROWS) {
         match row.magic() {
-            MAGIC => check_position(index, &row.partition(), chip_size)?,
+            MAGIC => check_position(index, &row.partition(), chip_size, wraps)?,
             MAGIC_MD5 => {
                 check_md5(index, row, data, md5_found == 0)?;
                 md5_found = 1;
@@ -60,8 +61,9 @@ fn walk(data: &[u8], chip_size: u64) -> Result<Vec<Partition>, (Fault, String)> 
     Err((fault, "partition table has no terminating entry, not valid".to_owned()))
 }
 
-fn check_position(index: usize, row: &Partition, chip_size: u64) -> Result<(), (Fault, String)> {
-    if u64::from(row.offset) <= chip_size && row.end() <= chip_size {
+fn check_position(index: usize, row: &Partition, chip_size: u64, wraps: bool) -> Result<(), (Fault, String)> {
+    let end = if wraps { row.offset.wrapping_add(row.size).into() } else { row.end() };
+    if u64::from(row.offset) <= chip_size && end <= chip_size {
         return Ok(());
     }
     let Partition { offset, size, .. } = row;
