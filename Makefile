@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware demo test fast check fmt lint types rust bench clean
+.PHONY: help setup system build firmware demo test fast conformance fuzz check fmt lint types rust bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -43,10 +43,31 @@ demo: setup ## the main job: one OTA, end to end, on real firmware
 
 test: system check firmware ## everything CI runs: checks, then every test
 	cargo test --quiet --workspace
+	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target/fuzz --test corpus
 	$(BIN)/python -m pytest -q -n 2
 
 fast: setup ## the tests without sockets and browser
 	$(BIN)/python -m pytest -q -n 2 -m "not sockets and not browser"
+
+conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) from SEED (1), and everything in tests/conformance
+	ESP_OTA_IMAGES=$(or $(IMAGES),20000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
+
+# libFuzzer's instrumentation, as cargo-fuzz asks for it; without a sanitizer it needs no nightly compiler.
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing
+FUZZ_BIN := target/fuzz/x86_64-unknown-linux-gnu/release
+TARGETS ?= $(basename $(notdir $(wildcard rust/fuzz/fuzz_targets/*.rs)))
+
+fuzz: ## libFuzzer on each target in rust/fuzz (or TARGETS): RUNS inputs each (10000000)
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --release --manifest-path rust/fuzz/Cargo.toml \
+		--target-dir target/fuzz --target x86_64-unknown-linux-gnu
+	@for target in $(TARGETS); do \
+		mkdir -p target/fuzz/corpus/$$target target/fuzz/crashes; \
+		echo "$$target:"; \
+		$(FUZZ_BIN)/$$target target/fuzz/corpus/$$target rust/fuzz/corpus/$$target -runs=$(or $(RUNS),10000000) \
+			-max_len=8192 -artifact_prefix=target/fuzz/crashes/$$target- -verbosity=0 -print_final_stats=1 || exit 1; \
+	done
 
 check: lint types rust ## formatting, lint, floors, types, stub, clippy
 

@@ -28,6 +28,7 @@ class Release:
     path: str
     sha256: str
     sdist: bool = False
+    python: str = ""  # the interpreter a wheel asks for, where it is another than ours
 
     @property
     def cached(self) -> Path:
@@ -94,6 +95,7 @@ def fetch(release: Release) -> bytes:
 def _download(release: Release) -> bytes:
     wanted = f"{release.package}=={release.version}"
     kind = ["--no-binary", release.package] if release.sdist else ["--only-binary", ":all:"]
+    kind += ["--python-version", release.python] if release.python else []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *kind, "-d", folder, wanted]
         result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own words)

@@ -12,7 +12,7 @@ import pytest
 
 from py_esp_ota._core import FlashCrypt
 
-ORACLE = Path(__file__).with_name("oracles_espsecure.py")
+ORACLE = Path(__file__).parent / "oracles" / "espsecure_cipher.py"
 KEYS = {"esp32c3": [32], "esp32s3": [32, 64], "esp32c2": [16], "esp32": [24, 32]}
 COUNT = 150
 
