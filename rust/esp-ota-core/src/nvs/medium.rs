@@ -63,8 +63,10 @@ impl Disk {
         Self { partition, rules, xts: keys.map(Xts::new) }
     }
 
-    pub(super) fn on<'a>(&'a self, flash: &'a mut Flash) -> Medium<'a> {
-        Medium { flash, disk: self }
+    /// One call's access. On a dead device no call begins, not even one that RAM could answer.
+    pub(super) fn on<'a>(&'a self, flash: &'a mut Flash) -> Result<Medium<'a>, Failure> {
+        flash.check_read(0, 0)?;
+        Ok(Medium { flash, disk: self })
     }
 }
 

@@ -44,7 +44,7 @@ impl NvsPartition {
             return Err(refused(EspErr::NvsWrongEncryption, "NVS partition", address, found, expected));
         }
         let disk = Disk::new(partition.clone(), rules, keys);
-        let storage = Storage::init(&mut disk.on(flash), disk.partition.size)?;
+        let storage = Storage::init(&mut disk.on(flash)?, disk.partition.size)?;
         Ok(Self { disk, storage })
     }
 
@@ -55,7 +55,7 @@ impl NvsPartition {
             let address = self.disk.partition.offset.into();
             return Err(refused(EspErr::NotAllowed, "NVS partition", address, "readonly", "a writable partition"));
         }
-        let ns = self.storage.open(&mut self.disk.on(flash), name, write)?;
+        let ns = self.storage.open(&mut self.disk.on(flash)?, name, write)?;
         Ok(Handle { ns, mode })
     }
 
@@ -70,18 +70,18 @@ impl NvsPartition {
         if matches!(kind, ItemType::Float | ItemType::Double) && !self.disk.rules.floats {
             return Err(refused(EspErr::NotSupported, "NVS type", address, kind.name(), "a type of this release"));
         }
-        let medium = &mut self.disk.on(flash);
+        let medium = &mut self.disk.on(flash)?;
         self.storage.set(medium, handle.ns, &Key::new(key), kind, &value.to_bytes(), handle.mode == Mode::Purge)
     }
 
     /// `nvs_get_*`: a blob of either format version under [`ItemType::Blob`].
     pub fn get(&mut self, flash: &mut Flash, handle: Handle, key: &[u8], kind: ItemType) -> Result<Value, Failure> {
-        self.storage.get(&mut self.disk.on(flash), handle.ns, &Key::new(key), kind)
+        self.storage.get(&mut self.disk.on(flash)?, handle.ns, &Key::new(key), kind)
     }
 
     /// `nvs_find_key`: both formats of a blob are [`ItemType::BlobData`].
     pub fn find_key(&mut self, flash: &mut Flash, handle: Handle, key: &[u8]) -> Result<ItemType, Failure> {
-        let kind = self.storage.find_key(&mut self.disk.on(flash), handle.ns, &Key::new(key))?;
+        let kind = self.storage.find_key(&mut self.disk.on(flash)?, handle.ns, &Key::new(key))?;
         Ok(if matches!(kind, ItemType::Blob | ItemType::BlobIdx) { ItemType::BlobData } else { kind })
     }
 
@@ -89,13 +89,13 @@ impl NvsPartition {
     pub fn erase_key(&mut self, flash: &mut Flash, handle: Handle, key: &[u8]) -> Result<(), Failure> {
         self.check_write(handle)?;
         let purge = handle.mode == Mode::Purge;
-        self.storage.erase_key(&mut self.disk.on(flash), handle.ns, &Key::new(key), purge)
+        self.storage.erase_key(&mut self.disk.on(flash)?, handle.ns, &Key::new(key), purge)
     }
 
     /// `nvs_erase_all`.
     pub fn erase_all(&mut self, flash: &mut Flash, handle: Handle) -> Result<(), Failure> {
         self.check_write(handle)?;
-        self.storage.erase_all(&mut self.disk.on(flash), handle.ns, handle.mode == Mode::Purge)
+        self.storage.erase_all(&mut self.disk.on(flash)?, handle.ns, handle.mode == Mode::Purge)
     }
 
     /// `nvs_purge_all`.
@@ -106,17 +106,17 @@ impl NvsPartition {
             let address = self.disk.partition.offset.into();
             return Err(refused(EspErr::NotSupported, "NVS purge", address, found, expected));
         }
-        self.storage.purge_all(&mut self.disk.on(flash), handle.ns)
+        self.storage.purge_all(&mut self.disk.on(flash)?, handle.ns)
     }
 
     /// `nvs_get_used_entry_count`.
     pub fn used_entries(&mut self, flash: &mut Flash, handle: Handle) -> Result<usize, Failure> {
-        self.storage.used_entries(&mut self.disk.on(flash), handle.ns)
+        self.storage.used_entries(&mut self.disk.on(flash)?, handle.ns)
     }
 
     /// `nvs_entry_find` to the last `nvs_entry_next`. A namespace that does not exist has no entries.
     pub fn entries(&mut self, flash: &mut Flash, namespace: Option<&[u8]>) -> Result<Vec<EntryInfo>, Failure> {
-        let medium = &mut self.disk.on(flash);
+        let medium = &mut self.disk.on(flash)?;
         let ns = match namespace {
             Some(name) => match super::found(self.storage.open(medium, name, false).map(Some))? {
                 Some(ns) => Some(ns),
@@ -129,7 +129,7 @@ impl NvsPartition {
 
     /// `nvs_get_stats`.
     pub fn stats(&mut self, flash: &mut Flash) -> Result<Stats, Failure> {
-        self.storage.stats(&self.disk.on(flash))
+        self.storage.stats(&self.disk.on(flash)?)
     }
 
     /// The namespaces and their numbers, in the order they were read.
