@@ -7,7 +7,6 @@ A verb works on a copy of the flash in memory, as an app that starts on it would
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -300,7 +299,7 @@ def _parse(kind: str, text: str) -> Value:
             return bytes.fromhex(text)
         if kind == "base64":
             return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error) as error:
+    except ValueError as error:
         raise click.BadParameter(f"{text!r} is no {kind}", param_hint="VALUE") from error
     if kind == "file":
         return read_input(Path(text), limit=_LARGEST_BLOB)

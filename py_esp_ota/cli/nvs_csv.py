@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ def read_csv(path: Path) -> Iterator[Row]:
                 raise Unusable(f"{where}: a value before the first namespace")
             try:
                 stored, value = _value(kind, encoding, text)
-            except (ValueError, binascii.Error) as error:
+            except ValueError as error:
                 raise Unusable(f"{where}: {text[:40]!r} is no {encoding}: {error}") from error
             yield Row(number, namespace, key, stored, value)
         else:
