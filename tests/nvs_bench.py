@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from zlib import crc32
 
 from py_esp_ota._core import Flash, NvsHandle, NvsPartition, Partition
@@ -75,6 +76,12 @@ class Nvs:
             return [(op.address - BASE, op.length) for op in self.flash.journal()]
         finally:
             self.flash.record(False)
+
+    def writes(self, action, *words) -> int:
+        """How many writes and erases an action is to ``esp_partition``: a write that crosses a page of flash is one."""
+        operations = self.operations(action, *words)
+        joins = [a + n == b and b % 256 == 0 and b % PAGE > 0 for (a, n), (b, _) in pairwise(operations)]
+        return len(operations) - sum(joins)
 
     def operations_of(self, action) -> list[tuple[int, int]]:
         """The same for an action on the open namespace."""

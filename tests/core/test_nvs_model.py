@@ -109,6 +109,32 @@ def test_random_power_cuts_keep_all_values_but_the_one_being_written(seed, torn)
     assert len(model) == 8
 
 
+def test_an_old_value_is_found_again_when_its_page_was_moved_and_used_anew():
+    """One blob can move a page twice: the page that held the old value is then another page at the same place."""
+    seen = 0
+    for seed in range(400):
+        rng = random.Random(seed)
+        bench = Nvs(3)
+        app = bench.open()
+        app.set("k", "u8", 1)
+        live = rng.randrange(60)
+        for number in range(live):
+            app.set(f"f{number}", "u8", 1)
+        for number in range(rng.randrange(300)):
+            app.set("x", "u32", number)
+        home = next(at // PAGE for at in range(0, 3 * PAGE, 32) if bench.image[at + 8 : at + 10] == b"k\0")
+        bench.flash.record(True)
+        if refusal(app.set, "k", "blob", b"b" * rng.randrange(2000, 6000)) is not None:
+            continue
+        steps = [(op.kind, op.length) for op in bench.flash.journal() if op.address == bench.part.offset + home * PAGE]
+        bench.flash.record(False)
+        seen += ("erase", PAGE) in steps and steps[-1] == ("program", 32)
+        values = parse(bench.image)
+        assert isinstance(values["app", "k"], bytes)
+        assert len(values) == live + 1 + (("app", "x") in values)
+    assert seen
+
+
 def noisy_page(rng: random.Random, state: int, version: int) -> bytes:
     """A page with a good header and a soup of entries, some of them sound."""
     header = rng.randrange(4).to_bytes(4, "little") + bytes([version]) + b"\xff" * 19

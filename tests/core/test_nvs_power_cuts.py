@@ -31,10 +31,12 @@ def filled(kind: str, old, fill: int, pages: int = 3) -> Nvs:
 def outcome(nvs: Nvs, kind: str, **options):
     """The value after a reset; everything else must be whole."""
     init = nvs.init(**options)
-    app = init.open("app")
+    app = init.open("app", "readwrite")
     assert (app.get("keep", "u32"), app.get("text", "str")) == (7, "stays")
     parse(nvs.image, damaged=True)  # and nothing on flash is out of order
-    return value(app, "k", kind)
+    found = value(app, "k", kind)
+    app.set("after", "u8", 1)  # and the storage goes on working
+    return found
 
 
 def value(app, key: str, kind: str):
