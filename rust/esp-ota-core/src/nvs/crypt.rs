@@ -13,6 +13,7 @@ pub const KEY_PARTITION_SIZE: u32 = 4096;
 
 const KEY: usize = 32;
 const BLOCK: usize = 16;
+const CRC_OFFSET: u64 = 2 * KEY as u64;
 
 /// `nvs_sec_cfg_t`: the key of the data and the key of the tweak.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,10 +93,9 @@ fn double(tweak: &mut Block<Aes256>) {
 pub fn read_keys(flash: &mut Flash, partition: &Partition) -> Result<Keys, Failure> {
     let mut bytes = [0; 2 * KEY];
     let mut stored = [0; 4];
-    let address = partition.check_read(flash, 0, bytes.len() as u64)?;
-    flash.read(address, &mut bytes)?;
-    let crc_address = partition.check_read(flash, bytes.len() as u64, 4)?;
-    flash.read(crc_address, &mut stored)?;
+    partition.read(flash, 0, &mut bytes)?;
+    partition.read(flash, CRC_OFFSET, &mut stored)?;
+    let address = u64::from(partition.offset);
     let stored = u32::from_le_bytes(stored);
     if stored == u32::MAX && bytes.iter().all(|&byte| byte == 0xFF) {
         return Err(refused(EspErr::NvsKeysNotInitialized, "NVS keys", address, "erased flash", "two keys"));
@@ -103,7 +103,7 @@ pub fn read_keys(flash: &mut Flash, partition: &Partition) -> Result<Keys, Failu
     let computed = crc32(&[&bytes]);
     if computed != stored {
         let (found, expected) = (format!("0x{stored:08x}"), format!("0x{computed:08x}"));
-        return Err(refused(EspErr::NvsCorruptKeyPart, "CRC of the NVS keys", crc_address, found, expected));
+        return Err(refused(EspErr::NvsCorruptKeyPart, "CRC of the NVS keys", address + CRC_OFFSET, found, expected));
     }
     Ok(Keys::from_bytes(&bytes))
 }
@@ -113,6 +113,8 @@ pub fn write_keys(flash: &mut Flash, partition: &Partition, keys: &Keys) -> Resu
     partition.erase_range(flash, 0, KEY_PARTITION_SIZE.into())?;
     partition.write(flash, 0, &keys.eky)?;
     partition.write(flash, KEY as u64, &keys.tky)?;
-    let crc = crc32(&[&keys.eky, &keys.tky]).to_le_bytes();
-    partition.write(flash, 2 * KEY as u64, &crc)
+    // A whole block, so that flash encryption can take it.
+    let mut crc = [0xFF; BLOCK];
+    crc[..4].copy_from_slice(&crc32(&[&keys.eky, &keys.tky]).to_le_bytes());
+    partition.write(flash, CRC_OFFSET, &crc)
 }
