@@ -5,7 +5,7 @@ bytes. All classes are immutable values except ``Flash`` and ``OtaWriter``. Long
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Self, TypedDict, final
+from typing import Literal, Self, TypeAlias, TypedDict, final
 
 from py_esp_ota.errors import EspErr
 
@@ -22,6 +22,11 @@ __all__ = [
     "ImageHeader",
     "ImageInfo",
     "LogLine",
+    "NvsEntry",
+    "NvsHandle",
+    "NvsPage",
+    "NvsPartition",
+    "NvsStats",
     "OtaSelectEntry",
     "OtaWriter",
     "Partition",
@@ -42,12 +47,14 @@ __all__ = [
     "inspect_image",
     "ota_select_crc",
     "ota_slot",
+    "read_nvs_keys",
     "read_otadata",
     "rewrite_target",
     "select_boot_partition",
     "signature_blocks",
     "verify_image",
     "verify_partition_table",
+    "write_nvs_keys",
     "write_otadata",
 ]
 
@@ -1057,3 +1064,121 @@ class OtaWriter:
 
     def write_with_offset(self, flash: Flash, offset: int, data: bytes) -> None:
         """``esp_ota_write_with_offset``: program at ``offset`` and count; no erase. Raises ``FlashError``, ``PowerLoss``."""
+
+# ----------------------------------------------------------------------------------------------------------------- NVS
+
+_NvsType: TypeAlias = Literal["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "float", "double", "str", "blob"]
+
+@final
+class NvsEntry:
+    """One value in the order of the iterator (``nvs_entry_info_t``)."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def type(self) -> _NvsType: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, value: object, /) -> bool: ...
+
+@final
+class NvsStats:
+    """``nvs_stats_t``, in entries of 32 bytes; erased ones count as free."""
+
+    @property
+    def used_entries(self) -> int: ...
+    @property
+    def free_entries(self) -> int: ...
+    @property
+    def available_entries(self) -> int: ...
+    @property
+    def total_entries(self) -> int: ...
+    @property
+    def namespace_count(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, value: object, /) -> bool: ...
+
+@final
+class NvsPage:
+    """One page as RAM knows it; ``seq`` is ``None`` for a page that is not in use."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def state(self) -> Literal["UNINITIALIZED", "ACTIVE", "FULL", "FREEING", "CORRUPT", "INVALID"]: ...
+    @property
+    def seq(self) -> int | None: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def used(self) -> int: ...
+    @property
+    def erased(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, value: object, /) -> bool: ...
+
+@final
+class NvsPartition:
+    """``nvs_flash_init_partition_ptr``: what an app holds in RAM. A reset loses it; the values stay on the flash.
+
+    ``idf_version`` chooses the release (the newest when not given); ``keys`` are the 64 bytes of an encrypted partition;
+    ``repaired`` spares a blob whose update was cut just before its index (the chip loses it). Raises ``NvsError`` and
+    ``PowerLoss``.
+    """
+
+    def __new__(
+        cls,
+        flash: Flash,
+        partition: Partition,
+        *,
+        idf_version: tuple[int, int, int] | None = None,
+        keys: bytes | None = None,
+        legacy_dup_keys_compatibility: bool = False,
+        repaired: bool = False,
+    ) -> Self: ...
+    def open(self, namespace: str, mode: Literal["readonly", "readwrite", "readwrite_purge"] = "readonly") -> NvsHandle:
+        """``nvs_open_from_partition``; a namespace is made when opened for writing. Raises ``NvsError``."""
+
+    def entries(self, namespace: str | None = None) -> list[NvsEntry]:
+        """``nvs_entry_find`` and ``nvs_entry_next``; a blob of format version 1 is not shown."""
+
+    def stats(self) -> NvsStats:
+        """``nvs_get_stats``. Raises ``NvsError``."""
+
+    def namespaces(self) -> list[tuple[str, int]]:
+        """The directory in page order: names and numbers."""
+
+    def pages(self) -> list[NvsPage]:
+        """The pages by address."""
+
+@final
+class NvsHandle:
+    """An open namespace. Every call raises ``NvsError``, and ``PowerLoss`` when the flash is dead."""
+
+    def get(self, key: str, type: _NvsType) -> int | float | str | bytes:
+        """``nvs_get_*``: another type under the key is ESP_ERR_NVS_NOT_FOUND, as on the chip."""
+
+    def set(self, key: str, type: _NvsType, value: float | str | bytes) -> None:
+        """``nvs_set_*``: on flash when it returns. Raises ``ValueError`` for a number the type cannot hold."""
+
+    def find_key(self, key: str) -> _NvsType:
+        """``nvs_find_key``: the type of a value."""
+
+    def erase_key(self, key: str) -> None:
+        """``nvs_erase_key``."""
+
+    def erase_all(self) -> None:
+        """``nvs_erase_all``: every value of the namespace, not its name."""
+
+    def purge_all(self) -> None:
+        """``nvs_purge_all``: zeros over what was erased before."""
+
+    def used_entry_count(self) -> int:
+        """``nvs_get_used_entry_count``: entries of this namespace, without its own in the directory."""
+
+def read_nvs_keys(flash: Flash, partition: Partition) -> bytes:
+    """``nvs_flash_read_security_cfg``: the 64 bytes in a key partition. Raises ``NvsError``."""
+
+def write_nvs_keys(flash: Flash, partition: Partition, keys: bytes) -> None:
+    """``nvs_flash_generate_keys`` with given keys: erase, then write them and their CRC."""

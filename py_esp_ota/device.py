@@ -19,9 +19,9 @@ from py_esp_ota.firmware import merge
 from py_esp_ota.idf import bootloader, startup
 from py_esp_ota.idf.bootloader import BootReport
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.nvs import KeyValueNvs
+from py_esp_ota.idf.nvs import FlashNvs
 from py_esp_ota.idf.ota_ops import OtaOps
-from py_esp_ota.ports import Clock, Fetch, MqttConnect, Nvs
+from py_esp_ota.ports import Clock, Fetch, MqttConnect
 from py_esp_ota.rainmaker.node import RmakerNode
 from py_esp_ota.rainmaker.ota import DiagState, DiagStatus, OtaConfig, OtaType
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -80,7 +80,6 @@ class Device:
         table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
         self.config = config or Sdkconfig()
         self.node_id = node_id
-        self.nvs: Nvs = KeyValueNvs()
         self.boots: list[BootReport] = []
         self.console: list[str] = []
         self._print = console
@@ -90,6 +89,7 @@ class Device:
         engine = FlashCrypt.of_efuse(efuse) if efuse else None
         flash = _flashed(table, target, self.config, firmware, bootloader, flash_size, engine)
         self.chip = Chip(target, flash=flash, efuse=efuse)
+        self.nvs = FlashNvs(self.chip, self.config)
         self._app: asyncio.Task[NoReturn] | None = None
         self._turned_on = asyncio.Event()
 
@@ -145,6 +145,7 @@ class Device:
 
     def _boot(self, reason: ResetReason) -> BootReport:
         self.chip.reset_reason = reason
+        self.nvs.reset()
         report = bootloader.boot(self.chip, self.config)
         self.boots.append(report)
         for line in report.log:

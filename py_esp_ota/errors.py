@@ -8,7 +8,7 @@
     ├── ImageError                an image is refused
     ├── OtaError                  esp_ota_ops said no
     ├── HttpsOtaError             esp_https_ota said no
-    └── NvsError                  the key-value store said no
+    └── NvsError                  nvs_flash said no
     FetchError, MqttError         the world's fault; raised by adapters only
     PowerLoss(BaseException)      not an error: the end of this life of the device
 
@@ -33,7 +33,19 @@ class EspErr(IntEnum):
     ESP_ERR_NOT_SUPPORTED = 0x106
     ESP_ERR_INVALID_VERSION = 0x10A
     ESP_ERR_NOT_ALLOWED = 0x10D
+    ESP_ERR_NVS_NOT_FOUND = 0x1102
+    ESP_ERR_NVS_READ_ONLY = 0x1104
+    ESP_ERR_NVS_NOT_ENOUGH_SPACE = 0x1105
+    ESP_ERR_NVS_REMOVE_FAILED = 0x1108
     ESP_ERR_NVS_KEY_TOO_LONG = 0x1109
+    ESP_ERR_NVS_INVALID_STATE = 0x110B
+    ESP_ERR_NVS_INVALID_LENGTH = 0x110C
+    ESP_ERR_NVS_NO_FREE_PAGES = 0x110D
+    ESP_ERR_NVS_VALUE_TOO_LONG = 0x110E
+    ESP_ERR_NVS_NEW_VERSION_FOUND = 0x1110
+    ESP_ERR_NVS_KEYS_NOT_INITIALIZED = 0x1116
+    ESP_ERR_NVS_CORRUPT_KEY_PART = 0x1117
+    ESP_ERR_NVS_WRONG_ENCRYPTION = 0x1119
     ESP_ERR_OTA_PARTITION_CONFLICT = 0x1501
     ESP_ERR_OTA_VALIDATE_FAILED = 0x1503
     ESP_ERR_OTA_SMALL_SEC_VER = 0x1504
@@ -98,7 +110,7 @@ class HttpsOtaError(EspError):
 
 
 class NvsError(EspError):
-    """The key-value store returned an error."""
+    """``nvs_flash`` returned an error; ``fact`` names the place."""
 
 
 class FetchError(Exception):

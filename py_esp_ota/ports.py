@@ -67,7 +67,7 @@ class Fetch(Protocol):
         """Send the request; raises ``FetchError`` (``connect``, ``timeout``) while entering."""
 
 
-NvsValue = bytes | str | int
+NvsValue = bytes | str | int | float
 
 
 class Nvs(Protocol):

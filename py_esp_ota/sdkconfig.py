@@ -75,6 +75,10 @@ class Sdkconfig:
     spi_flash_dangerous_write_fails: bool = False
     spi_flash_dangerous_write_allowed: bool = False
 
+    # ESP-IDF: components/nvs_flash/Kconfig
+    nvs_encryption: bool = False
+    nvs_legacy_dup_keys_compatibility: bool = False
+
     # ESP-IDF: components/esp_https_ota/Kconfig, components/esp_http_client/Kconfig
     esp_https_ota_allow_http: bool = False
 

@@ -17,7 +17,7 @@ from py_esp_ota.errors import EspError, MqttError, PowerLoss, Restart
 from py_esp_ota.firmware import Firmware, merge
 from py_esp_ota.idf.bootloader import BootReport, boot
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.nvs import KeyValueNvs
+from py_esp_ota.idf.nvs import FlashNvs
 from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.ports import Message, Mqtt
@@ -113,7 +113,7 @@ class Bench:
         self.chip.efuse = EFuse(self.chip.target.name, secure_version=secure_version)
         self.ota = ota or OtaConfig()
         self.fetch = ScriptedFetch({URL: Answer(NEW)} if server is None else server)
-        self.nvs = KeyValueNvs()
+        self.nvs = FlashNvs(self.chip, self.config)
         self.clock = VirtualClock(epoch)
         self.broker = MemoryBroker()
         self.line = Line(self.broker)
@@ -181,6 +181,7 @@ class Bench:
     def _boot(self) -> RmakerNode:
         loop = asyncio.get_running_loop()
         started = loop.time()
+        self.nvs.reset()
         report = boot(self.chip, self.bootloader)
         self.boots.append((started, report))
         assert report.partition

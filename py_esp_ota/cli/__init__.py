@@ -18,6 +18,7 @@ _VERBS = {
     "erase-region": "erase sectors or a partition of a flash file",
     "image-info": "what an image is, whether it is sound, and if not, where",
     "merge-bin": "put parts or a build directory into one flash image",
+    "nvs": "read and change the values in an NVS partition",
     "otadata": "read and change which slot boots",
     "partition-table": "read, check and convert a partition table",
     "read-flash": "copy a part or a partition of a flash file",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from py_esp_ota.errors import EspErr, EspError
+from py_esp_ota.ports import NvsValue
 from py_esp_ota.rainmaker.core import Core
 from py_esp_ota.rainmaker.messages import OTASTATUS, OtaStatus, OtaStatusReport, ota_status_to_string
 from py_esp_ota.rainmaker.ota_fetch import Fetcher
@@ -182,7 +183,7 @@ class OtaHandle:
 
     # ----------------------------------------------------------------------------------------------------------- NVS
 
-    def nvs_get(self, key: str) -> bytes | str | int | None:
+    def nvs_get(self, key: str) -> NvsValue | None:
         """A value of the OTA namespace; ``None`` also when the store refuses."""
         try:
             return self.core.nvs.get(RMAKER_OTA_NVS_NAMESPACE, key)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from board import PLAIN, ROLLBACK, Board, slots
+from nvs_bench import BASE, Nvs, entry, page
+from nvs_bench import header as page_header
 from scripted_fetch import Answer, ScriptedFetch
 
 from py_esp_ota._core import (
@@ -16,17 +18,18 @@ from py_esp_ota._core import (
     EFuse,
     Flash,
     ImageHeader,
+    NvsPartition,
     Partition,
     PartitionTable,
     check_image_validity,
     inspect_image,
+    read_nvs_keys,
     verify_image,
 )
 from py_esp_ota.adapters.virtual_time import run_virtual
 from py_esp_ota.errors import EspErr, EspError, FetchError, FlashError, OtaError, PowerLoss
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf import https_ota
-from py_esp_ota.idf.nvs import KeyValueNvs
 
 APP = Firmware("lamp", "1.0.0").to_bytes()
 URL = "https://cloud.test/firmware.bin"
@@ -100,6 +103,44 @@ def chosen_too_old():
     return raised(board.ops("ota_0").set_boot_partition, board["ota_1"])
 
 
+def nvs(action, *, pages=3, image=b"", readonly=False, mode="readwrite", **options):
+    """The code that one call raises on the namespace ``app``; without an action, the code of init."""
+    bench = Nvs(pages, image, readonly=readonly)
+    if action is None:
+        return raised(bench.init)
+    return raised(action, bench.init(**options).open("app", mode))
+
+
+def nvs_full():
+    """One page has no other to move to."""
+    app = Nvs(1).open()
+    for number in range(125):
+        app.set(f"k{number}", "u8", 1)
+    return app
+
+
+def nvs_old_value_stays():
+    """The new value is written, but the flash refuses to mark the old one."""
+    bench = Nvs()
+    app = bench.open()
+    for number in range(20):
+        app.set(f"k{number}", "u8", 1)
+    bench.flash.program(BASE + 0x20, bytes(4))
+    return raised(app.set, "k0", "u8", 2)
+
+
+def nvs_key_page(data):
+    return raised(read_nvs_keys, Flash.from_bytes(data), Partition("nvs_key", 1, 4, 0, 0x1000))
+
+
+NAMESPACE = entry(0, 1, 1, b"app", b"\x01")
+LONGER_THAN_ITS_INDEX = [
+    NAMESPACE,
+    entry(1, 0x42, 2, b"b", b"\x05\x00\xff\xff", chunk=0),
+    b"12345".ljust(32, b"\xff"),
+    entry(1, 0x48, 1, b"b", b"\x00\x00\x00\x00\x01\x00"),
+]
+
 PROVOKE = {
     EspErr.ESP_OK: lambda: inspect_image(APP).err,
     EspErr.ESP_FAIL: lambda: inspect_image(APP, chip="esp32s3").err,
@@ -114,7 +155,25 @@ PROVOKE = {
     EspErr.ESP_ERR_NOT_ALLOWED: lambda: raised(
         Partition("cal", 1, 6, 0x1000, 0x1000, readonly=True).write, Flash(0x100000), 0, b"x"
     ),
-    EspErr.ESP_ERR_NVS_KEY_TOO_LONG: lambda: raised(KeyValueNvs().set, "rmaker_ota", "k" * 16, 1),
+    EspErr.ESP_ERR_NVS_NOT_FOUND: lambda: nvs(lambda app: app.get("k", "u8")),
+    EspErr.ESP_ERR_NVS_READ_ONLY: lambda: nvs(
+        lambda app: app.set("k", "u8", 1), image=page([NAMESPACE]), mode="readonly"
+    ),
+    EspErr.ESP_ERR_NVS_NOT_ENOUGH_SPACE: lambda: raised(Nvs(0).init),
+    EspErr.ESP_ERR_NVS_REMOVE_FAILED: nvs_old_value_stays,
+    EspErr.ESP_ERR_NVS_KEY_TOO_LONG: lambda: nvs(lambda app: app.set("k" * 16, "u8", 1)),
+    EspErr.ESP_ERR_NVS_INVALID_STATE: lambda: raised(nvs_full().set, "k", "u8", 1),
+    EspErr.ESP_ERR_NVS_INVALID_LENGTH: lambda: nvs(
+        lambda app: app.get("b", "blob"), image=page(LONGER_THAN_ITS_INDEX), idf_version=(5, 2, 0)
+    ),
+    EspErr.ESP_ERR_NVS_NO_FREE_PAGES: lambda: nvs(None, pages=1, image=page([NAMESPACE])),
+    EspErr.ESP_ERR_NVS_VALUE_TOO_LONG: lambda: nvs(lambda app: app.set("k", "str", "x" * 4000)),
+    EspErr.ESP_ERR_NVS_NEW_VERSION_FOUND: lambda: nvs(None, image=page_header(version=0xFD)),
+    EspErr.ESP_ERR_NVS_KEYS_NOT_INITIALIZED: lambda: nvs_key_page(b"\xff" * 0x1000),
+    EspErr.ESP_ERR_NVS_CORRUPT_KEY_PART: lambda: nvs_key_page(bytes(0x1000)),
+    EspErr.ESP_ERR_NVS_WRONG_ENCRYPTION: lambda: raised(
+        NvsPartition, Flash(0x100000), Partition("nvs", 1, 2, 0x9000, 0x3000, encrypted=True)
+    ),
     EspErr.ESP_ERR_OTA_PARTITION_CONFLICT: lambda: ota(lambda ops, running, _free: ops.begin(running, 0)),
     EspErr.ESP_ERR_OTA_VALIDATE_FAILED: lambda: ota(written_noise),
     EspErr.ESP_ERR_OTA_SMALL_SEC_VER: chosen_too_old,

@@ -12,6 +12,7 @@ pub mod err;
 pub mod fault;
 pub mod flash;
 pub mod image;
+pub mod nvs;
 pub mod otadata;
 pub mod partition;
 pub mod rtc;

@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyType};
 pyo3::import_exception!(py_esp_ota.errors, FlashError);
 pyo3::import_exception!(py_esp_ota.errors, PartitionTableError);
 pyo3::import_exception!(py_esp_ota.errors, ImageError);
+pyo3::import_exception!(py_esp_ota.errors, NvsError);
 pyo3::import_exception!(py_esp_ota.errors, OtaError);
 pyo3::import_exception!(py_esp_ota.errors, PowerLoss);
 

@@ -6,6 +6,7 @@ mod efuse;
 mod err;
 mod flash;
 mod image;
+mod nvs;
 mod otadata;
 mod partition;
 mod rtc;
@@ -24,6 +25,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crypt::register(module)?;
     flash::register(module)?;
     partition::register(module)?;
+    nvs::register(module)?;
     image::register(module)?;
     sha256::register(module)?;
     signature::register(module)?;
