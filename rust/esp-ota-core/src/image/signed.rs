@@ -77,10 +77,9 @@ fn version_2<S: Source + ?Sized>(walk: &Walk<'_, S>, mut sums: Sums, scheme: Sch
 /// Whom this build trusts.
 fn keys<S: Source + ?Sized>(walk: &Walk<'_, S>) -> Keys {
     let (efuse, options) = (&walk.request.efuse, &walk.request.options);
-    if walk.request.build == Build::Bootloader || options.secure_boot_v2 {
-        Keys::of_efuse(efuse)
-    } else {
-        Keys::of_running_app(options.trusted_digests.clone())
+    match walk.request.build {
+        Build::Bootloader => Keys::of_efuse(efuse),
+        Build::App => Keys::of_app(efuse, &options.trusted_digests, options.secure_boot_v2),
     }
 }
 
