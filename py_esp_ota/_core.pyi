@@ -936,21 +936,21 @@ def rom_verify_signature(efuse: EFuse, sector: bytes, digest: bytes, *, scheme: 
     """
 
 def enable_secure_boot(
+    flash: Flash,
     efuse: EFuse,
-    bootloader_sector: bytes,
-    bootloader_digest: bytes,
-    app_sector: bytes,
-    app_digest: bytes,
     *,
+    bootloader: tuple[int, int],
+    app: tuple[int, int],
     scheme: _SchemeV2,
     allow_unused_slots: bool = False,
     aggressive_revoke: bool = False,
 ) -> SignatureVerdict:
     """``esp_secure_boot_v2_permanently_enable``: burn the keys of the bootloader's signature blocks, then the enable bit.
 
-    Sectors have 4096 bytes; a digest is that of the bytes before the sector. Both images were verified before. Every
-    block must hold the right digest and a right signature, and app and bootloader must share a key; slots beyond the
-    number of keys are revoked unless ``allow_unused_slots``. When the verdict is not ESP_OK nothing is burnt.
+    ``bootloader`` and ``app`` are address and size of their regions; both images were verified before. Every block must
+    hold the right digest and a right signature, and app and bootloader must share a key; slots beyond the number of keys
+    are revoked unless ``allow_unused_slots``. When the verdict is not ESP_OK nothing is burnt. Raises ``PowerLoss`` when
+    the flash is dead.
     """
 
 # ------------------------------------------------------------------------------------------------------------- otadata

@@ -8,14 +8,15 @@ mod block;
 mod bootloader;
 mod enable;
 mod keys;
+mod signed;
 mod slots;
-#[cfg(test)]
-mod tests;
 
 pub use block::{BLOCK_SIZE, Block};
 pub use bootloader::{RomVerdict, rom_verify};
-pub use enable::{Enabling, enable};
+pub use enable::{Enabling, enable, enable_on};
 pub use keys::Checked;
+pub use signed::Signed;
+pub(crate) use signed::hashed;
 pub use slots::{signing_slots, trusting_slots};
 
 use sha2::{Digest, Sha256, Sha384};

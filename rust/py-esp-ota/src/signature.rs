@@ -164,24 +164,27 @@ pub(crate) fn rom_verify_signature(
 /// `esp_secure_boot_v2_permanently_enable`.
 #[pyfunction]
 #[pyo3(signature = (
-    efuse, bootloader_sector, bootloader_digest, app_sector, app_digest, *, scheme, allow_unused_slots=false,
-    aggressive_revoke=false
+    flash, efuse, *, bootloader, app, scheme, allow_unused_slots=false, aggressive_revoke=false
 ))]
-#[allow(clippy::too_many_arguments, reason = "two images, each a sector and a digest, and options")]
+#[allow(clippy::too_many_arguments, reason = "two images, and options")]
 pub(crate) fn enable_secure_boot(
+    py: Python<'_>,
+    flash: &Bound<'_, Flash>,
     efuse: &Bound<'_, EFuse>,
-    bootloader_sector: &[u8],
-    bootloader_digest: &[u8],
-    app_sector: &[u8],
-    app_digest: &[u8],
+    bootloader: (u32, u32),
+    app: (u32, u32),
     scheme: &str,
     allow_unused_slots: bool,
     aggressive_revoke: bool,
 ) -> PyResult<SignatureVerdict> {
     let (scheme, fuses) = (by_name(scheme)?, efuse.get());
-    let (bootloader, app) = ((bootloader_sector, bootloader_digest), (app_sector, app_digest));
     let options = core::Enabling { allow_unused_slots, aggressive_revoke };
-    let (verdict, burnt) = core::enable(&fuses.value(), bootloader, app, scheme, options);
+    let (chip, before) = (flash.get().brief(py, |chip| chip.fork()), fuses.value());
+    let done = chip.check_read(0, 0).and_then(|()| {
+        let bytes = chip.region(0, chip.size());
+        py.detach(|| core::enable_on(&bytes, &before, bootloader, app, scheme, options))
+    });
+    let (verdict, burnt) = done.map_err(|failure| failure_to_err::<FlashError>(py, &failure))?;
     if let Some(burnt) = burnt {
         fuses.replace(burnt);
     }

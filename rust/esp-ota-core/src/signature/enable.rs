@@ -1,8 +1,9 @@
 //! components/bootloader_support/src/secure_boot_v2/secure_boot.c: the first boot burns the keys.
 
-use super::{Block, Console, Keys, Scheme, SignatureVerdict};
+use super::{Block, Console, Keys, Scheme, SignatureVerdict, Signed};
 use crate::efuse::EFuse;
-use crate::err::{EspErr, Level};
+use crate::err::{EspErr, Failure, Level};
+use crate::source::Source;
 
 /// Options of the build that enables secure boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,17 +14,14 @@ pub struct Enabling {
     pub aggressive_revoke: bool,
 }
 
-/// A signature sector and the digest of the bytes before it.
-type Signed<'a> = (&'a [u8], &'a [u8]);
-
 /// `esp_secure_boot_v2_permanently_enable`: what the first boot burns, from the signatures of bootloader and app.
 ///
 /// Both images were verified before. Returns the verdict and, when it is good, the fuses as they are afterwards: they are
 /// written in one batch at the end, so a refusal burns nothing.
 pub fn enable(
     efuse: &EFuse,
-    bootloader: Signed<'_>,
-    app: Signed<'_>,
+    bootloader: &Signed,
+    app: &Signed,
     scheme: Scheme,
     options: Enabling,
 ) -> (SignatureVerdict, Option<EFuse>) {
@@ -44,6 +42,27 @@ pub fn enable(
     (console.accept(), Some(burnt))
 }
 
+/// The same, the images being in flash: each as address and size of its region.
+pub fn enable_on<S: Source + ?Sized>(
+    flash: &S,
+    efuse: &EFuse,
+    bootloader: (u32, u32),
+    app: (u32, u32),
+    scheme: Scheme,
+    options: Enabling,
+) -> Result<(SignatureVerdict, Option<EFuse>), Failure> {
+    let signed = |region| Signed::behind(flash, region, scheme, efuse);
+    Ok(match (signed(bootloader)?, signed(app)?) {
+        (Ok(bootloader), Ok(app)) => enable(efuse, &bootloader, &app, scheme, options),
+        (Err(err), _) | (_, Err(err)) => {
+            let mut console = Console(Vec::new());
+            console.say(Level::Info, "enabling secure boot v2...");
+            console.say(Level::Error, format!("bootloader image appears invalid! error {}", err as i32));
+            (console.refuse(err, "an image cannot be followed to its signature"), None)
+        }
+    })
+}
+
 fn fail<T>(console: &mut Console, text: &'static str) -> Result<T, &'static str> {
     console.say(Level::Error, text);
     Err(text)
@@ -53,8 +72,8 @@ fn fail<T>(console: &mut Console, text: &'static str) -> Result<T, &'static str>
 fn check_and_generate_keys(
     console: &mut Console,
     burnt: &mut EFuse,
-    bootloader: Signed<'_>,
-    app: Signed<'_>,
+    bootloader: &Signed,
+    app: &Signed,
     scheme: Scheme,
     options: Enabling,
 ) -> Result<(), &'static str> {
@@ -138,10 +157,9 @@ fn share_a_key(console: &mut Console, burnt: &EFuse, boot: &[[u8; 32]], app: &[[
 
 /// `s_calculate_image_public_key_digests`: the keys of the blocks before the first that is none; `None` when a block with
 /// a right CRC and digest does not verify.
-fn image_keys(console: &mut Console, signed: Signed<'_>, scheme: Scheme, limit: usize) -> Option<Vec<[u8; 32]>> {
-    let (sector, digest) = signed;
+fn image_keys(console: &mut Console, signed: &Signed, scheme: Scheme, limit: usize) -> Option<Vec<[u8; 32]>> {
     let mut keys = Vec::new();
-    for (index, block) in Block::all(sector).take(limit).enumerate() {
+    for (index, block) in Block::all(&signed.sector).take(limit).enumerate() {
         if !block.has_magic() {
             break;
         }
@@ -149,20 +167,21 @@ fn image_keys(console: &mut Console, signed: Signed<'_>, scheme: Scheme, limit: 
             console.say(Level::Error, "Magic byte correct but incorrect crc.");
             break;
         }
-        if block.stored_digest(scheme) != digest {
+        if block.stored_digest(scheme) != signed.digest {
             console.say(Level::Error, "Magic byte & CRC correct but incorrect image digest.");
             break;
         }
         // The ROM's own functions do the arithmetic here.
         let computes = scheme != Scheme::Rsa3072 || block.rsa_helpers() == Some(true);
-        if !computes || !block.verifies(scheme, digest) {
+        if !computes || !block.verifies(scheme, &signed.digest) {
             console.say(Level::Error, format!("Secure boot key ({index}) verification failed."));
             return None;
         }
         keys.push(block.key_digest(scheme));
     }
     if !keys.is_empty() {
-        let text = format!("Digests successfully calculated, {} valid signatures", keys.len());
+        let (count, offset) = (keys.len(), signed.offset);
+        let text = format!("Digests successfully calculated, {count} valid signatures (image offset 0x{offset:x})");
         console.say(Level::Info, text);
     }
     Some(keys)
