@@ -85,7 +85,7 @@ def public_key_digest(key: bytes) -> bytes:
     return hashlib.sha256(_key_field(_public(key))).digest()
 
 
-def public_key_v1(key: bytes) -> bytes:
+def v1_public_key(key: bytes) -> bytes:
     """The 64 bytes that a build with version 1 signatures embeds: X then Y, highest byte first."""
     public = _public(key)
     if not (isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1)):
@@ -189,17 +189,21 @@ def blocks_of(image: bytes) -> list[bytes]:
     return found
 
 
+def image_digest(signed: bytes, scheme: str) -> bytes:
+    """The digest of the signed bytes that a block of this scheme carries."""
+    return (hashlib.sha384 if scheme == "ecdsa384" else hashlib.sha256)(signed).digest()
+
+
 def signature_block(signed: bytes, key: bytes) -> bytes:
     """One block, 1216 bytes, over bytes that are whole sectors. Raises ``ValueError`` for a wrong key."""
     private, public = _private(key), _public(key)
+    digest = image_digest(signed, scheme_of(key))
     if isinstance(private, rsa.RSAPrivateKey):
-        digest = hashlib.sha256(signed).digest()
         head = bytes([MAGIC, _RSA_VERSION, 0, 0]) + digest
         pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
         value = private.sign(digest, pss, utils.Prehashed(hashes.SHA256()))[::-1]
     else:
         curve = _curve(private.public_key())
-        digest = hashlib.new(curve.hash.name, signed).digest()
         head = bytes([MAGIC, _ECDSA_VERSION, curve.hash is hashes.SHA384, 0]) + digest
         value = _pair(*_ecdsa(private, digest, curve.hash()), curve)
     body = (head + _key_field(public) + value).ljust(_CRC_AT, b"\0")

@@ -107,7 +107,7 @@ def _sign(file: Path, keys: tuple[Path, ...], version: str, scheme: str | None, 
         if append or len(loaded) != 1:
             raise click.UsageError("a version 1 signature is one, by one key")
         signed = signing.sign_v1(data, loaded[0])
-        report = _v1_report(output, signed, keys[0], signing.public_key_v1(loaded[0]))
+        report = _v1_report(output, signed, keys[0], signing.v1_public_key(loaded[0]))
     else:
         there = _blocks(data)
         if there and not append:
@@ -223,7 +223,7 @@ def _verify(file: Path, keys: tuple[Path, ...], version: str, scheme: str | None
         raise click.UsageError("a version 1 signature names no key: say one with --key")
     raw = read_input(keys[0], limit=_LARGEST_KEY)
     if len(raw) != _V1_KEY_SIZE:
-        raw = _forge().public_key_v1(_key(keys[0], version, scheme, private=False))
+        raw = _forge().v1_public_key(_key(keys[0], version, scheme, private=False))
     return _v1_report(file, data, keys[0], raw)
 
 

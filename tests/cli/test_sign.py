@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from signed_images import APP, BLOCK, SECTOR, changed, key
 
 from py_esp_ota.cli import main
-from py_esp_ota.signing import public_key, public_key_digest, public_key_v1, sign
+from py_esp_ota.signing import public_key, public_key_digest, sign, v1_public_key
 
 
 def run(*words):
@@ -111,7 +111,7 @@ def test_a_signed_image_is_not_signed_again_by_accident(work):
 
 def test_version_1(work):
     assert run(work / "app.bin", "--version", 1, "-k", work / "key.pem", "-o", work / "v1.bin").exit_code == 0
-    (work / "raw.bin").write_bytes(public_key_v1(key()))
+    (work / "raw.bin").write_bytes(v1_public_key(key()))
     for name in ("key.pem", "public.pem", "raw.bin"):
         assert run(work / "v1.bin", "--version", 1, "--verify", "-k", work / name).exit_code == 0
     assert run(work / "v1.bin", "--version", 1, "--verify", "-k", work / "other.pem").exit_code == 1

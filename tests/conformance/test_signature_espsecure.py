@@ -12,7 +12,7 @@ from signed_images import ALL, APP, BLOCK, SECTOR, changed, key
 
 from py_esp_ota._core import signature_blocks, verify_signature_v1
 from py_esp_ota.errors import EspErr
-from py_esp_ota.signing import public_key, public_key_digest, public_key_v1, sign, sign_v1
+from py_esp_ota.signing import public_key, public_key_digest, sign, sign_v1, v1_public_key
 
 # One process for many calls: `espsecure WORDS` for each, its console and whether it was content.
 RUNNER = """
@@ -139,9 +139,9 @@ def test_version_1_both_ways(work):
     assert [content for content, _console in told] == [True, True, False, True]
     # Both are deterministic there.
     assert (work / "theirs-v1.bin").read_bytes() == sign_v1(APP, key())
-    assert (work / "v1.key").read_bytes() == public_key_v1(key())
+    assert (work / "v1.key").read_bytes() == v1_public_key(key())
     theirs = (work / "theirs-v1.bin").read_bytes()
-    assert verify_signature_v1(theirs, public_key_v1(key())).err == EspErr.ESP_OK
+    assert verify_signature_v1(theirs, v1_public_key(key())).err == EspErr.ESP_OK
 
 
 def test_keys_of_the_command_line_are_keys_for_it(work):

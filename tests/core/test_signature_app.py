@@ -23,7 +23,7 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr
 from py_esp_ota.firmware import Firmware, merge
 from py_esp_ota.sdkconfig import Sdkconfig
-from py_esp_ota.signing import padded, public_key_v1, sign, sign_v1
+from py_esp_ota.signing import padded, sign, sign_v1, v1_public_key
 
 OK, INVALID = EspErr.ESP_OK, EspErr.ESP_ERR_IMAGE_INVALID
 EFUSE = "I secure_boot_v2: Take trusted digest key(s) from eFuse block(s)"
@@ -220,7 +220,7 @@ V1_APP = Firmware("lamp", "1.1.0", chip="esp32").to_bytes()
 
 
 def look_v1(signed, build="app", number=0):
-    public = public_key_v1(key(number=number))
+    public = v1_public_key(key(number=number))
     words = {"scheme": "ecdsa_v1", "secure_boot_v2": False, "v1_public_key": public}
     return look(signed, fuses(chip="esp32", on=False), build=build, **words)
 

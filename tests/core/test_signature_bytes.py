@@ -9,7 +9,7 @@ from signed_images import APP, BLOCK, SECTOR, changed, digest, fuses, in_block, 
 
 from py_esp_ota._core import EFuse, rom_verify_signature, signature_blocks, verify_signature_v1
 from py_esp_ota.errors import EspErr
-from py_esp_ota.signing import padded, public_key_v1, resealed_block, sign, sign_v1
+from py_esp_ota.signing import padded, resealed_block, sign, sign_v1, v1_public_key
 
 OK = EspErr.ESP_OK
 
@@ -55,7 +55,7 @@ def test_bytes_of_an_rsa_block_under_a_right_crc(build):
 
 
 def test_every_byte_of_a_version_1_signature_counts():
-    signed, public = sign_v1(APP, key()), public_key_v1(key())
+    signed, public = sign_v1(APP, key()), v1_public_key(key())
     assert verify_signature_v1(signed, public).err == OK
     for at in (*range(0, len(APP), 17), *range(len(APP), len(signed))):
         assert verify_signature_v1(changed(signed, at), public).err != OK

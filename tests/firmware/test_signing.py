@@ -76,7 +76,7 @@ def test_a_broken_block_ends_what_is_kept():
 
 
 def test_version_1_is_68_bytes_behind_the_image():
-    signed, public = sign_v1(APP, key()), signing.public_key_v1(key())
+    signed, public = sign_v1(APP, key()), signing.v1_public_key(key())
     assert (signed[: len(APP)], len(signed)) == (APP, len(APP) + 68)
     assert signed[len(APP) : len(APP) + 4] == bytes(4)
     assert verify_signature_v1(signed, public).err == EspErr.ESP_OK
@@ -108,7 +108,7 @@ def test_misuse():
         sign(APP, b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
     with pytest.raises(ValueError, match="unknown scheme 'rsa4096'"):
         signing.generate_key("rsa4096")
-    for use in (sign_v1, lambda _image, text: signing.public_key_v1(text)):
+    for use in (sign_v1, lambda _image, text: signing.v1_public_key(text)):
         with pytest.raises(ValueError, match="need an ECDSA key on secp256r1"):
             use(APP, key("ecdsa384"))
     locked = serialization.load_pem_private_key(key(), None).private_bytes(

@@ -132,10 +132,9 @@ pub(crate) fn signing_slots(
 ) -> PyResult<Vec<usize>> {
     let (scheme, efuse) = (by_name(scheme)?, efuse.get().value());
     let chip = flash.get().brief(py, |chip| chip.fork());
-    let slots = chip.check_read(0, 0).and_then(|()| {
-        let bytes = chip.region(0, chip.size());
-        py.detach(|| core::signing_slots(&bytes, (offset, size), scheme, &efuse))
-    });
+    let slots = chip
+        .check_read(0, 0)
+        .and_then(|()| py.detach(|| core::signing_slots(&chip.cache(), (offset, size), scheme, &efuse)));
     slots.map_err(|failure| failure_to_err::<FlashError>(py, &failure))
 }
 
@@ -180,10 +179,9 @@ pub(crate) fn enable_secure_boot(
     let (scheme, fuses) = (by_name(scheme)?, efuse.get());
     let options = core::Enabling { allow_unused_slots, aggressive_revoke };
     let (chip, before) = (flash.get().brief(py, |chip| chip.fork()), fuses.value());
-    let done = chip.check_read(0, 0).and_then(|()| {
-        let bytes = chip.region(0, chip.size());
-        py.detach(|| core::enable_on(&bytes, &before, bootloader, app, scheme, options))
-    });
+    let done = chip
+        .check_read(0, 0)
+        .and_then(|()| py.detach(|| core::enable_on(&chip.cache(), &before, bootloader, app, scheme, options)));
     let (verdict, burnt) = done.map_err(|failure| failure_to_err::<FlashError>(py, &failure))?;
     if let Some(burnt) = burnt {
         fuses.replace(burnt);
