@@ -35,6 +35,7 @@ __all__ = [
     "Segment",
     "Selection",
     "SignatureBlock",
+    "SignatureVerdict",
     "TableVerdict",
     "Target",
     "Verdict",
@@ -50,10 +51,13 @@ __all__ = [
     "read_nvs_keys",
     "read_otadata",
     "rewrite_target",
+    "rom_verify_signature",
     "select_boot_partition",
     "signature_blocks",
+    "signing_slots",
     "verify_image",
     "verify_partition_table",
+    "verify_signature_v1",
     "write_nvs_keys",
     "write_otadata",
 ]
@@ -860,51 +864,100 @@ def check_image_validity(
 
 # ----------------------------------------------------------------------------------------------------------- signatures
 
+_SchemeV2: TypeAlias = Literal["rsa3072", "ecdsa192", "ecdsa256", "ecdsa384"]
+
 @final
 class SignatureBlock:
-    """One block of a Secure Boot V2 signature sector that is not blank."""
+    """One block of a Secure Boot V2 signature sector that is not blank, read as it describes itself."""
 
     @property
     def offset(self) -> int:
-        """Where it stands in its sector: 0, 1216 or 2432."""
+        """Where it stands in what was given; in its sector that is 0, 1216 or 2432."""
 
     @property
-    def scheme(self) -> Literal["rsa3072", "ecdsa192", "ecdsa256", "ecdsa384"] | None: ...
+    def valid(self) -> bool:
+        """Whether it has no fault."""
+
+    @property
+    def version(self) -> int:
+        """2 for RSA-3072, 3 for ECDSA."""
+
+    @property
+    def crc_ok(self) -> bool: ...
+    @property
+    def scheme(self) -> _SchemeV2 | None:
+        """``None`` when version, hash and curve are no scheme together."""
+
     @property
     def key_digest(self) -> bytes:
-        """SHA-256 of the public key, as a chip keeps it in its eFuses."""
+        """SHA-256 of the public key, as a chip keeps it in its eFuses; empty without a scheme."""
 
     @property
     def image_digest(self) -> bytes:
-        """The digest of the signed bytes that stands in the block."""
+        """The digest of the signed bytes that stands in the block; empty without a scheme."""
 
     @property
     def verified(self) -> bool | None:
-        """Whether the signature is the key's own over the digest that was given; ``None`` without one."""
+        """Whether the signature is the key's own over the signed bytes; ``None`` when those are not known."""
 
     @property
     def faults(self) -> list[Fault]:
-        """Everything wrong with it; offsets count from the start of the sector."""
+        """Everything wrong with it; offsets count from the start of what was given."""
 
-def signature_blocks(sector: bytes, digest: bytes | None = None) -> list[SignatureBlock]:
-    """The blocks in a 4096-byte signature sector; with the digest of the signed bytes they are verified too.
+@final
+class SignatureVerdict:
+    """What was said about signatures: ``err``, the console, and why not in words."""
 
-    Raises ``ValueError`` for another length.
+    @property
+    def err(self) -> EspErr: ...
+    @property
+    def log(self) -> list[LogLine]: ...
+    @property
+    def detail(self) -> str:
+        """Empty when nothing is wrong."""
+
+def signature_blocks(data: bytes, digest: bytes | None = None) -> list[SignatureBlock]:
+    """The blocks in a 4096-byte signature sector, or in the last sector of a signed image.
+
+    With the signed bytes, or with their ``digest`` for a sector alone, the signatures are verified too. Raises
+    ``ValueError`` for what is not whole sectors.
+    """
+
+def verify_signature_v1(data: bytes, public_key: bytes) -> SignatureVerdict:
+    """``esp_secure_boot_verify_signature`` of version 1 over a whole file: what is signed, then 68 bytes.
+
+    ``public_key`` is X then Y, highest byte first. Raises ``ValueError`` unless it has 64 bytes.
+    """
+
+def signing_slots(flash: Flash, offset: int, size: int, *, efuse: EFuse, scheme: _SchemeV2) -> list[int]:
+    """``esp_secure_boot_verify_with_efuse_digest_index`` for every index: the slots whose key signed an image.
+
+    The image in ``[offset, offset + size)`` is followed to its end, not judged. Empty when it cannot be followed or no
+    key of a slot that is not revoked signed it. Raises ``PowerLoss`` when the flash is dead.
+    """
+
+def rom_verify_signature(efuse: EFuse, sector: bytes, digest: bytes, *, scheme: _SchemeV2) -> bool:
+    """``ets_secure_boot_verify_signature`` as the ROM calls it for the bootloader (its source is not public).
+
+    With ``SECURE_BOOT_AGGRESSIVE_REVOKE`` burnt, a trusted key whose signature fails is revoked.
     """
 
 def enable_secure_boot(
+    flash: Flash,
     efuse: EFuse,
-    bootloader_sector: bytes,
-    bootloader_digest: bytes,
-    app_sector: bytes,
     *,
-    scheme: Literal["rsa3072", "ecdsa192", "ecdsa256", "ecdsa384"],
+    bootloader: tuple[int, int],
+    app: tuple[int, int],
+    scheme: _SchemeV2,
     allow_unused_slots: bool = False,
-) -> None:
+    aggressive_revoke: bool = False,
+) -> SignatureVerdict:
     """``esp_secure_boot_v2_permanently_enable``: burn the keys of the bootloader's signature blocks, then the enable bit.
 
-    Sectors have 4096 bytes; the digest is that of the bootloader's signed bytes. Slots without a key are revoked unless
-    ``allow_unused_slots``. Raises ``ValueError``, and burns nothing, when a signature or a shared key is missing.
+    ``bootloader`` and ``app`` are address and size of their regions; both images were verified before. Every block must
+    hold the right digest and a right signature, and app and bootloader must share a key; slots beyond the number of keys
+    are revoked unless ``allow_unused_slots``. When the verdict is not ESP_OK nothing is burnt. Raises ``PowerLoss`` when
+    the flash is dead.
     """
 
 # ------------------------------------------------------------------------------------------------------------- otadata

@@ -117,8 +117,8 @@ class Chip:
         return verify_image(*where, build=build, mode=mode, efuse=self.efuse, options=options)
 
     def _running_key(self, running: Partition, config: Sdkconfig) -> list[bytes]:
-        """``esp_secure_boot_get_signature_blocks_for_running_app``: the key of the first block behind that app."""
-        if config.secure_boot_v2_enabled or config.signature_scheme == "ecdsa_v1":
+        """``esp_secure_boot_get_signature_blocks_for_running_app``: the keys of the blocks behind that app."""
+        if self.efuse.secure_boot_en or config.signature_scheme == "ecdsa_v1":
             return []
         image_len = verify_image(
             self.flash, running.offset, running.size, efuse=self.efuse, mode="metadata", options=None
@@ -127,4 +127,4 @@ class Chip:
         if start + _SECTOR > self.flash.size:
             return []
         blocks = signature_blocks(self.flash.mmap(start, _SECTOR))
-        return [block.key_digest for block in blocks if block.offset == 0 and not block.faults]
+        return [block.key_digest for block in blocks if block.valid and block.scheme == config.signature_scheme]

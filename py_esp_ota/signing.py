@@ -1,166 +1,238 @@
-"""The forge of signatures: signs images as espsecure does, so that tests and users need no outside tool.
+"""The forge of signatures: what ``espsecure sign-data`` appends to an image, for Secure Boot V2 and V1.
 
-It shares no code with the judge, which verifies in Rust. The arithmetic is the ``cryptography`` package's (extra
-``[sign]``); this module only lays out bytes::
+Like the forge of images it shares no code with the judge. It needs ``cryptography``, the extra ``[sign]``. Keys are PEM
+text, as bytes. ECDSA signatures are deterministic (RFC 6979); RSA-PSS ones carry a random salt.
 
-    key = generate_key("rsa3072")
-    signed = sign(Firmware("lamp", "1.0.0").to_bytes(), key)
-    EFuse(key_digests=[public_key_digest(key)])
+::
+
+    key = generate_key("ecdsa256")
+    signed = sign(Firmware("lamp", "1.1.0").to_bytes(), key)
+    signed = sign(signed, generate_key("ecdsa256"), append=True)     # up to three
+    public_key_digest(key)                                           # what the eFuses keep
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
-from typing import Literal
+from typing import NamedTuple
 from zlib import crc32
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-Scheme = Literal["rsa3072", "ecdsa192", "ecdsa256", "ecdsa384"]
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-
-SECTOR = 0x1000
+SECTOR = 4096
 BLOCK = 1216
 MAX_BLOCKS = 3
-_MAGIC = 0xE7
+MAGIC = 0xE7
+V1_SIZE = 68
+
+_CRC_AT = 1196
 _RSA_BITS = 3072
-_RSA_BYTES = _RSA_BITS // 8
-_CURVES: dict[Scheme, type[ec.EllipticCurve]] = {
-    "ecdsa192": ec.SECP192R1,
-    "ecdsa256": ec.SECP256R1,
-    "ecdsa384": ec.SECP384R1,
-}
-_CURVE_IDS: dict[Scheme, int] = {"ecdsa192": 1, "ecdsa256": 2, "ecdsa384": 3}
+_RSA_VERSION = 2
+_ECDSA_VERSION = 3
+_V1_KEY = "version 1 signatures need an ECDSA key on secp256r1"
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 
-def generate_key(scheme: Scheme) -> PrivateKey:
-    """A new private key. Raises ``ValueError`` for an unknown scheme."""
+class _Curve(NamedTuple):
+    """A curve as blocks know it: ``room`` is what a point or a signature takes, of which it may fill less."""
+
+    scheme: str
+    curve: type[ec.EllipticCurve]
+    curve_id: int
+    number: int
+    room: int
+    hash: type[hashes.SHA256 | hashes.SHA384]
+
+
+_CURVES = (
+    _Curve("ecdsa192", ec.SECP192R1, 1, 24, 64, hashes.SHA256),
+    _Curve("ecdsa256", ec.SECP256R1, 2, 32, 64, hashes.SHA256),
+    _Curve("ecdsa384", ec.SECP384R1, 3, 48, 96, hashes.SHA384),
+)
+SCHEMES = ("rsa3072", *(curve.scheme for curve in _CURVES))
+
+
+# ---------------------------------------------------------------------------------------------------------------- keys
+
+
+def generate_key(scheme: str) -> bytes:
+    """A new private key in PEM. Raises ``ValueError`` for an unknown scheme."""
+    key: PrivateKey
     if scheme == "rsa3072":
-        return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
-    if scheme not in _CURVES:
-        raise ValueError(f"unknown scheme {scheme!r}; known are rsa3072, {', '.join(_CURVES)}")
-    return ec.generate_private_key(_CURVES[scheme]())
+        key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+    else:
+        curve = next((known.curve for known in _CURVES if known.scheme == scheme), None)
+        if curve is None:
+            raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}")
+        key = ec.generate_private_key(curve())
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
-def load_key(pem: bytes) -> PrivateKey:
-    """A private key in PEM. Raises ``ValueError`` for anything else, and for keys that sign no image."""
+def public_key(key: bytes) -> bytes:
+    """The public key of a private one, in PEM."""
+    info = serialization.PublicFormat.SubjectPublicKeyInfo
+    return _public(key).public_bytes(serialization.Encoding.PEM, info)
+
+
+def public_key_digest(key: bytes) -> bytes:
+    """``digest-sbv2-public-key``: SHA-256 of a public key as it stands in a block; ``key`` may be private or public."""
+    return hashlib.sha256(_key_field(_public(key))).digest()
+
+
+def v1_public_key(key: bytes) -> bytes:
+    """The 64 bytes that a build with version 1 signatures embeds: X then Y, highest byte first."""
+    public = _public(key)
+    if not (isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1)):
+        raise ValueError(_V1_KEY)  # noqa: TRY004 (it is the value of a file)
+    numbers = public.public_numbers()
+    return numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
+
+
+def scheme_of(key: bytes) -> str:
+    """The scheme that a private or public key signs with. Raises ``ValueError`` for a key that no chip takes."""
+    public = _public(key)
+    return "rsa3072" if isinstance(public, rsa.RSAPublicKey) else _curve(public).scheme
+
+
+def _private(key: bytes) -> PrivateKey:
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
+        loaded = serialization.load_pem_private_key(key, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ValueError(f"no private key in PEM without a password: {error}") from error
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise TypeError("the key is neither RSA nor ECDSA")
-    scheme_of(key)
-    return key
+        raise ValueError(f"no private key in PEM without a password: {_first_sentence(error)}") from error
+    if not isinstance(loaded, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ValueError("the key is neither RSA nor ECDSA")  # noqa: TRY004
+    return loaded
 
 
-def save_key(key: PrivateKey) -> bytes:
-    """A private key as PEM, not encrypted."""
-    plain = serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain)
+def _public(key: bytes) -> PublicKey:
+    if b"PRIVATE KEY-" in key:
+        public: object = _private(key).public_key()
+    else:
+        try:
+            public = serialization.load_pem_public_key(key)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError(f"no key in PEM: {_first_sentence(error)}") from error
+    if isinstance(public, rsa.RSAPublicKey):
+        if public.key_size != _RSA_BITS:
+            raise ValueError(f"the RSA key has {public.key_size} bits; Secure Boot V2 takes {_RSA_BITS}")
+        return public
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        _curve(public)
+        return public
+    raise ValueError("the key is neither RSA nor ECDSA")
 
 
-def scheme_of(key: PrivateKey) -> Scheme:
-    """How images are signed with this key. Raises ``ValueError`` for a size or curve that no chip verifies."""
-    if isinstance(key, rsa.RSAPrivateKey):
-        if key.key_size != _RSA_BITS:
-            raise ValueError(f"the RSA key has {key.key_size} bits; chips verify {_RSA_BITS}")
-        return "rsa3072"
-    for scheme, curve in _CURVES.items():
-        if isinstance(key.curve, curve):
-            return scheme
-    raise ValueError(f"the key is on curve {key.curve.name}; chips verify P-192, P-256 and P-384")
+def _first_sentence(error: Exception) -> str:
+    return str(error).split(". ")[0].split("\n")[0].rstrip(".")
+
+
+def _curve(key: ec.EllipticCurvePublicKey) -> _Curve:
+    for known in _CURVES:
+        if isinstance(key.curve, known.curve):
+            return known
+    raise ValueError(f"the key is on {key.curve.name}; Secure Boot V2 takes secp192r1, secp256r1 and secp384r1")
+
+
+# ------------------------------------------------------------------------------------------------------------- signing
+
+
+def sign(image: bytes, *keys: bytes, append: bool = False) -> bytes:
+    """The image, filled up with 0xFF to a whole sector, and a signature sector with one block per key, in their order.
+
+    With ``append`` the blocks that stand in the last sector of a signed image are kept and the new ones come behind
+    them. Raises ``ValueError`` for no key, a wrong one, or more than three blocks.
+    """
+    kept: list[bytes] = []
+    if append:
+        kept = blocks_of(image)
+        image = image[: -SECTOR if kept else None]
+    if not keys:
+        raise ValueError("no key to sign with")
+    if len(kept) + len(keys) > MAX_BLOCKS:
+        raise ValueError(f"{len(kept)} signatures and {len(keys)} more do not fit; a sector holds {MAX_BLOCKS}")
+    signed = padded(image)
+    blocks = kept + [signature_block(signed, key) for key in keys]
+    return signed + b"".join(blocks).ljust(SECTOR, b"\xff")
+
+
+def sign_v1(image: bytes, key: bytes) -> bytes:
+    """The image and its version 1 signature: a zero word, r, s, highest byte first. Raises ``ValueError``."""
+    private = _private(key)
+    if not (isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(private.curve, ec.SECP256R1)):
+        raise ValueError(_V1_KEY)  # noqa: TRY004
+    r, s = _ecdsa(private, hashlib.sha256(image).digest(), hashes.SHA256())
+    return image + struct.pack("<I", 0) + r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def padded(image: bytes) -> bytes:
-    """The bytes that are signed: the image, and 0xFF up to the next sector."""
+    """Filled up with 0xFF to whole sectors: the bytes that a signature covers."""
     return image + b"\xff" * (-len(image) % SECTOR)
 
 
-def sign(image: bytes, *keys: PrivateKey) -> bytes:
-    """Secure Boot V2: the padded image and a sector with one block per key, three at most.
-
-    Raises ``ValueError`` for no key, too many, or keys of different schemes.
-    """
-    if len({scheme_of(key) for key in keys}) > 1:
-        raise ValueError("all keys of one image must be of one scheme")
-    return _sealed(padded(image), [_block(padded(image), key) for key in keys])
-
-
-def append(signed: bytes, *keys: PrivateKey) -> bytes:
-    """More blocks in the signature sector of an image that has one. Raises ``ValueError``."""
-    body, sector = signed[:-SECTOR], signed[-SECTOR:]
-    if len(signed) % SECTOR or sector[:1] != bytes([_MAGIC]):
-        raise ValueError("the image has no signature sector to append to")
-    places = [sector[at : at + BLOCK] for at in range(0, MAX_BLOCKS * BLOCK, BLOCK)]
-    return _sealed(
-        body, [*(block for block in places if block[:1] == bytes([_MAGIC])), *(_block(body, k) for k in keys)]
-    )
+def blocks_of(image: bytes) -> list[bytes]:
+    """The blocks of the last sector: magic byte, version and CRC are right. The first that is none ends them."""
+    found: list[bytes] = []
+    if len(image) < SECTOR or len(image) % SECTOR:
+        return found
+    for at in range(-SECTOR, -SECTOR + MAX_BLOCKS * BLOCK, BLOCK):
+        block = image[at : at + BLOCK]
+        known = block[0] == MAGIC and block[1] in {_RSA_VERSION, _ECDSA_VERSION}
+        if not known or block[_CRC_AT : _CRC_AT + 4] != struct.pack("<I", crc32(block[:_CRC_AT])):
+            break
+        found.append(block)
+    return found
 
 
-def _sealed(body: bytes, blocks: Sequence[bytes]) -> bytes:
-    if not 1 <= len(blocks) <= MAX_BLOCKS:
-        raise ValueError(f"{len(blocks)} signatures; an image has one to {MAX_BLOCKS}")
-    return body + b"".join(blocks).ljust(SECTOR, b"\xff")
-
-
-def sign_v1(image: bytes, key: PrivateKey) -> bytes:
-    """Secure Boot V1 of ESP32: the image and 68 bytes. Raises ``ValueError`` unless the key is on P-256."""
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or scheme_of(key) != "ecdsa256":
-        raise ValueError("version 1 signatures are made with ECDSA P-256")
-    r, s = utils.decode_dss_signature(key.sign(image, ec.ECDSA(hashes.SHA256())))
-    return image + bytes(4) + r.to_bytes(32, "big") + s.to_bytes(32, "big")
-
-
-def v1_public_key(key: PrivateKey) -> bytes:
-    """What a V1 build has inside: 64 bytes, X then Y. Raises ``ValueError`` unless the key is on P-256."""
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or scheme_of(key) != "ecdsa256":
-        raise ValueError("version 1 signatures are made with ECDSA P-256")
-    point = key.public_key().public_numbers()
-    return point.x.to_bytes(32, "big") + point.y.to_bytes(32, "big")
-
-
-def image_digest(body: bytes, scheme: Scheme) -> bytes:
+def image_digest(signed: bytes, scheme: str) -> bytes:
     """The digest of the signed bytes that a block of this scheme carries."""
-    return (hashlib.sha384 if scheme == "ecdsa384" else hashlib.sha256)(body).digest()
+    return (hashlib.sha384 if scheme == "ecdsa384" else hashlib.sha256)(signed).digest()
 
 
-def public_key_digest(key: PrivateKey) -> bytes:
-    """SHA-256 of the public key as the signature block has it: what is burnt into an eFuse key slot, 32 bytes."""
-    return hashlib.sha256(_key_bytes(key)).digest()
-
-
-def _key_bytes(key: PrivateKey) -> bytes:
-    if isinstance(key, rsa.RSAPrivateKey):
-        public = key.public_key().public_numbers()
-        n, e = public.n, public.e
-        montgomery = pow(2, 2 * _RSA_BITS, n)
-        inverse = -pow(n, -1, 1 << 32) % (1 << 32)
-        words = (n.to_bytes(_RSA_BYTES, "little"), e, montgomery.to_bytes(_RSA_BYTES, "little"), inverse)
-        return struct.pack(f"<{_RSA_BYTES}sI{_RSA_BYTES}sI", *words)
-    scheme, size = scheme_of(key), key.curve.key_size // 8
-    point = key.public_key().public_numbers()
-    both = point.x.to_bytes(size, "little") + point.y.to_bytes(size, "little")
-    return bytes([_CURVE_IDS[scheme]]) + both.ljust(64, b"\0")
-
-
-def _block(body: bytes, key: PrivateKey) -> bytes:
-    """One signature block over the signed bytes."""
-    scheme = scheme_of(key)
-    digest = image_digest(body, scheme)
-    if isinstance(key, rsa.RSAPrivateKey):
-        pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
-        value = key.sign(digest, pss, utils.Prehashed(hashes.SHA256()))[::-1]
-        head = bytes([_MAGIC, 2, 0, 0])
+def signature_block(signed: bytes, key: bytes) -> bytes:
+    """One block, 1216 bytes, over bytes that are whole sectors. Raises ``ValueError`` for a wrong key."""
+    private, public = _private(key), _public(key)
+    digest = image_digest(signed, scheme_of(key))
+    if isinstance(private, rsa.RSAPrivateKey):
+        head = bytes([MAGIC, _RSA_VERSION, 0, 0]) + digest
+        pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
+        value = private.sign(digest, pss, utils.Prehashed(hashes.SHA256()))[::-1]
     else:
-        algorithm = hashes.SHA384() if scheme == "ecdsa384" else hashes.SHA256()
-        size = key.curve.key_size // 8
-        r, s = utils.decode_dss_signature(key.sign(digest, ec.ECDSA(utils.Prehashed(algorithm))))
-        value = (r.to_bytes(size, "little") + s.to_bytes(size, "little")).ljust(64, b"\0")
-        head = bytes([_MAGIC, 3, int(scheme == "ecdsa384"), 0])
-    covered = (head + digest + _key_bytes(key) + value).ljust(BLOCK - 20, b"\0")
-    return covered + struct.pack("<I16x", crc32(covered))
+        curve = _curve(private.public_key())
+        head = bytes([MAGIC, _ECDSA_VERSION, curve.hash is hashes.SHA384, 0]) + digest
+        value = _pair(*_ecdsa(private, digest, curve.hash()), curve)
+    body = (head + _key_field(public) + value).ljust(_CRC_AT, b"\0")
+    return resealed_block(body.ljust(BLOCK, b"\0"))
+
+
+def resealed_block(block: bytes) -> bytes:
+    """The same block with its CRC made right again."""
+    return block[:_CRC_AT] + struct.pack("<I", crc32(block[:_CRC_AT])) + block[_CRC_AT + 4 :]
+
+
+def _ecdsa(key: ec.EllipticCurvePrivateKey, digest: bytes, algorithm: hashes.SHA256 | hashes.SHA384) -> tuple[int, int]:
+    scheme = ec.ECDSA(utils.Prehashed(algorithm), deterministic_signing=True)
+    return utils.decode_dss_signature(key.sign(digest, scheme))
+
+
+def _key_field(key: PublicKey) -> bytes:
+    """The bytes whose SHA-256 the eFuses keep."""
+    if isinstance(key, rsa.RSAPublicKey):
+        numbers = key.public_numbers()
+        # What the chip's hardware would need long to find out: R^2 mod n and -1/n mod 2^32, with R = 2^3072.
+        r_squared, m_prime = pow(2, 2 * _RSA_BITS, numbers.n), -pow(numbers.n, -1, 1 << 32) % (1 << 32)
+        return struct.pack(
+            "<384sI384sI", numbers.n.to_bytes(384, "little"), numbers.e, r_squared.to_bytes(384, "little"), m_prime
+        )
+    curve, point = _curve(key), key.public_numbers()
+    return bytes([curve.curve_id]) + _pair(point.x, point.y, curve)
+
+
+def _pair(first: int, second: int, curve: _Curve) -> bytes:
+    both = first.to_bytes(curve.number, "little") + second.to_bytes(curve.number, "little")
+    return both.ljust(curve.room, b"\0")

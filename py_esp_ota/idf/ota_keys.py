@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from py_esp_ota._core import Partition
-from py_esp_ota.chip import Chip
+from py_esp_ota._core import Partition, signing_slots
 from py_esp_ota.errors import EspErr, OtaError
 from py_esp_ota.idf.ota_app import TAG
 from py_esp_ota.idf.ota_states import OtaStates
@@ -60,16 +59,14 @@ class OtaKeys(OtaStates):
             raise self._revocation_failed("The current running application is not marked as a valid image. Aborting..")
 
     def _validate_img(self, partition: Partition, slots: list[int]) -> bool:
-        """``validate_img``: whether one of these keys alone is enough for an image."""
+        """``validate_img``: whether one of these keys alone is enough for an image. It is followed, not judged."""
+        scheme = self.config.signature_scheme
+        if scheme is None or scheme == "ecdsa_v1":
+            return False
+        where = (self.chip.flash, partition.offset, partition.size)
+        signed = signing_slots(*where, efuse=self.chip.efuse, scheme=scheme)
         for slot in slots:
-            efuse = self.chip.efuse.copy()
-            for other in range(len(efuse.key_digests)):
-                if other != slot and other not in efuse.revoked:
-                    efuse.revoke_key(other)
-            chip = Chip(self.chip.target.name, flash=self.chip.flash, efuse=efuse)
-            verdict = chip.verify_image(partition, build="app", mode="verify_silent", config=self.config)
-            self.log.core(verdict.log)
-            if verdict.err == EspErr.ESP_OK:
+            if slot in signed:
                 self.log.info(TAG, f"Application successfully verified with public key digest {slot}")
                 return True
         return False

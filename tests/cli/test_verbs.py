@@ -349,6 +349,7 @@ CALLS = {
     "erase-region": [["F", "0x0", "0x1000"]],
     "image-info": [["F"], ["F", "--json"]],
     "merge-bin": [["-o", "OUT", "0x0", "F"], ["-o", "OUT", "F"]],
+    "nvs": [["list", "F"], ["get", "F", "app", "key"], ["set", "F", "app", "key", "u8", "1"], ["erase", "F", "app"]],
     "otadata": [
         ["read", "F"],
         ["switch", "F", "--slot", "0"],

@@ -14,7 +14,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 BYTE_TOOLS = {"struct", "zlib", "binascii", "hashlib"}
 MAY_USE_BYTE_TOOLS = {
     "firmware.py",  # the forge
-    "signing.py",  # the forge of signatures
+    "signing.py",  # the forge of signatures: it makes blocks byte by byte, as the judge must not help it to
     "cloud/images.py",  # names a stored image by its hash
     "cli/corpus.py",  # checks a fetched file by its hash
 }
@@ -80,7 +80,7 @@ def test_words_and_bytes_know_nobody_above(source):
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("py_esp_ota")
     }
-    if name in {"errors.py", "ports.py", "sdkconfig.py", "firmware.py"}:
+    if name in {"errors.py", "ports.py", "sdkconfig.py", "firmware.py", "signing.py"}:
         assert not ours
 
 

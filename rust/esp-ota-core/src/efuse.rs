@@ -83,6 +83,11 @@ impl EFuse {
         if matches!(self.target.name, "esp32" | "esp32c2") { 1 } else { MAX_DIGEST_SLOTS }
     }
 
+    /// Bytes of a key digest that are kept: the one key block of ESP32-C2 has room for half.
+    pub fn digest_len(&self) -> usize {
+        if self.target.name == "esp32c2" { 16 } else { 32 }
+    }
+
     /// Whether a key slot can be revoked.
     pub fn revocable(&self) -> bool {
         self.digest_slots() > 1

@@ -3,10 +3,23 @@
 //! A V2 sector holds up to three blocks of 1216 bytes: magic, version, digest of the signed bytes, public key, signature,
 //! CRC-32. Sources: components/bootloader_support/src/secure_boot_v2, `esp_rom_secure_boot.h`.
 
+mod app;
 mod block;
+mod bootloader;
+mod enable;
 mod keys;
+mod signed;
+mod slots;
 
 pub use block::{BLOCK_SIZE, Block};
+pub use bootloader::{RomVerdict, rom_verify};
+pub use enable::{Enabling, enable, enable_on};
+pub use keys::Checked;
+pub use signed::Signed;
+pub(crate) use signed::hashed;
+pub use slots::{signing_slots, trusting_slots};
+
+use sha2::{Digest, Sha256, Sha384};
 
 use crate::efuse::EFuse;
 use crate::err::{EspErr, Level, LogLine};
@@ -69,13 +82,27 @@ impl Scheme {
         if self == Self::EcdsaV1 { V1_SIZE as u32 } else { v2_room(image_len) }
     }
 
-    /// `esp_secure_boot_get_scheme_name`, as far as a version byte tells it.
-    fn family(self) -> &'static str {
-        if self == Self::Rsa3072 { "RSA" } else { "ECDSA" }
+    /// The curve id of its blocks: RSA has none.
+    pub(crate) fn curve_id(self) -> Option<u8> {
+        match self {
+            Self::EcdsaV1 | Self::Rsa3072 => None,
+            Self::EcdsaP192 => Some(1),
+            Self::EcdsaP256 => Some(2),
+            Self::EcdsaP384 => Some(3),
+        }
     }
 
     fn verifying(self) -> &'static str {
         if self == Self::Rsa3072 { "Verifying with RSA-PSS..." } else { "Verifying with ECDSA..." }
+    }
+}
+
+/// `esp_secure_boot_get_scheme_name`: what a version byte stands for.
+fn family(version: u8) -> &'static str {
+    match version {
+        2 => "RSA",
+        1 | 3 => "ECDSA",
+        _ => "Unknown",
     }
 }
 
@@ -85,19 +112,30 @@ pub fn v2_room(image_len: u32) -> u32 {
     (sector - image_len % sector) % sector + sector
 }
 
+/// Where trusted keys come from, as the app says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The eFuses: hardware secure boot.
+    EFuse,
+    /// The running app: its own signature.
+    RunningApp,
+}
+
 /// Whose signatures count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
-    /// SHA-256 of the trusted public keys.
-    pub digests: Vec<[u8; 32]>,
+    /// SHA-256 of the trusted public key of each slot; a slot that is empty or revoked trusts nobody.
+    pub slots: Vec<Option<[u8; 32]>>,
     /// Bytes of a digest that are compared: ESP32-C2 keeps half.
     pub digest_len: usize,
-    /// Blocks that are looked at.
+    /// Blocks, and slots, that are looked at.
     pub max_blocks: usize,
-    /// What the app says about where the keys come from.
-    pub source: &'static str,
+    /// Where the keys come from.
+    pub origin: Origin,
     /// `esp_secure_boot_enabled`: the fuse is burnt.
     pub secure_boot_en: bool,
+    /// ESP32: its ROM takes one digest, and nobody looks for a block of the right scheme before.
+    pub one_key_rom: bool,
 }
 
 impl Keys {
@@ -105,27 +143,42 @@ impl Keys {
     pub fn of_efuse(efuse: &EFuse) -> Self {
         let slots = efuse.key_digests.iter().zip(efuse.revoked).take(efuse.digest_slots());
         Self {
-            digests: slots.filter(|(_, revoked)| !revoked).filter_map(|(digest, _)| *digest).collect(),
-            digest_len: if efuse.target.name == "esp32c2" { 16 } else { 32 },
+            slots: slots.map(|(digest, revoked)| digest.filter(|_| !revoked)).collect(),
+            digest_len: efuse.digest_len(),
             max_blocks: efuse.digest_slots(),
-            source: "Take trusted digest key(s) from eFuse block(s)",
+            origin: Origin::EFuse,
             secure_boot_en: efuse.secure_boot_en,
+            one_key_rom: efuse.target.name == "esp32",
         }
     }
 
-    /// The keys of the running app, for signed apps without secure boot: only the first block counts.
-    pub fn of_running_app(digests: Vec<[u8; 32]>) -> Self {
-        let source = "Take trusted digest key(s) from running app";
-        Self { digests, digest_len: 32, max_blocks: 1, source, secure_boot_en: false }
+    /// `get_secure_boot_key_digests` of the app: eFuses once secure boot is on, else the keys of the running app.
+    ///
+    /// `secure_boot_v2`: the build has hardware secure boot; others look at the first block and the first key alone.
+    pub fn of_app(efuse: &EFuse, running: &[[u8; 32]], secure_boot_v2: bool) -> Self {
+        let mut keys = Self::of_efuse(efuse);
+        if !efuse.secure_boot_en {
+            keys.slots = running.iter().copied().map(Some).collect();
+            keys.origin = Origin::RunningApp;
+        }
+        if !secure_boot_v2 {
+            keys.max_blocks = 1;
+        }
+        keys
+    }
+
+    fn none_readable(&self) -> bool {
+        self.slots.iter().all(Option::is_none)
     }
 
     fn position(&self, digest: &[u8; 32]) -> Option<usize> {
-        self.digests.iter().position(|known| known.get(..self.digest_len) == digest.get(..self.digest_len))
+        let same = |known: &[u8; 32]| known.get(..self.digest_len) == digest.get(..self.digest_len);
+        self.slots.iter().take(self.max_blocks).position(|slot| slot.as_ref().is_some_and(same))
     }
 }
 
 /// What a check of one signature sector said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SignatureVerdict {
     /// The code returned.
     pub err: EspErr,
@@ -135,108 +188,68 @@ pub struct SignatureVerdict {
     pub detail: String,
 }
 
+const TAG: &str = "secure_boot_v2";
+
 struct Console(Vec<LogLine>);
 
 impl Console {
     fn say(&mut self, level: Level, text: impl Into<String>) {
-        self.0.push(LogLine { level, tag: "secure_boot_v2", text: text.into() });
+        self.say_as(TAG, level, text);
+    }
+
+    fn say_as(&mut self, tag: &'static str, level: Level, text: impl Into<String>) {
+        self.0.push(LogLine { level, tag, text: text.into() });
     }
 
     fn refuse(self, err: EspErr, detail: &str) -> SignatureVerdict {
         SignatureVerdict { err, log: self.0, detail: detail.to_owned() }
     }
 
-    fn accept(mut self) -> SignatureVerdict {
-        self.say(Level::Info, "Signature verified successfully!");
+    fn accept(self) -> SignatureVerdict {
         SignatureVerdict { err: EspErr::Ok, log: self.0, detail: String::new() }
+    }
+
+    /// `validate_signature_block`: magic byte and CRC, then version and curve, which it complains about.
+    fn accepts(&mut self, block: &Block<'_>, scheme: Scheme) -> bool {
+        if !block.is_whole() {
+            return false;
+        }
+        if block.version() != scheme.version() {
+            let (ours, theirs) = (family(scheme.version()), family(block.version()));
+            let text = format!("{ours} signing scheme selected but signature block generated for {theirs} scheme");
+            self.say(Level::Error, text);
+            return false;
+        }
+        let (curve, expected) = (block.curve_id(scheme), scheme.curve_id().unwrap_or_default());
+        if scheme.curve_id().is_some() && curve != expected {
+            let text = format!("ECDSA curve mismatch: actual (curve_id {curve}), expected (curve_id {expected})");
+            self.say(Level::Error, text);
+            return false;
+        }
+        true
     }
 }
 
 /// `esp_secure_boot_verify_sbv2_signature_block`: `digest` is that of the signed bytes.
 pub fn verify_v2(sector: &[u8], digest: &[u8], scheme: Scheme, keys: &Keys, build: Build) -> SignatureVerdict {
     match build {
-        Build::App => by_app(sector, digest, scheme, keys),
-        Build::Bootloader => by_bootloader(sector, digest, scheme, keys),
+        Build::App => app::verify(sector, digest, scheme, keys),
+        Build::Bootloader => bootloader::verify(sector, digest, scheme, keys),
     }
 }
 
-/// components/bootloader_support/src/secure_boot_v2/secure_boot_signatures_app.c.
-///
-/// The digest stored inside the block is not looked at here.
-fn by_app(sector: &[u8], digest: &[u8], scheme: Scheme, keys: &Keys) -> SignatureVerdict {
-    let mut console = Console(Vec::new());
-    console.say(Level::Info, keys.source);
-    if keys.digests.is_empty() {
-        console.say(Level::Error, "Could not read secure boot digests!");
-        return console.refuse(EspErr::Fail, "no trusted key digest");
-    }
-    let mut detail = "no signature block of the build's scheme";
-    for (index, block) in Block::all(sector).take(keys.max_blocks).enumerate() {
-        if !block.is_whole() || block.scheme() != Some(scheme) {
-            continue;
-        }
-        let Some(trusted) = keys.position(&block.key_digest()) else {
-            detail = "no signature block of a trusted key";
-            continue;
-        };
-        console.say(Level::Info, format!("#{index} app key digest == #{trusted} trusted key digest"));
-        console.say(Level::Info, scheme.verifying());
-        if block.verifies(digest) {
-            return console.accept();
-        }
-        detail = "a trusted key's signature is wrong";
-    }
-    console.refuse(EspErr::ImageInvalid, detail)
+/// The digest of signed bytes, as this scheme takes it.
+pub fn signed_digest(scheme: Scheme, signed: &[u8]) -> Vec<u8> {
+    if scheme.sha384() { Sha384::digest(signed).to_vec() } else { Sha256::digest(signed).to_vec() }
 }
 
-/// components/bootloader_support/src/secure_boot_v2/secure_boot_signatures_bootloader.c, and the ROM function it ends in.
-fn by_bootloader(sector: &[u8], digest: &[u8], scheme: Scheme, keys: &Keys) -> SignatureVerdict {
-    let mut console = Console(Vec::new());
-    let blocks: Vec<_> = Block::all(sector).take(keys.max_blocks).collect();
-    let mut trusted = keys.clone();
-    if keys.digests.is_empty() {
-        if keys.secure_boot_en {
-            console.say(Level::Error, "Could not read eFuse secure boot digests!");
-            return console.refuse(EspErr::Fail, "secure boot is on and no key digest is in the eFuses");
-        }
-        console.say(Level::Info, "Secure boot V2 is not enabled yet and eFuse digest keys are not set");
-    }
-    if !keys.secure_boot_en {
-        // The first boot: nothing is burnt for good yet, so an image may bring its keys along.
-        for block in blocks.iter().filter(|block| block.is_whole()) {
-            if block.version() == scheme.version() {
-                if keys.digests.is_empty() {
-                    trusted.digests.push(block.key_digest());
-                }
-            } else {
-                let (ours, theirs) = (scheme.family(), if block.version() == 2 { "RSA" } else { "ECDSA" });
-                let text = format!("{ours} signing scheme selected but signature block generated for {theirs} scheme");
-                console.say(Level::Error, text);
-            }
-        }
-    }
-    console.say(Level::Info, scheme.verifying());
-    if blocks.iter().all(|block| block.version() != scheme.version()) {
-        let family = scheme.family();
-        console.say(Level::Error, "No signature block generated for valid scheme");
-        let text = format!("{family} signing scheme selected but no signature block for the selected scheme");
-        console.say(Level::Error, text);
-        return console.refuse(EspErr::Fail, "no signature block of the build's scheme");
-    }
-    // ets_secure_boot_verify_signature, in ROM: it also wants the digest that stands in the block to be right.
-    let known = |block: &&Block<'_>| block.is_whole() && trusted.position(&block.key_digest()).is_some();
-    let good =
-        |block: &Block<'_>| block.scheme() == Some(scheme) && block.stored_digest() == digest && block.verifies(digest);
-    if blocks.iter().filter(known).any(good) {
-        return console.accept();
-    }
-    console.say(Level::Error, "Secure Boot V2 verification failed.");
-    let detail = if blocks.iter().any(|block| known(&block)) {
-        "a trusted key's signature is wrong"
-    } else {
-        "no signature block of a trusted key"
+/// `esp_secure_boot_verify_signature` of version 1 over a whole file: what is signed, then the 68-byte block.
+pub fn verify_v1_file(data: &[u8], public_key: &[u8; 64]) -> SignatureVerdict {
+    let Some((signed, block)) = data.len().checked_sub(V1_SIZE).and_then(|end| data.split_at_checked(end)) else {
+        let detail = format!("{} bytes are less than the {V1_SIZE} of a signature", data.len());
+        return SignatureVerdict { err: EspErr::Fail, log: Vec::new(), detail };
     };
-    console.refuse(EspErr::ImageInvalid, detail)
+    verify_v1(block, &Sha256::digest(signed).into(), public_key, Build::App)
 }
 
 /// `esp_secure_boot_verify_ecdsa_signature_block`, version 1: `block` follows the image, `digest` covers all before it.
@@ -256,51 +269,4 @@ pub fn verify_v1(block: &[u8], digest: &[u8; 32], public_key: &[u8; 64], build: 
         return SignatureVerdict { err: EspErr::Ok, log: Vec::new(), detail: String::new() };
     }
     SignatureVerdict { err: EspErr::ImageInvalid, log: Vec::new(), detail: "the signature is wrong".to_owned() }
-}
-
-/// `esp_secure_boot_v2_permanently_enable`: why the fuses stay as they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotEnabled(pub &'static str);
-
-/// `esp_secure_boot_v2_permanently_enable`: what the first boot burns, from the signature sectors of bootloader and app.
-///
-/// The bootloader's whole, right blocks give the digests; the app must share one of them; slots that stay empty are revoked
-/// unless `allow_unused_slots`. Returns the fuses as they are afterwards.
-pub fn enable(
-    efuse: &EFuse,
-    bootloader: (&[u8], &[u8]),
-    app: &[u8],
-    scheme: Scheme,
-    allow_unused_slots: bool,
-) -> Result<EFuse, NotEnabled> {
-    let mut burnt = efuse.clone();
-    if efuse.secure_boot_en {
-        return Ok(burnt);
-    }
-    let (sector, digest) = bootloader;
-    let usable = |block: &Block<'_>| block.is_whole() && block.scheme() == Some(scheme);
-    if Keys::of_efuse(efuse).digests.is_empty() {
-        let right = |block: &Block<'_>| usable(block) && block.stored_digest() == digest && block.verifies(digest);
-        let found: Vec<_> = Block::all(sector).take(burnt.digest_slots()).filter(right).collect();
-        if found.is_empty() {
-            return Err(NotEnabled("the bootloader has no valid signature block"));
-        }
-        for (slot, block) in found.iter().enumerate() {
-            if burnt.burn_key_digest(slot, block.key_digest()).is_err() {
-                return Err(NotEnabled("a key slot is in use"));
-            }
-        }
-    }
-    let keys = Keys::of_efuse(&burnt);
-    let mut shared = Block::all(app).take(keys.max_blocks).filter(usable);
-    if !shared.any(|block| keys.position(&block.key_digest()).is_some()) {
-        return Err(NotEnabled("the app is signed with none of the bootloader's keys"));
-    }
-    if !allow_unused_slots && burnt.revocable() {
-        for (digest, revoked) in burnt.key_digests.iter().zip(burnt.revoked.iter_mut()) {
-            *revoked |= digest.is_none();
-        }
-    }
-    burnt.secure_boot_en = true;
-    Ok(burnt)
 }

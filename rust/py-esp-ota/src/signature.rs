@@ -1,4 +1,4 @@
-//! `SignatureBlock`, `signature_blocks`, `enable_secure_boot`.
+//! `SignatureBlock`, `SignatureVerdict`, and the functions around them.
 
 use esp_ota_core::flash::SECTOR;
 use esp_ota_core::signature as core;
@@ -6,12 +6,17 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::efuse::EFuse;
-use crate::err::Fault;
+use crate::err::{Fault, FlashError, LogLine, esp_err, failure_to_err, log_lines, number};
+use crate::flash::Flash;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SignatureBlock>()?;
+    module.add_class::<SignatureVerdict>()?;
     module.add_function(wrap_pyfunction!(signature_blocks, module)?)?;
-    module.add_function(wrap_pyfunction!(enable_secure_boot, module)?)
+    module.add_function(wrap_pyfunction!(signing_slots, module)?)?;
+    module.add_function(wrap_pyfunction!(rom_verify_signature, module)?)?;
+    module.add_function(wrap_pyfunction!(enable_secure_boot, module)?)?;
+    module.add_function(wrap_pyfunction!(verify_signature_v1, module)?)
 }
 
 /// One block of a Secure Boot V2 signature sector.
@@ -19,61 +24,181 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SignatureBlock {
     offset: usize,
+    version: u8,
     scheme: Option<&'static str>,
-    key_digest: [u8; 32],
+    key_digest: Vec<u8>,
     image_digest: Vec<u8>,
+    crc_ok: bool,
     verified: Option<bool>,
     faults: Vec<Fault>,
 }
 
 #[pymethods]
 impl SignatureBlock {
+    #[getter]
+    fn valid(&self) -> bool {
+        self.faults.is_empty()
+    }
+
     fn __repr__(&self) -> String {
         let (scheme, faults) = (self.scheme.unwrap_or("unknown"), self.faults.len());
         format!("<SignatureBlock {scheme} at 0x{:x}, {faults} faults>", self.offset)
     }
 }
 
-/// The blocks in a signature sector, blank ones left out. With the digest of the signed bytes they are verified too.
+/// What was said about signatures.
+#[pyclass(module = "py_esp_ota._core", frozen, eq, hash)]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct SignatureVerdict(core::SignatureVerdict);
+
+#[pymethods]
+impl SignatureVerdict {
+    #[getter]
+    fn err<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        esp_err(py, self.0.err)
+    }
+
+    #[getter]
+    fn log(&self) -> Vec<LogLine> {
+        log_lines(&self.0.log)
+    }
+
+    #[getter]
+    fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let name: String = self.err(py)?.getattr("name")?.extract()?;
+        let detail = &self.0.detail;
+        Ok(if detail.is_empty() {
+            format!("<SignatureVerdict {name}>")
+        } else {
+            format!("<SignatureVerdict {name}: {detail}>")
+        })
+    }
+}
+
+/// The blocks in a signature sector, or in the last sector of a signed image; blank ones are left out.
 #[pyfunction]
-#[pyo3(signature = (sector, digest=None))]
-pub(crate) fn signature_blocks(sector: &[u8], digest: Option<&[u8]>) -> PyResult<Vec<SignatureBlock>> {
-    if sector.len() != SECTOR {
-        let text = format!("a signature sector has {SECTOR} bytes, not {}", sector.len());
+#[pyo3(signature = (data, digest=None))]
+pub(crate) fn signature_blocks(data: &[u8], digest: Option<&[u8]>) -> PyResult<Vec<SignatureBlock>> {
+    if data.is_empty() || data.len() % SECTOR != 0 {
+        let text = format!("a signature stands in whole sectors of {SECTOR} bytes, not in {} bytes", data.len());
         return Err(PyValueError::new_err(text));
     }
-    let written = core::Block::all(sector).filter(|block| !block.is_blank());
-    let read = written.map(|block| SignatureBlock {
-        offset: block.offset,
-        scheme: block.scheme().map(core::Scheme::name),
-        key_digest: block.key_digest(),
-        image_digest: block.stored_digest().to_vec(),
-        verified: digest.map(|digest| block.is_whole() && block.verifies(digest)),
-        faults: block.faults(digest).into_iter().map(Fault).collect(),
+    let (signed, sector) = data.split_at(data.len() - SECTOR);
+    if digest.is_some() && !signed.is_empty() {
+        return Err(PyValueError::new_err("digest is for a sector alone; here the signed bytes were given"));
+    }
+    let of = |scheme: core::Scheme| match digest {
+        Some(digest) => Some(digest.to_vec()),
+        None if signed.is_empty() => None,
+        None => Some(core::signed_digest(scheme, signed)),
+    };
+    let start = signed.len();
+    let read = core::Block::all(sector).filter(|block| !block.is_blank()).map(|block| {
+        let scheme = block.scheme();
+        let verified = scheme.and_then(|scheme| of(scheme).map(|digest| block.verifies(scheme, &digest)));
+        let known = |take: &dyn Fn(core::Scheme) -> Vec<u8>| scheme.map(take).unwrap_or_default();
+        let faults = block.faults(of).into_iter().map(|mut fault| {
+            fault.offset += start as u64;
+            Fault(fault)
+        });
+        SignatureBlock {
+            offset: start + block.offset,
+            version: block.version(),
+            scheme: scheme.map(core::Scheme::name),
+            key_digest: known(&|scheme| block.key_digest(scheme).to_vec()),
+            image_digest: known(&|scheme| block.stored_digest(scheme).to_vec()),
+            crc_ok: block.crc_stored() == block.crc_calculated(),
+            verified,
+            faults: faults.collect(),
+        }
     });
     Ok(read.collect())
 }
 
+/// `esp_secure_boot_verify_with_efuse_digest_index`, for all indices at once.
+#[pyfunction]
+#[pyo3(signature = (flash, offset, size, *, efuse, scheme))]
+pub(crate) fn signing_slots(
+    py: Python<'_>,
+    flash: &Bound<'_, Flash>,
+    #[pyo3(from_py_with = number)] offset: u32,
+    #[pyo3(from_py_with = number)] size: u32,
+    efuse: &Bound<'_, EFuse>,
+    scheme: &str,
+) -> PyResult<Vec<usize>> {
+    let (scheme, efuse) = (by_name(scheme)?, efuse.get().value());
+    let chip = flash.get().brief(py, |chip| chip.fork());
+    let slots = chip
+        .check_read(0, 0)
+        .and_then(|()| py.detach(|| core::signing_slots(&chip.cache(), (offset, size), scheme, &efuse)));
+    slots.map_err(|failure| failure_to_err::<FlashError>(py, &failure))
+}
+
+/// `ets_secure_boot_verify_signature` as the ROM calls it for the bootloader: with aggressive revocation.
+#[pyfunction]
+#[pyo3(signature = (efuse, sector, digest, *, scheme))]
+pub(crate) fn rom_verify_signature(
+    efuse: &Bound<'_, EFuse>,
+    sector: &[u8],
+    digest: &[u8],
+    scheme: &str,
+) -> PyResult<bool> {
+    let (scheme, fuses) = (by_name(scheme)?, efuse.get());
+    let mut burnt = fuses.value();
+    let said = core::rom_verify(sector, digest, scheme, &core::Keys::of_efuse(&burnt));
+    if burnt.aggressive_revoke && burnt.revocable() {
+        for slot in said.failed {
+            // A slot the ROM has just read can be revoked.
+            let _ = burnt.revoke_key(slot);
+        }
+        fuses.replace(burnt);
+    }
+    Ok(said.verified)
+}
+
 /// `esp_secure_boot_v2_permanently_enable`.
 #[pyfunction]
-#[pyo3(signature = (efuse, bootloader_sector, bootloader_digest, app_sector, *, scheme, allow_unused_slots=false))]
+#[pyo3(signature = (
+    flash, efuse, *, bootloader, app, scheme, allow_unused_slots=false, aggressive_revoke=false
+))]
+#[allow(clippy::too_many_arguments, reason = "two images, and options")]
 pub(crate) fn enable_secure_boot(
+    py: Python<'_>,
+    flash: &Bound<'_, Flash>,
     efuse: &Bound<'_, EFuse>,
-    bootloader_sector: &[u8],
-    bootloader_digest: &[u8],
-    app_sector: &[u8],
+    bootloader: (u32, u32),
+    app: (u32, u32),
     scheme: &str,
     allow_unused_slots: bool,
-) -> PyResult<()> {
-    let known = core::Scheme::by_name(scheme).filter(|&scheme| scheme != core::Scheme::EcdsaV1);
-    let scheme = known.ok_or_else(|| PyValueError::new_err(format!("{scheme:?} is no scheme of Secure Boot V2")))?;
-    let fuses = efuse.get();
-    let bootloader = (bootloader_sector, bootloader_digest);
-    match core::enable(&fuses.value(), bootloader, app_sector, scheme, allow_unused_slots) {
-        Ok(burnt) => {
-            fuses.replace(burnt);
-            Ok(())
-        }
-        Err(core::NotEnabled(why)) => Err(PyValueError::new_err(why)),
+    aggressive_revoke: bool,
+) -> PyResult<SignatureVerdict> {
+    let (scheme, fuses) = (by_name(scheme)?, efuse.get());
+    let options = core::Enabling { allow_unused_slots, aggressive_revoke };
+    let (chip, before) = (flash.get().brief(py, |chip| chip.fork()), fuses.value());
+    let done = chip
+        .check_read(0, 0)
+        .and_then(|()| py.detach(|| core::enable_on(&chip.cache(), &before, bootloader, app, scheme, options)));
+    let (verdict, burnt) = done.map_err(|failure| failure_to_err::<FlashError>(py, &failure))?;
+    if let Some(burnt) = burnt {
+        fuses.replace(burnt);
     }
+    Ok(SignatureVerdict(verdict))
+}
+
+/// `esp_secure_boot_verify_signature` of version 1, over a whole file: what it signs, then 68 bytes.
+#[pyfunction]
+#[pyo3(signature = (data, public_key))]
+pub(crate) fn verify_signature_v1(data: &[u8], public_key: &[u8]) -> PyResult<SignatureVerdict> {
+    let wrong = |length: usize| PyValueError::new_err(format!("a public key has 64 bytes, not {length}"));
+    let key = public_key.try_into().map_err(|_| wrong(public_key.len()))?;
+    Ok(SignatureVerdict(core::verify_v1_file(data, key)))
+}
+
+fn by_name(name: &str) -> PyResult<core::Scheme> {
+    let known = core::Scheme::by_name(name).filter(|&scheme| scheme != core::Scheme::EcdsaV1);
+    known.ok_or_else(|| PyValueError::new_err(format!("{name:?} is no scheme of Secure Boot V2")))
 }

@@ -1,6 +1,6 @@
 //! `process_appended_hash_and_sig`, the part of builds with signatures: what is hashed, and what follows from the verdict.
 
-use sha2::{Digest, Sha384};
+use sha2::Sha384;
 
 use super::digest::Sums;
 use super::options::Options;
@@ -8,7 +8,7 @@ use super::rules::{Rules, line};
 use super::verify::{Build, Stop, Walk, ask};
 use crate::err::{EspErr, Level};
 use crate::flash::SECTOR;
-use crate::signature::{Keys, Scheme, SignatureVerdict, V1_SIZE, v2_room, verify_v1, verify_v2};
+use crate::signature::{Keys, Scheme, SignatureVerdict, V1_SIZE, hashed, v2_room, verify_v1, verify_v2};
 use crate::source::Source;
 
 /// Bytes that a build with signatures keeps free behind an image, whether it looks at them or not.
@@ -66,7 +66,8 @@ fn version_2<S: Source + ?Sized>(walk: &Walk<'_, S>, mut sums: Sums, scheme: Sch
     walk.read_into(boundary as u32, "signature sector", &mut sector)?;
     walk.see(offset, boundary);
     let digest = if scheme.sha384() {
-        sha384(walk, offset, boundary)?
+        // Builds for P-384 hash everything once more.
+        hashed::<Sha384, S>(walk.flash, offset, boundary)?
     } else {
         sums.fill(walk.flash, offset + image_len, boundary - image_len)?;
         sums.digest().map_or_else(Vec::new, |digest| digest.to_vec())
@@ -77,24 +78,8 @@ fn version_2<S: Source + ?Sized>(walk: &Walk<'_, S>, mut sums: Sums, scheme: Sch
 /// Whom this build trusts.
 fn keys<S: Source + ?Sized>(walk: &Walk<'_, S>) -> Keys {
     let (efuse, options) = (&walk.request.efuse, &walk.request.options);
-    if walk.request.build == Build::Bootloader || options.secure_boot_v2 {
-        Keys::of_efuse(efuse)
-    } else {
-        Keys::of_running_app(options.trusted_digests.clone())
+    match walk.request.build {
+        Build::Bootloader => Keys::of_efuse(efuse),
+        Build::App => Keys::of_app(efuse, &options.trusted_digests, options.secure_boot_v2),
     }
-}
-
-/// Builds for P-384 hash everything once more.
-fn sha384<S: Source + ?Sized>(walk: &Walk<'_, S>, from: u64, length: u64) -> Result<Vec<u8>, Stop> {
-    let (mut sha, mut done) = (Sha384::new(), 0);
-    while done < length {
-        let limit = usize::try_from(length - done).unwrap_or(SECTOR).min(SECTOR);
-        let run = walk.flash.run(from + done, limit)?;
-        if run.is_empty() {
-            break;
-        }
-        sha.update(run);
-        done += run.len() as u64;
-    }
-    Ok(sha.finalize().to_vec())
 }
