@@ -10,9 +10,13 @@ from py_esp_ota._core import BootloaderDesc, Flash, ImageHeader, Target
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import ImageError
 from py_esp_ota.idf.log import Line, Log
+from py_esp_ota.sdkconfig import Sdkconfig
 
 #: The version printed when no bootloader image with a descriptor is in flash.
 DEFAULT_IDF_VER = "v6.1"
+
+#: The first release that prints the revision of the eFuse block.
+_SAYS_BLOCK_REVISION = (5, 1, 0)
 
 _IMAGE_MAGIC = 0xE9
 _HEADER_SIZE = 24
@@ -107,26 +111,34 @@ def _installed(data: bytes, chip_id: int, flash_size: int) -> InstalledBootloade
     return InstalledBootloader(desc.idf_ver, desc.date_time, header.spi_speed, header.spi_mode, coded_size)
 
 
-def print_banner(log: Log, chip: Chip, installed: InstalledBootloader) -> None:
+def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: Sdkconfig) -> None:
     """``bootloader_init`` (components/bootloader_support/src/<chip>/bootloader_<chip>.c): the lines of a default build.
 
     The compile time appears only when the image in flash says it.
     """
-    log.block(_banner(chip.target.name, chip.efuse.chip_revision, chip.efuse.block_revision, installed))
+    revisions = chip.efuse.chip_revision, chip.efuse.block_revision
+    log.block(_banner(chip.target.name, revisions, installed, config.idf_version, unicore=config.freertos_unicore))
 
 
 @lru_cache(maxsize=64)
-def _banner(name: str, chip_revision: int, block_revision: int, installed: InstalledBootloader) -> tuple[Line, ...]:
+def _banner(
+    name: str,
+    revisions: tuple[int, int],
+    installed: InstalledBootloader,
+    idf_version: tuple[int, int, int],
+    *,
+    unicore: bool,
+) -> tuple[Line, ...]:
     target = Target(name)
     tag = f"boot.{name}"
     lines: list[Line] = [("I", "boot", f"ESP-IDF {installed.idf_ver} 2nd stage bootloader")]
     if installed.date_time:
         lines.append(("I", "boot", f"compile time {installed.date_time}"))
     if target.cores > 1:
-        lines.append(("I", "boot", "Multicore bootloader"))
-    lines.append(("I", "boot", f"chip revision: {_revision(chip_revision)}"))
-    if name != "esp32":
-        lines.append(("I", "boot", f"efuse block revision: {_revision(block_revision)}"))
+        lines.append(("W", "boot", "Unicore bootloader") if unicore else ("I", "boot", "Multicore bootloader"))
+    lines.append(("I", "boot", f"chip revision: {_revision(revisions[0])}"))
+    if name != "esp32" and idf_version >= _SAYS_BLOCK_REVISION:
+        lines.append(("I", "boot", f"efuse block revision: {_revision(revisions[1])}"))
     if name == "esp32c2":
         lines.append(("I", tag, f"MMU Page Size  : {target.mmu_page_size(installed.flash_size) >> 10}K"))
     speeds = _SPEEDS.get(name, _SPEED_80)

@@ -119,6 +119,7 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
     why: list[str] = []
     writes: list[Rewrite] = []
     fuses = _burnable(chip)
+    seen: set[tuple[bytes, ...]] = set()
     resets = 0
     if chip.reset_reason == ResetReason.POWERON:
         chip.rtc = bytes(len(chip.rtc))
@@ -131,7 +132,7 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
         writes += run.otadata_writes
         if ended is not None:
             break
-        if not run.wrote and not _reset_matters(chip, config):
+        if (not run.wrote and not _reset_matters(chip, config)) or _seen_before(chip, seen):
             why.append("bootloader_reset: the chip resets and finds the same again, for ever")
             ended = _DEAD
             break
@@ -154,6 +155,15 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
             if before != after
         },
     )
+
+
+def _seen_before(chip: Chip, seen: set[tuple[bytes, ...]]) -> bool:
+    """Whether an earlier run has left the chip just so: a held pin may erase again and again what a boot writes."""
+    left = (chip.flash.to_bytes(), chip.efuse.to_json().encode())
+    if left in seen:
+        return True
+    seen.add(left)
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +218,7 @@ def _start(run: Run) -> _End | None:
     """One run, from the first line to the jump; ``None`` is a reset."""
     chip, config = run.chip, run.config
     installed = read_bootloader_header(chip)
-    print_banner(run.log, chip, installed)
+    print_banner(run.log, chip, installed, config)
     asleep = chip.reset_reason == ResetReason.DEEPSLEEP
     if asleep and config.bootloader_skip_validate_in_deep_sleep:
         woken = fast_boot(run, lambda: load_partition_table(run, installed.flash_size))
@@ -256,6 +266,8 @@ def _load_boot_image(run: Run, loaded: LoadedTable, start: int, *, self_heal: bo
             _after_loading(run, table, index, partition, self_heal=self_heal)
         if not run.config.secure_flash_enc_enabled or check_flash_encryption(run, loaded.rows):
             return None if run.encrypted_now else _load_image(run, partition, outcome)
+        if index != TEST_APP_INDEX:
+            run.log.error("boot", f"{_called(index)} is not bootable")
     if start == TEST_APP_INDEX:
         run.log.error("boot", "No bootable test partition in the partition table")
         run.decide(name, "the test app is not bootable, and nothing else is tried")
