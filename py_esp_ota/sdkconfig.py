@@ -50,6 +50,9 @@ class Sdkconfig:
     partition_table_offset: int = 0x8000
     partition_table_md5: bool = True
 
+    # ESP-IDF: components/freertos/Kconfig
+    freertos_unicore: bool = False
+
     # ESP-IDF: components/bootloader/Kconfig.projbuild, menu "Security features"
     secure_boot: bool = False
     secure_boot_v1_enabled: bool = False
@@ -109,9 +112,9 @@ class Sdkconfig:
     def from_text(cls, text: str) -> Self:
         """The options in an ``sdkconfig`` file, as ``idf.py`` writes it.
 
-        What the file leaves out has Kconfig's default, options this package does not know are passed over, and the
-        heading tells the release. Raises ``ValueError`` naming the line for what no ``sdkconfig`` holds, or the options
-        that exclude each other.
+        What the file leaves out has Kconfig's default, not RainMaker's: rollback is off unless the file says so.
+        Options unknown here are passed over, and the heading tells the release. Raises ``ValueError`` naming the
+        line for what no ``sdkconfig`` holds, or the options that exclude each other.
         """
         found: dict[str, object] = dict(_KCONFIG_DEFAULTS)
         kinds = {field.name: str(field.type) for field in fields(cls)}
@@ -145,6 +148,10 @@ class Sdkconfig:
                 self.secure_signed_on_boot
                 and (self.bootloader_skip_validate_always or self.bootloader_skip_validate_on_power_on),
                 "BOOTLOADER_SKIP_VALIDATE_ALWAYS and _ON_POWER_ON cannot be had when the bootloader checks signatures",
+            ),
+            (
+                self.partition_table_offset % 0x1000 != 0,
+                f"PARTITION_TABLE_OFFSET is 0x{self.partition_table_offset:x}, expected a multiple of 0x1000",
             ),
             (
                 self.secure_boot_v1_enabled and self.secure_boot_v2_enabled,

@@ -61,8 +61,12 @@ def command(
 
     The files themselves are not changed without --write.
     """
-    given = open_flash(files, chip=chip, config=_config(config_file, rollback))
+    given = open_flash(files, chip=chip, config=None if config_file is None else _config(config_file))
     config = given.config if rollback is None else replace(given.config, bootloader_app_rollback_enable=rollback)
+    try:
+        config.check()
+    except ValueError as error:
+        raise Unusable(str(error)) from error
     board = _board(given, chip, efuse_file)
     board.pins = dict(_pin(text) for text in pins)
     board.reset_reason = _REASONS[reset_reason]
@@ -85,10 +89,8 @@ def _text(report: BootReport) -> str:
     return "\n".join([*report.log, "", *(f"  {reason}" for reason in report.why)])
 
 
-def _config(file: Path | None, rollback: bool | None) -> Sdkconfig | None:
-    """The options of an sdkconfig file; ``None`` leaves them to the input."""
-    if file is None:
-        return None if rollback is None else Sdkconfig(bootloader_app_rollback_enable=rollback)
+def _config(file: Path) -> Sdkconfig:
+    """The options of an sdkconfig file."""
     try:
         return Sdkconfig.from_text(read_text(file))
     except ValueError as error:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
-from py_esp_ota._core import BootloaderDesc, Flash, ImageHeader
+from py_esp_ota._core import BootloaderDesc, Flash, ImageHeader, Target
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import ImageError
-from py_esp_ota.idf.log import Log
+from py_esp_ota.idf.log import Line, Log
+from py_esp_ota.sdkconfig import Sdkconfig
 
 #: The version printed when no bootloader image with a descriptor is in flash.
 DEFAULT_IDF_VER = "v6.1"
 
+#: The first release that prints the revision of the eFuse block.
+_SAYS_BLOCK_REVISION = (5, 1, 0)
+
 _IMAGE_MAGIC = 0xE9
+_HEADER_SIZE = 24
 _DESC_OFFSET = 0x20
+_DESC_SIZE = 80
 _DIO = 2
 _DIV_1 = 0xF
 _MIB = 0x100000
@@ -34,8 +42,8 @@ _SPEEDS = {
 _MODES = {0: "QIO", 1: "QOUT", 2: "DIO", 3: "DOUT", 4: "FAST READ"}
 
 
-class BootClock:
-    """Milliseconds since reset, simplified: a deterministic guess, not a simulation.
+class BootLog(Log):
+    """The console of one run, with the milliseconds since reset: a deterministic guess, not a simulation.
 
     The console is 115200 baud and waited for; the flash takes what a typical 4 MiB chip's data sheet says. Nothing else
     takes time.
@@ -48,20 +56,24 @@ class BootClock:
     _ERASE_US = 45_000
 
     def __init__(self, flash: Flash) -> None:
+        super().__init__(lambda: 0)
         self._flash = flash
         self._at_reset = flash.stats
-        self._characters = 0
+        self._console_us = 0
 
-    def now_ms(self) -> int:
-        """The time stamp of the next line."""
+    def block(self, lines: Iterable[Line]) -> None:
+        """Lines with nothing between them, so the flash's share of the time is one for all."""
         then, now = self._at_reset, self._flash.stats
         flash_us = (now.read_bytes - then.read_bytes) // self._READ_BYTES_PER_US
         flash_us += (now.programs - then.programs) * self._PROGRAM_US + (now.erases - then.erases) * self._ERASE_US
-        return (self._RESET_TO_FIRST_LINE_US + self._characters * self._CHARACTER_US + flash_us) // 1000
+        start_us = self._RESET_TO_FIRST_LINE_US + flash_us
+        for level, tag, text in lines:
+            line = f"{level} ({(start_us + self._console_us) // 1000}) {tag}: {text}"
+            self._console_us += (len(line) + 2) * self._CHARACTER_US
+            self.lines.append(line)
 
-    def printed(self, line: str) -> None:
-        """A line went out on the console."""
-        self._characters += len(line) + 2
+    def _print(self, level: str, tag: str, text: str) -> None:
+        self.block(((level, tag, text),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,41 +92,63 @@ def read_bootloader_header(chip: Chip) -> InstalledBootloader:
 
     Without an image of this chip at the bootloader's place: 80 MHz, DIO, and the size of the flash itself.
     """
-    offset = chip.target.bootloader_offset
-    header = ImageHeader.from_bytes(chip.flash.mmap(offset, 24))
-    if header.magic != _IMAGE_MAGIC or header.chip_id != chip.target.chip_id:
-        return InstalledBootloader(DEFAULT_IDF_VER, "", _DIV_1, _DIO, chip.flash.size)
+    data = chip.flash.mmap(chip.target.bootloader_offset, _DESC_OFFSET + _DESC_SIZE)
+    return _installed(data, chip.target.chip_id, chip.flash.size)
+
+
+@lru_cache(maxsize=32)
+def _installed(data: bytes, chip_id: int, flash_size: int) -> InstalledBootloader:
+    """What the first bytes of an image say. The same bytes say the same, so it is kept."""
+    header = ImageHeader.from_bytes(data[:_HEADER_SIZE])
+    if header.magic != _IMAGE_MAGIC or header.chip_id != chip_id:
+        return InstalledBootloader(DEFAULT_IDF_VER, "", _DIV_1, _DIO, flash_size)
     # update_flash_config: a size code that is none of the eight means 2 MB.
-    flash_size = _MIB << header.spi_size if header.spi_size < 8 else 2 * _MIB
+    coded_size = _MIB << header.spi_size if header.spi_size < 8 else 2 * _MIB
     try:
-        desc = BootloaderDesc.from_bytes(chip.flash.mmap(offset + _DESC_OFFSET, 80))
+        desc = BootloaderDesc.from_bytes(data[_DESC_OFFSET:])
     except ImageError:
-        return InstalledBootloader(DEFAULT_IDF_VER, "", header.spi_speed, header.spi_mode, flash_size)
-    return InstalledBootloader(desc.idf_ver, desc.date_time, header.spi_speed, header.spi_mode, flash_size)
+        return InstalledBootloader(DEFAULT_IDF_VER, "", header.spi_speed, header.spi_mode, coded_size)
+    return InstalledBootloader(desc.idf_ver, desc.date_time, header.spi_speed, header.spi_mode, coded_size)
 
 
-def print_banner(log: Log, chip: Chip, installed: InstalledBootloader) -> None:
+def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: Sdkconfig) -> None:
     """``bootloader_init`` (components/bootloader_support/src/<chip>/bootloader_<chip>.c): the lines of a default build.
 
     The compile time appears only when the image in flash says it.
     """
-    target, efuse = chip.target, chip.efuse
-    tag = f"boot.{target.name}"
-    log.info("boot", f"ESP-IDF {installed.idf_ver} 2nd stage bootloader")
+    revisions = chip.efuse.chip_revision, chip.efuse.block_revision
+    log.block(_banner(chip.target.name, revisions, installed, config.idf_version, unicore=config.freertos_unicore))
+
+
+@lru_cache(maxsize=64)
+def _banner(
+    name: str,
+    revisions: tuple[int, int],
+    installed: InstalledBootloader,
+    idf_version: tuple[int, int, int],
+    *,
+    unicore: bool,
+) -> tuple[Line, ...]:
+    target = Target(name)
+    tag = f"boot.{name}"
+    lines: list[Line] = [("I", "boot", f"ESP-IDF {installed.idf_ver} 2nd stage bootloader")]
     if installed.date_time:
-        log.info("boot", f"compile time {installed.date_time}")
+        lines.append(("I", "boot", f"compile time {installed.date_time}"))
     if target.cores > 1:
-        log.info("boot", "Multicore bootloader")
-    log.info("boot", f"chip revision: {_revision(efuse.chip_revision)}")
-    if target.name != "esp32":
-        log.info("boot", f"efuse block revision: {_revision(efuse.block_revision)}")
-    if target.name == "esp32c2":
-        log.info(tag, f"MMU Page Size  : {target.mmu_page_size(installed.flash_size) >> 10}K")
-    speeds = _SPEEDS.get(target.name, _SPEED_80)
-    log.info(tag, f"SPI Speed      : {speeds.get(installed.spi_speed, speeds[2])}")
-    log.info(tag, f"SPI Mode       : {_MODES.get(installed.spi_mode, 'SLOW READ')}")
-    log.info(tag, f"SPI Flash Size : {installed.flash_size // _MIB}MB")
-    log.info("boot", "Enabling RNG early entropy source...")
+        lines.append(("W", "boot", "Unicore bootloader") if unicore else ("I", "boot", "Multicore bootloader"))
+    lines.append(("I", "boot", f"chip revision: {_revision(revisions[0])}"))
+    if name != "esp32" and idf_version >= _SAYS_BLOCK_REVISION:
+        lines.append(("I", "boot", f"efuse block revision: {_revision(revisions[1])}"))
+    if name == "esp32c2":
+        lines.append(("I", tag, f"MMU Page Size  : {target.mmu_page_size(installed.flash_size) >> 10}K"))
+    speeds = _SPEEDS.get(name, _SPEED_80)
+    lines += [
+        ("I", tag, f"SPI Speed      : {speeds.get(installed.spi_speed, speeds[2])}"),
+        ("I", tag, f"SPI Mode       : {_MODES.get(installed.spi_mode, 'SLOW READ')}"),
+        ("I", tag, f"SPI Flash Size : {installed.flash_size // _MIB}MB"),
+        ("I", "boot", "Enabling RNG early entropy source..."),
+    ]
+    return tuple(lines)
 
 
 def _revision(full: int) -> str:

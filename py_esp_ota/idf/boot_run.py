@@ -10,8 +10,7 @@ from typing import Literal
 from py_esp_ota._core import AppDesc, Fault, Partition, RtcRetain, Verdict, write_otadata
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError
-from py_esp_ota.idf.boot_console import BootClock
-from py_esp_ota.idf.log import Log
+from py_esp_ota.idf.boot_console import BootLog
 from py_esp_ota.idf.rollback import Rewrite
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -34,9 +33,9 @@ class Run:
     def __init__(self, chip: Chip, config: Sdkconfig) -> None:
         self.chip = chip
         self.config = config
-        clock = BootClock(chip.flash)
-        self.log = Log(clock.now_ms, clock.printed)
+        self.log = BootLog(chip.flash)
         self.why: list[str] = []
+        self.otadata_writes: list[Rewrite] = []
         #: Whether anything changed that the next run could find.
         self.wrote = False
         #: Whether this run encrypted the flash, after which the chip has to start anew.
@@ -122,6 +121,7 @@ class Run:
             self.decide("write_otadata", f"otadata[{rewrite.index}] could not be written; ignored")
         else:
             self.wrote = True
+            self.otadata_writes.append(rewrite)
 
     # --------------------------------------------------------------------------------------------------- RTC memory
 

@@ -7,7 +7,8 @@ flash; if there is one, its header and descriptor are believed (flash size, vers
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 from py_esp_ota._core import (
@@ -19,7 +20,6 @@ from py_esp_ota._core import (
     Verdict,
     boot_order,
     read_otadata,
-    verify_partition_table,
 )
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import EspErr, FlashError
@@ -28,13 +28,11 @@ from py_esp_ota.idf.boot_console import print_banner, read_bootloader_header
 from py_esp_ota.idf.boot_pins import factory_reset, test_app_index, wants_factory_reset
 from py_esp_ota.idf.boot_run import FACTORY_INDEX, INVALID_INDEX, TEST_APP_INDEX, Run, reason
 from py_esp_ota.idf.boot_select import get_selected_boot_partition
+from py_esp_ota.idf.boot_table import TABLE_MAX_LEN, LoadedTable, judge, load_partition_table
 from py_esp_ota.idf.deep_sleep import fast_boot
-from py_esp_ota.idf.features import features
 from py_esp_ota.idf.flash_encrypt import check_flash_encryption
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite
 from py_esp_ota.sdkconfig import Sdkconfig
-
-_TABLE_MAX_LEN = 0xC00
 
 #: Chips whose data and instructions share one window: the loader asserts exactly two mapped segments there.
 _SHARED_WINDOW = frozenset(
@@ -42,6 +40,14 @@ _SHARED_WINDOW = frozenset(
 )
 #: On the other chips all data windows lie below this address and all instruction windows above.
 _IROM_ABOVE = 0x40000000
+
+
+class OtadataWriteDict(TypedDict):
+    """One rewritten otadata entry."""
+
+    entry: int
+    ota_seq: int
+    state: str
 
 
 class BootDict(TypedDict):
@@ -52,6 +58,8 @@ class BootDict(TypedDict):
     offset: int | None
     state: str
     resets: int
+    otadata_writes: list[OtadataWriteDict]
+    efuse_changes: dict[str, list[int]]
     why: list[str]
     log: list[str]
 
@@ -63,6 +71,9 @@ class BootReport:
     ``state`` is the name of the otadata state of the booted slot, ``""`` when no entry names it. ``why`` lists the
     decisions in order, each beginning with the upstream function that takes it. ``resets`` is how often the chip had to
     start anew before it came to this end.
+
+    ``otadata_writes`` are the entries that were rewritten, in order. ``efuse_changes`` are the eFuse fields that were
+    burned, each with its value before and after.
     """
 
     ok: bool
@@ -72,6 +83,8 @@ class BootReport:
     log: tuple[str, ...]
     app_desc: AppDesc | None
     resets: int = 0
+    otadata_writes: tuple[Rewrite, ...] = ()
+    efuse_changes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def to_dict(self) -> BootDict:
         """The report as JSON-ready values."""
@@ -81,6 +94,15 @@ class BootReport:
             "offset": self.partition.offset if self.partition else None,
             "state": self.state,
             "resets": self.resets,
+            "otadata_writes": [
+                {
+                    "entry": write.index,
+                    "ota_seq": write.entry.ota_seq,
+                    "state": rollback.state_name(write.entry.ota_state),
+                }
+                for write in self.otadata_writes
+            ],
+            "efuse_changes": {name: [*change] for name, change in self.efuse_changes.items()},
             "why": list(self.why),
             "log": list(self.log),
         }
@@ -95,26 +117,72 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
     """
     log: list[str] = []
     why: list[str] = []
+    writes: list[Rewrite] = []
+    fuses = _burnable(chip)
+    seen: set[tuple[bytes, ...]] = set()
     resets = 0
     if chip.reset_reason == ResetReason.POWERON:
         chip.rtc = bytes(len(chip.rtc))
     while True:
         chip.latch_efuses()
         run = Run(chip, config)
-        started = _start(run)
+        ended = _start(run)
         log += run.log.lines
         why += run.why
-        if started is not None:
-            return replace(started, why=tuple(why), log=tuple(log), resets=resets)
-        if not run.wrote and not _reset_matters(chip, config):
+        writes += run.otadata_writes
+        if ended is not None:
+            break
+        if (not run.wrote and not _reset_matters(chip, config)) or _seen_before(chip, seen):
             why.append("bootloader_reset: the chip resets and finds the same again, for ever")
-            return BootReport(
-                ok=False, partition=None, state="", why=tuple(why), log=tuple(log), app_desc=None, resets=resets
-            )
+            ended = _DEAD
+            break
         chip.reset_reason = ResetReason.SW
         resets += 1
         changed = "flash or eFuses have changed" if run.wrote else "this reset is of another kind"
         why.append(f"bootloader_reset: the chip resets; {changed}, so it tries again")
+    return BootReport(
+        ok=ended.ok,
+        partition=ended.partition,
+        state=ended.state,
+        why=tuple(why),
+        log=tuple(log),
+        app_desc=ended.app_desc,
+        resets=resets,
+        otadata_writes=tuple(writes),
+        efuse_changes={
+            name: (before, after)
+            for (name, before), after in zip(fuses.items(), _burnable(chip).values(), strict=True)
+            if before != after
+        },
+    )
+
+
+def _seen_before(chip: Chip, seen: set[tuple[bytes, ...]]) -> bool:
+    """Whether an earlier run has left the chip just so: a held pin may erase again and again what a boot writes."""
+    left = (chip.flash.to_bytes(), chip.efuse.to_json().encode())
+    if left in seen:
+        return True
+    seen.add(left)
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How the last run ended."""
+
+    ok: bool
+    partition: Partition | None
+    state: str
+    app_desc: AppDesc | None
+
+
+_DEAD = _End(ok=False, partition=None, state="", app_desc=None)
+
+
+def _burnable(chip: Chip) -> dict[str, int]:
+    """The eFuse fields a boot may burn."""
+    efuse = chip.efuse
+    return {"secure_version": efuse.secure_version, "flash_crypt_cnt": efuse.flash_crypt_cnt}
 
 
 def _reset_matters(chip: Chip, config: Sdkconfig) -> bool:
@@ -133,8 +201,10 @@ def state_name(flash: Flash, partition: Partition, config: Sdkconfig) -> str:
         return ""
     try:
         # Whether the rows fit the flash was the boot's business.
-        verdict = verify_partition_table(flash.mmap(config.partition_table_offset, _TABLE_MAX_LEN), 0xFFFFFFFF)
-        table = BootTable(verdict.rows)
+        loaded = judge(flash.mmap(config.partition_table_offset, TABLE_MAX_LEN), 0xFFFFFFFF)
+        if not isinstance(loaded, LoadedTable):
+            return ""
+        table = loaded.meaning
         if table.ota_info is None or table.app_count == 0:
             return ""
         entries = read_otadata(flash, table.ota_info.offset)
@@ -144,69 +214,37 @@ def state_name(flash: Flash, partition: Partition, config: Sdkconfig) -> str:
     return "" if state is None else rollback.state_name(state)
 
 
-def _start(run: Run) -> BootReport | None:
+def _start(run: Run) -> _End | None:
     """One run, from the first line to the jump; ``None`` is a reset."""
     chip, config = run.chip, run.config
     installed = read_bootloader_header(chip)
-    print_banner(run.log, chip, installed)
+    print_banner(run.log, chip, installed, config)
     asleep = chip.reset_reason == ResetReason.DEEPSLEEP
     if asleep and config.bootloader_skip_validate_in_deep_sleep:
-        woken = fast_boot(run, lambda: _parse(_load_partition_table(run, installed.flash_size)))
+        woken = fast_boot(run, lambda: load_partition_table(run, installed.flash_size))
         if woken is not None:
             return _load_image(run, *woken)
-    rows = _load_partition_table(run, installed.flash_size)
-    table = _parse(rows)
-    if rows is None or table is None:
+    loaded = load_partition_table(run, installed.flash_size)
+    if loaded is None:
         run.log.error("boot", "load partition table error!")
         return None
+    table = loaded.meaning
     index, self_heal = get_selected_boot_partition(run, table)
     if index != INVALID_INDEX and not asleep:
         if wants_factory_reset(run):
-            factory_reset(run, rows)
+            factory_reset(run, loaded.rows)
             index, self_heal = get_selected_boot_partition(run, table)
         else:
             test = test_app_index(run, table)
             index = index if test is None else test
     if index == INVALID_INDEX:
         return None
-    return _load_boot_image(run, rows, table, index, self_heal=self_heal)
+    return _load_boot_image(run, loaded, index, self_heal=self_heal)
 
 
-def _parse(rows: list[Partition] | None) -> BootTable | None:
-    return None if rows is None else BootTable(rows)
-
-
-def _load_partition_table(run: Run, flash_size: int) -> list[Partition] | None:
-    """``bootloader_utility_load_partition_table`` (components/bootloader_support/src/bootloader_utility.c)."""
-    name, offset = "bootloader_utility_load_partition_table", run.config.partition_table_offset
-    try:
-        data = run.chip.flash.mmap(offset, _TABLE_MAX_LEN)
-    except FlashError:
-        run.log.error("boot", f"bootloader_mmap(0x{offset:x}, 0x{_TABLE_MAX_LEN:x}) failed")
-        run.decide(name, f"the table at 0x{offset:x} lies outside the flash")
-        return None
-    wraps = features(run.config.idf_version).table_bound_wraps
-    verdict = verify_partition_table(data, flash_size, wraps=wraps)
-    run.log.core(verdict.log)
-    if verdict.err != EspErr.ESP_OK:
-        run.log.error("boot", "Failed to verify partition table")
-        run.decide(name, f"the table at 0x{offset:x} is refused: {reason(verdict.err, verdict.fault)}")
-        return None
-    rows = verdict.rows
-    run.log.info("boot", "Partition Table:")
-    run.log.info("boot", "## Label            Usage          Type ST Offset   Length")
-    for index, (row, usage) in enumerate(zip(rows, BootTable(rows).usages(), strict=True)):
-        place = f"{row.type:02x} {row.subtype:02x} {row.offset:08x} {row.size:08x}"
-        run.log.info("boot", f"{index:2d} {row.label:<16} {usage:<16} {place}")
-    run.log.info("boot", "End of partition table")
-    return rows
-
-
-def _load_boot_image(
-    run: Run, rows: list[Partition], table: BootTable, start: int, *, self_heal: bool
-) -> BootReport | None:
+def _load_boot_image(run: Run, loaded: LoadedTable, start: int, *, self_heal: bool) -> _End | None:
     """``bootloader_utility_load_boot_image``: start there, then downwards, then upwards, the test app last."""
-    name = "bootloader_utility_load_boot_image"
+    name, table = "bootloader_utility_load_boot_image", loaded.meaning
     for index in boot_order(start, table.app_count):
         partition = table.partition(index)
         if (partition is None or partition.size == 0) and index != TEST_APP_INDEX:
@@ -226,8 +264,10 @@ def _load_boot_image(
                 run.log.warning("boot", "Falling back to test app as only bootable partition")
         else:
             _after_loading(run, table, index, partition, self_heal=self_heal)
-        if not run.config.secure_flash_enc_enabled or check_flash_encryption(run, rows):
+        if not run.config.secure_flash_enc_enabled or check_flash_encryption(run, loaded.rows):
             return None if run.encrypted_now else _load_image(run, partition, outcome)
+        if index != TEST_APP_INDEX:
+            run.log.error("boot", f"{_called(index)} is not bootable")
     if start == TEST_APP_INDEX:
         run.log.error("boot", "No bootable test partition in the partition table")
         run.decide(name, "the test app is not bootable, and nothing else is tried")
@@ -263,7 +303,7 @@ def _after_loading(run: Run, table: BootTable, index: int, partition: Partition,
         run.update_rtc_retain_mem(partition if run.config.bootloader_skip_validate_in_deep_sleep else None)
 
 
-def _load_image(run: Run, partition: Partition, verdict: Verdict) -> BootReport | None:
+def _load_image(run: Run, partition: Partition, verdict: Verdict) -> _End | None:
     """``load_image`` and ``unpack_load_app``: the last line, the last checks, and the jump."""
     run.log.info("boot", "Disabling RNG early entropy source...")
     mapped = [segment.load_addr for segment in verdict.segments if segment.kind == "map"]
@@ -278,12 +318,10 @@ def _load_image(run: Run, partition: Partition, verdict: Verdict) -> BootReport 
             for _ in range(count - 1):
                 run.log.error("boot", text)
     desc = run.app_desc(partition)
-    return BootReport(
+    return _End(
         ok=True,
         partition=partition,
         state=state_name(run.chip.flash, partition, run.config),
-        why=(),
-        log=(),
         app_desc=None if isinstance(desc, EspErr) else desc,
     )
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from py_esp_ota._core import BootTable, Partition, RtcRetain, Verdict, active_otadata, ota_slot, read_otadata
+from py_esp_ota._core import Partition, RtcRetain, Verdict, active_otadata, ota_slot, read_otadata
 from py_esp_ota.errors import EspErr, FlashError
 from py_esp_ota.idf.boot_run import FACTORY_INDEX, Run
+from py_esp_ota.idf.boot_table import LoadedTable
 
 _NAME = "bootloader_utility_load_boot_image_from_deep_sleep"
 
 
-def fast_boot(run: Run, load_partition_table: Callable[[], BootTable | None]) -> tuple[Partition, Verdict] | None:
+def fast_boot(run: Run, load_partition_table: Callable[[], LoadedTable | None]) -> tuple[Partition, Verdict] | None:
     """The app that ran before the sleep, loaded but not validated; ``None`` when the boot has to go the usual way.
 
     otadata is not written: a pending app stays pending, a new choice waits for the next real reset.
@@ -40,10 +41,11 @@ def _from_record(run: Run) -> Partition | None:
     return Partition("", 0, 0x10, record.offset, record.size)
 
 
-def _from_otadata(run: Run, table: BootTable | None) -> Partition | None:
+def _from_otadata(run: Run, loaded: LoadedTable | None) -> Partition | None:
     """Where otadata says that it is, on chips without RTC fast memory. Without otadata only factory is thought of."""
-    if table is None:
+    if loaded is None:
         return None
+    table = loaded.meaning
     index = FACTORY_INDEX
     if table.ota_info is not None:
         try:

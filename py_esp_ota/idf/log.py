@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 
 from py_esp_ota._core import LogLine
 
+#: Level, tag and text of a line that is yet to be printed.
+Line = tuple[str, str, str]
+
 
 class Log:
     """``esp_log_write`` at the default level (components/log): lines as the chip prints them, without colour.
@@ -32,8 +35,12 @@ class Log:
 
     def core(self, lines: Iterable[LogLine]) -> None:
         """Lines a verdict of the core carries."""
+        self.block((line.level, line.tag, line.text) for line in lines)
+
+    def block(self, lines: Iterable[Line]) -> None:
+        """Lines with nothing between them."""
         for line in lines:
-            self._print(line.level, line.tag, line.text)
+            self._print(*line)
 
     def _print(self, level: str, tag: str, text: str) -> None:
         line = f"{level} ({self._now_ms()}) {tag}: {text}"

@@ -49,6 +49,13 @@ def test_what_a_file_leaves_out_has_kconfigs_default_not_rainmakers():
         ("CONFIG_PARTITION_TABLE_OFFSET=here", "line 2: CONFIG_PARTITION_TABLE_OFFSET is here, expected a number"),
         ("CONFIG_BOOTLOADER_DATA_FACTORY_RESET=nvs", "expected text in quotes"),
         ("CONFIG_BOOTLOADER_APP_ANTI_ROLLBACK=y", "needs BOOTLOADER_APP_ROLLBACK_ENABLE"),
+        (
+            "CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\nCONFIG_BOOTLOADER_APP_ANTI_ROLLBACK=y\nCONFIG_BOOTLOADER_APP_TEST=y",
+            "BOOTLOADER_APP_TEST cannot be had with",
+        ),
+        ("CONFIG_SECURE_BOOT=y\nCONFIG_BOOTLOADER_SKIP_VALIDATE_ALWAYS=y", "when the bootloader checks signatures"),
+        ("CONFIG_SECURE_BOOT_V1_ENABLED=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y", "exclude each other"),
+        ("CONFIG_PARTITION_TABLE_OFFSET=0x8001", "PARTITION_TABLE_OFFSET is 0x8001, expected a multiple of 0x1000"),
     ],
 )
 def test_what_no_sdkconfig_holds_is_refused_by_line(line, says):

@@ -4,6 +4,7 @@ import pytest
 from board import Board, slots
 
 from py_esp_ota import firmware
+from py_esp_ota.sdkconfig import Sdkconfig
 
 
 def untimed(report):
@@ -95,3 +96,15 @@ def test_speed_codes(chip, code, speed):
     board = Board("two_ota", chip=chip)
     image = firmware.bootloader(chip=chip, spi_speed=code)
     assert f"I boot.{chip}: SPI Speed      : {speed}" in untimed(with_bootloader(image, board))
+
+
+def test_a_unicore_build_on_a_chip_with_two_cores_warns():
+    config = Sdkconfig(freertos_unicore=True)
+    assert "W boot: Unicore bootloader" in untimed(Board("two_ota", chip="esp32s3", config=config).boot())
+    assert not any("core bootloader" in line for line in untimed(Board("two_ota", config=config).boot()))
+
+
+@pytest.mark.parametrize(("version", "says"), [((5, 0, 7), False), ((5, 1, 0), True), ((6, 2, 0), True)])
+def test_the_block_revision_is_printed_from_v5_1_on(version, says):
+    board = Board("two_ota", config=Sdkconfig(idf_version=version))
+    assert ("I boot: efuse block revision: v0.0" in untimed(board.boot())) is says

@@ -9,6 +9,7 @@ from board import PLAIN, ROLLBACK, Board, slots
 from test_bootloader import untimed
 
 from py_esp_ota.chip import Chip, Held, ResetReason
+from py_esp_ota.firmware import app_desc, image
 from py_esp_ota.idf.boot_pins import is_long_hold, label_search
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -156,3 +157,25 @@ def test_the_factory_reset_comes_before_the_test_app():
     bench = board("1/VALID", bootloader_ota_data_erase=True, **RESET, **TEST)
     bench.chip.pins = {4: HELD, 18: HELD}
     assert bench.booted() == "factory"
+
+
+def test_a_dead_device_under_a_held_factory_reset_pin_is_found_to_repeat():
+    """Each run erases nvs anew; that changes nothing once it is erased."""
+    bench = Board(slots(2), "1/VALID", config=replace(ROLLBACK, **RESET), without=("ota_0", "ota_1"))
+    bench.chip.pins = {4: HELD}
+    report = bench.boot()
+    assert not report.ok
+    assert report.resets <= 2
+    assert "for ever" in report.why[-1]
+
+
+def test_a_run_that_undoes_what_the_last_one_wrote_is_found_to_repeat():
+    """Blank otadata is healed, the loader stops at an assertion, the held pin erases otadata: round and round."""
+    options = RESET | {"bootloader_ota_data_erase": True}
+    bench = Board(slots(1), config=replace(ROLLBACK, **options), chip="esp32c6")
+    bench.flash_app("ota_0", image([(0x42000020, app_desc("bench", "x"))], chip="esp32c6"))
+    bench.chip.pins = {4: HELD}
+    report = bench.boot()
+    assert not report.ok
+    assert "for ever" in report.why[-1]
+    assert report.otadata_writes

@@ -75,6 +75,8 @@ def test_the_report_as_json():
         "offset": 0x210000,
         "state": "VALID",
         "resets": 0,
+        "otadata_writes": [],
+        "efuse_changes": {},
         "why": list(report.why),
         "log": list(report.log),
     }
@@ -89,6 +91,8 @@ def test_the_report_of_a_dead_chip_as_json():
         "offset": None,
         "state": "",
         "resets": 0,
+        "otadata_writes": [],
+        "efuse_changes": {},
         "why": [],
         "log": [],
     }
