@@ -349,6 +349,15 @@ CALLS = {
     "erase-region": [["F", "0x0", "0x1000"]],
     "image-info": [["F"], ["F", "--json"]],
     "merge-bin": [["-o", "OUT", "0x0", "F"], ["-o", "OUT", "F"]],
+    "nvs": [
+        ["list", "F"],
+        ["stats", "F", "--json"],
+        ["get", "F", "app", "k"],
+        ["set", "F", "app", "k", "u8", "1"],
+        ["erase", "F", "app"],
+        ["list", "F", "--keys", "F"],
+        ["generate", "F", "0x3000", "OUT"],
+    ],
     "otadata": [
         ["read", "F"],
         ["switch", "F", "--slot", "0"],
