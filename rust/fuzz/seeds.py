@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from py_esp_ota import signing
-from py_esp_ota._core import PartitionTable
+from py_esp_ota._core import Flash, NvsPartition, Partition, PartitionTable
 from py_esp_ota.firmware import Firmware, bootloader, image, ota_select_entry
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -29,9 +29,24 @@ def seeds() -> dict[str, dict[str, bytes]]:
         | {"bootloader": bytes([2, 0]) + bootloader()[:0x400]},
         "partition_table": {name: table.to_bytes()[: 32 * (len(table) + 2)] for name, table in tables.items()}
         | {f"{name}.csv": table.to_csv().encode() for name, table in tables.items()},
+        "nvs": {name: b"\x00" + data for name, data in storages().items()},
         "otadata": {name: bytes([2, 1]) + data for name, data in entries.items()},
         "signature": {name: bytes([number]) + data for number, (name, data) in enumerate(signed.items(), 1)},
     }
+
+
+def storages() -> dict[str, bytes]:
+    """Small NVS partitions, up to their last written byte."""
+    made = {"blank": b"\xff" * 64}
+    for name, blob in (("small", b"blob" * 9), ("two-pages", bytes(range(250)) * 17)):
+        flash, row = Flash(0x100000), Partition("nvs", 1, 2, 0, 0x3000)
+        app = NvsPartition(flash, row).open("app", "readwrite")
+        for value in (1, 2):
+            app.set("number", "u32", value)
+            app.set("text", "str", f"text {value}")
+        app.set("blob", "blob", blob)
+        made[name] = flash.read(0, 0x2000).rstrip(b"\xff")
+    return made
 
 
 def main() -> None:

@@ -6,9 +6,10 @@ use esp_ota_core::boot::{BootTable, boot_order, select};
 use esp_ota_core::efuse::EFuse;
 use esp_ota_core::flash::Flash;
 use esp_ota_core::image::{Build, Mode, Options, Request, check_image_validity, inspect, verify_on};
+use esp_ota_core::nvs::{ItemType, Keys as NvsKeys, Mode as NvsMode, NvsPartition, Rules, Value};
 use esp_ota_core::otadata::{OtaSelectEntry, active_otadata, ota_slot, rewrite_target};
 use esp_ota_core::partition::csv::{Placement, from_csv, to_csv};
-use esp_ota_core::partition::{binary, device, rules};
+use esp_ota_core::partition::{FLAG_READONLY, Partition, binary, device, rules};
 use esp_ota_core::signature::{Block, Keys, Scheme, verify_v1, verify_v2};
 use esp_ota_core::target::TARGETS;
 
@@ -135,5 +136,60 @@ pub fn signature(mut data: &[u8]) {
 fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(u32::MAX, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    })
+}
+
+/// Init of two pages of any content and a blank one, then every call, then init again.
+pub fn nvs(mut data: &[u8]) {
+    let how = steer(&mut data);
+    let mut pages = vec![0xFF; 2 * 4096];
+    pages.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
+    if how & 1 == 0 {
+        heal(&mut pages);
+    }
+    let Ok(mut flash) = Flash::new(1 << 20, false) else { return };
+    let _ = flash.program(0x1000, &pages);
+    let flags = if how & 8 == 0 { 0 } else { FLAG_READONLY };
+    let partition = Partition { label: b"nvs".to_vec(), offset: 0x1000, size: 0x3000, flags, ..Partition::default() };
+    let rules = if how & 4 == 0 { Rules::default() } else { Rules::of((5, 0, 0)) };
+    let keys = (how & 2 != 0).then(|| NvsKeys::from_bytes(&[7; 64]));
+    for _ in 0..2 {
+        let Ok(mut nvs) = NvsPartition::init(&mut flash, &partition, rules, keys.as_ref()) else { return };
+        let names: Vec<Vec<u8>> = nvs.namespaces().map(|(name, _)| name.to_vec()).collect();
+        let entries = nvs.entries(&mut flash, None).unwrap_or_default();
+        black_box((nvs.stats(&mut flash).is_ok(), nvs.pages()));
+        for name in names.iter().take(3) {
+            let Ok(handle) = nvs.open(&mut flash, name, NvsMode::Purge) else { continue };
+            for entry in entries.iter().take(8) {
+                let kind = if entry.kind == ItemType::BlobData { ItemType::Blob } else { entry.kind };
+                black_box(nvs.get(&mut flash, handle, &entry.key, kind).is_ok());
+                black_box(nvs.set(&mut flash, handle, &entry.key, &Value::Blob(vec![how as u8; 700])).is_ok());
+                black_box(nvs.set(&mut flash, handle, &entry.key, &Value::U32(how as u32)).is_ok());
+                black_box(nvs.find_key(&mut flash, handle, &entry.key).is_ok());
+                black_box(nvs.erase_key(&mut flash, handle, &entry.key).is_ok());
+            }
+            black_box((nvs.purge_all(&mut flash, handle).is_ok(), nvs.used_entries(&mut flash, handle).is_ok()));
+            black_box(nvs.erase_all(&mut flash, handle).is_ok());
+        }
+    }
+}
+
+/// Make the CRCs of page headers and entries good, or no change would ever get past them.
+fn heal(pages: &mut [u8]) {
+    // What is blank stays blank.
+    for page in pages.chunks_exact_mut(4096).filter(|page| page[..4] != [0xFF; 4]) {
+        let crc = nvs_crc(&page[4..28]).to_le_bytes();
+        page[28..32].copy_from_slice(&crc);
+        for entry in page[64..].chunks_exact_mut(32).filter(|entry| entry[..4] != [0xFF; 4]) {
+            let crc = nvs_crc(&[&entry[..4], &entry[8..]].concat()).to_le_bytes();
+            entry[4..8].copy_from_slice(&crc);
+        }
+    }
+}
+
+/// CRC-32 as NVS uses it.
+fn nvs_crc(data: &[u8]) -> u32 {
+    !data.iter().fold(0, |crc: u32, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ if crc & 1 == 0 { 0 } else { 0xEDB8_8320 })
     })
 }
