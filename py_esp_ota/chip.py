@@ -117,8 +117,11 @@ class Chip:
         return verify_image(*where, build=build, mode=mode, efuse=self.efuse, options=options)
 
     def _running_key(self, running: Partition, config: Sdkconfig) -> list[bytes]:
-        """``esp_secure_boot_get_signature_blocks_for_running_app``: the key of the first block behind that app."""
-        if config.secure_boot_v2_enabled or config.signature_scheme == "ecdsa_v1":
+        """``esp_secure_boot_get_signature_blocks_for_running_app``: the keys behind it, until the fuses have them.
+
+        Without secure boot in the build only the first counts.
+        """
+        if self.efuse.secure_boot_en or config.signature_scheme == "ecdsa_v1":
             return []
         image_len = verify_image(
             self.flash, running.offset, running.size, efuse=self.efuse, mode="metadata", options=None
@@ -127,4 +130,5 @@ class Chip:
         if start + _SECTOR > self.flash.size:
             return []
         blocks = signature_blocks(self.flash.mmap(start, _SECTOR))
-        return [block.key_digest for block in blocks if block.offset == 0 and not block.faults]
+        several = config.secure_boot_v2_enabled
+        return [block.key_digest for block in blocks if not block.faults and (several or block.offset == 0)]

@@ -6,7 +6,7 @@
 mod block;
 mod keys;
 
-pub use block::{BLOCK_SIZE, Block};
+pub use block::{BLOCK_SIZE, Block, SIGNATURE_MAGIC};
 
 use crate::efuse::EFuse;
 use crate::err::{EspErr, Level, LogLine};

@@ -19,11 +19,11 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SignatureBlock {
     offset: usize,
-    scheme: Option<&'static str>,
-    key_digest: [u8; 32],
-    image_digest: Vec<u8>,
+    pub(crate) scheme: Option<&'static str>,
+    pub(crate) key_digest: [u8; 32],
+    pub(crate) image_digest: Vec<u8>,
     verified: Option<bool>,
-    faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
 }
 
 #[pymethods]

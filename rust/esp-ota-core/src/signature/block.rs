@@ -8,7 +8,8 @@ use crate::err::{EspErr, Fault};
 /// Bytes of a block.
 pub const BLOCK_SIZE: usize = 1216;
 
-const MAGIC: u8 = 0xE7;
+/// The first byte of every block.
+pub const SIGNATURE_MAGIC: u8 = 0xE7;
 const CRC_AT: usize = 1196;
 
 /// The bytes of one block.
@@ -61,7 +62,7 @@ impl<'a> Block<'a> {
 
     /// `validate_signature_block`: magic byte and CRC.
     pub fn is_whole(&self) -> bool {
-        self.magic() == MAGIC && self.crc_stored() == self.crc_calculated()
+        self.magic() == SIGNATURE_MAGIC && self.crc_stored() == self.crc_calculated()
     }
 
     /// Where the key starts: ECDSA with P-384 keeps a longer digest before it.
@@ -117,8 +118,8 @@ impl<'a> Block<'a> {
             let at = (self.offset + at) as u64;
             faults.push(Fault::new(EspErr::ImageInvalid, format!("signature {field}"), at, found, expected));
         };
-        if self.magic() != MAGIC {
-            say("magic", 0, format!("0x{:02x}", self.magic()), format!("0x{MAGIC:02x}"));
+        if self.magic() != SIGNATURE_MAGIC {
+            say("magic", 0, format!("0x{:02x}", self.magic()), format!("0x{SIGNATURE_MAGIC:02x}"));
         }
         if self.crc_stored() != self.crc_calculated() {
             let (stored, right) = (self.crc_stored(), self.crc_calculated());
