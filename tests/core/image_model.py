@@ -1,8 +1,8 @@
 """The verifier once more, in the plainest Python: the second opinion that the Rust one is compared with.
 
 Written from the decision table of components/bootloader_support/src/esp_image_format.c, for every mode, both builds and
-the releases that differ. Of signatures it knows one scheme. It knows nothing of logs and fields: codes and numbers are its
-whole answer.
+the releases that differ. Of signatures it knows one scheme. It knows nothing of logs and fields: codes and numbers are
+its whole answer.
 """
 
 from __future__ import annotations
