@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import statistics
 import sys
 import tempfile
@@ -33,8 +34,10 @@ def verify(image: bytes) -> Figure:
     flash = Flash(4 * MIB)
     flash.program(0x10000, image)
 
+    sizes = itertools.count(2 * MIB, -16)  # each look is another question: none is answered from memory
+
     def ours() -> None:
-        assert verify_image(flash, 0x10000, 2 * MIB, chip="esp32s3", mode="verify_silent").err == 0
+        assert verify_image(flash, 0x10000, next(sizes), chip="esp32s3", mode="verify_silent").err == 0
 
     mine, sha = interleaved(ours, lambda: hashlib.sha256(image).digest(), rounds=61)
     return Figure("verify_image of 1 MiB", mine, "OpenSSL SHA-256 alone", sha, "at most 1.25x", mine <= 1.25 * sha)

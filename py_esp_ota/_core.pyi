@@ -691,6 +691,12 @@ class _Fault(TypedDict):
     found: str
     expected: str
 
+class _Signature(TypedDict):
+    scheme: str | None
+    key_digest: str
+    image_digest: str
+    faults: list[_Fault]
+
 class _ImageDict(TypedDict):
     valid: bool
     err: str
@@ -703,6 +709,8 @@ class _ImageDict(TypedDict):
     app_desc: _AppDesc | None
     bootloader_desc: _BootloaderDesc | None
     length: int
+    trailing: int
+    signature: list[_Signature]
     faults: list[_Fault]
 
 @final
@@ -711,7 +719,10 @@ class ImageInfo:
 
     @property
     def kind(self) -> Literal["app", "bootloader", "unknown"]:
-        """``"bootloader"`` when a bootloader descriptor is found; ``"unknown"`` when the magic byte is not 0xE9."""
+        """``"unknown"`` when the magic byte is not 0xE9.
+
+        ``"bootloader"`` when a bootloader descriptor is found, or no descriptor at all and every segment goes to RAM.
+        """
 
     @property
     def valid(self) -> bool: ...
@@ -740,6 +751,14 @@ class ImageInfo:
     @property
     def length(self) -> int:
         """Bytes the image says it has, hash included; what could be followed when it is broken."""
+
+    @property
+    def trailing(self) -> int:
+        """Bytes behind the image: fill, a signature, or what else the file has."""
+
+    @property
+    def signature(self) -> list[SignatureBlock]:
+        """The blocks of the Secure Boot V2 sector behind the image; empty when there is none."""
 
     @property
     def faults(self) -> list[Fault]: ...
@@ -817,8 +836,18 @@ class VerifyOptions:
         Raises ``ValueError`` for what no build can be.
         """
 
-def inspect_image(data: bytes, *, chip: str | None = None) -> ImageInfo:
-    """Read all there is and name every fault; never fails. With ``chip``, a wrong chip id is a fault too."""
+def inspect_image(
+    data: bytes, *, chip: str | None = None, kind: Literal["auto", "app", "bootloader"] = "auto"
+) -> ImageInfo:
+    """Read all there is and name every fault; no bytes make it fail.
+
+    Args:
+        data: a file that starts with an image.
+        chip: the chip it must be for.
+        kind: whose rules apply. A bootloader needs no room for an app descriptor, and its hash is shown, not judged.
+
+    Raises ``ValueError`` for an unknown chip or kind.
+    """
 
 def verify_image(
     flash: Flash,

@@ -50,7 +50,7 @@ def test_the_json_of_a_valid_image_has_the_documented_keys(write):
     assert (info["valid"], info["err"], info["chip"], info["length"]) == (True, "ESP_OK", "esp32c3", len(APP))
     assert set(info) == {
         *("valid", "err", "kind", "chip", "entry", "segments", "checksum", "hash"),
-        *("app_desc", "bootloader_desc", "length", "faults"),
+        *("app_desc", "bootloader_desc", "length", "trailing", "signature", "faults"),
     }
     assert info["checksum"]["valid"] is True
     assert info["hash"] == {"appended": True, "valid": True}

@@ -1,14 +1,20 @@
 """The verifier once more, in the plainest Python: the second opinion that the Rust one is compared with.
 
-Written from the decision table of components/bootloader_support/src/esp_image_format.c, for builds without signatures
-and anti-rollback. It knows nothing of logs and fields: a code and a length are its whole answer.
+Written from the decision table of components/bootloader_support/src/esp_image_format.c, for every mode, both builds and
+the releases that differ. Of signatures it knows one scheme. It knows nothing of logs and fields: codes and numbers are
+its whole answer.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 OK, FAIL, INVALID_ARG, INVALID, FLASH_OP_FAIL = 0, -1, 0x102, 0x2002, 0x6001
 
@@ -100,6 +106,10 @@ class Refused(Exception):
     """The answer is no; the code is its argument."""
 
 
+class Asserted(Exception):
+    """There is no answer: the chip resets."""
+
+
 def need(holds: bool, code: int) -> None:
     if not holds:
         raise Refused(code)
@@ -139,93 +149,217 @@ def loadable(chip: ModelChip, low: int, high: int, *, again: bool = True) -> boo
     return loadable(chip, there + ends[0], there + ends[1], again=False)
 
 
-def verify(
-    flash: bytes,
-    offset: int,
-    size: int,
-    chip: ModelChip,
-    *,
-    bootloader_build: bool = False,
-    load: bool = False,
-    revision: int = 0,
-    block_revision: int = 0,
-) -> tuple[int, int]:
-    """The code and ``image_len``."""
-    beyond_the_chip = FLASH_OP_FAIL if bootloader_build else INVALID_ARG
+@dataclass(frozen=True)
+class Build:
+    """Who looks: chip, fuses, options, mode."""
+
+    chip: ModelChip
+    bootloader: bool = False  # the build, not the image
+    mode: str = "verify"
+    revision: int = 0
+    block_revision: int = 0
+    no_max_revision: bool = False
+    no_max_block: bool = False
+    secure_version: int = 0
+    secure_boot_en: bool = False
+    fuse_digests: tuple[bytes, ...] = ()
+    recovery_sector: int = 0
+    version: tuple[int, int, int] = (6, 2, 0)
+    page: int | None = None
+    signed: bool = False  # apps are signed: room is kept
+    checks: bool = False  # and this build looks
+    v2: bool = False
+    anti_rollback: bool = False
+    debugger: bool = False
+    deep_sleep: bool = False
+    extra_bootloader: int | None = None
+    running_digests: tuple[bytes, ...] = ()
+
+    def has(self, *releases: tuple[int, int, int]) -> bool:
+        """Whether the release has what these brought, the newest line last."""
+        same = [release for release in releases if release[:2] == self.version[:2]]
+        return self.version >= releases[-1] or any(self.version >= release for release in same)
+
+
+@dataclass
+class Answer:
+    """What came of it."""
+
+    code: int = OK
+    asserted: bool = False
+    image_len: int = 0
+    secure_version: int = 0
+    page: int = 0
+    segments: list[tuple[int, int]] = field(default_factory=list)
+
+
+def verify(flash: bytes, offset: int, size: int, build: Build) -> Answer:
+    """``esp_image_verify``, ``bootloader_load_image`` or ``esp_image_get_metadata``."""
+    walk = _Walk(flash, offset, size, build)
     try:
-        length = _image_load(
-            flash,
-            offset,
-            size,
-            chip,
-            beyond=beyond_the_chip,
-            load=load,
-            revision=revision,
-            block_revision=block_revision,
-        )
+        walk.run()
     except Refused as refused:
-        return refused.args[0], 0
-    return OK, length
+        partial = walk.answer if build.mode == "metadata" else Answer()
+        partial.code = refused.args[0]
+        return partial
+    except Asserted:
+        return Answer(asserted=True)
+    return walk.answer
 
 
-def _image_load(
-    flash: bytes,
-    offset: int,
-    size: int,
-    chip: ModelChip,
-    *,
-    beyond: int,
-    load: bool,
-    revision: int,
-    block_revision: int,
-) -> int:
-    limit = 0xFFFFFFFF if chip.wide else 0x1000000
-    reach = len(flash) if chip.wide else min(len(flash), 0x1000000)
+class _Walk:
+    def __init__(self, flash: bytes, offset: int, size: int, build: Build) -> None:
+        self.flash, self.offset, self.size, self.build, self.chip = flash, offset, size, build, build.chip
+        self.answer = Answer()
+        self.loads = build.mode.startswith("load")
+        self.verifies = build.mode in {"verify", "verify_silent", "load"}
+        self.newest = build.has((6, 2, 0))
+        wide = self.chip.wide and build.has((5, 3, 4), (5, 4, 2), (5, 5, 0))
+        self.limit = 0xFFFFFFFF if wide else 0x1000000
+        self.reach = len(flash) if wide else min(len(flash), 0x1000000)
+        small = {1: 0x4000, 2: 0x8000}.get(len(flash) >> 20) if self.chip.chip_id in {12, 13} else None
+        self.page = build.page or small or 0x10000
+        self.mapped, self.window = self.chip.mapped, self.chip.window
+        if self.chip.chip_id in {13, 16, 25}:  # 256 pages of whatever size
+            low = self.chip.mapped[0][0]
+            self.mapped, self.window = ((low, low + 256 * self.page),), 256 * self.page
+        elsewhere = {build.extra_bootloader}
+        if self.chip.chip_id == 18 and build.recovery_sector not in {0, 0xFFF}:
+            elsewhere.add(build.recovery_sector * 0x1000)
+        self.of_bootloader = offset == self.chip.bootloader or (build.has((5, 5, 0)) and offset in elsewhere)
+        self.total = 0xEF
 
-    def read(at: int, length: int) -> bytes:
-        need(at + length <= len(flash), beyond)
-        return flash[at : at + length]
+    def read(self, at: int, length: int) -> bytes:
+        need(at + length <= len(self.flash), FLASH_OP_FAIL if self.build.bootloader else INVALID_ARG)
+        return self.flash[at : at + length]
 
-    need(size <= limit, INVALID_ARG)
-    head = read(offset, 24)
-    chip_id, _, min_rev, max_rev, appended = struct.unpack("<HBHH4xB", head[12:])
-    is_bootloader = offset == chip.bootloader
-    need(head[0] == 0xE9, INVALID)
-    need(chip_id == chip.chip_id, FAIL)
-    need(revision >= min_rev, FAIL)
-    need(is_bootloader or max_rev in {0, 0xFFFF} or revision <= max_rev, FAIL)
-    need(head[1] <= 16, INVALID)
-    at, page, total = offset + 24, 0x10000, 0xEF
-    for index in range(head[1]):
-        address, length = struct.unpack("<II", read(at, 8))
-        data = at + 8
-        need(length % 4 == 0 and length < limit, INVALID)
-        if index == 0 and not is_bootloader:
+    def run(self) -> None:
+        build, answer = self.build, self.answer
+        need(self.size <= self.limit, INVALID_ARG)
+        head = self.read(self.offset, 24)
+        self.judge_header(head)
+        answer.page = self.page
+        at = self.offset + 24
+        for index in range(head[1]):
+            at = self.segment(index, at)
+            answer.image_len = (at - self.offset) % 2**32
+        answer.image_len = (at - self.offset) % 2**32
+        need(at >= self.offset, INVALID)
+        end = at + 16 - (at - self.offset) % 16
+        if self.verifies:
+            stored = self.read(at, end - at)[-1]
+            need(build.debugger or stored == self.total, INVALID)
+        answer.image_len = end - self.offset
+        self.hash_and_signature(end, appended=head[23] != 0)
+        if self.loads and self.rolls_back():
+            need(answer.secure_version >= build.secure_version, FAIL)
+
+    def rolls_back(self) -> bool:
+        return self.build.anti_rollback and self.build.has((4, 4, 7), (5, 0, 7), (5, 1, 4), (5, 2, 1), (5, 3, 0))
+
+    def judge_header(self, head: bytes) -> None:
+        build = self.build
+        chip_id, _, min_rev, max_rev = struct.unpack("<HBHH", head[12:19])
+        need(head[0] == 0xE9 or not (self.verifies or self.newest), INVALID)
+        if self.verifies:
+            need(chip_id == self.chip.chip_id, FAIL)
+            need(build.revision >= min_rev, FAIL)
+            unbound = self.of_bootloader or build.no_max_revision or max_rev in {0, 0xFFFF}
+            need(unbound or build.revision <= max_rev, FAIL)
+        need(head[1] <= 16 or not (self.verifies or self.newest), INVALID)
+
+    def segment(self, index: int, at: int) -> int:
+        address, length = struct.unpack("<II", self.read(at, 8))
+        data = (at + 8) % 2**32
+        need(length % 4 == 0 and length < self.limit, INVALID)
+        app = index == 0 and not self.of_bootloader
+        if app and self.newest:
             need(length >= 256, INVALID)
-            if chip.configurable:
-                need(data + 256 <= len(flash) and flash[data : data + 4] == b"\x32\x54\xcd\xab", FAIL)
-                if 13 <= flash[data + 180] <= 18:
-                    page = 1 << flash[data + 180]
-        mapped = within(chip.mapped, address)
-        need(not mapped or data % page == address % page, INVALID)
-        if load and not mapped and address >= 0x10000000 and length:
-            need(loadable(chip, address, (address + length) % 2**32), INVALID)
-        first = min(length, chip.window - (0x10000 if data % 0x10000 else 0))
-        need(data + first <= reach or not length, FAIL)
-        if index == 0 and not is_bootloader and chip.chip_id:
-            least, most = struct.unpack("<HH", flash[data + 176 : data + 180])
-            need(least in {0, 0xFFFF} or block_revision >= least, FAIL)
-            need(most in {0, 0xFFFF} or block_revision <= most, FAIL)
-        need(data + length <= reach or not length, FAIL)
-        for byte in flash[data : data + length]:
-            total ^= byte
-        at = data + length
-    end = at + 16 - (at - offset) % 16
-    need(read(at, end - at)[-1] == total, INVALID)
-    if appended:
-        stored = read(end, 32)
-        end += 32
-    need(end - offset <= size, INVALID)
-    if appended and not is_bootloader:
-        need(hashlib.sha256(flash[offset : end - 32]).digest() == stored, INVALID)
-    return end - offset
+        if app and self.chip.configurable and self.build.has((5, 4, 0)):
+            need(data + 256 <= len(self.flash) and self.flash[data : data + 4] == b"\x32\x54\xcd\xab", FAIL)
+            exponent = self.flash[data + 180]
+            if 13 <= exponent <= 18 or (exponent and not self.newest):
+                self.answer.page = 1 << exponent % 32
+        mapped = within(self.mapped, address)
+        need(not mapped or data % self.answer.page == address % self.answer.page, INVALID)
+        rtc = [span for span in self.chip.others if span[0] != 0x30100000]
+        load = self.loads and not mapped and address >= 0x10000000
+        load = load and not (self.build.deep_sleep and within(tuple(rtc), address))
+        if load and length:
+            self.judge_load(address, length)
+        if (load or self.verifies) and length:
+            self.process(data, length, app=app)
+        self.answer.segments.append((address, length))
+        return (data + length) % 2**32
+
+    def judge_load(self, address: int, length: int) -> None:
+        end = (address + length) % 2**32
+        low, high = (number - 2**32 if number >= 2**31 else number for number in (address, end))
+        if high <= low:
+            raise Asserted
+        need(loadable(self.chip, address, end), INVALID)
+
+    def process(self, data: int, length: int, *, app: bool) -> None:
+        first = min(length, self.window - (self.page if data % self.page else 0))
+        need(data + first <= self.reach, FAIL)
+        if app and self.verifies:
+            self.judge_app_desc(self.flash[data : data + 256])
+        need(data + length <= self.reach, FAIL)
+        if self.verifies:
+            for byte in self.flash[data : data + length]:
+                self.total ^= byte
+
+    def judge_app_desc(self, desc: bytes) -> None:
+        build = self.build
+        whole = len(desc) == 256
+        blocks = build.has((5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0))
+        if self.chip.chip_id and blocks and whole:
+            least, most = struct.unpack("<HH", desc[176:180])
+            need(least in {0, 0xFFFF} or build.block_revision >= least, FAIL)
+            need(most in {0, 0xFFFF} or build.no_max_block or build.block_revision <= most, FAIL)
+        if self.rolls_back():
+            if not whole or desc[:4] != b"\x32\x54\xcd\xab":
+                raise Asserted
+            self.answer.secure_version = int.from_bytes(desc[4:8], "little")
+
+    def hash_and_signature(self, end: int, *, appended: bool) -> None:
+        build, answer, stored = self.build, self.answer, b""
+        if appended:
+            if self.verifies or build.mode == "metadata":
+                stored = self.read(end, 32)
+            end += 32
+        length = answer.image_len = end - self.offset
+        padded = (length + 0xFFF) // 0x1000 * 0x1000
+        keeps_room = build.signed and build.has((4, 4, 3), (5, 0, 0)) and (build.v2 or not self.of_bootloader)
+        need((padded + 0x1000 if keeps_room else length) <= self.size, INVALID)
+        if not self.verifies or (self.of_bootloader and not build.v2):
+            return
+        if build.checks:
+            if not (build.debugger and build.bootloader and not build.secure_boot_en):
+                sector = self.read(self.offset + padded, 0x1000)
+                need(self.is_signed(sector, self.flash[self.offset : self.offset + padded]), INVALID)
+                answer.image_len = padded + 0x1000
+        elif appended and not build.debugger:
+            need(hashlib.sha256(self.flash[self.offset : end - 32]).digest() == stored, INVALID)
+
+    def is_signed(self, sector: bytes, body: bytes) -> bool:
+        """One block, ECDSA P-256."""
+        block, build = sector[:1216], self.build
+        if block[:2] != b"\xe7\x03" or block[36] != 2:
+            return False
+        if zlib.crc32(block[:1196]) != int.from_bytes(block[1196:1200], "little"):
+            return False
+        trusted = build.fuse_digests if build.bootloader or build.secure_boot_en else build.running_digests
+        own = hashlib.sha256(block[36:101]).digest()
+        # The first boot of a chip trusts the keys that come with the image.
+        first_boot = build.bootloader and not trusted and not build.secure_boot_en
+        if own not in trusted and not first_boot:
+            return False
+        x, y, r, s = (int.from_bytes(block[at : at + 32], "little") for at in (37, 69, 101, 133))
+        digest = hashlib.sha256(body).digest()
+        try:
+            key = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+            key.verify(utils.encode_dss_signature(r, s), digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+        except (InvalidSignature, ValueError):
+            return False
+        return True

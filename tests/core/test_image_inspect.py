@@ -23,6 +23,7 @@ from image_bytes import (
     sample,
 )
 
+from py_esp_ota import signing
 from py_esp_ota._core import (
     AppDesc,
     BootloaderDesc,
@@ -160,7 +161,7 @@ def test_bootloader_descriptor_and_rules():
     ],
 )
 def test_one_magic_byte_alone_makes_no_bootloader(desc):
-    assert inspect_image(image([(ram("esp32c3"), desc.ljust(256, b"\0"))])).kind == "app"
+    assert inspect_image(image([(drom("esp32c3"), desc.ljust(256, b"\0"))])).kind == "app"
 
 
 def test_an_app_without_descriptor_is_sound_where_the_device_takes_it():
@@ -203,6 +204,8 @@ def test_json_shape():
         },
         "bootloader_desc": None,
         "length": len(C3),
+        "trailing": 0,
+        "signature": [],
         "faults": [],
     }
     assert inspect_image(bootloader("esp32c3")).to_dict()["bootloader_desc"] == {
@@ -227,6 +230,8 @@ def test_json_of_nothing():
         "app_desc": None,
         "bootloader_desc": None,
         "length": 0,
+        "trailing": 0,
+        "signature": [],
         "faults": [
             {
                 "err": "ESP_ERR_IMAGE_INVALID",
@@ -448,3 +453,55 @@ def test_values_compare_by_content():
     assert parts(C3)[0] != parts(image(chip_id=9))[0]
     assert repr(inspect_image(C3)) == f"<ImageInfo app, esp32c3, {len(C3)} bytes, ESP_OK>"
     assert repr(parts(C3)[1]) == '<AppDesc "proj" "1.0.0", ESP-IDF "v5.5">'
+
+
+# -------------------------------------------------------------------------------- what an image is, and what follows it
+
+
+def old_bootloader(chip: str, **fields: int) -> bytes:
+    """A bootloader of the years before it had a descriptor: three segments, all in RAM."""
+    segments = [(ram(chip), b"\x01\x02\x03\x04" * 20), (ram(chip) + 0x100, bytes(16)), (ram(chip) + 0x200, bytes(16))]
+    return image(segments, chip_id=CHIP_IDS[chip], max_rev=0, **fields)
+
+
+@pytest.mark.parametrize("chip", sorted(CHIP_IDS))
+def test_a_bootloader_without_descriptor_is_known_by_its_segments(chip):
+    info = inspect_image(old_bootloader(chip))
+    assert (info.kind, info.valid, info.bootloader_desc) == ("bootloader", True, None)
+    # One mapped segment, or an app descriptor, and it is an app.
+    assert inspect_image(image([(drom(chip), bytes(256))], chip_id=CHIP_IDS[chip])).kind == "app"
+    assert inspect_image(image([(ram(chip), app_desc())], chip_id=CHIP_IDS[chip])).kind == "app"
+    assert inspect_image(image([(0, bytes(256))], chip_id=CHIP_IDS[chip])).kind == "app"
+    assert inspect_image(image([], chip_id=CHIP_IDS[chip])).kind == "app"
+
+
+def test_whoever_asks_may_say_what_it_is():
+    data = old_bootloader("esp32c3", digest=bytes(32))
+    assert fields(data) == []
+    assert fields(data, kind="bootloader") == []
+    assert fields(data, kind="app") == ["segment 0 data_len", "hash"]
+    assert inspect_image(C3, kind="bootloader").kind == "bootloader"
+    assert inspect_image(b"nothing", kind="app").kind == "unknown"
+    with pytest.raises(ValueError, match="kind is 'auto', 'app' or 'bootloader'"):
+        inspect_image(C3, kind="rom")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scheme", ["rsa3072", "ecdsa256", "ecdsa384"])
+def test_a_signature_behind_the_image_is_recognised(scheme):
+    first, second = signing.generate_key(scheme), signing.generate_key(scheme)
+    signed = signing.sign(C3, first, second)
+    info = inspect_image(signed)
+    assert (info.valid, info.length, info.trailing) == (True, len(C3), len(signed) - len(C3))
+    found = [(block.scheme, block.key_digest, block.faults) for block in info.signature]
+    assert found == [(scheme, signing.public_key_digest(key), []) for key in (first, second)]
+    assert [row["scheme"] for row in info.to_dict()["signature"]] == [scheme] * 2
+    broken = bytearray(signed)
+    broken[-0x1000 + 40] ^= 1
+    assert [bool(block.faults) for block in inspect_image(bytes(broken)).signature] == [True, False]
+    assert inspect_image(signed[:-1]).signature == []
+
+
+@pytest.mark.parametrize("tail", [b"", b"\xff" * 0x2000, bytes(0x2000), b"x"])
+def test_other_bytes_behind_the_image_are_counted_and_no_fault(tail):
+    info = inspect_image(C3 + tail)
+    assert (info.valid, info.trailing, info.signature) == (True, len(tail), [])

@@ -150,15 +150,24 @@ impl Target {
         matches!(self.name, "esp32c5" | "esp32c61" | "esp32p4" | "esp32s31")
     }
 
+    /// The part of mapped flash that a build with MMU pages of `page` bytes reaches: three chips have 256 pages,
+    /// however large those are.
+    fn shown(&self, flash: Span, page: u32) -> Span {
+        if !matches!(self.name, "esp32c6" | "esp32h2" | "esp32h21") {
+            return flash;
+        }
+        Span { high: flash.low.saturating_add(page.saturating_mul(256)), ..flash }
+    }
+
     /// Bytes that one `bootloader_mmap` can show: ESP32 keeps part of its data window back.
-    pub const fn mmap_window(&self) -> u32 {
-        if self.chip_id == 0 { 0x32_0000 } else { self.drom.len() }
+    pub fn mmap_window(&self, page: u32) -> u32 {
+        if self.chip_id == 0 { 0x32_0000 } else { self.shown(self.drom, page).len() }
     }
 
     /// `should_map`: whether a segment for `load_addr` stays in flash and is reached through the cache.
-    pub fn should_map(&self, load_addr: u32) -> bool {
-        self.irom.contains(load_addr)
-            || self.drom.contains(load_addr)
+    pub fn should_map(&self, load_addr: u32, page: u32) -> bool {
+        self.shown(self.irom, page).contains(load_addr)
+            || self.shown(self.drom, page).contains(load_addr)
             || self.ext_ram.is_some_and(|ram| ram.contains(load_addr))
     }
 }

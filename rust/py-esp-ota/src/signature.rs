@@ -25,12 +25,12 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 pub(crate) struct SignatureBlock {
     offset: usize,
     version: u8,
-    scheme: Option<&'static str>,
-    key_digest: Vec<u8>,
-    image_digest: Vec<u8>,
+    pub(crate) scheme: Option<&'static str>,
+    pub(crate) key_digest: Vec<u8>,
+    pub(crate) image_digest: Vec<u8>,
     crc_ok: bool,
     verified: Option<bool>,
-    faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
 }
 
 #[pymethods]

@@ -100,9 +100,11 @@ pub enum SegmentKind {
 }
 
 impl SegmentKind {
-    /// The kind that `load_addr` makes it on `target`. Without a target nothing is known to be mapped.
-    pub fn of(load_addr: u32, target: Option<&Target>) -> Self {
-        if target.is_some_and(|target| target.should_map(load_addr)) {
+    /// The kind that `load_addr` makes it on `target`, in a build with MMU pages of `page` bytes.
+    ///
+    /// Without a target nothing is known to be mapped.
+    pub fn of(load_addr: u32, target: Option<&Target>, page: u32) -> Self {
+        if target.is_some_and(|target| target.should_map(load_addr, page)) {
             Self::Map
         } else if load_addr < 0x1000_0000 {
             Self::Padding

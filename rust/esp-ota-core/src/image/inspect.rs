@@ -9,6 +9,8 @@ use super::rules::{IMAGE_MAGIC, Refusal, Rules};
 use super::{CHECKSUM_BLOCK, HASH_LEN};
 use crate::app_desc::{AppDesc, BootloaderDesc, DESC_OFFSET};
 use crate::err::{EspErr, Fault};
+use crate::flash::SECTOR;
+use crate::signature::Block;
 use crate::target::Target;
 
 /// What an image is.
@@ -16,7 +18,7 @@ use crate::target::Target;
 pub enum ImageKind {
     /// An application, with a descriptor or (older than ESP-IDF 3.1) without.
     App,
-    /// A second-stage bootloader that carries a descriptor.
+    /// A second-stage bootloader, with a descriptor or (older than ESP-IDF 5) without.
     Bootloader,
     /// Not an image.
     Unknown,
@@ -47,6 +49,10 @@ pub struct ImageInfo {
     pub bootloader_desc: Option<BootloaderDesc>,
     /// Bytes the image says it has, hash included; what could be followed of a broken one.
     pub length: u64,
+    /// Bytes behind the image.
+    pub trailing: u64,
+    /// Where the signature sector of Secure Boot V2 starts, when one follows.
+    pub signature_at: Option<u64>,
     /// What is wrong.
     pub faults: Vec<Fault>,
 }
@@ -78,18 +84,44 @@ impl ImageInfo {
     }
 }
 
-/// Read all there is and name every fault. With `chip`, an image for another chip is a fault too.
-pub fn inspect(data: &[u8], chip: Option<&'static Target>) -> ImageInfo {
+/// Whether bytes without any descriptor are a second-stage bootloader's: it is all in RAM, while an app has its constants
+/// and most of its code in mapped flash.
+fn looks_like_bootloader(data: &[u8], target: Option<&'static Target>) -> bool {
+    let rules = Rules::new(target, 0, true);
+    let count = data.get(1).copied().unwrap_or_default();
+    let (mut at, mut loaded) = (HEADER_SIZE as u64, false);
+    for _ in 0..count {
+        let Some(bytes) = tail(data, at).first_chunk() else {
+            return false;
+        };
+        let SegmentHeader { load_addr, data_len } = SegmentHeader::decode(*bytes);
+        match rules.kind(load_addr) {
+            SegmentKind::Map => return false,
+            SegmentKind::Load => loaded = true,
+            SegmentKind::Padding => {}
+        }
+        at += SEGMENT_HEADER_SIZE as u64 + u64::from(data_len);
+    }
+    target.is_some() && loaded
+}
+
+/// Read all there is and name every fault.
+///
+/// With `chip`, an image for another chip is a fault too. Without `kind` the bytes tell whether it is a bootloader's.
+pub fn inspect(data: &[u8], chip: Option<&'static Target>, kind: Option<ImageKind>) -> ImageInfo {
     let desc = data.get(DESC_OFFSET as usize..).unwrap_or_default();
     let app_desc = AppDesc::parse(desc).ok();
     let bootloader_desc = BootloaderDesc::parse(desc).ok().filter(BootloaderDesc::is_plausible);
     let header = ImageHeader::parse(data).ok();
+    let named = header.and_then(|header| Target::by_chip_id(header.chip_id));
+    let is_bootloader =
+        || bootloader_desc.is_some() || (app_desc.is_none() && looks_like_bootloader(data, chip.or(named)));
     let kind = match data.first() {
-        Some(&IMAGE_MAGIC) if bootloader_desc.is_some() => ImageKind::Bootloader,
+        Some(&IMAGE_MAGIC) if kind.is_some() => kind.unwrap_or(ImageKind::App),
+        Some(&IMAGE_MAGIC) if is_bootloader() => ImageKind::Bootloader,
         Some(&IMAGE_MAGIC) => ImageKind::App,
         _ => ImageKind::Unknown,
     };
-    let named = header.and_then(|header| Target::by_chip_id(header.chip_id));
     let mut info = ImageInfo {
         kind,
         chip: named.filter(|_| kind != ImageKind::Unknown),
@@ -102,12 +134,18 @@ pub fn inspect(data: &[u8], chip: Option<&'static Target>) -> ImageInfo {
         app_desc,
         bootloader_desc,
         length: (data.len() as u64).min(HEADER_SIZE as u64),
+        trailing: 0,
+        signature_at: None,
         faults: Vec::new(),
     };
     let rules = Rules::new(chip.or(named), 0, kind == ImageKind::Bootloader);
     match header {
         None => info.truncated("image header".to_owned(), 0, data.len() as u64, HEADER_SIZE as u64),
         Some(header) => read_image(&mut info, data, header, &rules),
+    }
+    if info.kind != ImageKind::Unknown {
+        info.trailing = (data.len() as u64).saturating_sub(info.length);
+        info.signature_at = signature_sector(data, info.length);
     }
     info
 }
@@ -150,7 +188,7 @@ fn read_segment(info: &mut ImageInfo, data: &[u8], index: u8, rules: &Rules, pag
     let segment = SegmentHeader::decode(*bytes);
     let SegmentHeader { load_addr, data_len } = segment;
     let start = at + SEGMENT_HEADER_SIZE as u64;
-    let kind = SegmentKind::of(load_addr, rules.target);
+    let kind = rules.kind(load_addr);
     info.segments.push(Segment { index, load_addr, length: data_len, offset: start as u32, kind });
 
     let bad_length = rules.data_len(index, segment, at);
@@ -205,6 +243,13 @@ fn read_hash(info: &mut ImageInfo, data: &[u8], at: u64, rules: &Rules, sums: Su
     if let Some(calculated) = info.hash_calculated.filter(|_| !rules.bootloader) {
         info.ask(rules.simple_hash(&calculated, &stored, at));
     }
+}
+
+/// A whole sector behind the image that has at least one block with the right first byte.
+fn signature_sector(data: &[u8], length: u64) -> Option<u64> {
+    let at = length.next_multiple_of(SECTOR as u64);
+    let sector = tail(data, at).get(..SECTOR)?;
+    Block::all(sector).any(|block| block.has_magic()).then_some(at)
 }
 
 fn tail(data: &[u8], at: u64) -> &[u8] {

@@ -39,7 +39,7 @@ fn class(ram: &Ram, range: Span) -> Class {
 
 /// `verify_load_addresses` (components/bootloader_support/src/esp_image_format.c) for `[low, high)`, not empty.
 ///
-/// Upstream compares signed addresses and asserts that `high` is above `low`; here a range that wraps is a bad one.
+/// That the range does not wrap is asserted before ([`super::rules::Rules::load_end`]).
 pub(super) fn verify_load_addresses(ram: &Ram, low: u32, high: u32) -> Result<(), Clash> {
     match alias(ram, check(ram, low, high)?, Span { low, high }) {
         // RAM with two addresses is judged again by the other one, and no further.

@@ -69,3 +69,93 @@ pub fn verify_on(flash: &Flash, request: &Request) -> Result<Arc<Verdict>, Failu
     flash.memo().keep(known);
     Ok(verdict)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::efuse::EFuse;
+    use crate::flash::SECTOR;
+    use crate::image::{Build, Mode, Options};
+    use crate::target::Target;
+
+    /// No segments, no hash: 32 bytes that are accepted.
+    fn image() -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (at, value) in [(0, 0xE9), (12, 5), (31, 0xEF)] {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = value;
+            }
+        }
+        bytes
+    }
+
+    fn asked() -> Option<(Flash, Request)> {
+        let mut flash = Flash::new(0x40_0000, false).ok()?;
+        flash.program(0x1_0FF0, &image()).ok()?; // over the end of a sector
+        let request = Request {
+            offset: 0x1_0FF0,
+            size: 0x1000,
+            build: Build::App,
+            mode: Mode::Verify,
+            efuse: EFuse::new(Target::by_name("esp32c3")?),
+            options: Options::default(),
+        };
+        Some((flash, request))
+    }
+
+    fn knows(flash: &Flash, request: &Request) -> bool {
+        remembered(flash, request).is_some()
+    }
+
+    #[test]
+    fn a_verdict_is_known_until_a_sector_under_it_changes() -> Result<(), Failure> {
+        let (mut flash, request) = asked().unwrap_or_else(|| unreachable!("a flash of 4 MiB exists"));
+        assert!(!knows(&flash, &request));
+        assert_eq!(verify_on(&flash, &request)?.err, crate::err::EspErr::Ok);
+        assert!(knows(&flash, &request) && knows(&flash.fork(), &request));
+        flash.program(0x1_2000, &[0])?; // the sector behind, of the same chunk
+        flash.erase(0x1_F000, SECTOR as u64)?;
+        assert!(knows(&flash, &request));
+        let mut fork = flash.fork();
+        fork.program(0x1_0000, &[0])?; // not in the image, but in its sector
+        assert!(!knows(&fork, &request) && knows(&flash, &request));
+        flash.erase(0x1_1000, SECTOR as u64)?;
+        assert!(!knows(&flash, &request));
+        Ok(())
+    }
+
+    #[test]
+    fn another_question_another_engine_and_no_power_are_not_answered_from_memory() -> Result<(), Failure> {
+        let (mut flash, request) = asked().unwrap_or_else(|| unreachable!("a flash of 4 MiB exists"));
+        verify_on(&flash, &request)?;
+        let others = [
+            Request { size: 0x2000, ..request.clone() },
+            Request { offset: 0x1_0000, ..request.clone() },
+            Request { build: Build::Bootloader, ..request.clone() },
+            Request { mode: Mode::VerifySilent, ..request.clone() },
+            Request { efuse: EFuse { chip_revision: 1, ..request.efuse.clone() }, ..request.clone() },
+            Request { options: Options { debugger_attached: true, ..Options::default() }, ..request.clone() },
+        ];
+        assert!(others.iter().all(|other| !knows(&flash, other)));
+        flash.set_encryption(FlashCrypt::new("esp32c3", &[0; 32], 0xF).ok());
+        assert!(!knows(&flash, &request));
+        flash.set_encryption(None);
+        assert!(knows(&flash, &request));
+        flash.power_off();
+        assert!(!knows(&flash, &request) && verify_on(&flash, &request).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn the_verdict_longest_unused_is_forgotten_first() -> Result<(), Failure> {
+        let (flash, request) = asked().unwrap_or_else(|| unreachable!("a flash of 4 MiB exists"));
+        let nth = |number: usize| Request { size: 0x1000 + number as u32, ..request.clone() };
+        for number in 0..KEPT {
+            verify_on(&flash, &nth(number))?;
+        }
+        assert!(knows(&flash, &nth(0)));
+        verify_on(&flash, &nth(KEPT))?;
+        assert!(knows(&flash, &nth(0)) && !knows(&flash, &nth(1)));
+        Ok(())
+    }
+}

@@ -77,6 +77,12 @@ pub(super) struct Features {
     pub(super) efuse_blocks: bool,
     /// Chips with a wide cache map may have images above 16 MiB.
     pub(super) beyond_16mb: bool,
+    /// Room for the signature is asked of the partition.
+    pub(super) signature_room: bool,
+    /// Anti-rollback builds take the secure version while they hash, and compare it after loading.
+    pub(super) version_in_walk: bool,
+    /// Bootloader images may lie at other places than the ROM's.
+    pub(super) bootloader_elsewhere: bool,
 }
 
 impl Features {
@@ -86,6 +92,9 @@ impl Features {
             page_in_desc: since(version, &[(5, 4, 0)]),
             efuse_blocks: since(version, &[(5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0)]),
             beyond_16mb: since(version, &[(5, 3, 4), (5, 4, 2), (5, 5, 0)]),
+            signature_room: since(version, &[(4, 4, 3), (5, 0, 0)]),
+            version_in_walk: since(version, &[(4, 4, 7), (5, 0, 7), (5, 1, 4), (5, 2, 1), (5, 3, 0)]),
+            bootloader_elsewhere: since(version, &[(5, 5, 0)]),
         }
     }
 }

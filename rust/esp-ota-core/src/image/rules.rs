@@ -2,7 +2,7 @@
 //!
 //! The walks that put them in order are in [`super::verify`] (stops at the first) and [`super::inspect`] (collects all).
 
-use super::header::{ImageHeader, SegmentHeader};
+use super::header::{ImageHeader, SegmentHeader, SegmentKind};
 use super::load;
 use super::options::{Features, HEAD};
 use crate::app_desc::{APP_DESC_MAGIC_WORD, APP_DESC_SIZE, AppDesc, DESC_OFFSET};
@@ -83,6 +83,11 @@ impl Rules {
 
     fn size_limit(&self) -> u32 {
         self.target.map_or(u32::MAX, |target| target.size_limit(self.features.beyond_16mb))
+    }
+
+    /// What becomes of a segment for `load_addr` at boot.
+    pub(super) fn kind(&self, load_addr: u32) -> SegmentKind {
+        SegmentKind::of(load_addr, self.target, self.build_page)
     }
 
     fn at(&self, offset: u64) -> u64 {
@@ -211,7 +216,7 @@ impl Rules {
     pub(super) fn congruence(&self, index: u8, segment: SegmentHeader, at: u64, page: u32) -> Option<Refusal> {
         let SegmentHeader { load_addr, .. } = segment;
         let data = self.at(at + 8) as u32;
-        if !self.target?.should_map(load_addr) || data % page == load_addr % page {
+        if self.kind(load_addr) != SegmentKind::Map || data % page == load_addr % page {
             return None;
         }
         let expected = format!("0x{:x} modulo the MMU page size 0x{page:x}, as its data in flash", data % page);
@@ -230,6 +235,19 @@ impl Rules {
         let field = format!("segment {index} load_addr");
         let fault = invalid(field, self.at(at), format!("{found} {}", clash.reason), "free RAM".to_owned());
         Some(Refusal::loud(fault, TAG, format!("Segment {index} {found} invalid: {}", clash.reason)))
+    }
+
+    /// `verify_load_addresses`, its assertion: the segment ends above its start, both taken for signed numbers.
+    pub(super) fn load_end(&self, index: u8, segment: SegmentHeader, at: u64) -> Option<Fault> {
+        let SegmentHeader { load_addr, data_len } = segment;
+        let end = load_addr.wrapping_add(data_len);
+        let signed = |address: u32| address ^ 0x8000_0000; // in the order of signed numbers
+        if signed(end) > signed(load_addr) {
+            return None;
+        }
+        let found = format!("0x{load_addr:08x}-0x{end:08x}");
+        let expected = "a range that wraps neither at 0 nor at 0x80000000".to_owned();
+        Some(invalid(format!("segment {index} load_addr"), self.at(at), found, expected))
     }
 
     /// `bootloader_common_check_efuse_blk_validity`. ESP32 has no eFuse block revision to compare.

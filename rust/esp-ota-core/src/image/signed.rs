@@ -13,7 +13,7 @@ use crate::source::Source;
 
 /// Bytes that a build with signatures keeps free behind an image, whether it looks at them or not.
 pub(super) fn room(options: &Options, rules: &Rules, image_len: u32) -> u32 {
-    match options.scheme {
+    match options.scheme.filter(|_| rules.features.signature_room) {
         None => 0,
         Some(_) if rules.bootloader && options.secure_boot_v2 => v2_room(image_len),
         Some(_) if rules.bootloader => 0,
@@ -75,7 +75,9 @@ fn version_2<S: Source + ?Sized>(walk: &Walk<'_, S>, mut sums: Sums, scheme: Sch
     Ok(verify_v2(&sector, &digest, scheme, &keys(walk), walk.request.build))
 }
 
-/// Whom this build trusts.
+/// `get_secure_boot_key_digests`: an app trusts the eFuses once secure boot is on, and until then the running app.
+///
+/// Apps built without secure boot look at one signature only, of an image and of the running app.
 fn keys<S: Source + ?Sized>(walk: &Walk<'_, S>) -> Keys {
     let (efuse, options) = (&walk.request.efuse, &walk.request.options);
     match walk.request.build {

@@ -81,9 +81,10 @@ impl Request {
     fn of_bootloader(&self) -> bool {
         let sector = u32::from(self.efuse.recovery_bootloader_sector);
         let recovers = self.target().has_recovery_bootloader() && !matches!(sector, 0 | 0xFFF);
+        let elsewhere = Features::of(self.options.idf_version).bootloader_elsewhere;
         self.offset == self.target().bootloader_offset
-            || self.options.bootloader_offset == Some(self.offset)
-            || (recovers && self.offset == sector * SECTOR as u32)
+            || (elsewhere && self.options.bootloader_offset == Some(self.offset))
+            || (elsewhere && recovers && self.offset == sector * SECTOR as u32)
     }
 
     fn rules(&self, flash_size: u64) -> Rules {
@@ -218,7 +219,7 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         self.process_segments(header, &mut sums)?;
         self.process_checksum(&mut sums)?;
         self.process_appended_hash_and_sig(header, sums)?;
-        if self.request.loads() && self.request.options.anti_rollback {
+        if self.request.loads() && self.watches_rollback() {
             ask(self.rules.secure_version(self.data.secure_version, self.request.efuse.secure_version()))?;
         }
         Ok(())
@@ -270,11 +271,14 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         self.verify_segment_header(index, segment, at)?;
 
         let data = at.wrapping_add(SEGMENT_HEADER_SIZE as u32);
-        let kind = SegmentKind::of(segment.load_addr, Some(self.request.target()));
+        let kind = self.rules.kind(segment.load_addr);
         let kept = self.request.options.deep_sleep_wake && self.request.target().is_rtc(segment.load_addr);
         let load = self.request.loads() && kind == SegmentKind::Load && !kept;
         self.info(index, segment, data, if load { "load" } else { word(kind) });
         if load && segment.data_len > 0 {
+            if let Some(fault) = self.rules.load_end(index, segment, u64::from(at)) {
+                return Err(Stop::Assertion("load_end > load_addr", fault));
+            }
             ask(self.rules.load_range(index, segment, u64::from(at)))?;
         }
         if load || self.request.verifies() {
@@ -304,7 +308,7 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         let (mut at, mut remain) = (self.request.offset.wrapping_add(data), length);
         while remain > 0 {
             let pages_lost = if at % page != 0 { page } else { 0 };
-            let piece = remain.min(target.mmap_window() - pages_lost);
+            let piece = remain.min(target.mmap_window(page) - pages_lost);
             ask(rules.mapped(index, at, piece, self.flash.len()))?;
             if index == 0 && remain == length && !rules.bootloader && self.request.verifies() {
                 self.first_piece(data.wrapping_sub(SEGMENT_HEADER_SIZE as u32))?;
@@ -326,7 +330,7 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         ask(desc.as_ref().and_then(|desc| {
             self.rules.efuse_block_revision(desc, efuse.block_revision, efuse.disable_blk_version_major)
         }))?;
-        if self.request.options.anti_rollback {
+        if self.watches_rollback() {
             let magic_word = desc.as_ref().map(AppDesc::magic_word);
             if let Some(Refusal { fault, .. }) = self.rules.app_desc(magic_word) {
                 return Err(Stop::Assertion("app_desc magic word", fault));
@@ -334,6 +338,11 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
             self.data.secure_version = desc.map_or(0, |desc| desc.secure_version());
         }
         Ok(())
+    }
+
+    /// An anti-rollback build of a release that takes the version from the bytes it hashes.
+    fn watches_rollback(&self) -> bool {
+        self.request.options.anti_rollback && self.rules.features.version_in_walk
     }
 
     /// Whether a debugger makes this build overlook what it found.

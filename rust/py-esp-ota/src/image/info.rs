@@ -1,7 +1,9 @@
 //! `inspect_image` and what it found.
 
 use esp_ota_core::err::EspErr;
+use esp_ota_core::flash::SECTOR;
 use esp_ota_core::image as core;
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -10,29 +12,45 @@ use super::parts::{
     AppDesc, BootloaderDesc, ImageHeader, Segment, app_desc_dict, bootloader_desc_dict, segment_dict, segments,
 };
 use crate::err::{Fault, esp_err};
+use crate::signature::{SignatureBlock, signature_blocks};
 use crate::target::by_name;
 
-/// Read all there is and name every fault; never fails. With `chip`, a wrong chip id is a fault too.
+/// Read all there is and name every fault. With `chip`, a wrong chip id is a fault too.
 #[pyfunction]
-#[pyo3(signature = (data, *, chip=None))]
-pub(crate) fn inspect_image(py: Python<'_>, data: &[u8], chip: Option<&str>) -> PyResult<ImageInfo> {
+#[pyo3(signature = (data, *, chip=None, kind="auto"))]
+pub(crate) fn inspect_image(py: Python<'_>, data: &[u8], chip: Option<&str>, kind: &str) -> PyResult<ImageInfo> {
     let chip = chip.map(by_name).transpose()?;
-    Ok(ImageInfo(py.detach(|| core::inspect(data, chip))))
+    let kind = match kind {
+        "auto" => None,
+        "app" => Some(core::ImageKind::App),
+        "bootloader" => Some(core::ImageKind::Bootloader),
+        other => {
+            let text = format!("kind is 'auto', 'app' or 'bootloader', not {other:?}");
+            return Err(PyValueError::new_err(text));
+        }
+    };
+    let info = py.detach(|| core::inspect(data, chip, kind));
+    let sector = info.signature_at.and_then(|at| data.get(at as usize..)?.get(..SECTOR));
+    let signature = sector.map_or(Ok(Vec::new()), |sector| signature_blocks(sector, None))?;
+    Ok(ImageInfo { info, signature })
 }
 
 /// Everything readable in some bytes, and everything wrong with them.
 #[pyclass(module = "py_esp_ota._core", frozen, eq, hash)]
 #[derive(PartialEq, Eq, Hash)]
-pub(crate) struct ImageInfo(core::ImageInfo);
+pub(crate) struct ImageInfo {
+    info: core::ImageInfo,
+    signature: Vec<SignatureBlock>,
+}
 
 impl ImageInfo {
     fn checksum_valid(&self) -> bool {
-        self.0.checksum_stored.is_some() && self.0.checksum_stored == self.0.checksum_calculated
+        self.info.checksum_stored.is_some() && self.info.checksum_stored == self.info.checksum_calculated
     }
 
     fn hash_valid(&self) -> Option<bool> {
-        let matches = self.0.hash_stored.is_some() && self.0.hash_stored == self.0.hash_calculated;
-        self.0.hash_appended().then_some(matches)
+        let matches = self.info.hash_stored.is_some() && self.info.hash_stored == self.info.hash_calculated;
+        self.info.hash_appended().then_some(matches)
     }
 }
 
@@ -40,7 +58,7 @@ impl ImageInfo {
 impl ImageInfo {
     #[getter]
     fn kind(&self) -> &'static str {
-        match self.0.kind {
+        match self.info.kind {
             core::ImageKind::App => "app",
             core::ImageKind::Bootloader => "bootloader",
             core::ImageKind::Unknown => "unknown",
@@ -49,72 +67,84 @@ impl ImageInfo {
 
     #[getter]
     fn valid(&self) -> bool {
-        self.0.valid()
+        self.info.valid()
     }
 
     #[getter]
     fn err<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        esp_err(py, self.0.err())
+        esp_err(py, self.info.err())
     }
 
     #[getter]
     fn chip(&self) -> Option<&'static str> {
-        self.0.chip.map(|target| target.name)
+        self.info.chip.map(|target| target.name)
     }
 
     #[getter]
     fn header(&self) -> Option<ImageHeader> {
-        self.0.header.map(ImageHeader)
+        self.info.header.map(ImageHeader)
     }
 
     #[getter]
     fn segments(&self) -> Vec<Segment> {
-        segments(&self.0.segments)
+        segments(&self.info.segments)
     }
 
     #[getter]
     fn checksum_stored(&self) -> Option<u8> {
-        self.0.checksum_stored
+        self.info.checksum_stored
     }
 
     #[getter]
     fn checksum_calculated(&self) -> Option<u8> {
-        self.0.checksum_calculated
+        self.info.checksum_calculated
     }
 
     #[getter]
     fn hash_stored(&self) -> Option<&[u8]> {
-        self.0.hash_stored.as_ref().map(<[u8; core::HASH_LEN]>::as_slice)
+        self.info.hash_stored.as_ref().map(<[u8; core::HASH_LEN]>::as_slice)
     }
 
     #[getter]
     fn hash_calculated(&self) -> Option<&[u8]> {
-        self.0.hash_calculated.as_ref().map(<[u8; core::HASH_LEN]>::as_slice)
+        self.info.hash_calculated.as_ref().map(<[u8; core::HASH_LEN]>::as_slice)
     }
 
     #[getter]
     fn app_desc(&self) -> Option<AppDesc> {
-        self.0.app_desc.clone().map(AppDesc)
+        self.info.app_desc.clone().map(AppDesc)
     }
 
     #[getter]
     fn bootloader_desc(&self) -> Option<BootloaderDesc> {
-        self.0.bootloader_desc.clone().map(BootloaderDesc)
+        self.info.bootloader_desc.clone().map(BootloaderDesc)
     }
 
     #[getter]
     fn length(&self) -> u64 {
-        self.0.length
+        self.info.length
+    }
+
+    /// Bytes behind the image.
+    #[getter]
+    fn trailing(&self) -> u64 {
+        self.info.trailing
+    }
+
+    /// The blocks of the signature sector behind the image.
+    #[getter]
+    fn signature(&self) -> Vec<SignatureBlock> {
+        self.signature.clone()
     }
 
     #[getter]
     fn faults(&self) -> Vec<Fault> {
-        self.0.faults.iter().cloned().map(Fault).collect()
+        self.info.faults.iter().cloned().map(Fault).collect()
     }
 
     /// The JSON of `esp-ota image-info --json`.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let info = &self.0;
+        let info = &self.info;
         let checksum = PyDict::new(py);
         checksum.set_item("stored", info.checksum_stored)?;
         checksum.set_item("calculated", info.checksum_calculated)?;
@@ -138,18 +168,32 @@ impl ImageInfo {
         let bootloader = info.bootloader_desc.as_ref().map(|desc| bootloader_desc_dict(py, desc)).transpose()?;
         all.set_item("bootloader_desc", bootloader)?;
         all.set_item("length", info.length)?;
+        all.set_item("trailing", info.trailing)?;
+        let signature: Vec<_> =
+            self.signature.iter().map(|block| signature_dict(py, block)).collect::<PyResult<_>>()?;
+        all.set_item("signature", signature)?;
         all.set_item("faults", faults)?;
         Ok(all)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let (kind, chip) = (self.kind(), self.chip().unwrap_or("no known chip"));
-        Ok(format!("<ImageInfo {kind}, {chip}, {} bytes, {}>", self.0.length, err_name(py, self.0.err())?))
+        Ok(format!("<ImageInfo {kind}, {chip}, {} bytes, {}>", self.info.length, err_name(py, self.info.err())?))
     }
 }
 
 fn err_name(py: Python<'_>, err: EspErr) -> PyResult<String> {
     esp_err(py, err)?.getattr(intern!(py, "name"))?.extract()
+}
+
+fn signature_dict<'py>(py: Python<'py>, block: &SignatureBlock) -> PyResult<Bound<'py, PyDict>> {
+    let row = PyDict::new(py);
+    row.set_item("scheme", block.scheme)?;
+    row.set_item("key_digest", core::hex(&block.key_digest))?;
+    row.set_item("image_digest", core::hex(&block.image_digest))?;
+    let faults: Vec<_> = block.faults.iter().map(|fault| fault_dict(py, &fault.0)).collect::<PyResult<_>>()?;
+    row.set_item("faults", faults)?;
+    Ok(row)
 }
 
 fn fault_dict<'py>(py: Python<'py>, fault: &esp_ota_core::err::Fault) -> PyResult<Bound<'py, PyDict>> {
