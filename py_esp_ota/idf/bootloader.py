@@ -32,6 +32,7 @@ from py_esp_ota.idf.deep_sleep import fast_boot
 from py_esp_ota.idf.features import features
 from py_esp_ota.idf.flash_encrypt import check_flash_encryption
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite
+from py_esp_ota.idf.secure_boot import permanently_enable
 from py_esp_ota.sdkconfig import Sdkconfig
 
 _TABLE_MAX_LEN = 0xC00
@@ -226,6 +227,8 @@ def _load_boot_image(
                 run.log.warning("boot", "Falling back to test app as only bootable partition")
         else:
             _after_loading(run, table, index, partition, self_heal=self_heal)
+        if not permanently_enable(run, partition):
+            continue
         if not run.config.secure_flash_enc_enabled or check_flash_encryption(run, rows):
             return None if run.encrypted_now else _load_image(run, partition, outcome)
     if start == TEST_APP_INDEX:
