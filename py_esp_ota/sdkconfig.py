@@ -57,6 +57,9 @@ class Sdkconfig:
     secure_boot: bool = False
     secure_boot_v1_enabled: bool = False
     secure_boot_v2_enabled: bool = False
+    secure_boot_require_already_enabled: bool = False
+    secure_boot_allow_unused_digest_slots: bool = False
+    secure_boot_enable_aggressive_key_revoke: bool = False
     secure_signed_apps_no_secure_boot: bool = False
     secure_signed_on_boot_no_secure_boot: bool = False
     secure_signed_on_update_no_secure_boot: bool = True

@@ -32,6 +32,7 @@ from py_esp_ota.idf.boot_table import TABLE_MAX_LEN, LoadedTable, judge, load_pa
 from py_esp_ota.idf.deep_sleep import fast_boot
 from py_esp_ota.idf.flash_encrypt import check_flash_encryption
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite
+from py_esp_ota.idf.secure_boot import permanently_enable
 from py_esp_ota.sdkconfig import Sdkconfig
 
 #: Chips whose data and instructions share one window: the loader asserts exactly two mapped segments there.
@@ -264,7 +265,8 @@ def _load_boot_image(run: Run, loaded: LoadedTable, start: int, *, self_heal: bo
                 run.log.warning("boot", "Falling back to test app as only bootable partition")
         else:
             _after_loading(run, table, index, partition, self_heal=self_heal)
-        if not run.config.secure_flash_enc_enabled or check_flash_encryption(run, loaded.rows):
+        enabled = permanently_enable(run, partition)
+        if enabled and (not run.config.secure_flash_enc_enabled or check_flash_encryption(run, loaded.rows)):
             return None if run.encrypted_now else _load_image(run, partition, outcome)
         if index != TEST_APP_INDEX:
             run.log.error("boot", f"{_called(index)} is not bootable")

@@ -123,10 +123,10 @@ pub fn signature(mut data: &[u8]) {
     let mut efuse = EFuse::new(target);
     let blocks: Vec<Block<'_>> = Block::all(&sector).collect();
     for block in &blocks {
-        black_box(block.key_digest());
+        black_box(block.key_digest(scheme));
     }
     if let Some(block) = blocks.first() {
-        let _ = efuse.burn_key_digest(0, block.key_digest());
+        let _ = efuse.burn_key_digest(0, block.key_digest(scheme));
     }
     black_box(verify_v2(&sector, digest, scheme, &Keys::of_efuse(&efuse), build));
     black_box(verify_v1(data, &[0; 32], &[7; 64], build));
