@@ -153,7 +153,7 @@ def _start(run: Run) -> BootReport | None:
     if asleep and config.bootloader_skip_validate_in_deep_sleep:
         woken = fast_boot(run, lambda: _parse(_load_partition_table(run, installed.flash_size)))
         if woken is not None:
-            return _load_image(run, *woken)
+            return None if run.encrypted_now else _load_image(run, *woken)
     rows = _load_partition_table(run, installed.flash_size)
     table = _parse(rows)
     if rows is None or table is None:
@@ -169,7 +169,7 @@ def _start(run: Run) -> BootReport | None:
             index = index if test is None else test
     if index == INVALID_INDEX:
         return None
-    return _load_boot_image(run, rows, table, index, self_heal=self_heal)
+    return _load_boot_image(run, table, index, self_heal=self_heal)
 
 
 def _parse(rows: list[Partition] | None) -> BootTable | None:
@@ -202,9 +202,7 @@ def _load_partition_table(run: Run, flash_size: int) -> list[Partition] | None:
     return rows
 
 
-def _load_boot_image(
-    run: Run, rows: list[Partition], table: BootTable, start: int, *, self_heal: bool
-) -> BootReport | None:
+def _load_boot_image(run: Run, table: BootTable, start: int, *, self_heal: bool) -> BootReport | None:
     """``bootloader_utility_load_boot_image``: start there, then downwards, then upwards, the test app last."""
     name = "bootloader_utility_load_boot_image"
     for index in boot_order(start, table.app_count):
@@ -226,7 +224,7 @@ def _load_boot_image(
                 run.log.warning("boot", "Falling back to test app as only bootable partition")
         else:
             _after_loading(run, table, index, partition, self_heal=self_heal)
-        if not run.config.secure_flash_enc_enabled or check_flash_encryption(run, rows):
+        if check_flash_encryption(run):
             return None if run.encrypted_now else _load_image(run, partition, outcome)
     if start == TEST_APP_INDEX:
         run.log.error("boot", "No bootable test partition in the partition table")
