@@ -49,8 +49,8 @@ test: system check firmware ## everything CI runs: checks, then every test
 fast: setup ## the tests without sockets and browser
 	$(BIN)/python -m pytest -q -n 2 -m "not sockets and not browser"
 
-conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) from SEED (1), and everything in tests/conformance
-	ESP_OTA_IMAGES=$(or $(IMAGES),20000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
+conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) and CIPHERS encryptions (2000) from SEED (1), and everything in tests/conformance
+	ESP_OTA_IMAGES=$(or $(IMAGES),20000) ESP_OTA_CIPHERS=$(or $(CIPHERS),2000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
 
 # libFuzzer's instrumentation, as cargo-fuzz asks for it; without a sanitizer it needs no nightly compiler.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

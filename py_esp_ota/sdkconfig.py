@@ -72,6 +72,7 @@ class Sdkconfig:
     #: The public key that version 1 signatures are checked with: 64 bytes, X then Y. Kconfig names a file.
     secure_boot_verification_key: bytes | None = None
     secure_flash_enc_enabled: bool = False
+    secure_flash_encryption_mode_release: bool = False
     secure_flash_require_already_enabled: bool = False
     secure_flash_encrypt_only_image_len_in_app_part: bool = False
 

@@ -224,7 +224,7 @@ def _start(run: Run) -> _End | None:
     if asleep and config.bootloader_skip_validate_in_deep_sleep:
         woken = fast_boot(run, lambda: load_partition_table(run, installed.flash_size))
         if woken is not None:
-            return _load_image(run, *woken)
+            return None if run.encrypted_now else _load_image(run, *woken)
     loaded = load_partition_table(run, installed.flash_size)
     if loaded is None:
         run.log.error("boot", "load partition table error!")
@@ -265,8 +265,7 @@ def _load_boot_image(run: Run, loaded: LoadedTable, start: int, *, self_heal: bo
                 run.log.warning("boot", "Falling back to test app as only bootable partition")
         else:
             _after_loading(run, table, index, partition, self_heal=self_heal)
-        enabled = permanently_enable(run, partition)
-        if enabled and (not run.config.secure_flash_enc_enabled or check_flash_encryption(run, loaded.rows)):
+        if permanently_enable(run, partition) and check_flash_encryption(run):
             return None if run.encrypted_now else _load_image(run, partition, outcome)
         if index != TEST_APP_INDEX:
             run.log.error("boot", f"{_called(index)} is not bootable")

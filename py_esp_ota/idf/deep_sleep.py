@@ -8,6 +8,7 @@ from py_esp_ota._core import Partition, RtcRetain, Verdict, active_otadata, ota_
 from py_esp_ota.errors import EspErr, FlashError
 from py_esp_ota.idf.boot_run import FACTORY_INDEX, Run
 from py_esp_ota.idf.boot_table import LoadedTable
+from py_esp_ota.idf.flash_encrypt import check_flash_encryption
 
 _NAME = "bootloader_utility_load_boot_image_from_deep_sleep"
 
@@ -26,7 +27,8 @@ def fast_boot(run: Run, load_partition_table: Callable[[], LoadedTable | None]) 
             run.decide(_NAME, f"woken: the app at 0x{partition.offset:x} again, not validated")
             if run.has_rtc_fast_mem:
                 run.update_rtc_retain_mem(None)
-            return partition, verdict
+            if check_flash_encryption(run):
+                return partition, verdict
     run.log.error("boot", "Fast booting is not successful")
     run.log.info("boot", "Try to load an app as usual with all validations")
     run.decide(_NAME, "no app to wake")

@@ -158,6 +158,18 @@ def test_edge_case_32_less_than_a_block_cannot_be_ended():
     assert error.value.err == EspErr.ESP_ERR_INVALID_ARG
 
 
+def test_a_last_block_without_room_is_invalid_state():
+    lamp = device()
+    lamp.power_on()
+    api = ops(lamp)
+    slot = api.get_next_update_partition()
+    handle = api.begin(slot, 0)
+    api.write(handle, b"\xe9" + bytes(slot.size + 4))  # five bytes too many wait for their block
+    with pytest.raises(OtaError) as error:
+        api.end(handle)
+    assert error.value.err == EspErr.ESP_ERR_INVALID_STATE
+
+
 @pytest.mark.parametrize(("first", "pad"), [(b"", b"\0"), (b"\xe9" + bytes(2), b"\xff")])
 def test_how_the_last_block_is_filled(first, pad):
     """Zeros while no waiting block was ever written, 0xFF from then on."""
@@ -256,6 +268,19 @@ def test_without_a_key_the_first_boot_starts_nothing():
     assert "E boot: Initialization of Flash Encryption key failed (-1)" in untimed(report)
 
 
+def test_a_counter_without_a_key_switches_nothing_on():
+    assert FlashCrypt.of_efuse(EFuse(flash_crypt_cnt=1)) is None
+    assert Chip(efuse=EFuse(flash_crypt_cnt=1)).flash.encryption is None
+
+
+def test_a_burnt_counter_bit_matters_from_the_next_reset_on():
+    chip_ = Chip(efuse=efuse(flash_crypt_cnt=0))
+    chip_.efuse.burn_flash_crypt_cnt()
+    assert chip_.flash.encryption is None
+    chip_.latch_efuses()
+    assert chip_.flash.encryption == FlashCrypt("esp32c3", bytes(range(32)))
+
+
 def test_a_device_that_must_be_encrypted_already_is_refused():
     chip_, config = fresh()
     report = boot(chip_, replace(config, secure_flash_require_already_enabled=True))
@@ -263,6 +288,155 @@ def test_a_device_that_must_be_encrypted_already_is_refused():
     # load_image comes back, so the walk goes on and says so.
     assert any(line.endswith("is not bootable") for line in untimed(report))
     assert not chip_.efuse.flash_encryption_enabled
+
+
+def test_the_console_of_the_first_boot():
+    chip_, config = fresh()
+    lines = untimed(boot(chip_, config))
+    start = lines.index("I boot: Checking flash encryption...")
+    end = lines.index("I boot: Resetting with flash encryption enabled...")
+    assert [line for line in lines[start : end + 1] if "esp_image: segment" not in line] == [
+        "I boot: Checking flash encryption...",
+        "I flash_encrypt: Using pre-loaded flash encryption key in efuse",
+        "I flash_encrypt: bootloader encrypted successfully",
+        "I flash_encrypt: partition table encrypted and loaded successfully",
+        "I flash_encrypt: Encrypting partition 1 at offset 0xd000 (length 0x2000)...",
+        "I flash_encrypt: Done encrypting",
+        "I flash_encrypt: Encrypting partition 2 at offset 0x10000 (length 0x10000)...",
+        "I flash_encrypt: Done encrypting",
+        "E esp_image: image at 0x20000 has invalid magic byte (nothing flashed here?)",
+        "I flash_encrypt: Encrypting partition 4 at offset 0x30000 (length 0x1000)...",
+        "I flash_encrypt: Done encrypting",
+        "I flash_encrypt: Flash encryption completed",
+        "I boot: Resetting with flash encryption enabled...",
+    ]
+
+
+@pytest.mark.parametrize(("release", "counter", "left"), [(False, 0b001, 1), (True, 0b111, 0)])
+def test_release_mode_burns_every_bit_of_the_counter(release, counter, left):
+    chip_, config = fresh()
+    lines = untimed(boot(chip_, replace(config, secure_flash_encryption_mode_release=release)))
+    assert chip_.efuse.flash_crypt_cnt == counter
+    assert ("I flash_encrypt: Setting CRYPT_CNT for permanent encryption" in lines) is release
+    assert f"I flash_encrypt: flash encryption is enabled ({left} plaintext flashes left)" in lines
+
+
+def test_only_the_image_of_an_app_partition_is_encrypted_when_asked():
+    chip_, config = fresh()
+    assert boot(chip_, replace(config, secure_flash_encrypt_only_image_len_in_app_part=True)).ok
+    end = 0x10000 + len(app("1"))
+    assert end % 0x1000 == 0
+    assert chip_.flash.mmap(end - 16, 16) == app("1")[-16:]
+    assert chip_.flash.read(end, 16) == b"\xff" * 16
+    whole, config = fresh()
+    assert boot(whole, config).ok
+    assert whole.flash.read(end, 16) != b"\xff" * 16
+
+
+def test_plain_bytes_flashed_later_are_encrypted_anew_while_counter_bits_are_left():
+    chip_, config = fresh()
+    boot(chip_, config)
+    chip_.efuse.burn_flash_crypt_cnt()  # 0b011: off again
+    assert not chip_.efuse.flash_encryption_enabled
+    parts = {0x0: bootloader(), 0x8000: PartitionTable(slots(2)).to_bytes(), 0x10000: app("2")}
+    chip_.flash = Flash.from_bytes(merge(parts), size=0x400000)
+    report = boot(chip_, config)
+    assert (report.ok, report.resets, report.app_desc.version) == (True, 1, "2")
+    assert chip_.efuse.flash_crypt_cnt == 0b111
+    assert "I flash_encrypt: Using pre-loaded flash encryption key in efuse" not in untimed(report)
+
+
+def test_a_bootloader_that_is_no_plain_image_ends_the_encryption():
+    chip_, config = fresh()
+    chip_.flash.erase(0, 0x1000)
+    chip_.flash.program(0, b"no bootloader")
+    report = boot(chip_, config)
+    assert not report.ok
+    lines = untimed(report)
+    at = lines.index("W flash_encrypt: no valid bootloader was found")
+    assert lines[at + 1] == "E boot: Encryption flash contents failed (261)"
+    assert lines[-1] == "E boot: No bootable app partitions in the partition table"
+    assert chip_.efuse.flash_crypt_cnt == 0
+    assert chip_.flash.read(0x10000, 1) == b"\xe9"
+
+
+def test_a_chip_may_be_encrypted_without_a_bootloader_in_flash():
+    chip_, config = fresh()
+    chip_.flash.erase(0, 0x8000)
+    assert boot(chip_, config).ok
+    assert chip_.flash.read(0, 16) == b"\xff" * 16
+
+
+@pytest.mark.parametrize(
+    ("row", "lines", "code"),
+    [
+        (
+            Partition("crooked", 1, 0x82, 0x31800, 0x1000, encrypted=True),
+            ["E flash_encrypt: esp_flash_encrypt_region bad src_addr 0x31800"],
+            -1,
+        ),
+        (
+            Partition("beyond", 1, 0x82, 0x100000, 0x1000, encrypted=True),
+            ["E flash_encrypt: flash operation failed: 0x6001"],
+            0x6001,
+        ),
+    ],
+)
+def test_a_partition_that_cannot_be_encrypted_ends_the_encryption(row, lines, code):
+    """The flash is smaller than the bootloader's header says, or a row was not made by the generator."""
+    table = PartitionTable([*slots(2), row])
+    parts = {0x0: bootloader(), 0x8000: table.to_bytes(), 0x10000: app("1")}
+    chip_ = Chip(flash=Flash.from_bytes(merge(parts), size=0x100000), efuse=efuse(flash_crypt_cnt=0))
+    report = boot(chip_, replace(CONFIG, secure_flash_enc_enabled=True))
+    assert not report.ok
+    printed = untimed(report)
+    at = printed.index(lines[0])
+    assert printed[at : at + 4] == [
+        *lines,
+        "I flash_encrypt: Done encrypting",
+        "E flash_encrypt: Failed to encrypt partition 4",
+        f"E boot: Encryption flash contents failed ({code})",
+    ]
+    assert report.resets == 1  # what was encrypted so far is noise to the next run
+    assert printed[-1] == "E boot: load partition table error!"
+    assert chip_.efuse.flash_crypt_cnt == 0
+
+
+@pytest.mark.parametrize("config", [0, 0xF, 5])
+def test_esp32_burns_which_key_bits_the_address_flips(config):
+    chip_ = Chip(
+        "esp32",
+        flash=Flash.from_bytes(
+            merge({0x8000: PartitionTable(slots(2)).to_bytes(), 0x10000: app("1", "esp32")}), size=0x400000
+        ),
+        efuse=efuse("esp32", flash_crypt_cnt=0, flash_crypt_config=config),
+    )
+    report = boot(chip_, replace(CONFIG, secure_flash_enc_enabled=True))
+    assert report.ok
+    assert chip_.efuse.flash_crypt_config == (config or 0xF)
+    lines = untimed(report)
+    assert "I flash_encrypt: Setting CRYPT_CONFIG efuse to 0xF" in lines
+    assert ("E flash_encrypt: EFUSE_ENCRYPT_CONFIG should be set 0xF but it is 0x5" in lines) is (config == 5)
+    assert "I flash_encrypt: flash encryption is enabled (3 plaintext flashes left)" in lines
+
+
+def test_a_cut_in_the_first_encryption_never_leaves_the_counter_burnt_over_a_half_done_flash():
+    """ESP-IDF warns of it: the power must not go away before the counter is burnt."""
+    whole, config = fresh()
+    base = whole.flash.fork()
+    whole.flash.record(True)
+    boot(whole, config)
+    total = len(whole.flash.journal())
+    bricked = 0
+    for cut in range(0, total, 5):
+        chip_ = Chip(flash=base.fork(), efuse=efuse(flash_crypt_cnt=0))
+        chip_.flash.fault = f"cut@{cut}"
+        with pytest.raises(PowerLoss):
+            boot(chip_, config)
+        assert chip_.efuse.flash_crypt_cnt == 0
+        chip_.flash.power_on()
+        bricked += not boot(chip_, config).ok
+    assert bricked > total // 5 // 2
 
 
 # ------------------------------------------------------------------------------------------------------- power cuts

@@ -55,7 +55,8 @@ impl FlashCrypt {
             let found = format!("{} bytes", key.len());
             Fault::new(EspErr::InvalidSize, "flash encryption key", 0, found, expected)
         };
-        let identity = (chip == "esp32", key.to_vec(), config);
+        // Only ESP32's cipher knows FLASH_CRYPT_CONFIG.
+        let identity = (chip == "esp32", key.to_vec(), if chip == "esp32" { config } else { 0 });
         cipher.map(|cipher| Self { cipher, identity }).ok_or_else(refused)
     }
 
@@ -141,6 +142,15 @@ mod tests {
                 assert_eq!(Some(one.as_str()), whole.get(2 * at..2 * (at + BLOCK)));
             }
         }
+    }
+
+    #[test]
+    fn engines_are_the_same_when_they_encrypt_the_same() {
+        let engine = |chip: &str, key: u8, config| FlashCrypt::new(chip, &[key; 32], config).ok();
+        assert_eq!(engine("esp32c3", 1, 0), engine("esp32s3", 1, 0xF));
+        assert_ne!(engine("esp32c3", 1, 0), engine("esp32c3", 2, 0));
+        assert_ne!(engine("esp32", 1, 0xF), engine("esp32", 1, 7));
+        assert_ne!(engine("esp32", 1, 0), engine("esp32c3", 1, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use esp_ota_core::boot::{BootTable, boot_order, select};
 use esp_ota_core::efuse::EFuse;
 use esp_ota_core::flash::Flash;
-use esp_ota_core::image::{Build, Mode, Options, Request, check_image_validity, inspect, verify_on};
+use esp_ota_core::image::{Build, ImageKind, Mode, Options, Request, check_image_validity, inspect, verify_on};
 use esp_ota_core::nvs::{ItemType, Keys as NvsKeys, Mode as NvsMode, NvsPartition, Rules, Value};
 use esp_ota_core::otadata::{OtaSelectEntry, active_otadata, ota_slot, rewrite_target};
 use esp_ota_core::partition::csv::{Placement, from_csv, to_csv};
@@ -25,7 +25,8 @@ pub fn image(mut data: &[u8]) {
     let choice = steer(&mut data);
     let how = steer(&mut data);
     let target = &TARGETS[choice % TARGETS.len()];
-    black_box(inspect(data, (how & 1 == 1).then_some(target)));
+    let kind = [None, Some(ImageKind::App), Some(ImageKind::Bootloader)][choice % 3];
+    black_box(inspect(data, (how & 1 == 1).then_some(target), kind));
     let Ok(mut flash) = Flash::new(1 << 20, false) else { return };
     let offset: u32 = match how % 4 {
         0 => target.bootloader_offset,
@@ -49,7 +50,7 @@ pub fn image(mut data: &[u8]) {
     let request = Request { offset, size: room as u32, build, mode, efuse: EFuse::new(target), options };
     let first = verify_on(&flash, &request);
     assert_eq!(first, verify_on(&flash, &request), "the same bytes, the same verdict");
-    if let Some(info) = inspect(data, None).header {
+    if let Some(info) = inspect(data, None, None).header {
         black_box(check_image_validity(&info, None, target, target.default_chip_revision, None, false));
     }
 }

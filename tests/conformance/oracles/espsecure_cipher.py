@@ -1,4 +1,4 @@
-"""Run by itself: many espsecure encryptions in one process. Reads JSON lines, writes JSON lines."""
+"""Run by itself: many espsecure encryptions and decryptions in one process. Reads JSON lines, writes JSON lines."""
 
 import contextlib
 import io
@@ -12,18 +12,20 @@ def main() -> None:
     import espsecure  # this program is a process of its own
 
     with tempfile.TemporaryDirectory() as folder:
-        key, plain, cipher = (Path(folder) / name for name in ("key", "plain", "cipher"))
+        key, data, done = (Path(folder) / name for name in ("key", "data", "done"))
         for line in sys.stdin:
             case = json.loads(line)
             key.write_bytes(bytes.fromhex(case["key"]))
-            plain.write_bytes(bytes.fromhex(case["plain"]))
-            words = ["encrypt-flash-data", "--keyfile", str(key), "--output", str(cipher)]
-            words += ["--address", hex(case["address"])]
-            words += ["--flash-crypt-conf", hex(case["config"])] if case["chip"] == "esp32" else ["--aes-xts"]
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-                espsecure.main([*words, str(plain)])
-            sys.stdout.write(json.dumps({"cipher": cipher.read_bytes().hex()}) + "\n")
-            cipher.unlink()
+            data.write_bytes(bytes.fromhex(case["data"]))
+            options = ["--keyfile", str(key), "--output", str(done), "--address", hex(case["address"])]
+            options += ["--flash-crypt-conf", hex(case["config"])] if case["chip"] == "esp32" else ["--aes-xts"]
+            answer = {}
+            for verb in ("encrypt", "decrypt"):
+                with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+                    espsecure.main([f"{verb}-flash-data", *options, str(data)])
+                answer[verb] = done.read_bytes().hex()
+                done.unlink()
+            sys.stdout.write(json.dumps(answer) + "\n")
 
 
 main()

@@ -42,18 +42,12 @@ impl Xts {
 
     pub(super) fn apply(&self, address: u64, data: &mut [u8], encrypt: bool) {
         let mut at = address;
-        let mut masks = [0; BLOCKS as usize];
-        let mut unit = None;
-        for block in data.chunks_exact_mut(BLOCK) {
-            if unit != Some(at / UNIT) {
-                unit = Some(at / UNIT);
-                masks = self.masks(at - at % UNIT);
-            }
-            // Counted from the end: the unit is reversed as a whole.
-            let index = BLOCKS - 1 - at % UNIT / BLOCK as u64;
-            let mask = masks.get(index as usize).copied().unwrap_or_default();
-            self.block(block, mask, encrypt);
-            at = at.wrapping_add(BLOCK as u64);
+        // What is left of the first unit, then whole units: the blocks of one go through the cipher together.
+        let first = ((UNIT - at % UNIT) as usize).min(data.len());
+        let Some((head, rest)) = data.split_at_mut_checked(first) else { return };
+        for part in std::iter::once(head).chain(rest.chunks_mut(UNIT as usize)) {
+            self.unit(at, part, encrypt);
+            at = at.wrapping_add(part.len() as u64);
         }
     }
 
@@ -73,18 +67,26 @@ impl Xts {
         })
     }
 
-    fn block(&self, bytes: &mut [u8], mask: u128, encrypt: bool) {
-        bytes.reverse();
-        let Ok(plain) = <[u8; BLOCK]>::try_from(&*bytes) else { return };
-        let mut block = Block::from((u128::from_le_bytes(plain) ^ mask).to_le_bytes());
-        match (&self.0, encrypt) {
-            (Keys::Aes128 { data, .. }, true) => data.encrypt_block(&mut block),
-            (Keys::Aes128 { data, .. }, false) => data.decrypt_block(&mut block),
-            (Keys::Aes256 { data, .. }, true) => data.encrypt_block(&mut block),
-            (Keys::Aes256 { data, .. }, false) => data.decrypt_block(&mut block),
+    /// The blocks of one unit, or some in a row, that stand at `at`.
+    fn unit(&self, at: u64, part: &mut [u8], encrypt: bool) {
+        // The unit is reversed as a whole: its last block comes first, and bytes within a block run backwards.
+        let masks = self.masks(at - at % UNIT);
+        let masks = masks.iter().rev().skip((at % UNIT) as usize / BLOCK);
+        let mut blocks = [Block::default(); BLOCKS as usize];
+        for ((block, bytes), mask) in blocks.iter_mut().zip(part.chunks_exact(BLOCK)).zip(masks.clone()) {
+            let plain = <[u8; BLOCK]>::try_from(bytes).map(u128::from_be_bytes).unwrap_or_default();
+            *block = (plain ^ mask).to_le_bytes().into();
         }
-        let mut done = (u128::from_le_bytes(block.into()) ^ mask).to_le_bytes();
-        done.reverse();
-        bytes.copy_from_slice(&done);
+        let Some(used) = blocks.get_mut(..part.len() / BLOCK) else { return };
+        match (&self.0, encrypt) {
+            (Keys::Aes128 { data, .. }, true) => data.encrypt_blocks(used),
+            (Keys::Aes128 { data, .. }, false) => data.decrypt_blocks(used),
+            (Keys::Aes256 { data, .. }, true) => data.encrypt_blocks(used),
+            (Keys::Aes256 { data, .. }, false) => data.decrypt_blocks(used),
+        }
+        for ((bytes, block), mask) in part.chunks_exact_mut(BLOCK).zip(used).zip(masks) {
+            let done = u128::from_le_bytes((*block).into()) ^ mask;
+            bytes.copy_from_slice(&done.to_be_bytes());
+        }
     }
 }
