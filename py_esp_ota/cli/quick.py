@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 
-from py_esp_ota._core import inspect_image
+from py_esp_ota._core import ImageInfo, inspect_image
 from py_esp_ota.cli.image_report import holds_one_image, report
 
 _LARGEST = 128 << 20
@@ -25,7 +25,7 @@ def image_info(words: list[str]) -> int | None:
     if data is None:
         return None
     info = inspect_image(data)
-    if not holds_one_image(info, len(data)):
+    if not holds_one_image(info, len(data)) and not _is_lone_bootloader(info, data):
         return None
     if len(words) == 2:
         import json
@@ -34,6 +34,14 @@ def image_info(words: list[str]) -> int | None:
     else:
         text = "\n".join(report(files[0], info))
     return _printed(text, 0 if info.valid else 1)
+
+
+def _is_lone_bootloader(info: ImageInfo, data: bytes) -> bool:
+    if info.kind != "bootloader":
+        return False
+    from py_esp_ota.idf.detect import detect_start
+
+    return detect_start(data) is None and detect_start(data, 0x10000) is None
 
 
 def _plain_file(name: str) -> bytes | None:

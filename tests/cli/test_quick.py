@@ -32,12 +32,13 @@ ANSWERED = {
     "short": APP[:-40],
     "half": APP[: len(APP) // 2],
     "long": APP + b"\xff" * 0x1000,
+    "bootloader": bootloader(),
+    "broken bootloader": bootloader()[:-1] + b"\0",
     "esp32": Firmware("lamp", "1.0.0", chip="esp32").to_bytes(),
 }
 LEFT = {
     "empty": b"",
     "noise": bytes(range(256)) * 16,
-    "bootloader": bootloader(),
     "merged": merge({0: bootloader(), 0x8000: PartitionTable.builtin("two_ota").to_bytes(), 0x10000: APP}),
     "not ascii": Firmware("lämp", "1.0.0").to_bytes(),
 }
