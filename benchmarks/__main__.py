@@ -78,7 +78,7 @@ def image_info(image: bytes) -> Figure:
             rounds=9,
         )
     name = "esp-ota image-info, 1 MiB, whole process"
-    return Figure(name, mine, "esptool image-info", theirs, "below 100 ms", mine < 0.1)
+    return Figure(name, mine, "esptool image-info", theirs, "at most 0.2x", 5 * mine <= theirs)
 
 
 def update(cast: Cast) -> Figure:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing's own would be the longest import of `esp-ota image-info`
 if TYPE_CHECKING:
     from py_esp_ota._core import Flash, ImageInfo, Partition, PartitionTable, inspect_image, verify_image
     from py_esp_ota.chip import Chip
@@ -52,6 +50,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # Lazy, so that `esp-ota image-info` never pays for the cloud's imports.
     if name in _HOME:
+        from importlib import import_module
+
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -31,7 +31,8 @@ def load(file: Path) -> EFuse:
 @click.option("--chip", required=True, help=f"One of {', '.join(Target.names())}.")
 @click.option("--chip-revision", type=int, help="major * 100 + minor.")
 @click.option("--block-revision", type=int, default=0, show_default=True, help="major * 100 + minor.")
-def new(file: Path, chip: str, chip_revision: int | None, block_revision: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def new(file: Path, chip: str, chip_revision: int | None, block_revision: int, as_json: bool) -> None:
     """Write the eFuses of a chip from the factory."""
     if file.exists():
         raise Unusable(f"{file} exists; burn it, or remove it first")
@@ -41,7 +42,7 @@ def new(file: Path, chip: str, chip_revision: int | None, block_revision: int) -
     except ValueError as error:
         raise Unusable(str(error)) from error
     write_output(file, efuse.to_json().encode())
-    click.echo(f"{file}: a new {target.name}")
+    _tell(efuse, as_json, f"{file}: a new {target.name}")
 
 
 @command.command("show")
@@ -72,6 +73,7 @@ def show(file: Path, as_json: bool) -> None:
 @click.option("--secure-boot", is_flag=True, help="SECURE_BOOT_EN.")
 @click.option("--flash-encryption-key", type=click.Path(path_type=Path), help="A key file as espsecure makes it.")
 @click.option("--crypt-cnt", is_flag=True, help="One bit more of the flash encryption counter.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def burn(
     file: Path,
     secure_version: int | None,
@@ -80,6 +82,7 @@ def burn(
     secure_boot: bool,
     flash_encryption_key: Path | None,
     crypt_cnt: bool,
+    as_json: bool,
 ) -> None:
     """Burn fuses; all that is asked for, or none of it."""
     efuse = load(file)
@@ -99,4 +102,11 @@ def burn(
     if secure_boot:
         efuse.burn_secure_boot_en()
     write_output(file, efuse.to_json().encode())
-    click.echo(f"{file}: burnt")
+    _tell(efuse, as_json, f"{file}: burnt")
+
+
+def _tell(efuse: EFuse, as_json: bool, text: str) -> None:
+    if as_json:
+        print_json(json.loads(efuse.to_json()))
+    else:
+        click.echo(text)

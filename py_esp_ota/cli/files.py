@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from pathlib import Path
 
 import click
@@ -59,6 +57,8 @@ def read_app(path: Path) -> bytes:
 
 def write_output(path: Path, data: bytes) -> None:
     """Write beside and rename, so that an interrupted write leaves the old file. Raises ``Unusable``."""
+    import tempfile
+
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -74,4 +74,6 @@ def write_output(path: Path, data: bytes) -> None:
 
 def print_json(value: object) -> None:
     """One JSON document on stdout."""
+    import json
+
     click.echo(json.dumps(value, indent=2))

@@ -66,11 +66,19 @@ def _range(given: FlashInput, words: tuple[str, ...], part: Partition | None, us
     return offset, size
 
 
+def _tell(as_json: bool, facts: dict[str, object], text: str) -> None:
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(text)
+
+
 @click.command("read-flash")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("words", nargs=-1, metavar="OFFSET SIZE OUTPUT")
 @_selectors
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where the bytes go, when a partition is named.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def read_flash(
     file: Path,
     words: tuple[str, ...],
@@ -78,6 +86,7 @@ def read_flash(
     partition_type: str | None,
     partition_subtype: str | None,
     output: Path | None,
+    as_json: bool,
 ) -> None:
     """Copy a part of the flash to a file; SIZE may be ALL."""
     given = open_flash(file)
@@ -88,7 +97,11 @@ def read_flash(
         raise click.UsageError("say where the bytes go: OFFSET SIZE OUTPUT, or a partition and --output")
     offset, size = _range(given, words, part, "read-flash FILE OFFSET SIZE OUTPUT")
     write_output(output, given.flash.read(offset, size))
-    click.echo(f"Read {size} bytes from 0x{offset:08x} into {output}")
+    _tell(
+        as_json,
+        {"offset": offset, "length": size, "output": str(output)},
+        f"Read {size} bytes from 0x{offset:08x} into {output}",
+    )
 
 
 @click.command("write-flash")
@@ -97,6 +110,7 @@ def read_flash(
 @_selectors
 @click.option("--flash-size", type=click.Choice(list(_SIZES)), help="Make the file, erased, when there is none.")
 @click.option("--erase-all", is_flag=True, help="Erase the whole flash first.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def write_flash(
     file: Path,
     words: tuple[str, ...],
@@ -105,6 +119,7 @@ def write_flash(
     partition_subtype: str | None,
     flash_size: str | None,
     erase_all: bool,
+    as_json: bool,
 ) -> None:
     """Write parts into the flash: the sectors they touch are erased first, as esptool does. All or nothing."""
     given = _made(file, flash_size) if flash_size and not file.exists() else open_flash(file)
@@ -126,8 +141,12 @@ def write_flash(
         given.flash.erase(start, end - start)
         given.flash.program(offset, piece)
     given.save()
-    for offset, piece in data.items():
-        click.echo(f"Wrote {len(piece)} bytes at 0x{offset:08x}")
+    written = [{"offset": offset, "length": len(piece), "file": str(parts[offset])} for offset, piece in data.items()]
+    _tell(
+        as_json,
+        {"erased_all": erase_all, "written": written},
+        "\n".join(f"Wrote {len(piece)} bytes at 0x{offset:08x}" for offset, piece in data.items()),
+    )
 
 
 def _made(file: Path, flash_size: str) -> FlashInput:
@@ -151,12 +170,14 @@ def _check(flash: Flash, data: dict[int, bytes], part: Partition | None) -> None
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("words", nargs=-1, metavar="OFFSET SIZE")
 @_selectors
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def erase_region(
     file: Path,
     words: tuple[str, ...],
     partition_name: str | None,
     partition_type: str | None,
     partition_subtype: str | None,
+    as_json: bool,
 ) -> None:
     """Erase sectors; offset and size are multiples of 0x1000, SIZE may be ALL."""
     given = open_flash(file)
@@ -167,16 +188,17 @@ def erase_region(
             raise Unusable(f"the {name} 0x{value:x} is no multiple of the sector size 0x1000")
     given.flash.erase(offset, size)
     given.save()
-    click.echo(f"Erased 0x{size:x} bytes from 0x{offset:08x}")
+    _tell(as_json, {"offset": offset, "length": size}, f"Erased 0x{size:x} bytes from 0x{offset:08x}")
 
 
 @click.command("erase-flash")
 @click.argument("file", type=click.Path(path_type=Path))
-def erase_flash(file: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def erase_flash(file: Path, as_json: bool) -> None:
     """Erase the whole flash."""
     given = open_flash(file)
-    write_output(file, b"\xff" * max(given.length, 1))
-    click.echo(f"Erased {file}")
+    write_output(file, b"\xff" * given.length)
+    _tell(as_json, {"offset": given.start, "length": given.length}, f"Erased {file}")
 
 
 @click.command("verify-flash")

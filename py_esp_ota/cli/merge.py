@@ -26,7 +26,8 @@ _MODES = {0: "qio", 1: "qout", 2: "dio", 3: "dout"}
     "--target-offset", "-t", default="0x0", show_default=True, help="The flash address of the file's first byte."
 )
 @click.option("--pad-to-size", type=click.Choice(list(_SIZES)), help="Fill with 0xFF up to this flash size.")
-def merge_bin(words: tuple[str, ...], output: Path, target_offset: str, pad_to_size: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def merge_bin(words: tuple[str, ...], output: Path, target_offset: str, pad_to_size: str | None, as_json: bool) -> None:
     """Put parts, or what a build directory would flash, into one image."""
     parts = build_parts(Path(words[0])) if len(words) == 1 and Path(words[0]).is_dir() else pairs(words)
     start = number(target_offset, "--target-offset")
@@ -38,7 +39,10 @@ def merge_bin(words: tuple[str, ...], output: Path, target_offset: str, pad_to_s
     except ValueError as error:
         raise Unusable(str(error)) from error
     write_output(output, image)
-    click.echo(f"Wrote {len(image)} bytes to {output}, to be flashed at 0x{start:x}")
+    if as_json:
+        print_json({"output": str(output), "target_offset": start, "length": len(image)})
+    else:
+        click.echo(f"Wrote {len(image)} bytes to {output}, to be flashed at 0x{start:x}")
 
 
 @click.command("split")

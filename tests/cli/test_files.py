@@ -197,7 +197,7 @@ def test_a_flash_image_of_no_known_chip_asks_for_it(write):
 
 def test_the_installed_command_works():
     done = subprocess.run(
-        [sys.executable, "-c", "from py_esp_ota.cli import main; main(['--help'])"],
+        [sys.executable, "-m", "py_esp_ota", "--help"],
         capture_output=True,
         text=True,
         check=False,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import py_esp_ota
+from py_esp_ota.firmware import Firmware
 
 
 def test_the_window_is_short_and_sorted():
@@ -25,10 +26,34 @@ def test_the_import_is_lazy():
     assert output.strip() == "['py_esp_ota']"
 
 
-def test_looking_at_an_image_imports_neither_the_cloud_nor_rich():
+def imported_by(*words):
+    """The modules that ``esp-ota`` imports for these words."""
     program = (
-        "import sys; from py_esp_ota.cli import image_info; "
-        "print([m for m in sys.modules if m in {'rich', 'fastapi', 'asyncio'}])"
+        "import sys; from py_esp_ota.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: print('\\n'.join(sys.modules), file=sys.stderr)"
     )
-    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert output.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", program, *map(str, words)], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_looking_at_an_image_imports_next_to_nothing(tmp_path):
+    file = tmp_path / "app.bin"
+    file.write_bytes(Firmware("lamp", "1.0.0").to_bytes())
+    started = set(subprocess.check_output([sys.executable, "-c", "import sys; print(*sys.modules)"], text=True).split())
+    ours = {name for name in imported_by("image-info", file) - started if name.startswith("py_esp_ota")}
+    assert ours == {
+        *("py_esp_ota", "py_esp_ota.__main__", "py_esp_ota._core"),
+        *("py_esp_ota.cli", "py_esp_ota.cli.image_report", "py_esp_ota.cli.quick"),
+    }
+    assert len(imported_by("image-info", file) - started - ours) <= 2
+    assert "json.encoder" in imported_by("image-info", file, "--json")
+    assert "click" not in imported_by("image-info", file, "--json")
+
+
+def test_the_parser_imports_neither_the_cloud_nor_rich(tmp_path):
+    file = tmp_path / "app.bin"
+    file.write_bytes(Firmware("lamp", "1.0.0").to_bytes())
+    found = imported_by("image-info", file, "--chip", "esp32c3")
+    assert "click" in found
+    assert not found & {"rich", "fastapi", "asyncio", "tempfile", "json", "dataclasses", "importlib.metadata"}

@@ -1,0 +1,29 @@
+"""``python -m py_esp_ota`` and ``esp-ota``: the first step of every call.
+
+Most calls look at one image, often in a loop over many files. That call is answered before the command line parser is
+imported; whatever is not exactly that takes the long way (docs/adr/0016).
+"""
+
+from __future__ import annotations
+
+import sys
+
+_QUICK = ("image-info", "image_info")
+
+
+def main() -> None:
+    """Answer the call in ``sys.argv`` and exit with its code."""
+    verb, *words = sys.argv[1:] or [""]
+    if verb in _QUICK:
+        from py_esp_ota.cli.quick import image_info
+
+        code = image_info(words)
+        if code is not None:
+            sys.exit(code)
+    from py_esp_ota.cli import main as verbs
+
+    verbs(prog_name="esp-ota")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The command line as click has it: finds a verb by its name and imports it when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from py_esp_ota.cli import _PLACES, _VERBS
+
+
+class _Missing(click.ClickException):
+    """A verb whose extra is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, verb: str, module: str | None) -> None:
+        extra = "sign" if verb == "sign" else "cloud"
+        super().__init__(f"{verb} needs {module}, which comes with an extra: pip install 'py_esp_ota[{extra}]'")
+
+
+class _Verbs(click.Group):
+    """Sub-commands by name; esptool's older underscore spelling is understood too."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        name = cmd_name.replace("_", "-")
+        if name not in _VERBS and name not in _PLACES:
+            return None
+        place, attribute = _PLACES.get(name, (name.replace("-", "_"), "command"))
+        try:
+            module = import_module(f"{__package__}.{place}")
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").startswith("py_esp_ota"):
+                raise
+            raise _Missing(name, missing.name) from None
+        command: click.Command = getattr(module, attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_VERBS.items()))
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="py_esp_ota", prog_name="esp-ota")
+def main() -> None:
+    """An ESP32-family device, its over-the-air update path and its cloud, in one box."""

@@ -1,0 +1,90 @@
+"""docs/reference/json.md describes what the verbs print: every key of theirs, and no other."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from py_esp_ota import firmware, signing
+from py_esp_ota._core import PartitionTable
+from py_esp_ota.cli import _PLACES, _VERBS, main
+from py_esp_ota.firmware import Firmware, bootloader, merge
+
+PAGE = (Path(__file__).parents[2] / "docs/reference/json.md").read_text()
+SECTIONS = dict(re.findall(r"^## (.+?)$\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
+APP = Firmware("lamp", "1.0.0").to_bytes()
+#: Keys of rows that no call below has: a fault, a damaged value.
+SELDOM = {"nvs": {"error"}}
+CALLS = {
+    "image-info": ["app", "flash", "loader", "broken"],
+    "partition-table": ["flash"],
+    "boot": ["flash", "flash --times 2"],
+    "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
+    "merge-bin": ["-o out 0x0 app"],
+    "split": ["flash -o parts"],
+    "read-flash": ["flash 0 16 out"],
+    "write-flash": ["flash 0x9000 app"],
+    "erase-region": ["flash 0x9000 4k"],
+    "verify-flash": ["flash 0x10000 app"],
+    "efuse": ["new fuses --chip esp32c3", "show fuses", "burn fuses --secure-version 1"],
+    "sign": [
+        "key --generate-key ecdsa256",
+        "app --key key -o signed",
+        "signed --verify",
+        "bad --verify",
+        "app --verify",
+    ],
+    "nvs": ["set flash ns key u8 5", "list flash", "get flash ns key", "stats flash", "erase flash ns"],
+    "erase-flash": ["flash"],
+}
+
+
+def section(verb):
+    return next(text for title, text in SECTIONS.items() if re.search(rf"esp-ota {verb}\b", title))
+
+
+def keys_of(value):
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value))
+    if isinstance(value, dict):
+        inner = {name: child for name, child in value.items() if name != "namespaces"}
+        return set(value).union(*map(keys_of, inner.values()))
+    return set()
+
+
+def _damaged(signed: bytes) -> bytes:
+    data = bytearray(signed)
+    data[-0x1000 + 100] ^= 1  # inside the first signature block
+    return bytes(data)
+
+
+@pytest.mark.parametrize("verb", CALLS)
+def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    otadata = firmware.ota_select_entry(1, 2).ljust(0x1000, b"\xff")
+    table = PartitionTable.builtin("two_ota").to_bytes()
+    Path("app").write_bytes(APP)
+    Path("broken").write_bytes(APP[:-1] + b"\0")
+    Path("loader").write_bytes(bootloader())
+    Path("flash").write_bytes(merge({0: bootloader(), 0x8000: table, 0xD000: otadata, 0x10000: APP, 0x110000: APP}))
+    Path("bad").write_bytes(_damaged(signing.sign(APP, signing.generate_key("ecdsa256"))))
+    printed: set[str] = set()
+    for words in CALLS[verb]:
+        done = CliRunner().invoke(main, [verb, *words.split(), "--json"])
+        assert done.exit_code in {0, 1}, done.output
+        printed |= keys_of(json.loads(done.stdout))
+    text = "".join(re.findall(r"```text\n(.*?)```", section(verb), re.DOTALL))
+    quoted = set(re.findall(r'"(\w+)"', text))
+    assert printed <= quoted
+    assert set(re.findall(r'"(\w+)":', text)) - SELDOM.get(verb, set()) <= printed
+
+
+def test_every_verb_that_prints_json_is_on_the_page():
+    described = {word for title in SECTIONS for word in re.findall(r"esp-ota ([\w-]+)", title)}
+    assert described == set(_VERBS) - {"serve"}
+    assert set(CALLS) == described - {"demo"}
+    assert set(_PLACES) <= described | {"read-otadata", "erase-otadata", "switch-ota-partition"}

@@ -1,0 +1,78 @@
+"""The how-to pages: every command runs and prints what the page shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from py_esp_ota import firmware
+from py_esp_ota._core import PartitionTable
+from py_esp_ota.cli import main
+from py_esp_ota.firmware import Firmware, bootloader, merge
+
+PAGES = sorted((Path(__file__).parents[2] / "docs/howto").glob("*.md"))
+APP = Firmware("lamp", "1.0.0").to_bytes()
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """What a reader has: a build directory, the flash of a device, an image with one wrong bit."""
+    table = PartitionTable.builtin("two_ota").to_bytes()
+    entries = [firmware.ota_select_entry(1, 2), firmware.ota_select_entry(2, 4)]
+    otadata = b"".join(entry.ljust(0x1000, b"\xff") for entry in entries)
+    files = {
+        "0x0": ("bootloader/bootloader.bin", bootloader()),
+        "0x8000": ("partition_table/partition-table.bin", table),
+        "0x10000": ("lamp.bin", APP),
+    }
+    build = tmp_path / "build"
+    for name, data in files.values():
+        (build / name).parent.mkdir(parents=True, exist_ok=True)
+        (build / name).write_bytes(data)
+    listed = {"flash_files": {offset: name for offset, (name, _) in files.items()}}
+    (build / "flasher_args.json").write_text(json.dumps(listed))
+    parts = {0: bootloader(), 0x8000: table, 0xD000: otadata, 0x10000: APP, 0x110000: APP, 0x210000: APP}
+    (tmp_path / "flash.bin").write_bytes(merge(parts))
+    damaged = bytearray(APP)
+    damaged[0x200] ^= 1
+    (tmp_path / "damaged.bin").write_bytes(damaged)
+    monkeypatch.chdir(tmp_path)
+
+
+def steps(page):
+    """What to do in order: a text for ``sdkconfig``, or the words of a command, its exit code, the lines shown."""
+    for language, block in re.findall(r"^```(console|ini)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        if language == "ini":
+            yield block, None, None
+            continue
+        for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            call, *lines = shown.splitlines()
+            words, _, note = call.partition("  # exit ")
+            yield words.split(), int(note or 0), lines
+
+
+def pattern(lines):
+    return "".join("(?:.*\n)*" if line == "..." else re.escape(line) + "\n" for line in lines)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_keeps_its_word(page, bench):
+    for words, code, lines in steps(page):
+        if code is None:
+            Path("sdkconfig").write_text(words)
+            continue
+        assert words[0] == "esp-ota"
+        done = CliRunner().invoke(main, words[1:])
+        assert done.exit_code == code, (words, done.output)
+        assert re.fullmatch(pattern(lines), done.output), (words, done.output)
+
+
+def test_every_page_is_listed_and_does_something():
+    index = (PAGES[0].parent / "README.md").read_text()
+    pages = [page for page in PAGES if page.name != "README.md"]
+    assert set(re.findall(r"\]\((.+?)\)", index)) == {page.name for page in pages}
+    assert all(list(steps(page)) for page in pages)
