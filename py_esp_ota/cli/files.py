@@ -29,6 +29,8 @@ def read_input(path: Path, *, limit: int = LARGEST_FLASH) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror}") from error
+    except ValueError as error:  # a name out of a file may hold anything, even a zero byte
+        raise Unusable(f"{str(path)!r} is no file name: {error}") from error
     if not data:
         raise Unusable(f"{path} is empty")
     return data

@@ -128,9 +128,12 @@ def build_parts(folder: Path) -> dict[int, Path]:
     try:
         listed = json.loads(read_text(file))["flash_files"]
         parts = {number(offset, "flash_files"): folder / name for offset, name in listed.items()}
-    except (KeyError, TypeError, AttributeError, ValueError, click.BadParameter) as error:
+        outside = [part for part in parts.values() if folder.resolve() not in part.resolve().parents]
+    # RuntimeError: nested too deeply to be read, or a loop of links; OSError: a name that no file can have.
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OSError, click.BadParameter) as error:
         raise Unusable(f'{file}: no "flash_files" with offsets and names in it') from error
-    outside = [part for part in parts.values() if folder.resolve() not in part.resolve().parents]
+    if not parts:
+        raise Unusable(f'{file}: "flash_files" is empty')
     if outside:
         raise Unusable(f"{file} names {outside[0]}, which is outside the build directory")
     return parts

@@ -378,6 +378,86 @@ def test_no_verb_ends_in_a_traceback(verb, tmp_path):
                 out.unlink()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "null",
+        "[" * 100_000,
+        '{"flash_files": ' * 50_000,
+        '{"flash_files": {}}',
+        *(
+            json.dumps({"flash_files": {"0x0": name}})
+            for name in (None, 7, "", ".", "..", "gone", "a\0b", "\ud800", "loop", "a" * 5000, "/etc/passwd", "../app")
+        ),
+        *(json.dumps({"flash_files": {offset: "app"}}) for offset in ("", "x", "-1", "0x100000000", "9" * 30)),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_flasher_args_that_lie_are_refused(text, tmp_path):
+    folder = tmp_path / "build"
+    folder.mkdir()
+    (folder / "app").write_bytes(APP)
+    (tmp_path / "app").write_bytes(APP)
+    (folder / "loop").symlink_to("loop")
+    (folder / "flasher_args.json").write_text(text)
+    calls = (["boot"], ["image-info"], ["partition-table"], ["otadata", "read"], ["merge-bin", "-o", tmp_path / "out"])
+    for words in calls:
+        done = run(*words, folder)
+        assert done.exit_code == 2, (words, done.output, done.exception)
+        assert done.output.startswith("Error: ") or "Invalid value" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def words_of(verb: str, rng: random.Random) -> list[str]:
+    """A call that nobody would make, of words that mean something somewhere."""
+    command = main.get_command(None, verb)
+    inner = list(getattr(command, "commands", {}))
+    words = [rng.choice(inner)] if inner else []
+    chosen = command.commands[words[0]] if inner else command
+    options = [option for param in chosen.params for option in param.opts if option.startswith("-")]
+    values = [
+        "",
+        "0",
+        "0x1000",
+        "0xffffffff",
+        "-1",
+        "ALL",
+        "1e9",
+        "n\u00e9",
+        "ota_1",
+        "esp32c3",
+        "NEW",
+        "9" * 20,
+        "v1",
+        "4MB",
+    ]
+    files = ["flash", "app", "fuses", "noise", "empty", "folder", "gone"]
+    pools = [files, files, options, values]
+    return [*words, *(rng.choice(rng.choice(pools)) for _ in range(rng.randint(1, 6)))]
+
+
+@pytest.mark.parametrize("verb", sorted({*_VERBS, *_PLACES} - {"demo", "serve"}))
+def test_random_words_never_end_in_a_traceback(verb, flash, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = random.Random(verb)
+    whole = flash.read_bytes()
+    Path("noise").write_bytes(rng.randbytes(5000))
+    Path("empty").write_bytes(b"")
+    Path("folder").mkdir()
+    for _ in range(25):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice([0, 1, 20])):
+            damaged[rng.choice([0, 0x8000, 0x9000, 0xD000, 0xE000, 0x10000]) + rng.randrange(0x200)] = rng.randrange(
+                256
+            )
+        Path("flash").write_bytes(damaged)
+        Path("app").write_bytes(APP)
+        words = words_of(verb, rng)
+        done = run(verb, *words)
+        assert done.exit_code in {0, 1, 2}, (words, done.output)
+        assert done.exception is None or isinstance(done.exception, SystemExit), (words, done.exception)
+
+
 def test_every_verb_that_takes_a_file_is_tried_with_hostile_ones():
     assert set(_VERBS) - set(CALLS) == {"demo", "serve", "erase-flash"}
     assert set(_PLACES) >= {"read-otadata", "erase-otadata", "switch-ota-partition"}
