@@ -20,9 +20,9 @@ APP = Firmware("lamp", "1.0.0").to_bytes()
 #: Keys of rows that no call below has: a fault, a damaged value.
 SELDOM = {"nvs": {"error"}}
 CALLS = {
-    "image-info": ["app", "flash", "loader", "broken"],
+    "image-info": ["app", "flash", "loader", "broken", "bad"],
     "partition-table": ["flash"],
-    "boot": ["flash", "flash --times 2"],
+    "boot": ["flash", "flash --times 2", "updated --config rollback"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
     "merge-bin": ["-o out 0x0 app"],
     "split": ["flash -o parts"],
@@ -71,6 +71,9 @@ def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
     Path("broken").write_bytes(APP[:-1] + b"\0")
     Path("loader").write_bytes(bootloader())
     Path("flash").write_bytes(merge({0: bootloader(), 0x8000: table, 0xD000: otadata, 0x10000: APP, 0x110000: APP}))
+    updated = Path("flash").read_bytes().replace(otadata, firmware.ota_select_entry(1, 0).ljust(0x1000, b"\xff"))
+    Path("updated").write_bytes(updated)
+    Path("rollback").write_text("CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\n")
     Path("bad").write_bytes(_damaged(signing.sign(APP, signing.generate_key("ecdsa256"))))
     printed: set[str] = set()
     for words in CALLS[verb]:
