@@ -1,0 +1,1 @@
+"""A device under test that is spoken to as pytest-embedded speaks to a board."""

@@ -1,0 +1,1 @@
+"""Hypothesis strategies: flashes, images and faults to search with."""

@@ -1,0 +1,1 @@
+"""Pull the plug at every flash operation of a story, and see what boots."""

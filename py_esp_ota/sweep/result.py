@@ -1,0 +1,111 @@
+"""What a sweep found: cases, and the endings they came to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypedDict
+
+from py_esp_ota._core import FlashOp
+
+#: ``old`` and ``new``: that image runs, whole and verified. ``as_the_chip``: a promise is broken, and ESP-IDF breaks it too.
+Outcome = Literal["old", "new", "as_the_chip", "violation"]
+OUTCOMES: tuple[Outcome, ...] = ("old", "new", "as_the_chip", "violation")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the device settled. One look serves every case that cannot differ from it.
+
+    ``why`` says which promise is broken and which upstream function breaks it; ``""`` when none is. ``partition`` and
+    ``version`` are what runs, ``None`` when nothing does. ``otadata`` is both entries as the cut left them, spelled
+    ``seq/STATE``, ``-`` for a blank one, with ``!`` behind it when the CRC is wrong. ``log`` is the console of the boots
+    after the cut, ``boots`` their number.
+    """
+
+    outcome: Outcome
+    why: str
+    partition: str | None
+    version: str | None
+    state: str
+    otadata: tuple[str, ...]
+    log: tuple[str, ...]
+    boots: int
+
+
+class Case(NamedTuple):
+    """One power cut, or several: the line that replays it, the first operation it falls on, and its ending's index."""
+
+    plan: str
+    operation: int
+    ending: int
+
+
+class ViolationDict(TypedDict):
+    """One broken promise, in JSON."""
+
+    plan: str
+    why: str
+
+
+class SweepDict(TypedDict):
+    """The JSON of ``esp-ota sweep --json``."""
+
+    story: str
+    operations: int
+    cases: int
+    outcomes: dict[str, int]
+    violations: list[ViolationDict]
+    as_the_chip: list[ViolationDict]
+    boots: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """A story, cut everywhere.
+
+    ``operations`` are the flash operations of the story without a cut; ``cases`` lie along them in order. ``boots``
+    counts the boots that were really run: the other cases were shown to end like one of them.
+    """
+
+    story: str
+    operations: tuple[FlashOp, ...]
+    cases: tuple[Case, ...]
+    endings: tuple[Ending, ...]
+    boots: int
+
+    @property
+    def outcomes(self) -> Mapping[Outcome, int]:
+        """How many cases came to each outcome; every outcome is named."""
+        counted = Counter(case.ending for case in self.cases)
+        total = dict.fromkeys(OUTCOMES, 0)
+        for ending, count in counted.items():
+            total[self.endings[ending].outcome] += count
+        return total
+
+    @property
+    def ok(self) -> bool:
+        """Whether no promise is broken, but for what the chip breaks."""
+        return not any(True for _ in self.findings("violation"))
+
+    def findings(self, outcome: Outcome) -> Iterator[tuple[Case, Ending]]:
+        """The cases of one outcome, in order."""
+        for case in self.cases:
+            ending = self.endings[case.ending]
+            if ending.outcome == outcome:
+                yield case, ending
+
+    def to_dict(self, elapsed_s: float) -> SweepDict:
+        """The report as JSON-ready values; how long it took is the caller's to know."""
+        return {
+            "story": self.story,
+            "operations": len(self.operations),
+            "cases": len(self.cases),
+            "outcomes": {**self.outcomes},
+            "violations": [{"plan": case.plan, "why": ending.why} for case, ending in self.findings("violation")],
+            "as_the_chip": [{"plan": case.plan, "why": ending.why} for case, ending in self.findings("as_the_chip")],
+            "boots": self.boots,
+            "elapsed_s": elapsed_s,
+        }
