@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypedDict
 
 from py_esp_ota._core import FlashOp
 
-#: ``old`` and ``new``: that image runs, whole and verified. ``as_the_chip``: a promise is broken, and ESP-IDF breaks it too.
+#: ``old`` and ``new``: that image runs, whole and verified. ``as_the_chip``: a broken promise that ESP-IDF breaks too.
 Outcome = Literal["old", "new", "as_the_chip", "violation"]
 OUTCOMES: tuple[Outcome, ...] = ("old", "new", "as_the_chip", "violation")
 
@@ -20,7 +20,7 @@ class Ending:
 
     ``why`` says which promise is broken and which upstream function breaks it; ``""`` when none is. ``partition`` and
     ``version`` are what runs, ``None`` when nothing does. ``otadata`` is both entries as the cut left them, spelled
-    ``seq/STATE``, ``-`` for a blank one, with ``!`` behind it when the CRC is wrong. ``log`` is the console of the boots
+    ``seq/STATE``, ``-`` for a blank one, ``!`` behind it when the CRC is wrong. ``log`` is the console of the boots
     after the cut, ``boots`` their number.
     """
 
@@ -77,10 +77,10 @@ class SweepReport:
     boots: int
 
     @property
-    def outcomes(self) -> Mapping[Outcome, int]:
+    def outcomes(self) -> dict[str, int]:
         """How many cases came to each outcome; every outcome is named."""
         counted = Counter(case.ending for case in self.cases)
-        total = dict.fromkeys(OUTCOMES, 0)
+        total: dict[str, int] = dict.fromkeys(OUTCOMES, 0)
         for ending, count in counted.items():
             total[self.endings[ending].outcome] += count
         return total
@@ -103,7 +103,7 @@ class SweepReport:
             "story": self.story,
             "operations": len(self.operations),
             "cases": len(self.cases),
-            "outcomes": {**self.outcomes},
+            "outcomes": self.outcomes,
             "violations": [{"plan": case.plan, "why": ending.why} for case, ending in self.findings("violation")],
             "as_the_chip": [{"plan": case.plan, "why": ending.why} for case, ending in self.findings("as_the_chip")],
             "boots": self.boots,
