@@ -275,7 +275,9 @@ def test_a_flash_error_can_be_pickled():
 # ---------------------------------------------------------------------------------------------------------- power cuts
 
 
-@pytest.mark.parametrize("plan", ["", "cut@0", "cut@37", "cut@0:torn", "cut@18446744073709551615:torn", "cut@1207:torn-erase+cut@3"])
+@pytest.mark.parametrize(
+    "plan", ["", "cut@0", "cut@37", "cut@0:torn", "cut@18446744073709551615:torn", "cut@1207:torn-erase+cut@3"]
+)
 def test_a_fault_plan_reads_back_as_it_was_written(plan):
     flash = Flash(MIB)
     flash.fault = plan
