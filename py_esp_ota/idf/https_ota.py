@@ -116,6 +116,8 @@ async def _connect(config: HttpsOtaConfig, client: HttpClient, ops: OtaOps, feat
     """From the URL to the first byte of the image, with one more try when the server cannot resume."""
     encrypted = ops.chip.efuse.flash_encryption_enabled
     offset = config.resume_offset(encrypted=encrypted, features=features)
+    if offset:
+        ops.log.debug(TAG, f"Resuming OTA from offset: {offset}")
     resumes, partial = config.ota_resumption, config.partial_http_download
     length = -1
     asked = f"bytes={offset}-" if resumes and (offset or features.asks_range_always) else None

@@ -150,6 +150,7 @@ class HttpsOta:
         if self.state is State.BEGIN:
             return await self._begin()
         if self.state is State.RESUME:
+            self._ops.log.debug(TAG, "OTA resumption case")
             self._open_update("esp_ota_resume")
         if self.state is State.IN_PROGRESS:
             return await self._continue()
@@ -216,6 +217,7 @@ class HttpsOta:
         try:
             self._ops.write(self._update_handle, data)
             self._binary_file_len += len(data)
+            self._ops.log.debug(TAG, f"Written image length {self._binary_file_len}")
         except EspError as error:
             self._ops.log.error(TAG, f"Error: esp_ota_write failed! err=0x{error.err & 0xFFFFFFFF:x}")
             raise HttpsOtaError(error.err, "{why}", why=str(error)) from error
@@ -228,6 +230,7 @@ class HttpsOta:
             data = await self._client.read(self._buffer_size)
         except FetchError as error:
             if error.kind == "timeout":
+                self._ops.log.debug(TAG, "ESP_ERR_HTTP_EAGAIN invoked: Call timed out before data was ready")
                 return _IN_PROGRESS
             number = newlib.from_host(error.errno)
             codes = self._features.read_codes
@@ -244,6 +247,7 @@ class HttpsOta:
 
     async def _response_ended(self) -> EspErr:
         """Of a partial download it was one range perhaps. More than the image is no success either, nor a failure."""
+        self._ops.log.debug(TAG, "Connection closed")
         if not self._config.partial_http_download or self._image_length == self._binary_file_len:
             self.state = State.SUCCESS
         elif self._image_length > self._binary_file_len:
@@ -253,7 +257,9 @@ class HttpsOta:
 
     async def _ask_for_next_range(self) -> None:
         client, config = self._client, self._config
-        if not (self._features.keeps_connection and client.is_persistent_connection()):
+        if self._features.keeps_connection and client.is_persistent_connection():
+            self._ops.log.debug(TAG, "Using existing connection for partial download")
+        else:
             await client.close()
         header_size = config.enc_img_header_size
         size = config.request_size
@@ -263,6 +269,7 @@ class HttpsOta:
         except HttpsOtaError as error:
             self._ops.log.error(TAG, "Failed to establish HTTP connection")
             raise HttpsOtaError(EspErr.ESP_FAIL, "{why}", why=str(error), **_errno(error)) from error
+        self._ops.log.debug(TAG, "Connection start")
 
     # --------------------------------------------------------------------------------------------------------- ending
 
