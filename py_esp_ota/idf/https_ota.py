@@ -31,6 +31,7 @@ __all__ = [
     "HttpClientConfig",
     "HttpsOta",
     "HttpsOtaConfig",
+    "OnEvent",
     "State",
     "StatusVerdict",
     "begin",
