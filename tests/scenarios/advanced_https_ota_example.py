@@ -1,4 +1,4 @@
-"""``examples/system/ota/advanced_https_ota``: begin and perform by hand, equal versions refused, resumption from NVS."""
+"""``examples/system/ota/advanced_https_ota``: begin and perform by hand, no equal version, resumption from NVS."""
 
 from __future__ import annotations
 

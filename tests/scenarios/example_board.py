@@ -20,6 +20,7 @@ from py_esp_ota.adapters.memory import run_virtual
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.device import Device
 from py_esp_ota.errors import PowerLoss, Restart
+from py_esp_ota.idf import startup
 from py_esp_ota.idf.bootloader import boot
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs, nvs_flash_erase
@@ -59,6 +60,7 @@ class Board:
     Args:
         app: what runs in every app partition.
         firmware: what is flashed, into factory or else ota_0.
+        bootloader: the bootloader image to flash, when one is looked at.
         table: the partition table or the name of a built-in one.
         config: the options of bootloader and app.
         debug: whether ``ESP_LOGD`` is printed.
@@ -71,6 +73,7 @@ class Board:
         app: App,
         firmware: bytes,
         *,
+        bootloader: bytes | None = None,
         table: PartitionTable | str = "two_ota_large",
         config: Sdkconfig | None = None,
         debug: bool = False,
@@ -79,8 +82,8 @@ class Board:
     ) -> None:
         self.app = app
         self.config = config or Sdkconfig(bootloader_app_rollback_enable=False)
-        device = Device(table, firmware=firmware, target=chip, efuse=efuse, config=self.config, flash_size=0x400000)
-        self.chip: Chip = device.chip
+        options = {"target": chip, "efuse": efuse, "config": self.config, "flash_size": 0x400000}
+        self.chip: Chip = Device(table, firmware=firmware, bootloader=bootloader, **options).chip
         self.nvs = FlashNvs(self.chip, self.config)
         self.server = FileServer()
         self.debug = debug
@@ -136,6 +139,7 @@ class Board:
         loop = asyncio.get_running_loop()
         started = loop.time()
         log = Log(lambda: round((loop.time() - started) * 1000), self._print, debug=self.debug)
+        startup.flash_encryption_init_checks(self.chip, self.config, log)
         await self.app(Run(self, OtaOps(self.chip, report.partition, self.config, log), self.nvs, log))
         await asyncio.Event().wait()  # the task has ended, the system idles
 
