@@ -85,6 +85,8 @@ def play(
             return job
 
         job = lab.run(story())
+        for task in lab._tasks:
+            assert not task.done(), task  # neither device nor cloud has died of a mistake
         heard = [_SHORT.get(report["additional_info"], report["additional_info"]) for report in lab.reports(job, NODE)]
         node = lab.service.node_status(job).items[0]
         return Played(lamp, heard[1:], node, lab.run(lab.job_status(job)))
