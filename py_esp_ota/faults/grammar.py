@@ -257,9 +257,9 @@ def _no_fault(part: str, form: Form) -> str:
 
 
 def _no_word(part: str, word: str) -> str:
-    near = get_close_matches(word, FORMS, n=2)
+    near = get_close_matches(word, FORMS, n=1)
     if near:
-        return f"{part!r} is no fault: nothing is called {word!r}, perhaps {' or '.join(near)}"
+        return f"{part!r} is no fault: nothing is called {word!r}, perhaps {near[0]}"
     return f"{part!r} is no fault: expected one of {', '.join(FORMS)}, or of the flash's, like cut"
 
 
