@@ -1,9 +1,11 @@
-"""The how-to pages: every command runs and prints what the page shows."""
+"""The how-to pages: every command and every piece of Python runs and prints what the page shows."""
 
 from __future__ import annotations
 
 import json
 import re
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -43,11 +45,17 @@ def bench(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+BLOCK = re.compile(r"^```(console|ini|python)\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
+
+
 def steps(page):
-    """What to do in order: a text for ``sdkconfig``, or the words of a command, its exit code, the lines shown."""
-    for language, block in re.findall(r"^```(console|ini)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
-        if language == "ini":
-            yield block, None, None
+    """What to do in order: a text for ``sdkconfig``, or the words of a command, its exit code, the lines shown.
+
+    Python has its source for words, and the text block right behind it for lines.
+    """
+    for language, block, text in BLOCK.findall(page.read_text()):
+        if language != "console":
+            yield block, None, text.splitlines() if language == "python" else None
             continue
         for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             call, *lines = shown.splitlines()
@@ -61,9 +69,15 @@ def pattern(lines):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_keeps_its_word(page, bench):
+    names: dict[str, object] = {}
     for words, code, lines in steps(page):
-        if code is None:
+        if code is None and lines is None:
             Path("sdkconfig").write_text(words)
+            continue
+        if code is None:
+            with redirect_stdout(StringIO()) as printed:
+                exec(compile(words, page.name, "exec"), names)
+            assert re.fullmatch(pattern(lines), printed.getvalue()), (words, printed.getvalue())
             continue
         assert words[0] == "esp-ota"
         done = CliRunner().invoke(main, words[1:])
