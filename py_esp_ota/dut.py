@@ -54,8 +54,8 @@ class Dut:
 
     def __init__(self, lab: Lab, partitions: PartitionTable | str = "two_ota_large", **options: Any) -> None:
         self.lab = lab
-        self._heard = b""
-        self._position = 0
+        self._read = b""
+        self._unread = b""
         self._new = asyncio.Event()
         self._pushed = 0
         self._tell = options.pop("console", None)
@@ -90,8 +90,8 @@ class Dut:
             return_what_before_match: return the bytes before the match instead of the match.
 
         Returns:
-            The ``re.Match`` over bytes; a list of them with ``expect_all``, unless it is one; the bytes heard when
-            ``pexpect.TIMEOUT`` matched.
+            The ``re.Match`` over bytes; a list of them with ``expect_all``, unless it is one; when
+            ``pexpect.TIMEOUT`` matched, the bytes that wait to be read, and they stay.
 
         Raises:
             DutTimeoutError: not in time.
@@ -141,21 +141,20 @@ class Dut:
             if bad and (found is None or bad.start() <= found.start()):
                 raise DutUnexpectedError(f"{bad.group()!r} appeared on the console\n{self._shown()}")
             if found:
-                skipped = self._heard[self._position : found.start()]
-                self._position = found.end()
+                skipped = self._unread[: found.start()]
+                self._read += self._unread[: found.end()]
+                self._unread = self._unread[found.end() :]
                 return skipped if before else found
             if not self._wait(deadline - self._now()):
                 break
-        rest = self._heard[self._position :]
         if None in wanted:
-            self._position = len(self._heard)
-            return rest.rstrip()
+            return self._unread.rstrip()
         self._surface()
         shown = " or ".join(repr(one.pattern) for one in wanted if one is not None)
         raise _timeout_error(f"not found within {timeout:g} s: {shown}\n{self._shown()}")
 
     def _earliest(self, patterns: Iterable[re.Pattern[bytes] | None]) -> re.Match[bytes] | None:
-        found = (pattern.search(self._heard, self._position) for pattern in patterns if pattern is not None)
+        found = (pattern.search(self._unread) for pattern in patterns if pattern is not None)
         return min((match for match in found if match), key=lambda match: match.start(), default=None)
 
     def _wait(self, seconds: float) -> bool:
@@ -182,17 +181,15 @@ class Dut:
             self.lab.run(self.lab.until(lambda: False, seconds=0))
 
     def _hear(self, line: str) -> None:
-        self._heard += line.encode() + b"\r\n"
+        self._unread += line.encode() + b"\r\n"
         self._new.set()
         if self._tell:
             self._tell(line)
 
     def _shown(self) -> str:
         """The console so far, with a mark where reading stands."""
-        read, unread = self._heard[: self._position], self._heard[self._position :]
-        lines = read.decode(errors="replace").splitlines()[-_SHOWN_LINES:]
-        ahead = unread.decode(errors="replace").splitlines()[-_SHOWN_LINES:]
-        return "\n".join([*lines, "--- read up to here ---", *ahead])
+        read, unread = (part.decode(errors="replace").splitlines() for part in (self._read, self._unread))
+        return "\n".join([*read[-_SHOWN_LINES:], "--- read up to here ---", *unread[-_SHOWN_LINES:]])
 
     # --------------------------------------------------------------------------------------------------------- acting
 
