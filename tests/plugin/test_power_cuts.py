@@ -75,7 +75,7 @@ UPDATE = """
 
 def counts(result):
     """operations and cuts of each test, from the summary."""
-    found = re.findall(r"::(\w+): ([\d,]+) operations, ([\d,]+) cuts$", result.stdout.str(), re.MULTILINE)
+    found = re.findall(r"::(\w+): ([\d,]+) operations, ([\d,]+) cuts?$", result.stdout.str(), re.MULTILINE)
     return {name: (int(operations.replace(",", "")), int(cuts.replace(",", ""))) for name, operations, cuts in found}
 
 
@@ -329,6 +329,7 @@ def test_shards_share_the_cuts(run):
     ("options", "sentence"),
     [
         (["--esp-ota-replay", "drop@5"], "*'drop@5' is no power cut: expected cut@N, cut@N:torn or cut@N:after*"),
+        (["--esp-ota-replay", "cut@1:softly"], "*cut@1:softly*"),
         (["--esp-ota-shard", "3/2"], "*'3/2' is no shard: expected K/N with K from 1 to N*"),
         (["--esp-ota-limit", "0"], "*'0' is no number of cuts*"),
     ],
@@ -339,13 +340,36 @@ def test_options_that_are_none(run, options, sentence):
     result.stderr.fnmatch_lines([sentence])
 
 
-def test_a_plan_behind_the_end_and_one_that_no_flash_knows(run):
-    run(SAFE, "--esp-ota-replay", "cut@3").stdout.fnmatch_lines(
-        ["cut@3 is behind the last flash operation: the test does 3"]
-    )
-    result = run(SAFE, "--esp-ota-replay", "cut@1:softly")
+def test_a_plan_behind_the_end(run):
+    result = run(SAFE, "--esp-ota-replay", "cut@3")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*cut@1:softly*"])
+    result.stdout.fnmatch_lines(["cut@3 is behind the last flash operation: the test does 3"])
+
+
+def test_every_plan_of_the_flash_is_replayed_and_two_cuts_one_after_the_other(run):
+    for plan in ("cut@1:bits-program", "cut@0:weak-erase", "cut@1+cut@0:torn", "cut@2:after+cut@5"):
+        run(SAFE, "--esp-ota-replay", plan).assert_outcomes(passed=1)
+    twice = (
+        SAFE.replace("marked = [", "starts.append(1)\n        marked = [")
+        + """
+    starts = []
+    def test_starts():
+        assert len(starts) == 4  # counted, cut, cut once more, and at last to the end
+    """
+    )
+    run(twice, "--esp-ota-replay", "cut@1+cut@0:torn").assert_outcomes(passed=2)
+
+
+def test_progress_is_written_over_on_a_terminal_only(run, pytester):
+    assert "power cut 0 of 9" not in run(SAFE).stdout.str()
+    pytester.makeconftest("""
+        def pytest_sessionstart(session):
+            session.config.pluginmanager.get_plugin("terminalreporter").isatty = lambda: True
+    """)
+    result = run(SAFE)
+    result.assert_outcomes(passed=1)
+    text = result.stdout.str()
+    assert [f"power cut {number} of 9" in text for number in (0, 8, 9)] == [True, True, False]
 
 
 def test_a_limit_of_the_marker_that_is_none(run):
