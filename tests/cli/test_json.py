@@ -40,6 +40,7 @@ CALLS = {
     ],
     "nvs": ["set flash ns key u8 5", "list flash", "get flash ns key", "stats flash", "erase flash ns"],
     "erase-flash": ["flash"],
+    "sweep": ["app app", "app app --story same-slot --cut 1", "app app --replay cut@1"],
 }
 
 

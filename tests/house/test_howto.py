@@ -51,9 +51,9 @@ BLOCK = re.compile(r"^```(console|ini|python)\n(.*?)^```$(?:\n\n^```text\n(.*?)^
 
 
 def steps(page):
-    """What to do in order: a text for a file, Python and its output, or the words of a command, its exit code and output.
+    """What to do in order: a text for a file, Python and its output, or a command's words, its exit code and output.
 
-    A piece of Python whose first line names a file is that file; any other runs at once, with the names of those before.
+    A piece of Python whose first line names a file is that file; any other runs at once, with the names before it.
     """
     for language, block, text in BLOCK.findall(page.read_text()):
         if language != "console":
