@@ -107,6 +107,8 @@ def command(
 
 def _scene(old: Path, new: Path, partitions: str, config_file: Path | None, efuse_file: Path | None) -> Scene:
     scene = Scene(read_app(old), read_app(new), _table(partitions))
+    if scene.old == scene.new:
+        raise Unusable(f"{old} and {new} are the same image: nobody could tell which of them boots")
     if config_file is not None:
         scene = replace(scene, config=_checked(config_of(config_file)))
     if efuse_file is not None:
