@@ -169,7 +169,9 @@ def _drawn_desc(draw: st.DrawFn, chip: str, build: _Build) -> bytes:
 @cache
 def _keys(chip: str) -> st.SearchStrategy[tuple[str, int]]:
     # One RSA key: reading it in takes a tenth of a second.
-    return st.sampled_from(tuple((scheme, n) for n in range(2) for scheme in SCHEMES[chip] if not (n and scheme == RSA)))
+    return st.sampled_from(
+        tuple((scheme, n) for n in range(2) for scheme in SCHEMES[chip] if not (n and scheme == RSA))
+    )
 
 
 @cache

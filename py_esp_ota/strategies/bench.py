@@ -60,9 +60,7 @@ class Bench:
             anti_rollback=self.secure_version > 0,
         )
         if boots:
-            return verify_image(
-                flash, OFFSET, size, build="bootloader", mode="load", efuse=efuse, options=options
-            )
+            return verify_image(flash, OFFSET, size, build="bootloader", mode="load", efuse=efuse, options=options)
         return verify_image(flash, OFFSET, size, efuse=efuse, options=options)
 
 

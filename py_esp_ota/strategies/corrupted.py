@@ -139,7 +139,9 @@ def _short_desc(draw: st.DrawFn, app: App) -> _Spoiled:
 def _app_desc(draw: st.DrawFn, app: App) -> _Spoiled:
     place = firmware.DESC_OFFSET + draw(st.integers(0, 3))
     data = app.file(resealed(flipped(app.plain(), place)))
-    return _Spoiled(data, f"byte {place}, of the descriptor's magic word, is wrong", "app_desc magic_word", EspErr.ESP_FAIL)
+    return _Spoiled(
+        data, f"byte {place}, of the descriptor's magic word, is wrong", "app_desc magic_word", EspErr.ESP_FAIL
+    )
 
 
 def _congruence(draw: st.DrawFn, app: App) -> _Spoiled:
@@ -291,7 +293,10 @@ def _signature(draw: st.DrawFn, app: App) -> _Spoiled:
     if how == "unsigned":
         data, what = data[:sector] + b"\xff" * 0x1000, "the signature sector is blank"
     elif how == "key":
-        data, what = replace(signed, key=(scheme, 1)).file(signed.plain()), "it is signed with a key that is not trusted"
+        data, what = (
+            replace(signed, key=(scheme, 1)).file(signed.plain()),
+            "it is signed with a key that is not trusted",
+        )
     elif how == "block":
         place = sector + draw(st.integers(0, 1199))
         data, what = flipped(data, place), f"byte {place}, of the signature block, is wrong"

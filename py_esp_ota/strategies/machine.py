@@ -30,7 +30,17 @@ from py_esp_ota.strategies.images import images
 from py_esp_ota.strategies.plans import fault_plans
 
 #: Faults that an app with ordinary options sees on an ordinary chip, before anything boots.
-_SEEN_BY_APPS = ("magic", "checksum", "hash", "chip_id", "min_revision", "segment_count", "data_len", "short_desc", "congruence")
+_SEEN_BY_APPS = (
+    "magic",
+    "checksum",
+    "hash",
+    "chip_id",
+    "min_revision",
+    "segment_count",
+    "data_len",
+    "short_desc",
+    "congruence",
+)
 _MOST_OPERATIONS = 400
 _FACTORY, _OTA = 0x00, 0x00
 
@@ -410,7 +420,10 @@ class DeviceMachine(RuleBasedStateMachine):
             self.device.flash.power_off()
             raise PowerLoss
 
-    @rule(plan=fault_plans(operations=_MOST_OPERATIONS, cuts=True, network=False) | fault_plans(operations=8, cuts=True, network=False))
+    @rule(
+        plan=fault_plans(operations=_MOST_OPERATIONS, cuts=True, network=False)
+        | fault_plans(operations=8, cuts=True, network=False)
+    )
     def arm(self, plan: str) -> None:
         """The power will go during some later operation."""
         self.device.flash.fault = plan

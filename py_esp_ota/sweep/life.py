@@ -8,6 +8,7 @@ from contextlib import suppress
 from py_esp_ota._core import Flash, OtaSelectEntry, PartitionTable, read_otadata
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import OtaError, PartitionTableError, Restart
+from py_esp_ota.idf import bootloader
 from py_esp_ota.idf.bootloader import BootReport, boot
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs
@@ -68,6 +69,12 @@ class Life:
             act(OtaOps(self.chip, self.report.partition, self.config, Log(lambda: 0)))
         except Restart:
             self.restart()
+
+    @property
+    def state(self) -> str:
+        """The otadata state of the running slot as it stands in flash now, ``""`` when it has none."""
+        partition = self.report.partition
+        return "" if partition is None else bootloader.state_name(self.flash, partition, self.config)
 
     @property
     def slots(self) -> int:
