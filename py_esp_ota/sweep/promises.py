@@ -8,7 +8,7 @@ from py_esp_ota._core import OtaSelectEntry, active_otadata, ota_slot
 from py_esp_ota.errors import EspError
 from py_esp_ota.idf.bootloader import BootReport
 from py_esp_ota.idf.rollback import OtaImgState
-from py_esp_ota.sweep.life import Life
+from py_esp_ota.sweep.life import Life, otadata_of
 from py_esp_ota.sweep.stories import Scene, Settings, Story
 
 
@@ -50,8 +50,8 @@ def check_boot(life: Life, terms: Terms, left: tuple[OtaSelectEntry, ...], *, co
         return Broken(f"otadata chooses a slot that does not boot: {refused}")
     if new and not confirmed and life.config.bootloader_app_rollback_enable and _ran_before(life):
         why = f"the new image in {label} boots once more, and never confirmed itself"
-        names = any(entry.valid and entry.ota_state != OtaImgState.PENDING_VERIFY for entry in left)
-        return Broken(why, "" if names else _NO_ENTRY)
+        led = life.has_factory or any(entry.valid for entry in otadata_of(life.flash, life.config))
+        return Broken(why, "" if led else _NO_ENTRY)
     if new and report.state == "VALID" and not confirmed:
         return Broken(f"the new image in {label} is VALID, and never confirmed itself", _self_healed(report, left))
     return None
