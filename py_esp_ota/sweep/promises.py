@@ -31,7 +31,7 @@ class Terms:
 
 
 def check_boot(life: Life, terms: Terms, left: tuple[OtaSelectEntry, ...], *, confirmed: bool) -> Broken | None:
-    """One boot after a cut that left ``left`` in otadata; ``confirmed``: the app had begun to confirm itself before it."""
+    """One boot that found ``left`` in otadata; ``confirmed``: the app had begun to confirm itself before the cut."""
     report = life.report
     if report.partition is None:
         return Broken(f"nothing boots: {report.why[-1]}")
@@ -88,15 +88,19 @@ def check_settings(life: Life, terms: Terms) -> Broken | None:
     return None
 
 
-def check_finish(life: Life, terms: Terms) -> Broken | None:
-    """The story, told again after the cut, comes to its goal."""
-    story, scene = terms.story, terms.scene
+def tell_again(life: Life, terms: Terms) -> Broken | None:
+    """The story can be told after the cut."""
     try:
-        story.act(life, scene)
+        terms.story.act(life, terms.scene)
     except EspError as error:
         return Broken(f"the story cannot be finished: {error}")
+    return None
+
+
+def check_end(life: Life, terms: Terms) -> Broken | None:
+    """Told again, it has come to its goal."""
+    story, scene = terms.story, terms.scene
     if not life.runs(scene.new if story.goal == "new" else scene.old):
         runs = life.report.partition.label if life.report.partition else "nothing"
         return Broken(f"the story cannot be finished: at its end {runs} runs, not the {story.goal} image")
     return check_settings(life, terms)
-

@@ -1,13 +1,13 @@
 """Stories: what a device does, written so that it is right when it is started again after any power cut.
 
-A story is told to a :class:`~py_esp_ota.sweep.life.Life` without power. It powers on, looks at what runs, and goes on from
-there; told to the end, it always ends at its goal.
+A story is told to a :class:`~py_esp_ota.sweep.life.Life` without power. It powers on, looks at what runs, and goes on
+from there; told to the end, it always ends at its goal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -33,19 +33,19 @@ class Scene:
     old: bytes
     new: bytes
     partitions: PartitionTable | str = "two_ota"
-    config: Sdkconfig = Sdkconfig()
+    config: Sdkconfig = field(default_factory=Sdkconfig)
     efuse: EFuse | None = None
 
     def life(self) -> Life:
-        """A device from the factory with ``old`` on it, without power. Its flash takes a program over anything, as chips do.
+        """A device from the factory with ``old`` on it, without power. As on chips, bits of a program only ever clear.
 
         Raises ``ValueError`` when ``old`` does not fit, or names no known chip.
         """
-        device = Device(self.partitions, firmware=self.old, config=self.config, efuse=self.efuse)
+        device = Device(self.partitions, firmware=self.old, config=self.config, efuse=self.efuse and self.efuse.copy())
         made = device.chip
         flash = Flash.from_bytes(made.flash.to_bytes(), size=made.flash.size, strict=False)
         flash.power_off()
-        return Life(Chip(made.target.name, flash=flash, efuse=made.efuse), self.config)
+        return Life(Chip(made.target.name, flash=flash, efuse=made.efuse), self.config, self.new)
 
 
 Settings = Mapping[str, NvsValue | None]
@@ -55,9 +55,10 @@ Settings = Mapping[str, NvsValue | None]
 class Story:
     """A story and what it promises.
 
-    ``act`` tells it; ``prepare`` is what has happened before. ``goal`` is the image that runs in the end. With ``places``
-    the partition that runs must be the one from before or the one from the end, too. ``settings`` reads what the app
-    keeps in NVS: each value must be the one from before or the one from the end.
+    ``act`` tells it; ``prepare`` is what has happened before. ``goal`` is the image that runs in the end. With
+    ``places`` the partition that runs must be the one from before or the one from the end, too. ``settings`` reads what
+    the app keeps in NVS: each value must be the one from before or the one from the end. ``scene`` changes what the
+    story is played with.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Story:
     scene: Callable[[Scene], Scene] = lambda scene: scene
 
 
-# ------------------------------------------------------------------------------------------------------------ what apps do
+# -------------------------------------------------------------------------------------------------------- what apps do
 
 
 def _download(image: bytes, ops: OtaOps) -> None:
@@ -88,7 +89,7 @@ def _install(life: Life, image: bytes) -> None:
     life.restart()
 
 
-# ---------------------------------------------------------------------------------------------------------------- stories
+# ------------------------------------------------------------------------------------------------------------- stories
 
 
 def _update(life: Life, scene: Scene) -> None:
@@ -173,10 +174,8 @@ def _go_on(life: Life, image: bytes, ops: OtaOps) -> None:
     slot = ops.get_next_update_partition()
     kept = life.nvs.get(_RESUME, _WRITTEN)
     done = min(int(kept) * 1024, len(image)) if isinstance(kept, int) else 0
-    if done:
-        handle = ops.resume(slot, OTA_WITH_SEQUENTIAL_WRITES, done)
-    else:
-        handle = ops.begin(slot, OTA_WITH_SEQUENTIAL_WRITES)
+    erase = OTA_WITH_SEQUENTIAL_WRITES
+    handle = ops.resume(slot, erase, done) if done else ops.begin(slot, erase)
     while done < len(image):
         piece = image[done : done + _EVERY]
         ops.write(handle, piece)
