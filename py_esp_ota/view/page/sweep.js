@@ -149,7 +149,7 @@
   };
   const drawAll = () => {
     draw($("overview"), 0, total, along);
-    draw($("close"), ...closeRange(), "number");
+    if (!$("close").hidden) draw($("close"), ...closeRange(), "number");
   };
 
   // --------------------------------------------------------------------------------------------------------- picking
@@ -251,6 +251,7 @@
   if (!total) return;
   $("main").hidden = false;
   $("number").max = total - 1;
+  $("close").hidden = total <= CLOSE; // it would be the same picture again
   $("overview").setAttribute("aria-valuemin", "0");
   $("overview").setAttribute("aria-valuemax", String(total - 1));
   $("findings").hidden = !bad.length;
