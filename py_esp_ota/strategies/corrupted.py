@@ -24,9 +24,9 @@ FoundBy = Literal["inspect", "verify", "load"]
 class ImageFault:
     """What is wrong with an image.
 
-    ``what`` tells in words what was done; ``err`` is what the chip returns, and ``field`` what it means. ``found_by`` is
-    the first that can see it: a look at the file alone (``inspect_image``), an app's ``esp_image_verify`` on the chip of
-    the bench, or the bootloader as it loads.
+    ``what`` tells in words what was done; ``err`` is what the chip returns, and ``field`` what it means. ``found_by``
+    is the first that can see it: a look at the file alone (``inspect_image``), an app's ``esp_image_verify`` on the
+    chip of the bench, or the bootloader as it loads.
     """
 
     kind: str
@@ -74,14 +74,13 @@ class _Spoiled:
 
 _Spoiler = Callable[[st.DrawFn, App], _Spoiled]
 
-_LARGE_NUMBERS = st.integers(1, 16)
-_NEW_REVISION = 0xFFFE  # that no chip has
+_OTHER_BYTES = st.sampled_from([byte for byte in range(256) if byte != firmware.IMAGE_MAGIC])
 
 # ----------------------------------------------------------------------------------------------------------- the header
 
 
 def _magic(draw: st.DrawFn, app: App) -> _Spoiled:
-    byte = draw(st.integers(0, 255).filter(lambda value: value != firmware.IMAGE_MAGIC))
+    byte = draw(_OTHER_BYTES)
     return _Spoiled(app.file(rewritten(app.plain(), magic=byte)), f"the first byte is 0x{byte:02x}", "magic")
 
 
@@ -196,7 +195,7 @@ def _loaded_to(app: App, address: int, data: bytes, what: str) -> _Spoiled:
     return _Spoiled(moved.file(moved.plain()), what, "segment 1 load_addr", found_by="load")
 
 
-# -------------------------------------------------------------------------------------------------------- the descriptor
+# ------------------------------------------------------------------------------------------------------- the descriptor
 
 
 def _block_revision(draw: st.DrawFn, app: App) -> _Spoiled:

@@ -394,7 +394,9 @@ class DeviceMachine(RuleBasedStateMachine):
             except OtaError:
                 self._expect(*(only or ()), never=never)
             except Restart:
-                self._expect(never=chosen.label if chosen is not None else None)
+                # Whoever rejects a chosen app that never ran, and is on trial itself, leaves none of both.
+                goes = chosen is not None and chosen.label == self.running.label
+                self._expect(never=self.running.label if goes else None)
                 raise
 
     @rule()

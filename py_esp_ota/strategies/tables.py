@@ -66,7 +66,7 @@ def partition_tables(
 
 
 def _data_rows(draw: st.DrawFn, *, with_otadata: bool) -> list[Partition]:
-    """otadata and what an app keeps settings in, one behind the other."""
+    """What chooses between apps, and what an app keeps settings in, one behind the other."""
     rows: list[Partition] = []
     offset = _FIRST
     wanted = [("otadata", _OTA, 0x2000)] * with_otadata
