@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
-from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable
+from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable, inspect_image
 from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device
 from py_esp_ota.errors import OtaError
@@ -48,6 +48,12 @@ class Scene:
         flash.power_off()
         return Life(Chip(made.target.name, flash=flash, efuse=made.efuse), self.config, self.new)
 
+    @property
+    def new_version(self) -> str:
+        """What the new image calls itself, ``""`` without a descriptor."""
+        desc = inspect_image(self.new).app_desc
+        return desc.version if desc else ""
+
 
 Settings = Mapping[str, NvsValue | None]
 
@@ -56,11 +62,11 @@ Settings = Mapping[str, NvsValue | None]
 class Story:
     """A story and what it promises.
 
-    ``act`` tells it; ``prepare`` is what has happened before. ``goal`` is the image that runs in the end. With
-    ``places`` the partition that runs must be the one from before or the one from the end, too; ``chip_loses_places``
-    where the chip itself does not keep that. ``settings`` reads what
-    the app keeps in NVS: each value must be the one from before or the one from the end. ``scene`` changes what the
-    story is played with.
+    ``act`` tells it; ``prepare`` is what has happened before; ``scene`` changes what both are played with. ``goal`` is
+    the image that runs in the end. With ``places`` the partition that runs must be the one from before or the one from
+    the end, too; ``chip_loses_places`` where the chip itself does not keep that. ``settings`` reads what the app keeps
+    in NVS: each value must be the one from before or the one from the end. With ``reports`` the cloud must hear of the
+    success in the end.
     """
 
     name: str
@@ -71,6 +77,7 @@ class Story:
     places: bool = False
     chip_loses_places: bool = False
     settings: Callable[[Life], Settings] | None = None
+    reports: bool = False
     scene: Callable[[Scene], Scene] = lambda scene: scene
 
 
@@ -251,6 +258,12 @@ def _guarded(scene: Scene) -> Scene:
     return replace(scene, efuse=fuses, config=config, old=old, new=new)
 
 
+def _agents_job(life: Life, scene: Scene) -> None:
+    from py_esp_ota.sweep.agent import whole_job  # noqa: PLC0415 - asyncio and the agent, for one story of many
+
+    whole_job(life, scene)
+
+
 STORIES: Mapping[str, Story] = {
     story.name: story
     for story in (
@@ -280,6 +293,7 @@ STORIES: Mapping[str, Story] = {
         Story("bad-download", "an image arrives damaged, and then whole", _download_twice),
         Story("encrypted-ota", "the first update of an encrypted device", _update, scene=_encrypted),
         Story("anti-rollback", "an update that raises the secure version", _update, scene=_guarded),
+        Story("agent-job", "the RainMaker agent's whole job, from the fetch to the report", _agents_job, reports=True),
         Story("settings", "the agent's values in NVS", _write_settings, _has_settings, "old", settings=_settings),
     )
 }
