@@ -11,7 +11,7 @@ from py_esp_ota._core import AppDesc, BootloaderDesc, Partition
 from py_esp_ota.errors import EspErr, EspError, FetchError, HttpsOtaError
 from py_esp_ota.idf import newlib
 from py_esp_ota.idf.http_client import HttpClient
-from py_esp_ota.idf.https_ota_config import TAG, Event, HttpsOtaConfig, OnEvent, State
+from py_esp_ota.idf.https_ota_config import TAG, Event, HttpsOtaConfig, OnEvent, State, not_in_this_build
 from py_esp_ota.idf.https_ota_connect import http_connect
 from py_esp_ota.idf.https_ota_features import https_ota_features
 from py_esp_ota.idf.https_ota_partial import next_range
@@ -340,7 +340,9 @@ class HttpsOta:
         return self._image_length if self.state >= State.BEGIN else -1
 
     def get_status_code(self) -> int:
-        """``esp_https_ota_get_status_code``: the last HTTP status."""
+        """``esp_https_ota_get_status_code``: the last HTTP status. Raises ``HttpsOtaError`` in releases without it."""
+        if not self._features.tells_status:
+            raise not_in_this_build("esp_https_ota_get_status_code", self._ops.config)
         return self._client.status
 
 

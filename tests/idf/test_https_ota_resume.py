@@ -6,6 +6,7 @@ import pytest
 from file_server import FileServer
 from https_ota_bench import IN_PROGRESS, NEW, URL, Bench
 
+from py_esp_ota._core import EFuse
 from py_esp_ota.adapters.memory import run_virtual
 from py_esp_ota.errors import EspErr, HttpsOtaError
 from py_esp_ota.firmware import Firmware
@@ -119,6 +120,29 @@ def test_when_a_range_is_asked_for(written, version, asked, state):
 
 
 @pytest.mark.parametrize(
+    ("written", "encrypted", "version", "offset"),
+    [
+        (1040, True, (6, 2, 0), 1040),
+        (1039, True, (6, 2, 0), 1024),
+        (1039, False, (6, 2, 0), 1039),
+        (1039, True, (5, 5, 2), 1024),
+        (1039, True, (5, 5, 1), 1039),
+        (1023, True, (6, 2, 0), 0),
+    ],
+)
+def test_an_encrypted_download_goes_on_at_a_whole_block(written, encrypted, version, offset):
+    bench = Resume(idf_version=version)
+    if encrypted:
+        bench.chip.efuse = EFuse(flash_crypt_cnt=1, flash_encryption_key=bytes(32))
+
+    async def main() -> HttpsOta:
+        return await bench.start(written)
+
+    assert run_virtual(main())._binary_file_len == offset
+    assert bench.fetch.asked == [f"GET bytes={offset}-"]
+
+
+@pytest.mark.parametrize(
     ("status", "version", "restarts"),
     [
         (200, (6, 2, 0), True),
@@ -139,6 +163,7 @@ def test_a_server_that_cannot_resume_is_asked_again_from_the_beginning(status, v
     async def main() -> HttpsOta:
         handle = await bench.start(4096)
         assert bench.fetch.open == 1
+        assert handle._client.connections == (2 if restarts else 1)  # a fresh one
         return handle
 
     handle = run_virtual(main())

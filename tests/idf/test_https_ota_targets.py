@@ -239,6 +239,7 @@ def test_a_callback_may_keep_data_back():
 
     run_virtual(main())
     assert bench.holds("ota_0", NEW)
+    assert bench.events.count(Event.WRITE_FLASH) < bench.events.count(Event.DECRYPT_CB)
 
 
 def test_a_header_of_which_nothing_comes_out():

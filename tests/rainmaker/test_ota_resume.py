@@ -206,6 +206,16 @@ def test_an_nvs_that_refuses_costs_the_memory_not_the_update():
     assert node.running == ("1.1", "VALID")
 
 
+def test_a_page_that_says_sorry_before_v5_0_is_another_project():
+    """Its first 289 bytes are taken for a descriptor whose magic word nobody looks at."""
+    node = Node(image=b"<html>Sorry, this page has moved.</html>" * 50, idf_version=(4, 4, 8))
+    node.update(file_md5=MD5)
+    assert node.reports == [
+        "in-progress: Starting OTA Upgrade (HTTPS attempt 1/3)",
+        "rejected: Project Name mismatch",
+    ]
+
+
 # --------------------------------------------------------------------------------------------------------- power cuts
 
 
