@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 from file_server import FileServer
-from https_ota_bench import IN_PROGRESS, NEW, URL, Bench
+from https_ota_bench import IN_PROGRESS, NEW, OLD, URL, Bench
 
 from py_esp_ota._core import EFuse
 from py_esp_ota.adapters.memory import run_virtual
+from py_esp_ota.device import Device
 from py_esp_ota.errors import EspErr, HttpsOtaError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf import https_ota
 from py_esp_ota.idf.https_ota import Event, HttpClientConfig, HttpsOta, HttpsOtaConfig, State
+from py_esp_ota.idf.ota_ops import OtaOps
+from py_esp_ota.sdkconfig import Sdkconfig
 
 OTHER = Firmware("lamp", "2.0").to_bytes()
 
@@ -140,6 +143,32 @@ def test_an_encrypted_download_goes_on_at_a_whole_block(written, encrypted, vers
 
     assert run_virtual(main())._binary_file_len == offset
     assert bench.fetch.asked == [f"GET bytes={offset}-"]
+
+
+@pytest.mark.parametrize(
+    ("version", "written", "whole"),
+    [((6, 2, 0), 5000, True), ((5, 5, 2), 5000, True), ((5, 5, 1), 5000, False), ((5, 5, 1), 4992, True)],
+)
+def test_a_cipher_block_cannot_be_begun_in_its_middle(version, written, whole):
+    """Before v5.5.2 the offset was taken as it came: an app that did not count in blocks could not resume."""
+    config = Sdkconfig(idf_version=version)
+    fuses = EFuse(flash_crypt_cnt=1, flash_encryption_key=bytes(32))
+    device = Device(firmware=OLD, efuse=fuses, config=config)
+    running = device.power_on().partition
+    bench = Resume()
+    bench.ops = OtaOps(device.chip, running, config, bench.log)
+    bench.chip = device.chip
+
+    async def main() -> None:
+        await bench.half(6000)
+        await bench.whole(await bench.start(written))
+
+    if whole:
+        run_virtual(main())
+        assert bench.slot(len(NEW)) == NEW
+    else:
+        assert bench.refused(main).err is EspErr.ESP_ERR_INVALID_ARG
+        assert bench.logged("esp_ota_write failed! err=0x102")
 
 
 @pytest.mark.parametrize(
