@@ -54,6 +54,14 @@ class Resume(Bench):
         return self.ops.partitions.read(slot, 0, length)
 
 
+def use_encrypted(bench: Resume, **options: object) -> None:
+    """The same on a device whose flash is encrypted."""
+    config = Sdkconfig(**options)
+    device = Device(firmware=OLD, efuse=EFuse(flash_crypt_cnt=1, flash_encryption_key=bytes(32)), config=config)
+    bench.ops = OtaOps(device.chip, device.power_on().partition, config, bench.log)
+    bench.chip = device.chip
+
+
 def test_a_download_goes_on_where_it_stopped():
     bench = Resume()
 
@@ -145,19 +153,41 @@ def test_an_encrypted_download_goes_on_at_a_whole_block(written, encrypted, vers
     assert bench.fetch.asked == [f"GET bytes={offset}-"]
 
 
+EDGES = sorted({edge + step for edge in (1024, 2048, 4096, 8192, len(NEW)) for step in (-16, -1, 0, 1, 15, 16, 17)})
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_wherever_the_line_breaks_what_was_counted_is_there(encrypted):
+    """Resumed at the very byte that was counted last: in the middle of a page, of a sector, of a cipher block."""
+    for edge in EDGES:
+        bench = Resume()
+        if encrypted:
+            use_encrypted(bench)
+        bench.fetch.breaks = [edge]
+
+        async def main(bench: Resume = bench) -> None:
+            handle = await bench.start(0)
+            try:
+                await bench.whole(handle)
+            except HttpsOtaError:
+                written = max(handle.get_image_len_read(), 0)
+                await handle.abort()
+                await bench.whole(await bench.start(written))
+
+        run_virtual(main())
+        assert bench.slot(len(NEW)) == NEW, edge
+        assert bench.next_boot == "ota_1", edge
+        assert len(bench.fetch.requests) == (2 if edge < len(NEW) else 1), edge
+
+
 @pytest.mark.parametrize(
     ("version", "written", "whole"),
     [((6, 2, 0), 5000, True), ((5, 5, 2), 5000, True), ((5, 5, 1), 5000, False), ((5, 5, 1), 4992, True)],
 )
 def test_a_cipher_block_cannot_be_begun_in_its_middle(version, written, whole):
     """Before v5.5.2 the offset was taken as it came: an app that did not count in blocks could not resume."""
-    config = Sdkconfig(idf_version=version)
-    fuses = EFuse(flash_crypt_cnt=1, flash_encryption_key=bytes(32))
-    device = Device(firmware=OLD, efuse=fuses, config=config)
-    running = device.power_on().partition
     bench = Resume()
-    bench.ops = OtaOps(device.chip, running, config, bench.log)
-    bench.chip = device.chip
+    use_encrypted(bench, idf_version=version)
 
     async def main() -> None:
         await bench.half(6000)

@@ -98,6 +98,12 @@ def test_without_it_every_attempt_starts_at_nothing(options, job):
     assert any("File MD5 not present, not resuming OTA" in line for line in node.console) is (not job)
 
 
+def test_the_md5_is_a_name_and_nothing_is_computed():
+    node = Node(6000).update(file_md5=OTHER_MD5)
+    assert node.fetch.asked == ["GET", "GET bytes=5120-"]
+    assert node.running == ("1.1", "VALID")
+
+
 def test_another_file_starts_at_nothing():
     node = Node(6000, 0, 0)
 
