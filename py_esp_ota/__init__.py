@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from py_esp_ota.errors import EspErr, EspError, PowerLoss
     from py_esp_ota.idf.bootloader import BootReport
     from py_esp_ota.lab import Lab
+    from py_esp_ota.power_cuts import every_power_cut
     from py_esp_ota.sdkconfig import Sdkconfig
 
 _HOME = {
@@ -25,6 +26,7 @@ _HOME = {
     "PartitionTable": "_core",
     "PowerLoss": "errors",
     "Sdkconfig": "sdkconfig",
+    "every_power_cut": "power_cuts",
     "inspect_image": "_core",
     "verify_image": "_core",
 }
@@ -42,6 +44,7 @@ __all__ = [
     "PartitionTable",
     "PowerLoss",
     "Sdkconfig",
+    "every_power_cut",
     "inspect_image",
     "verify_image",
 ]

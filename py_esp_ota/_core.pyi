@@ -4,8 +4,8 @@ Whatever takes a flash format apart lives here; whatever decides *when* lives in
 bytes. All classes are immutable values except ``Flash`` and ``OtaWriter``. Long work releases the GIL.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, Self, TypeAlias, TypedDict, final
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar, Literal, Self, TypeAlias, TypedDict, final
 
 from py_esp_ota.errors import EspErr
 
@@ -31,7 +31,9 @@ __all__ = [
     "OtaWriter",
     "Partition",
     "PartitionTable",
+    "Recording",
     "RtcRetain",
+    "Sectors",
     "Segment",
     "Selection",
     "SignatureBlock",
@@ -230,6 +232,9 @@ class EFuse:
     def burn_flash_crypt_config(self, config: int) -> None:
         """ESP32: burn the bits of ``config``. Raises ``ValueError`` above 4 bits."""
 
+    def on_burn(self, listener: Callable[[], object] | None) -> None:
+        """Call ``listener()`` after each burn from here on; a copy has none."""
+
     def to_json(self) -> str:
         """The fuses as the text of a file; the key included."""
 
@@ -328,11 +333,17 @@ class Flash:
 
     @fault.setter
     def fault(self, plan: str) -> None:
-        """Arm ``cut@N`` (N operations complete, then the power goes) or ``cut@N:torn`` (the next one is done by half).
+        """Arm a plan: parts joined by ``+``. ``""`` disarms. Raises ``ValueError`` for a plan that does not parse.
 
-        N counts from the moment of arming. By half: a program stores the first half of its bytes, rounded down; an erase
-        clears the first 2048 bytes of its sector. A call that is refused is no operation. ``""`` disarms. Raises
-        ``ValueError`` for a plan that does not parse.
+        ``cut@N``: N operations complete, then the power goes; N counts from the moment of arming, of a second cut from when
+        power came back after the first. A call that is refused is no operation. ``cut@N:TEAR``: the next operation is
+        ``after`` (completed), ``torn`` (done by half), or, by its kind, ``torn-program`` (its first half), ``torn-program/K``
+        (its first K bytes), ``tail-program``, ``bits-program`` (some of the bits), ``torn-erase``, ``bits-erase``,
+        ``zero-erase`` (all bits 0: an erase programs first), ``weak-program`` and ``weak-erase`` (some bits read otherwise at each look
+        until power has gone once more). A tear of the other kind cuts before the operation.
+
+        ``stuck0@0xADDR.BIT``, ``stuck1@0xADDR.BIT``: that bit stays so while the plan is armed. ``bitflip@0xADDR.BIT``: it
+        changes once, now.
         """
 
     def read(self, address: int, length: int) -> bytes:
@@ -383,11 +394,63 @@ class Flash:
     def record(self, on: bool) -> None:
         """Start an empty journal, or stop journalling."""
 
+    def recording(self) -> Recording | None:
+        """What was done since ``record(True)``, to be cut anywhere; ``None`` when nothing is being recorded."""
+
+    def watch(self) -> None:
+        """Begin to note on which sectors everything that happens from here depends."""
+
+    def needed(self) -> Sectors:
+        """The sectors whose content, as it was at ``watch()``, has mattered since: read, or programmed over, before an erase.
+
+        A flash with the same content there would have led to the same. ``to_bytes()`` does not count as a look.
+        """
+
+    def same(self, other: Flash, sectors: Sectors) -> bool:
+        """Whether both have the same content in these sectors; weak cells are like no others."""
+
     def power_off(self) -> None:
         """Pull the plug between two operations."""
 
     def power_on(self) -> None:
-        """Power comes back; a fault that fired is spent, one that did not stays armed."""
+        """Power comes back; a cut that has happened is spent, one that has not stays armed."""
+
+@final
+class Sectors:
+    """A set of sectors of one flash."""
+
+    def __contains__(self, address: int, /) -> bool: ...
+    def __or__(self, other: Sectors, /) -> Sectors: ...
+    def __ror__(self, other: Sectors, /) -> Sectors: ...
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def addresses(self) -> list[int]:
+        """Of their first bytes, ascending."""
+
+@final
+class Recording:
+    """The operations of one run over the flash that it began with: the flash as any power cut leaves it."""
+
+    def __len__(self) -> int: ...
+    def ops(self) -> list[FlashOp]:
+        """The operations, in order."""
+
+    def flash_after(self, count: int) -> Flash:
+        """The flash after ``count`` of the operations (all, if there are fewer), with power."""
+
+    def cut(self, plan: str) -> Flash:
+        """The flash as the one cut of ``plan`` leaves it, without power: what the armed plan would have left.
+
+        Raises ``ValueError`` for what is not one cut, ``FlashError`` (ESP_ERR_INVALID_ARG) for a cut beyond the last operation
+        or a tear of the other kind of operation.
+        """
+
+    def over(self, flash: Flash) -> Recording:
+        """The same operations over another flash, which must lead to the same ones."""
+
+    def next_in(self, sectors: Sectors, start: int) -> int | None:
+        """The number of the first operation from ``start`` on that works on one of these sectors."""
 
 # ----------------------------------------------------------------------------------------------------- partition table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from math import inf
@@ -22,6 +23,7 @@ from py_esp_ota.sdkconfig import Sdkconfig
 
 Build = Literal["app", "bootloader"]
 Mode = Literal["verify", "verify_silent", "load", "load_no_validate", "metadata"]
+Judge = Callable[..., Verdict]  # as ``verify_image`` of the core
 
 _SECTOR = 0x1000
 
@@ -65,6 +67,8 @@ class Chip:
         self.debugger_attached = False
         #: What is held at which pin at the next reset. A free pin reads 1, for the bootloader pulls it up.
         self.pins: dict[int, Held] = {}
+        #: What looks at an image, for the app and for the bootloader.
+        self.judge: Judge = verify_image
         #: RTC memory as far as the bootloader uses it; lost with the power.
         self.rtc = bytes(16)
 
@@ -114,7 +118,7 @@ class Chip:
             v1_public_key=config.secure_boot_verification_key,
         )
         where = (self.flash, partition.offset, partition.size)
-        return verify_image(*where, build=build, mode=mode, efuse=self.efuse, options=options)
+        return self.judge(*where, build=build, mode=mode, efuse=self.efuse, options=options)
 
     def _running_key(self, running: Partition, config: Sdkconfig) -> list[bytes]:
         """``esp_secure_boot_get_signature_blocks_for_running_app``: the keys of the blocks behind that app."""

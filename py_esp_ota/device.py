@@ -7,7 +7,7 @@ doors: boot, run the app, boot again after each restart, lie dead after a power 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
@@ -27,7 +27,9 @@ from py_esp_ota.rainmaker.ota import DiagState, DiagStatus, OtaConfig, OtaType
 from py_esp_ota.sdkconfig import Sdkconfig
 
 Diagnostics = Callable[[AppDesc, DiagState], DiagStatus | bool]
+Crashes = Callable[[AppDesc], float | None]
 
+_BOOT_S = 1.0  # so long a boot takes when nothing else takes time
 _FLASH_SIZES = tuple(1 << exponent for exponent in range(20, 28))
 
 
@@ -56,6 +58,8 @@ class Device:
         node_id: the RainMaker node id.
         ota_type: whether OTA runs over topics (the default) or over params.
         ota_diag: the self-test of the first boot after an update; told which app is running and which phase it is.
+        crashes: asked at each boot of an app after how many seconds it panics, ``None`` for not at all. At 0 it panics
+            before it has done anything; a chip that resets for ever like that takes a second each time.
         console: called with each console line as it is printed.
 
     Raises:
@@ -75,6 +79,7 @@ class Device:
         node_id: str = "node",
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
+        crashes: Crashes | None = None,
         console: Callable[[str], None] | None = None,
     ) -> None:
         table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
@@ -85,6 +90,7 @@ class Device:
         self._print = console
         self._ota_type = ota_type
         self._ota_diag = ota_diag
+        self._crashes = crashes
         target = target or _target_of(firmware)
         engine = FlashCrypt.of_efuse(efuse) if efuse else None
         flash = _flashed(table, target, self.config, firmware, bootloader, flash_size, engine)
@@ -189,7 +195,9 @@ class Device:
             log=log,
             ota=ota,
         )
-        self._app = asyncio.create_task(node.run(), name=f"app of {self.node_id}")
+        crash = self._crashes(running) if self._crashes else None
+        life = node.run() if crash is None else _until_panic(node.run(), crash, log)
+        self._app = asyncio.create_task(life, name=f"app of {self.node_id}")
         try:
             await self._app
         except asyncio.CancelledError:
@@ -199,6 +207,19 @@ class Device:
         finally:
             self._app.cancel()
             self._app = None
+
+
+async def _until_panic(life: Coroutine[object, object, NoReturn], seconds: float, log: Log) -> NoReturn:
+    """An app that panics after so many seconds. Raises ``Restart``, or whatever ends its life before."""
+    if seconds > 0:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await life
+    else:
+        life.close()
+        await asyncio.sleep(_BOOT_S)
+    log.error("app", "Guru Meditation Error: the app panics, as planned")
+    raise Restart("panic")
 
 
 def _target_of(firmware: bytes | None) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
@@ -25,7 +25,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 from fastapi import FastAPI
 
-from py_esp_ota._core import PartitionTable
+from py_esp_ota._core import PartitionTable, verify_image
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts
@@ -33,7 +33,8 @@ from py_esp_ota.cloud.api import create_app
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.device import Device, Diagnostics, Doors
-from py_esp_ota.faults import FaultyFetch
+from py_esp_ota.faults import Plan, Weather, parse
+from py_esp_ota.faults.mqtt import budgeted
 from py_esp_ota.ports import Clock, Fetch, Response
 from py_esp_ota.rainmaker.ota import OtaType
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -84,7 +85,7 @@ class Lab:
         self._deliver = deliver or (lambda _user_name, _code: None)
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[Any]] = []
-        self._networks: dict[str, _Network] = {}
+        self._places: dict[str, _Place] = {}
         self._runner: asyncio.Runner | None = None
         self._headers: dict[str, str] = {}
 
@@ -158,29 +159,47 @@ class Lab:
 
         ``on_download(done, total)`` is told of each piece of a download; for the rest see ``Device``.
         """
-        node_id = node_id or f"node{len(self._networks) + 1:06d}"
+        node_id = node_id or f"node{len(self._places) + 1:06d}"
         config = replace(config or Sdkconfig(), esp_rmaker_mqtt_use_basic_ingest_topics=self.world.basic_ingest)
+        table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
+        weather = Weather(
+            mqtt=self.world.mqtt,
+            fetch=self.world.fetch,
+            clock=self.world.clock,
+            ota_diag=ota_diag,
+            judge=verify_image,
+            slots=[row for row in table if row.type == 0],
+        )
         device = Device(
-            partitions,
+            table,
             firmware=firmware,
             bootloader=bootloader,
             config=config,
             node_id=node_id,
             ota_type=ota_type,
-            ota_diag=ota_diag,
+            ota_diag=weather.app.ota_diag,
+            crashes=weather.app.crashes,
             console=console,
         )
-        network = self._networks[node_id] = _Network(self.world.fetch, on_download)
-        doors = Doors(mqtt=self.world.mqtt, fetch=network, clock=self.world.clock)
+        device.chip.judge = weather.judge
+        self._places[node_id] = _Place(weather, device.config)
+        fetch = _Counting(weather.fetch, on_download) if on_download else weather.fetch
+        doors = Doors(mqtt=weather.mqtt, fetch=fetch, clock=weather.clock)
         self._start(device.live(doors), f"device {node_id}")
         return device
 
-    def network_fault(self, device: Device, plan: str) -> None:
-        """Spoil what ``device`` downloads from now on: ``flip@N``, ``drop@N``, ...; ``""`` mends it.
+    def faults(self, device: Device, plan: str | Plan) -> Plan:
+        """Let ``plan`` happen to ``device`` from now on, on every side at once: ``cut@37+drop@65536*1+mqtt-lose@2``.
 
-        Raises ``ValueError`` for a plan that does not parse.
+        It takes the place of the plan before it; ``""`` mends everything. ``py_esp_ota.faults`` lists the forms.
+        Raises ``ValueError`` for a plan that does not parse; nothing has changed then.
         """
-        self._networks[device.node_id].spoil(plan)
+        plan = parse(plan) if isinstance(plan, str) else plan
+        place = self._places[device.node_id]
+        device.flash.fault = plan.flash
+        device.config = budgeted(place.config, plan)
+        place.weather.change(plan, running=device.running)
+        return plan
 
     def is_online(self, node_id: str) -> bool:
         """Whether the cloud sees the node connected."""
@@ -248,7 +267,7 @@ class Lab:
         self, firmware: bytes, *, name: str, nodes: Sequence[str] | None = None, seconds: float = 600.0
     ) -> dict[str, list[dict[str, str]]]:
         """Upload, push and wait for every node's last word; the reports by node. Raises ``TimeoutError``."""
-        targets = list(nodes or self._networks)
+        targets = list(nodes or self._places)
         for node in targets:
             await self.settled(node, seconds=seconds)
         image_id = await self.upload(firmware, name=name)
@@ -323,20 +342,25 @@ class _WorldClock:
         return self.source.now() if self.source else EPOCH
 
 
-class _Network:
-    """What lies between one device and the cloud's downloads: perhaps a fault, perhaps somebody who counts."""
+@dataclass(frozen=True)
+class _Place:
+    """What surrounds one device: its weather, and the options it has in fair weather."""
 
-    def __init__(self, fetch: Fetch, on_download: Progress | None) -> None:
-        self._good = self._now = fetch
+    weather: Weather
+    config: Sdkconfig
+
+
+class _Counting:
+    """``Fetch`` over another one, with somebody who counts."""
+
+    def __init__(self, fetch: Fetch, on_download: Progress) -> None:
+        self._fetch = fetch
         self._on_download = on_download
-
-    def spoil(self, plan: str) -> None:
-        self._now = FaultyFetch(self._good, plan) if plan else self._good
 
     @asynccontextmanager
     async def __call__(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:
-        async with self._now(url, headers) as response:
-            yield _Counted(response, self._on_download) if self._on_download else response
+        async with self._fetch(url, headers) as response:
+            yield _Counted(response, self._on_download)
 
 
 class _Counted:

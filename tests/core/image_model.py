@@ -350,6 +350,8 @@ class _Walk:
         if zlib.crc32(block[:1196]) != int.from_bytes(block[1196:1200], "little"):
             return False
         trusted = build.fuse_digests if build.bootloader or build.secure_boot_en else build.running_digests
+        if not (build.bootloader or build.v2):
+            trusted = trusted[:1]  # signed apps without hardware secure boot: the first key, and the first block, alone
         own = hashlib.sha256(block[36:101]).digest()
         # The first boot of a chip trusts the keys that come with the image.
         first_boot = build.bootloader and not trusted and not build.secure_boot_en

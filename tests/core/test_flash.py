@@ -275,7 +275,9 @@ def test_a_flash_error_can_be_pickled():
 # ---------------------------------------------------------------------------------------------------------- power cuts
 
 
-@pytest.mark.parametrize("plan", ["", "cut@0", "cut@37", "cut@0:torn", "cut@18446744073709551615:torn"])
+@pytest.mark.parametrize(
+    "plan", ["", "cut@0", "cut@37", "cut@0:torn", "cut@18446744073709551615:torn", "cut@1207:torn-erase+cut@3"]
+)
 def test_a_fault_plan_reads_back_as_it_was_written(plan):
     flash = Flash(MIB)
     flash.fault = plan
@@ -297,7 +299,9 @@ def test_a_fault_plan_reads_back_as_it_was_written(plan):
         "cut@1:half",
         " cut@1",
         "cut@1 ",
-        "cut@1+cut@2",
+        "cut@1+",
+        "cut@1:torn-erase/2",
+        "stuck0@0x10.8",
         "drop@5",
         "cut@1e3",
     ],

@@ -1,4 +1,4 @@
-"""Network faults: one line of text, and what a download then meets."""
+"""Network faults: what a download meets."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import asyncio
 import errno
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from py_esp_ota.adapters.memory import AsgiFetch, run_virtual
 from py_esp_ota.errors import FetchError
-from py_esp_ota.faults import FaultyFetch, NetworkFault, NetworkPlan, parse
+from py_esp_ota.faults import FaultyFetch
 
 DATA = bytes(range(256)) * 16  # 4096 bytes
 
@@ -154,79 +152,6 @@ def test_only_the_first_requests_suffer_when_the_plan_says_so():
         (flipped(9), 200),
         (flipped(9), 200),
     ]
-
-
-# ------------------------------------------------------------------------------------------------------------ the text
-
-faults = st.builds(
-    NetworkFault,
-    st.sampled_from(["connect", "drop", "stall", "flip"]),
-    st.integers(0, 10**18 - 1),
-    st.none() | st.integers(1, 10**9 - 1),
-) | st.builds(NetworkFault, st.just("status"), st.integers(200, 599))
-
-
-@given(st.lists(faults, max_size=5).map(tuple), st.sampled_from(["", "cut@37", "cut@0:torn"]))
-def test_a_plan_gives_its_text_back(wanted, cut):
-    plan = NetworkPlan(wanted)
-    assert parse(str(plan)) == ("", plan)
-    text = "+".join(filter(None, [cut, str(plan)]))
-    assert parse(text) == (cut, plan)
-
-
-@pytest.mark.parametrize(
-    ("text", "flash", "network"),
-    [
-        ("", "", ""),
-        ("cut@37:torn+drop@65536", "cut@37:torn", "drop@65536"),
-        ("drop@65536+cut@37+flip@1*2", "cut@37", "drop@65536+flip@1*2"),
-        ("status@404", "", "status@404"),
-    ],
-)
-def test_a_composed_plan_is_split_between_flash_and_network(text, flash, network):
-    plan = parse(text)
-    assert (plan[0], str(plan[1])) == (flash, network)
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("drip@5", "'drip@5'"),
-        ("drop", "'drop'"),
-        ("drop@", "'drop@'"),
-        ("drop@-1", "'drop@-1'"),
-        ("drop@+1", "'drop@'"),
-        ("drop@01", "'drop@01'"),
-        ("drop@0x10", "'drop@0x10'"),
-        ("drop@5 ", "'drop@5 '"),
-        ("Drop@5", "'Drop@5'"),
-        ("drop@٣", "'drop@٣'"),
-        ("drop@5*0", "'drop@5*0'"),
-        ("drop@5*", "'drop@5*'"),
-        ("drop@5++flip@1", "''"),
-        ("+", "''"),
-        ("drop@1000000000000000000", "'drop@1000000000000000000'"),
-        ("status@99", "'status@99'"),
-        ("status@600", "'status@600'"),
-        ("status@101", "'status@101'"),
-        ("cut@1+cut@2", "'cut@2'"),
-        ("flip@1+cut", "'cut'"),
-    ],
-)
-def test_a_part_that_is_no_fault_is_named(text, named):
-    with pytest.raises(ValueError) as caught:
-        parse(text)
-    assert named in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-@given(st.text(max_size=30))
-def test_any_text_is_a_plan_or_a_value_error(text):
-    try:
-        flash, plan = parse(text)
-    except ValueError:
-        return
-    assert sorted("+".join(filter(None, [flash, str(plan)]))) == sorted(text)
 
 
 def test_a_fault_of_the_flash_is_not_the_networks():

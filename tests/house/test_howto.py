@@ -1,9 +1,13 @@
-"""The how-to pages: every command runs and prints what the page shows."""
+"""The how-to pages: every command and every piece of Python runs, and prints what the page shows."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -43,11 +47,18 @@ def bench(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+BLOCK = re.compile(r"^```(console|ini|python)\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
+
+
 def steps(page):
-    """What to do in order: a text for ``sdkconfig``, or the words of a command, its exit code, the lines shown."""
-    for language, block in re.findall(r"^```(console|ini)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
-        if language == "ini":
-            yield block, None, None
+    """What to do in order: a text for a file, Python and its output, or a command's words, its exit code and output.
+
+    A piece of Python whose first line names a file is that file; any other runs at once, with the names before it.
+    """
+    for language, block, text in BLOCK.findall(page.read_text()):
+        if language != "console":
+            named = re.match(r"# (\w+\.py)\n", block)
+            yield block, "sdkconfig" if language == "ini" else named and named[1], text.splitlines()
             continue
         for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             call, *lines = shown.splitlines()
@@ -55,20 +66,38 @@ def steps(page):
             yield words.split(), int(note or 0), lines
 
 
+def run(words):
+    """Exit code and output of a command."""
+    if words[0] == "pytest":
+        call = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words[1:]]
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+    assert words[0] == "esp-ota"
+    done = CliRunner().invoke(main, words[1:])
+    return done.exit_code, done.output
+
+
 def pattern(lines):
-    return "".join("(?:.*\n)*" if line == "..." else re.escape(line) + "\n" for line in lines)
+    return "".join(
+        "(?:.*\n)*" if line == "..." else re.escape(line).replace(re.escape("..."), ".*") + "\n" for line in lines
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_keeps_its_word(page, bench):
+    names: dict[str, object] = {"__name__": "__main__"}
     for words, code, lines in steps(page):
-        if code is None:
-            Path("sdkconfig").write_text(words)
+        if isinstance(code, str):
+            Path(code).write_text(words)
             continue
-        assert words[0] == "esp-ota"
-        done = CliRunner().invoke(main, words[1:])
-        assert done.exit_code == code, (words, done.output)
-        assert re.fullmatch(pattern(lines), done.output), (words, done.output)
+        if code is None:
+            with redirect_stdout(StringIO()) as printed:
+                exec(compile(words, page.name, "exec"), names)
+            output = printed.getvalue()
+        else:
+            exit_code, output = run(words)
+            assert exit_code == code, (words, output)
+        assert re.fullmatch(pattern(lines), output), (words, output)
 
 
 def test_every_page_is_listed_and_does_something():

@@ -142,7 +142,7 @@ def test_a_corrupted_download_fails_three_times_and_changes_nothing(lab):
     async def story():
         lamp.power_on()
         await online(lab, "lamp1")
-        lab.network_fault(lamp, "flip@2000")
+        lab.faults(lamp, "flip@2000")
         job = await push(lab, NEW, ["lamp1"])
         await lab.until(lambda: sum(r["status"] == "failed" for r in lab.reports(job, "lamp1")) == 3, seconds=60)
         return job

@@ -87,13 +87,9 @@ class Stage:
         """Whether the device has lost its power."""
         return not self.device.flash.powered
 
-    def flash_fault(self, plan: str) -> None:
-        """Arm a power cut, counted from now."""
-        self.device.flash.fault = plan
-
-    def network_fault(self, plan: str) -> None:
-        """Spoil the device's downloads from now on; ``""`` mends the network."""
-        self.lab.network_fault(self.device, plan)
+    def faults(self, plan: str) -> None:
+        """Let a fault plan happen to the device from now on; ``""`` mends everything."""
+        self.lab.faults(self.device, plan)
 
     async def online(self) -> None:
         """Wait until the node is online and has asked for work after its boot."""

@@ -99,15 +99,15 @@ async def other_project(stage: Stage) -> None:
 
 async def corrupted(stage: Stage) -> None:
     """One bit flips on the way, each time; the job is cancelled after the third attempt."""
-    stage.network_fault(f"flip@{CORRUPT_BYTE}")
+    stage.faults(f"flip@{CORRUPT_BYTE}")
     await stage.update(stage.cast.next, "corrupted-on-the-way", until=stage.failures(ATTEMPTS))
-    stage.network_fault("")
+    stage.faults("")
     await stage.cancel()
 
 
 async def power_cut(stage: Stage) -> None:
     """The plug is pulled in the middle of the download; power comes back; the device asks again."""
-    stage.flash_fault(f"cut@{stage.cast.cut_operation}:torn")
+    stage.faults(f"cut@{stage.cast.cut_operation}:torn")
     await stage.update(stage.cast.next, "power-cut", until=stage.dark)
     stage.note(f"power lost; flash operations done: {stage.device.flash.operations}")
     stage.device.power_on()

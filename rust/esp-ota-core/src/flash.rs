@@ -6,16 +6,28 @@
 //! flash) is no operation.
 
 mod cache;
+mod operate;
+mod recording;
+mod region;
+mod tear;
+mod watch;
 
 use std::sync::Arc;
 
 pub use cache::Cache;
+pub use recording::Recording;
+pub use region::Region;
+pub use watch::Sectors;
 
 use crate::crypt::FlashCrypt;
 use crate::err::{EspErr, Failure, Fault};
-use crate::fault::{FaultPlan, Tear};
+use crate::fault::{Cell, FaultPlan, Part};
 use crate::image::Memo;
 use crate::source::Source;
+
+use recording::Step;
+use tear::Weak;
+use watch::Watch;
 
 /// The erase unit in bytes (`SPI_FLASH_SEC_SIZE`).
 pub const SECTOR: usize = 4096;
@@ -39,6 +51,10 @@ struct Sector {
 
 impl Sector {
     fn bytes(&self) -> &[u8] {
+        self.bytes_array()
+    }
+
+    fn bytes_array(&self) -> &[u8; SECTOR] {
         self.bytes.as_deref().unwrap_or(&ERASED)
     }
 
@@ -85,10 +101,15 @@ pub struct Op {
     pub length: u64,
 }
 
-#[derive(Clone, Copy)]
+struct Journal {
+    base: Flash,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone)]
 struct Armed {
     plan: FaultPlan,
-    /// Operations completed since arming.
+    /// Operations completed since arming, or since power came back after the cut before.
     done: u64,
 }
 
@@ -99,14 +120,6 @@ enum Power {
     Off(u64),
 }
 
-/// What the fault plan lets happen to the next operation.
-#[derive(Clone, Copy)]
-enum Permit {
-    Whole,
-    /// By half; then the power is gone.
-    Half,
-}
-
 /// A NOR flash chip.
 pub struct Flash {
     size: u64,
@@ -115,9 +128,11 @@ pub struct Flash {
     stats: Stats,
     power: Power,
     armed: Option<Armed>,
-    journal: Option<Vec<Op>>,
+    journal: Option<Box<Journal>>,
     memo: Memo,
     engine: Option<Arc<FlashCrypt>>,
+    weak: Option<Arc<Weak>>,
+    watch: Option<Arc<Watch>>,
 }
 
 /// Some of a flash's content, held: whoever writes there has to copy it first.
@@ -148,6 +163,8 @@ impl Flash {
             journal: None,
             memo: Memo::default(),
             engine: None,
+            weak: None,
+            watch: None,
         })
     }
 
@@ -197,44 +214,71 @@ impl Flash {
         self.stats
     }
 
-    /// The armed plan; a fired one is spent.
-    pub fn fault(&self) -> Option<FaultPlan> {
-        self.armed.map(|armed| armed.plan)
+    /// The armed plan; what has happened of it is spent.
+    pub fn fault(&self) -> Option<&FaultPlan> {
+        self.armed.as_ref().map(|armed| &armed.plan).filter(|plan| !plan.0.is_empty())
     }
 
-    /// Arm a plan, which counts from here, or disarm.
+    /// Arm a plan, which counts from here, or disarm. Cells outside the chip break nothing.
     pub fn set_fault(&mut self, plan: Option<FaultPlan>) {
         self.armed = plan.map(|plan| Armed { plan, done: 0 });
+        let cells: Vec<Cell> = self.armed.iter().flat_map(|armed| armed.plan.cells()).collect();
+        for cell in cells {
+            self.force(cell, cell.stuck);
+        }
+        if let Some(armed) = &mut self.armed {
+            armed.plan.0.retain(|part| !matches!(part, Part::Cell(Cell { stuck: None, .. })));
+        }
     }
 
     /// Pull the plug between two operations.
     pub fn power_off(&mut self) {
         if self.powered() {
-            self.power = Power::Off(self.armed.map_or(0, |armed| armed.done));
+            self.power = Power::Off(self.armed.as_ref().map_or(0, |armed| armed.done));
         }
     }
 
-    /// Power comes back. A plan that did not fire stays armed and goes on counting.
+    /// Power comes back. A cut that did not happen stays armed and goes on counting.
     pub fn power_on(&mut self) {
-        self.power = Power::On;
+        if !self.powered() {
+            self.power = Power::On;
+            match &mut self.weak {
+                Some(weak) if !weak.awake => Arc::make_mut(weak).awake = true,
+                _ => self.weak = None, // what the sector holds is how its cells have settled
+            }
+        }
     }
 
     /// An independent copy with the same content, counters, power and armed plan, but without a journal. O(1) now; each
     /// sector that either of the two changes later is copied then.
     #[must_use]
     pub fn fork(&self) -> Self {
-        let (chunks, memo, engine) = (Arc::clone(&self.chunks), self.memo.clone(), self.engine.clone());
-        Self { chunks, journal: None, memo, engine, ..*self }
+        Self {
+            chunks: Arc::clone(&self.chunks),
+            armed: self.armed.clone(),
+            journal: None,
+            memo: self.memo.clone(),
+            engine: self.engine.clone(),
+            weak: self.weak.as_ref().map(|weak| Arc::new(Weak::clone(weak))),
+            watch: None,
+            ..*self
+        }
+    }
+
+    /// A fork to look at in this flash's stead: looks are noted here, and weak cells are the same ones.
+    #[must_use]
+    pub fn view(&self) -> Self {
+        Self { weak: self.weak.clone(), watch: self.watch.clone(), ..self.fork() }
     }
 
     /// Start an empty journal, or stop journalling and drop it.
     pub fn record(&mut self, on: bool) {
-        self.journal = on.then(Vec::new);
+        self.journal = on.then(|| Box::new(Journal { base: self.fork(), steps: Vec::new() }));
     }
 
     /// The operations completed since [`record`](Self::record) was switched on.
-    pub fn journal(&self) -> &[Op] {
-        self.journal.as_deref().unwrap_or_default()
+    pub fn journal(&self) -> impl ExactSizeIterator<Item = Op> + '_ {
+        self.journal.as_ref().map_or(&[][..], |journal| &journal.steps).iter().map(|step| step.op)
     }
 
     /// Erases of each sector, in order.
@@ -315,75 +359,6 @@ impl Flash {
         Ok(())
     }
 
-    fn program_page(&mut self, address: u64, page: &[u8]) -> Result<(), Failure> {
-        if self.strict {
-            self.check_bits(address, page)?;
-        }
-        let permit = self.permit()?;
-        let whole = page.len();
-        let done = match permit {
-            Permit::Whole => page,
-            Permit::Half => page.split_at_checked(whole / 2).map_or(page, |(half, _)| half),
-        };
-        // A page of 0xFF changes nothing, so an erased sector may go on sharing its storage.
-        if done.iter().any(|&byte| byte != 0xFF) {
-            let at = (address % SECTOR as u64) as usize;
-            let cells = self.sector_mut(address).and_then(|sector| sector.bytes_mut().get_mut(at..));
-            cells.into_iter().flatten().zip(done).for_each(|(cell, byte)| *cell &= byte);
-        }
-        self.finish(permit, OpKind::Program, address, whole as u64)
-    }
-
-    fn erase_sector(&mut self, address: u64) -> Result<(), Failure> {
-        let permit = self.permit()?;
-        if let Some(sector) = self.sector_mut(address) {
-            match permit {
-                Permit::Whole => *sector = Sector { bytes: None, erases: sector.erases.saturating_add(1) },
-                Permit::Half => sector.bytes_mut().iter_mut().take(SECTOR / 2).for_each(|cell| *cell = 0xFF),
-            }
-        }
-        self.finish(permit, OpKind::Erase, address, SECTOR as u64)
-    }
-
-    /// Count and journal a whole operation; after half a one the power is gone.
-    fn finish(&mut self, permit: Permit, kind: OpKind, address: u64, length: u64) -> Result<(), Failure> {
-        if let Permit::Half = permit {
-            return Err(self.cut());
-        }
-        match kind {
-            OpKind::Program => {
-                self.stats.programs += 1;
-                self.stats.program_bytes += length;
-            }
-            OpKind::Erase => self.stats.erases += 1,
-        }
-        if let Some(armed) = &mut self.armed {
-            armed.done += 1;
-        }
-        if let Some(journal) = &mut self.journal {
-            journal.push(Op { index: journal.len() as u64, kind, address, length });
-        }
-        Ok(())
-    }
-
-    /// Ask the fault plan before an operation.
-    fn permit(&mut self) -> Result<Permit, Failure> {
-        match self.armed {
-            Some(armed) if armed.done >= armed.plan.operations() => match armed.plan.tear() {
-                Tear::Clean => Err(self.cut()),
-                Tear::Half => Ok(Permit::Half),
-            },
-            _ => Ok(Permit::Whole),
-        }
-    }
-
-    /// The plan fires: it is spent, and the power is gone.
-    fn cut(&mut self) -> Failure {
-        let done = self.armed.take().map_or(0, |armed| armed.done);
-        self.power = Power::Off(done);
-        Failure::PowerLost(done)
-    }
-
     /// What every call asks first: power, then the range (`esp_flash_*` row "start > size or len > size - start").
     fn check(&self, what: &str, address: u64, length: u64) -> Result<(), Failure> {
         if let Power::Off(operation) = self.power {
@@ -392,20 +367,6 @@ impl Flash {
         if address > self.size || length > self.size - address {
             let expected = format!("a range inside the 0x{:x} bytes of the flash", self.size);
             return Err(Fault::new(EspErr::InvalidArg, what, address, format!("length 0x{length:x}"), expected).into());
-        }
-        Ok(())
-    }
-
-    /// Refuse a page that needs a 0 bit to become 1.
-    fn check_bits(&self, address: u64, page: &[u8]) -> Result<(), Failure> {
-        let cells = self.region(address, page.len() as u64);
-        let cells = cells.run(0, page.len())?;
-        for (at, (&cell, &byte)) in (address..).zip(cells.iter().zip(page)) {
-            if cell & byte != byte {
-                let expected = format!("0x{byte:02x}, whose 1 bits need an erase first");
-                let found = format!("0x{cell:02x}");
-                return Err(Fault::new(EspErr::FlashOpFail, "program", at, found, expected).into());
-            }
         }
         Ok(())
     }
@@ -424,7 +385,9 @@ impl Flash {
     pub(crate) fn has(&self, pieces: &Pieces, range: (u64, u64)) -> bool {
         let (low, high) = range;
         let mut start = low - low % CHUNK;
-        self.chunks_of(range).count() == pieces.0.len()
+        let weak = self.weak.as_ref().is_some_and(|weak| weak.sector < high && low < weak.sector + SECTOR as u64);
+        !weak
+            && self.chunks_of(range).count() == pieces.0.len()
             && self.chunks_of(range).zip(&pieces.0).all(|(now, then)| {
                 // Another sector of the chunk may have been written: look at those in the range.
                 let first = low.saturating_sub(start) as usize / SECTOR;
@@ -457,33 +420,7 @@ impl Flash {
     }
 }
 
-/// A part of a flash as a [`Source`], in runs of at most one sector. Not counted as reads.
-#[derive(Clone, Copy)]
-pub struct Region<'a> {
-    flash: &'a Flash,
-    offset: u64,
-    size: u64,
-}
-
-impl Source for Region<'_> {
-    fn len(&self) -> u64 {
-        self.size
-    }
-
-    fn run(&self, offset: u64, limit: usize) -> Result<&[u8], Failure> {
-        let address = self.offset.saturating_add(offset);
-        let limit = (limit as u64).min(self.size.saturating_sub(offset));
-        if limit == 0 {
-            self.flash.check("read", 0, 0)?;
-            return Ok(&[]);
-        }
-        self.flash.check("read", address, 1)?;
-        let sector = self.flash.sector(address).map(Sector::bytes).unwrap_or_default();
-        let start = (address % SECTOR as u64) as usize;
-        let end = SECTOR.min(start.saturating_add(limit as usize));
-        Ok(sector.get(start..end).unwrap_or_default())
-    }
-}
-
+#[cfg(test)]
+mod power_tests;
 #[cfg(test)]
 mod tests;

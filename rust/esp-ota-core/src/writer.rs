@@ -154,7 +154,7 @@ mod tests {
         writer.wrote_size = wrote_size;
         flash.record(true);
         writer.write(&mut flash, &vec![0xE9; length])?;
-        let erases = flash.journal().iter().filter(|op| op.length == SECTOR as u64);
+        let erases = flash.journal().filter(|op| op.length == SECTOR as u64);
         Ok(erases.map(|op| (op.address - 0x1_0000) / SECTOR as u64).collect())
     }
 

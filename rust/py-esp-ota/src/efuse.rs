@@ -24,6 +24,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 pub(crate) struct EFuse {
     target: &'static Target,
     bits: Mutex<core::EFuse>,
+    /// Told of each burn.
+    listener: Mutex<Option<Py<PyAny>>>,
 }
 
 impl EFuse {
@@ -33,8 +35,11 @@ impl EFuse {
     }
 
     /// Fuses burnt by somebody who saw them all at once.
-    pub(crate) fn replace(&self, burnt: core::EFuse) {
-        *lock(&self.bits) = burnt;
+    pub(crate) fn replace(&self, py: Python<'_>, burnt: core::EFuse) -> PyResult<()> {
+        self.burn(py, |bits| {
+            *bits = burnt;
+            Ok(())
+        })
     }
 
     fn read<T>(&self, look: impl FnOnce(&core::EFuse) -> T) -> T {
@@ -42,13 +47,15 @@ impl EFuse {
     }
 
     fn burn(&self, py: Python<'_>, act: impl FnOnce(&mut core::EFuse) -> Result<(), Fault>) -> PyResult<()> {
-        act(&mut lock(&self.bits)).map_err(|fault| fault_to_err::<OtaError>(py, &fault))
+        act(&mut lock(&self.bits)).map_err(|fault| fault_to_err::<OtaError>(py, &fault))?;
+        let listener = lock(&self.listener).as_ref().map(|listener| listener.clone_ref(py));
+        listener.map_or(Ok(()), |listener| listener.call0(py).map(drop))
     }
 }
 
 impl From<core::EFuse> for EFuse {
     fn from(bits: core::EFuse) -> Self {
-        Self { target: bits.target, bits: Mutex::new(bits) }
+        Self { target: bits.target, bits: Mutex::new(bits), listener: Mutex::default() }
     }
 }
 
@@ -196,8 +203,11 @@ impl EFuse {
     }
 
     /// `SECURE_BOOT_EN`.
-    fn burn_secure_boot_en(&self) {
-        lock(&self.bits).secure_boot_en = true;
+    fn burn_secure_boot_en(&self, py: Python<'_>) -> PyResult<()> {
+        self.burn(py, |bits| {
+            bits.secure_boot_en = true;
+            Ok(())
+        })
     }
 
     /// `esp_efuse_write_key` with purpose SECURE_BOOT_DIGESTn.
@@ -227,9 +237,17 @@ impl EFuse {
     }
 
     /// `FLASH_CRYPT_CONFIG` of ESP32: the bits of `config` too.
-    fn burn_flash_crypt_config(&self, #[pyo3(from_py_with = number)] config: u8) -> PyResult<()> {
-        lock(&self.bits).flash_crypt_config |= field("flash_crypt_config", config.into(), 4)? as u8;
-        Ok(())
+    fn burn_flash_crypt_config(&self, py: Python<'_>, #[pyo3(from_py_with = number)] config: u8) -> PyResult<()> {
+        let config = field("flash_crypt_config", config.into(), 4)? as u8;
+        self.burn(py, |bits| {
+            bits.flash_crypt_config |= config;
+            Ok(())
+        })
+    }
+
+    /// `listener()` is called after each burn from here on; `None` calls nobody.
+    fn on_burn(&self, listener: Option<Py<PyAny>>) {
+        *lock(&self.listener) = listener;
     }
 
     /// An independent copy.

@@ -12,6 +12,7 @@ use pyo3::types::PyBytes;
 
 use crate::crypt::FlashCrypt;
 use crate::err::{FlashError, failure_to_err, misuse, number};
+use crate::recording::{Recording, Sectors};
 
 /// From this many bytes on the GIL is released; below, handing it over costs more than the work.
 const LONG: usize = 16 * 1024;
@@ -19,7 +20,8 @@ const LONG: usize = 16 * 1024;
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<FlashStats>()?;
     module.add_class::<FlashOp>()?;
-    module.add_class::<Flash>()
+    module.add_class::<Flash>()?;
+    crate::recording::register(module)
 }
 
 /// Counters since the flash was made.
@@ -62,8 +64,8 @@ impl FlashOp {
     }
 }
 
-impl From<&core::Op> for FlashOp {
-    fn from(op: &core::Op) -> Self {
+impl From<core::Op> for FlashOp {
+    fn from(op: core::Op) -> Self {
         let kind = match op.kind {
             core::OpKind::Program => "program",
             core::OpKind::Erase => "erase",
@@ -139,7 +141,7 @@ impl Flash {
         PyBytes::new_with(py, length, |out| self.sized(py, length, |chip| chip.read_cached(address, out)))
     }
 
-    fn wrap(chip: core::Flash) -> Self {
+    pub(crate) fn wrap(chip: core::Flash) -> Self {
         Self { size: chip.size(), strict: chip.strict(), chip: Mutex::new(chip) }
     }
 }
@@ -196,10 +198,10 @@ impl Flash {
         FlashStats { reads, read_bytes, programs, program_bytes, erases }
     }
 
-    /// The armed fault plan: `cut@N`, `cut@N:torn`, or empty.
+    /// What is left of the armed fault plan, or empty.
     #[getter]
     fn fault(&self, py: Python<'_>) -> String {
-        self.brief(py, |chip| chip.fault()).map_or_else(String::new, |plan| plan.to_string())
+        self.brief(py, |chip| chip.fault().map_or_else(String::new, ToString::to_string))
     }
 
     #[setter]
@@ -311,12 +313,35 @@ impl Flash {
 
     /// The operations completed since `record(True)`.
     fn journal(&self, py: Python<'_>) -> Vec<FlashOp> {
-        self.brief(py, |chip| chip.journal().iter().map(FlashOp::from).collect())
+        self.brief(py, |chip| chip.journal().map(FlashOp::from).collect())
     }
 
     /// Start an empty journal, or stop journalling.
     fn record(&self, py: Python<'_>, on: bool) {
         self.brief(py, |chip| chip.record(on));
+    }
+
+    /// What `record(True)` has begun, to be cut anywhere. `None` when nothing is being recorded.
+    fn recording(&self, py: Python<'_>) -> Option<Recording> {
+        self.brief(py, |chip| chip.recording()).map(Recording::wrap)
+    }
+
+    /// Begin to note on which sectors everything that happens from here depends.
+    fn watch(&self, py: Python<'_>) {
+        self.brief(py, core::Flash::watch);
+    }
+
+    /// The sectors whose content has mattered since.
+    fn needed(&self, py: Python<'_>) -> Sectors {
+        Sectors(self.brief(py, |chip| chip.needed()))
+    }
+
+    /// Whether both have the same content in these sectors.
+    fn same(&self, py: Python<'_>, other: &Bound<'_, Self>, sectors: &Bound<'_, Sectors>) -> bool {
+        // A snapshot, for one thread must not hold two locks.
+        let other = other.get().brief(py, |chip| chip.fork());
+        let sectors = &sectors.get().0;
+        self.brief(py, |chip| chip.same(&other, sectors))
     }
 
     /// Pull the plug between two operations.

@@ -9,6 +9,7 @@ mod image;
 mod nvs;
 mod otadata;
 mod partition;
+mod recording;
 mod rtc;
 mod sha256;
 mod signature;

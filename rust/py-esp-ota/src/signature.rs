@@ -131,7 +131,7 @@ pub(crate) fn signing_slots(
     scheme: &str,
 ) -> PyResult<Vec<usize>> {
     let (scheme, efuse) = (by_name(scheme)?, efuse.get().value());
-    let chip = flash.get().brief(py, |chip| chip.fork());
+    let chip = flash.get().brief(py, |chip| chip.view());
     let slots = chip
         .check_read(0, 0)
         .and_then(|()| py.detach(|| core::signing_slots(&chip.cache(), (offset, size), scheme, &efuse)));
@@ -142,6 +142,7 @@ pub(crate) fn signing_slots(
 #[pyfunction]
 #[pyo3(signature = (efuse, sector, digest, *, scheme))]
 pub(crate) fn rom_verify_signature(
+    py: Python<'_>,
     efuse: &Bound<'_, EFuse>,
     sector: &[u8],
     digest: &[u8],
@@ -155,7 +156,7 @@ pub(crate) fn rom_verify_signature(
             // A slot the ROM has just read can be revoked.
             let _ = burnt.revoke_key(slot);
         }
-        fuses.replace(burnt);
+        fuses.replace(py, burnt)?;
     }
     Ok(said.verified)
 }
@@ -178,13 +179,13 @@ pub(crate) fn enable_secure_boot(
 ) -> PyResult<SignatureVerdict> {
     let (scheme, fuses) = (by_name(scheme)?, efuse.get());
     let options = core::Enabling { allow_unused_slots, aggressive_revoke };
-    let (chip, before) = (flash.get().brief(py, |chip| chip.fork()), fuses.value());
+    let (chip, before) = (flash.get().brief(py, |chip| chip.view()), fuses.value());
     let done = chip
         .check_read(0, 0)
         .and_then(|()| py.detach(|| core::enable_on(&chip.cache(), &before, bootloader, app, scheme, options)));
     let (verdict, burnt) = done.map_err(|failure| failure_to_err::<FlashError>(py, &failure))?;
     if let Some(burnt) = burnt {
-        fuses.replace(burnt);
+        fuses.replace(py, burnt)?;
     }
     Ok(SignatureVerdict(verdict))
 }

@@ -38,6 +38,7 @@ impl Memo {
         let index = known.iter().position(matches)?;
         let found = known.remove(index)?;
         let verdict = Arc::clone(&found.verdict);
+        flash.needs(found.seen);
         known.push_front(found);
         Some(verdict)
     }

@@ -58,7 +58,7 @@ pub(crate) fn verify_image(
     let options = options.map(|options| options.get().0.clone()).unwrap_or_default();
     let request = core::Request { offset, size, build, mode, efuse, options };
     // A fork is a snapshot: a long look holds up nobody else's work on this flash.
-    let chip = flash.get().brief(py, |chip| chip.fork());
+    let chip = flash.get().brief(py, |chip| chip.view());
     let verdict = match core::remembered(&chip, &request) {
         Some(verdict) => Ok(verdict),
         None => py.detach(|| core::verify_on(&chip, &request)),

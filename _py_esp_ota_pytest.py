@@ -1,0 +1,419 @@
+"""The pytest plugin of py_esp_ota: fixtures, the marker ``every_power_cut``, and what a failure shows.
+
+pytest loads it in every run of everybody who has the package installed. So it stands outside the package and imports it
+only when a test asks for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+if TYPE_CHECKING:
+    from py_esp_ota import Device, Flash, Lab
+    from py_esp_ota.dut import Dut
+    from py_esp_ota.power_cuts import Bench
+
+_MARKER = "every_power_cut"
+_PROPERTY = "every_power_cut"
+_BENCH = pytest.StashKey["Bench"]()
+_SHARD = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", re.ASCII)
+_CONSOLE_LINES = 60  # of each device, in a failure report
+
+
+# -------------------------------------------------------------------------------------------------------------- options
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--esp-ota-...``."""
+    group = parser.getgroup("esp-ota", "power cuts and simulated ESP32 devices")
+    group.addoption(
+        "--esp-ota-replay",
+        metavar="PLAN",
+        type=_plan,
+        help="run tests marked every_power_cut with this one cut only, for example cut@37:torn",
+    )
+    group.addoption(
+        "--esp-ota-limit", metavar="N", type=_limit, help="at most N cuts for each such test, spread evenly"
+    )
+    group.addoption("--esp-ota-shard", metavar="K/N", type=_shard, default=(1, 1), help="only part K of N of the cuts")
+    group.addoption("--esp-ota-app", metavar="FILE", type=Path, help="the app image that esp_dut runs")
+
+
+def _plan(text: str) -> str:
+    from py_esp_ota import Flash  # noqa: PLC0415 - only who replays pays for it
+
+    if not text.startswith("cut@"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no power cut: expected cut@N, cut@N:torn or cut@N:after")
+    try:
+        Flash(0x100000).fault = text
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of cuts")
+    return int(text)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    found = _SHARD.fullmatch(text)
+    if not found or int(found[1]) > int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shard: expected K/N with K from 1 to N")
+    return int(found[1]), int(found[2])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker."""
+    config.addinivalue_line(
+        "markers",
+        "every_power_cut(limit=None): run the test once, then cut the power at each of its flash operations "
+        "(before, torn, after) and start it again: it must pass. limit: at most so many cuts",
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- fixtures
+
+
+@pytest.fixture
+def _esp_bench(request: pytest.FixtureRequest) -> Bench:
+    """What survives when the power goes; see ``py_esp_ota.power_cuts``."""
+    stash = request.node.stash
+    if request.node.get_closest_marker(_MARKER) is None or _BENCH not in stash:
+        from py_esp_ota.power_cuts import Bench  # noqa: PLC0415
+
+        stash[_BENCH] = Bench()
+    bench: Bench = stash[_BENCH]
+    return bench
+
+
+@pytest.fixture
+def esp_flash(request: pytest.FixtureRequest, _esp_bench: Bench) -> Flash:
+    """An erased NOR flash of 4 MiB. Parametrize it indirectly with another size, or with the bytes it holds."""
+    from py_esp_ota import Flash  # noqa: PLC0415
+
+    param = getattr(request, "param", 0x400000)
+    flash = Flash.from_bytes(bytes(param)) if isinstance(param, bytes | bytearray) else Flash(param)
+    return _esp_bench.flash(flash)
+
+
+@pytest.fixture
+def esp_device(_esp_bench: Bench) -> Callable[..., Device]:
+    """Make devices: ``esp_device("two_ota", firmware=...)`` takes what ``py_esp_ota.Device`` takes."""
+    from py_esp_ota import Device  # noqa: PLC0415
+
+    def make(*args: Any, **options: Any) -> Device:
+        return _esp_bench.device(Device(*args, **options))
+
+    return make
+
+
+@pytest.fixture
+def ota_lab(_esp_bench: Bench) -> Iterator[Lab]:
+    """A cloud and its devices under virtual time: ``ota_lab.device(...)``, ``ota_lab.run(...)``."""
+    try:
+        from py_esp_ota import Lab  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        pytest.fail(f"ota_lab needs the cloud: pip install 'py_esp_ota[cloud]' ({error})", pytrace=False)
+
+    class BenchLab(Lab):
+        def device(self, *args: Any, **options: Any) -> Device:
+            return _esp_bench.device(super().device(*args, **options))
+
+    with BenchLab() as lab:
+        yield lab
+
+
+@pytest.fixture
+def esp_app(pytestconfig: pytest.Config) -> Mapping[str, Any]:
+    """What ``esp_dut`` runs, as arguments of ``Lab.device``; override it. By default the image of ``--esp-ota-app``."""
+    file: Path | None = pytestconfig.getoption("--esp-ota-app")
+    if file is None:
+        pytest.fail(
+            "esp_dut needs an app: give --esp-ota-app FILE, or override the fixture esp_app, for example "
+            'return {"partitions": "two_ota", "firmware": Path("build/lamp.bin").read_bytes()}',
+            pytrace=False,
+        )
+    try:
+        return {"firmware": file.read_bytes()}
+    except OSError as error:
+        pytest.fail(f"--esp-ota-app: {error}", pytrace=False)
+
+
+@pytest.fixture
+def esp_dut(ota_lab: Lab, esp_app: Mapping[str, Any]) -> Dut:
+    """A device with its console, after pytest-embedded's ``dut``: ``esp_dut.expect("Loaded app from partition")``."""
+    from py_esp_ota.dut import Dut  # noqa: PLC0415
+
+    return Dut(ota_lab, **esp_app)
+
+
+# ---------------------------------------------------------------------------------------------------- every power cut
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a marked test under every power cut, and report it once."""
+    marker = item.get_closest_marker(_MARKER)
+    if marker is None:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in _EveryPowerCut(item, marker).reports(nextitem):
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+class _Sibling(pytest.Item):
+    """The test that seems to follow between two runs, so that only what belongs to the test itself is torn down."""
+
+    def runtest(self) -> None:
+        """Never called."""
+
+
+class _EveryPowerCut:
+    """One marked test: counted, then cut."""
+
+    def __init__(self, item: pytest.Item, marker: pytest.Mark) -> None:
+        from py_esp_ota.power_cuts import Bench  # noqa: PLC0415
+
+        self.item = item
+        self.bench = item.stash[_BENCH] = Bench()
+        self.limit = _limit_of(item.config, marker)
+        assert item.parent is not None  # noqa: S101 - only a session has none
+        self.sibling = _Sibling.from_parent(item.parent, name=f"{item.name}, started again")
+        self.duration = 0.0
+        self.found: list[pytest.TestReport] = []
+
+    def reports(self, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+        """The reports of the run that decides: the first that fails, else the last."""
+        try:
+            self._decide()
+        except ValueError as error:  # a plan or a limit that is none
+            self._fail(str(error))
+        last = pytest.CallInfo.from_call(
+            lambda: self.item.session._setupstate.teardown_exact(nextitem),  # noqa: SLF001 - as pytest_runtest_teardown
+            when="teardown",
+        )
+        if last.excinfo is not None:
+            self.found.append(self.item.ihook.pytest_runtest_makereport(item=self.item, call=last))
+        for report in self.found:
+            if report.when == "call":
+                report.duration = self.duration
+        return self.found
+
+    def _decide(self) -> None:
+        from py_esp_ota.power_cuts import plans  # noqa: PLC0415
+
+        config = self.item.config
+        self.bench.begin(counting=True)
+        if not self._passes():
+            return
+        self.bench.counted()
+        total = sum(self.bench.counts)
+        if not total:
+            self._fail("the test did no flash operation on esp_flash, esp_device or ota_lab: there is nothing to cut")
+            return
+        replay = config.getoption("--esp-ota-replay")
+        tried = [replay] if replay else plans(total, limit=self.limit, shard=config.getoption("--esp-ota-shard"))
+        progress = _Progress(config, self.item, len(tried))
+        for number, plan in enumerate(tried):
+            progress.show(number)
+            if not self._survives(plan):
+                self._describe(plan)
+                self._count(f"{total:,} operations, {plan} is cut {number + 1:,} of {len(tried):,}")
+                break
+        else:
+            self._count(f"{total:,} operations, {len(tried):,} cut{'s' if len(tried) != 1 else ''}")
+        progress.end()
+
+    def _survives(self, plan: str) -> bool:
+        """One cut: until a run comes to its end with power."""
+        self.bench.arm(plan)
+        passes = self._passes()
+        if passes and not self.bench.cut:
+            self._fail(f"{plan} was never reached: the test does not do the same each time it is started")
+            return False
+        while self.bench.interrupted:
+            self.bench.restart()
+            passes = self._passes()
+        return passes
+
+    def _passes(self) -> bool:
+        self.found = runtestprotocol(self.item, log=False, nextitem=self.sibling)
+        self.duration += sum(report.duration for report in self.found)
+        return all(report.passed for report in self.found)
+
+    def _fail(self, reason: str) -> None:
+        """Fail the call of the last run, for a reason that is none of its own."""
+        failed = pytest.TestReport(self.item.nodeid, self.item.location, {}, "failed", reason, "call")
+        self.found = [*self.found[:1], failed, *self.found[-1:]]
+
+    def _describe(self, plan: str) -> None:
+        """Say in the failed report which cut it was, and how to see it again."""
+        from py_esp_ota.view.sweep_words import operation_words  # noqa: PLC0415
+
+        number = int(plan[4:].partition("+")[0].partition(":")[0])
+        done = self.bench.operations
+        where = operation_words(done[number]) if number < len(done) else "an operation"
+        text = (
+            f"{plan}: power goes at operation {number} of {sum(self.bench.counts)}, {where}\n"
+            f"replay: pytest '{self.item.nodeid}' --esp-ota-replay '{plan}'"
+        )
+        for report in self.found:
+            if report.failed:
+                report.sections.insert(0, ("power cut", text))
+
+    def _count(self, text: str) -> None:
+        for report in self.found:
+            report.user_properties.append((_PROPERTY, text))  # JUnit's writer asks the last one
+
+
+def _limit_of(config: pytest.Config, marker: pytest.Mark) -> int | None:
+    limits = [limit for limit in (config.getoption("--esp-ota-limit"), marker.kwargs.get("limit")) if limit is not None]
+    return min(limits, default=None)
+
+
+class _Progress:
+    """How far a test has come, on a terminal that can be written over."""
+
+    def __init__(self, config: pytest.Config, item: pytest.Item, total: int) -> None:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        self.reporter = reporter if reporter is not None and reporter.isatty() else None
+        self.name, self.total = item.name, total
+        self.step = max(1, total // 100)
+
+    def show(self, done: int) -> None:
+        if self.reporter is not None and done % self.step == 0:
+            self.reporter.rewrite(f"{self.name}: power cut {done} of {self.total}", erase=True)
+
+    def end(self) -> None:
+        if self.reporter is not None:
+            self.reporter.rewrite("", erase=True)
+            self.reporter.currentfspath = None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each marked test: how many operations and cuts it had."""
+    told = {
+        report.nodeid: value
+        for outcome in ("passed", "failed", "error")
+        for report in terminalreporter.getreports(outcome)
+        for name, value in getattr(report, "user_properties", ())  # that of a collection has none
+        if name == _PROPERTY
+    }
+    if told:
+        terminalreporter.section("every power cut")
+        for nodeid, value in told.items():
+            terminalreporter.line(f"{nodeid}: {value}")
+
+
+# ----------------------------------------------------------------------------------------- a power cut is no Exception
+#
+# pytest finishes a fixture properly only when it raised an Exception, which PowerLoss is not. What it left behind would
+# meet the next test.
+
+
+class PowerWentError(Exception):
+    """The power went while a fixture was being torn down."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Let a fixture that is cut off be finished."""
+    try:
+        return (yield)
+    except BaseException as error:
+        if _is_power_loss(error) and fixturedef.cached_result is None:
+            fixturedef.cached_result = (None, fixturedef.cache_key(request), (error, error.__traceback__))  # type: ignore[arg-type]
+        raise
+    finally:
+        if _BENCH in request.node.stash:
+            fixturedef._finalizers[:] = map(_guarded, fixturedef._finalizers)  # noqa: SLF001
+
+
+def _guarded(finalizer: Callable[[], object]) -> Callable[[], object]:
+    def finish() -> None:
+        try:
+            finalizer()
+        except BaseException as error:
+            if not _is_power_loss(error):
+                raise
+            raise PowerWentError(str(error)) from error
+
+    return finish
+
+
+def _is_power_loss(error: BaseException) -> bool:
+    return type(error).__module__ == "py_esp_ota.errors" and not isinstance(error, Exception)
+
+
+# -------------------------------------------------------------------------------------------------------------- reports
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the devices of a failed test said last, and what is in their flash."""
+    bench = item.stash.get(_BENCH, None)
+    if bench is not None and call.excinfo is not None and bench.cut and not _timed_out(call.excinfo):
+        # Whatever a test does without power says nothing about it: it will be started again.
+        bench.interrupted = True
+        call.excinfo = None
+    report = yield
+    if bench is not None and report.failed:
+        report.sections += _sections(bench)
+    return report
+
+
+def _timed_out(raised: pytest.ExceptionInfo[BaseException]) -> bool:
+    return "from pytest-timeout" in str(raised.value)
+
+
+def _sections(bench: Bench) -> list[tuple[str, str]]:
+    sections = [(f"{device.node_id}: console until the cut", _console(device)) for device in bench.cut_devices]
+    sections += [(f"{device.node_id}: console", _console(device)) for device in bench.devices]
+    for flash in bench.flashes:
+        owner = next((device for device in bench.devices if device.flash is flash), None)
+        name = owner.node_id if owner else "esp_flash"
+        sections.append((f"{name}: flash", _flash_map(flash, owner)))
+    return sections
+
+
+def _console(device: Device) -> str:
+    lines = device.console[-_CONSOLE_LINES:]
+    left_out = len(device.console) - len(lines)
+    return "\n".join([*([f"({left_out} lines before)"] if left_out else []), *lines]) or "(nothing was printed)"
+
+
+def _flash_map(flash: Flash, device: Device | None) -> str:
+    from rich.console import Console  # noqa: PLC0415
+
+    from py_esp_ota import PartitionTable  # noqa: PLC0415
+    from py_esp_ota.errors import PartitionTableError  # noqa: PLC0415
+    from py_esp_ota.view.flash_map import flash_map  # noqa: PLC0415
+
+    offset = device.config.partition_table_offset if device else 0x8000
+    title = f"{flash.operations} operations" + ("" if flash.powered else ", without power")
+    seen = flash.fork()
+    seen.power_on()
+    try:
+        table = PartitionTable.load(seen, offset)
+    except PartitionTableError:
+        return f"{title}; no partition table at 0x{offset:x}"
+    running = device.report.partition if device and device.report else None
+    console = Console(width=110, color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(flash_map(seen, table, running=running, title=title))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())

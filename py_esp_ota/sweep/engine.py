@@ -1,0 +1,233 @@
+"""Count, then cut: one run of a story, and every power cut in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from py_esp_ota._core import PartitionTable
+from py_esp_ota.chip import Chip
+from py_esp_ota.errors import EspError, FlashError, PowerLoss
+from py_esp_ota.sweep.cuts import Tears, tears_of
+from py_esp_ota.sweep.life import Life
+from py_esp_ota.sweep.look import Look, Looker
+from py_esp_ota.sweep.promises import Terms
+from py_esp_ota.sweep.record import Run, record
+from py_esp_ota.sweep.result import Case, Ending, SweepReport
+from py_esp_ota.sweep.stories import Scene, Settings, Story
+
+Progress = Callable[[int, int], None]
+
+
+class StoryError(Exception):
+    """A story that cannot be swept, or a cut that it does not have; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which operations are cut: every ``count``-th from ``number`` (from 1) on, or the single operation ``cut``."""
+
+    number: int = 1
+    count: int = 1
+    cut: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ``StoryError`` for a share that does not exist."""
+        if not 1 <= self.number <= self.count:
+            raise StoryError(f"shard {self.number}/{self.count} does not exist: K/N needs 1 <= K <= N")
+
+    def has(self, operation: int) -> bool:
+        """Whether this operation is in it."""
+        return operation == self.cut if self.cut is not None else operation % self.count == self.number - 1
+
+
+ALL = Share()
+
+
+def sweep(
+    story: Story,
+    scene: Scene,
+    *,
+    depth: int = 1,
+    tears: Tears = "torn",
+    share: Share = ALL,
+    seed: int = 0,
+    limit: int = 100_000,
+    progress: Progress | None = None,
+) -> SweepReport:
+    """Tell ``story`` once, cut it everywhere, and see what becomes of the device.
+
+    Args:
+        story: one of ``STORIES``, or one of your own.
+        scene: with which images, table and build.
+        depth: 2 cuts the recovery, too: after each kind of first cut the story is told again, and cut again.
+        tears: ``"clean"`` cuts before and after each operation, ``"torn"`` also inside it, in every model.
+        share: which operations are cut first.
+        seed: which of the second cuts are tried when there are more than ``limit``.
+        limit: cases of depth 2 at most.
+        progress: told of operations done and in all.
+
+    Raises:
+        StoryError: the story does not come to its goal without a cut, or ``share`` names an operation it does not have.
+        ValueError: an image does not fit.
+    """
+    terms, run, target = rehearse(story, scene)
+    if share.cut is not None and share.cut >= len(run.operations):
+        raise StoryError(f"{story.name} has {len(run.operations)} flash operations: there is no cut@{share.cut}")
+    looker = Looker(terms, target)
+    firsts: dict[int, tuple[Case, Look]] = {}
+    cases: list[Case] = []
+    for case, look in _cuts(looker, run, tears, share.has, keep_run=depth > 1, progress=progress):
+        cases.append(case)
+        firsts.setdefault(id(look), (case, look))
+    if depth > 1:
+        cases += _second_cuts(looker, [*firsts.values()], tears, seed=seed, limit=limit, progress=progress)
+    return SweepReport(story.name, run.operations, tuple(cases), tuple(looker.endings), looker.boots)
+
+
+def rehearse(story: Story, scene: Scene) -> tuple[Terms, Run, str]:
+    """The story without a cut: what it promises, its recording, and on which chip. Raises ``StoryError``."""
+    scene = story.scene(scene)
+    life = scene.life()
+    _require_room(life, scene)
+    try:
+        story.prepare(life, scene)
+        life.flash.power_off()
+        before = _settings(story, Life(Chip(life.chip.target.name, flash=life.flash.fork()), scene.config))
+        booted = len(life.boots)
+        run = record(life, lambda life: story.act(life, scene))
+    except EspError as error:
+        raise StoryError(f"{story.name} cannot be told to its end: {error}") from error
+    except PowerLoss:
+        raise StoryError(f"{story.name} cannot be told to its end: the device has a fault of its own") from None
+    goal = scene.new if story.goal == "new" else scene.old
+    if not life.runs(goal):
+        runs = life.report.partition.label if life.report.partition else "nothing"
+        raise StoryError(
+            f"{story.name} misses its goal: without a cut {runs} runs in the end, not the {story.goal} image"
+        )
+    if not run.operations:
+        raise StoryError(f"{story.name} does nothing to the flash here: there is nothing to cut")
+    ends = (life.boots[booted].partition, life.report.partition)
+    places = frozenset(partition.label for partition in ends if partition)
+    return Terms(story, scene, places, (before, _settings(story, life))), run, life.chip.target.name
+
+
+def _require_room(life: Life, scene: Scene) -> None:
+    """An update needs a slot beside the app that runs, and the new image has to fit into it."""
+    look = life.flash.fork()
+    look.power_on()
+    table = PartitionTable.load(look, scene.config.partition_table_offset, md5=scene.config.partition_table_md5)
+    slots = [row for row in table if row.ota_slot is not None]
+    if not slots or (len(slots) == 1 and table.find(type=0, subtype=0) is None):
+        raise StoryError("the partition table has no second app partition: there is nowhere to write an update")
+    small = min(slots, key=lambda row: row.size)
+    if len(scene.new) > small.size:
+        raise StoryError(f"the new image has {len(scene.new)} bytes, partition {small.label} only {small.size}")
+
+
+def _settings(story: Story, life: Life) -> Settings:
+    if story.settings is None:
+        return {}
+    life.flash.power_on()
+    return story.settings(life)
+
+
+def _cuts(
+    looker: Looker,
+    run: Run,
+    tears: Tears,
+    chosen: Callable[[int], bool],
+    *,
+    prefix: str = "",
+    confirmed: bool = False,
+    keep_run: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Case, Look]]:
+    """The chosen cuts of a run in order, each with the look that stands for it."""
+    operations, total = run.operations, len(run.operations)
+
+    def look_at(operation: int, tear: str) -> Look:
+        state = run.recording.cut(f"cut@{operation}{tear}"), run.efuse(operation, tear)
+        return looker.look(*state, confirmed=confirmed or run.confirmed(operation), keep_run=keep_run)
+
+    def case(operation: int, tear: str, look: Look) -> tuple[Case, Look]:
+        return Case(f"{prefix}cut@{operation}{tear}", operation, look.ending), look
+
+    # Where the eFuses change, or the app begins to confirm itself, the same flash is another state.
+    borders = sorted({count for count, _ in run.burns[1:]} | {run.confirmed_at})
+    at, look = 0, look_at(0, "")
+    while at < total:
+        # Up to here nothing that the look depended on is touched: whatever becomes of these operations, it stands.
+        found = run.recording.next_in(look.needed, at)
+        touched = total if found is None else found
+        end = min([touched, *(border for border in borders if border > at)])
+        for operation in operations[at:end]:
+            if chosen(operation.index):
+                for tear in tears_of(operation, tears):
+                    yield case(operation.index, tear, look)
+        if end == touched and end < total:
+            if chosen(end):
+                for tear in tears_of(operations[end], tears):
+                    yield case(end, tear, look_at(end, tear) if tear else look)
+            end += 1
+        at = end
+        if at < total:
+            look = look_at(at, "")
+        if progress:
+            progress(at, total)
+
+
+def _second_cuts(
+    looker: Looker, firsts: list[tuple[Case, Look]], tears: Tears, *, seed: int, limit: int, progress: Progress | None
+) -> list[Case]:
+    """After each kind of first cut the story is told again: the cuts of that, or a fair share of them."""
+    runs = [(first, look, look.run) for first, look in firsts if look.run is not None and look.run.operations]
+    possible = sum(len(tears_of(operation, tears)) for _, _, run in runs for operation in run.operations)
+    share = min(1.0, limit / max(possible, 1))
+    cases: list[Case] = []
+    for number, (first, look, run) in enumerate(runs):
+        chosen = partial(_drawn, share=share, salt=seed * 1_000_003 + number)
+        found = _cuts(looker, run, tears, chosen, prefix=f"{first.plan}+", confirmed=look.confirmed)
+        cases += [case._replace(operation=first.operation) for case, _ in found]
+        if progress:
+            progress(number + 1, len(runs))
+    return cases[:limit]
+
+
+def _drawn(operation: int, *, share: float, salt: int) -> bool:
+    """Whether an operation is in a share of all: the same ones at each run, and in no pattern."""
+    mixed = (operation + 1) * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03
+    mixed = (mixed ^ mixed >> 31) * 0xBF58476D1CE4E5B9
+    return (mixed >> 11 & 0xFFFFFFFF) < share * 0x100000000
+
+
+def replay(story: Story, scene: Scene, plan: str) -> Ending:
+    """Tell the story with the plan armed in the flash, once for each of its cuts, and see what becomes of the device.
+
+    Raises:
+        StoryError: a cut of the plan is beyond the last operation, or tears an operation of the other kind.
+        ValueError: the plan does not parse.
+    """
+    terms, run, target = rehearse(story, scene)
+    scene = terms.scene
+    life = scene.life()
+    story.prepare(life, scene)
+    life.flash.power_off()
+    life.flash.fault = plan
+    parts = plan.split("+")
+    try:
+        run.recording.cut(parts[0])
+    except FlashError as error:
+        found, expected = error.fact["found"], error.fact["expected"]
+        raise StoryError(f"{parts[0]} does not fit {story.name}: found {found}, expected {expected}") from None
+    for part in parts:
+        try:
+            story.act(life, scene)
+        except PowerLoss:
+            continue
+        raise StoryError(f"{part} is beyond the last flash operation of {story.name}")
+    looker = Looker(terms, target)
+    look = looker.look(life.flash, life.chip.efuse, confirmed=bool(life.confirmed_at))
+    return looker.endings[look.ending]

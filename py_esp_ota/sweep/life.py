@@ -1,0 +1,132 @@
+"""One device at the level of its flash: power, boots, and what its app does in between. No network, no time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from py_esp_ota._core import Flash, OtaSelectEntry, PartitionTable, read_otadata
+from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.errors import OtaError, PartitionTableError, Restart
+from py_esp_ota.idf import bootloader
+from py_esp_ota.idf.bootloader import BootReport, boot
+from py_esp_ota.idf.log import Log
+from py_esp_ota.idf.nvs import FlashNvs
+from py_esp_ota.idf.ota_ops import OtaOps
+from py_esp_ota.idf.rollback import OtaImgState, state_name
+from py_esp_ota.sdkconfig import Sdkconfig
+
+_APP, _FACTORY, _DATA, _OTADATA = 0, 0, 1, 0
+_BLANK = b"\xff" * 32
+
+
+class Life:
+    """A chip that boots and acts. Every method raises ``PowerLoss`` when a cut falls into it."""
+
+    def __init__(self, chip: Chip, config: Sdkconfig, trial: bytes = b"") -> None:
+        """A device; ``trial`` is the image whose confirmation is noted."""
+        self.chip = chip
+        self._trial = trial
+        self.config = config
+        self.boots: list[BootReport] = []
+        self.nvs = FlashNvs(chip, config)
+        #: After how many flash operations the image on trial began to confirm itself, each time.
+        self.confirmed_at: list[int] = []
+
+    @property
+    def flash(self) -> Flash:
+        """The chip's flash."""
+        return self.chip.flash
+
+    @property
+    def report(self) -> BootReport:
+        """The latest boot."""
+        return self.boots[-1]
+
+    def power_on(self) -> BootReport:
+        """Power comes, the bootloader runs."""
+        self.flash.power_on()
+        return self._boot(ResetReason.POWERON)
+
+    def restart(self) -> BootReport:
+        """``esp_restart``, and the boot that follows."""
+        return self._boot(ResetReason.SW)
+
+    def _boot(self, reset: ResetReason) -> BootReport:
+        self.chip.reset_reason = reset
+        self.nvs.reset()
+        self.boots.append(boot(self.chip, self.config))
+        return self.report
+
+    def app(self, act: Callable[[OtaOps], None]) -> None:
+        """Something the running app does; when it ends in ``esp_restart()``, the device has booted again after it.
+
+        Nothing runs, nothing acts.
+        """
+        if self.report.partition is None:
+            return
+        try:
+            act(OtaOps(self.chip, self.report.partition, self.config, Log(lambda: 0)))
+        except Restart:
+            self.restart()
+
+    @property
+    def state(self) -> str:
+        """The otadata state of the running slot as it stands in flash now, ``""`` when it has none."""
+        partition = self.report.partition
+        return "" if partition is None else bootloader.state_name(self.flash, partition, self.config)
+
+    @property
+    def slots(self) -> int:
+        """How many OTA slots the table has."""
+        return sum(row.ota_slot is not None for row in self._table())
+
+    @property
+    def has_factory(self) -> bool:
+        """Whether the table has a factory app."""
+        return self._table().find(type=_APP, subtype=_FACTORY) is not None
+
+    def _table(self) -> PartitionTable:
+        return PartitionTable.load(self.flash, self.config.partition_table_offset, md5=self.config.partition_table_md5)
+
+    def confirm(self) -> None:
+        """The first boot after an update: the self-test is content. Otherwise nothing."""
+        if self.report.state == OtaImgState.PENDING_VERIFY.name:
+            if self._trial and self.runs(self._trial):
+                self.confirmed_at.append(self.flash.operations)
+            with suppress(OtaError):  # said on the console, and life goes on
+                self.app(OtaOps.mark_app_valid_cancel_rollback)
+
+    def reject(self) -> None:
+        """The first boot after an update: the self-test is not content. Otherwise nothing."""
+        if self.report.state == OtaImgState.PENDING_VERIFY.name:
+            with suppress(OtaError):
+                self.app(OtaOps.mark_app_invalid_rollback_and_reboot)
+
+    def runs(self, image: bytes) -> bool:
+        """Whether the running partition begins with just these bytes."""
+        partition = self.report.partition
+        if partition is None or partition.size < len(image):
+            return False
+        return self.flash.mmap(partition.offset, len(image)) == image
+
+
+def otadata_of(flash: Flash, config: Sdkconfig) -> tuple[OtaSelectEntry, ...]:
+    """Both entries as a programmer would find them, weak cells as they settle; none when the table names no otadata."""
+    look = flash.fork()
+    look.power_on()
+    look.power_off()
+    look.power_on()
+    try:
+        table = PartitionTable.load(look, config.partition_table_offset, md5=config.partition_table_md5)
+    except PartitionTableError:
+        return ()
+    partition = table.find(type=_DATA, subtype=_OTADATA)
+    return () if partition is None else read_otadata(look, partition.offset)
+
+
+def spell(entry: OtaSelectEntry) -> str:
+    """One otadata entry in a word: ``2/VALID``, ``-`` when it is blank, ``!`` behind it when the CRC is wrong."""
+    if entry.to_bytes() == _BLANK:
+        return "-"
+    return f"{entry.ota_seq}/{state_name(entry.ota_state)}{'' if entry.crc_ok else '!'}"

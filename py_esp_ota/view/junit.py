@@ -1,0 +1,82 @@
+"""A sweep as JUnit XML: what CI servers show as tests."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from xml.sax.saxutils import escape, quoteattr
+
+from py_esp_ota.sweep.result import Case, SweepReport
+from py_esp_ota.view.sweep_words import ending_lines, first_plans, operation_at
+
+#: What XML 1.0 cannot say, not even escaped.
+_NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def sweep_junit(report: SweepReport, *, elapsed_s: float = 0.0) -> str:
+    """One test case for each flash operation.
+
+    It fails when a cut there breaks a promise, and is skipped when the chip breaks it too: seen, and apart.
+    ``elapsed_s`` is how long the whole sweep took.
+    """
+    cases: dict[int, list[Case]] = defaultdict(list)
+    for case in report.cases:
+        cases[case.operation].append(case)
+    tests = [_test(report, index, cases[index]) for index in sorted(cases)]
+    failures = sum("<failure" in test for test in tests)
+    skipped = sum("<skipped" in test for test in tests)
+    counts = f'tests="{len(tests)}" failures="{failures}" errors="0" skipped="{skipped}" time="{elapsed_s:.3f}"'
+    name = _attribute(f"sweep.{report.story}")
+    numbers = {"operations": len(report.operations), "cases": len(report.cases), "boots": report.boots}
+    properties = [f'<property name="{key}" value="{value}"/>' for key, value in (numbers | report.outcomes).items()]
+    return "\n".join(
+        [
+            '<?xml version="1.0" encoding="UTF-8"?>',
+            f"<testsuites {counts}>",
+            f"<testsuite name={name} {counts}>",
+            "<properties>",
+            *properties,
+            "</properties>",
+            *tests,
+            "</testsuite>",
+            "</testsuites>",
+            "",
+        ]
+    )
+
+
+def _test(report: SweepReport, index: int, cases: list[Case]) -> str:
+    name = _attribute(f"operation {index}: {operation_at(report, index)}")
+    open_tag = f"<testcase classname={_attribute(f'sweep.{report.story}')} name={name}"
+    children = []
+    broken, known = _told(report, cases, "violation"), _told(report, cases, "as_the_chip")
+    if broken:
+        why, text = broken
+        children.append(f"<failure message={_attribute(why)}>{_text(text)}</failure>")
+    if known:
+        why, text = known
+        if not broken:
+            children.append(f"<skipped message={_attribute(f'as the chip does: {why}')}/>")
+        children.append(f"<system-out>{_text(text)}</system-out>")
+    return f"{open_tag}>{''.join(children)}</testcase>" if children else f"{open_tag}/>"
+
+
+def _told(report: SweepReport, cases: list[Case], outcome: str) -> tuple[str, str] | None:
+    """The first reason, and each ending with its own and the plans that come to it."""
+    found = [(case, report.endings[case.ending]) for case in cases if report.endings[case.ending].outcome == outcome]
+    if not found:
+        return None
+    lines = []
+    for index in dict.fromkeys(case.ending for case, _ending in found):
+        ending = report.endings[index]
+        plans = first_plans([case.plan for case, _ending in found if case.ending == index])
+        lines += [f"{', '.join(plans)}: {ending.why}", *ending_lines(ending), ""]
+    return found[0][1].why, "\n".join(lines[:-1])
+
+
+def _text(words: str) -> str:
+    return escape(_NO_XML.sub("\ufffd", words))
+
+
+def _attribute(words: str) -> str:
+    return quoteattr(_NO_XML.sub("\ufffd", words))

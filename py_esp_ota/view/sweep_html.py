@@ -1,0 +1,127 @@
+"""A sweep as one page that needs nothing but itself: operations along the flash, coloured by how a cut there ends."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from html import escape
+from importlib.resources import files
+from itertools import groupby
+from string import Template
+from typing import Any, Generic, TypeVar
+
+from py_esp_ota.sweep.result import OUTCOMES, SweepReport
+from py_esp_ota.view.sweep_words import MEANING, model_of
+
+T = TypeVar("T", bound=Hashable)
+
+#: The second of two cuts; its number is spelled as a number is, so that it can be put together again.
+_SECOND_CUT = re.compile(r"cut@(0|[1-9][0-9]*)((?::[^+]*)?)", re.ASCII)
+
+_PAGE = files(__package__).joinpath("page")
+
+
+def sweep_html(report: SweepReport, *, command: str = "", elapsed_s: float | None = None) -> str:
+    """The page of a report.
+
+    Args:
+        report: what the sweep found.
+        command: stands before the plan in the line that replays a case.
+        elapsed_s: how long the sweep took, told when given.
+    """
+    total = report.outcomes
+    counts = "".join(
+        f'<tr><th scope="row"><i class="swatch {name}"></i>{name.replace("_", " ")}</th>'
+        f"<td>{total[name]:,}</td><td>{MEANING[name]}</td></tr>"
+        for name in OUTCOMES
+    )
+    took = "" if elapsed_s is None else f" in {elapsed_s:.2f} s"
+    summary = f"{len(report.operations):,} flash operations, {len(report.cases):,} power cuts{took}"
+    return Template(_part("sweep.html")).substitute(
+        story=escape(report.story),
+        summary=summary,
+        counts=counts,
+        style=_part("sweep.css"),
+        script=_part("sweep.js"),
+        data=_script_safe(_packed(report, command)),
+    )
+
+
+def _part(name: str) -> str:
+    return _PAGE.joinpath(name).read_text(encoding="utf-8")
+
+
+def _script_safe(data: dict[str, Any]) -> str:
+    """JSON that cannot end the script element it stands in, whatever its strings say."""
+    text = json.dumps(data, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+class _Numbers(Generic[T]):
+    """Each different thing once, in the order in which it was met."""
+
+    def __init__(self) -> None:
+        self._of: dict[T, int] = {}
+
+    def of(self, thing: T) -> int:
+        return self._of.setdefault(thing, len(self._of))
+
+    def things(self) -> list[T]:
+        return list(self._of)
+
+
+def _packed(report: SweepReport, command: str) -> dict[str, Any]:
+    """The report, every repetition said once.
+
+    ``operations`` are runs ``[kind, step, length, count]``, a step being the distance from the address before.
+    ``rows`` are the different lists of cases that an operation has; ``cases`` are runs ``[row, count]`` along the
+    operations. A case is a model and an ending; with a second cut it is ``-1 - model``, the number and the model of
+    that cut, and an ending.
+    """
+    lines, models, rows = _Numbers[str](), _Numbers[str](), _Numbers[tuple[int, ...]]()
+    endings = [
+        {
+            "outcome": OUTCOMES.index(ending.outcome),
+            "why": ending.why,
+            "partition": ending.partition,
+            "version": ending.version,
+            "state": ending.state,
+            "otadata": ending.otadata,
+            "boots": ending.boots,
+            "log": [lines.of(line) for line in ending.log],
+        }
+        for ending in report.endings
+    ]
+    of_operation: dict[int, list[int]] = defaultdict(list)
+    for case in report.cases:
+        # A plan that does not begin with its own operation is kept whole.
+        model, _, rest = model_of(case).partition("+")
+        second = _SECOND_CUT.fullmatch(rest) if model == "" or model[0] == ":" else None
+        if second:
+            of_operation[case.operation] += [-1 - models.of(model), int(second[1]), models.of(second[2]), case.ending]
+        else:
+            of_operation[case.operation] += [models.of(model_of(case)), case.ending]
+    length = max(len(report.operations), *(operation + 1 for operation in of_operation), 0)
+    cases = _run_lengths((rows.of(tuple(of_operation.get(index, ()))),) for index in range(length))
+    addresses = [operation.address for operation in report.operations]
+    steps = (here - before for before, here in zip([0, *addresses], addresses, strict=False))
+    operations = _run_lengths(
+        (int(operation.kind == "erase"), step, operation.length)
+        for operation, step in zip(report.operations, steps, strict=True)
+    )
+    return {
+        "command": command,
+        "outcomes": OUTCOMES,
+        "operations": operations,
+        "models": models.things(),
+        "rows": rows.things(),
+        "cases": cases,
+        "endings": endings,
+        "lines": lines.things(),
+    }
+
+
+def _run_lengths(values: Iterable[tuple[int, ...]]) -> list[list[int]]:
+    return [[*value, sum(1 for _ in group)] for value, group in groupby(values)]

@@ -1,0 +1,162 @@
+"""The fixtures: flashes, devices, a lab and a device under test; what a failure shows; what is loaded when."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+import py_esp_ota.dut
+import py_esp_ota.view.flash_map  # noqa: F401 - before pytester looks, for it forgets what an inner run imports
+from py_esp_ota.firmware import Firmware
+
+OLD = Firmware("lamp", "1.0.0").to_bytes()
+
+pytest_plugins = "pytester"
+
+
+def test_the_entry_point_names_a_module_outside_the_package_that_goes_into_the_wheel():
+    (ours,) = [point for point in entry_points(group="pytest11") if point.name == "py_esp_ota"]
+    assert ours.value == "_py_esp_ota_pytest"
+    root = Path(__file__).parents[2]
+    included = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["maturin"]["include"]
+    assert {"path": "_py_esp_ota_pytest.py", "format": ["sdist", "wheel"]} in included
+    assert (root / "_py_esp_ota_pytest.py").is_file()
+
+
+def test_a_flash_of_another_size_or_with_bytes_in_it(pytester):
+    pytester.makepyfile("""
+        import pytest
+
+        def test_default(esp_flash):
+            assert esp_flash.size == 0x400000 and esp_flash.is_erased(0, esp_flash.size)
+
+        @pytest.mark.parametrize("esp_flash", [0x800000], indirect=True)
+        def test_size(esp_flash):
+            assert esp_flash.size == 0x800000
+
+        @pytest.mark.parametrize("esp_flash", [b"abc"], indirect=True)
+        def test_bytes(esp_flash):
+            assert (esp_flash.size, esp_flash.read(0, 4)) == (0x100000, b"abc\\xff")
+    """)
+    pytester.runpytest_inprocess().assert_outcomes(passed=3)
+
+
+def test_devices_and_a_lab_of_one_test_are_shown_when_it_fails(pytester):
+    pytester.makepyfile("""
+        from py_esp_ota.firmware import Firmware
+        OLD = Firmware("lamp", "1.0.0").to_bytes()
+
+        def test_fails(esp_device, ota_lab, esp_flash):
+            esp_device("two_ota", firmware=OLD, node_id="alone").power_on()
+            ota_lab.device("two_ota", firmware=OLD, node_id="online")
+            esp_flash.program(0, b"x")
+            assert ota_lab.is_online("online")
+    """)
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- alone: console -*",
+            "*Loaded app from partition at offset 0x10000",
+            "*- online: console -*",
+            "(nothing was printed)",
+            "*- esp_flash: flash -*",
+            "1 operations; no partition table at 0x8000",
+            "*- alone: flash -*",
+            "▶*factory *lamp 1.0.0",
+            "*- online: flash -*",
+            "  factory *lamp 1.0.0",
+        ]
+    )
+
+
+def test_a_test_that_passes_shows_nothing(pytester):
+    pytester.makepyfile("""
+        def test_passes(esp_device):
+            esp_device("two_ota", target="esp32c3").flash.erase(0, 0x1000)
+    """)
+    result = pytester.runpytest_inprocess("-rA")
+    result.assert_outcomes(passed=1)
+    assert "flash -" not in result.stdout.str()
+
+
+def test_a_power_cut_in_a_fixture_does_not_reach_the_next_test(pytester):
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.fixture
+        def cut_at_once(esp_flash):
+            esp_flash.fault = "cut@0"
+            esp_flash.program(0, b"x")
+
+        @pytest.fixture
+        def cut_in_the_end(esp_flash):
+            yield esp_flash
+            esp_flash.fault = "cut@0"
+            esp_flash.program(0, b"x")
+
+        def test_setup_dies(cut_at_once): ...
+        def test_teardown_dies(cut_in_the_end): ...
+        def test_next(esp_flash):
+            assert esp_flash.powered
+        def test_setup_dies_again(cut_at_once): ...
+        def test_teardown_dies_again(cut_in_the_end): ...
+    """)
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=3, errors=4)
+    assert "AssertionError" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("name", ["_esp_bench", "esp_app", "esp_device", "esp_dut", "esp_flash", "ota_lab"])
+def test_fixtures_say_what_they_are(pytester, name):
+    found = pytester.runpytest_inprocess("--fixtures", "-v").stdout.str()
+    assert f"\n{name} --" in found
+
+
+def test_the_fixture_under_the_name_a_suite_uses(pytester):
+    (pytester.path / "lamp.bin").write_bytes(OLD)
+    pytester.makeconftest("""
+        import pytest
+
+        @pytest.fixture
+        def dut(esp_dut):
+            return esp_dut
+    """)
+    pytester.makepyfile("""
+        def test_boots(dut):
+            dut.expect_exact("Loaded app from partition at offset 0x20000")
+    """)
+    pytester.runpytest_inprocess("--esp-ota-app=lamp.bin").assert_outcomes(passed=1)
+    missing = pytester.runpytest_inprocess("--esp-ota-app=toaster.bin")
+    missing.assert_outcomes(errors=1)
+    missing.stdout.fnmatch_lines(["--esp-ota-app: *No such file*toaster.bin*"])
+    without = pytester.runpytest_inprocess()
+    without.assert_outcomes(errors=1)
+    without.stdout.fnmatch_lines(["esp_dut needs an app: give --esp-ota-app FILE, or override the fixture esp_app*"])
+
+
+def test_a_failed_expect_shows_console_and_flash_once_each(pytester):
+    pytester.makepyfile("""
+        import pytest
+        from py_esp_ota.firmware import Firmware
+
+        @pytest.fixture
+        def esp_app():
+            return {"partitions": "two_ota", "firmware": Firmware("lamp", "1.0.0").to_bytes(), "node_id": "lamp1"}
+
+        def test_smokes(esp_dut):
+            esp_dut.expect("blue smoke", timeout=3)
+    """)
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*DutTimeoutError: not found within 3 s: b'blue smoke'",
+            "*- lamp1: console -*",
+            "*- lamp1: flash -*",
+            "▶*factory *lamp 1.0.0",
+        ]
+    )
