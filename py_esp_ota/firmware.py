@@ -235,8 +235,8 @@ def rewritten(
 ) -> bytes:
     """The same bytes with other words in their headers, sound or not; nothing else is made right (see ``resealed``).
 
-    ``load_addr`` and ``data_len`` are new words by the index of their segment, as the segments stand in ``image``. Raises
-    ``ValueError`` when those cannot be followed.
+    ``load_addr`` and ``data_len`` are new words by the index of their segment, as the segments stand in ``image``.
+    Raises ``ValueError`` when those cannot be followed.
     """
     changed = bytearray(image)
     words = {_MAGIC_AT: magic, _COUNT_AT: segment_count, _HASH_AT: hash_appended}

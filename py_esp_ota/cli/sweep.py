@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from py_esp_ota.cli.boot import config_of
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_app, write_output
 from py_esp_ota.cli.partition_table import read_table
+from py_esp_ota.mutants import MUTANTS
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, replay, sweep
 from py_esp_ota.sweep.cuts import Tears
@@ -50,6 +51,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--limit", type=click.IntRange(1), default=100_000, show_default=True, help="Cases of depth 2 at most.")
 @click.option("--clean", is_flag=True, help="Cut before and after operations only, not inside them.")
 @click.option("--replay", "plan", metavar="PLAN", help="Play one case again, and show its console.")
+@click.option("--mutant", type=click.Choice(list(MUTANTS)), help="Switch a bug of our own on, to see it found.")
 @click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
 @click.option("--efuse", "efuse_file", type=_FILE, help="An eFuse file; a new chip without one.")
 @click.option("--junit", type=_FILE, help="Write a JUnit report.")
@@ -68,6 +70,7 @@ def command(
     limit: int,
     clean: bool,
     plan: str | None,
+    mutant: str | None,
     config_file: Path | None,
     efuse_file: Path | None,
     junit: Path | None,
@@ -81,10 +84,10 @@ def command(
     """
     story, scene = STORIES[name], _scene(old, new, partitions, config_file, efuse_file)
     try:
-        if plan is not None:
-            _show(replay(story, scene, plan), plan, as_json=as_json)
         started = time.perf_counter()
-        with _bar(story, shown=not as_json) as told:
+        with MUTANTS[mutant].on() if mutant else nullcontext(), _bar(story, shown=not as_json) as told:
+            if plan is not None:
+                _show(replay(story, scene, plan), plan, as_json=as_json)
             share = Share(*_shard(shard), cut=cut)
             tears: Tears = "clean" if clean else "torn"
             report = sweep(story, scene, depth=depth, tears=tears, share=share, seed=seed, limit=limit, progress=told)

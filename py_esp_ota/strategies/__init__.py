@@ -1,7 +1,8 @@
 """Hypothesis strategies: images, flashes, faults and jobs to search with, and a device that is used at random.
 
-They need the extra ``[test]``. Everything drawn is valid by construction unless its name says otherwise, comes from the
-forge and never from the judge, and shrinks to the smallest of its kind: a found bug ends as one segment on the first chip.
+They need the extra ``[test]``. Everything drawn is valid by construction unless its name says otherwise, comes from
+the forge and never from the judge, and shrinks to the smallest of its kind: a found bug ends as one segment on the
+first chip.
 
 ::
 

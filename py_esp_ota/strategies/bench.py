@@ -17,9 +17,9 @@ _SECTOR = 0x1000
 class Bench:
     """A chip as it comes from the factory, but for what is said here.
 
-    ``chip_revision`` is ``major * 100 + minor``; without it, it is one that builds of today accept. With
-    ``secure_version`` it watches for rollbacks, with ``key_digests`` it boots nothing that these keys have not signed by
-    ``scheme``. ``size`` is that of the partition in bytes; without it, the image has room.
+    ``chip_revision`` is ``major * 100 + minor``; without it, it is one that builds of today accept.
+    With ``secure_version`` it watches for rollbacks, with ``key_digests`` it boots nothing that these keys have not
+    signed by ``scheme``. ``size`` is that of the partition in bytes; without it, the image has room.
     """
 
     chip: str
@@ -60,9 +60,7 @@ class Bench:
             anti_rollback=self.secure_version > 0,
         )
         if boots:
-            return verify_image(
-                flash, OFFSET, size, build="bootloader", mode="load", efuse=efuse, options=options
-            )
+            return verify_image(flash, OFFSET, size, build="bootloader", mode="load", efuse=efuse, options=options)
         return verify_image(flash, OFFSET, size, efuse=efuse, options=options)
 
 

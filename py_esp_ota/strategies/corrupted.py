@@ -24,9 +24,9 @@ FoundBy = Literal["inspect", "verify", "load"]
 class ImageFault:
     """What is wrong with an image.
 
-    ``what`` tells in words what was done; ``err`` is what the chip returns, and ``field`` what it means. ``found_by`` is
-    the first that can see it: a look at the file alone (``inspect_image``), an app's ``esp_image_verify`` on the chip of
-    the bench, or the bootloader as it loads.
+    ``what`` tells in words what was done; ``err`` is what the chip returns, and ``field`` what it means. ``found_by``
+    is the first that can see it: a look at the file alone (``inspect_image``), an app's ``esp_image_verify`` on the
+    chip of the bench, or the bootloader as it loads.
     """
 
     kind: str
@@ -74,14 +74,13 @@ class _Spoiled:
 
 _Spoiler = Callable[[st.DrawFn, App], _Spoiled]
 
-_LARGE_NUMBERS = st.integers(1, 16)
-_NEW_REVISION = 0xFFFE  # that no chip has
+_OTHER_BYTES = st.sampled_from([byte for byte in range(256) if byte != firmware.IMAGE_MAGIC])
 
 # ----------------------------------------------------------------------------------------------------------- the header
 
 
 def _magic(draw: st.DrawFn, app: App) -> _Spoiled:
-    byte = draw(st.integers(0, 255).filter(lambda value: value != firmware.IMAGE_MAGIC))
+    byte = draw(_OTHER_BYTES)
     return _Spoiled(app.file(rewritten(app.plain(), magic=byte)), f"the first byte is 0x{byte:02x}", "magic")
 
 
@@ -139,7 +138,9 @@ def _short_desc(draw: st.DrawFn, app: App) -> _Spoiled:
 def _app_desc(draw: st.DrawFn, app: App) -> _Spoiled:
     place = firmware.DESC_OFFSET + draw(st.integers(0, 3))
     data = app.file(resealed(flipped(app.plain(), place)))
-    return _Spoiled(data, f"byte {place}, of the descriptor's magic word, is wrong", "app_desc magic_word", EspErr.ESP_FAIL)
+    return _Spoiled(
+        data, f"byte {place}, of the descriptor's magic word, is wrong", "app_desc magic_word", EspErr.ESP_FAIL
+    )
 
 
 def _congruence(draw: st.DrawFn, app: App) -> _Spoiled:
@@ -194,7 +195,7 @@ def _loaded_to(app: App, address: int, data: bytes, what: str) -> _Spoiled:
     return _Spoiled(moved.file(moved.plain()), what, "segment 1 load_addr", found_by="load")
 
 
-# -------------------------------------------------------------------------------------------------------- the descriptor
+# ------------------------------------------------------------------------------------------------------- the descriptor
 
 
 def _block_revision(draw: st.DrawFn, app: App) -> _Spoiled:
@@ -291,7 +292,10 @@ def _signature(draw: st.DrawFn, app: App) -> _Spoiled:
     if how == "unsigned":
         data, what = data[:sector] + b"\xff" * 0x1000, "the signature sector is blank"
     elif how == "key":
-        data, what = replace(signed, key=(scheme, 1)).file(signed.plain()), "it is signed with a key that is not trusted"
+        data, what = (
+            replace(signed, key=(scheme, 1)).file(signed.plain()),
+            "it is signed with a key that is not trusted",
+        )
     elif how == "block":
         place = sector + draw(st.integers(0, 1199))
         data, what = flipped(data, place), f"byte {place}, of the signature block, is wrong"

@@ -97,9 +97,7 @@ def ota_jobs(
 
 
 @st.composite
-def ota_urls(
-    draw: st.DrawFn, *, url: str = "https://cloud.test/v1/ota/download/image", now: int = NOW
-) -> OtaUrl:
+def ota_urls(draw: st.DrawFn, *, url: str = "https://cloud.test/v1/ota/download/image", now: int = NOW) -> OtaUrl:
     """``otaurl`` messages: what a node hears of a job. ``encode()`` gives the payload.
 
     ``url`` is the link in each, ``now`` seconds since 1970, before which no validity has ended. They shrink to a job id

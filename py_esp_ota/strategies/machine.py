@@ -30,7 +30,17 @@ from py_esp_ota.strategies.images import images
 from py_esp_ota.strategies.plans import fault_plans
 
 #: Faults that an app with ordinary options sees on an ordinary chip, before anything boots.
-_SEEN_BY_APPS = ("magic", "checksum", "hash", "chip_id", "min_revision", "segment_count", "data_len", "short_desc", "congruence")
+_SEEN_BY_APPS = (
+    "magic",
+    "checksum",
+    "hash",
+    "chip_id",
+    "min_revision",
+    "segment_count",
+    "data_len",
+    "short_desc",
+    "congruence",
+)
 _MOST_OPERATIONS = 400
 _FACTORY, _OTA = 0x00, 0x00
 
@@ -384,7 +394,9 @@ class DeviceMachine(RuleBasedStateMachine):
             except OtaError:
                 self._expect(*(only or ()), never=never)
             except Restart:
-                self._expect(never=chosen.label if chosen is not None else None)
+                # Whoever rejects a chosen app that never ran, and is on trial itself, leaves none of both.
+                goes = chosen is not None and chosen.label == self.running.label
+                self._expect(never=self.running.label if goes else None)
                 raise
 
     @rule()
@@ -410,7 +422,10 @@ class DeviceMachine(RuleBasedStateMachine):
             self.device.flash.power_off()
             raise PowerLoss
 
-    @rule(plan=fault_plans(operations=_MOST_OPERATIONS, cuts=True, network=False) | fault_plans(operations=8, cuts=True, network=False))
+    @rule(
+        plan=fault_plans(operations=_MOST_OPERATIONS, cuts=True, network=False)
+        | fault_plans(operations=8, cuts=True, network=False)
+    )
     def arm(self, plan: str) -> None:
         """The power will go during some later operation."""
         self.device.flash.fault = plan

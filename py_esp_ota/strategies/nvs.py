@@ -36,10 +36,8 @@ def _values(max_value_size: int) -> st.SearchStrategy[tuple[NvsType, int | float
     def typed(kind: NvsType, values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[NvsType, object]]:
         return st.tuples(st.just(kind), values)
 
-    text = st.text(
-        st.characters(codec="utf-8", exclude_characters="\0"), max_size=max_value_size // 4
-    )
-    return st.one_of(  # type: ignore[return-value]
+    text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=max_value_size // 4)
+    return st.one_of(
         *(typed(kind, st.integers(0, 2**bits - 1)) for kind, bits in _INTEGERS),
         *(typed(kind, st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)) for kind, bits in _SIGNED),
         typed("float", st.floats(width=32, allow_nan=False)),

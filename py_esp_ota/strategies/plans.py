@@ -52,8 +52,8 @@ def fault_plans(
 ) -> str:
     """Plans of a power cut and of network faults, joined by ``+``: ``cut@12:torn+drop@4096*1``.
 
-    A plan of cuts alone is for ``Flash.fault``, the others are for ``py_esp_ota.faults``. They shrink to ``""``, which is
-    no fault at all, or to what was asked for.
+    A plan of cuts alone is for ``Flash.fault``, the others are for ``py_esp_ota.faults``. They shrink to ``""``, which
+    is no fault at all, or to what was asked for.
 
     Args:
         operations: the flash operations of the story; a cut leaves 0 to ``operations - 1`` of them done.

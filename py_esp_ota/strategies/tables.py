@@ -53,7 +53,9 @@ def partition_tables(
         asked <= room,
         f"{asked} app partitions do not fit into {flash_size} bytes of flash, which has room for {room}",
     )
-    slots = draw(st.integers(max(min_ota_slots, 1 if factory is False else 0), min(most, room - (factory is not False))))
+    slots = draw(
+        st.integers(max(min_ota_slots, 1 if factory is False else 0), min(most, room - (factory is not False)))
+    )
     with_factory = slots == 0 or (draw(st.booleans()) if factory is None else factory)
     rows = _data_rows(draw, with_otadata=slots > 0)
     start = -(-rows[-1].offset - rows[-1].size) if rows else _FIRST
@@ -64,7 +66,7 @@ def partition_tables(
 
 
 def _data_rows(draw: st.DrawFn, *, with_otadata: bool) -> list[Partition]:
-    """otadata and what an app keeps settings in, one behind the other."""
+    """What chooses between apps, and what an app keeps settings in, one behind the other."""
     rows: list[Partition] = []
     offset = _FIRST
     wanted = [("otadata", _OTA, 0x2000)] * with_otadata

@@ -8,6 +8,7 @@ from contextlib import suppress
 from py_esp_ota._core import Flash, OtaSelectEntry, PartitionTable, read_otadata
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import OtaError, PartitionTableError, Restart
+from py_esp_ota.idf import bootloader
 from py_esp_ota.idf.bootloader import BootReport, boot
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs
@@ -15,7 +16,7 @@ from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState, state_name
 from py_esp_ota.sdkconfig import Sdkconfig
 
-_DATA, _OTADATA = 1, 0
+_APP, _FACTORY, _DATA, _OTADATA = 0, 0, 1, 0
 _BLANK = b"\xff" * 32
 
 
@@ -70,10 +71,23 @@ class Life:
             self.restart()
 
     @property
+    def state(self) -> str:
+        """The otadata state of the running slot as it stands in flash now, ``""`` when it has none."""
+        partition = self.report.partition
+        return "" if partition is None else bootloader.state_name(self.flash, partition, self.config)
+
+    @property
     def slots(self) -> int:
         """How many OTA slots the table has."""
-        table = PartitionTable.load(self.flash, self.config.partition_table_offset, md5=self.config.partition_table_md5)
-        return sum(row.ota_slot is not None for row in table)
+        return sum(row.ota_slot is not None for row in self._table())
+
+    @property
+    def has_factory(self) -> bool:
+        """Whether the table has a factory app."""
+        return self._table().find(type=_APP, subtype=_FACTORY) is not None
+
+    def _table(self) -> PartitionTable:
+        return PartitionTable.load(self.flash, self.config.partition_table_offset, md5=self.config.partition_table_md5)
 
     def confirm(self) -> None:
         """The first boot after an update: the self-test is content. Otherwise nothing."""

@@ -7,6 +7,7 @@ from there; told to the end, it always ends at its goal.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -14,7 +15,7 @@ from typing import Literal
 from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable
 from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device
-from py_esp_ota.errors import EspErr, OtaError
+from py_esp_ota.errors import OtaError
 from py_esp_ota.firmware import patched
 from py_esp_ota.idf.ota_ops import OTA_WITH_SEQUENTIAL_WRITES, OtaOps
 from py_esp_ota.ports import NvsValue
@@ -56,7 +57,8 @@ class Story:
     """A story and what it promises.
 
     ``act`` tells it; ``prepare`` is what has happened before. ``goal`` is the image that runs in the end. With
-    ``places`` the partition that runs must be the one from before or the one from the end, too. ``settings`` reads what
+    ``places`` the partition that runs must be the one from before or the one from the end, too; ``chip_loses_places``
+    where the chip itself does not keep that. ``settings`` reads what
     the app keeps in NVS: each value must be the one from before or the one from the end. ``scene`` changes what the
     story is played with.
     """
@@ -67,6 +69,7 @@ class Story:
     prepare: Callable[[Life, Scene], None] = lambda _life, _scene: None
     goal: Literal["old", "new"] = "new"
     places: bool = False
+    chip_loses_places: bool = False
     settings: Callable[[Life], Settings] | None = None
     scene: Callable[[Scene], Scene] = lambda scene: scene
 
@@ -100,6 +103,20 @@ def _update(life: Life, scene: Scene) -> None:
         life.confirm()
 
 
+def _download_twice(life: Life, scene: Scene) -> None:
+    """The first time a bit is wrong: the app is told so, and nothing comes of it."""
+    life.power_on()
+    life.confirm()
+    if life.runs(scene.new):
+        return
+    damaged = bytearray(scene.new)
+    damaged[len(damaged) // 2] ^= 1
+    with suppress(OtaError):
+        life.app(partial(_download, bytes(damaged)))
+    _install(life, scene.new)
+    life.confirm()
+
+
 def _has_updated_once(life: Life, scene: Scene) -> None:
     """The old image came by an update itself: both otadata entries are in use from the next one on."""
     life.power_on()
@@ -121,12 +138,18 @@ def _has_updated(life: Life, scene: Scene) -> None:
     life.confirm()
 
 
+def _has_updated_twice(life: Life, scene: Scene) -> None:
+    """Both otadata entries are in use, and all slots hold the old image."""
+    _has_updated_once(life, scene)
+    _install(life, scene.old)
+    life.confirm()
+
+
 def _has_updated_often(life: Life, scene: Scene) -> None:
     """The first entry is the active one, and the second names a slot with the old image."""
-    _has_updated_once(life, scene)
-    for image in (scene.old, scene.new):
-        _install(life, image)
-        life.confirm()
+    _has_updated_twice(life, scene)
+    _install(life, scene.new)
+    life.confirm()
 
 
 def _fail_self_test(life: Life, _scene: Scene) -> None:
@@ -182,15 +205,7 @@ def _go_on(life: Life, image: bytes, ops: OtaOps) -> None:
         done += len(piece)
         if len(piece) == _EVERY:
             life.nvs.set(_RESUME, _WRITTEN, done // 1024)
-    try:
-        ops.end(handle)
-    except OtaError as refused:
-        # What was kept is worth nothing: the next try starts anew.
-        life.nvs.erase(_RESUME, _WRITTEN)
-        if refused.err is not EspErr.ESP_ERR_OTA_VALIDATE_FAILED:
-            raise
-        _go_on(life, image, ops)
-        return
+    ops.end(handle)
     life.nvs.erase(_RESUME, _WRITTEN)
     ops.set_boot_partition(slot)
 
@@ -240,12 +255,29 @@ STORIES: Mapping[str, Story] = {
     story.name: story
     for story in (
         Story("first-ota", "the first update of a device from the factory", _update),
-        Story("second-ota", "an update of a device that was updated before", _update, _has_updated_once),
+        Story("second-ota", "an update of a device that was updated before", _update, _has_updated_once, places=True),
+        Story("third-ota", "an update when both otadata entries are in use", _update, _has_updated_twice, places=True),
         Story("confirm", "the first boot of a new image, which confirms itself", _update, _is_chosen),
         Story("reject", "the first boot of a new image, which fails its self-test", _fail_self_test, _is_chosen, "old"),
-        Story("factory-reset", "back to the factory app", _go_back_to_factory, _has_updated_often, "old", places=True),
-        Story("same-slot", "the running slot is chosen once more", _choose_the_same, _has_updated, places=True),
+        Story(
+            "factory-reset",
+            "back to the factory app",
+            _go_back_to_factory,
+            _has_updated_often,
+            "old",
+            places=True,
+            chip_loses_places=True,
+        ),
+        Story(
+            "same-slot",
+            "the running slot is chosen once more",
+            _choose_the_same,
+            _has_updated,
+            places=True,
+            chip_loses_places=True,
+        ),
         Story("resume", "an update that goes on where it stopped", _resume),
+        Story("bad-download", "an image arrives damaged, and then whole", _download_twice),
         Story("encrypted-ota", "the first update of an encrypted device", _update, scene=_encrypted),
         Story("anti-rollback", "an update that raises the secure version", _update, scene=_guarded),
         Story("settings", "the agent's values in NVS", _write_settings, _has_settings, "old", settings=_settings),

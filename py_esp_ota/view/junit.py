@@ -7,7 +7,7 @@ from collections import defaultdict
 from xml.sax.saxutils import escape, quoteattr
 
 from py_esp_ota.sweep.result import Case, SweepReport
-from py_esp_ota.view.sweep_words import ending_lines, operation_at
+from py_esp_ota.view.sweep_words import ending_lines, first_plans, operation_at
 
 #: What XML 1.0 cannot say, not even escaped.
 _NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -62,15 +62,16 @@ def _test(report: SweepReport, index: int, cases: list[Case]) -> str:
 
 
 def _told(report: SweepReport, cases: list[Case], outcome: str) -> tuple[str, str] | None:
-    """The first reason, and every plan with its own; each ending is told once."""
+    """The first reason, and each ending with its own and the plans that come to it."""
     found = [(case, report.endings[case.ending]) for case in cases if report.endings[case.ending].outcome == outcome]
     if not found:
         return None
-    lines = [f"{case.plan}: {ending.why}" for case, ending in found]
+    lines = []
     for index in dict.fromkeys(case.ending for case, _ending in found):
-        plans = ", ".join(case.plan for case, _ending in found if case.ending == index)
-        lines += ["", f"{plans}:", *ending_lines(report.endings[index])]
-    return found[0][1].why, "\n".join(lines)
+        ending = report.endings[index]
+        plans = first_plans([case.plan for case, _ending in found if case.ending == index])
+        lines += [f"{', '.join(plans)}: {ending.why}", *ending_lines(ending), ""]
+    return found[0][1].why, "\n".join(lines[:-1])
 
 
 def _text(words: str) -> str:

@@ -6,7 +6,16 @@ import json
 from typing import Any
 
 from py_esp_ota.sweep.result import Outcome, SweepReport
-from py_esp_ota.view.sweep_words import FINDINGS, MEANING, Finding, broken_promise, findings, operation_at, runs
+from py_esp_ota.view.sweep_words import (
+    FINDINGS,
+    MEANING,
+    Finding,
+    broken_promise,
+    findings,
+    first_plans,
+    operation_at,
+    runs,
+)
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 #: SARIF's level and kind; only a "fail" may have a level.
@@ -60,7 +69,8 @@ def _result(report: SweepReport, finding: Finding, artifact: str, rule_id: str, 
         where["region"] = {"byteOffset": operation.address, "byteLength": operation.length}
         where["address"] = {"absoluteAddress": operation.address, "length": operation.length}
     what = f"operation {finding.operation}, {operation_at(report, finding.operation)}"
-    text = f"{', '.join(finding.plans)}: {finding.ending.why}. It ends with: {runs(finding.ending)} ({what})."
+    plans = first_plans(finding.plans)
+    text = f"{', '.join(plans)}: {finding.ending.why}. It ends with: {runs(finding.ending)} ({what})."
     level, kind = _LEVELS[finding.outcome]
     return {
         "ruleId": rule_id,
@@ -71,7 +81,8 @@ def _result(report: SweepReport, finding: Finding, artifact: str, rule_id: str, 
         "locations": [{"physicalLocation": where}],
         "partialFingerprints": {"plan/v1": f"{report.story}/{finding.plans[0]}"},
         "properties": {
-            "plans": list(finding.plans),
+            "cases": len(finding.plans),
+            "plans": plans,
             "otadata": list(finding.ending.otadata),
             "log": list(finding.ending.log),
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from html import escape
@@ -15,6 +16,9 @@ from py_esp_ota.sweep.result import OUTCOMES, SweepReport
 from py_esp_ota.view.sweep_words import MEANING, model_of
 
 T = TypeVar("T", bound=Hashable)
+
+#: The second of two cuts; its number is spelled as a number is, so that it can be put together again.
+_SECOND_CUT = re.compile(r"cut@(0|[1-9][0-9]*)((?::[^+]*)?)", re.ASCII)
 
 _PAGE = files(__package__).joinpath("page")
 
@@ -72,8 +76,9 @@ def _packed(report: SweepReport, command: str) -> dict[str, Any]:
     """The report, every repetition said once.
 
     ``operations`` are runs ``[kind, step, length, count]``, a step being the distance from the address before.
-    ``rows`` are the different lists of cases that an operation has, each case a model and an ending; ``cases`` are runs
-    ``[row, count]`` along the operations.
+    ``rows`` are the different lists of cases that an operation has; ``cases`` are runs ``[row, count]`` along the
+    operations. A case is a model and an ending; with a second cut it is ``-1 - model``, the number and the model of
+    that cut, and an ending.
     """
     lines, models, rows = _Numbers[str](), _Numbers[str](), _Numbers[tuple[int, ...]]()
     endings = [
@@ -92,7 +97,12 @@ def _packed(report: SweepReport, command: str) -> dict[str, Any]:
     of_operation: dict[int, list[int]] = defaultdict(list)
     for case in report.cases:
         # A plan that does not begin with its own operation is kept whole.
-        of_operation[case.operation] += [models.of(model_of(case)), case.ending]
+        model, _, rest = model_of(case).partition("+")
+        second = _SECOND_CUT.fullmatch(rest) if model == "" or model[0] == ":" else None
+        if second:
+            of_operation[case.operation] += [-1 - models.of(model), int(second[1]), models.of(second[2]), case.ending]
+        else:
+            of_operation[case.operation] += [models.of(model_of(case)), case.ending]
     length = max(len(report.operations), *(operation + 1 for operation in of_operation), 0)
     cases = _run_lengths((rows.of(tuple(of_operation.get(index, ()))),) for index in range(length))
     addresses = [operation.address for operation in report.operations]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from py_esp_ota._core import FlashOp
@@ -19,6 +19,9 @@ MEANING: dict[Outcome, str] = {
 
 #: The outcomes that need an explanation, the worst first.
 FINDINGS: tuple[Outcome, ...] = ("violation", "as_the_chip")
+
+#: How many of the plans that come to one ending are named at one place.
+_NAMED = 20
 
 _NOT_A_WORD = re.compile(r"[^a-z0-9]+")
 
@@ -47,8 +50,11 @@ def runs(ending: Ending) -> str:
 
 
 def broken_promise(why: str) -> str:
-    """A short name for a broken promise that stays the same between runs: its first clause, as a slug."""
-    clause = re.split(r"[:;(]|\. ", why, maxsplit=1)[0]
+    """A short name for a broken promise that stays the same between runs, as a slug.
+
+    From what the chip does when that follows the promise behind a semicolon, else from the promise.
+    """
+    clause = re.split(r"[:(]|\. ", why.partition("; ")[2] or why, maxsplit=1)[0]
     words = [word for word in _NOT_A_WORD.split(clause.lower()) if word and not word.isdigit()]
     return "-".join(words[:8]) or "broken-promise"
 
@@ -70,6 +76,12 @@ def findings(report: SweepReport, outcome: Outcome) -> Iterator[Finding]:
         grouped.setdefault((case.operation, ending.why), (ending, []))[1].append(case.plan)
     for (operation, _why), (ending, plans) in grouped.items():
         yield Finding(outcome, operation, ending, tuple(plans))
+
+
+def first_plans(plans: Sequence[str]) -> list[str]:
+    """Plans to name: the first few, and how many more there are."""
+    shown = list(plans[:_NAMED])
+    return shown if len(shown) == len(plans) else [*shown, f"and {len(plans) - len(shown):,} more"]
 
 
 def operation_at(report: SweepReport, index: int) -> str:

@@ -58,7 +58,7 @@ def test_a_case_is_replayed():
     assert done.exit_code == 0
     assert "otadata: 1/VALID  -" in done.stdout
     assert "Loaded app from partition at offset" in done.stdout
-    assert json.loads(call("old.bin new.bin --replay cut@2:torn-program+cut@4 --json").stdout)["outcome"] == "old"
+    assert json.loads(call("old.bin new.bin --replay cut@1:torn-erase+cut@2 --json").stdout)["outcome"] == "old"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ OLD = Ending("old", "", "factory", "1.0.0", "", ("-", "-"), ("I (30) boot: old",
 NEW = Ending("new", "", "ota_0", "1.1.0", "VALID", ("1/VALID", "-"), ("I (30) boot: new", "I (40) boot: Loaded"), 2)
 CHIP = Ending(
     "as_the_chip",
-    "the new image is lost: rewrite_ota_seq erases before it writes",
+    "the new image is lost; rewrite_ota_seq erases before it writes",
     "factory",
     "1.0.0",
     "",

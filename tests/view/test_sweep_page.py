@@ -144,6 +144,16 @@ def test_along_the_addresses_the_same_place_is_clicked_through(page, tmp_path):
     expect(page.locator("#what")).to_contain_text("Operation 0: erase 0x010000")
 
 
+def test_a_long_story_has_a_close_up_that_can_be_clicked(page, tmp_path):
+    show(page, tmp_path, report())
+    expect(page.locator("#close")).to_be_hidden()
+    show(page, tmp_path, report(16))
+    expect(page.locator("#what")).to_contain_text("Operation 20:")
+    box = page.locator("#close").bounding_box()
+    page.locator("#close").click(position={"x": 96 + (box["width"] - 96) * 30.5 / 64, "y": 30})
+    expect(page.locator("#what")).to_contain_text("Operation 30:")
+
+
 def test_forty_thousand_cases_are_quick_to_walk(page, tmp_path):
     show(page, tmp_path, report(800))
     slider = page.get_by_role("slider")

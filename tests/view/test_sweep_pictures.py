@@ -36,9 +36,16 @@ def unpacked(data):
     for row, count in data["cases"]:
         for _ in range(count):
             flat = data["rows"][row]
-            for model, ending in zip(flat[::2], flat[1::2], strict=True):
+            at = 0
+            while at < len(flat):
+                then = ""
+                model = flat[at]
+                if model < 0:
+                    model, then, at = -1 - model, f"+cut@{flat[at + 1]}{data['models'][flat[at + 2]]}", at + 2
                 text = data["models"][model]
-                yield Case(f"cut@{index}{text}" if text == "" or text[0] in ":+" else text, index, ending)
+                plan = f"cut@{index}{text}{then}" if text == "" or text[0] in ":+" else text
+                yield Case(plan, index, flat[at + 1])
+                at += 2
             index += 1
 
 
@@ -70,7 +77,9 @@ def test_the_page_holds_every_case_and_every_operation(sectors):
 
 
 def test_a_plan_that_begins_elsewhere_and_an_operation_without_a_case_survive():
-    swept = replace(report(1), cases=(Case("cut@12:torn", 1, 0), Case("flip@7+cut@4", 4, 3), Case("cut@17", 17, 1)))
+    plans = [("cut@12:torn", 1), ("flip@7+cut@4", 4), ("cut@4+cut@5:torn", 4), ("cut@4:torn+cut@05", 4)]
+    plans += [("cut@4+cut@5+cut@6:after", 4), ("cut@4+drop@8", 4), ("cut@17", 17)]
+    swept = replace(report(1), cases=tuple(Case(plan, operation, 1) for plan, operation in plans))
     assert list(unpacked(packed(sweep_html(swept)))) == list(swept.cases)
 
 
@@ -78,6 +87,13 @@ def test_the_page_of_forty_thousand_cases_is_small():
     swept = report(800)
     assert len(swept.cases) > 40_000
     assert len(sweep_html(swept)) < 100_000
+
+
+def test_a_hundred_thousand_pairs_of_cuts_fit_into_two_megabytes():
+    swept = report(60)
+    pairs = [Case(f"cut@{n % 1000}:torn+cut@{n % 997}:bits-erase", n % 1000, n % 4) for n in range(100_000)]
+    swept = replace(swept, cases=tuple(sorted(pairs, key=lambda case: case.operation)))
+    assert len(sweep_html(swept)) < 2_000_000
 
 
 def test_the_page_needs_nothing_but_itself():
@@ -131,7 +147,7 @@ def test_junit_has_a_test_for_each_operation():
     assert [number for number, test in enumerate(tests) if len(test)] == [3, 20]
     failure = tests[20].find("failure")
     assert failure.get("message") == "nothing boots"
-    for words in ("cut@20: nothing boots", "cut@20:after", "cut@20:torn+cut@1", "otadata: 1/NEW  -", "No bootable app"):
+    for words in ("cut@20, cut@20:after, cut@20:torn+cut@1: nothing boots", "otadata: 1/NEW  -", "No bootable app"):
         assert words in failure.text
     assert failure.text.count("No bootable app") == 1
     assert tests[3].find("skipped").get("message") == f"as the chip does: {CHIP.why}"
@@ -153,6 +169,15 @@ def test_an_operation_that_breaks_one_promise_as_the_chip_and_another_by_itself_
     swept = replace(swept, cases=(Case("cut@3", 3, 2), Case("cut@3:torn", 3, 3)))
     test = ET.fromstring(sweep_junit(swept)).find("testsuite/testcase")
     assert [child.tag for child in test] == ["failure", "system-out"]
+
+
+def test_a_thousand_cases_at_one_place_are_counted_and_a_few_named():
+    swept = replace(report(), cases=tuple(Case(f"cut@3+cut@{n}", 3, 3) for n in range(1000)))
+    failure = ET.fromstring(sweep_junit(swept)).find("testsuite/testcase/failure")
+    assert failure.text.startswith("cut@3+cut@0, cut@3+cut@1, ")
+    assert "cut@3+cut@19, and 980 more: nothing boots\n" in failure.text
+    (result,) = json.loads(sweep_sarif(swept))["runs"][0]["results"]
+    assert (result["properties"]["cases"], len(result["properties"]["plans"])) == (1000, 21)
 
 
 def test_what_xml_cannot_say_is_replaced():
@@ -195,7 +220,7 @@ def test_sarif_has_a_rule_for_each_broken_promise_and_a_result_for_each_operatio
     (run,) = log["runs"]
     assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == [
         "violation/nothing-boots",
-        "as-the-chip/the-new-image-is-lost",
+        "as-the-chip/rewrite-ota-seq-erases-before-it-writes",
     ]
     broken, known = run["results"]
     assert broken["properties"]["plans"] == ["cut@20", "cut@20:after", "cut@20:torn+cut@1"]
@@ -262,5 +287,6 @@ def test_words():
         "cut@12",
         "drop@1",
     ]
+    assert broken_promise("ota_1 boots, not ota_0; rewrite_ota_seq erases: entry 1") == "rewrite-ota-seq-erases"
     assert broken_promise("NVS lost 3 keys: nvs_set") == "nvs-lost-keys"
     assert broken_promise("(?)") == "broken-promise"

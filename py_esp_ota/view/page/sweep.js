@@ -28,8 +28,12 @@
   const rows = data.rows.map((flat) => {
     const worst = lanes.map(() => -1);
     const cases = [];
-    for (let i = 0; i < flat.length; i += 2) {
-      const found = { model: flat[i], ending: flat[i + 1] };
+    for (let i = 0; i < flat.length; ) {
+      const composed = flat[i] < 0; // a second cut behind the first
+      const found = composed
+        ? { model: -1 - flat[i], then: `+cut@${flat[i + 1]}${data.models[flat[i + 2]]}`, ending: flat[i + 3] }
+        : { model: flat[i], then: "", ending: flat[i + 1] };
+      i += composed ? 4 : 2;
       const outcome = data.endings[found.ending].outcome;
       worst[lane[found.model]] = Math.max(worst[lane[found.model]], outcome);
       cases.push(found);
@@ -38,7 +42,10 @@
   });
   const total = Math.max(operations.length, rowOf.length);
   const row = (index) => rows[rowOf[index]] ?? { worst: [], all: -1, cases: [] };
-  const planOf = (index, model) => (plain(model) ? `cut@${index}${model}` : model);
+  const planOf = (index, found) => {
+    const model = data.models[found.model];
+    return plain(model) ? `cut@${index}${model}${found.then}` : model;
+  };
   const hex = (value) => `0x${value.toString(16).padStart(6, "0")}`;
   const words = (index) => {
     const operation = operations[index];
@@ -142,7 +149,7 @@
   };
   const drawAll = () => {
     draw($("overview"), 0, total, along);
-    draw($("close"), ...closeRange(), "number");
+    if (!$("close").hidden) draw($("close"), ...closeRange(), "number");
   };
 
   // --------------------------------------------------------------------------------------------------------- picking
@@ -195,7 +202,7 @@
 
   const showEnding = (index, found, button) => {
     const ending = data.endings[found.ending];
-    const plan = planOf(index, data.models[found.model]);
+    const plan = planOf(index, found);
     for (const other of $("cases").querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
     $("why").textContent = ending.why;
     $("replay").textContent = data.command ? `${data.command} ${plan}` : plan;
@@ -222,7 +229,7 @@
       : cases;
     const lines = shown.map((found) => {
       const line = document.createElement("tr"), first = document.createElement("td");
-      const button = made("button", planOf(index, data.models[found.model]), { type: "button" });
+      const button = made("button", planOf(index, found), { type: "button" });
       button.addEventListener("click", () => showEnding(index, found, button));
       first.append(button);
       const ending = data.endings[found.ending];
@@ -244,6 +251,7 @@
   if (!total) return;
   $("main").hidden = false;
   $("number").max = total - 1;
+  $("close").hidden = total <= CLOSE; // it would be the same picture again
   $("overview").setAttribute("aria-valuemin", "0");
   $("overview").setAttribute("aria-valuemax", String(total - 1));
   $("findings").hidden = !bad.length;
