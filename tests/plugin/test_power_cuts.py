@@ -426,15 +426,20 @@ def test_skips_and_expected_failures_stay_what_they_are(run):
     result.assert_outcomes(skipped=1, xfailed=1)
 
 
-def test_a_timeout_ends_the_whole_test(run):
-    result = run("""
+@pytest.mark.parametrize("place", ["except PowerLoss", "finally"])
+def test_a_timeout_ends_the_whole_test(run, place):
+    """Also one that strikes while a test hangs without power."""
+    result = run(f"""
         import time, pytest
-        @pytest.mark.timeout(0.5)
+        from py_esp_ota import PowerLoss
+        @pytest.mark.timeout(0.4)
         @pytest.mark.every_power_cut
         def test_slow(esp_flash):
-            for page in range(100):
-                esp_flash.program(page * 256, b"x")
-            time.sleep(0.02)
+            try:
+                for page in range(20):
+                    esp_flash.program(page * 256, b"x")
+            {place}:
+                time.sleep(0.1 if {place!r} == "finally" else 2)
     """)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*Timeout*from pytest-timeout*"])
