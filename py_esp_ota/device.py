@@ -173,6 +173,7 @@ class Device:
         loop = asyncio.get_running_loop()
         started = loop.time()
         log = Log(lambda: round((loop.time() - started) * 1000), self._write_line)
+        startup.flash_encryption_init_checks(self.chip, self.config, log)
         try:
             startup.init_efuse_secure(self.chip, report.app_desc, self.config, log)
         except OtaError as error:

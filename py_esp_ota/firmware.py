@@ -34,13 +34,14 @@ _APP_DESC = struct.Struct("<II8x 32s32s16s16s32s32s HHBB 74x")
 _BOOTLOADER_DESC = struct.Struct("<B2xB I 32s24s 16x")
 _OTA_SELECT_ENTRY = struct.Struct("<I20sII")
 
+_MAGIC_AT, _COUNT_AT, _CHIP_ID_AT, _MIN_REV_AT, _MAX_REV_AT, _HASH_AT = 0, 1, 12, 15, 17, 23
 _VERSION = slice(DESC_OFFSET + 16, DESC_OFFSET + 48)
 _PROJECT_NAME = slice(DESC_OFFSET + 48, DESC_OFFSET + 80)
 _SECURE_VERSION = slice(DESC_OFFSET + 4, DESC_OFFSET + 8)
 _HASH = 32
 
 
-class _Chip(NamedTuple):
+class Layout(NamedTuple):
     """Where a default build of one chip puts its segments, and which silicon it accepts."""
 
     chip_id: int
@@ -55,23 +56,28 @@ class _Chip(NamedTuple):
 
 # RAM addresses keep clear of the bootloader's stack, its data and each other, also through the D/IRAM alias.
 _CHIPS = {
-    "esp32": _Chip(0, 0x3F400000, 0x400D0000, 0x40080000, 0x3FFB0000, 0, 399, 99),
-    "esp32s2": _Chip(2, 0x3F000000, 0x40080000, 0x40024000, 0x3FFC0000, 0, 199, 99),
-    "esp32c3": _Chip(5, 0x3C000000, 0x42000000, 0x40380000, 0x3FC88000, 3, 199, 199),
-    "esp32s3": _Chip(9, 0x3C000000, 0x42000000, 0x40374000, 0x3FC98000, 0, 99, 199),
-    "esp32c2": _Chip(12, 0x3C000000, 0x42000000, 0x40380000, 0x3FCA8000, 100, 299, 99),
-    "esp32c6": _Chip(13, 0x42000000, 0x42000000, 0x40800000, 0x40808000, 0, 99, 99),
-    "esp32h2": _Chip(16, 0x42000000, 0x42000000, 0x40800000, 0x40808000, 0, 199, 99),
-    "esp32p4": _Chip(18, 0x40000000, 0x40000000, 0x4FF00000, 0x4FF08000, 301, 399, 199),
-    "esp32c61": _Chip(20, 0x42000000, 0x42000000, 0x40800000, 0x40808000, 100, 199, 199),
-    "esp32c5": _Chip(23, 0x42000000, 0x42000000, 0x40800000, 0x40808000, 100, 199, 99),
-    "esp32h21": _Chip(25, 0x42000000, 0x42000000, 0x40800000, 0x40808000, 0, 99, 99),
-    "esp32h4": _Chip(28, 0x42000000, 0x42000000, 0x40810000, 0x40818000, 0, 99, 99),
-    "esp32s31": _Chip(32, 0x40000000, 0x40000000, 0x2F000000, 0x2F008000, 0, 99, 99),
+    "esp32": Layout(0, 0x3F400000, 0x400D0000, 0x40080000, 0x3FFB0000, 0, 399, 99),
+    "esp32s2": Layout(2, 0x3F000000, 0x40080000, 0x40024000, 0x3FFC0000, 0, 199, 99),
+    "esp32c3": Layout(5, 0x3C000000, 0x42000000, 0x40380000, 0x3FC88000, 3, 199, 199),
+    "esp32s3": Layout(9, 0x3C000000, 0x42000000, 0x40374000, 0x3FC98000, 0, 99, 199),
+    "esp32c2": Layout(12, 0x3C000000, 0x42000000, 0x40380000, 0x3FCA8000, 100, 299, 99),
+    "esp32c6": Layout(13, 0x42000000, 0x42000000, 0x40800000, 0x40808000, 0, 99, 99),
+    "esp32h2": Layout(16, 0x42000000, 0x42000000, 0x40800000, 0x40808000, 0, 199, 99),
+    "esp32p4": Layout(18, 0x40000000, 0x40000000, 0x4FF00000, 0x4FF08000, 301, 399, 199),
+    "esp32c61": Layout(20, 0x42000000, 0x42000000, 0x40800000, 0x40808000, 100, 199, 199),
+    "esp32c5": Layout(23, 0x42000000, 0x42000000, 0x40800000, 0x40808000, 100, 199, 99),
+    "esp32h21": Layout(25, 0x42000000, 0x42000000, 0x40800000, 0x40808000, 0, 99, 99),
+    "esp32h4": Layout(28, 0x42000000, 0x42000000, 0x40810000, 0x40818000, 0, 99, 99),
+    "esp32s31": Layout(32, 0x40000000, 0x40000000, 0x2F000000, 0x2F008000, 0, 99, 99),
 }
 
 
-def _chip(name: str) -> _Chip:
+#: ESP-IDF's names of the chips there are images for, in the order of their ids.
+CHIPS: tuple[str, ...] = tuple(_CHIPS)
+
+
+def layout_of(name: str) -> Layout:
+    """Where the forge puts a chip's segments. Raises ``ValueError`` for an unknown chip."""
     try:
         return _CHIPS[name]
     except KeyError:
@@ -162,7 +168,7 @@ def image(
     What is not given is what a default build of the chip has. Raises ``ValueError`` for data that is not whole 32-bit
     words.
     """
-    layout = _chip(chip)
+    layout = layout_of(chip)
     min_rev = layout.min_rev if min_chip_rev_full is None else min_chip_rev_full
     max_rev = layout.max_rev if max_chip_rev_full is None else max_chip_rev_full
     # Only these two builds fill the old one-byte field: the major revision on ESP32, the minor one on ESP32-C3.
@@ -200,11 +206,60 @@ def resealed(image: bytes) -> bytes:
     for span in spans:
         checksum ^= _xor(image[span])
     sealed = bytearray(image)
-    last = _checksum_end(end)
-    sealed[last - 1] = checksum
-    if image[23]:
-        sealed[last : last + _HASH] = hashlib.sha256(sealed[:last]).digest()
-    return bytes(sealed)
+    sealed[_checksum_end(end) - 1] = checksum
+    return rehashed(bytes(sealed))
+
+
+def rehashed(image: bytes) -> bytes:
+    """The same image with its appended SHA-256, if it has one, made right again, whatever its checksum byte says.
+
+    Raises ``ValueError`` when the segments cannot be followed to their end.
+    """
+    last = _checksum_end(_segments(image)[1])
+    if not image[_HASH_AT]:
+        return image
+    return image[:last] + hashlib.sha256(image[:last]).digest() + image[last + _HASH :]
+
+
+def rewritten(
+    image: bytes,
+    *,
+    magic: int | None = None,
+    segment_count: int | None = None,
+    chip_id: int | None = None,
+    min_chip_rev_full: int | None = None,
+    max_chip_rev_full: int | None = None,
+    hash_appended: int | None = None,
+    load_addr: Mapping[int, int] | None = None,
+    data_len: Mapping[int, int] | None = None,
+) -> bytes:
+    """The same bytes with other words in their headers, sound or not; nothing else is made right (see ``resealed``).
+
+    ``load_addr`` and ``data_len`` are new words by the index of their segment, as the segments stand in ``image``.
+    Raises ``ValueError`` when those cannot be followed.
+    """
+    changed = bytearray(image)
+    words = {_MAGIC_AT: magic, _COUNT_AT: segment_count, _HASH_AT: hash_appended}
+    halves = {_CHIP_ID_AT: chip_id, _MIN_REV_AT: min_chip_rev_full, _MAX_REV_AT: max_chip_rev_full}
+    for form, places in (("<B", words), ("<H", halves)):
+        for place, value in places.items():
+            if value is not None:
+                struct.pack_into(form, changed, place, value)
+    if load_addr or data_len:
+        starts = [span.start - _SEGMENT.size for span in _segments(image)[0]]
+        for index, value in (load_addr or {}).items():
+            struct.pack_into("<I", changed, starts[index], value)
+        for index, value in (data_len or {}).items():
+            struct.pack_into("<I", changed, starts[index] + 4, value)
+    return bytes(changed)
+
+
+def flipped(image: bytes, *places: int) -> bytes:
+    """The same bytes with the lowest bit of each of these wrong; a place may count from the end."""
+    changed = bytearray(image)
+    for place in places:
+        changed[place] ^= 1
+    return bytes(changed)
 
 
 def _checksum_end(end: int) -> int:
@@ -240,7 +295,7 @@ def _segments(image: bytes) -> tuple[list[slice], int]:
             raise ValueError(f"the image is cut off: segment {index} should end at 0x{position + length:x}")
         spans.append(slice(position, position + length))
         position += length
-    length = _checksum_end(position) + (_HASH if image[23] else 0)
+    length = _checksum_end(position) + (_HASH if image[_HASH_AT] else 0)
     if length > len(image):
         raise ValueError(f"the image is cut off: it should be {length} bytes long and has {len(image)}")
     return spans, position
@@ -273,7 +328,7 @@ class Firmware:
 
     def to_bytes(self) -> bytes:
         """The image file. Raises ``ValueError`` when ``size`` cannot be met."""
-        layout = _chip(self.chip)
+        layout = layout_of(self.chip)
         rodata = self._app_desc(layout) + self.payload + bytes(-len(self.payload) % 4)
         data, vectors = self._filler("data", 32), self._filler("vectors", 32)
         # The checksum block at its shortest (4 bytes) ends the image, so that every length is a multiple of 4.
@@ -295,7 +350,7 @@ class Firmware:
             hash_appended=self.hash_appended,
         )
 
-    def _app_desc(self, layout: _Chip) -> bytes:
+    def _app_desc(self, layout: Layout) -> bytes:
         max_blk = self.max_efuse_blk_rev_full
         return app_desc(
             self.project_name,
@@ -328,7 +383,7 @@ def bootloader(
     flash_size: int = 0x400000,
 ) -> bytes:
     """A second-stage bootloader image. Its header is what the chip learns its flash's mode, speed and size from."""
-    layout = _chip(chip)
+    layout = layout_of(chip)
     desc = bootloader_desc(version=version, idf_ver=idf_ver, date_time=date_time, secure_version=secure_version)
     code = hashlib.shake_256(f"bootloader\0{chip}\0{idf_ver}".encode()).digest(0x1000)
     return image(

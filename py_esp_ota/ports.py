@@ -60,11 +60,19 @@ class Response(Protocol):
         """
 
 
+#: The header of a request that says its method, as in HTTP/2: who does not care passes it on, adapters take it out.
+METHOD = ":method"
+
+
 class Fetch(Protocol):
-    """The HTTP client: one GET, no redirect followed, no body interpreted."""
+    """The HTTP client: one GET, or what ``METHOD`` in the headers says; no redirect followed, no body interpreted."""
 
     def __call__(self, url: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Response]:
         """Send the request; raises ``FetchError`` (``connect``, ``timeout``) while entering."""
+
+
+class U16(int):
+    """A number that is kept as u16. Raises ``OverflowError`` where it is stored when it does not fit."""
 
 
 NvsValue = bytes | str | int | float

@@ -88,6 +88,9 @@ class Sdkconfig:
 
     # ESP-IDF: components/esp_https_ota/Kconfig, components/esp_http_client/Kconfig
     esp_https_ota_allow_http: bool = False
+    esp_https_ota_decrypt_cb: bool = False
+    esp_https_ota_enable_partial_download: bool = False  # since v6.0; before, every build has it
+    esp_https_ota_verify_spi_mode: bool = True  # since v6.1
 
     # ESP RainMaker: components/esp_rainmaker/Kconfig.projbuild
     esp_rmaker_ota_autofetch: bool = True
@@ -104,6 +107,7 @@ class Sdkconfig:
     esp_rmaker_ota_max_retries: int = 3  # total attempts
     esp_rmaker_ota_retry_delay_minutes: int = 5
     esp_rmaker_ota_http_rx_buffer_size: int = 1024
+    esp_rmaker_http_ota_resumption: bool = True  # needs ESP-IDF v5.5
     esp_rmaker_mqtt_use_basic_ingest_topics: bool = True
     esp_rmaker_mqtt_enable_budgeting: bool = True
     esp_rmaker_mqtt_default_budget: int = 100

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -54,6 +55,9 @@ _CURVES = (
     _Curve("ecdsa256", ec.SECP256R1, 2, 32, 64, hashes.SHA256),
     _Curve("ecdsa384", ec.SECP384R1, 3, 48, 96, hashes.SHA384),
 )
+#: How far the first primes lie behind the two numbers that each RSA example key is made from.
+_PRIMES = {0: (1258, 216), 1: (2120, 1504)}
+_ODD_AND_LARGE = 3 << 1534 | 1
 SCHEMES = ("rsa3072", *(curve.scheme for curve in _CURVES))
 
 
@@ -62,16 +66,46 @@ SCHEMES = ("rsa3072", *(curve.scheme for curve in _CURVES))
 
 def generate_key(scheme: str) -> bytes:
     """A new private key in PEM. Raises ``ValueError`` for an unknown scheme."""
-    key: PrivateKey
     if scheme == "rsa3072":
-        key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
-    else:
-        curve = next((known.curve for known in _CURVES if known.scheme == scheme), None)
-        if curve is None:
-            raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}")
-        key = ec.generate_private_key(curve())
+        return _pem(rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS))
+    return _pem(ec.generate_private_key(_curve_named(scheme).curve()))
+
+
+def _curve_named(scheme: str) -> _Curve:
+    curve = next((known for known in _CURVES if known.scheme == scheme), None)
+    if curve is None:
+        raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}")
+    return curve
+
+
+def _pem(key: PrivateKey) -> bytes:
     form = serialization.PrivateFormat.TraditionalOpenSSL
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+
+@lru_cache(maxsize=16)
+def example_key(scheme: str, number: int = 0) -> bytes:
+    """A private key in PEM that is the same on every machine, and so known to everybody: for tests alone.
+
+    Raises ``ValueError`` for an unknown scheme, and for a number beyond 1 with RSA, whose primes have to be looked up.
+    """
+    if scheme == "rsa3072":
+        if number not in _PRIMES:
+            raise ValueError(f"there is no RSA example key number {number}; known: {', '.join(map(str, _PRIMES))}")
+        p, q = (_example_number(scheme, number, which, 192) | _ODD_AND_LARGE for which in "pq")
+        p, q = p + _PRIMES[number][0], q + _PRIMES[number][1]
+        d = pow(65537, -1, (p - 1) * (q - 1))
+        exponents = (d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+        numbers = rsa.RSAPrivateNumbers(p, q, *exponents, rsa.RSAPublicNumbers(65537, p * q))
+        return _pem(numbers.private_key(unsafe_skip_rsa_key_validation=True))
+    curve = _curve_named(scheme)
+    # One byte less than the curve has, so that no number is too large for it.
+    return _pem(ec.derive_private_key(_example_number(scheme, number, "d", curve.number - 1), curve.curve()))
+
+
+def _example_number(scheme: str, number: int, which: str, size: int) -> int:
+    text = f"py_esp_ota example key\0{scheme}\0{number}\0{which}"
+    return int.from_bytes(hashlib.shake_256(text.encode()).digest(size), "big")
 
 
 def public_key(key: bytes) -> bytes:
@@ -100,6 +134,7 @@ def scheme_of(key: bytes) -> str:
     return "rsa3072" if isinstance(public, rsa.RSAPublicKey) else _curve(public).scheme
 
 
+@lru_cache(maxsize=32)  # reading an RSA key checks its primes, which takes longer than to sign with it
 def _private(key: bytes) -> PrivateKey:
     try:
         loaded = serialization.load_pem_private_key(key, password=None)
@@ -196,7 +231,7 @@ def image_digest(signed: bytes, scheme: str) -> bytes:
 
 def signature_block(signed: bytes, key: bytes) -> bytes:
     """One block, 1216 bytes, over bytes that are whole sectors. Raises ``ValueError`` for a wrong key."""
-    private, public = _private(key), _public(key)
+    private = _private(key)
     digest = image_digest(signed, scheme_of(key))
     if isinstance(private, rsa.RSAPrivateKey):
         head = bytes([MAGIC, _RSA_VERSION, 0, 0]) + digest
@@ -206,7 +241,7 @@ def signature_block(signed: bytes, key: bytes) -> bytes:
         curve = _curve(private.public_key())
         head = bytes([MAGIC, _ECDSA_VERSION, curve.hash is hashes.SHA384, 0]) + digest
         value = _pair(*_ecdsa(private, digest, curve.hash()), curve)
-    body = (head + _key_field(public) + value).ljust(_CRC_AT, b"\0")
+    body = (head + _signing_field(key) + value).ljust(_CRC_AT, b"\0")
     return resealed_block(body.ljust(BLOCK, b"\0"))
 
 
@@ -218,6 +253,11 @@ def resealed_block(block: bytes) -> bytes:
 def _ecdsa(key: ec.EllipticCurvePrivateKey, digest: bytes, algorithm: hashes.SHA256 | hashes.SHA384) -> tuple[int, int]:
     scheme = ec.ECDSA(utils.Prehashed(algorithm), deterministic_signing=True)
     return utils.decode_dss_signature(key.sign(digest, scheme))
+
+
+@lru_cache(maxsize=32)
+def _signing_field(key: bytes) -> bytes:
+    return _key_field(_public(key))
 
 
 def _key_field(key: PublicKey) -> bytes:

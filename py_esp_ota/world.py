@@ -5,6 +5,7 @@ A world is a set of doors. Everything that waits behind them is one code path; o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ async def memory_world(app: AsgiApp, presence: Presence, *, epoch: float) -> Asy
             mode="lab",
             broker="in-process",
             basic_ingest=True,
-            clock=VirtualClock(epoch),
+            clock=VirtualClock(epoch, asyncio.get_running_loop()),  # who stands outside may ask it too
             mqtt=broker,
             fetch=fetch,
             api=api,

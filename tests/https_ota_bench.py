@@ -36,10 +36,10 @@ class Bench:
         self,
         routes: Mapping[str, Any] | Answer,
         *,
-        table: str = "two_ota_large",
+        table: str | PartitionTable = "two_ota_large",
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        rows = PartitionTable.builtin(table)
+        rows = PartitionTable.builtin(table) if isinstance(table, str) else table
         slot = rows.find(type=0, subtype=0x00) or rows.find(type=0, subtype=0x10)
         assert slot
         self.config = Sdkconfig(**(options or {}))

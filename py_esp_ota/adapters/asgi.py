@@ -1,4 +1,4 @@
-"""HTTP without sockets: GET straight into an ASGI app, under virtual time as well.
+"""HTTP without sockets: a request straight into an ASGI app, under virtual time as well.
 
 An HTTP library's in-process transport lets the app finish before it returns anything. Here the body comes while the app
 still sends it, so that a stalled or broken response looks as it does over a socket.
@@ -58,7 +58,7 @@ class AsgiFetch:
         if self._origin is not None and f"{parts.scheme}://{parts.netloc}" != self._origin:
             raise FetchError("connect", f"nobody listens at {parts.scheme}://{parts.netloc}", errno.ECONNREFUSED)
         exchange = _Exchange(_scope(parts, headers), Body(self._timeout))
-        task = asyncio.create_task(exchange.run(self._app), name=f"GET {parts.path}")
+        task = asyncio.create_task(exchange.run(self._app), name=f"HTTP {parts.path}")
         try:
             try:
                 async with asyncio.timeout(self._timeout):
@@ -88,12 +88,13 @@ def _split(url: str) -> SplitResult:
 
 def _scope(parts: SplitResult, headers: Mapping[str, str]) -> AsgiMessage:
     path = parts.path or "/"
-    sent = {"Host": parts.netloc.rpartition("@")[2], **request_headers(headers)}
+    method, given = request_headers(headers)
+    sent = {"Host": parts.netloc.rpartition("@")[2], **given}
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
-        "method": "GET",
+        "method": method,
         "scheme": parts.scheme,
         "path": unquote(path),
         "raw_path": path.encode(),
@@ -123,7 +124,7 @@ class _Exchange:
         try:
             await app(self._scope, self._receive, self._send)
         except Exception:  # noqa: BLE001 - a server outlives its app's mistakes
-            _log.exception("the app failed at GET %s", self._scope["path"])
+            _log.exception("the app failed at %s %s", self._scope["method"], self._scope["path"])
             if self.response is None:
                 await self._fail()
             self._body.end(FetchError("closed", "the server failed while it was sending"))
@@ -161,7 +162,7 @@ class _Exchange:
                 self._end()
 
     def _start(self, status: int, headers: dict[str, str]) -> None:
-        if status in _NO_BODY:
+        if status in _NO_BODY or self._scope["method"] == "HEAD":
             self._left = 0
         elif "content-length" in headers:
             self._left = int(headers["content-length"])

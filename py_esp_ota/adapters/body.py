@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from py_esp_ota.errors import FetchError
+from py_esp_ota.ports import METHOD
 
 USER_AGENT = "ESP32 HTTP Client/1.0"  # esp_http_client's own
 TIMEOUT = 5.0  # seconds, for each step: connect, send, each read
@@ -111,8 +112,9 @@ def lower_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """What a request carries: the caller's headers, and the client's name unless the caller gives one."""
-    if any(name.lower() == "user-agent" for name in headers):
-        return dict(headers)
-    return {"User-Agent": USER_AGENT, **headers}
+def request_headers(headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The method, and what the request carries: the caller's headers, and the client's name unless they have one."""
+    sent = {name: value for name, value in headers.items() if name != METHOD}
+    if not any(name.lower() == "user-agent" for name in sent):
+        sent = {"User-Agent": USER_AGENT, **sent}
+    return headers.get(METHOD, "GET"), sent

@@ -79,7 +79,8 @@ class HttpFetch:
         limits = {"connect": self._timeout, "write": self._timeout}
         try:
             extensions = {"timeout": limits, "trace": trace}
-            request = httpx2.Request("GET", url, headers=request_headers(headers), extensions=extensions)
+            method, sent = request_headers(headers)
+            request = httpx2.Request(method, url, headers=sent, extensions=extensions)
             async with asyncio.timeout(None) as deadline:
                 return await self._transport.handle_async_request(request)
         except TimeoutError:

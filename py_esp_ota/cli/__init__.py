@@ -27,6 +27,7 @@ _VERBS = {
     "serve": "cloud, broker and web page on loopback until Ctrl-C",
     "sign": "sign an image, judge its signatures, or make a key",
     "split": "take a flash image apart, into a build directory",
+    "sweep": "pull the plug at every flash operation of an update, and see what boots",
     "verify-flash": "compare parts with a flash file",
     "write-flash": "write parts or a partition into a flash file",
 }

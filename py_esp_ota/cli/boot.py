@@ -61,7 +61,7 @@ def command(
 
     The files themselves are not changed without --write.
     """
-    given = open_flash(files, chip=chip, config=None if config_file is None else _config(config_file))
+    given = open_flash(files, chip=chip, config=None if config_file is None else config_of(config_file))
     config = given.config if rollback is None else replace(given.config, bootloader_app_rollback_enable=rollback)
     try:
         config.check()
@@ -89,7 +89,7 @@ def _text(report: BootReport) -> str:
     return "\n".join([*report.log, "", *(f"  {reason}" for reason in report.why)])
 
 
-def _config(file: Path) -> Sdkconfig:
+def config_of(file: Path) -> Sdkconfig:
     """The options of an sdkconfig file."""
     try:
         return Sdkconfig.from_text(read_text(file))

@@ -122,6 +122,17 @@ def _tell(table: PartitionTable, converted: bytes, output: Path | None, as_json:
         click.echo(table.to_csv(), nl=False)
 
 
+def read_table(file: Path) -> PartitionTable:
+    """The table in a CSV, a binary, a flash image or a build directory. Raises ``Unusable``."""
+    data, binary = _table_bytes(file)
+    try:
+        return (
+            PartitionTable.from_bytes(data) if binary else PartitionTable.from_csv(_expanded(file, _text(file, data)))
+        )
+    except PartitionTableError as error:
+        raise _Refused(f"{file}: {error}") from error
+
+
 def _table_bytes(file: Path) -> tuple[bytes, bool]:
     """The table in a CSV, a binary, a flash image or a build directory; whether it is binary."""
     if file.is_dir():

@@ -12,7 +12,7 @@ network, of each request
 ``redirect-loop[*K]``         the server redirects to the same URL; each time takes 0.1 s
 ``redirect-close[*K]``        the same, and the connection is closed: the request that follows is lost
 ``no-range[*K]``              the server ignores ``Range``: 200 and the whole body instead of 206
-``wrong-range@N[*K]``         asked for a range, the server sends from byte N on, and says so
+``wrong-range@N[*K]``         asked for a range, the server sends as much from byte N on, and says so
 ``content-range@N[*K]``       a 206 has the right body, and a ``Content-Range`` that begins with N
 ``short@N[*K]``               the body ends cleanly after N bytes, as its header says
 ``chunked[*K]``               the body comes without ``Content-Length``

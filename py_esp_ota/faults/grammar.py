@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final, Literal
 
 from py_esp_ota._core import Flash
@@ -141,7 +142,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         form = FORMS.get(self.word)
-        if form is None or _read(form, str(self)) != (self.args, self.times):
+        if form is None:
+            raise ValueError(_no_word(str(self), self.word))
+        if _read(form, str(self)) != (self.args, self.times):
             raise ValueError(_no_fault(str(self), form))
 
     @property
@@ -210,9 +213,10 @@ def parse(text: str) -> Plan:
     parts: list[Fault | FlashFault] = []
     flash = ""
     for part in text.split("+") if text else []:
-        form = FORMS.get(part.partition("@")[0].partition("*")[0])
+        word = part.partition("@")[0].partition("*")[0]
+        form = FORMS.get(word)
         if form is None:
-            flash = _with(flash, part)
+            flash = _with(flash, part, word)
             parts.append(FlashFault(part))
             continue
         found = _read(form, part)
@@ -246,28 +250,36 @@ def _read(form: Form, part: str) -> tuple[tuple[int | str, ...], int | None] | N
     return None if times is None else (args, times)
 
 
-def _no_fault(part: str, form: Form | None) -> str:
-    if form is None:
-        return f"{part!r} is no fault: the words are {', '.join(FORMS)}, and those of the flash, like cut@N"
+def _no_fault(part: str, form: Form) -> str:
     row = " with a K of 2 or more" if form.times == "row" else ""
     limits = [f", {arg.name} from {arg.low} to {arg.high}" for arg in form.must if arg.high < 10**6]
     return f"{part!r} is no fault: expected {form.usage}{row}{''.join(limits)}"
 
 
-def _with(flash: str, part: str) -> str:
+def _no_word(part: str, word: str) -> str:
+    near = get_close_matches(word, FORMS, n=1)
+    if near:
+        return f"{part!r} is no fault: nothing is called {word!r}, perhaps {near[0]}"
+    return f"{part!r} is no fault: expected one of {', '.join(FORMS)}, or of the flash's, like cut"
+
+
+def _with(flash: str, part: str, word: str) -> str:
     """The flash's plan with one more part. Raises ``ValueError`` when the flash does not take it."""
+    refused = _refused_by_flash(part)
+    if refused:
+        is_its_word = word and f"{word}@" in refused.replace(part, "")
+        raise ValueError(f"{part!r} is no fault: to the flash it is {refused}" if is_its_word else _no_word(part, word))
     longer = f"{flash}+{part}" if flash else part
-    if not _takes(part):
-        raise ValueError(_no_fault(part, None))
-    if not _takes(longer):
-        raise ValueError(f"{part!r} does not go with {flash!r}: the flash takes one or the other")
+    refused = _refused_by_flash(longer)
+    if refused:
+        raise ValueError(f"{part!r} does not go with {flash!r}: together they are {refused}")
     return longer
 
 
-def _takes(flash: str) -> bool:
-    """Whether the flash's parser understands a text. Only it knows its own faults, so a small flash is asked."""
+def _refused_by_flash(plan: str) -> str:
+    """Why the flash does not take a text, ``""`` when it does. Only its parser knows its own faults, so it is asked."""
     try:
-        Flash(1 << 20).fault = flash
-    except ValueError:
-        return False
-    return bool(flash)
+        Flash(1 << 20).fault = plan
+    except ValueError as error:
+        return str(error)
+    return "" if plan else "no fault"

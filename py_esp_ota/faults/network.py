@@ -14,6 +14,7 @@ from py_esp_ota.faults.grammar import Fault, Plan, parse_own
 from py_esp_ota.ports import Fetch, Response
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)", re.ASCII)
 _EMPTY: Final = {"content-length": "0"}
 #: A server that redirects for ever must not make virtual time stand still.
 _REDIRECT_S = 0.1
@@ -90,10 +91,15 @@ class FaultyFetch:
 def _asked(headers: Mapping[str, str], hit: Places) -> Mapping[str, str]:
     """The request as the server understands it."""
     name = next((name for name in headers if name.lower() == "range"), None)
-    if name is None or not ("no-range" in hit or "wrong-range" in hit):
+    span = _RANGE.fullmatch(headers[name]) if name else None
+    if name is None or span is None or not ("no-range" in hit or "wrong-range" in hit):
         return headers
     others = {key: value for key, value in headers.items() if key != name}
-    return others if "no-range" in hit else {**others, name: f"bytes={hit['wrong-range'][0]}-"}
+    if "no-range" in hit:
+        return others
+    first = hit["wrong-range"][0]
+    last = first + int(span[2]) - int(span[1]) if span[2] else ""
+    return {**others, name: f"bytes={first}-{last}"}
 
 
 def _answered(status: int, headers: Mapping[str, str], hit: Places) -> Mapping[str, str]:

@@ -29,7 +29,7 @@ def check_flash_encryption(run: Run) -> bool:
         return True
     log.info("boot", "Checking flash encryption...")
     if efuse.flash_encryption_enabled:
-        left = (_counter_bits(efuse) - efuse.flash_crypt_cnt.bit_count()) // 2
+        left = (counter_bits(efuse) - efuse.flash_crypt_cnt.bit_count()) // 2
         log.info(_TAG, f"flash encryption is enabled ({left} plaintext flashes left)")
         return True
     if run.config.secure_flash_require_already_enabled:
@@ -77,7 +77,7 @@ def _enable(run: Run) -> None:
     efuse = run.chip.efuse
     if run.config.secure_flash_encryption_mode_release:
         run.log.info(_TAG, "Setting CRYPT_CNT for permanent encryption")
-        while efuse.flash_crypt_cnt.bit_count() < _counter_bits(efuse):
+        while efuse.flash_crypt_cnt.bit_count() < counter_bits(efuse):
             efuse.burn_flash_crypt_cnt()
     else:
         efuse.burn_flash_crypt_cnt()
@@ -197,5 +197,6 @@ def _hex(err: EspErr) -> str:
     return f"{int(err) & 0xFFFFFFFF:x}"
 
 
-def _counter_bits(efuse: EFuse) -> int:
+def counter_bits(efuse: EFuse) -> int:
+    """How many bits the flash encryption counter has."""
     return 7 if efuse.chip == "esp32" else 3

@@ -11,15 +11,23 @@ Line = tuple[str, str, str]
 
 
 class Log:
-    """``esp_log_write`` at the default level (components/log): lines as the chip prints them, without colour.
+    """``esp_log_write`` (components/log): lines as the chip prints them, without colour.
 
-    ``now_ms`` is the time stamp's source; ``sink`` sees every line as it is printed.
+    ``now_ms`` is the time stamp's source; ``sink`` sees every line as it is printed; with ``debug`` there are more.
     """
 
-    def __init__(self, now_ms: Callable[[], int], sink: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, now_ms: Callable[[], int], sink: Callable[[str], None] | None = None, *, debug: bool = False
+    ) -> None:
         self.lines: list[str] = []
         self._now_ms = now_ms
         self._sink = sink
+        self._debug = debug
+
+    def debug(self, tag: str, text: str) -> None:
+        """``ESP_LOGD``, which the default level leaves out."""
+        if self._debug:
+            self._print("D", tag, text)
 
     def info(self, tag: str, text: str) -> None:
         """``ESP_LOGI``."""

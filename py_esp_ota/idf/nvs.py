@@ -9,7 +9,7 @@ from __future__ import annotations
 from py_esp_ota._core import NvsHandle, NvsPartition, Partition, PartitionTable, read_nvs_keys
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, NvsError, PartitionTableError
-from py_esp_ota.ports import NvsValue
+from py_esp_ota.ports import U16, NvsValue
 from py_esp_ota.sdkconfig import Sdkconfig
 
 NVS_DEFAULT_PART_NAME = "nvs"
@@ -107,7 +107,7 @@ class FlashNvs:
             return None
 
     def set(self, namespace: str, key: str, value: NvsValue) -> None:
-        """``nvs_set_blob`` for bytes, ``nvs_set_str`` for text; a number is u32, i32 or double.
+        """``nvs_set_blob`` for bytes, ``nvs_set_str`` for text; a number is u32, i32 or double, a ``U16`` is u16.
 
         Raises ``NvsError``, for example ESP_ERR_NVS_KEY_TOO_LONG above 15 bytes of namespace or key.
         """
@@ -118,6 +118,8 @@ class FlashNvs:
             handle.set(key, "str", value)
         elif isinstance(value, float):
             handle.set(key, "double", value)
+        elif isinstance(value, U16):
+            handle.set(key, "u16", value)
         else:
             handle.set(key, "u32" if value >= 0 else "i32", value)
 

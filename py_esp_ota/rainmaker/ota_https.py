@@ -10,6 +10,7 @@ from py_esp_ota.idf.https_ota import HttpClientConfig, HttpsOta, HttpsOtaConfig,
 from py_esp_ota.rainmaker.checks import CHIP_REVISION_MISMATCH, progress_to_report, validate_image_header
 from py_esp_ota.rainmaker.messages import OtaStatus
 from py_esp_ota.rainmaker.ota_handle import TAG, OtaData, OtaHandle
+from py_esp_ota.rainmaker.ota_resume import Resumption
 
 DEF_HTTP_TX_BUFFER_SIZE = 1024
 _TX_BUFFER_MARGIN = 128
@@ -55,14 +56,20 @@ def http_config(url: str, rx_buffer_size: int) -> HttpClientConfig:
 async def use_https(ota: OtaHandle, data: OtaData) -> Attempt:
     """``esp_rmaker_ota_use_https``: begin, check the header, download, finish; each with its own report or text."""
     core = ota.core
+    resumption = Resumption(ota, data.file_md5)
+    offset = resumption.recall()
     core.log.warning(TAG, "Starting OTA. This may take time.")
-    config = HttpsOtaConfig(http_config=http_config(data.url, core.config.esp_rmaker_ota_http_rx_buffer_size))
+    config = HttpsOtaConfig(
+        http_config=http_config(data.url, core.config.esp_rmaker_ota_http_rx_buffer_size),
+        ota_resumption=offset is not None,
+        ota_image_bytes_written=offset or 0,
+    )
     try:
         handle = await https_ota.begin(config, ops=core.ops, fetch=core.fetch)
     except HttpsOtaError as error:
         return Attempt(EspErr.ESP_FAIL, describe("OTA Begin failed", error))
     try:
-        ended = await _download(ota, data, handle)
+        ended = await _download(ota, data, handle, resumption)
         if ended is not None:
             await handle.abort()
             return ended
@@ -71,7 +78,7 @@ async def use_https(ota: OtaHandle, data: OtaData) -> Attempt:
         await handle.close()  # a reset or a power cut comes through here as well
 
 
-async def _download(ota: OtaHandle, data: OtaData, handle: HttpsOta) -> Attempt | None:
+async def _download(ota: OtaHandle, data: OtaData, handle: HttpsOta, resumption: Resumption) -> Attempt | None:
     """From the header to the last byte; ``None`` when everything came and the image may be finished."""
     try:
         new_app_info = await handle.get_img_desc()
@@ -88,7 +95,7 @@ async def _download(ota: OtaHandle, data: OtaData, handle: HttpsOta) -> Attempt 
         return _REJECTED
     ota.report_status(OtaStatus.IN_PROGRESS, "Downloading Firmware Image")
     try:
-        await _perform(ota, data, handle)
+        await _perform(ota, data, handle, resumption)
     except HttpsOtaError as error:
         if error.err is EspErr.ESP_ERR_INVALID_VERSION:
             ota.report_status(OtaStatus.REJECTED, CHIP_REVISION_MISMATCH)
@@ -96,13 +103,15 @@ async def _download(ota: OtaHandle, data: OtaData, handle: HttpsOta) -> Attempt 
         return Attempt(EspErr.ESP_FAIL, describe("OTA failed", error))
     if not handle.is_complete_data_received():
         return Attempt(EspErr.ESP_FAIL, "Complete data was not received")
+    resumption.forget()
     ota.report_status(OtaStatus.IN_PROGRESS, "Firmware Image download complete")
     return None
 
 
-async def _perform(ota: OtaHandle, data: OtaData, handle: HttpsOta) -> None:
+async def _perform(ota: OtaHandle, data: OtaData, handle: HttpsOta, resumption: Resumption) -> None:
     config, last = ota.core.config, 0
     while await handle.perform() is EspErr.ESP_ERR_HTTPS_OTA_IN_PROGRESS:
+        resumption.remember(handle.get_image_len_read())
         if not config.esp_rmaker_ota_progress_support:
             continue
         read = handle.get_image_len_read()

@@ -8,7 +8,7 @@ from py_esp_ota._core import FlashOp
 
 Tears = Literal["clean", "torn"]
 
-#: What a cut does to the operation it falls on: it is not begun, it is completed and nothing after it is, or it is torn.
+#: A cut falls before an operation, or right behind it, so that nothing after it happens, or tears it.
 CLEAN = ("", ":after")
 TORN = {
     "program": (":torn-program", ":tail-program", ":bits-program", ":weak-program"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from py_esp_ota._core import PartitionTable
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspError, FlashError, PowerLoss
 from py_esp_ota.sweep.cuts import Tears, tears_of
@@ -89,6 +90,7 @@ def rehearse(story: Story, scene: Scene) -> tuple[Terms, Run, str]:
     """The story without a cut: what it promises, its recording, and on which chip. Raises ``StoryError``."""
     scene = story.scene(scene)
     life = scene.life()
+    _require_room(life, scene)
     try:
         story.prepare(life, scene)
         life.flash.power_off()
@@ -102,12 +104,27 @@ def rehearse(story: Story, scene: Scene) -> tuple[Terms, Run, str]:
     goal = scene.new if story.goal == "new" else scene.old
     if not life.runs(goal):
         runs = life.report.partition.label if life.report.partition else "nothing"
-        raise StoryError(f"{story.name} does not come to its goal: without a cut {runs} runs, not the {story.goal} image")
+        raise StoryError(
+            f"{story.name} misses its goal: without a cut {runs} runs in the end, not the {story.goal} image"
+        )
     if not run.operations:
         raise StoryError(f"{story.name} does nothing to the flash here: there is nothing to cut")
     ends = (life.boots[booted].partition, life.report.partition)
     places = frozenset(partition.label for partition in ends if partition)
     return Terms(story, scene, places, (before, _settings(story, life))), run, life.chip.target.name
+
+
+def _require_room(life: Life, scene: Scene) -> None:
+    """An update needs a slot beside the app that runs, and the new image has to fit into it."""
+    look = life.flash.fork()
+    look.power_on()
+    table = PartitionTable.load(look, scene.config.partition_table_offset, md5=scene.config.partition_table_md5)
+    slots = [row for row in table if row.ota_slot is not None]
+    if not slots or (len(slots) == 1 and table.find(type=0, subtype=0) is None):
+        raise StoryError("the partition table has no second app partition: there is nowhere to write an update")
+    small = min(slots, key=lambda row: row.size)
+    if len(scene.new) > small.size:
+        raise StoryError(f"the new image has {len(scene.new)} bytes, partition {small.label} only {small.size}")
 
 
 def _settings(story: Story, life: Life) -> Settings:
@@ -198,13 +215,13 @@ def replay(story: Story, scene: Scene, plan: str) -> Ending:
     life = scene.life()
     story.prepare(life, scene)
     life.flash.power_off()
-    life.confirmed_at.clear()
     life.flash.fault = plan
     parts = plan.split("+")
     try:
         run.recording.cut(parts[0])
     except FlashError as error:
-        raise StoryError(f"{parts[0]} does not fit {story.name}: {error.fact['found']}, {error.fact['expected']}") from None
+        found, expected = error.fact["found"], error.fact["expected"]
+        raise StoryError(f"{parts[0]} does not fit {story.name}: found {found}, expected {expected}") from None
     for part in parts:
         try:
             story.act(life, scene)

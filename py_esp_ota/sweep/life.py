@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from py_esp_ota._core import Flash, OtaSelectEntry, PartitionTable, read_otadata
 from py_esp_ota.chip import Chip, ResetReason
-from py_esp_ota.errors import PartitionTableError, Restart
+from py_esp_ota.errors import OtaError, PartitionTableError, Restart
+from py_esp_ota.idf import bootloader
 from py_esp_ota.idf.bootloader import BootReport, boot
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs
@@ -14,19 +16,21 @@ from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState, state_name
 from py_esp_ota.sdkconfig import Sdkconfig
 
-_DATA, _OTADATA = 1, 0
+_APP, _FACTORY, _DATA, _OTADATA = 0, 0, 1, 0
 _BLANK = b"\xff" * 32
 
 
 class Life:
     """A chip that boots and acts. Every method raises ``PowerLoss`` when a cut falls into it."""
 
-    def __init__(self, chip: Chip, config: Sdkconfig) -> None:
+    def __init__(self, chip: Chip, config: Sdkconfig, trial: bytes = b"") -> None:
+        """A device; ``trial`` is the image whose confirmation is noted."""
         self.chip = chip
+        self._trial = trial
         self.config = config
         self.boots: list[BootReport] = []
         self.nvs = FlashNvs(chip, config)
-        #: After how many flash operations the app began to confirm itself, each time.
+        #: After how many flash operations the image on trial began to confirm itself, each time.
         self.confirmed_at: list[int] = []
 
     @property
@@ -67,21 +71,37 @@ class Life:
             self.restart()
 
     @property
+    def state(self) -> str:
+        """The otadata state of the running slot as it stands in flash now, ``""`` when it has none."""
+        partition = self.report.partition
+        return "" if partition is None else bootloader.state_name(self.flash, partition, self.config)
+
+    @property
     def slots(self) -> int:
         """How many OTA slots the table has."""
-        table = PartitionTable.load(self.flash, self.config.partition_table_offset, md5=self.config.partition_table_md5)
-        return sum(row.ota_slot is not None for row in table)
+        return sum(row.ota_slot is not None for row in self._table())
+
+    @property
+    def has_factory(self) -> bool:
+        """Whether the table has a factory app."""
+        return self._table().find(type=_APP, subtype=_FACTORY) is not None
+
+    def _table(self) -> PartitionTable:
+        return PartitionTable.load(self.flash, self.config.partition_table_offset, md5=self.config.partition_table_md5)
 
     def confirm(self) -> None:
         """The first boot after an update: the self-test is content. Otherwise nothing."""
         if self.report.state == OtaImgState.PENDING_VERIFY.name:
-            self.confirmed_at.append(self.flash.operations)
-            self.app(OtaOps.mark_app_valid_cancel_rollback)
+            if self._trial and self.runs(self._trial):
+                self.confirmed_at.append(self.flash.operations)
+            with suppress(OtaError):  # said on the console, and life goes on
+                self.app(OtaOps.mark_app_valid_cancel_rollback)
 
     def reject(self) -> None:
         """The first boot after an update: the self-test is not content. Otherwise nothing."""
         if self.report.state == OtaImgState.PENDING_VERIFY.name:
-            self.app(OtaOps.mark_app_invalid_rollback_and_reboot)
+            with suppress(OtaError):
+                self.app(OtaOps.mark_app_invalid_rollback_and_reboot)
 
     def runs(self, image: bytes) -> bool:
         """Whether the running partition begins with just these bytes."""

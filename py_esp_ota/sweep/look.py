@@ -1,8 +1,8 @@
 """What comes of a power cut, looked at once for all cuts that cannot differ.
 
-A look notes on which sectors it depended: those whose content was read, or programmed over, before they were erased. Another
-flash with the same bytes there must come to the same end. While a story writes a slot that nobody reads, one look stands
-for thousands of cuts.
+A look notes on which sectors it depended: those whose content was read, or programmed over, before they were erased.
+Another flash with the same bytes there must come to the same end. While a story writes a slot that nobody reads, one
+look stands for thousands of cuts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from py_esp_ota._core import EFuse, Flash, OtaSelectEntry, Sectors
 from py_esp_ota.chip import Chip
 from py_esp_ota.sweep.life import Life, otadata_of, spell
-from py_esp_ota.sweep.promises import Broken, Terms, check_boot, check_finish, check_settings
+from py_esp_ota.sweep.promises import Broken, Terms, check_boot, check_end, check_settings, tell_again
 from py_esp_ota.sweep.record import Run, record
 from py_esp_ota.sweep.result import Ending, Outcome
 
@@ -77,12 +77,12 @@ class Looker:
     def _life(self, flash: Flash, efuse: EFuse) -> Life:
         fork = flash.fork()
         fork.watch()
-        return Life(Chip(self.target, flash=fork, efuse=efuse.copy()), self.terms.scene.config)
+        return Life(Chip(self.target, flash=fork, efuse=efuse.copy()), self.terms.scene.config, self.terms.scene.new)
 
     def _settle(
         self, life: Life, left: tuple[OtaSelectEntry, ...], *, confirmed: bool
     ) -> tuple[Outcome, Broken | None]:
-        """Boot again and again without an app, until a boot changes nothing: the image of the first boot, and what broke."""
+        """Boot without an app until a boot changes nothing: which image the first boot ran, and what broke."""
         outcome: Outcome = "old"
         otadata = left
         for number in range(MAX_BOOTS):
@@ -102,10 +102,9 @@ class Looker:
     def _finish(self, life: Life, *, keep_run: bool) -> tuple[Run | None, Broken | None]:
         """Tell the story again."""
         told: list[Broken | None] = []
-        if keep_run:
-            run = record(life, lambda life: told.append(check_finish(life, self.terms)))
-            return run, told[0]
-        return None, check_finish(life, self.terms)
+        run = record(life, lambda life: told.append(tell_again(life, self.terms))) if keep_run else None
+        broken = told[0] if told else tell_again(life, self.terms)
+        return run, broken or check_end(life, self.terms)
 
 
 def _ending(life: Life, left: tuple[OtaSelectEntry, ...], outcome: Outcome, broken: Broken | None) -> Ending:

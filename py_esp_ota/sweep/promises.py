@@ -8,7 +8,7 @@ from py_esp_ota._core import OtaSelectEntry, active_otadata, ota_slot
 from py_esp_ota.errors import EspError
 from py_esp_ota.idf.bootloader import BootReport
 from py_esp_ota.idf.rollback import OtaImgState
-from py_esp_ota.sweep.life import Life
+from py_esp_ota.sweep.life import Life, otadata_of
 from py_esp_ota.sweep.stories import Scene, Settings, Story
 
 
@@ -31,7 +31,7 @@ class Terms:
 
 
 def check_boot(life: Life, terms: Terms, left: tuple[OtaSelectEntry, ...], *, confirmed: bool) -> Broken | None:
-    """One boot after a cut that left ``left`` in otadata; ``confirmed``: the app had begun to confirm itself before it."""
+    """One boot that found ``left`` in otadata; ``confirmed``: the app had begun to confirm itself before the cut."""
     report = life.report
     if report.partition is None:
         return Broken(f"nothing boots: {report.why[-1]}")
@@ -44,10 +44,30 @@ def check_boot(life: Life, terms: Terms, left: tuple[OtaSelectEntry, ...], *, co
         return Broken(f"{label} boots with secure version {report.app_desc.secure_version}, the eFuse says {burnt}")
     if terms.story.places and label not in terms.places:
         why = f"{label} boots, which is neither where the device ran nor where it was to go"
-        return Broken(why, _as_otadata_says(life, left))
+        return Broken(why, _as_otadata_says(life, left) if terms.story.chip_loses_places else "")
+    refused = next((reason for reason in report.why if "is not bootable" in reason), None)
+    if refused is not None:
+        return Broken(f"otadata chooses a slot that does not boot: {refused}")
+    if new and not confirmed and life.config.bootloader_app_rollback_enable and _ran_before(life):
+        why = f"the new image in {label} boots once more, and never confirmed itself"
+        led = life.has_factory or any(entry.valid for entry in otadata_of(life.flash, life.config))
+        return Broken(why, "" if led else _NO_ENTRY)
     if new and report.state == "VALID" and not confirmed:
         return Broken(f"the new image in {label} is VALID, and never confirmed itself", _self_healed(report, left))
     return None
+
+
+_NO_ENTRY = (
+    "bootloader_utility_load_boot_image tries every slot in turn when otadata names none and there is no factory"
+)
+
+
+def _ran_before(life: Life) -> bool:
+    """Whether the boot before this one started the same partition on trial."""
+    if len(life.boots) < 2:
+        return False
+    before, now = life.boots[-2:]
+    return before.partition == now.partition and before.state == "PENDING_VERIFY"
 
 
 def _as_otadata_says(life: Life, left: tuple[OtaSelectEntry, ...]) -> str:
@@ -88,15 +108,25 @@ def check_settings(life: Life, terms: Terms) -> Broken | None:
     return None
 
 
-def check_finish(life: Life, terms: Terms) -> Broken | None:
-    """The story, told again after the cut, comes to its goal."""
-    story, scene = terms.story, terms.scene
+def tell_again(life: Life, terms: Terms) -> Broken | None:
+    """The story can be told after the cut."""
     try:
-        story.act(life, scene)
+        terms.story.act(life, terms.scene)
     except EspError as error:
         return Broken(f"the story cannot be finished: {error}")
+    return None
+
+
+def check_end(life: Life, terms: Terms) -> Broken | None:
+    """Told again, it has come to its goal."""
+    story, scene = terms.story, terms.scene
     if not life.runs(scene.new if story.goal == "new" else scene.old):
         runs = life.report.partition.label if life.report.partition else "nothing"
         return Broken(f"the story cannot be finished: at its end {runs} runs, not the {story.goal} image")
+    # Weak cells read otherwise at each look; what is on trial says so each time.
+    if story.goal == "new" and all(life.state == "PENDING_VERIFY" for _ in range(4)):
+        return Broken("the story cannot be finished: at its end the new image is still on trial")
+    burnt, wanted = life.chip.efuse.secure_version, life.report.app_desc.secure_version if life.report.app_desc else 0
+    if life.config.bootloader_app_anti_rollback and story.goal == "new" and burnt != wanted:
+        return Broken(f"the story cannot be finished: the eFuse is at {burnt}, the new image at {wanted}")
     return check_settings(life, terms)
-

@@ -14,7 +14,7 @@ from py_esp_ota.sweep.life import Life
 class Run:
     """A recorded run. ``burns`` are the eFuses after so many operations, in order, the first before any.
 
-    ``confirmed_at`` is after how many operations the app began to confirm itself; beyond all when it never did.
+    ``confirmed_at`` is after how many operations the new image began to confirm itself; beyond all when it never did.
     """
 
     recording: Recording
@@ -23,7 +23,7 @@ class Run:
     confirmed_at: int
 
     def efuse(self, operation: int, tear: str) -> EFuse:
-        """The eFuses when the power goes there: what is burnt between two operations is not burnt ``:after`` the first."""
+        """The eFuses when the power goes there: what is burnt behind an operation is not burnt ``:after`` it."""
         counts = [count for count, _ in self.burns[1:]]
         if tear == ":after":
             return self.burns[bisect_left(counts, operation + 1)][1]

@@ -1,20 +1,21 @@
 """Stories: what a device does, written so that it is right when it is started again after any power cut.
 
-A story is told to a :class:`~py_esp_ota.sweep.life.Life` without power. It powers on, looks at what runs, and goes on from
-there; told to the end, it always ends at its goal.
+A story is told to a :class:`~py_esp_ota.sweep.life.Life` without power. It powers on, looks at what runs, and goes on
+from there; told to the end, it always ends at its goal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
 from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable
 from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device
-from py_esp_ota.errors import EspErr, OtaError
+from py_esp_ota.errors import OtaError
 from py_esp_ota.firmware import patched
 from py_esp_ota.idf.ota_ops import OTA_WITH_SEQUENTIAL_WRITES, OtaOps
 from py_esp_ota.ports import NvsValue
@@ -33,19 +34,19 @@ class Scene:
     old: bytes
     new: bytes
     partitions: PartitionTable | str = "two_ota"
-    config: Sdkconfig = Sdkconfig()
+    config: Sdkconfig = field(default_factory=Sdkconfig)
     efuse: EFuse | None = None
 
     def life(self) -> Life:
-        """A device from the factory with ``old`` on it, without power. Its flash takes a program over anything, as chips do.
+        """A device from the factory with ``old`` on it, without power. As on chips, bits of a program only ever clear.
 
         Raises ``ValueError`` when ``old`` does not fit, or names no known chip.
         """
-        device = Device(self.partitions, firmware=self.old, config=self.config, efuse=self.efuse)
+        device = Device(self.partitions, firmware=self.old, config=self.config, efuse=self.efuse and self.efuse.copy())
         made = device.chip
         flash = Flash.from_bytes(made.flash.to_bytes(), size=made.flash.size, strict=False)
         flash.power_off()
-        return Life(Chip(made.target.name, flash=flash, efuse=made.efuse), self.config)
+        return Life(Chip(made.target.name, flash=flash, efuse=made.efuse), self.config, self.new)
 
 
 Settings = Mapping[str, NvsValue | None]
@@ -55,9 +56,11 @@ Settings = Mapping[str, NvsValue | None]
 class Story:
     """A story and what it promises.
 
-    ``act`` tells it; ``prepare`` is what has happened before. ``goal`` is the image that runs in the end. With ``places``
-    the partition that runs must be the one from before or the one from the end, too. ``settings`` reads what the app
-    keeps in NVS: each value must be the one from before or the one from the end.
+    ``act`` tells it; ``prepare`` is what has happened before. ``goal`` is the image that runs in the end. With
+    ``places`` the partition that runs must be the one from before or the one from the end, too; ``chip_loses_places``
+    where the chip itself does not keep that. ``settings`` reads what
+    the app keeps in NVS: each value must be the one from before or the one from the end. ``scene`` changes what the
+    story is played with.
     """
 
     name: str
@@ -66,11 +69,12 @@ class Story:
     prepare: Callable[[Life, Scene], None] = lambda _life, _scene: None
     goal: Literal["old", "new"] = "new"
     places: bool = False
+    chip_loses_places: bool = False
     settings: Callable[[Life], Settings] | None = None
     scene: Callable[[Scene], Scene] = lambda scene: scene
 
 
-# ------------------------------------------------------------------------------------------------------------ what apps do
+# -------------------------------------------------------------------------------------------------------- what apps do
 
 
 def _download(image: bytes, ops: OtaOps) -> None:
@@ -88,7 +92,7 @@ def _install(life: Life, image: bytes) -> None:
     life.restart()
 
 
-# ---------------------------------------------------------------------------------------------------------------- stories
+# ------------------------------------------------------------------------------------------------------------- stories
 
 
 def _update(life: Life, scene: Scene) -> None:
@@ -97,6 +101,20 @@ def _update(life: Life, scene: Scene) -> None:
     if not life.runs(scene.new):
         _install(life, scene.new)
         life.confirm()
+
+
+def _download_twice(life: Life, scene: Scene) -> None:
+    """The first time a bit is wrong: the app is told so, and nothing comes of it."""
+    life.power_on()
+    life.confirm()
+    if life.runs(scene.new):
+        return
+    damaged = bytearray(scene.new)
+    damaged[len(damaged) // 2] ^= 1
+    with suppress(OtaError):
+        life.app(partial(_download, bytes(damaged)))
+    _install(life, scene.new)
+    life.confirm()
 
 
 def _has_updated_once(life: Life, scene: Scene) -> None:
@@ -120,12 +138,18 @@ def _has_updated(life: Life, scene: Scene) -> None:
     life.confirm()
 
 
+def _has_updated_twice(life: Life, scene: Scene) -> None:
+    """Both otadata entries are in use, and all slots hold the old image."""
+    _has_updated_once(life, scene)
+    _install(life, scene.old)
+    life.confirm()
+
+
 def _has_updated_often(life: Life, scene: Scene) -> None:
     """The first entry is the active one, and the second names a slot with the old image."""
-    _has_updated_once(life, scene)
-    for image in (scene.old, scene.new):
-        _install(life, image)
-        life.confirm()
+    _has_updated_twice(life, scene)
+    _install(life, scene.new)
+    life.confirm()
 
 
 def _fail_self_test(life: Life, _scene: Scene) -> None:
@@ -173,25 +197,15 @@ def _go_on(life: Life, image: bytes, ops: OtaOps) -> None:
     slot = ops.get_next_update_partition()
     kept = life.nvs.get(_RESUME, _WRITTEN)
     done = min(int(kept) * 1024, len(image)) if isinstance(kept, int) else 0
-    if done:
-        handle = ops.resume(slot, OTA_WITH_SEQUENTIAL_WRITES, done)
-    else:
-        handle = ops.begin(slot, OTA_WITH_SEQUENTIAL_WRITES)
+    erase = OTA_WITH_SEQUENTIAL_WRITES
+    handle = ops.resume(slot, erase, done) if done else ops.begin(slot, erase)
     while done < len(image):
         piece = image[done : done + _EVERY]
         ops.write(handle, piece)
         done += len(piece)
         if len(piece) == _EVERY:
             life.nvs.set(_RESUME, _WRITTEN, done // 1024)
-    try:
-        ops.end(handle)
-    except OtaError as refused:
-        # What was kept is worth nothing: the next try starts anew.
-        life.nvs.erase(_RESUME, _WRITTEN)
-        if refused.err is not EspErr.ESP_ERR_OTA_VALIDATE_FAILED:
-            raise
-        _go_on(life, image, ops)
-        return
+    ops.end(handle)
     life.nvs.erase(_RESUME, _WRITTEN)
     ops.set_boot_partition(slot)
 
@@ -241,12 +255,29 @@ STORIES: Mapping[str, Story] = {
     story.name: story
     for story in (
         Story("first-ota", "the first update of a device from the factory", _update),
-        Story("second-ota", "an update of a device that was updated before", _update, _has_updated_once),
+        Story("second-ota", "an update of a device that was updated before", _update, _has_updated_once, places=True),
+        Story("third-ota", "an update when both otadata entries are in use", _update, _has_updated_twice, places=True),
         Story("confirm", "the first boot of a new image, which confirms itself", _update, _is_chosen),
         Story("reject", "the first boot of a new image, which fails its self-test", _fail_self_test, _is_chosen, "old"),
-        Story("factory-reset", "back to the factory app", _go_back_to_factory, _has_updated_often, "old", places=True),
-        Story("same-slot", "the running slot is chosen once more", _choose_the_same, _has_updated, places=True),
+        Story(
+            "factory-reset",
+            "back to the factory app",
+            _go_back_to_factory,
+            _has_updated_often,
+            "old",
+            places=True,
+            chip_loses_places=True,
+        ),
+        Story(
+            "same-slot",
+            "the running slot is chosen once more",
+            _choose_the_same,
+            _has_updated,
+            places=True,
+            chip_loses_places=True,
+        ),
         Story("resume", "an update that goes on where it stopped", _resume),
+        Story("bad-download", "an image arrives damaged, and then whole", _download_twice),
         Story("encrypted-ota", "the first update of an encrypted device", _update, scene=_encrypted),
         Story("anti-rollback", "an update that raises the secure version", _update, scene=_guarded),
         Story("settings", "the agent's values in NVS", _write_settings, _has_settings, "old", settings=_settings),

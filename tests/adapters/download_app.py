@@ -23,6 +23,7 @@ app = FastAPI(lifespan=lifespan)
 
 
 @app.get("/data")
+@app.head("/data")
 async def data(request: Request) -> Response:
     wanted = request.headers.get("range")
     if not wanted:

@@ -19,6 +19,7 @@ from py_esp_ota.adapters.body import Body
 from py_esp_ota.adapters.http import HttpFetch, serve
 from py_esp_ota.adapters.memory import AsgiFetch, run_virtual
 from py_esp_ota.errors import FetchError
+from py_esp_ota.ports import METHOD
 
 TIMEOUT = 0.3
 
@@ -89,6 +90,21 @@ def test_status_headers_and_body_come_as_sent(client):
     assert headers["content-type"] == "application/octet-stream"
     assert all(name == name.lower() for name in headers)
     assert body == DATA
+
+
+def test_a_head_has_the_headers_and_no_body(client):
+    async def story(response):
+        return response.status, response.headers["content-length"], await response.read(10)
+
+    assert client.get("/data", story, {METHOD: "HEAD"}) == (200, str(len(DATA)), b"")
+
+
+def test_the_method_is_no_header(client):
+    async def story(response):
+        return json.loads(await response.read(4096))
+
+    echoed = client.get("/echo/x", story, {METHOD: "GET", "X-Other": "1"})
+    assert [name for name, _value in echoed["headers"] if "method" in name] == []
 
 
 @pytest.mark.parametrize("limit", [1, 1000, 1024, 65536, 3 << 20])

@@ -40,6 +40,7 @@ CALLS = {
     ],
     "nvs": ["set flash ns key u8 5", "list flash", "get flash ns key", "stats flash", "erase flash ns"],
     "erase-flash": ["flash"],
+    "sweep": ["app next", "app next --story same-slot --cut 1", "app next --replay cut@1"],
 }
 
 
@@ -68,6 +69,7 @@ def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
     otadata = firmware.ota_select_entry(1, 2).ljust(0x1000, b"\xff")
     table = PartitionTable.builtin("two_ota").to_bytes()
     Path("app").write_bytes(APP)
+    Path("next").write_bytes(Firmware("lamp", "1.1.0").to_bytes())
     Path("broken").write_bytes(APP[:-1] + b"\0")
     Path("loader").write_bytes(bootloader())
     Path("flash").write_bytes(merge({0: bootloader(), 0x8000: table, 0xD000: otadata, 0x10000: APP, 0x110000: APP}))

@@ -128,12 +128,27 @@ def test_a_part_that_is_no_fault_is_named(text, named):
         ("mqtt-lose@2:up", "'mqtt-lose@2:up' is no fault: expected mqtt-lose@N[:down][*K] with a K of 2 or more"),
         ("status@42", "'status@42' is no fault: expected status@NNN[*K], NNN from 200 to 599"),
         ("app-no@x", "'app-no@x' is no fault: expected app-no[@mqtt]"),
+        ("drip@5", "'drip@5' is no fault: nothing is called 'drip', perhaps drop"),
     ],
 )
 def test_the_sentence_says_what_was_expected(text, sentence):
     with pytest.raises(ValueError) as caught:
         parse(text)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "beginning"),
+    [
+        ("zzz", "'zzz' is no fault: expected one of connect, status, "),
+        ("", "'' is no fault: expected one of connect, status, "),
+        ("cut@5:half", "'cut@5:half' is no fault: to the flash it is not a fault plan: "),
+    ],
+)
+def test_the_sentence_knows_the_flashs_words_from_no_words(text, beginning):
+    with pytest.raises(ValueError) as caught:
+        parse(f"drop@1+{text}")
+    assert str(caught.value).startswith(beginning)
 
 
 def test_a_fault_that_has_no_text_cannot_be_made():

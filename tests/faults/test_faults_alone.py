@@ -145,8 +145,8 @@ def test_the_weather_can_be_mended_and_changes_as_a_whole():
     with Lab() as lab:
         lamp = lab.device(firmware=OLD, node_id=NODE)
         fair = lamp.config
-        plan = lab.faults(lamp, "cut@37:torn+drop@5+mqtt-budget@3")
-        assert str(plan) == "cut@37:torn+drop@5+mqtt-budget@3"
+        plan = lab.faults(lamp, "cut@37:torn+drop@5+mqtt-budget@3+clock-unset")
+        assert str(plan) == "cut@37:torn+drop@5+mqtt-budget@3+clock-unset"
         assert (lamp.flash.fault, lamp.config.esp_rmaker_mqtt_default_budget) == ("cut@37:torn", 3)
         with pytest.raises(ValueError, match="'drip@5'"):
             lab.faults(lamp, "cut@1+drip@5")

@@ -107,6 +107,16 @@ def test_an_image_swapped_after_the_anti_rollback_check_is_found_out_by_the_rele
     assert any("secure_version at 0x20024 is 1, expected at least 2" in line for line in report.why) == (runs is None)
 
 
+@pytest.mark.parametrize(("plan", "seen"), [("swap@1", [True, True, False]), ("swap@1:before", [True, False, False])])
+def test_a_swap_comes_right_after_a_look_or_before_it(plan, seen):
+    table = PartitionTable.builtin("two_ota_large")
+    slots = [row for row in table if row.type == 0]
+    flash = Flash.from_bytes(bytes(slots[0].offset) + NEW, size=0x400000)  # and nothing in the other slot
+    judge = FaultyJudge(verify_image, slots, plan)
+    where = (flash, slots[0].offset, slots[0].size)
+    assert [judge(*where, chip="esp32c3", mode="verify").err.name == "ESP_OK" for _ in seen] == seen
+
+
 def test_a_swap_is_an_operation_of_the_flash_and_can_be_cut():
     with Lab() as lab:
         lamp = lab.device(firmware=OLD, node_id=NODE)

@@ -80,6 +80,31 @@ def test_a_header_is_known_by_any_spelling(name):
     assert run_virtual(story()) == 200
 
 
+@pytest.mark.parametrize(
+    ("asked", "passed_on"),
+    [
+        ("bytes=5-", "bytes=24-"),
+        ("bytes=5-9", "bytes=24-28"),
+        ("bytes=0-0", "bytes=24-24"),
+        ("bytes=-5", "bytes=-5"),
+        ("lines=1-", "lines=1-"),
+    ],
+)
+def test_a_wrong_range_is_as_long_as_the_one_that_was_asked_for(asked, passed_on):
+    sent = []
+
+    def network(url, headers):
+        sent.append(headers["Range"])
+        return AsgiFetch(server)(url, headers)
+
+    async def story():
+        async with FaultyFetch(network, "wrong-range@24")(URL, {"Range": asked}):
+            pass
+
+    run_virtual(story())
+    assert sent == [passed_on]
+
+
 @pytest.mark.parametrize(("rate", "seconds"), [(1, 4096), (1000, 4.096), (4096, 1)])
 def test_slow_is_bytes_per_second_and_never_a_time_out(rate, seconds):
     async def story():

@@ -65,13 +65,14 @@ def zero_to_one():
     return raised(flash.program, 0, b"\x01")
 
 
-def fetched(answer):
+def fetched(answer, url=URL, *, partial=False):
     """What ``esp_https_ota`` makes of one server."""
 
     async def story():
-        board = Board(slots(2), "1/VALID")
+        board = Board(slots(2), "1/VALID", config=replace(ROLLBACK, esp_https_ota_enable_partial_download=partial))
         ops = board.ops("ota_0")
-        config = https_ota.HttpsOtaConfig(http_config=https_ota.HttpClientConfig(url=URL))
+        http = https_ota.HttpClientConfig(url=url)
+        config = https_ota.HttpsOtaConfig(http_config=http, partial_http_download=partial)
         handle = await https_ota.begin(config, ops=ops, fetch=ScriptedFetch({URL: answer}))
         return await handle.perform()
 
@@ -187,6 +188,13 @@ PROVOKE = {
     EspErr.ESP_ERR_IMAGE_INVALID: lambda: verify_image(Flash(0x100000), 0x10000, 0x10000, chip="esp32c3").err,
     EspErr.ESP_ERR_FLASH_OP_FAIL: zero_to_one,
     EspErr.ESP_ERR_HTTP_CONNECT: lambda: fetched(Answer(fails=FetchError("connect", "no route", 113))),
+    EspErr.ESP_ERR_HTTP_MAX_REDIRECT: lambda: fetched(Answer(status=302, headers={"location": URL}), partial=True),
+    EspErr.ESP_ERR_HTTP_WRITE_DATA: lambda: fetched(
+        Answer(b"moved", status=302, headers={"location": URL}, breaks_at=2)
+    ),
+    EspErr.ESP_ERR_HTTP_FETCH_HEADER: lambda: fetched(Answer(fails=FetchError("closed", "gone", 104)), partial=True),
+    EspErr.ESP_ERR_HTTP_EAGAIN: lambda: fetched(Answer(fails=FetchError("timeout", "silence")), partial=True),
+    EspErr.ESP_ERR_HTTP_HEADER_TOO_LONG: lambda: fetched(Answer(APP), URL + "?" + "x" * 970),
     EspErr.ESP_ERR_HTTP_NOT_MODIFIED: lambda: fetched(Answer(status=304)),
     EspErr.ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE: lambda: fetched(Answer(status=416)),
     EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE: lambda: fetched(

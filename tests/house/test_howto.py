@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -45,16 +47,18 @@ def bench(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def steps(page):
-    """What to do in order: a text for a file, or the words of a command, its exit code, the lines shown.
+BLOCK = re.compile(r"^```(console|ini|python)\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 
-    A piece of Python whose first line names a file is that file; any other runs at once.
+
+def steps(page):
+    """What to do in order: a text for a file, Python and its output, or a command's words, its exit code and output.
+
+    A piece of Python whose first line names a file is that file; any other runs at once, with the names before it.
     """
-    found = re.findall(r"^```(console|ini|python)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-    for language, block in found:
+    for language, block, text in BLOCK.findall(page.read_text()):
         if language != "console":
             named = re.match(r"# (\w+\.py)\n", block)
-            yield block, "sdkconfig" if language == "ini" else named and named[1], None
+            yield block, "sdkconfig" if language == "ini" else named and named[1], text.splitlines()
             continue
         for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             call, *lines = shown.splitlines()
@@ -81,15 +85,19 @@ def pattern(lines):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_keeps_its_word(page, bench):
+    names: dict[str, object] = {"__name__": "__main__"}
     for words, code, lines in steps(page):
-        if lines is not None:
+        if isinstance(code, str):
+            Path(code).write_text(words)
+            continue
+        if code is None:
+            with redirect_stdout(StringIO()) as printed:
+                exec(compile(words, page.name, "exec"), names)
+            output = printed.getvalue()
+        else:
             exit_code, output = run(words)
             assert exit_code == code, (words, output)
-            assert re.fullmatch(pattern(lines), output), (words, output)
-        elif code:
-            Path(code).write_text(words)
-        else:
-            exec(compile(words, str(page), "exec"), {"__name__": "__main__"})
+        assert re.fullmatch(pattern(lines), output), (words, output)
 
 
 def test_every_page_is_listed_and_does_something():

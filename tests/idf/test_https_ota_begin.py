@@ -50,7 +50,7 @@ def test_status_codes(status, err, log):
         return
     assert bench.refused(bench.begin).err is err
     assert bench.logged(log)
-    assert bench.logged("Failed to establish HTTP connection")
+    assert bench.logged("Failed to establish HTTP connection") is (status != 304)
     assert bench.fetch.open == 0
     assert bench.events == [Event.START]
 
@@ -79,9 +79,25 @@ def test_a_redirect_without_location_fails():
     assert bench.logged("URL redirection Failed")
 
 
-def test_a_redirect_body_that_breaks_off_fails():
-    bench = Bench(Answer(b"moved", status=302, headers={"location": URL}, breaks_at=2))
-    assert bench.refused(bench.begin).err is EspErr.ESP_FAIL
+@pytest.mark.parametrize(
+    ("moved", "err"),
+    [
+        (Answer(b"moved", status=302, breaks_at=2), EspErr.ESP_ERR_HTTP_WRITE_DATA),
+        (Answer(b"moved", status=302, headers={"content-length": "9"}), EspErr.ESP_FAIL),
+        (Answer(b"moved", status=302, headers={"connection": "close"}), EspErr.ESP_FAIL),
+    ],
+    ids=["reset", "closed early", "closed as announced"],
+)
+def test_a_redirect_to_the_same_server_uses_its_connection_again_alive_or_not(moved, err):
+    moved.headers = {"location": URL, **(moved.headers or {})}
+    bench = Bench({URL: [moved, Answer(NEW)]})
+    assert bench.refused(bench.begin).err is err
+    assert bench.logged("Failed to open HTTP connection: ESP_ERR_HTTP_WRITE_DATA") is (err is not EspErr.ESP_FAIL)
+    assert len(bench.fetch.requests) == 1
+
+    moved.headers["location"] = "https://other/lamp.bin"
+    elsewhere = Bench({URL: moved, "https://other/lamp.bin": Answer(NEW)})
+    run_virtual(wrap(elsewhere.begin()))  # another host has a connection of its own
 
 
 def test_an_endless_redirect_keeps_the_world_going():

@@ -1,0 +1,162 @@
+"""``esp-ota sweep``: an update, cut at every flash operation, and what becomes of the device each time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from py_esp_ota._core import PartitionTable
+from py_esp_ota.cli.boot import config_of
+from py_esp_ota.cli.efuse import load
+from py_esp_ota.cli.files import Unusable, print_json, read_app, write_output
+from py_esp_ota.cli.partition_table import read_table
+from py_esp_ota.mutants import MUTANTS
+from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, replay, sweep
+from py_esp_ota.sweep.cuts import Tears
+from py_esp_ota.sweep.engine import Progress as Told
+from py_esp_ota.view.junit import sweep_junit
+from py_esp_ota.view.sarif import sweep_sarif
+from py_esp_ota.view.sweep_html import sweep_html
+from py_esp_ota.view.sweep_text import sweep_text
+from py_esp_ota.view.sweep_words import ending_lines
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("sweep")
+@click.argument("old", type=_FILE)
+@click.argument("new", type=_FILE)
+@click.option(
+    "--story",
+    "name",
+    type=click.Choice(list(STORIES)),
+    default="first-ota",
+    show_default=True,
+    help="What the device does.",
+)
+@click.option("--partitions", default="two_ota", show_default=True, help="A CSV or binary table, or a built-in one.")
+@click.option("--depth", type=click.IntRange(1, 2), default=1, show_default=True, help="2: cut the recovery, too.")
+@click.option("--cut", type=click.IntRange(0), metavar="K", help="Cut this operation alone.")
+@click.option("--shard", default="1/1", metavar="K/N", help="Cut every N-th operation, from the K-th on.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Which second cuts are drawn when there are too many.")
+@click.option("--limit", type=click.IntRange(1), default=100_000, show_default=True, help="Cases of depth 2 at most.")
+@click.option("--clean", is_flag=True, help="Cut before and after operations only, not inside them.")
+@click.option("--replay", "plan", metavar="PLAN", help="Play one case again, and show its console.")
+@click.option("--mutant", type=click.Choice(list(MUTANTS)), help="Switch a bug of our own on, to see it found.")
+@click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
+@click.option("--efuse", "efuse_file", type=_FILE, help="An eFuse file; a new chip without one.")
+@click.option("--junit", type=_FILE, help="Write a JUnit report.")
+@click.option("--sarif", type=_FILE, help="Write a SARIF report.")
+@click.option("--html", type=_FILE, help="Write a page to look around in.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    old: Path,
+    new: Path,
+    name: str,
+    partitions: str,
+    depth: int,
+    cut: int | None,
+    shard: str,
+    seed: int,
+    limit: int,
+    clean: bool,
+    plan: str | None,
+    mutant: str | None,
+    config_file: Path | None,
+    efuse_file: Path | None,
+    junit: Path | None,
+    sarif: Path | None,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Run a story of OLD and NEW once, pull the plug at every flash operation of it, and judge what boots.
+
+    Exit 0 when every promise holds but those that the chip itself breaks, 1 when one is broken.
+    """
+    story, scene = STORIES[name], _scene(old, new, partitions, config_file, efuse_file)
+    try:
+        started = time.perf_counter()
+        with MUTANTS[mutant].on() if mutant else nullcontext(), _bar(story, shown=not as_json) as told:
+            if plan is not None:
+                _show(replay(story, scene, plan), plan, as_json=as_json)
+            share = Share(*_shard(shard), cut=cut)
+            tears: Tears = "clean" if clean else "torn"
+            report = sweep(story, scene, depth=depth, tears=tears, share=share, seed=seed, limit=limit, progress=told)
+        elapsed = time.perf_counter() - started
+    except (StoryError, ValueError) as error:
+        raise Unusable(str(error)) from error
+    words = f"esp-ota sweep {old} {new} --story {name}"
+    if junit:
+        write_output(junit, sweep_junit(report, elapsed_s=elapsed).encode())
+    if sarif:
+        write_output(sarif, sweep_sarif(report, artifact=str(new)).encode())
+    if html:
+        write_output(html, sweep_html(report, command=words, elapsed_s=elapsed).encode())
+    if as_json:
+        print_json(report.to_dict(elapsed))
+    else:
+        Console().print(sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed))
+    sys.exit(0 if report.ok else 1)
+
+
+def _scene(old: Path, new: Path, partitions: str, config_file: Path | None, efuse_file: Path | None) -> Scene:
+    scene = Scene(read_app(old), read_app(new), _table(partitions))
+    if scene.old == scene.new:
+        raise Unusable(f"{old} and {new} are the same image: nobody could tell which of them boots")
+    if config_file is not None:
+        scene = replace(scene, config=_checked(config_of(config_file)))
+    if efuse_file is not None:
+        scene = replace(scene, efuse=load(efuse_file))
+    return scene
+
+
+def _checked(config: Sdkconfig) -> Sdkconfig:
+    try:
+        config.check()
+    except ValueError as error:
+        raise Unusable(str(error)) from error
+    return config
+
+
+def _table(text: str) -> PartitionTable:
+    """A built-in table by its name, or one in a file."""
+    if text in PartitionTable.builtin_names():
+        return PartitionTable.builtin(text)
+    return read_table(Path(text))
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, slash, count = text.partition("/")
+    if not (slash and number.isascii() and number.isdigit() and count.isascii() and count.isdigit() and int(count)):
+        raise click.BadParameter(f"{text!r} is no K/N, for example 1/4", param_hint="--shard")
+    return int(number), int(count)
+
+
+def _show(ending: Ending, plan: str, *, as_json: bool) -> None:
+    """One case, and no more."""
+    if as_json:
+        print_json({"plan": plan, **asdict(ending)})
+    else:
+        click.echo("\n".join(ending_lines(ending)))
+    sys.exit(1 if ending.outcome == "violation" else 0)
+
+
+@contextmanager
+def _bar(story: Story, *, shown: bool) -> Iterator[Told | None]:
+    """A progress bar on stderr, when somebody looks at it."""
+    console = Console(stderr=True)
+    if not (shown and console.is_terminal):
+        yield None
+        return
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(story.text)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,1 +1,0 @@
-"""Hypothesis strategies: flashes, images and faults to search with."""

@@ -1,0 +1,117 @@
+"""``esp-ota sweep`` from outside: exit codes, reports, sentences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from py_esp_ota._core import EFuse, PartitionTable
+from py_esp_ota.cli import main
+from py_esp_ota.firmware import Firmware
+
+
+@pytest.fixture(autouse=True)
+def bench(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, firmware in {
+        "old.bin": Firmware("lamp", "1.0.0"),
+        "new.bin": Firmware("lamp", "1.1.0"),
+        "big.bin": Firmware("lamp", "2", size=0x1FFFF0),
+        "s3.bin": Firmware("lamp", "2", chip="esp32s3"),
+    }.items():
+        Path(name).write_bytes(firmware.to_bytes())
+    Path("broken.bin").write_bytes(Path("new.bin").read_bytes()[:-1] + b"\0")
+    Path("table.csv").write_text(PartitionTable.builtin("two_ota_large").to_csv())
+    Path("one.csv").write_text("nvs,data,nvs,0x9000,0x6000\nfactory,app,factory,0x10000,1M\n")
+    Path("sdkconfig").write_text("CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\n")
+    Path("fuses.json").write_text(EFuse("esp32c3", secure_version=3).to_json())
+
+
+def call(*words):
+    return CliRunner().invoke(main, ["sweep", *" ".join(words).split()])
+
+
+def test_the_whole_in_json():
+    done = call("old.bin new.bin --json")
+    found = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert set(found["outcomes"]) == {"old", "new", "as_the_chip", "violation"}
+    assert sum(found["outcomes"].values()) == found["cases"] > found["operations"] > 10
+    assert found["violations"] == found["as_the_chip"] == []
+
+
+def test_the_reports():
+    done = call("old.bin new.bin --story same-slot --html page.html --junit report.xml --sarif report.sarif")
+    assert done.exit_code == 0, done.output
+    assert "same-slot: 6 flash operations" in done.stdout
+    assert "--replay cut@0:after" in " ".join(done.stdout.split())
+    assert "<html" in Path("page.html").read_text()
+    assert "<testsuite" in Path("report.xml").read_text()
+    assert json.loads(Path("report.sarif").read_text())["version"] == "2.1.0"
+
+
+def test_a_case_is_replayed():
+    done = call("old.bin new.bin --story same-slot --replay cut@1")
+    assert done.exit_code == 0
+    assert "otadata: 1/VALID  -" in done.stdout
+    assert "Loaded app from partition at offset" in done.stdout
+    assert json.loads(call("old.bin new.bin --replay cut@1:torn-erase+cut@2 --json").stdout)["outcome"] == "old"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--partitions table.csv",
+        "--partitions two_ota_large",
+        "--config sdkconfig",
+        "--efuse fuses.json",
+        "--clean",
+        "--depth 2 --limit 50 --seed 3",
+        "--shard 2/3",
+        "--cut 3",
+    ],
+)
+def test_options(options):
+    assert call("old.bin new.bin", options, "--json").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("old.bin big.bin", "the new image has 2097136 bytes, partition ota_0 only 1048576"),
+        ("big.bin old.bin", "the firmware has 2097136 bytes, partition factory only 1048576"),
+        ("old.bin s3.bin", "first-ota cannot be told to its end: ESP_ERR_OTA_VALIDATE_FAILED"),
+        ("old.bin old.bin", "old.bin and old.bin are the same image"),
+        ("old.bin new.bin --partitions one.csv", "no second app partition"),
+        ("old.bin new.bin --partitions nowhere.csv", "nowhere.csv: No such file"),
+        ("old.bin new.bin --cut 5000", "there is no cut@5000"),
+        ("old.bin new.bin --shard 3/2", "shard 3/2 does not exist"),
+        ("old.bin new.bin --shard x", "'x' is no K/N"),
+        ("old.bin new.bin --shard 1/0", "'1/0' is no K/N"),
+        ("old.bin new.bin --replay nonsense", "not a fault plan"),
+        ("old.bin new.bin --replay cut@5000", "cut@5000 does not fit first-ota"),
+        ("old.bin new.bin --replay cut@2+cut@5000", "cut@5000 is beyond the last"),
+        ("old.bin new.bin --story nobody", "'nobody' is not one of"),
+        ("old.bin nowhere.bin", "nowhere.bin: No such file"),
+        ("old.bin broken.bin", "broken.bin: ESP_ERR_IMAGE_INVALID"),
+        ("old.bin new.bin --efuse old.bin", "old.bin is no text"),
+        ("old.bin new.bin --html nowhere/page.html", "nowhere/page.html: No such file"),
+    ],
+)
+def test_a_sentence_and_exit_2(words, sentence):
+    done = call(words)
+    assert done.exit_code == 2
+    assert sentence in " ".join(done.output.split())
+    assert "Traceback" not in done.output
+
+
+def test_a_broken_promise_is_exit_1(monkeypatch):
+    from py_esp_ota.sweep import look
+
+    monkeypatch.setattr(look, "check_end", lambda *_state: look.Broken("it is Monday"))
+    done = call("old.bin new.bin --json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["violations"][0] == {"plan": "cut@0", "why": "it is Monday"}
