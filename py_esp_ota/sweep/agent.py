@@ -1,7 +1,7 @@
 """The RainMaker agent's whole job as a story: told of an update, it downloads it, boots it, confirms it, and says so.
 
 The agent is the real one; the broker is in memory, the cloud is one job that is offered to a node until it runs the new
-image, and time is virtual.
+image, and time is virtual. The weather of the scene is the same each time the story is told.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock, run_virtual
 from py_esp_ota.errors import Restart
+from py_esp_ota.faults import FaultyClock, FaultyFetch, FaultyMqtt
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.ports import Mqtt, Response
@@ -39,10 +40,13 @@ class _Cloud:
         self._life = life
         self._scene = scene
         self._broker = MemoryBroker()
-        self._clock = VirtualClock(_EPOCH)
         self._version = ""
 
     async def tell(self) -> None:
+        weather = self._scene.weather
+        self._mqtt = FaultyMqtt(self._broker, weather.only("mqtt"))
+        self._download = FaultyFetch(self._fetch, weather.only("network"))
+        self._clock = FaultyClock(VirtualClock(_EPOCH), weather.only("clock"))
         async with self._broker("cloud") as link:
             for name in ("#", "$aws/rules/#"):
                 await link.subscribe(name)
@@ -68,8 +72,8 @@ class _Cloud:
                 ops=_Ops(life, log),
                 nvs=life.nvs,
                 clock=self._clock,
-                mqtt=self._broker,
-                fetch=self._fetch,
+                mqtt=self._mqtt,
+                fetch=self._download,
                 log=log,
                 ota=OtaConfig(),
             )

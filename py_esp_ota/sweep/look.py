@@ -22,17 +22,13 @@ MAX_BOOTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """From this flash, with these eFuses, the device came to this ending; these sectors mattered.
-
-    ``run`` is the story told again after the cut, when it was recorded.
-    """
+    """From this flash, with these eFuses, the device came to this ending; these sectors mattered."""
 
     flash: Flash
     efuse: EFuse
     confirmed: bool
     needed: Sectors
     ending: int
-    run: Run | None
 
     def stands_for(self, flash: Flash, efuse: EFuse, *, confirmed: bool) -> bool:
         """Whether a device in this state cannot but come to the same ending."""
@@ -41,13 +37,17 @@ class Look:
 
 @dataclass(slots=True)
 class Looker:
-    """All looks of one sweep, and the endings they came to. ``boots`` counts those really run."""
+    """All looks of one sweep, and the endings they came to. ``boots`` counts those really run.
+
+    ``runs`` are the stories told again after the cuts that were looked at, by the look, when they are to be kept.
+    """
 
     terms: Terms
     target: str
     looks: list[Look] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
     boots: int = 0
+    runs: dict[int, Run] = field(default_factory=dict)
     _numbers: dict[Ending, int] = field(default_factory=dict)
 
     def look(self, flash: Flash, efuse: EFuse, *, confirmed: bool, keep_run: bool = False) -> Look:
@@ -65,8 +65,11 @@ class Looker:
             outcome = "as_the_chip" if broken.as_the_chip else "violation"
         number = self._number(_ending(settled, left, outcome, broken))
         needed = settled.flash.needed() | finished.flash.needed()
-        self.looks.append(Look(flash, efuse, confirmed, needed, number, run))
-        return self.looks[-1]
+        look = Look(flash, efuse, confirmed, needed, number)
+        self.looks.append(look)
+        if run is not None:
+            self.runs[id(look)] = run
+        return look
 
     def _number(self, ending: Ending) -> int:
         number = self._numbers.setdefault(ending, len(self.endings))

@@ -16,6 +16,7 @@ from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable
 from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device
 from py_esp_ota.errors import OtaError
+from py_esp_ota.faults import Plan
 from py_esp_ota.firmware import patched
 from py_esp_ota.idf.ota_ops import OTA_WITH_SEQUENTIAL_WRITES, OtaOps
 from py_esp_ota.ports import NvsValue
@@ -29,13 +30,17 @@ _AGENT = "esp_rmaker_ota"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a story is played with: two images, a table, a build."""
+    """What a story is played with: two images, a table, a build.
+
+    ``weather`` is what goes wrong with network, MQTT and clock of the agent's job, each time it is told.
+    """
 
     old: bytes
     new: bytes
     partitions: PartitionTable | str = "two_ota"
     config: Sdkconfig = field(default_factory=Sdkconfig)
     efuse: EFuse | None = None
+    weather: Plan = field(default_factory=Plan)
 
     def life(self) -> Life:
         """A device from the factory with ``old`` on it, without power. As on chips, bits of a program only ever clear.
