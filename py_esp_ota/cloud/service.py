@@ -87,20 +87,25 @@ class CloudService(Dispatch):
             pause = min(pause * 2, RECONNECT_LIMIT_S)
 
     async def _serve(self, mqtt: Mqtt) -> None:
-        """One connection, until it ends: raises ``MqttError``, alone or in a group."""
+        """One connection, until it ends: raises ``MqttError``."""
         self.outbox.start()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
+        # No TaskGroup: one that fails already swallows a cancellation, and the cloud would never end.
+        halves = [asyncio.create_task(self.outbox.deliver(mqtt)), asyncio.create_task(self._listen(mqtt))]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self.outbox.deliver(mqtt))
-                group.create_task(self._listen(mqtt))
+            await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for half in halves:
+                half.cancel()
             self.outbox.close()
+            ends = await asyncio.gather(*halves, return_exceptions=True)
+        # A mistake of the program comes before the lost connection, and both before the half that was only stopped.
+        raise min(ends, key=lambda end: 2 * isinstance(end, asyncio.CancelledError) + isinstance(end, MqttError))
 
-    async def _listen(self, mqtt: Mqtt) -> None:
+    async def _listen(self, mqtt: Mqtt) -> NoReturn:
         async for message in mqtt.messages():
             self.handle(message)
         raise MqttError("the broker ended the connection")

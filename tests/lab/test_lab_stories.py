@@ -190,3 +190,19 @@ def test_an_app_that_became_too_old_does_not_start_and_the_chip_tries_no_longer_
     lab.run(asyncio.sleep(10))
     assert any(line.endswith("efuse_init: Incorrect secure version of app") for line in lamp.console)
     assert [boot.ok for boot in lamp.boots] == [True, False]
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_a_lab_ends_also_in_the_moment_in_which_its_broker_goes_away(steps):
+    with Lab() as lab:
+        lamp = lab.device(firmware=OLD, node_id="lamp1")
+        lamp.power_on()
+        lab.run(online(lab, "lamp1"))
+
+        async def stop():
+            lab.world.mqtt.stop()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+
+        lab.run(stop())
+        assert lab.world.mqtt.connected == ()
