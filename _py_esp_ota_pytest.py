@@ -43,7 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--esp-ota-limit", metavar="N", type=_limit, help="at most N cuts for each such test, spread evenly"
     )
     group.addoption("--esp-ota-shard", metavar="K/N", type=_shard, default=(1, 1), help="only part K of N of the cuts")
-    group.addoption("--esp-ota-app", metavar="FILE", type=Path, help="the app image that esp_dut runs")
+    group.addoption(
+        "--esp-ota-app",
+        metavar="FILE|BUILD_DIR",
+        type=Path,
+        help="what esp_dut runs: an app image, or a build directory",
+    )
 
 
 def _plan(text: str) -> str:
@@ -134,18 +139,39 @@ def ota_lab(_esp_bench: Bench) -> Iterator[Lab]:
 
 @pytest.fixture
 def esp_app(pytestconfig: pytest.Config) -> Mapping[str, Any]:
-    """What ``esp_dut`` runs, as arguments of ``Lab.device``; override it. By default the image of ``--esp-ota-app``."""
-    file: Path | None = pytestconfig.getoption("--esp-ota-app")
-    if file is None:
+    """What ``esp_dut`` runs, as arguments of ``Lab.device``; override it. By default what ``--esp-ota-app`` names."""
+    path: Path | None = pytestconfig.getoption("--esp-ota-app")
+    if path is None:
         pytest.fail(
             "esp_dut needs an app: give --esp-ota-app FILE, or override the fixture esp_app, for example "
             'return {"partitions": "two_ota", "firmware": Path("build/lamp.bin").read_bytes()}',
             pytrace=False,
         )
     try:
-        return {"firmware": file.read_bytes()}
+        return _from_build_directory(path) if path.is_dir() else {"firmware": path.read_bytes()}
     except OSError as error:
         pytest.fail(f"--esp-ota-app: {error}", pytrace=False)
+
+
+def _from_build_directory(folder: Path) -> dict[str, Any]:
+    """App, table, bootloader and options as ``idf.py build`` left them."""
+    from py_esp_ota import PartitionTable, Sdkconfig  # noqa: PLC0415
+    from py_esp_ota.cli.files import Unusable  # noqa: PLC0415
+    from py_esp_ota.cli.inputs import build_config, build_parts  # noqa: PLC0415
+    from py_esp_ota.errors import PartitionTableError  # noqa: PLC0415
+
+    try:
+        parts = {offset: file.read_bytes() for offset, file in build_parts(folder).items()}
+        config = build_config(folder) or Sdkconfig()
+        table = PartitionTable.from_bytes(parts.get(config.partition_table_offset, b""))
+    except (Unusable, PartitionTableError) as error:
+        pytest.fail(f"--esp-ota-app: {error}", pytrace=False)
+    slot = table.find(type=0, subtype=0x00) or table.find(type=0, subtype=0x10)
+    if slot is None or slot.offset not in parts:
+        pytest.fail(f"--esp-ota-app: {folder} has no image for factory or ota_0", pytrace=False)
+    before = [offset for offset in parts if offset < config.partition_table_offset]
+    bootloader = parts[before[0]] if before else None
+    return {"partitions": table, "firmware": parts[slot.offset], "bootloader": bootloader, "config": config}
 
 
 @pytest.fixture
@@ -197,7 +223,7 @@ class _EveryPowerCut:
         """The reports of the run that decides: the first that fails, else the last."""
         try:
             self._decide()
-        except ValueError as error:  # a plan or a limit that is none
+        except (ValueError, pytest.fail.Exception) as error:  # a plan that is none; time that ran out between two runs
             self._fail(str(error))
         last = pytest.CallInfo.from_call(
             lambda: self.item.session._setupstate.teardown_exact(nextitem),  # noqa: SLF001 - as pytest_runtest_teardown
@@ -219,6 +245,8 @@ class _EveryPowerCut:
             return
         self.bench.counted()
         total = sum(self.bench.counts)
+        if config.getoption("setuponly"):
+            return
         if not total:
             self._fail("the test did no flash operation on esp_flash, esp_device or ota_lab: there is nothing to cut")
             return
@@ -367,13 +395,17 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the devices of a failed test said last, and what is in their flash."""
     bench = item.stash.get(_BENCH, None)
-    if bench is not None and call.excinfo is not None and bench.cut and not _timed_out(call.excinfo):
+    raised = [call.excinfo, *(getattr(item, "_excinfo", None) or [])]  # unittest.TestCase keeps its own list
+    if bench is not None and bench.cut and any(raised) and not any(map(_timed_out, filter(None, raised))):
         # Whatever a test does without power says nothing about it: it will be started again.
         bench.interrupted = True
         call.excinfo = None
     report = yield
     if bench is not None and report.failed:
-        report.sections += _sections(bench)
+        if bench.interrupted:  # a unittest.TestCase keeps its exceptions to itself until now
+            report.outcome, report.longrepr = "passed", None
+        else:
+            report.sections += _sections(bench)
     return report
 
 

@@ -37,8 +37,8 @@ class DutTimeoutError(TimeoutError):
     """
 
 
-class DutUnexpectedError(AssertionError):
-    """Something on the console matched what must not appear."""
+class DutUnexpectedError(AssertionError, ValueError):
+    """Something on the console matched what must not appear; a ``ValueError`` as well, which pytest-embedded raises."""
 
 
 class Dut:
@@ -86,7 +86,7 @@ class Dut:
                 for the end of the time-out.
             timeout: seconds of virtual time.
             expect_all: wait for each of the patterns, in whatever order.
-            not_matching: what must not appear before.
+            not_matching: what must not appear before; it ends the wait at once.
             return_what_before_match: return the bytes before the match instead of the match.
 
         Returns:
@@ -112,10 +112,11 @@ class Dut:
         return matches[0] if len(matches) == 1 else matches
 
     def expect_exact(self, pattern: Patterns, **options: Any) -> Any:
-        """``Dut.expect_exact`` of pytest-embedded: as ``expect``, but ``pattern`` is text; returns the bytes found."""
+        """``Dut.expect_exact`` of pytest-embedded: as ``expect``, but ``pattern`` is text; returns the bytes found.
+
+        ``not_matching`` stays a regular expression.
+        """
         exact = [one if isinstance(one, type) else re.escape(_bytes(one)) for one in _listed(pattern)]
-        unwanted = _listed(options.pop("not_matching", ()))
-        options["not_matching"] = [re.escape(_bytes(one)) for one in unwanted if not isinstance(one, type)]
         found = self.expect(exact, **options)
         if isinstance(found, list):
             return [match.group() for match in found]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+import py_esp_ota.cli.inputs
 import py_esp_ota.dut
 import py_esp_ota.view.flash_map  # noqa: F401 - before pytester looks, for it forgets what an inner run imports
-from py_esp_ota.firmware import Firmware
+from py_esp_ota import PartitionTable
+from py_esp_ota.firmware import Firmware, bootloader
 
 OLD = Firmware("lamp", "1.0.0").to_bytes()
 
@@ -136,6 +139,36 @@ def test_the_fixture_under_the_name_a_suite_uses(pytester):
     without = pytester.runpytest_inprocess()
     without.assert_outcomes(errors=1)
     without.stdout.fnmatch_lines(["esp_dut needs an app: give --esp-ota-app FILE, or override the fixture esp_app*"])
+
+
+def test_a_build_directory_is_an_app_too(pytester):
+    build = pytester.path / "build"
+    build.mkdir()
+    files = {"0x0": "boot.bin", "0x8000": "table.bin", "0x10000": "lamp.bin"}
+    (build / "boot.bin").write_bytes(bootloader(idf_ver="v5.4.1"))
+    (build / "table.bin").write_bytes(PartitionTable.builtin("two_ota").to_bytes())
+    (build / "lamp.bin").write_bytes(OLD)
+    (build / "flasher_args.json").write_text(json.dumps({"flash_files": files}))
+    (build / "sdkconfig").write_text("CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\n")
+    pytester.makepyfile("""
+        def test_boots(esp_dut):
+            esp_dut.expect_exact("ESP-IDF v5.4.1 2nd stage bootloader")
+            esp_dut.expect_exact("Loaded app from partition at offset 0x10000")
+            assert esp_dut.device.config.bootloader_app_rollback_enable
+    """)
+    pytester.runpytest_inprocess("--esp-ota-app=build").assert_outcomes(passed=1)
+    for missing, sentence in [
+        ("lamp.bin", "--esp-ota-app: build has no image for factory or ota_0"),
+        ("table.bin", "--esp-ota-app: ESP_ERR_*"),
+    ]:
+        kept = {offset: name for offset, name in files.items() if name != missing}
+        (build / "flasher_args.json").write_text(json.dumps({"flash_files": kept}))
+        result = pytester.runpytest_inprocess("--esp-ota-app=build")
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines([sentence])
+    (build / "flasher_args.json").unlink()
+    result = pytester.runpytest_inprocess("--esp-ota-app=build")
+    result.stdout.fnmatch_lines(["--esp-ota-app: build is no build directory: it has no flasher_args.json"])
 
 
 def test_a_failed_expect_shows_console_and_flash_once_each(pytester):

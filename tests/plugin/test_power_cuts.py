@@ -301,6 +301,33 @@ def test_several_flashes_count_one_after_the_other(run):
     assert counts(result) == {"test_two_devices": (3, 9)}
 
 
+def test_a_test_case_of_unittest_is_cut_too(run):
+    source = """
+        import unittest, pytest
+        class TestSettings(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def give(self, esp_flash):
+                self.flash = esp_flash
+            @pytest.mark.every_power_cut
+            def test_one(self):
+                if self.flash.read(0, 1) != b"m":
+                    self.flash.erase(0, 0x1000)
+                    self.flash.program(0x100, b"v")
+                    self.flash.program(0, b"m")
+                self.assertEqual(self.flash.read(0x100, 1), b"v")
+    """
+    result = run(source)
+    result.assert_outcomes(passed=1)
+    assert counts(result) == {"test_one": (3, 9)}
+    result = run(
+        source.replace('program(0x100, b"v")', 'program(0, b"m")').replace(
+            'program(0, b"m")\n                s', 'program(0x100, b"v")\n                s'
+        )
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["cut@1:after: power goes at operation 1 of 3, *"])
+
+
 def test_a_lab_is_cut_too(run):
     result = run("""
         import pytest
@@ -411,6 +438,12 @@ def test_junit_xml_has_the_test_once(run, pytester):
     assert cases[0].find("properties/property").get("value") == "3 operations, 9 cuts"
 
 
+def test_setting_up_only_cuts_nothing(run):
+    result = run(SAFE, "--setup-only")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*SETUP    F esp_flash*"])
+
+
 def test_skips_and_expected_failures_stay_what_they_are(run):
     result = run("""
         import pytest
@@ -426,15 +459,20 @@ def test_skips_and_expected_failures_stay_what_they_are(run):
     result.assert_outcomes(skipped=1, xfailed=1)
 
 
-def test_a_timeout_ends_the_whole_test(run):
-    result = run("""
+@pytest.mark.parametrize("place", ["except PowerLoss", "finally"])
+def test_a_timeout_ends_the_whole_test(run, place):
+    """Also one that strikes while a test hangs without power."""
+    result = run(f"""
         import time, pytest
-        @pytest.mark.timeout(0.5)
+        from py_esp_ota import PowerLoss
+        @pytest.mark.timeout(0.4)
         @pytest.mark.every_power_cut
         def test_slow(esp_flash):
-            for page in range(100):
-                esp_flash.program(page * 256, b"x")
-            time.sleep(0.02)
+            try:
+                for page in range(20):
+                    esp_flash.program(page * 256, b"x")
+            {place}:
+                time.sleep(0.1 if {place!r} == "finally" else 2)
     """)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*Timeout*from pytest-timeout*"])
