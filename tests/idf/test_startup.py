@@ -13,12 +13,9 @@ from py_esp_ota.sdkconfig import Sdkconfig
 KEY = bytes(range(32))
 DEVELOPMENT = "W (0) flash_encrypt: Flash encryption mode is DEVELOPMENT (not secure)"
 RELEASE = "I (0) flash_encrypt: Flash encryption mode is RELEASE"
-MISMATCH = [
-    "E (0) flash_encrypt: Flash encryption settings error: app is configured for RELEASE but efuses are set for "
-    "DEVELOPMENT",
-    "E (0) flash_encrypt: Mismatch found in security options in bootloader menuconfig and efuse settings. Device is "
-    "not secure.",
-]
+_SETTINGS = "Flash encryption settings error: app is configured for RELEASE but efuses are set for DEVELOPMENT"
+_OPTIONS = "Mismatch found in security options in bootloader menuconfig and efuse settings. Device is not secure."
+MISMATCH = [f"E (0) flash_encrypt: {_SETTINGS}", f"E (0) flash_encrypt: {_OPTIONS}"]
 
 
 @pytest.mark.parametrize(
