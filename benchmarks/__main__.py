@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import sweeps
 from benchmarks.timing import Figure, interleaved, process
 from py_esp_ota import Flash, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
@@ -107,6 +108,7 @@ def main() -> int:
     """Print every figure; 1 when one misses its goal."""
     image = one_mib_image()
     figures = [verify(image), fork(), boots(image), image_info(image), update(real_releases())]
+    figures += [sweeps.clean(), sweeps.torn(), sweeps.second_cuts()]
     for figure in figures:
         print(figure.row())
     return int(not all(figure.ok for figure in figures))

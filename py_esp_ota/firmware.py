@@ -211,11 +211,11 @@ def resealed(image: bytes) -> bytes:
 
 
 def rehashed(image: bytes) -> bytes:
-    """The same image with its appended SHA-256, if it has one, made right again, whatever its checksum byte says.
+    """The same image with its appended SHA-256, if it has one, made right again, whatever its checksum byte and magic say.
 
     Raises ``ValueError`` when the segments cannot be followed to their end.
     """
-    last = _checksum_end(_segments(image)[1])
+    last = _checksum_end(_followed(image)[1])
     if not image[_HASH_AT]:
         return image
     return image[:last] + hashlib.sha256(image[:last]).digest() + image[last + _HASH :]
@@ -284,6 +284,10 @@ def _segments(image: bytes) -> tuple[list[slice], int]:
         raise ValueError(f"no image: {len(image)} bytes are less than its 24-byte header")
     if image[0] != IMAGE_MAGIC:
         raise ValueError(f"no image: the first byte is 0x{image[0]:02x}, expected 0xe9")
+    return _followed(image)
+
+
+def _followed(image: bytes) -> tuple[list[slice], int]:
     spans = []
     position = _HEADER.size
     for index in range(image[1]):

@@ -25,7 +25,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 from fastapi import FastAPI
 
-from py_esp_ota._core import PartitionTable, verify_image
+from py_esp_ota._core import EFuse, PartitionTable, verify_image
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts
@@ -150,6 +150,7 @@ class Lab:
         node_id: str | None = None,
         config: Sdkconfig | None = None,
         bootloader: bytes | None = None,
+        efuse: EFuse | None = None,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
         console: Callable[[str], None] | None = None,
@@ -174,6 +175,7 @@ class Lab:
             table,
             firmware=firmware,
             bootloader=bootloader,
+            efuse=efuse,
             config=config,
             node_id=node_id,
             ota_type=ota_type,

@@ -18,6 +18,7 @@ from py_esp_ota.cli.boot import config_of
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_app, write_output
 from py_esp_ota.cli.partition_table import read_table
+from py_esp_ota.faults import Plan, parse
 from py_esp_ota.mutants import MUTANTS
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, replay, sweep
@@ -51,6 +52,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--limit", type=click.IntRange(1), default=100_000, show_default=True, help="Cases of depth 2 at most.")
 @click.option("--clean", is_flag=True, help="Cut before and after operations only, not inside them.")
 @click.option("--replay", "plan", metavar="PLAN", help="Play one case again, and show its console.")
+@click.option("--weather", default="", metavar="PLAN", help="What goes wrong beside the power, in the agent's job.")
 @click.option("--mutant", type=click.Choice(list(MUTANTS)), help="Switch a bug of our own on, to see it found.")
 @click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
 @click.option("--efuse", "efuse_file", type=_FILE, help="An eFuse file; a new chip without one.")
@@ -70,6 +72,7 @@ def command(
     limit: int,
     clean: bool,
     plan: str | None,
+    weather: str,
     mutant: str | None,
     config_file: Path | None,
     efuse_file: Path | None,
@@ -83,6 +86,7 @@ def command(
     Exit 0 when every promise holds but those that the chip itself breaks, 1 when one is broken.
     """
     story, scene = STORIES[name], _scene(old, new, partitions, config_file, efuse_file)
+    scene = replace(scene, weather=_weather(weather, story))
     try:
         started = time.perf_counter()
         with MUTANTS[mutant].on() if mutant else nullcontext(), _bar(story, shown=not as_json) as told:
@@ -117,6 +121,20 @@ def _scene(old: Path, new: Path, partitions: str, config_file: Path | None, efus
     if efuse_file is not None:
         scene = replace(scene, efuse=load(efuse_file))
     return scene
+
+
+def _weather(text: str, story: Story) -> Plan:
+    """Faults on the sides that the agent's job has."""
+    try:
+        plan = parse(text)
+    except ValueError as error:
+        raise Unusable(str(error)) from error
+    if plan.parts and not story.reports:
+        raise Unusable(f"{story.name} has no network: --weather goes with --story agent-job")
+    wrong = [str(part) for part in plan.parts if part.side not in {"network", "mqtt", "clock"}]
+    if wrong:
+        raise Unusable(f"{wrong[0]} is no fault of the network, of MQTT or of the clock")
+    return plan
 
 
 def _checked(config: Sdkconfig) -> Sdkconfig:

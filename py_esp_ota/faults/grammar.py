@@ -19,7 +19,6 @@ Times = Literal["none", "first", "row"]
 _PART = re.compile(r"([a-z]+(?:-[a-z]+)*)(?:@([^*]*))?(?:\*(.*))?", re.ASCII | re.DOTALL)
 _NATURAL = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
-_MOST_TIMES = 10**9 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +72,15 @@ class Form:
 
     def read(self, texts: list[str]) -> tuple[int | str, ...] | None:
         """The arguments in order, or ``None`` when they do not fit."""
-        given = iter(texts)
-        found: list[int | str] = []
-        text = next(given, None)
-        for arg in self.must:
-            value = None if text is None else arg.read(text)
-            if value is None:
-                return None
-            found.append(value)
-            text = next(given, None)
-        for option in self.may:
-            chosen = None if text is None else option.read(text)
-            if chosen is not None:
-                found.append(chosen)
-                text = next(given, None)
-        return tuple(found) if text is None else None
+        allowed = (*self.must, *self.may)
+        if not len(self.must) <= len(texts) <= len(allowed):
+            return None
+        found = [arg.read(text) for arg, text in zip(allowed, texts, strict=False)]
+        values = tuple(value for value in found if value is not None)
+        return values if len(values) == len(found) else None
 
 
+_TIMES: Final = {"first": Number("K", 1, 10**9 - 1), "row": Number("K", 2, 10**9 - 1)}  # a row of one goes without *K
 _N, _S = Number("N"), Number("S")
 _DOWN = Word("down")
 
@@ -188,6 +179,7 @@ class Plan:
         return "+".join(map(str, self.parts))
 
     def __add__(self, other: Plan | Fault) -> Plan:
+        # By the text, so that the flash is asked whether it takes both.
         return parse(f"{self}+{other}" if self.parts and str(other) else f"{self}{other}")
 
     def of(self, side: Side) -> tuple[Fault, ...]:
@@ -245,15 +237,16 @@ def _read(form: Form, part: str) -> tuple[tuple[int | str, ...], int | None] | N
         return None
     if repeats is None:
         return args, None
-    least = {"none": _MOST_TIMES, "first": 1, "row": 2}[form.times]  # a row of one is what there is without *K
-    times = Number("K", least, _MOST_TIMES).read(repeats) if form.times != "none" else None
+    times = None if form.times == "none" else _TIMES[form.times].read(repeats)
     return None if times is None else (args, times)
 
 
 def _no_fault(part: str, form: Form) -> str:
-    row = " with a K of 2 or more" if form.times == "row" else ""
-    limits = [f", {arg.name} from {arg.low} to {arg.high}" for arg in form.must if arg.high < 10**6]
-    return f"{part!r} is no fault: expected {form.usage}{row}{''.join(limits)}"
+    limits = ""
+    for arg in (*form.must, *form.may, *([_TIMES["row"]] if form.times == "row" else [])):
+        if isinstance(arg, Number) and arg.low > 0:
+            limits += f", {arg.name} from {arg.low}" + (f" to {arg.high}" if arg.high < 1000 else "")
+    return f"{part!r} is no fault: expected {form.usage}{limits}"
 
 
 def _no_word(part: str, word: str) -> str:

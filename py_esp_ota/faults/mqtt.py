@@ -135,10 +135,10 @@ class _Link:
                 self._send_later(*self._mqtt.held[-1])
             else:
                 await self._link.publish(topic, payload)
-        if fate.acked:
-            await asyncio.sleep(0)
-        else:
+        if not fate.acked:
             await asyncio.Event().wait()
+        elif fate.delay or not fate.copies:
+            await asyncio.sleep(0)  # nobody was asked, but a PUBACK takes its time
 
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe; this never fails by plan."""

@@ -212,7 +212,8 @@ class HttpClient:
         """``esp_http_client_set_redirection``, and what is left of the body of the 30x is read.
 
         Another host or port closes the connection; the same ones use it again, also when the server does not want to.
-        Another host is addressed without its port, another port under the old name. Raises ``HttpsOtaError``.
+        Another host is addressed without its port and without permissions, another port under the old name. Raises
+        ``HttpsOtaError``.
         """
         features = self._features
         target = redirection(
@@ -224,6 +225,7 @@ class HttpClient:
         old, new = urlsplit(self.url), urlsplit(target)
         if old.hostname != new.hostname:
             self._headers["Host"] = new.hostname or ""
+            self.delete_header("Authorization")
         elif _port(old) != _port(new):
             self._headers.setdefault("Host", _host_header(old))
         if (old.hostname, _port(old)) == (new.hostname, _port(new)):

@@ -6,6 +6,8 @@ differently stands in ``https_ota_features.py``.
 
 from __future__ import annotations
 
+from functools import partial
+
 from py_esp_ota._core import Partition
 from py_esp_ota.errors import EspErr, EspError, HttpsOtaError
 from py_esp_ota.idf.http_client import HttpClient, HttpClientConfig
@@ -115,49 +117,45 @@ def _init_client(config: HttpsOtaConfig, client: HttpClient, ops: OtaOps) -> Non
 
 async def _connect(config: HttpsOtaConfig, client: HttpClient, ops: OtaOps, features: HttpsOtaFeatures) -> Download:
     """From the URL to the first byte of the image, with one more try when the server cannot resume."""
-    encrypted = ops.chip.efuse.flash_encryption_enabled
-    offset = config.resume_offset(encrypted=encrypted, features=features)
+    offset = config.resume_offset(encrypted=ops.chip.efuse.flash_encryption_enabled, features=features)
     if offset:
         ops.log.debug(TAG, f"Resuming OTA from offset: {offset}")
-    resumes, partial = config.ota_resumption, config.partial_http_download
+    resumes, in_parts = config.ota_resumption, config.partial_http_download
     length = -1
     asked = f"bytes={offset}-" if resumes and (offset or features.asks_range_always) else None
-    if partial:
+    if in_parts:
         length = await discover_image_length(client, ops.log, features) - config.enc_img_header_size
         asked = first_range(offset, length, config.request_size)
     if asked is not None:
         client.set_header(_RANGE, asked)
+    may_authorize = config.http_config.max_authorization_retries != -1
+    connect = partial(http_connect, client, ops.log, features, may_authorize=may_authorize)
     try:
         try:
-            await http_connect(client, ops.log, features, **_terms(config, resumes=resumes))
+            await connect(wants_range=resumes and not in_parts)
         except HttpsOtaError as error:
             if error.err is not EspErr.ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE or not resumes:
                 raise
-            ops.log.error(TAG, f"OTA resumption failed with err: {int(error.err)}.")
-            text = "Falling back to OTA without resumption and restarting download from beginning"
-            ops.log.info(TAG, text)
             offset = 0
-            client.delete_header(_RANGE)
-            asked = restart_range(length, config.request_size) if partial else None
-            if asked is not None:
-                client.set_header(_RANGE, asked)
-            await client.close()
-            await http_connect(client, ops.log, features, **_terms(config, resumes=False))
+            await _start_over(client, ops, error, restart_range(length, config.request_size) if in_parts else None)
+            await connect(wants_range=False)
     except HttpsOtaError as error:
         if error.err is not EspErr.ESP_ERR_HTTP_NOT_MODIFIED:
             ops.log.error(TAG, "Failed to establish HTTP connection")
         raise
-    if not partial:
+    if not in_parts:
         length = client.content_length - config.enc_img_header_size
     return Download(image_length=length, binary_file_len=offset)
 
 
-def _terms(config: HttpsOtaConfig, *, resumes: bool) -> dict[str, bool]:
-    """What a response is held to."""
-    return {
-        "wants_range": resumes and not config.partial_http_download,
-        "may_authorize": config.http_config.max_authorization_retries != -1,
-    }
+async def _start_over(client: HttpClient, ops: OtaOps, error: HttpsOtaError, asked: str | None) -> None:
+    """The server cannot resume: the next request, on a new connection, is one from the beginning."""
+    ops.log.error(TAG, f"OTA resumption failed with err: {int(error.err)}.")
+    ops.log.info(TAG, "Falling back to OTA without resumption and restarting download from beginning")
+    client.delete_header(_RANGE)
+    if asked is not None:
+        client.set_header(_RANGE, asked)
+    await client.close()
 
 
 # ----------------------------------------------------------------------------------------------------------- partitions

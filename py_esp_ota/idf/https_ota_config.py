@@ -114,9 +114,14 @@ class HttpsOtaConfig:
             ),
         ):
             if wanted and not there:
-                version = "v" + ".".join(str(number) for number in build.idf_version)
-                text = f"{what} is not in this build with ESP-IDF {version}"
-                raise HttpsOtaError(EspErr.ESP_ERR_NOT_SUPPORTED, text)
+                raise not_in_this_build(what, build)
+
+
+def not_in_this_build(what: str, build: Sdkconfig) -> HttpsOtaError:
+    """ESP_ERR_NOT_SUPPORTED for what upstream would not compile or link."""
+    version = "v" + ".".join(str(number) for number in build.idf_version)
+    text = "{what} is not in this build with ESP-IDF {version}"
+    return HttpsOtaError(EspErr.ESP_ERR_NOT_SUPPORTED, text, what=what, version=version)
 
 
 def esp_err_to_name(error: EspError) -> str:

@@ -20,6 +20,7 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "read_codes": ((5, 0, 0),),
     "events": ((5, 1, 0),),
     "names_partition": ((5, 4, 0),),
+    "tells_status": ((5, 4, 0),),
     "resumption": ((5, 5, 0),),
     "knows_304_and_416": ((5, 5, 0),),
     "checks_chip_revision": ((5, 5, 0),),
@@ -48,6 +49,7 @@ class HttpsOtaFeatures:
     read_codes: bool  # a read tells a time-out from a loss; before: errno does
     events: bool  # ESP_HTTPS_OTA_EVENT
     names_partition: bool  # in "Writing to"
+    tells_status: bool  # esp_https_ota_get_status_code
     resumption: bool  # ota_resumption
     knows_304_and_416: bool  # ESP_ERR_HTTP_NOT_MODIFIED, ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE
     checks_chip_revision: bool  # and posts ESP_HTTPS_OTA_VERIFY_CHIP_REVISION

@@ -11,7 +11,7 @@ from py_esp_ota._core import AppDesc, BootloaderDesc, Partition
 from py_esp_ota.errors import EspErr, EspError, FetchError, HttpsOtaError
 from py_esp_ota.idf import newlib
 from py_esp_ota.idf.http_client import HttpClient
-from py_esp_ota.idf.https_ota_config import TAG, Event, HttpsOtaConfig, OnEvent, State
+from py_esp_ota.idf.https_ota_config import TAG, Event, HttpsOtaConfig, OnEvent, State, not_in_this_build
 from py_esp_ota.idf.https_ota_connect import http_connect
 from py_esp_ota.idf.https_ota_features import https_ota_features
 from py_esp_ota.idf.https_ota_partial import next_range
@@ -93,14 +93,18 @@ class HttpsOta:
         return desc
 
     async def _description(self, kind: int) -> bytes:
-        """``get_description_from_image``: its bytes. The final partition's type must be ``kind``."""
+        """``get_description_from_image``: its bytes. The final partition's type must be ``kind``.
+
+        Upstream one function serves both, and fills whatever structure it is given by the type of the partition.
+        """
         self._post(Event.GET_IMG_DESC, None)
         if self._ops.config.esp_https_ota_decrypt_cb:
             raise HttpsOtaError(EspErr.ESP_ERR_NOT_SUPPORTED, "a pre-encrypted image has no descriptor to read")
         if self.state < State.BEGIN:
             raise HttpsOtaError(EspErr.ESP_ERR_INVALID_STATE, "the handle is not open")
-        if self.final.type != kind:
+        if self.final.type not in _DESC_SIZES:
             self._ops.log.error(TAG, f"This partition type ({self.final.type}) is not supported")
+        if self.final.type != kind:
             raise HttpsOtaError(EspErr.ESP_FAIL, "{label} holds no such image", label=self.final.label)
         size = _DESC_SIZES[kind]
         if self._binary_file_len < DESC_OFFSET + size:
@@ -340,7 +344,9 @@ class HttpsOta:
         return self._image_length if self.state >= State.BEGIN else -1
 
     def get_status_code(self) -> int:
-        """``esp_https_ota_get_status_code``: the last HTTP status."""
+        """``esp_https_ota_get_status_code``: the last HTTP status. Raises ``HttpsOtaError`` in releases without it."""
+        if not self._features.tells_status:
+            raise not_in_this_build("esp_https_ota_get_status_code", self._ops.config)
         return self._client.status
 
 

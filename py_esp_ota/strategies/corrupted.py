@@ -15,6 +15,7 @@ from py_esp_ota.firmware import CHIPS, flipped, resealed, rewritten
 from py_esp_ota.strategies.apps import READS_PAGE_SIZE, App, apps, signing
 from py_esp_ota.strategies.arguments import need, some_of
 from py_esp_ota.strategies.bench import Bench
+from py_esp_ota.strategies.shown import Image
 from py_esp_ota.strategies.sizes import SCHEMES, AppOptions
 
 FoundBy = Literal["inspect", "verify", "load"]
@@ -81,7 +82,8 @@ _OTHER_BYTES = st.sampled_from([byte for byte in range(256) if byte != firmware.
 
 def _magic(draw: st.DrawFn, app: App) -> _Spoiled:
     byte = draw(_OTHER_BYTES)
-    return _Spoiled(app.file(rewritten(app.plain(), magic=byte)), f"the first byte is 0x{byte:02x}", "magic")
+    data = app.file(_rehashed(app, rewritten(app.plain(), magic=byte)))
+    return _Spoiled(data, f"the first byte is 0x{byte:02x}", "magic")
 
 
 def _chip_id(draw: st.DrawFn, app: App) -> _Spoiled:
@@ -182,11 +184,12 @@ def _load_range(draw: st.DrawFn, app: App) -> _Spoiled:
 
 
 def _load_wrap(draw: st.DrawFn, app: App) -> _Spoiled:
-    words = draw(st.integers(1, 16))
-    address = 0xFFFFFFFC - 4 * draw(st.integers(0, words - 1))
-    return _loaded_to(
-        app, address, bytes(4 * words), f"a segment of {4 * words} bytes goes to 0x{address:08x} and wraps at zero"
-    )
+    # Where numbers without a sign wrap, and where those with one do, which the verifier asserts.
+    top = draw(st.sampled_from((0x100000000, 0x80000000)))
+    before, behind = draw(st.integers(1, 16)), draw(st.integers(1, 16))
+    address, size = top - 4 * before, 4 * (before + behind)
+    what = f"a segment of {size} bytes goes to 0x{address:08x} and wraps at 0x{top & 0xFFFFFFFF:x}"
+    return _loaded_to(app, address, bytes(size), what)
 
 
 def _loaded_to(app: App, address: int, data: bytes, what: str) -> _Spoiled:
@@ -368,4 +371,4 @@ def corrupted_images(
     app = draw(apps(AppOptions(chips=able[kind], signed=signed and kind != "signature")))
     spoiled = _SPOILERS[kind](draw, app)
     fault = ImageFault(kind, spoiled.what, spoiled.err, spoiled.field, spoiled.found_by)
-    return CorruptedImage(spoiled.data, fault, spoiled.bench or Bench(chip=app.chip))
+    return CorruptedImage(Image(spoiled.data), fault, spoiled.bench or Bench(chip=app.chip))

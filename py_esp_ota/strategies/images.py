@@ -10,6 +10,7 @@ from py_esp_ota import firmware
 from py_esp_ota.firmware import CHIPS
 from py_esp_ota.strategies.apps import apps
 from py_esp_ota.strategies.arguments import some_of
+from py_esp_ota.strategies.shown import Image
 from py_esp_ota.strategies.sizes import AppOptions
 
 
@@ -58,7 +59,7 @@ def images(
 @st.composite
 def _images(draw: st.DrawFn, options: AppOptions) -> bytes:
     app = draw(apps(options))
-    return app.file(app.plain())
+    return Image(app.file(app.plain()))
 
 
 _IDF_VERS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=31)
@@ -72,10 +73,11 @@ def bootloaders(draw: st.DrawFn, *, chips: Collection[str] | None = None) -> byt
     Each passes ``inspect_image`` and, at its chip's bootloader offset, the verifier. Raises ``InvalidArgument`` when
     drawn for a chip that there is not.
     """
-    return firmware.bootloader(
+    made = firmware.bootloader(
         chip=draw(st.sampled_from(some_of("chips", chips, CHIPS))),
         version=draw(st.integers(0, 0xFFFFFFFF)),
         idf_ver=draw(_IDF_VERS),
         secure_version=draw(st.integers(0, 16)),
         flash_size=draw(st.sampled_from(_FLASH_SIZES)),
     )
+    return Image(made)

@@ -82,10 +82,8 @@ def ota_jobs(
     need(0 < len(names) <= 100, f"nodes has {len(names)} node ids, expected 1 to 100")
     _need_time(now)
     body: dict[str, Any] = {"ota_job_name": draw(_LINES_ANY), "ota_image_id": ota_image_id}
-    if draw(st.booleans()):
-        body["groups"] = ["FFFF-FFFF"]
-    else:
-        body["nodes"] = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+    some = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+    body |= {"groups": ["FFFF-FFFF"]} if draw(st.booleans()) else {"nodes": some}
     optional = {
         "metadata": _metadata(now),
         "description": _LINES_ANY,

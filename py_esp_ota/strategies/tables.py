@@ -53,10 +53,10 @@ def partition_tables(
         asked <= room,
         f"{asked} app partitions do not fit into {flash_size} bytes of flash, which has room for {room}",
     )
-    slots = draw(
-        st.integers(max(min_ota_slots, 1 if factory is False else 0), min(most, room - (factory is not False)))
-    )
-    with_factory = slots == 0 or (draw(st.booleans()) if factory is None else factory)
+    slots = draw(st.integers(max(min_ota_slots, 1 if factory is False else 0), min(most, room - bool(factory))))
+    with_factory = slots == 0 or bool(factory)
+    if factory is None and 0 < slots < room:
+        with_factory = draw(st.booleans())
     rows = _data_rows(draw, with_otadata=slots > 0)
     start = -(-rows[-1].offset - rows[-1].size) if rows else _FIRST
     names = draw(st.permutations([f"ota_{number}" for number in range(slots)]))

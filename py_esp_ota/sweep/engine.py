@@ -183,16 +183,18 @@ def _second_cuts(
     looker: Looker, firsts: list[tuple[Case, Look]], tears: Tears, *, seed: int, limit: int, progress: Progress | None
 ) -> list[Case]:
     """After each kind of first cut the story is told again: the cuts of that, or a fair share of them."""
-    runs = [(first, look, look.run) for first, look in firsts if look.run is not None and look.run.operations]
+    runs = [(first, look, run) for first, look in firsts if (run := looker.runs.pop(id(look))).operations]
     possible = sum(len(tears_of(operation, tears)) for _, _, run in runs for operation in run.operations)
     share = min(1.0, limit / max(possible, 1))
     cases: list[Case] = []
-    for number, (first, look, run) in enumerate(runs):
+    total = len(runs)
+    for number in range(total):
+        first, look, run = runs.pop(0)  # a run is large, and told only once more
         chosen = partial(_drawn, share=share, salt=seed * 1_000_003 + number)
         found = _cuts(looker, run, tears, chosen, prefix=f"{first.plan}+", confirmed=look.confirmed)
         cases += [case._replace(operation=first.operation) for case, _ in found]
         if progress:
-            progress(number + 1, len(runs))
+            progress(number + 1, total)
     return cases[:limit]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
-from py_esp_ota._core import Flash, OtaSelectEntry, PartitionTable, read_otadata
+from py_esp_ota._core import Flash, OtaSelectEntry, Partition, PartitionTable, read_otadata
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import OtaError, PartitionTableError, Restart
 from py_esp_ota.idf import bootloader
@@ -16,7 +17,7 @@ from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState, state_name
 from py_esp_ota.sdkconfig import Sdkconfig
 
-_APP, _FACTORY, _DATA, _OTADATA = 0, 0, 1, 0
+_APP, _FACTORY, _DATA, _OTADATA, _NVS = 0, 0, 1, 0, 2
 _BLANK = b"\xff" * 32
 
 
@@ -32,6 +33,8 @@ class Life:
         self.nvs = FlashNvs(chip, config)
         #: After how many flash operations the image on trial began to confirm itself, each time.
         self.confirmed_at: list[int] = []
+        #: The statuses that the agent reported since the story was begun.
+        self.heard: list[str] = []
 
     @property
     def flash(self) -> Flash:
@@ -92,10 +95,14 @@ class Life:
     def confirm(self) -> None:
         """The first boot after an update: the self-test is content. Otherwise nothing."""
         if self.report.state == OtaImgState.PENDING_VERIFY.name:
-            if self._trial and self.runs(self._trial):
-                self.confirmed_at.append(self.flash.operations)
+            self.note_confirmation()
             with suppress(OtaError):  # said on the console, and life goes on
                 self.app(OtaOps.mark_app_valid_cancel_rollback)
+
+    def note_confirmation(self) -> None:
+        """The app that runs is about to confirm itself."""
+        if self._trial and self.runs(self._trial):
+            self.confirmed_at.append(self.flash.operations)
 
     def reject(self) -> None:
         """The first boot after an update: the self-test is not content. Otherwise nothing."""
@@ -111,18 +118,43 @@ class Life:
         return self.flash.mmap(partition.offset, len(image)) == image
 
 
-def otadata_of(flash: Flash, config: Sdkconfig) -> tuple[OtaSelectEntry, ...]:
-    """Both entries as a programmer would find them, weak cells as they settle; none when the table names no otadata."""
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a power cut left, as a programmer would find it.
+
+    ``otadata`` is both entries, none when the table names no otadata. ``nvs_flaw`` says what is wrong in NVS that its
+    start does not see, ``""`` when nothing is. ``confirmed``: the new image had begun to confirm itself.
+    """
+
+    otadata: tuple[OtaSelectEntry, ...]
+    nvs_flaw: str
+    confirmed: bool
+
+
+def left_on(flash: Flash, config: Sdkconfig, *, confirmed: bool) -> Left:
+    """Look at a flash without disturbing it."""
     look = flash.fork()
-    look.power_on()
-    look.power_off()
     look.power_on()
     try:
         table = PartitionTable.load(look, config.partition_table_offset, md5=config.partition_table_md5)
     except PartitionTableError:
-        return ()
-    partition = table.find(type=_DATA, subtype=_OTADATA)
-    return () if partition is None else read_otadata(look, partition.offset)
+        return Left((), nvs_flaw="", confirmed=confirmed)
+    otadata, nvs = (table.find(type=_DATA, subtype=subtype) for subtype in (_OTADATA, _NVS))
+    flaw = "" if nvs is None else _flaw(look, nvs)
+    look.power_off()
+    look.power_on()  # weak cells settle
+    return Left(() if otadata is None else read_otadata(look, otadata.offset), flaw, confirmed)
+
+
+def _flaw(flash: Flash, nvs: Partition) -> str:
+    """What ``nvs_flash_init`` cannot see."""
+    pages, again = (flash.read(nvs.offset, nvs.size) for _ in range(2))
+    if pages != again:
+        return "Page::load believes what it reads, and some cells read otherwise the next time"
+    entries = (pages[at : at + 32] for at in range(0, len(pages), 32))
+    if any(entry[:4] == _BLANK[:4] and entry != _BLANK for entry in entries):
+        return "Page::mLoadEntryTable takes an entry for blank whose first word is, and loses what is written there"
+    return ""
 
 
 def spell(entry: OtaSelectEntry) -> str:

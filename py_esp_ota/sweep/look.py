@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from py_esp_ota._core import EFuse, Flash, OtaSelectEntry, Sectors
+from py_esp_ota._core import EFuse, Flash, Sectors
 from py_esp_ota.chip import Chip
-from py_esp_ota.sweep.life import Life, otadata_of, spell
+from py_esp_ota.sweep.life import Left, Life, left_on, spell
 from py_esp_ota.sweep.promises import Broken, Terms, check_boot, check_end, check_settings, tell_again
 from py_esp_ota.sweep.record import Run, record
 from py_esp_ota.sweep.result import Ending, Outcome
@@ -22,17 +22,13 @@ MAX_BOOTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """From this flash, with these eFuses, the device came to this ending; these sectors mattered.
-
-    ``run`` is the story told again after the cut, when it was recorded.
-    """
+    """From this flash, with these eFuses, the device came to this ending; these sectors mattered."""
 
     flash: Flash
     efuse: EFuse
     confirmed: bool
     needed: Sectors
     ending: int
-    run: Run | None
 
     def stands_for(self, flash: Flash, efuse: EFuse, *, confirmed: bool) -> bool:
         """Whether a device in this state cannot but come to the same ending."""
@@ -41,13 +37,17 @@ class Look:
 
 @dataclass(slots=True)
 class Looker:
-    """All looks of one sweep, and the endings they came to. ``boots`` counts those really run."""
+    """All looks of one sweep, and the endings they came to. ``boots`` counts those really run.
+
+    ``runs`` are the stories told again after the cuts that were looked at, by the look, when they are to be kept.
+    """
 
     terms: Terms
     target: str
     looks: list[Look] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
     boots: int = 0
+    runs: dict[int, Run] = field(default_factory=dict)
     _numbers: dict[Ending, int] = field(default_factory=dict)
 
     def look(self, flash: Flash, efuse: EFuse, *, confirmed: bool, keep_run: bool = False) -> Look:
@@ -55,18 +55,21 @@ class Looker:
         for known in reversed(self.looks):
             if known.stands_for(flash, efuse, confirmed=confirmed):
                 return known
-        left = otadata_of(flash, self.terms.scene.config)
+        left = left_on(flash, self.terms.scene.config, confirmed=confirmed)
         settled, finished = self._life(flash, efuse), self._life(flash, efuse)
-        outcome, broken = self._settle(settled, left, confirmed=confirmed)
-        run, unfinished = self._finish(finished, keep_run=keep_run)
+        outcome, broken = self._settle(settled, left)
+        run, unfinished = self._finish(finished, left, keep_run=keep_run)
         broken = broken or unfinished
         self.boots += len(settled.boots) + len(finished.boots)
         if broken is not None:
             outcome = "as_the_chip" if broken.as_the_chip else "violation"
         number = self._number(_ending(settled, left, outcome, broken))
         needed = settled.flash.needed() | finished.flash.needed()
-        self.looks.append(Look(flash, efuse, confirmed, needed, number, run))
-        return self.looks[-1]
+        look = Look(flash, efuse, confirmed, needed, number)
+        self.looks.append(look)
+        if run is not None:
+            self.runs[id(look)] = run
+        return look
 
     def _number(self, ending: Ending) -> int:
         number = self._numbers.setdefault(ending, len(self.endings))
@@ -79,35 +82,32 @@ class Looker:
         fork.watch()
         return Life(Chip(self.target, flash=fork, efuse=efuse.copy()), self.terms.scene.config, self.terms.scene.new)
 
-    def _settle(
-        self, life: Life, left: tuple[OtaSelectEntry, ...], *, confirmed: bool
-    ) -> tuple[Outcome, Broken | None]:
+    def _settle(self, life: Life, left: Left) -> tuple[Outcome, Broken | None]:
         """Boot without an app until a boot changes nothing: which image the first boot ran, and what broke."""
         outcome: Outcome = "old"
-        otadata = left
         for number in range(MAX_BOOTS):
             before = life.flash.operations
             life.power_on()
             if number == 0 and life.runs(self.terms.scene.new):
                 outcome = "new"
-            broken = check_boot(life, self.terms, otadata, confirmed=confirmed) or check_settings(life, self.terms)
+            broken = check_boot(life, self.terms, left) or check_settings(life, self.terms)
             if broken is not None:
                 return outcome, broken
             if life.flash.operations == before and number > 0:
                 return outcome, None
-            otadata = otadata_of(life.flash, life.config)
+            left = left_on(life.flash, life.config, confirmed=left.confirmed)
             life.flash.power_off()
         return outcome, Broken(f"the device does not settle: boot {MAX_BOOTS} still rewrites the flash")
 
-    def _finish(self, life: Life, *, keep_run: bool) -> tuple[Run | None, Broken | None]:
+    def _finish(self, life: Life, left: Left, *, keep_run: bool) -> tuple[Run | None, Broken | None]:
         """Tell the story again."""
         told: list[Broken | None] = []
         run = record(life, lambda life: told.append(tell_again(life, self.terms))) if keep_run else None
         broken = told[0] if told else tell_again(life, self.terms)
-        return run, broken or check_end(life, self.terms)
+        return run, broken or check_end(life, self.terms, left)
 
 
-def _ending(life: Life, left: tuple[OtaSelectEntry, ...], outcome: Outcome, broken: Broken | None) -> Ending:
+def _ending(life: Life, left: Left, outcome: Outcome, broken: Broken | None) -> Ending:
     first = life.boots[0]
     return Ending(
         outcome=outcome,
@@ -115,7 +115,7 @@ def _ending(life: Life, left: tuple[OtaSelectEntry, ...], outcome: Outcome, brok
         partition=first.partition.label if first.partition else None,
         version=first.app_desc.version if first.app_desc else None,
         state=first.state,
-        otadata=tuple(map(spell, left)),
+        otadata=tuple(map(spell, left.otadata)),
         log=tuple(line for report in life.boots for line in report.log),
         boots=len(life.boots),
     )

@@ -8,7 +8,7 @@ from py_esp_ota._core import OtaSelectEntry, active_otadata, ota_slot
 from py_esp_ota.errors import EspError
 from py_esp_ota.idf.bootloader import BootReport
 from py_esp_ota.idf.rollback import OtaImgState
-from py_esp_ota.sweep.life import Life, otadata_of
+from py_esp_ota.sweep.life import Left, Life, left_on
 from py_esp_ota.sweep.stories import Scene, Settings, Story
 
 
@@ -30,8 +30,8 @@ class Terms:
     settings: tuple[Settings, Settings]
 
 
-def check_boot(life: Life, terms: Terms, left: tuple[OtaSelectEntry, ...], *, confirmed: bool) -> Broken | None:
-    """One boot that found ``left`` in otadata; ``confirmed``: the app had begun to confirm itself before the cut."""
+def check_boot(life: Life, terms: Terms, left: Left) -> Broken | None:
+    """One boot that found ``left``."""
     report = life.report
     if report.partition is None:
         return Broken(f"nothing boots: {report.why[-1]}")
@@ -44,16 +44,18 @@ def check_boot(life: Life, terms: Terms, left: tuple[OtaSelectEntry, ...], *, co
         return Broken(f"{label} boots with secure version {report.app_desc.secure_version}, the eFuse says {burnt}")
     if terms.story.places and label not in terms.places:
         why = f"{label} boots, which is neither where the device ran nor where it was to go"
-        return Broken(why, _as_otadata_says(life, left) if terms.story.chip_loses_places else "")
+        return Broken(why, _as_otadata_says(life, left.otadata) if terms.story.chip_loses_places else "")
     refused = next((reason for reason in report.why if "is not bootable" in reason), None)
     if refused is not None:
         return Broken(f"otadata chooses a slot that does not boot: {refused}")
-    if new and not confirmed and life.config.bootloader_app_rollback_enable and _ran_before(life):
+    if new and not left.confirmed and life.config.bootloader_app_rollback_enable and _ran_before(life):
         why = f"the new image in {label} boots once more, and never confirmed itself"
-        led = life.has_factory or any(entry.valid for entry in otadata_of(life.flash, life.config))
+        led = life.has_factory or any(e.valid for e in left_on(life.flash, life.config, confirmed=False).otadata)
         return Broken(why, "" if led else _NO_ENTRY)
-    if new and report.state == "VALID" and not confirmed:
-        return Broken(f"the new image in {label} is VALID, and never confirmed itself", _self_healed(report, left))
+    if new and report.state == "VALID" and not left.confirmed:
+        return Broken(
+            f"the new image in {label} is VALID, and never confirmed itself", _self_healed(report, left.otadata)
+        )
     return None
 
 
@@ -117,7 +119,7 @@ def tell_again(life: Life, terms: Terms) -> Broken | None:
     return None
 
 
-def check_end(life: Life, terms: Terms) -> Broken | None:
+def check_end(life: Life, terms: Terms, left: Left) -> Broken | None:
     """Told again, it has come to its goal."""
     story, scene = terms.story, terms.scene
     if not life.runs(scene.new if story.goal == "new" else scene.old):
@@ -129,4 +131,15 @@ def check_end(life: Life, terms: Terms) -> Broken | None:
     burnt, wanted = life.chip.efuse.secure_version, life.report.app_desc.secure_version if life.report.app_desc else 0
     if life.config.bootloader_app_anti_rollback and story.goal == "new" and burnt != wanted:
         return Broken(f"the story cannot be finished: the eFuse is at {burnt}, the new image at {wanted}")
-    return check_settings(life, terms)
+    return _unheard(life, left) if story.reports else check_settings(life, terms)
+
+
+def _unheard(life: Life, left: Left) -> Broken | None:
+    """A node says that all went well as the very last thing, and what it needs to know for that is in NVS."""
+    if life.heard[-1:] == ["success"]:
+        return None
+    last = life.heard[-1] if life.heard else "nothing"
+    why = f"the new image runs, and the last that the cloud hears after the cut is {last}"
+    if left.confirmed:
+        return Broken(why, "esp_rmaker_ota_manage_rollback confirms the app and forgets the job before it reports")
+    return Broken(why, left.nvs_flaw)

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
-from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable
+from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable, inspect_image
 from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device
 from py_esp_ota.errors import OtaError
+from py_esp_ota.faults import Plan
 from py_esp_ota.firmware import patched
 from py_esp_ota.idf.ota_ops import OTA_WITH_SEQUENTIAL_WRITES, OtaOps
 from py_esp_ota.ports import NvsValue
@@ -29,13 +30,17 @@ _AGENT = "esp_rmaker_ota"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a story is played with: two images, a table, a build."""
+    """What a story is played with: two images, a table, a build.
+
+    ``weather`` is what goes wrong with network, MQTT and clock of the agent's job, each time it is told.
+    """
 
     old: bytes
     new: bytes
     partitions: PartitionTable | str = "two_ota"
     config: Sdkconfig = field(default_factory=Sdkconfig)
     efuse: EFuse | None = None
+    weather: Plan = field(default_factory=Plan)
 
     def life(self) -> Life:
         """A device from the factory with ``old`` on it, without power. As on chips, bits of a program only ever clear.
@@ -48,6 +53,12 @@ class Scene:
         flash.power_off()
         return Life(Chip(made.target.name, flash=flash, efuse=made.efuse), self.config, self.new)
 
+    @property
+    def new_version(self) -> str:
+        """What the new image calls itself, ``""`` without a descriptor."""
+        desc = inspect_image(self.new).app_desc
+        return desc.version if desc else ""
+
 
 Settings = Mapping[str, NvsValue | None]
 
@@ -56,11 +67,11 @@ Settings = Mapping[str, NvsValue | None]
 class Story:
     """A story and what it promises.
 
-    ``act`` tells it; ``prepare`` is what has happened before. ``goal`` is the image that runs in the end. With
-    ``places`` the partition that runs must be the one from before or the one from the end, too; ``chip_loses_places``
-    where the chip itself does not keep that. ``settings`` reads what
-    the app keeps in NVS: each value must be the one from before or the one from the end. ``scene`` changes what the
-    story is played with.
+    ``act`` tells it; ``prepare`` is what has happened before; ``scene`` changes what both are played with. ``goal`` is
+    the image that runs in the end. With ``places`` the partition that runs must be the one from before or the one from
+    the end, too; ``chip_loses_places`` where the chip itself does not keep that. ``settings`` reads what the app keeps
+    in NVS: each value must be the one from before or the one from the end. With ``reports`` the cloud must hear of the
+    success in the end.
     """
 
     name: str
@@ -71,6 +82,7 @@ class Story:
     places: bool = False
     chip_loses_places: bool = False
     settings: Callable[[Life], Settings] | None = None
+    reports: bool = False
     scene: Callable[[Scene], Scene] = lambda scene: scene
 
 
@@ -251,6 +263,12 @@ def _guarded(scene: Scene) -> Scene:
     return replace(scene, efuse=fuses, config=config, old=old, new=new)
 
 
+def _agents_job(life: Life, scene: Scene) -> None:
+    from py_esp_ota.sweep.agent import whole_job  # noqa: PLC0415 - asyncio and the agent, for one story of many
+
+    whole_job(life, scene)
+
+
 STORIES: Mapping[str, Story] = {
     story.name: story
     for story in (
@@ -280,6 +298,7 @@ STORIES: Mapping[str, Story] = {
         Story("bad-download", "an image arrives damaged, and then whole", _download_twice),
         Story("encrypted-ota", "the first update of an encrypted device", _update, scene=_encrypted),
         Story("anti-rollback", "an update that raises the secure version", _update, scene=_guarded),
+        Story("agent-job", "the RainMaker agent's whole job, from the fetch to the report", _agents_job, reports=True),
         Story("settings", "the agent's values in NVS", _write_settings, _has_settings, "old", settings=_settings),
     )
 }

@@ -72,6 +72,7 @@ def test_a_case_is_replayed():
         "--depth 2 --limit 50 --seed 3",
         "--shard 2/3",
         "--cut 3",
+        "--story agent-job --weather drop@5000*1+mqtt-cut@2+clock-unset@20",
     ],
 )
 def test_options(options):
@@ -95,6 +96,10 @@ def test_options(options):
         ("old.bin new.bin --replay cut@5000", "cut@5000 does not fit first-ota"),
         ("old.bin new.bin --replay cut@2+cut@5000", "cut@5000 is beyond the last"),
         ("old.bin new.bin --story nobody", "'nobody' is not one of"),
+        ("old.bin new.bin --weather drop@5", "first-ota has no network"),
+        ("old.bin new.bin --story agent-job --weather app-no", "app-no is no fault of the network"),
+        ("old.bin new.bin --story agent-job --weather mqtt-loose@1", "perhaps mqtt-lose"),
+        ("old.bin new.bin --story agent-job --weather status@404", "misses its goal"),
         ("old.bin nowhere.bin", "nowhere.bin: No such file"),
         ("old.bin broken.bin", "broken.bin: ESP_ERR_IMAGE_INVALID"),
         ("old.bin new.bin --efuse old.bin", "old.bin is no text"),

@@ -125,9 +125,11 @@ def test_a_part_that_is_no_fault_is_named(text, named):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("mqtt-lose@2:up", "'mqtt-lose@2:up' is no fault: expected mqtt-lose@N[:down][*K] with a K of 2 or more"),
+        ("mqtt-lose@2:up", "'mqtt-lose@2:up' is no fault: expected mqtt-lose@N[:down][*K], K from 2"),
         ("status@42", "'status@42' is no fault: expected status@NNN[*K], NNN from 200 to 599"),
         ("app-no@x", "'app-no@x' is no fault: expected app-no[@mqtt]"),
+        ("slow@0", "'slow@0' is no fault: expected slow@N[*K], N from 1"),
+        ("app-crash@0", "'app-crash@0' is no fault: expected app-crash[@S][*K], S from 1"),
         ("drip@5", "'drip@5' is no fault: nothing is called 'drip', perhaps drop"),
     ],
 )

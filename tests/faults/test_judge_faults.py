@@ -5,8 +5,11 @@ An update is looked at three times: by ``esp_ota_end``, by ``esp_ota_set_boot_pa
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from fault_bench import GOOD, NEW, NODE, OLD, play
+from signed_images import digest, fuses, key
 
 from py_esp_ota import Device, Flash, verify_image
 from py_esp_ota._core import EFuse, PartitionTable
@@ -14,6 +17,7 @@ from py_esp_ota.faults import FaultyJudge
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import Lab
 from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.signing import sign
 
 REFUSED = "OTA Attempt 1/3 failed: Image validation failed"
 CORRUPT = "flip@2000*1"
@@ -51,6 +55,42 @@ def test_one_glitch_of_the_bootloader_runs_an_image_that_went_bad_in_the_flash()
     assert not booted("")
     assert booted("glitch@0")
     assert not booted("glitch@1")
+
+
+SECURE = Sdkconfig(
+    secure_boot=True,
+    secure_boot_v2_enabled=True,
+    secure_signed_apps_ecdsa_v2_scheme=True,
+    secure_boot_ecdsa_key_len_256_bits=True,
+)
+STRANGE = sign(NEW, key(number=1))
+
+
+def stranger(plan):
+    """What a chip with secure boot makes of an image that is signed with a key it does not trust."""
+    with Lab() as lab:
+        lamp = lab.device(firmware=sign(OLD, key()), node_id=NODE, config=SECURE, efuse=fuses(digest()))
+
+        async def story():
+            assert lamp.power_on().ok
+            await lab.settled(NODE, seconds=60)
+            lab.faults(lamp, plan)
+            job = await lab.start_job("job", await lab.upload(STRANGE, name="strange"), nodes=[NODE])
+            await asyncio.sleep(60)
+            return [report["status"] for report in lab.reports(job, NODE)][2:]
+
+        return lab.run(story()), lamp.running.version
+
+
+@pytest.mark.parametrize("look", range(9))
+def test_no_single_glitch_lets_a_strangers_signature_in(look):
+    heard, running = stranger(f"glitch@{look}")
+    assert (heard.count("failed"), running) == (3, "1.0.0")
+
+
+def test_three_glitches_in_a_row_run_a_strangers_image():
+    assert stranger("glitch@0*2")[1] == "1.0.0"
+    assert stranger("glitch@0*3") == (["in-progress"] * 4 + ["success"], "1.1.0")
 
 
 @pytest.mark.parametrize(

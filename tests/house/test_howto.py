@@ -44,6 +44,7 @@ def bench(tmp_path, monkeypatch):
     damaged = bytearray(APP)
     damaged[0x200] ^= 1
     (tmp_path / "damaged.bin").write_bytes(damaged)
+    (tmp_path / "new.bin").write_bytes(Firmware("lamp", "1.1.0").to_bytes())
     monkeypatch.chdir(tmp_path)
 
 

@@ -130,6 +130,31 @@ def test_bulk_erase_clears_the_whole_slot_first():
     assert run_virtual(main()) == 0x1A9000 // 4096
 
 
+def test_bulk_erase_of_a_known_length_clears_no_more_than_that():
+    bench = Bench(Answer(NEW))
+
+    async def main() -> int:
+        handle = await bench.begin(bulk=True)
+        await handle.perform()
+        first = handle.partition.offset // 4096
+        erased = bench.chip.flash.erase_counts()[first : first + handle.partition.size // 4096]
+        await handle.abort()
+        return sum(erased)
+
+    assert run_virtual(main()) == len(NEW) // 4096
+
+
+def test_a_content_encoding_is_not_interpreted():
+    length = {"content-length": str(len(NEW)), "content-encoding": "gzip"}
+    bench = Bench(Answer(NEW, headers=length))
+
+    async def main() -> None:
+        await (await bench.update()).finish()
+
+    run_virtual(main())
+    assert bench.next_boot == "ota_1"
+
+
 # ----------------------------------------------------------------------------------------------------- descriptions
 
 

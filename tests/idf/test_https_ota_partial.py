@@ -158,6 +158,27 @@ def test_without_head_a_byte_tells_the_length():
     assert bench.next_boot == "ota_1"
 
 
+def test_the_question_for_a_byte_is_no_range_of_the_download():
+    bench = no_head()
+
+    async def main() -> None:
+        await bench.whole(await bench.start(0))
+
+    run_virtual(main())
+    assert bench.fetch.asked == ["HEAD", "GET bytes=0-0", "GET"]
+
+
+def test_a_head_that_moves_on_one_server_keeps_the_connection():
+    bench = Partial()
+    bench.fetch.redirects = {URL: "https://cloud/other.bin"}
+    bench.fetch.files["/other.bin"] = NEW
+
+    async def main() -> int:
+        return (await bench.start())._client.connections
+
+    assert run_virtual(main()) == 2  # one for both HEADs, one for the ranges
+
+
 def test_without_head_and_ranges_the_whole_file_tells_the_length_and_is_read():
     bench = no_head()
     bench.fetch.ranges = False

@@ -209,6 +209,19 @@ def test_events(version, first):
     assert bool(bench.events) is bool(first)
 
 
+@pytest.mark.parametrize(("version", "there"), [("5.4.0", True), ("5.3.0", False)])
+def test_asking_for_the_status(version, there):
+    bench = old(Answer(NEW), version)
+
+    async def main() -> int:
+        return (await bench.begin()).get_status_code()
+
+    if there:
+        assert run_virtual(main()) == 200
+    else:
+        assert bench.refused(main).err is EspErr.ESP_ERR_NOT_SUPPORTED
+
+
 # -------------------------------------------------------------------------------------------------------------- texts
 
 
@@ -291,6 +304,25 @@ def test_the_host_header_after_a_redirect():
     assert [request.headers.get("Host") for request in server.requests] == [None, "a:8443", "b", "b", "b"]
     assert client.connections == len(urls)
     assert client.status == 200
+
+
+def test_what_an_app_adds_stays_but_for_the_permission():
+    """Another host has no business with the first one's."""
+    server = FileServer({"/x": NEW}, redirects={"https://a/x": "https://a/z", "https://a/z": "https://b/x"})
+
+    async def main() -> None:
+        client = HttpClient(HttpClientConfig(url="https://a/x"), server)
+        client.set_header("Authorization", "Bearer 1")
+        client.set_header("X-Device", "7")
+        await client.open()
+        for _ in range(2):
+            await client.follow()
+            await client.open()
+        await client.close()
+
+    run_virtual(main())
+    assert [request.headers.get("Authorization") for request in server.requests] == ["Bearer 1", "Bearer 1", None]
+    assert [request.headers["X-Device"] for request in server.requests] == ["7"] * 3
 
 
 def test_a_redirect_on_one_server_keeps_the_connection():

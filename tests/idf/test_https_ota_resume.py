@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 from file_server import FileServer
-from https_ota_bench import IN_PROGRESS, NEW, URL, Bench
+from https_ota_bench import IN_PROGRESS, NEW, OLD, URL, Bench
 
+from py_esp_ota._core import EFuse
 from py_esp_ota.adapters.memory import run_virtual
+from py_esp_ota.device import Device
 from py_esp_ota.errors import EspErr, HttpsOtaError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf import https_ota
 from py_esp_ota.idf.https_ota import Event, HttpClientConfig, HttpsOta, HttpsOtaConfig, State
+from py_esp_ota.idf.ota_ops import OtaOps
+from py_esp_ota.sdkconfig import Sdkconfig
 
 OTHER = Firmware("lamp", "2.0").to_bytes()
 
@@ -48,6 +52,14 @@ class Resume(Bench):
     def slot(self, length: int) -> bytes:
         slot = self.ops.table.find(label="ota_1")
         return self.ops.partitions.read(slot, 0, length)
+
+
+def use_encrypted(bench: Resume, **options: object) -> None:
+    """The same on a device whose flash is encrypted."""
+    config = Sdkconfig(**options)
+    device = Device(firmware=OLD, efuse=EFuse(flash_crypt_cnt=1, flash_encryption_key=bytes(32)), config=config)
+    bench.ops = OtaOps(device.chip, device.power_on().partition, config, bench.log)
+    bench.chip = device.chip
 
 
 def test_a_download_goes_on_where_it_stopped():
@@ -119,6 +131,77 @@ def test_when_a_range_is_asked_for(written, version, asked, state):
 
 
 @pytest.mark.parametrize(
+    ("written", "encrypted", "version", "offset"),
+    [
+        (1040, True, (6, 2, 0), 1040),
+        (1039, True, (6, 2, 0), 1024),
+        (1039, False, (6, 2, 0), 1039),
+        (1039, True, (5, 5, 2), 1024),
+        (1039, True, (5, 5, 1), 1039),
+        (1023, True, (6, 2, 0), 0),
+    ],
+)
+def test_an_encrypted_download_goes_on_at_a_whole_block(written, encrypted, version, offset):
+    bench = Resume(idf_version=version)
+    if encrypted:
+        bench.chip.efuse = EFuse(flash_crypt_cnt=1, flash_encryption_key=bytes(32))
+
+    async def main() -> HttpsOta:
+        return await bench.start(written)
+
+    assert run_virtual(main())._binary_file_len == offset
+    assert bench.fetch.asked == [f"GET bytes={offset}-"]
+
+
+EDGES = sorted({edge + step for edge in (1024, 2048, 4096, 8192, len(NEW)) for step in (-16, -1, 0, 1, 15, 16, 17)})
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_wherever_the_line_breaks_what_was_counted_is_there(encrypted):
+    """Resumed at the very byte that was counted last: in the middle of a page, of a sector, of a cipher block."""
+    for edge in EDGES:
+        bench = Resume()
+        if encrypted:
+            use_encrypted(bench)
+        bench.fetch.breaks = [edge]
+
+        async def main(bench: Resume = bench) -> None:
+            handle = await bench.start(0)
+            try:
+                await bench.whole(handle)
+            except HttpsOtaError:
+                written = max(handle.get_image_len_read(), 0)
+                await handle.abort()
+                await bench.whole(await bench.start(written))
+
+        run_virtual(main())
+        assert bench.slot(len(NEW)) == NEW, edge
+        assert bench.next_boot == "ota_1", edge
+        assert len(bench.fetch.requests) == (2 if edge < len(NEW) else 1), edge
+
+
+@pytest.mark.parametrize(
+    ("version", "written", "whole"),
+    [((6, 2, 0), 5000, True), ((5, 5, 2), 5000, True), ((5, 5, 1), 5000, False), ((5, 5, 1), 4992, True)],
+)
+def test_a_cipher_block_cannot_be_begun_in_its_middle(version, written, whole):
+    """Before v5.5.2 the offset was taken as it came: an app that did not count in blocks could not resume."""
+    bench = Resume()
+    use_encrypted(bench, idf_version=version)
+
+    async def main() -> None:
+        await bench.half(6000)
+        await bench.whole(await bench.start(written))
+
+    if whole:
+        run_virtual(main())
+        assert bench.slot(len(NEW)) == NEW
+    else:
+        assert bench.refused(main).err is EspErr.ESP_ERR_INVALID_ARG
+        assert bench.logged("esp_ota_write failed! err=0x102")
+
+
+@pytest.mark.parametrize(
     ("status", "version", "restarts"),
     [
         (200, (6, 2, 0), True),
@@ -139,6 +222,7 @@ def test_a_server_that_cannot_resume_is_asked_again_from_the_beginning(status, v
     async def main() -> HttpsOta:
         handle = await bench.start(4096)
         assert bench.fetch.open == 1
+        assert handle._client.connections == (2 if restarts else 1)  # a fresh one
         return handle
 
     handle = run_virtual(main())

@@ -121,7 +121,6 @@ def test_a_bootloader_has_a_descriptor_of_its_own():
         return desc.idf_ver
 
     assert run_virtual(main()) == "v6.1"
-    assert bench.logged("This partition type (2) is not supported")
     assert Event.VERIFY_CHIP_ID in bench.events
     assert bench.next_boot == "factory"
 
@@ -239,6 +238,7 @@ def test_a_callback_may_keep_data_back():
 
     run_virtual(main())
     assert bench.holds("ota_0", NEW)
+    assert bench.events.count(Event.WRITE_FLASH) < bench.events.count(Event.DECRYPT_CB)
 
 
 def test_a_header_of_which_nothing_comes_out():

@@ -98,6 +98,12 @@ def test_without_it_every_attempt_starts_at_nothing(options, job):
     assert any("File MD5 not present, not resuming OTA" in line for line in node.console) is (not job)
 
 
+def test_the_md5_is_a_name_and_nothing_is_computed():
+    node = Node(6000).update(file_md5=OTHER_MD5)
+    assert node.fetch.asked == ["GET", "GET bytes=5120-"]
+    assert node.running == ("1.1", "VALID")
+
+
 def test_another_file_starts_at_nothing():
     node = Node(6000, 0, 0)
 
@@ -204,6 +210,16 @@ def test_an_nvs_that_refuses_costs_the_memory_not_the_update():
     assert any("Failed to set written length 0 and file MD5 to NVS" in line for line in node.console)
     assert any("Failed to save OTA written length to NVS" in line for line in node.console)
     assert node.running == ("1.1", "VALID")
+
+
+def test_a_page_that_says_sorry_before_v5_0_is_another_project():
+    """Its first 289 bytes are taken for a descriptor whose magic word nobody looks at."""
+    node = Node(image=b"<html>Sorry, this page has moved.</html>" * 50, idf_version=(4, 4, 8))
+    node.update(file_md5=MD5)
+    assert node.reports == [
+        "in-progress: Starting OTA Upgrade (HTTPS attempt 1/3)",
+        "rejected: Project Name mismatch",
+    ]
 
 
 # --------------------------------------------------------------------------------------------------------- power cuts

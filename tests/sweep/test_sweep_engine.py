@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 import pytest
@@ -32,7 +33,10 @@ def plans(story, tears="torn"):
 def test_every_case_ends_as_when_it_is_really_played(story):
     report = sweep(STORIES[story], scene())
     assert [case.plan for case in report.cases] == plans(story)
-    for case in report.cases:
+    # `make sweep` plays all; here long stories are sampled, their first and last operations apart.
+    few = len(report.cases) <= 120 or "ESP_OTA_EVERY_CUT" in os.environ
+    ends = {*range(4), *range(len(report.operations) - 5, len(report.operations))}
+    for case in report.cases if few else [case for case in report.cases if case.operation in ends]:
         assert report.endings[case.ending] == replay(STORIES[story], scene(), case.plan), case.plan
 
 
