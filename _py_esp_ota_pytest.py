@@ -124,10 +124,14 @@ def esp_device(_esp_bench: Bench) -> Callable[..., Device]:
 @pytest.fixture
 def ota_lab(_esp_bench: Bench) -> Iterator[Lab]:
     """A cloud and its devices under virtual time: ``ota_lab.device(...)``, ``ota_lab.run(...)``."""
+    missing = None
     try:
         from py_esp_ota import Lab  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        pytest.fail(f"ota_lab needs the cloud: pip install 'py_esp_ota[cloud]' ({error})", pytrace=False)
+        missing = error.name
+    if missing is not None:
+        reason = f"ota_lab needs the cloud, and {missing} is not installed: pip install 'py_esp_ota[cloud]'"
+        pytest.fail(reason, pytrace=False)
 
     class BenchLab(Lab):
         def device(self, *args: Any, **options: Any) -> Device:
