@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -98,17 +99,17 @@ def command(
         elapsed = time.perf_counter() - started
     except (StoryError, ValueError) as error:
         raise Unusable(str(error)) from error
-    words = f"esp-ota sweep {old} {new} --story {name}"
+    words = shlex.join(["esp-ota", "sweep", str(old), str(new), "--story", name])
     if junit:
         write_output(junit, sweep_junit(report, elapsed_s=elapsed).encode())
     if sarif:
         write_output(sarif, sweep_sarif(report, artifact=str(new)).encode())
     if html:
-        write_output(html, sweep_html(report, command=words, elapsed_s=elapsed).encode())
+        write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed).encode())
     if as_json:
         print_json(report.to_dict(elapsed))
     else:
-        Console().print(sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed))
+        Console().print(sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed), soft_wrap=True)
     sys.exit(0 if report.ok else 1)
 
 
