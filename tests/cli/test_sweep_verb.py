@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from py_esp_ota._core import EFuse, PartitionTable
 from py_esp_ota.cli import main
+from py_esp_ota.cli.sweep import _roomy
 from py_esp_ota.firmware import Firmware
 
 
@@ -82,8 +83,8 @@ def test_options(options):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("old.bin big.bin", "the new image has 2097136 bytes, partition ota_0 only 1048576"),
-        ("big.bin old.bin", "the firmware has 2097136 bytes, partition factory only 1048576"),
+        ("old.bin big.bin --partitions two_ota", "the new image has 2097136 bytes, partition ota_0 only 1048576"),
+        ("big.bin old.bin --partitions two_ota", "the firmware has 2097136 bytes, partition factory only 1048576"),
         ("old.bin s3.bin", "first-ota cannot be told to its end: ESP_ERR_OTA_VALIDATE_FAILED"),
         ("old.bin old.bin", "old.bin and old.bin are the same image"),
         ("old.bin new.bin --partitions one.csv", "no second app partition"),
@@ -111,6 +112,13 @@ def test_a_sentence_and_exit_2(words, sentence):
     assert done.exit_code == 2
     assert sentence in " ".join(done.output.split())
     assert "Traceback" not in done.output
+
+
+def test_without_a_table_the_slots_are_as_large_as_needed():
+    assert call("old.bin big.bin --clean --json").exit_code == 0
+    ours = _roomy(1 << 20)
+    assert ours.to_bytes() == PartitionTable.builtin("two_ota").to_bytes()
+    assert {row.size for row in _roomy((1 << 20) + 1) if row.type == 0} == {0x110000}
 
 
 def test_a_broken_promise_is_exit_1(monkeypatch):
