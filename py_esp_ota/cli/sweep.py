@@ -102,7 +102,15 @@ def command(
         elapsed = time.perf_counter() - started
     except (StoryError, ValueError) as error:
         raise Unusable(str(error)) from error
-    words = shlex.join(["esp-ota", "sweep", str(old), str(new), "--story", name])
+    options = {
+        "--partitions": partitions,
+        "--config": config_file,
+        "--efuse": efuse_file,
+        "--weather": weather,
+        "--mutant": mutant,
+    }
+    played = [str(word) for option in options.items() if option[1] for word in option]
+    words = shlex.join(["esp-ota", "sweep", str(old), str(new), "--story", name, *played])
     if junit:
         write_output(junit, sweep_junit(report, elapsed_s=elapsed).encode())
     if sarif:

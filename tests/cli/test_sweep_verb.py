@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from py_esp_ota._core import EFuse, PartitionTable
 from py_esp_ota.cli import main
 from py_esp_ota.cli.sweep import _roomy
-from py_esp_ota.firmware import Firmware
+from py_esp_ota.firmware import Firmware, bootloader
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +24,7 @@ def bench(tmp_path, monkeypatch):
         "s3.bin": Firmware("lamp", "2", chip="esp32s3"),
     }.items():
         Path(name).write_bytes(firmware.to_bytes())
+    Path("loader.bin").write_bytes(bootloader())
     Path("broken.bin").write_bytes(Path("new.bin").read_bytes()[:-1] + b"\0")
     Path("table.csv").write_text(PartitionTable.builtin("two_ota_large").to_csv())
     Path("one.csv").write_text("nvs,data,nvs,0x9000,0x6000\nfactory,app,factory,0x10000,1M\n")
@@ -52,6 +53,14 @@ def test_the_reports():
     assert "<html" in Path("page.html").read_text()
     assert "<testsuite" in Path("report.xml").read_text()
     assert json.loads(Path("report.sarif").read_text())["version"] == "2.1.0"
+
+
+def test_the_line_that_replays_says_with_what_it_was_played(tmp_path):
+    Path("my table.csv").write_text(Path("table.csv").read_text())
+    words = ["sweep", "old.bin", "new.bin", "--story", "same-slot", "--partitions", "my table.csv"]
+    done = CliRunner().invoke(main, words)
+    line = next(line for line in done.stdout.splitlines() if "--replay" in line)
+    assert "esp-ota sweep old.bin new.bin --story same-slot --partitions 'my table.csv' --replay " in line
 
 
 def test_a_case_is_replayed():
@@ -102,6 +111,7 @@ def test_options(options):
         ("old.bin new.bin --story agent-job --weather mqtt-loose@1", "perhaps mqtt-lose"),
         ("old.bin new.bin --story agent-job --weather status@404", "misses its goal"),
         ("old.bin nowhere.bin", "nowhere.bin: No such file"),
+        ("loader.bin old.bin", "loader.bin begins with a bootloader"),
         ("old.bin broken.bin", "broken.bin: ESP_ERR_IMAGE_INVALID"),
         ("old.bin new.bin --efuse old.bin", "old.bin is no text"),
         ("old.bin new.bin --html nowhere/page.html", "nowhere/page.html: No such file"),
