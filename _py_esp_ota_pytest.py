@@ -124,10 +124,14 @@ def esp_device(_esp_bench: Bench) -> Callable[..., Device]:
 @pytest.fixture
 def ota_lab(_esp_bench: Bench) -> Iterator[Lab]:
     """A cloud and its devices under virtual time: ``ota_lab.device(...)``, ``ota_lab.run(...)``."""
+    missing = None
     try:
         from py_esp_ota import Lab  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        pytest.fail(f"ota_lab needs the cloud: pip install 'py_esp_ota[cloud]' ({error})", pytrace=False)
+        missing = error.name
+    if missing is not None:
+        reason = f"ota_lab needs the cloud, and {missing} is not installed: pip install 'py_esp_ota[cloud]'"
+        pytest.fail(reason, pytrace=False)
 
     class BenchLab(Lab):
         def device(self, *args: Any, **options: Any) -> Device:
@@ -195,6 +199,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     for report in _EveryPowerCut(item, marker).reports(nextitem):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    del item.stash[_BENCH]  # the flashes of a whole session would be too much to keep
     return True
 
 
@@ -245,7 +250,7 @@ class _EveryPowerCut:
             return
         self.bench.counted()
         total = sum(self.bench.counts)
-        if config.getoption("setuponly"):
+        if config.getoption("setuponly", default=False):
             return
         if not total:
             self._fail("the test did no flash operation on esp_flash, esp_device or ota_lab: there is nothing to cut")
@@ -264,13 +269,13 @@ class _EveryPowerCut:
         progress.end()
 
     def _survives(self, plan: str) -> bool:
-        """One cut: until a run comes to its end with power."""
+        """One cut: start it again until a run comes to its end with power."""
         self.bench.arm(plan)
         passes = self._passes()
         if passes and not self.bench.cut:
             self._fail(f"{plan} was never reached: the test does not do the same each time it is started")
             return False
-        while self.bench.interrupted:
+        while self.bench.interrupted or (passes and self.bench.dark):
             self.bench.restart()
             passes = self._passes()
         return passes
@@ -406,6 +411,8 @@ def pytest_runtest_makereport(
             report.outcome, report.longrepr = "passed", None
         else:
             report.sections += _sections(bench)
+    if bench is not None and call.when == "teardown" and item.get_closest_marker(_MARKER) is None:
+        del item.stash[_BENCH]
     return report
 
 

@@ -32,7 +32,9 @@ def _measured(tears: Tears) -> tuple[float, float]:
     seconds = min(once(lambda: sweep(story, told, tears=tears)) for _ in range(3))
     cases = sweep(story, told, tears=tears).cases
     some = cases[:: len(cases) // 8]
-    return seconds, sum(once(lambda plan=case.plan: replay(story, told, plan)) for case in some) / len(some) * len(cases)
+    return seconds, sum(once(lambda plan=case.plan: replay(story, told, plan)) for case in some) / len(some) * len(
+        cases
+    )
 
 
 def clean() -> Figure:

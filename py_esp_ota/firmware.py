@@ -211,7 +211,7 @@ def resealed(image: bytes) -> bytes:
 
 
 def rehashed(image: bytes) -> bytes:
-    """The same image with its appended SHA-256, if it has one, made right again, whatever its checksum byte and magic say.
+    """The same image with its appended SHA-256, if it has one, made right again, whatever checksum and magic say.
 
     Raises ``ValueError`` when the segments cannot be followed to their end.
     """

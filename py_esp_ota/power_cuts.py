@@ -137,6 +137,11 @@ class Bench:
             return False
         return self._as_armed not in {"", self.flashes[self._armed[0]].fault}
 
+    @property
+    def dark(self) -> bool:
+        """Whether the power went, as planned, and is still away: nobody noticed, as when it went in the background."""
+        return self.cut and self._armed is not None and not self.flashes[self._armed[0]].powered
+
     def flash(self, flash: Flash) -> Flash:
         """Take the next flash: ``flash`` itself, or the one that the test had in its place before the power went."""
         return self._take(flash, None)[0]

@@ -53,6 +53,8 @@ def read_app(path: Path) -> bytes:
     if info.faults:
         fault = info.faults[0]
         raise Unusable(f"{path}: {fault.err.name}: {fault}")
+    if info.kind == "bootloader":
+        raise Unusable(f"{path} begins with a bootloader; name an app image (esp-ota split takes a flash image apart)")
     if info.app_desc is None:
         raise Unusable(f"{path} has no app descriptor; RainMaker's checks need one")
     return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -44,7 +45,10 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="What the device does.",
 )
-@click.option("--partitions", default="two_ota", show_default=True, help="A CSV or binary table, or a built-in one.")
+@click.option(
+    "--partitions",
+    help="A CSV or binary table, or a built-in one; two_ota with slots as large as needed when not given.",
+)
 @click.option("--depth", type=click.IntRange(1, 2), default=1, show_default=True, help="2: cut the recovery, too.")
 @click.option("--cut", type=click.IntRange(0), metavar="K", help="Cut this operation alone.")
 @click.option("--shard", default="1/1", metavar="K/N", help="Cut every N-th operation, from the K-th on.")
@@ -64,7 +68,7 @@ def command(
     old: Path,
     new: Path,
     name: str,
-    partitions: str,
+    partitions: str | None,
     depth: int,
     cut: int | None,
     shard: str,
@@ -98,22 +102,31 @@ def command(
         elapsed = time.perf_counter() - started
     except (StoryError, ValueError) as error:
         raise Unusable(str(error)) from error
-    words = f"esp-ota sweep {old} {new} --story {name}"
+    options = {
+        "--partitions": partitions,
+        "--config": config_file,
+        "--efuse": efuse_file,
+        "--weather": weather,
+        "--mutant": mutant,
+    }
+    played = [str(word) for option in options.items() if option[1] for word in option]
+    words = shlex.join(["esp-ota", "sweep", str(old), str(new), "--story", name, *played])
     if junit:
         write_output(junit, sweep_junit(report, elapsed_s=elapsed).encode())
     if sarif:
         write_output(sarif, sweep_sarif(report, artifact=str(new)).encode())
     if html:
-        write_output(html, sweep_html(report, command=words, elapsed_s=elapsed).encode())
+        write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed).encode())
     if as_json:
         print_json(report.to_dict(elapsed))
     else:
-        Console().print(sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed))
+        Console().print(sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed), soft_wrap=True)
     sys.exit(0 if report.ok else 1)
 
 
-def _scene(old: Path, new: Path, partitions: str, config_file: Path | None, efuse_file: Path | None) -> Scene:
-    scene = Scene(read_app(old), read_app(new), _table(partitions))
+def _scene(old: Path, new: Path, partitions: str | None, config_file: Path | None, efuse_file: Path | None) -> Scene:
+    images = read_app(old), read_app(new)
+    scene = Scene(*images, _roomy(max(map(len, images))) if partitions is None else _table(partitions))
     if scene.old == scene.new:
         raise Unusable(f"{old} and {new} are the same image: nobody could tell which of them boots")
     if config_file is not None:
@@ -143,6 +156,14 @@ def _checked(config: Sdkconfig) -> Sdkconfig:
     except ValueError as error:
         raise Unusable(str(error)) from error
     return config
+
+
+def _roomy(size: int) -> PartitionTable:
+    """``two_ota``, its slots enlarged until an image of ``size`` bytes fits."""
+    slot = max(1 << 20, -(-size // 0x10000) * 0x10000)
+    data = "nvs,data,nvs,0x9000,0x4000\notadata,data,ota,0xd000,0x2000\nphy_init,data,phy,0xf000,0x1000\n"
+    apps = "".join(f"{name},app,{name},,0x{slot:x}\n" for name in ("factory", "ota_0", "ota_1"))
+    return PartitionTable.from_csv(data + apps)
 
 
 def _table(text: str) -> PartitionTable:

@@ -143,8 +143,8 @@ class DeviceMachine(RuleBasedStateMachine):
         flash, first, image = _as_flashed(self.chip, self.table.to_bytes(), self.flash_size)
         self.device = Chip(self.chip, flash=flash.fork())
         self.update: _Update | None = None
-        #: The image that was last meant for each app partition; it need not stand there.
-        self.written: dict[str, bytes] = {first: image}
+        #: The sound images that may stand in each app partition: the one that did, and what was meant for it since.
+        self.written: dict[str, list[bytes]] = {first: [image]}
         # Who may boot next, of those that are whole: only these, or all without a wish, but never this one.
         self._only: set[str] | None = {first}
         self._never: str | None = None
@@ -160,15 +160,17 @@ class DeviceMachine(RuleBasedStateMachine):
 
     def whole(self) -> set[str]:
         """The app partitions that hold, byte for byte, a whole image, and that the eFuses let boot."""
-        return {label for label in self.written if self._intact(label) and self._recent(label)}
+        return {label for label in self.written if self._recent(self.image_in(label))}
 
-    def _intact(self, label: str) -> bool:
-        image = self.written[label]
-        return self.device.flash.mmap(self._row(label).offset, len(image)) == image
+    def image_in(self, label: str) -> bytes | None:
+        """The image that stands in a partition, byte for byte."""
+        offset = self._row(label).offset
+        standing = (image for image in self.written[label] if self.device.flash.mmap(offset, len(image)) == image)
+        return next(standing, None)
 
-    def _recent(self, label: str) -> bool:
+    def _recent(self, image: bytes | None) -> bool:
         watched = self.config.bootloader_app_anti_rollback
-        return not watched or _secure_version(self.written[label]) >= self.device.efuse.secure_version
+        return image is not None and (not watched or _secure_version(image) >= self.device.efuse.secure_version)
 
     def _row(self, label: str) -> Partition:
         row = self.table.find(label=label)
@@ -181,8 +183,12 @@ class DeviceMachine(RuleBasedStateMachine):
         return wanted - {self._never} or whole
 
     def _expect(self, *labels: str, never: str | None = None) -> None:
-        """Who may boot next; nobody named is anybody."""
-        self._only, self._never = set(labels) or None, never
+        """Who may boot next; nobody named is anybody.
+
+        Before v6.0 choosing the running app wrote a second entry with the same number: who is left then is not told.
+        """
+        told = self.ops.features.reselects_in_place
+        self._only, self._never = (set(labels) or None, never) if told else (None, None)
 
     # -------------------------------------------------------------------------------------------------------- lives
 
@@ -197,7 +203,7 @@ class DeviceMachine(RuleBasedStateMachine):
             except PowerLoss:
                 self.device.flash.power_on()
                 # It was giving somebody a trial boot, or taking one back: an entry may be gone.
-                self._expect()
+                self._only, self._never = None, None
         assert report.ok, report.why
         assert report.partition is not None
         self.running = report.partition
@@ -249,7 +255,7 @@ class DeviceMachine(RuleBasedStateMachine):
     @rule()
     def push_again(self) -> None:
         """The update that runs already, once more."""
-        self._begin(self.written[self.running.label], sound=True, size=None)
+        self._begin(self.image_in(self.running.label) or b"", sound=True, size=None)
         self._whole_way()
 
     def _whole_way(self) -> None:
@@ -276,7 +282,9 @@ class DeviceMachine(RuleBasedStateMachine):
             self.update = _Update(slot, image, sound, handle)
             if sound:
                 # It boots as soon as it stands there, ended or not, if its slot was chosen before.
-                self.written[slot.label] = image[: inspect_image(image).length]
+                standing = self.image_in(slot.label) if slot.label in self.written else None
+                meant = image[: inspect_image(image).length]
+                self.written[slot.label] = [meant] if standing is None else [standing, meant]
 
     @precondition(lambda self: self.update is not None)
     @rule(count=st.none() | st.integers(1, 0x2000))
@@ -317,7 +325,7 @@ class DeviceMachine(RuleBasedStateMachine):
                 assert not (update.sound and update.written == len(update.image)), error
                 return False
             assert update.sound or update.written < len(update.image), "a damaged image was accepted"
-            assert self._intact(update.slot.label), "half an image was accepted"
+            assert self.image_in(update.slot.label) is not None, "half an image was accepted"
         return True
 
     @precondition(lambda self: self.update is not None)
@@ -334,13 +342,13 @@ class DeviceMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 15))
     def choose(self, which: int) -> None:
         """``esp_ota_set_boot_partition``: one of the slots with a whole image, recent enough or not."""
-        slots = sorted(label for label in self.written if is_ota_slot(self._row(label)) and self._intact(label))
+        slots = sorted(label for label in self.written if is_ota_slot(self._row(label)) and self.image_in(label))
         if not slots:
             return
         self._choose(slots[which % len(slots)])
 
     def _choose(self, label: str) -> None:
-        running, before = self.running.label, (self._only, self._never)
+        running, before, recent = self.running.label, (self._only, self._never), self._recent(self.image_in(label))
         if label != running and self._only == {running} and self._never is None:
             self._expect(running, label)  # the entry that names the running app is not touched
         else:
@@ -350,7 +358,7 @@ class DeviceMachine(RuleBasedStateMachine):
                 self.ops.set_boot_partition(self._row(label))
             except OtaError as error:
                 assert error.err == EspErr.ESP_ERR_OTA_SMALL_SEC_VER, error
-                assert not self._recent(label), error
+                assert not recent, error
                 self._only, self._never = before
                 return
             self.on_trial = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from py_esp_ota.sweep.result import Outcome, SweepReport
 from py_esp_ota.view.sweep_words import (
@@ -25,8 +26,9 @@ _LEVELS: dict[Outcome, tuple[str, str]] = {"violation": ("error", "fail"), "as_t
 def sweep_sarif(report: SweepReport, *, artifact: str = "flash.bin") -> str:
     """Each broken promise is a rule, each operation that breaks it a result at its flash address.
 
-    ``artifact`` is the file the addresses are in, as a relative URI.
+    ``artifact`` is the path of the file that was swept, as the results name it; addresses are those of the flash.
     """
+    artifact = quote(artifact.replace("\\", "/"))
     found = [finding for outcome in FINDINGS for finding in findings(report, outcome)]
     rules = {(finding.outcome, finding.ending.why): "" for finding in found}
     for number, key in enumerate(rules):
@@ -66,7 +68,6 @@ def _result(report: SweepReport, finding: Finding, artifact: str, rule_id: str, 
     where: dict[str, Any] = {"artifactLocation": {"uri": artifact, "index": 0}}
     if finding.operation < len(report.operations):
         operation = report.operations[finding.operation]
-        where["region"] = {"byteOffset": operation.address, "byteLength": operation.length}
         where["address"] = {"absoluteAddress": operation.address, "length": operation.length}
     what = f"operation {finding.operation}, {operation_at(report, finding.operation)}"
     plans = first_plans(finding.plans)

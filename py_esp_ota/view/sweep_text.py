@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from py_esp_ota.sweep.result import OUTCOMES, Outcome, SweepReport
-from py_esp_ota.view.sweep_words import FINDINGS, MEANING, findings, operation_at
+from py_esp_ota.view.sweep_words import FINDINGS, MEANING, Finding, findings, operation_at
 
 _STYLES: dict[Outcome, str] = {"old": "blue", "new": "cyan", "as_the_chip": "yellow", "violation": "bold red"}
 
@@ -17,17 +15,22 @@ _STYLES: dict[Outcome, str] = {"old": "blue", "new": "cyan", "as_the_chip": "yel
 def sweep_text(
     report: SweepReport, *, limit: int = 10, command: str = "", elapsed_s: float | None = None
 ) -> RenderableType:
-    """The counts, then the first ``limit`` findings of each kind with the line that replays them.
+    """The counts, then each broken promise with the first ``limit`` operations that break it.
 
-    ``command`` stands before each plan, so that the line can be pasted into a shell; ``elapsed_s`` is told when given.
+    ``command`` stands before a plan in the line that replays it; print with ``soft_wrap=True``, and that line can be
+    pasted into a shell. ``elapsed_s`` is told when given.
     """
     parts: list[RenderableType] = [_counts(report, elapsed_s)]
     for outcome in FINDINGS:
-        found = list(findings(report, outcome))
-        if found:
-            parts += [Text(), _listed(report, outcome, limit, command)]
+        broken: dict[str, list[Finding]] = {}
+        for finding in findings(report, outcome):
+            broken.setdefault(finding.ending.why, []).append(finding)
+        for why, found in broken.items():
+            parts += [Text(), Text(f"{outcome.replace('_', ' ')}: {why}", style=_STYLES[outcome])]
+            parts.append(_listed(report, found[:limit]))
             if len(found) > limit:
-                parts.append(Text(f"  and {len(found) - limit:,} more", style="dim"))
+                parts.append(Text(f"  and {len(found) - limit:,} more operations", style="dim"))
+            parts.append(Text(f"  replay: {command} {found[0].plans[0]}".replace("  replay:  ", "  replay: ")))
     return Group(*parts)
 
 
@@ -46,17 +49,16 @@ def _counts(report: SweepReport, elapsed_s: float | None) -> Table:
     return table
 
 
-def _listed(report: SweepReport, outcome: Outcome, limit: int, command: str) -> Table:
-    title = Text(outcome.replace("_", " "), style=_STYLES[outcome])
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for header in ("Replay", "Operation", "Why"):
-        table.add_column(header, overflow="fold")
-    for finding in islice(findings(report, outcome), limit):
-        first, others = finding.plans[0], len(finding.plans) - 1
-        replay = f"{command} {first}".strip()
+def _listed(report: SweepReport, found: list[Finding]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(4):
+        table.add_column(no_wrap=True)
+    for finding in found:
+        others = len(finding.plans) - 1
         table.add_row(
-            Text(replay if not others else f"{replay}\n(and {others} more there)"),
-            Text(f"{finding.operation}: {operation_at(report, finding.operation)}"),
-            Text(finding.ending.why),
+            Text(f"  {finding.plans[0]}"),
+            Text(f"and {others:,} more there" if others else "", style="dim"),
+            Text(f"operation {finding.operation:,}"),
+            Text(operation_at(report, finding.operation)),
         )
     return table

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from py_esp_ota._core import EFuse, PartitionTable
 from py_esp_ota.cli import main
-from py_esp_ota.firmware import Firmware
+from py_esp_ota.cli.sweep import _roomy
+from py_esp_ota.firmware import Firmware, bootloader
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +24,7 @@ def bench(tmp_path, monkeypatch):
         "s3.bin": Firmware("lamp", "2", chip="esp32s3"),
     }.items():
         Path(name).write_bytes(firmware.to_bytes())
+    Path("loader.bin").write_bytes(bootloader())
     Path("broken.bin").write_bytes(Path("new.bin").read_bytes()[:-1] + b"\0")
     Path("table.csv").write_text(PartitionTable.builtin("two_ota_large").to_csv())
     Path("one.csv").write_text("nvs,data,nvs,0x9000,0x6000\nfactory,app,factory,0x10000,1M\n")
@@ -51,6 +53,14 @@ def test_the_reports():
     assert "<html" in Path("page.html").read_text()
     assert "<testsuite" in Path("report.xml").read_text()
     assert json.loads(Path("report.sarif").read_text())["version"] == "2.1.0"
+
+
+def test_the_line_that_replays_says_with_what_it_was_played(tmp_path):
+    Path("my table.csv").write_text(Path("table.csv").read_text())
+    words = ["sweep", "old.bin", "new.bin", "--story", "same-slot", "--partitions", "my table.csv"]
+    done = CliRunner().invoke(main, words)
+    line = next(line for line in done.stdout.splitlines() if "--replay" in line)
+    assert "esp-ota sweep old.bin new.bin --story same-slot --partitions 'my table.csv' --replay " in line
 
 
 def test_a_case_is_replayed():
@@ -82,8 +92,8 @@ def test_options(options):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("old.bin big.bin", "the new image has 2097136 bytes, partition ota_0 only 1048576"),
-        ("big.bin old.bin", "the firmware has 2097136 bytes, partition factory only 1048576"),
+        ("old.bin big.bin --partitions two_ota", "the new image has 2097136 bytes, partition ota_0 only 1048576"),
+        ("big.bin old.bin --partitions two_ota", "the firmware has 2097136 bytes, partition factory only 1048576"),
         ("old.bin s3.bin", "first-ota cannot be told to its end: ESP_ERR_OTA_VALIDATE_FAILED"),
         ("old.bin old.bin", "old.bin and old.bin are the same image"),
         ("old.bin new.bin --partitions one.csv", "no second app partition"),
@@ -101,6 +111,7 @@ def test_options(options):
         ("old.bin new.bin --story agent-job --weather mqtt-loose@1", "perhaps mqtt-lose"),
         ("old.bin new.bin --story agent-job --weather status@404", "misses its goal"),
         ("old.bin nowhere.bin", "nowhere.bin: No such file"),
+        ("loader.bin old.bin", "loader.bin begins with a bootloader"),
         ("old.bin broken.bin", "broken.bin: ESP_ERR_IMAGE_INVALID"),
         ("old.bin new.bin --efuse old.bin", "old.bin is no text"),
         ("old.bin new.bin --html nowhere/page.html", "nowhere/page.html: No such file"),
@@ -111,6 +122,13 @@ def test_a_sentence_and_exit_2(words, sentence):
     assert done.exit_code == 2
     assert sentence in " ".join(done.output.split())
     assert "Traceback" not in done.output
+
+
+def test_without_a_table_the_slots_are_as_large_as_needed():
+    assert call("old.bin big.bin --clean --json").exit_code == 0
+    ours = _roomy(1 << 20)
+    assert ours.to_bytes() == PartitionTable.builtin("two_ota").to_bytes()
+    assert {row.size for row in _roomy((1 << 20) + 1) if row.type == 0} == {0x110000}
 
 
 def test_a_broken_promise_is_exit_1(monkeypatch):

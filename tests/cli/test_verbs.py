@@ -360,6 +360,7 @@ CALLS = {
     "read-flash": [["F", "0", "ALL", "OUT"]],
     "sign": [["F", "--verify"], ["F", "--key", "F", "-o", "OUT"]],
     "split": [["F", "-o", "OUT"]],
+    "sweep": [["F", "app.bin"], ["app.bin", "F"], ["app.bin", "app.bin", "--partitions", "F"]],
     "verify-flash": [["F", "0x0", "F"]],
     "write-flash": [["F", "0x100000", "F"], ["F", "-n", "nvs", "F"]],
 }

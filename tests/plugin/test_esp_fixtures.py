@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -169,6 +170,22 @@ def test_a_build_directory_is_an_app_too(pytester):
     (build / "flasher_args.json").unlink()
     result = pytester.runpytest_inprocess("--esp-ota-app=build")
     result.stdout.fnmatch_lines(["--esp-ota-app: build is no build directory: it has no flasher_args.json"])
+
+
+def test_a_lab_without_the_cloud_says_what_to_install(pytester, monkeypatch):
+    monkeypatch.delitem(sys.modules, "py_esp_ota.lab")
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    pytester.makepyfile("""
+        def test_lab(ota_lab): ...
+        def test_device(esp_device): ...
+    """)
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["ota_lab needs the cloud, and httpx2 is not installed: pip install 'py_esp_ota[[]cloud]'"]
+    )
+    assert "Traceback" not in result.stdout.str()
+    assert "During handling" not in result.stdout.str()
 
 
 def test_a_failed_expect_shows_console_and_flash_once_each(pytester):

@@ -45,7 +45,7 @@ def test_a_dropped_download_goes_on_with_what_is_left(at):
     with Lab() as lab:
         lamp = lab.device(firmware=OLD, node_id="lamp", on_download=on_download)
         lamp.power_on()
-        lab.network_fault(lamp, f"drop@{at}*1")
+        lab.faults(lamp, f"drop@{at}*1")
         reports = lab.run(lab.update(NEW, name="resumed"))["lamp"]
     assert "Starting OTA Upgrade (HTTPS attempt 2/3)" in [report["additional_info"] for report in reports]
     assert reports[-1]["status"] == "success"

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from py_esp_ota import EspErr, inspect_image
-from py_esp_ota.firmware import CHIPS
 from py_esp_ota.strategies import FAULT_KINDS, bench_of, corrupted_images
 
 QUIET = settings(database=None, max_examples=3000, derandomize=True)

@@ -93,6 +93,10 @@ def test_a_click_shows_cases_otadata_replay_line_and_boot_log(page, tmp_path):
     expect(page.locator("#log")).to_have_text("I (30) boot: new\nI (40) boot: Loaded")
     expect(page.locator("#runs")).to_have_text("1.1.0 from ota_0, VALID")
 
+    page.get_by_role("button", name="cut@20:torn+cut@1").click()
+    expect(page.locator("#replay")).to_have_text("esp-ota sweep old.bin new.bin --cut cut@20:torn+cut@1")
+    expect(page.locator("#why")).to_have_text("nothing boots")
+
     click_operation(page, 1, 34)
     expect(page.locator("#log")).to_have_text("I (30) boot: old\nI (40) boot: Loaded")
     expect(page.locator("#why")).to_have_text("")

@@ -211,11 +211,11 @@ def check_sarif(log):
             for location in result["locations"]:
                 physical = location["physicalLocation"]
                 assert physical["artifactLocation"]["uri"]
-                assert physical["region"]["byteOffset"] >= 0
+                assert physical["address"]["absoluteAddress"] >= -1
 
 
 def test_sarif_has_a_rule_for_each_broken_promise_and_a_result_for_each_operation():
-    log = json.loads(sweep_sarif(report(), artifact="build/flash.bin"))
+    log = json.loads(sweep_sarif(report(), artifact="build/a lamp.bin"))
     check_sarif(log)
     (run,) = log["runs"]
     assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == [
@@ -224,7 +224,10 @@ def test_sarif_has_a_rule_for_each_broken_promise_and_a_result_for_each_operatio
     ]
     broken, known = run["results"]
     assert broken["properties"]["plans"] == ["cut@20", "cut@20:after", "cut@20:torn+cut@1"]
-    assert broken["locations"][0]["physicalLocation"]["region"] == {"byteOffset": 0x11200, "byteLength": 256}
+    assert broken["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "build/a%20lamp.bin", "index": 0},
+        "address": {"absoluteAddress": 0x11200, "length": 256},
+    }
     assert (broken["level"], known["kind"]) == ("error", "informational")
     assert CHIP.why in known["message"]["text"]
     assert run["properties"]["outcomes"] == {"old": 50, "new": 49, "as_the_chip": 1, "violation": 3}
@@ -248,21 +251,37 @@ def test_a_sweep_without_findings_is_an_empty_run():
 
 
 def test_the_terminal_shows_counts_and_findings_with_their_replay_line():
-    text = printed(sweep_text(report(), command="esp-ota sweep a b --cut", elapsed_s=0.123))
-    assert "first_ota: 34 flash operations, 103 power cuts in 0.12 s" in text
-    assert re.search(r"^50 +old ", text, re.MULTILINE)
-    assert "esp-ota sweep a b --cut cut@20" in text
-    assert "(and 2 more there)" in text
-    assert "20: program 0x011200..0x0112ff" in text
-    found = text[text.index("\nviolation ") :]
-    assert found.index("nothing boots") < found.index("\nas the chip ") < found.index(CHIP.why)
+    lines = printed(sweep_text(report(), command="esp-ota sweep a b --replay", elapsed_s=0.123)).splitlines()
+    assert [line.rstrip() for line in lines] == [
+        "first_ota: 34 flash operations, 103 power cuts in 0.12 s",
+        "50  old          the old image runs, whole and verified",
+        "49  new          the new image runs, whole and verified",
+        " 1  as the chip  a promise is broken, and ESP-IDF breaks it too",
+        " 3  violation    a promise is broken",
+        "",
+        "violation: nothing boots",
+        "  cut@20  and 2 more there  operation 20  program 0x011200..0x0112ff",
+        "  replay: esp-ota sweep a b --replay cut@20",
+        "",
+        f"as the chip: {CHIP.why}",
+        "  cut@3:torn    operation 3  program 0x010200..0x0102ff",
+        "  replay: esp-ota sweep a b --replay cut@3:torn",
+    ]
 
 
 def test_a_long_list_is_cut_and_says_so():
     swept = report(4, endings=(replace(BROKEN, why="[red]old[/red]"), NEW, CHIP, BROKEN))
     text = printed(sweep_text(swept, limit=3))
-    assert text.count("[red]old[/red]") == 3
-    assert "and 32 more" in text
+    assert text.count("[red]old[/red]") == 1
+    assert text.count("operation ") == 3 + 1 + 1
+    assert "  and 31 more operations" in text
+    assert "  replay: cut@0\n" in text.replace(" \n", "\n")
+
+
+def test_the_replay_line_is_one_line_on_a_narrow_terminal():
+    console = Console(width=40, file=StringIO())
+    console.print(sweep_text(report(), command="esp-ota sweep " + "x" * 60), soft_wrap=True)
+    assert f"  replay: esp-ota sweep {'x' * 60} cut@20\n" in console.file.getvalue()
 
 
 def test_without_findings_there_are_only_counts():

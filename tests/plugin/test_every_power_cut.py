@@ -225,6 +225,43 @@ def test_a_test_that_copes_by_itself_is_not_started_again(run):
     result.assert_outcomes(passed=2)
 
 
+def test_a_cut_that_nobody_noticed_still_starts_the_test_again(run):
+    result = run("""
+        import pytest
+        from py_esp_ota import PowerLoss
+        starts = []
+        @pytest.mark.every_power_cut
+        def test_careless(esp_flash):
+            starts.append(1)
+            try:
+                if len(starts) != 3:
+                    esp_flash.program(0, b"x")
+            except PowerLoss:
+                return
+            assert esp_flash.read(0, 1) == b"x"
+    """)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["cut@0: power goes at operation 0 of 1, *"])
+
+
+def test_no_flash_is_kept_longer_than_its_test(run, pytester):
+    pytester.makeconftest("""
+        import _py_esp_ota_pytest as plugin
+        def pytest_sessionfinish(session):
+            assert len(session.items) == 3
+            assert not any(plugin._BENCH in item.stash for item in session.items)
+    """)
+    result = run(
+        SAFE
+        + """
+    def test_plain(esp_flash): ...
+    def test_failing(esp_flash): assert 0
+    """
+    )
+    result.assert_outcomes(passed=2, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
 def test_fixtures_are_new_in_each_run_and_wider_ones_are_kept(run):
     result = run("""
         import pytest
@@ -413,7 +450,9 @@ def test_with_xdist_the_plan_and_the_counts_arrive(pytester):
     assert counts(result) == {"test_safe": (3, 9)}
 
 
-@pytest.mark.parametrize("absent", ["terminal", "capture", "logging", "skipping", "junitxml", "timeout"])
+@pytest.mark.parametrize(
+    "absent", ["terminal", "capture", "logging", "skipping", "junitxml", "timeout", "setuponly", "unittest"]
+)
 def test_other_plugins_may_be_absent(run, absent):
     assert run(SAFE, "-p", f"no:{absent}").ret == 0
 
