@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -98,18 +98,20 @@ class MqttClient:
             await link.subscribe(name)
         self._link = link
         self._log.info(TAG, "MQTT Connected")
+        # No TaskGroup: one that fails already swallows a cancellation, and a node that lost power and connection in the
+        # same moment would live on.
+        halves: list[asyncio.Task[NoReturn]] = []
         try:
             on_connected()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._send(link), name=f"{self._node_id} sends")
-                group.create_task(self._receive(link), name=f"{self._node_id} receives")
-        except BaseExceptionGroup as group_error:
-            lost, rest = group_error.split(MqttError)
-            if rest is not None:
-                raise rest from None
-            raise MqttError(str(_first(lost))) from None
+            halves.append(asyncio.create_task(self._send(link), name=f"{self._node_id} sends"))
+            halves.append(asyncio.create_task(self._receive(link), name=f"{self._node_id} receives"))
+            await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._link = None
+            for half in halves:
+                half.cancel()
+            ends = await asyncio.gather(*halves, return_exceptions=True)
+        raise _worst(ends)
 
     async def _send(self, link: Mqtt) -> NoReturn:
         """Empty the outbox in order; what was not acknowledged goes out again, first, on the next connection."""
@@ -140,8 +142,7 @@ class MqttClient:
             handler(message.payload)
 
 
-def _first(group: BaseExceptionGroup[MqttError] | None) -> BaseException | None:
-    error: BaseException | None = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _worst(ends: Sequence[BaseException]) -> BaseException:
+    """Why a connection is over: what ends the boot as well comes before its loss, and its loss before being stopped."""
+    order = sorted(ends, key=lambda end: 2 * isinstance(end, asyncio.CancelledError) + isinstance(end, MqttError))
+    return order[0]

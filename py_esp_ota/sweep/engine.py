@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from py_esp_ota._core import PartitionTable
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspError, FlashError, PowerLoss
 from py_esp_ota.sweep.cuts import Tears, tears_of
-from py_esp_ota.sweep.life import Life
+from py_esp_ota.sweep.life import Life, Past, left_on
 from py_esp_ota.sweep.look import Look, Looker
 from py_esp_ota.sweep.promises import Terms
 from py_esp_ota.sweep.record import Run, record
@@ -43,6 +43,7 @@ class Share:
 
 
 ALL = Share()
+_CLEAN = Past()
 
 
 def sweep(
@@ -141,7 +142,7 @@ def _cuts(
     chosen: Callable[[int], bool],
     *,
     prefix: str = "",
-    confirmed: bool = False,
+    past: Past = _CLEAN,
     keep_run: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Case, Look]]:
@@ -150,7 +151,8 @@ def _cuts(
 
     def look_at(operation: int, tear: str) -> Look:
         state = run.recording.cut(f"cut@{operation}{tear}"), run.efuse(operation, tear)
-        return looker.look(*state, confirmed=confirmed or run.confirmed(operation), keep_run=keep_run)
+        now = replace(past, confirmed=past.confirmed or run.confirmed(operation))
+        return looker.look(*state, now, keep_run=keep_run)
 
     def case(operation: int, tear: str, look: Look) -> tuple[Case, Look]:
         return Case(f"{prefix}cut@{operation}{tear}", operation, look.ending), look
@@ -191,7 +193,9 @@ def _second_cuts(
     for number in range(total):
         first, look, run = runs.pop(0)  # a run is large, and told only once more
         chosen = partial(_drawn, share=share, salt=seed * 1_000_003 + number)
-        found = _cuts(looker, run, tears, chosen, prefix=f"{first.plan}+", confirmed=look.confirmed)
+        found = _cuts(
+            looker, run, tears, chosen, prefix=f"{first.plan}+", past=Past(look.past.confirmed, look.nvs_flaw)
+        )
         cases += [case._replace(operation=first.operation) for case, _ in found]
         if progress:
             progress(number + 1, total)
@@ -224,12 +228,14 @@ def replay(story: Story, scene: Scene, plan: str) -> Ending:
     except FlashError as error:
         found, expected = error.fact["found"], error.fact["expected"]
         raise StoryError(f"{parts[0]} does not fit {story.name}: found {found}, expected {expected}") from None
+    past = Past()
     for part in parts:
         try:
             story.act(life, scene)
         except PowerLoss:
+            past = Past(bool(life.confirmed_at), left_on(life.flash, scene.config, past).nvs_flaw)
             continue
         raise StoryError(f"{part} is beyond the last flash operation of {story.name}")
     looker = Looker(terms, target)
-    look = looker.look(life.flash, life.chip.efuse, confirmed=bool(life.confirmed_at))
+    look = looker.look(life.flash, life.chip.efuse, past)
     return looker.endings[look.ending]

@@ -119,11 +119,22 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """What flash and eFuses do not tell of a device without power.
+
+    ``confirmed``: the new image had begun to confirm itself. ``nvs_flaw``: what an earlier cut left in NVS unseen.
+    """
+
+    confirmed: bool = False
+    nvs_flaw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """What a power cut left, as a programmer would find it.
 
-    ``otadata`` is both entries, none when the table names no otadata. ``nvs_flaw`` says what is wrong in NVS that its
-    start does not see, ``""`` when nothing is. ``confirmed``: the new image had begun to confirm itself.
+    ``otadata`` is both entries, none when the table names no otadata. ``nvs_flaw`` says what is wrong in NVS, or was,
+    that its start does not see, ``""`` when nothing is. ``confirmed``: the new image had begun to confirm itself.
     """
 
     otadata: tuple[OtaSelectEntry, ...]
@@ -131,25 +142,25 @@ class Left:
     confirmed: bool
 
 
-def left_on(flash: Flash, config: Sdkconfig, *, confirmed: bool) -> Left:
+def left_on(flash: Flash, config: Sdkconfig, past: Past) -> Left:
     """Look at a flash without disturbing it."""
     look = flash.fork()
     look.power_on()
     try:
         table = PartitionTable.load(look, config.partition_table_offset, md5=config.partition_table_md5)
     except PartitionTableError:
-        return Left((), nvs_flaw="", confirmed=confirmed)
+        return Left((), past.nvs_flaw, past.confirmed)
     otadata, nvs = (table.find(type=_DATA, subtype=subtype) for subtype in (_OTADATA, _NVS))
-    flaw = "" if nvs is None else _flaw(look, nvs)
+    flaw = past.nvs_flaw or ("" if nvs is None else _flaw(look, nvs))
     look.power_off()
     look.power_on()  # weak cells settle
-    return Left(() if otadata is None else read_otadata(look, otadata.offset), flaw, confirmed)
+    return Left(() if otadata is None else read_otadata(look, otadata.offset), flaw, past.confirmed)
 
 
 def _flaw(flash: Flash, nvs: Partition) -> str:
     """What ``nvs_flash_init`` cannot see."""
-    pages, again = (flash.read(nvs.offset, nvs.size) for _ in range(2))
-    if pages != again:
+    pages, *again = (flash.read(nvs.offset, nvs.size) for _ in range(4))  # so many faces weak cells have
+    if any(other != pages for other in again):
         return "Page::load believes what it reads, and some cells read otherwise the next time"
     entries = (pages[at : at + 32] for at in range(0, len(pages), 32))
     if any(entry[:4] == _BLANK[:4] and entry != _BLANK for entry in entries):

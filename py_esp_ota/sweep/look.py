@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from py_esp_ota._core import EFuse, Flash, Sectors
 from py_esp_ota.chip import Chip
-from py_esp_ota.sweep.life import Left, Life, left_on, spell
+from py_esp_ota.sweep.life import Left, Life, Past, left_on, spell
 from py_esp_ota.sweep.promises import Broken, Terms, check_boot, check_end, check_settings, tell_again
 from py_esp_ota.sweep.record import Run, record
 from py_esp_ota.sweep.result import Ending, Outcome
@@ -22,17 +22,18 @@ MAX_BOOTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """From this flash, with these eFuses, the device came to this ending; these sectors mattered."""
+    """From this flash, with these eFuses and this past, the device came to this ending; these sectors mattered."""
 
     flash: Flash
     efuse: EFuse
-    confirmed: bool
+    past: Past
     needed: Sectors
     ending: int
+    nvs_flaw: str
 
-    def stands_for(self, flash: Flash, efuse: EFuse, *, confirmed: bool) -> bool:
+    def stands_for(self, flash: Flash, efuse: EFuse, past: Past) -> bool:
         """Whether a device in this state cannot but come to the same ending."""
-        return confirmed == self.confirmed and efuse == self.efuse and flash.same(self.flash, self.needed)
+        return past == self.past and efuse == self.efuse and flash.same(self.flash, self.needed)
 
 
 @dataclass(slots=True)
@@ -50,12 +51,12 @@ class Looker:
     runs: dict[int, Run] = field(default_factory=dict)
     _numbers: dict[Ending, int] = field(default_factory=dict)
 
-    def look(self, flash: Flash, efuse: EFuse, *, confirmed: bool, keep_run: bool = False) -> Look:
-        """What comes of a flash without power. ``confirmed``: the app had begun to confirm itself."""
+    def look(self, flash: Flash, efuse: EFuse, past: Past, *, keep_run: bool = False) -> Look:
+        """What comes of a device without power."""
         for known in reversed(self.looks):
-            if known.stands_for(flash, efuse, confirmed=confirmed):
+            if known.stands_for(flash, efuse, past):
                 return known
-        left = left_on(flash, self.terms.scene.config, confirmed=confirmed)
+        left = left_on(flash, self.terms.scene.config, past)
         settled, finished = self._life(flash, efuse), self._life(flash, efuse)
         outcome, broken = self._settle(settled, left)
         run, unfinished = self._finish(finished, left, keep_run=keep_run)
@@ -65,7 +66,7 @@ class Looker:
             outcome = "as_the_chip" if broken.as_the_chip else "violation"
         number = self._number(_ending(settled, left, outcome, broken))
         needed = settled.flash.needed() | finished.flash.needed()
-        look = Look(flash, efuse, confirmed, needed, number)
+        look = Look(flash, efuse, past, needed, number, left.nvs_flaw)
         self.looks.append(look)
         if run is not None:
             self.runs[id(look)] = run
@@ -90,12 +91,12 @@ class Looker:
             life.power_on()
             if number == 0 and life.runs(self.terms.scene.new):
                 outcome = "new"
-            broken = check_boot(life, self.terms, left) or check_settings(life, self.terms)
+            broken = check_boot(life, self.terms, left) or check_settings(life, self.terms, left)
             if broken is not None:
                 return outcome, broken
             if life.flash.operations == before and number > 0:
                 return outcome, None
-            left = left_on(life.flash, life.config, confirmed=left.confirmed)
+            left = left_on(life.flash, life.config, Past(left.confirmed, left.nvs_flaw))
             life.flash.power_off()
         return outcome, Broken(f"the device does not settle: boot {MAX_BOOTS} still rewrites the flash")
 

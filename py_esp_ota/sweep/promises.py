@@ -8,7 +8,7 @@ from py_esp_ota._core import OtaSelectEntry, active_otadata, ota_slot
 from py_esp_ota.errors import EspError
 from py_esp_ota.idf.bootloader import BootReport
 from py_esp_ota.idf.rollback import OtaImgState
-from py_esp_ota.sweep.life import Left, Life, left_on
+from py_esp_ota.sweep.life import Left, Life, Past, left_on
 from py_esp_ota.sweep.stories import Scene, Settings, Story
 
 
@@ -50,7 +50,7 @@ def check_boot(life: Life, terms: Terms, left: Left) -> Broken | None:
         return Broken(f"otadata chooses a slot that does not boot: {refused}")
     if new and not left.confirmed and life.config.bootloader_app_rollback_enable and _ran_before(life):
         why = f"the new image in {label} boots once more, and never confirmed itself"
-        led = life.has_factory or any(e.valid for e in left_on(life.flash, life.config, confirmed=False).otadata)
+        led = life.has_factory or any(e.valid for e in left_on(life.flash, life.config, Past()).otadata)
         return Broken(why, "" if led else _NO_ENTRY)
     if new and report.state == "VALID" and not left.confirmed:
         return Broken(
@@ -93,7 +93,7 @@ def _self_healed(report: BootReport, left: tuple[OtaSelectEntry, ...]) -> str:
     return "set_actual_ota_seq makes a VALID entry for the slot that boots when otadata is blank"
 
 
-def check_settings(life: Life, terms: Terms) -> Broken | None:
+def check_settings(life: Life, terms: Terms, left: Left) -> Broken | None:
     """Each value the app keeps is the old one or the new one."""
     if terms.story.settings is None:
         return None
@@ -106,7 +106,8 @@ def check_settings(life: Life, terms: Terms) -> Broken | None:
         if value not in (before[key], after[key]):
             lost = value is None and isinstance(before[key], bytes)
             reason = "Page::mLoadEntryTable erases the chunks of a blob whose index was not written" if lost else ""
-            return Broken(f"NVS has {value!r} for {key}, neither the old value nor the new one", reason)
+            why = f"NVS has {value!r} for {key}, neither the old value nor the new one"
+            return Broken(why, left.nvs_flaw or reason)
     return None
 
 
@@ -131,7 +132,7 @@ def check_end(life: Life, terms: Terms, left: Left) -> Broken | None:
     burnt, wanted = life.chip.efuse.secure_version, life.report.app_desc.secure_version if life.report.app_desc else 0
     if life.config.bootloader_app_anti_rollback and story.goal == "new" and burnt != wanted:
         return Broken(f"the story cannot be finished: the eFuse is at {burnt}, the new image at {wanted}")
-    return _unheard(life, left) if story.reports else check_settings(life, terms)
+    return _unheard(life, left) if story.reports else check_settings(life, terms, left)
 
 
 def _unheard(life: Life, left: Left) -> Broken | None:

@@ -97,6 +97,12 @@ def test_the_power_goes_somewhere_in_that_weather(fault, operation, tear):
     conserved(play(f"cut@{operation}{tear}+{fault}", seconds=700, mend=True))
 
 
+@pytest.mark.parametrize("operation", range(8, 13))
+def test_the_power_goes_in_the_moment_in_which_the_connection_is_lost(operation):
+    played = play(f"cut@{operation}+mqtt-cut@0", mend=True)
+    assert played.heard[-1] == "SUCCESS"
+
+
 # ------------------------------------------------------------------------------------- late and duplicate statuses
 
 
