@@ -34,13 +34,13 @@ from py_esp_ota.strategies.jobs import OtaJobRequest, ota_jobs, ota_urls
 from py_esp_ota.strategies.machine import DeviceMachine
 from py_esp_ota.strategies.nvs import NvsItem, nvs_contents, write_nvs
 from py_esp_ota.strategies.otadata import OtaData, otadata
-from py_esp_ota.strategies.plans import CUT_MODELS, NETWORK_FAULTS, fault_plans
+from py_esp_ota.strategies.plans import CUT_MODELS, FAULT_SIDES, fault_plans
 from py_esp_ota.strategies.tables import partition_tables
 
 __all__ = [
     "CUT_MODELS",
     "FAULT_KINDS",
-    "NETWORK_FAULTS",
+    "FAULT_SIDES",
     "Bench",
     "CorruptedImage",
     "DeviceMachine",

@@ -431,8 +431,8 @@ class DeviceMachine(RuleBasedStateMachine):
             raise PowerLoss
 
     @rule(
-        plan=fault_plans(operations=_MOST_OPERATIONS, cuts=True, network=False)
-        | fault_plans(operations=8, cuts=True, network=False)
+        plan=fault_plans(operations=_MOST_OPERATIONS, cuts=True, faults=False)
+        | fault_plans(operations=8, cuts=True, faults=False)
     )
     def arm(self, plan: str) -> None:
         """The power will go during some later operation."""

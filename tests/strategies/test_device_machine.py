@@ -76,7 +76,7 @@ def test_everything_happens_to_it():
             seen["armed"] += bool(self.device.flash.fault)
             super()._start()
 
-    live(Watched)
+    live(Watched, max_examples=240)
     for what in ("accepted", "refused", "armed", ("factory", ""), ("ota_0", "PENDING_VERIFY"), ("ota_0", "VALID")):
         assert seen[what] > 3, seen
     assert seen["ota_1", "PENDING_VERIFY"]

@@ -10,24 +10,24 @@ from hypothesis.errors import InvalidArgument
 
 from py_esp_ota import Flash
 from py_esp_ota.errors import PowerLoss
-from py_esp_ota.faults import parse
-from py_esp_ota.strategies import CUT_MODELS, NETWORK_FAULTS, fault_plans
+from py_esp_ota.faults import FORMS, parse
+from py_esp_ota.strategies import CUT_MODELS, FAULT_SIDES, fault_plans
 
-QUIET = settings(database=None, max_examples=2000, derandomize=True)
+QUIET = settings(database=None, max_examples=4000, derandomize=True)
 
 
 def smallest(strategy, condition=lambda _: True):
     return find(strategy, condition, settings=QUIET, random=random.Random(0))
 
 
-@given(fault_plans(network=False))
+@given(fault_plans(faults=False))
 def test_a_flash_takes_every_cut(plan):
     flash = Flash(0x100000)
     flash.fault = plan
     assert flash.fault == plan
 
 
-@given(fault_plans(operations=20, cuts=True, network=False))
+@given(fault_plans(operations=20, cuts=True, faults=False))
 def test_a_cut_falls_within_the_story(plan):
     flash = Flash(0x100000)
     flash.fault = plan
@@ -37,53 +37,62 @@ def test_a_cut_falls_within_the_story(plan):
 
 @given(fault_plans())
 def test_every_plan_parses_and_is_its_text(plan):
-    flash, network = parse(plan)
-    assert "+".join(part for part in (flash, str(network)) if part) == plan
+    assert str(parse(plan)) == plan
 
 
-@given(fault_plans(body=100, cuts=False, network=True))
+@given(fault_plans(body=100, cuts=False, faults=True, sides=["network"]))
 def test_network_faults_fall_into_the_body(plan):
-    flash, network = parse(plan)
-    assert not flash
-    assert network.faults
-    assert all(fault.at < 100 for fault in network.faults if fault.kind in {"drop", "stall", "flip"})
+    faults = parse(plan).of("network")
+    assert len(faults) == len(parse(plan).parts) > 0
+    assert all(fault.at < 100 for fault in faults if fault.word in {"drop", "stall", "flip", "short"})
 
 
-def test_every_model_is_drawn():
-    seen = set()
+@given(fault_plans(faults=True, sides=["mqtt", "clock"], max_faults=4))
+def test_other_sides_are_left_alone(plan):
+    assert {part.side for part in parse(plan).parts} <= {"mqtt", "clock", "flash"}
 
-    @settings(max_examples=400, derandomize=True)
+
+def test_every_model_and_every_form_is_drawn():
+    cuts, words = set(), set()
+
+    @settings(max_examples=3000, derandomize=True)
     @given(fault_plans())
     def collect(plan):
         for part in plan.split("+"):
-            kind = part.split("@")[0]
-            seen.add(kind + part.lstrip("cut@0123456789") if kind == "cut" else kind)
-        seen.add(("cut@" in plan, "*" in plan))
+            word = part.split("@")[0].split("*")[0]
+            if word == "cut":
+                cuts.add(part.lstrip("cut@0123456789"))
+            else:
+                words.add(word)
 
     collect()
-    assert seen >= {"cut" + model for model in CUT_MODELS} | {model.kind for model in NETWORK_FAULTS}
-    assert seen >= {(False, False), (True, False), (False, True), (True, True)}
+    assert cuts == set(CUT_MODELS)
+    assert words - {""} == {word for word, form in FORMS.items() if form.side in FAULT_SIDES}
 
 
 def test_plans_shrink_to_nothing_and_to_the_first_operation():
     assert smallest(fault_plans()) == ""
     assert smallest(fault_plans(cuts=True)) == "cut@0"
     assert smallest(fault_plans(), lambda plan: ":torn" in plan) == "cut@0:torn"
-    assert smallest(fault_plans(network=True, cuts=False)) == "drop@0*1"
-    assert smallest(fault_plans(), lambda plan: plan.split("+")[0] == "cut@7") == "cut@7"
+    assert smallest(fault_plans(faults=True, cuts=False)) == "app-silent"  # the one with nothing to choose
+    assert smallest(fault_plans(faults=True, cuts=False), lambda plan: "drop" in plan) == "drop@0*1"
+    assert smallest(fault_plans(operations=20), lambda plan: plan.split("+")[0] == "cut@7") == "cut@7"
+    assert smallest(fault_plans(), lambda plan: "mqtt-lose" in plan) == "mqtt-lose@0*2"
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"operations": 0, "cuts": True}, "operations is 0: there is none for a power cut to fall on"),
-        ({"body": 0, "network": True}, "body is 0: there is no byte for a network fault to fall on"),
-        ({"network": True, "max_network_faults": 0}, "network is True and max_network_faults is 0"),
+        ({"body": 0, "faults": True, "sides": ["network"]}, "body is 0: there is no byte for a network fault"),
+        ({"faults": True, "max_faults": 0}, "faults is True and max_faults is 0"),
         ({"operations": -1}, "operations is -1, expected a number from 0 on"),
         ({"cuts": 2}, "cuts is 2, expected True, False, or None for either"),
+        ({"sides": ["moon"]}, "sides has 'moon'; known: network, mqtt, clock, app"),
+        ({"sides": "network"}, "sides is the text 'network'"),
     ],
 )
 def test_plans_that_cannot_be(options, sentence):
     with pytest.raises(InvalidArgument, match=sentence):
         find(fault_plans(**options), lambda _: True)
-    assert smallest(fault_plans(operations=0, body=0)) == ""
+    assert smallest(fault_plans(operations=0, body=0, sides=["network"])) == ""
