@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import sweeps
+from benchmarks import searching, sweeps
 from benchmarks.timing import Figure, interleaved, process
 from py_esp_ota import Flash, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
@@ -109,6 +109,7 @@ def main() -> int:
     image = one_mib_image()
     figures = [verify(image), fork(), boots(image), image_info(image), update(real_releases())]
     figures += [sweeps.clean(), sweeps.torn(), sweeps.second_cuts()]
+    figures += [searching.drawn_images(), searching.machine_steps()]
     for figure in figures:
         print(figure.row())
     return int(not all(figure.ok for figure in figures))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from py_esp_ota.firmware import CHIPS, layout_of
 from py_esp_ota.strategies.arguments import need, need_flag, need_range, some_of
@@ -55,9 +55,15 @@ class AppOptions:
     max_segments: int = 4
     min_size: int = 0
     max_size: int | None = None
+    _known: list[tuple[str, ...]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def checked_chips(self) -> tuple[str, ...]:
         """The chips to draw from. Raises ``InvalidArgument`` with a sentence about what cannot be."""
+        if not self._known:  # the same at each draw
+            self._known.append(self._checked_chips())
+        return self._known[0]
+
+    def _checked_chips(self) -> tuple[str, ...]:
         chips = some_of("chips", self.chips, CHIPS)
         for name in ("signed", "hash_appended", "trailing"):
             need_flag(name, getattr(self, name))

@@ -12,6 +12,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROMISES = {
     "first_ota.py": ["success      OTA Upgrade finished and verified successfully", "running 1.1.0 from ota_0, VALID"],
+    "fuzz_validator.py": [": accepted, although byte ", ", of a segment, is wrong"],
     "power_cut_anywhere.py": ["each cut before and inside: {'1.0.0': ", "without a cut: 1.1.0"],
     "test_settings.py": ["test_settings_are_old_or_new: 9 operations, 27 cuts", "1 passed"],
 }
