@@ -235,3 +235,41 @@ def test_progress_comes_to_its_end():
     report = sweep(STORIES["first-ota"], scene(), progress=lambda done, total: told.append((done, total)))
     assert told == sorted(told)
     assert told[-1] == (len(report.operations), len(report.operations))
+
+
+SLOT = 0x40000
+
+
+@pytest.mark.parametrize("size", [0x4000, SLOT - 0x1010, SLOT - 0x1000, SLOT - 0xFF0, SLOT - 16, SLOT])
+def test_images_up_to_the_last_sector_of_their_slot(size):
+    rows = "nvs,data,nvs,0x9000,0x4000\notadata,data,ota,0xd000,0x2000\n"
+    rows += "".join(f"{name},app,{name},,0x{SLOT:x}\n" for name in ("factory", "ota_0", "ota_1"))
+    new = Firmware("lamp", "1.1.0", size=size).to_bytes()
+    assert len(new) == size
+    report = sweep(STORIES["third-ota"], Scene(OLD, new, PartitionTable.from_csv(rows)))
+    assert report.ok
+    assert report.outcomes["new"] == 3
+
+
+def high(chip, first, second):
+    rows = "nvs,data,nvs,0x9000,0x4000\notadata,data,ota,0xd000,0x2000\n"
+    rows += f"ota_0,app,ota_0,0x{first:x}00000,0x100000\nota_1,app,ota_1,0x{second:x}00000,0x100000\n"
+    images = (Firmware("lamp", version, chip=chip).to_bytes() for version in ("1.0.0", "1.1.0"))
+    return Scene(*images, PartitionTable.from_csv(rows))
+
+
+@pytest.mark.parametrize(
+    ("chip", "first", "second"), [("esp32c3", 8, 0xF), ("esp32p4", 0x11, 0x1F), ("esp32p4", 1, 0x1F)]
+)
+def test_slots_high_up_in_the_flash(chip, first, second):
+    """Where an address has its fourth byte, and emulators have wrapped."""
+    report = sweep(STORIES["first-ota"], high(chip, first, second))
+    assert report.ok
+    assert max(operation.address for operation in report.operations) >= second << 20
+    last = f"cut@{len(report.operations) - 1}:after"
+    assert replay(STORIES["first-ota"], high(chip, first, second), last).partition == "ota_1"
+
+
+def test_a_narrow_cache_sees_no_app_above_16_mib():
+    with pytest.raises(StoryError, match="without a cut nothing runs"):
+        sweep(STORIES["first-ota"], high("esp32c3", 0x11, 0x1F))
