@@ -48,6 +48,7 @@ def fault_plans(
     operations: int = 1000,
     body: int = 0x10000,
     cuts: bool | None = None,
+    models: Collection[str] | None = None,
     faults: bool | None = None,
     sides: Collection[str] | None = None,
     max_faults: int = 2,
@@ -61,6 +62,7 @@ def fault_plans(
         operations: the flash operations of the story; a cut leaves 0 to ``operations - 1`` of them done.
         body: bytes of the download, which faults of the network fall into.
         cuts: with a power cut.
+        models: what becomes of the operation that it falls on, of ``CUT_MODELS``; all when not given.
         faults: with faults of other sides.
         sides: of which ``FAULT_SIDES``; all when not given.
         max_faults: at most so many of them.
@@ -71,6 +73,7 @@ def fault_plans(
     need_flag("faults", faults)
     for name, value in (("operations", operations), ("body", body), ("max_faults", max_faults)):
         need(isinstance(value, int) and value >= 0, f"{name} is {value!r}, expected a number from 0 on")
+    tears = some_of("models", models, CUT_MODELS)
     wanted = some_of("sides", sides, FAULT_SIDES)
     need(not (cuts and operations == 0), "operations is 0: there is none for a power cut to fall on")
     need(
@@ -80,7 +83,7 @@ def fault_plans(
     need(not (faults and max_faults == 0), "faults is True and max_faults is 0")
     parts: list[str] = []
     if operations and cuts is not False and (cuts or draw(st.booleans())):
-        parts.append(f"cut@{draw(st.integers(0, operations - 1))}{draw(st.sampled_from(CUT_MODELS))}")
+        parts.append(f"cut@{draw(st.integers(0, operations - 1))}{draw(st.sampled_from(tears))}")
     forms = [
         form for form in map(FORMS.__getitem__, _WORDS) if form.side in wanted and (body or form.side != "network")
     ]

@@ -11,6 +11,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from py_esp_ota import Partition, PartitionTable, Sdkconfig
 from py_esp_ota._core import OtaSelectEntry
+from py_esp_ota.errors import OtaError
+from py_esp_ota.firmware import Firmware, flipped
 from py_esp_ota.idf import rollback
 from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite
@@ -156,8 +158,31 @@ BUGS = [
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 def test_it_finds_seeded_bugs(bug, monkeypatch):
     bug(monkeypatch)
-    with pytest.raises(AssertionError):
+    # A broken promise, or a call that a sound device does not refuse.
+    with pytest.raises((AssertionError, OtaError)):
         live(DeviceMachine, 200)
+
+
+def test_why_an_app_must_not_confirm_another_one_with_anti_rollback():
+    """As the chip does (``bootloader_utility_get_selected_boot_partition``): found by the machine, kept out of it.
+
+    The fuse rises to the version that stands in a slot marked VALID, whatever else stands there, and no app is left.
+    """
+    board = AntiRollback()
+    newer = Firmware("lamp", "2.0.0", secure_version=1, size=0x400).to_bytes()
+    board.update_and_reboot(image=Firmware("lamp", "1.1.0", size=0x400).to_bytes(), size=None)
+    board.reboot()
+    assert board.running.label == "ota_0"
+    board.choose(which=1)
+    handle = board.ops.begin(board.table[2], 0)
+    board.ops.write(handle, flipped(newer, 0x200))
+    board.ops.mark_app_valid_cancel_rollback()
+    board.device.flash.power_off()
+    board.device.flash.power_on()
+    report = board.boot(board.device, board.config)
+    assert not report.ok
+    assert report.efuse_changes == {"secure_version": (0, 1)}
+    assert "update_anti_rollback: secure version in eFuse = 1, from ota_1" in report.why
 
 
 @pytest.mark.parametrize(

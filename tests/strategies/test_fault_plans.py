@@ -70,6 +70,11 @@ def test_every_model_and_every_form_is_drawn():
     assert words - {""} == {word for word, form in FORMS.items() if form.side in FAULT_SIDES}
 
 
+@given(fault_plans(cuts=True, models=[":weak-erase", ":after"], faults=False))
+def test_only_the_models_that_were_asked_for(plan):
+    assert plan.split(":")[1] in {"weak-erase", "after"}
+
+
 def test_plans_shrink_to_nothing_and_to_the_first_operation():
     assert smallest(fault_plans()) == ""
     assert smallest(fault_plans(cuts=True)) == "cut@0"
@@ -86,6 +91,7 @@ def test_plans_shrink_to_nothing_and_to_the_first_operation():
         ({"operations": 0, "cuts": True}, "operations is 0: there is none for a power cut to fall on"),
         ({"body": 0, "faults": True, "sides": ["network"]}, "body is 0: there is no byte for a network fault"),
         ({"faults": True, "max_faults": 0}, "faults is True and max_faults is 0"),
+        ({"models": [":half"]}, "models has ':half'; known: "),
         ({"operations": -1}, "operations is -1, expected a number from 0 on"),
         ({"cuts": 2}, "cuts is 2, expected True, False, or None for either"),
         ({"sides": ["moon"]}, "sides has 'moon'; known: network, mqtt, clock, app"),
