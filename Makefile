@@ -19,7 +19,7 @@ $(VENV)/.tools: pyproject.toml
 	touch $@
 
 $(VENV)/.built: $(VENV)/.tools $(RUST)
-	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet --extras cloud,test
+	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet --extras cloud,silicon,test
 	touch $@
 
 setup: $(VENV)/.built ## venv, tools and the package itself, built with optimisation

@@ -1,0 +1,56 @@
+"""A bootloader as ROM finds it in flash: judged as ROM judges it, and taken apart into what goes where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from py_esp_ota._core import inspect_image
+from py_esp_ota.silicon.soc import EXECUTE, Soc
+
+_MAGIC = 0xE9
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes for block ``block`` of the RAM at ``offset``, and the addresses at which they can be executed."""
+
+    block: int
+    offset: int
+    data: bytes
+    code: range
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A bootloader ready to be copied into RAM."""
+
+    entry: int
+    parts: tuple[Part, ...]
+
+
+@lru_cache(maxsize=8)
+def load(data: bytes, soc: Soc) -> Program | str:
+    """The bootloader at the beginning of ``data``, or the sentence that says why ROM would not start it."""
+    info = inspect_image(data)
+    header = info.header
+    if header is None or header.magic != _MAGIC:
+        return f"no bootloader: the first byte is 0x{data[0]:02x}, expected 0xe9"
+    if info.checksum_stored is None or info.checksum_stored != info.checksum_calculated:
+        return "no bootloader that ROM would start: its segments or its checksum are wrong"
+    parts = []
+    for segment in info.segments:
+        part = _place(soc, segment.load_addr, data[segment.offset : segment.offset + segment.length])
+        if part is None:
+            return f"no bootloader: segment {segment.index} goes to 0x{segment.load_addr:08x}, which is no RAM"
+        parts.append(part)
+    return Program(header.entry_addr, tuple(parts))
+
+
+def _place(soc: Soc, address: int, data: bytes) -> Part | None:
+    for block, memory in enumerate(soc.ram):
+        for base, access in memory.windows:
+            if base <= address and address + len(data) <= base + memory.size:
+                code = range(address, address + len(data)) if access & EXECUTE else range(0)
+                return Part(block, address - base, data, code)
+    return None

@@ -1,0 +1,293 @@
+"""The functions of a chip's ROM that a bootloader calls, each as a small Python function with ROM's own name.
+
+A function gets the machine and reads its arguments with ``arg``; what it returns goes into a0. ``None`` leaves a0 as it
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from py_esp_ota.chip import Chip
+from py_esp_ota.errors import FlashError
+from py_esp_ota.silicon.printf import ets_printf as format_text
+from py_esp_ota.silicon.report import FlashWrite, Outcome
+from py_esp_ota.silicon.soc import Soc
+from py_esp_ota.silicon.words import crc32_le, md5, sha256, to_word, word
+
+_OK, _ERR = 0, 1
+_SECTOR = 0x1000
+_WP_PAD = 0x3F
+_CPU_MHZ = 80
+_MMU_KIB = 64
+_ARGUMENT_REGISTERS = 8
+_LONGEST_TEXT = 0x400
+#: The most that one call may move: more than any memory of the chips has.
+_LONGEST_BLOCK = 0x1000000
+_SHA2_256 = 2
+_LAST_WORDS = ("abort() was called", "assert failed", "Assert failed", "ASSERT failed")
+
+
+class Cpu(Protocol):
+    """What a ROM function may do with the machine it runs on."""
+
+    soc: Soc
+    chip: Chip
+    writes: list[FlashWrite]
+    digests: dict[int, bytearray]
+
+    def arg(self, index: int) -> int:
+        """Argument ``index``, from a0 on and then from the stack."""
+
+    def load(self, address: int, length: int) -> bytes:
+        """Memory or registers."""
+
+    def store(self, address: int, data: bytes) -> None:
+        """Into memory or registers."""
+
+    def print(self, text: str) -> None:
+        """Text for the console."""
+
+    def end(self, outcome: Outcome) -> None:
+        """The run is over."""
+
+    def map_page(self, entry: int, page: int | None) -> None:
+        """One MMU entry."""
+
+    def sync_cache(self) -> None:
+        """The cache is on from here: what the MMU maps is seen."""
+
+    def flash_changed(self, address: int, length: int) -> None:
+        """What the cache holds of these bytes is old."""
+
+    def wide_result(self, value: int) -> None:
+        """A 64-bit result."""
+
+
+def _text_at(cpu: Cpu, address: int) -> str:
+    """A C string; cut where the memory ends, or after 1 KiB."""
+    data = bytearray()
+    while len(data) < _LONGEST_TEXT:
+        # Up to a boundary that no block of memory crosses, so that a string at its end can be read.
+        part = cpu.load(address + len(data), 64 - (address + len(data)) % 64)
+        data += part
+        if 0 in part:
+            break
+    return bytes(data).split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def _arguments(cpu: Cpu, start: int) -> Iterator[int]:
+    index = start
+    while True:
+        yield cpu.arg(index)
+        index += 1
+
+
+# ---------------------------------------------------------------------------------------------------- console and reset
+
+
+def ets_printf(cpu: Cpu) -> None:
+    """``ets_printf``. A bootloader's ``abort`` and ``assert`` print their last words, then wait for the watchdog."""
+    text = format_text(_text_at(cpu, cpu.arg(0)), _arguments(cpu, 1), lambda address: _text_at(cpu, address))
+    cpu.print(text)
+    if any(words in text for words in _LAST_WORDS):
+        cpu.end("ABORT")
+
+
+def rtc_get_reset_reason(cpu: Cpu) -> int:
+    """``rtc_get_reset_reason``."""
+    return int(cpu.chip.reset_reason)
+
+
+def software_reset(cpu: Cpu) -> None:
+    """``software_reset``."""
+    cpu.end("RESET")
+
+
+# --------------------------------------------------------------------------------------------------------------- memory
+
+
+def _block(cpu: Cpu, index: int) -> int:
+    length = cpu.arg(index)
+    if length > _LONGEST_BLOCK:
+        raise ValueError(f"a block of {length} bytes is longer than the memory")
+    return length
+
+
+def memset(cpu: Cpu) -> None:
+    """``memset``; a0 is the result already, as in the next one."""
+    cpu.store(cpu.arg(0), bytes([cpu.arg(1) & 0xFF]) * _block(cpu, 2))
+
+
+def memcpy(cpu: Cpu) -> None:
+    """``memcpy``; the source may be a peripheral's buffer."""
+    cpu.store(cpu.arg(0), cpu.load(cpu.arg(1), _block(cpu, 2)))
+
+
+def memcmp(cpu: Cpu) -> int:
+    """``memcmp``."""
+    length = _block(cpu, 2)
+    one, two = cpu.load(cpu.arg(0), length), cpu.load(cpu.arg(1), length)
+    return (one > two) - (one < two)
+
+
+def udivdi3(cpu: Cpu) -> None:
+    """``__udivdi3``: all ones for a division by zero."""
+    dividend = cpu.arg(0) | cpu.arg(1) << 32
+    divisor = cpu.arg(2) | cpu.arg(3) << 32
+    cpu.wide_result(dividend // divisor if divisor else (1 << 64) - 1)
+
+
+# ---------------------------------------------------------------------------------------------------------------- flash
+
+#: Words of ``esp_rom_spiflash_chip_t``: device_id, chip_size, block_size, sector_size, page_size, status_mask.
+_LEGACY_WORDS = 6
+
+
+def _chip_size(cpu: Cpu) -> int:
+    return word(cpu.load(cpu.soc.legacy_struct + 4, 4))
+
+
+def config_param(cpu: Cpu) -> int:
+    """``esp_rom_spiflash_config_param``."""
+    cpu.store(cpu.soc.legacy_struct, b"".join(to_word(cpu.arg(index)) for index in range(_LEGACY_WORDS)))
+    return _OK
+
+
+def erase_sector(cpu: Cpu) -> int:
+    """``esp_rom_spiflash_erase_sector``."""
+    address = cpu.arg(0) * _SECTOR
+    if address + _SECTOR > _chip_size(cpu):
+        return _ERR
+    try:
+        cpu.chip.flash.erase(address, _SECTOR)
+    except FlashError:
+        return _ERR
+    cpu.writes.append(FlashWrite("erase", address, _SECTOR))
+    cpu.flash_changed(address, _SECTOR)
+    return _OK
+
+
+def write(cpu: Cpu) -> int:
+    """``esp_rom_spiflash_write``; a strict flash refuses what would need an erase first."""
+    address, length = cpu.arg(0), cpu.arg(2)
+    if address + length > _chip_size(cpu):
+        return _ERR
+    try:
+        cpu.chip.flash.program(address, cpu.load(cpu.arg(1), length))
+    except FlashError:
+        return _ERR
+    cpu.writes.append(FlashWrite("program", address, length))
+    cpu.flash_changed(address, length)
+    return _OK
+
+
+def sync(cpu: Cpu) -> int:
+    """``Cache_Enable_ICache``, ``Cache_Resume_ICache``."""
+    cpu.sync_cache()
+    return 0
+
+
+def mmu_init(cpu: Cpu) -> int:
+    """``Cache_MMU_Init``: nothing is mapped."""
+    for entry in range(cpu.soc.mmu_entries):
+        cpu.map_page(entry, None)
+    return 0
+
+
+def mmu_set(cpu: Cpu) -> int:
+    """``Cache_Ibus_MMU_Set``, ``Cache_Dbus_MMU_Set``: ext, virtual, physical, page in KiB, pages, fixed."""
+    virtual, physical, kib, count, fixed = (cpu.arg(index) for index in range(1, 6))
+    if kib != _MMU_KIB or count > cpu.soc.mmu_entries:
+        return _ERR
+    first = virtual % cpu.soc.flash_window.size // cpu.soc.mmu_page
+    for index in range(min(count, cpu.soc.mmu_entries - first)):
+        cpu.map_page(first + index, physical // cpu.soc.mmu_page + (0 if fixed else index))
+    return _OK
+
+
+# --------------------------------------------------------------------------------------------------------------- hashes
+
+
+def digest_begin(cpu: Cpu) -> None:
+    """``MD5Init``: the context is known by its address."""
+    cpu.digests[cpu.arg(0)] = bytearray()
+
+
+def sha_init(cpu: Cpu) -> int:
+    """``ets_sha_init``: context and algorithm, of which bootloaders use SHA-256."""
+    if cpu.arg(1) != _SHA2_256:
+        raise ValueError(f"SHA algorithm {cpu.arg(1)} is not here, only SHA-256 (2)")
+    cpu.digests[cpu.arg(0)] = bytearray()
+    return 0
+
+
+def digest_update(cpu: Cpu) -> int:
+    """``MD5Update``, ``ets_sha_update``: context, data, length."""
+    cpu.digests.setdefault(cpu.arg(0), bytearray()).extend(cpu.load(cpu.arg(1), _block(cpu, 2)))
+    return 0
+
+
+def md5_final(cpu: Cpu) -> None:
+    """``MD5Final``: digest, context."""
+    cpu.store(cpu.arg(0), md5(bytes(cpu.digests.pop(cpu.arg(1), b""))))
+
+
+def sha_finish(cpu: Cpu) -> int:
+    """``ets_sha_finish``: context, digest."""
+    cpu.store(cpu.arg(1), sha256(bytes(cpu.digests.pop(cpu.arg(0), b""))))
+    return 0
+
+
+def crc(cpu: Cpu) -> int:
+    """``crc32_le``: crc, data, length."""
+    return crc32_le(cpu.arg(0), cpu.load(cpu.arg(1), _block(cpu, 2)))
+
+
+def _constant(value: int | None) -> Callable[[Cpu], int | None]:
+    return lambda _cpu: value
+
+
+FUNCTIONS: Mapping[str, Callable[[Cpu], int | None]] = {
+    "rtc_get_reset_reason": rtc_get_reset_reason,
+    "ets_printf": ets_printf,
+    "ets_install_uart_printf": _constant(None),
+    "ets_delay_us": _constant(None),
+    "uart_tx_flush": _constant(None),
+    "uart_tx_wait_idle": _constant(None),
+    "uart_div_modify": _constant(None),
+    "software_reset": software_reset,
+    "esp_rom_spiflash_wait_idle": _constant(_OK),
+    "esp_rom_spiflash_erase_sector": erase_sector,
+    "esp_rom_spiflash_write": write,
+    "esp_rom_spiflash_config_param": config_param,
+    "memset": memset,
+    "memcpy": memcpy,
+    "memcmp": memcmp,
+    "ROM_Boot_Cache_Init": _constant(None),
+    "Cache_Invalidate_ICache_All": _constant(None),
+    "Cache_Disable_ICache": _constant(0),
+    "Cache_Enable_ICache": sync,
+    "Cache_Suspend_ICache": _constant(0),
+    "Cache_Resume_ICache": sync,
+    "Cache_MMU_Init": mmu_init,
+    "Cache_Ibus_MMU_Set": mmu_set,
+    "Cache_Dbus_MMU_Set": mmu_set,
+    "ets_get_cpu_frequency": _constant(_CPU_MHZ),
+    "ets_update_cpu_frequency": _constant(None),
+    "gpio_pad_set_drv": _constant(None),
+    "MD5Init": digest_begin,
+    "MD5Update": digest_update,
+    "MD5Final": md5_final,
+    "crc32_le": crc,
+    "ets_sha_enable": _constant(None),
+    "ets_sha_init": sha_init,
+    "ets_sha_update": digest_update,
+    "ets_sha_finish": sha_finish,
+    "ets_efuse_get_spiconfig": _constant(0),
+    "ets_efuse_get_wp_pad": _constant(_WP_PAD),
+    "__udivdi3": udivdi3,
+    "rom_i2c_writeReg": _constant(None),
+    "rom_i2c_writeReg_Mask": _constant(None),
+}

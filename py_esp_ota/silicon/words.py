@@ -1,0 +1,47 @@
+"""What a chip does with bytes in hardware and ROM: words from memory, SHA-256, MD5, CRC.
+
+The one place of this room that takes bytes apart. The hashes are Python's and not the core's on purpose: this room is a
+second opinion on the core, so it may not share its arithmetic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from zlib import crc32
+
+__all__ = ["crc32_le", "md5", "sha256", "signed", "to_word", "word", "words"]
+
+
+def word(data: bytes | bytearray, at: int = 0) -> int:
+    """The little-endian 32-bit word at ``at``; what lies beyond the end is zero."""
+    return int.from_bytes(data[at : at + 4], "little")
+
+
+def words(data: bytes | bytearray) -> tuple[int, ...]:
+    """All words, in order."""
+    return tuple(word(data, at) for at in range(0, len(data), 4))
+
+
+def to_word(value: int) -> bytes:
+    """A word as it lies in memory; higher bits are lost."""
+    return (value & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def signed(value: int, bits: int = 32) -> int:
+    """A register's content read as a signed number."""
+    return value - (1 << bits) if value >> (bits - 1) & 1 else value
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256."""
+    return hashlib.sha256(data).digest()
+
+
+def md5(data: bytes) -> bytes:
+    """MD5, as the partition table carries it."""
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def crc32_le(crc: int, data: bytes) -> int:
+    """``esp_rom_crc32_le``."""
+    return crc32(data, crc)

@@ -1,0 +1,162 @@
+"""Machine code that is none, or that wants what is not here, ends in a report that says where."""
+
+from __future__ import annotations
+
+import random
+import struct
+import time
+
+import pytest
+
+from py_esp_ota._core import Flash
+from py_esp_ota.chip import Chip
+from py_esp_ota.firmware import flipped, image
+from py_esp_ota.silicon import Machine
+
+IRAM, DRAM = 0x403CC000, 0x3FCD0000
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return Machine("esp32c3", count=True)
+
+
+def run(machine, code, **how):
+    """A bootloader of these instructions and nothing else."""
+    data = code if isinstance(code, bytes) else struct.pack(f"<{len(code)}I", *code)
+    flash = Flash()
+    flash.program(0, image([(DRAM, bytes(16)), (IRAM, data)], entry_addr=IRAM))
+    return machine.run(Chip(flash=flash), **how)
+
+
+def lui(register, value):
+    return (value + 0x800 & 0xFFFFF000) | register << 7 | 0x37
+
+
+def addi(register, source, value):
+    return (value & 0xFFF) << 20 | source << 15 | register << 7 | 0x13
+
+
+def load(register, address):
+    """Two instructions: that register holds that address."""
+    return [lui(register, address), addi(register, register, address & 0xFFF)]
+
+
+def call(address):
+    return [*load(5, address), 0x000280E7]
+
+
+SPIN = 0x0000006F
+A0, A1, T1 = 10, 11, 6
+
+
+def test_random_bytes_end_in_a_report_and_soon(machine):
+    rng = random.Random(5)
+    began = time.perf_counter()
+    for _ in range(300):
+        ended = run(machine, rng.randbytes(4 * rng.randrange(1, 200)), budget=1_000_000)
+        assert ended.outcome in {"ABORT", "HANG", "RESET"}
+        assert (ended.outcome == "ABORT") == (ended.trap is not None)
+        assert ended.entry is None
+    assert time.perf_counter() - began < 60
+
+
+def test_random_bytes_where_the_bootloader_should_be(machine):
+    flash = Flash()
+    flash.program(0, random.Random(1).randbytes(0x8000))
+    ended = machine.run(Chip(flash=flash))
+    assert ended.outcome == "RESET"
+    assert str(ended.trap).startswith("no bootloader: the first byte is 0x")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "no bootloader: the first byte is 0xff, expected 0xe9"),
+        (flipped(image([(IRAM, bytes(16))]), 0x22), "no bootloader that ROM would start"),
+        (image([(0x3C000000, bytes(16))]), "segment 0 goes to 0x3c000000, which is no RAM"),
+        (image([(0x403DFFF8, bytes(16))]), "segment 0 goes to 0x403dfff8, which is no RAM"),
+    ],
+)
+def test_what_rom_would_not_start(machine, data, reason):
+    flash = Flash()
+    flash.program(0, data)
+    ended = machine.run(Chip(flash=flash))
+    assert ended.outcome == "RESET"
+    assert reason in ended.trap.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "ours"),
+    [
+        ([0], "illegal instruction", False),
+        ([0x00000073], "environment call", False),
+        ([0x00100073], "Invalid instruction (UC_ERR_INSN_INVALID)", False),
+        ([*load(T1, 0x20000000), 0x00032303], "Invalid memory read (UC_ERR_READ_UNMAPPED)", False),
+        ([*load(T1, 0x20000000), 0x00632023], "Invalid memory write (UC_ERR_WRITE_UNMAPPED)", False),
+        ([*load(T1, 0x40000000), 0x00632023], "Write to write-protected memory (UC_ERR_WRITE_PROT)", False),
+        (call(DRAM), "Fetch from non-executable memory (UC_ERR_FETCH_PROT)", False),
+        (
+            [*load(T1, 0x40380000), *load(A0, SPIN), 0x00A32023, *call(0x40380000)],
+            "execution outside of the bootloader",
+            False,
+        ),
+        (call(0x40380000), "illegal instruction", False),
+        (call(0x40000100), "ROM function 0x40000100 is not here", True),
+    ],
+    ids=["illegal", "ecall", "ebreak", "load", "store", "rom", "fetch", "away", "nowhere", "unknown"],
+)
+def test_a_trap_names_the_reason_and_the_address(machine, code, reason, ours):
+    ended = run(machine, code)
+    assert (ended.outcome, ended.trap.reason, ended.trap.ours) == ("ABORT", reason, ours)
+    assert reason in str(ended.trap)
+
+
+def test_a_trap_names_the_last_calls(machine):
+    ended = run(machine, [*call(0x40000018), *call(0x40000050), *call(0x40000100)])
+    assert ended.trap.calls == ("rtc_get_reset_reason", "ets_delay_us")
+    assert ended.trap.pc == 0x40000100
+    assert ended.trap.ra == IRAM + 36
+    assert str(ended.trap).endswith("last ROM calls: rtc_get_reset_reason, ets_delay_us")
+
+
+def test_a_rom_function_with_a_bad_pointer_is_a_trap(machine):
+    ended = run(machine, [*load(A0, 0x20000000), *load(A1, 1), *load(12, 4), *call(0x40000354)])
+    assert ended.trap.reason.startswith("memset: ")
+
+
+def test_a_block_longer_than_memory_is_a_trap(machine):
+    ended = run(machine, [*load(A0, DRAM), *load(12, 0x7FFFFFF0), *call(0x40000354)])
+    assert ended.trap.reason == "memset: a block of 2147483632 bytes is longer than the memory"
+
+
+def test_a_loop_is_a_hang_after_its_budget(machine):
+    ended = run(machine, [SPIN], budget=10_000)
+    assert (ended.outcome, ended.trap) == ("HANG", None)
+
+
+def test_a_loop_through_rom_or_registers_is_a_hang_too(machine):
+    began = time.perf_counter()
+    loop = [*load(5, 0x40000050), 0x000280E7, 0xFF5FF06F]
+    assert run(machine, loop).outcome == "HANG"
+    reads = [*load(T1, 0x60008000), 0x00032383, 0xFFDFF06F]
+    assert run(machine, reads).outcome == "HANG"
+    cycles = [0x7E2022F3, 0xFFDFF06F]
+    assert run(machine, cycles).outcome == "HANG"
+    assert time.perf_counter() - began < 60
+
+
+def test_console_registers_are_the_log(machine):
+    letters = [word for letter in b"hi\n" for word in (*load(A0, letter), 0x00A32023)]
+    uart = run(machine, [*load(T1, 0x60000000), *letters, *call(0x40000090)])
+    usb = run(machine, [*load(T1, 0x60043000), *letters, *call(0x40000090)])
+    assert (uart.outcome, uart.log) == (usb.outcome, usb.log) == ("RESET", ("hi",))
+
+
+def test_the_reset_bit_resets(machine):
+    ended = run(machine, [*load(T1, 0x60008000), *load(A0, 0x80000000), 0x00A32023, SPIN])
+    assert ended.outcome == "RESET"
+
+
+def test_instructions_are_those_that_ran(machine):
+    assert run(machine, [addi(0, 0, 0)] * 7 + [0x00100073]).instructions == 8
