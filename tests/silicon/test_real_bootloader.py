@@ -1,0 +1,173 @@
+"""Espressif's own bootloader, as compiled, boots our flash and decides as our model does."""
+
+from __future__ import annotations
+
+import pytest
+from board import PLAIN, Board, app, entry, slots
+from side_by_side import BUILDS, Build, bootloader, both, plain
+
+from py_esp_ota.chip import Chip
+from py_esp_ota.errors import PowerLoss
+from py_esp_ota.firmware import flipped, rewritten
+from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.silicon import Machine
+
+ESPFLASH, ROLLBACK = BUILDS
+FACTORY, OTA_0, OTA_1 = 0x10000, 0x110000, 0x210000
+OTADATA = 0xD000
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return Machine("esp32c3")
+
+
+def flashed(build: Build, *args: object, **options: object) -> Board:
+    board = Board(*args, config=build.config, **options)  # type: ignore[arg-type]
+    board.chip.flash.program(0, bootloader(build))
+    return board
+
+
+def agreed(machine, build, board):
+    """Both sides agree on everything that can be seen; the pair, for what the test says besides."""
+    pair = both(machine, build, board.chip.flash)
+    assert pair.silicon.app == pair.model.app
+    assert pair.silicon.flash == pair.model.flash
+    assert all(run.trap is None for run in pair.runs)
+    if build is ESPFLASH:
+        assert pair.silicon.log == pair.model.log
+    return pair
+
+
+@pytest.mark.parametrize(
+    ("e0", "e1", "expected"),
+    [
+        ("-", "-", FACTORY),
+        ("1/VALID", "-", OTA_0),
+        ("1/VALID", "2/VALID", OTA_1),
+        ("3/UNDEFINED", "2/VALID", OTA_0),
+        ("1/VALID", "2/VALID!", OTA_0),
+        ("1/VALID", "2/INVALID", OTA_0),
+        ("1/VALID", "2/ABORTED", OTA_0),
+        ("1/INVALID", "2/ABORTED", FACTORY),
+        ("1/VALID", "0xFFFFFFFE/VALID", OTA_1),
+    ],
+)
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
+def test_otadata_chooses_the_app(machine, build, e0, e1, expected):
+    pair = agreed(machine, build, flashed(build, "two_ota", e0, e1))
+    assert (pair.silicon.app, pair.writes) == (expected, [])
+    assert [run.outcome for run in pair.runs] == ["APP"]
+
+
+@pytest.mark.parametrize(
+    ("without", "expected"),
+    [(("ota_1",), OTA_0), (("ota_1", "ota_0"), FACTORY), (("ota_1", "factory"), OTA_0)],
+)
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
+def test_an_absent_image_falls_back(machine, build, without, expected):
+    board = flashed(build, "two_ota", "1/VALID", "2/VALID", without=without)
+    assert agreed(machine, build, board).silicon.app == expected
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda image: flipped(image, -1),
+        lambda image: flipped(image, 0x200),
+        lambda image: flipped(image, -33),
+        lambda image: rewritten(image, magic=0xE8),
+        lambda image: rewritten(image, chip_id=13),
+        lambda image: rewritten(image, segment_count=17),
+        lambda image: rewritten(image, min_chip_rev_full=199),
+        lambda image: rewritten(image, max_chip_rev_full=2),
+        lambda image: rewritten(image, data_len={0: 0xFFFFFFFC}),
+        lambda image: rewritten(image, load_addr={1: 0x3FCDE000}),
+    ],
+    ids=["sha", "data", "checksum", "magic", "chip", "count", "min", "max", "length", "address"],
+)
+def test_a_damaged_image_falls_back(machine, build, damage):
+    board = flashed(build, "two_ota", "1/VALID", "2/VALID")
+    board.flash_app("ota_1", damage(app("ota_1")))
+    assert agreed(machine, build, board).silicon.app == OTA_0
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
+def test_nothing_bootable_resets(machine, build):
+    pair = agreed(machine, build, flashed(build, "two_ota", without=("factory", "ota_0", "ota_1")))
+    assert (pair.silicon.app, pair.runs[-1].outcome) == (None, "RESET")
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
+def test_blank_otadata_without_a_factory_app_is_healed(machine, build):
+    pair = agreed(machine, build, flashed(build, slots(2)))
+    assert [(write.kind, write.address) for write in pair.writes] == [("erase", OTADATA), ("program", OTADATA)]
+    assert pair.silicon.flash[OTADATA : OTADATA + 32] == entry("1/VALID")
+
+
+def test_an_unconfirmed_update_is_taken_back(machine):
+    board = flashed(ROLLBACK, "two_ota", "1/VALID", "2/NEW")
+    for expected, otadata in ((OTA_1, "2/PENDING_VERIFY"), (OTA_0, "2/ABORTED"), (OTA_0, "2/ABORTED")):
+        assert agreed(machine, ROLLBACK, board).silicon.app == expected
+        assert machine.run(board.chip).slot == expected
+        assert board.otadata[1] == otadata
+
+
+def test_a_table_with_a_wrong_digest_resets(machine):
+    board = flashed(ESPFLASH)
+    board.chip.flash.erase(0x8000, 0x1000)
+    board.chip.flash.program(0x8000, flipped(board.table.to_bytes(), 0x9))
+    assert agreed(machine, ESPFLASH, board).runs[-1].outcome == "RESET"
+
+
+def test_the_bootloader_says_what_the_model_says(machine):
+    board = flashed(ESPFLASH, "two_ota", "1/VALID", "2/VALID")
+    ended = machine.run(board.chip)
+    assert "boot: Loaded app from partition at offset 0x210000" in "\n".join(ended.log)
+    assert plain(ended.log) == plain(boot(board.chip, ESPFLASH.config).log)
+
+
+def test_power_lost_in_the_middle_of_a_repair_is_a_power_loss(machine):
+    board = flashed(ROLLBACK, "two_ota", "1/VALID", "2/NEW")
+    board.chip.flash.fault = "cut@1"
+    with pytest.raises(PowerLoss):
+        machine.run(board.chip)
+    board.chip.flash.power_on()
+    assert board.otadata == ("1/VALID", "-")
+    assert machine.run(board.chip).slot == OTA_0
+
+
+def test_instructions_are_counted_when_asked_for():
+    board = flashed(ESPFLASH)
+    counted, again = (Machine(count=True).run(board.chip) for _ in range(2))
+    assert 10_000 < counted.instructions < 200_000
+    assert counted == again
+    assert Machine().run(board.chip).instructions == 0
+
+
+def test_a_budget_that_is_spent_is_a_hang(machine):
+    ended = machine.run(flashed(ESPFLASH).chip, budget=1000)
+    assert (ended.outcome, ended.slot) == ("HANG", None)
+
+
+def test_nothing_is_left_of_an_earlier_run(machine):
+    boards = [flashed(build, "two_ota", *otadata) for build in BUILDS for otadata in (("-", "-"), ("1/VALID", "-"))]
+    alone = [Machine().run(board.chip) for board in boards]
+    assert [machine.run(board.chip) for board in boards] == alone
+
+
+def test_a_chip_of_another_kind_is_refused_by_name(machine):
+    with pytest.raises(ValueError, match="this machine is an esp32c3, the chip an esp32c6"):
+        machine.run(Chip("esp32c6"))
+    with pytest.raises(ValueError, match="esp32s3 has Xtensa cores, which Unicorn does not run"):
+        Machine("esp32s3")
+    with pytest.raises(ValueError, match="no machine for 'esp32p4'; machine code runs on esp32c3"):
+        Machine("esp32p4")
+
+
+def test_fuses_without_hardware_are_refused(machine):
+    chip = Board(config=PLAIN).chip
+    chip.efuse.burn_secure_boot_en()
+    with pytest.raises(ValueError, match="secure boot"):
+        machine.run(chip)
