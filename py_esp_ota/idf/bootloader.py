@@ -313,11 +313,12 @@ def _load_image(run: Run, partition: Partition, verdict: Verdict) -> _End | None
             run.decide("unpack_load_app", f"assertion: {len(mapped)} mapped segments, this chip needs exactly 2")
             return None
     else:
-        instructions = sum(load_addr >= _IROM_ABOVE for load_addr in mapped)
-        for kind, count in (("DROM", len(mapped) - instructions), ("IROM", instructions)):
-            text = f"Image contains multiple {kind} segments. Only the last one will be mapped."
-            for _ in range(count - 1):
-                run.log.error("boot", text)
+        windows: set[str] = set()
+        for load_addr in mapped:
+            window = "IROM" if load_addr >= _IROM_ABOVE else "DROM"
+            if window in windows:
+                run.log.error("boot", f"Image contains multiple {window} segments. Only the last one will be mapped.")
+            windows.add(window)
     desc = run.app_desc(partition)
     return _End(
         ok=True,

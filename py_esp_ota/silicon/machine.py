@@ -216,18 +216,17 @@ class Machine:
         address = uc.reg_read(UC_RISCV_REG_PC)
         if not self._charge(1):
             return
-        if cause == _ILLEGAL_INSTRUCTION:
-            address -= 4  # the CPU is behind it already, by four bytes whatever its length
-            if self._own_csr(uc, address):
-                return
+        address = (address - 4) & 0xFFFFFFFF  # it is behind the instruction already, by four bytes whatever its length
+        if cause == _ILLEGAL_INSTRUCTION and self._own_csr(uc, address):
+            return
         # A block whose first instruction is illegal is never announced as one, so it may be the jump into an app.
-        if self._ended is None and not self._is_entry(address, runs=True):
+        if self._ended is None and not self._is_entry(address, runs=cause == _ILLEGAL_INSTRUCTION):
             self._trap(_CAUSES.get(cause, f"exception {cause}"), address)
 
     def _own_csr(self, uc: Uc, address: int) -> bool:
         """Execute the instruction at ``address`` if it is on a register that only Espressif's CPUs have."""
         try:
-            instruction = word(uc.mem_read(address & 0xFFFFFFFF, 4))
+            instruction = word(uc.mem_read(address, 4))
         except UcError:
             return False
         csr = instruction >> 20
@@ -242,12 +241,9 @@ class Machine:
         return True
 
     def _is_entry(self, address: int, *, runs: bool) -> bool:
-        """Whether this is the jump into an app: the cache shows an image whose header names this address."""
-        pages = [page for page in self._window.mapped() if page is not None]
-        if not pages:
-            return False
+        """Whether this is the jump into an app: the image looked at last that names this address as its entry."""
         flash, size = self.chip.flash, self.soc.mmu_page
-        for page in range(min(pages), -1, -1):
+        for page in self._window.history():
             header = ImageHeader.from_bytes(flash.mmap(page * size % flash.size, _HEADER))
             if header.magic == _MAGIC and header.entry_addr & ~1 == address:
                 self._entry, self._slot = header.entry_addr, page * size

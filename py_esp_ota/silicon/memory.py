@@ -51,6 +51,8 @@ class FlashWindow:
         #: The page that each entry showed when the cache was last switched on; ``None``: none, or one that is old now.
         self._shown: list[int | None] = [None] * soc.mmu_entries
         self._nothing = bytes(soc.mmu_page)
+        #: Every page that was shown since the reset, in the order of its last time.
+        self._history: dict[int, None] = {}
 
     def reset(self) -> None:
         """Nothing is mapped, nothing is shown."""
@@ -59,6 +61,7 @@ class FlashWindow:
             if page is not None:
                 self._pages.put(entry * self._soc.mmu_page, self._nothing)
         self._shown = [None] * self._soc.mmu_entries
+        self._history = {}
 
     def map(self, entry: int, page: int | None) -> None:
         """Write one entry of the table."""
@@ -79,6 +82,13 @@ class FlashWindow:
                 data = self._nothing if page is None else flash.mmap(page * size % flash.size, size)
                 self._pages.put(entry * size, data)
                 shown[entry] = page
+                if page is not None:
+                    self._history.pop(page, None)
+                    self._history[page] = None
+
+    def history(self) -> list[int]:
+        """The flash pages that were shown since the reset, the latest first."""
+        return list(reversed(self._history))
 
     def forget(self, address: int, length: int) -> None:
         """These bytes of the flash have changed: the next ``sync`` reads their pages again."""

@@ -43,7 +43,7 @@ class Trap:
 class SiliconReport:
     """The end of one run, from the entry of the bootloader on.
 
-    ``entry`` is where it jumped to, ``slot`` the flash offset of the app mapped at that moment; ``None`` when it did
+    ``entry`` is where it jumped to, ``slot`` the flash offset of the app it loaded; ``None`` when it did
     not jump. ``log`` is what it printed, line by line. ``instructions`` is 0 when they were not counted.
     """
 

@@ -325,6 +325,18 @@ def test_on_separate_windows_a_second_segment_of_a_kind_is_an_error_line_only():
     ]
 
 
+def test_lines_about_further_segments_come_in_the_order_of_the_segments():
+    image = firmware.image(
+        [(0x42000020, bytes(256)), (0x3C010128, bytes(8)), (0x42000138, bytes(8)), (0x3C010148, bytes(8))]
+    )
+    board = Board(slots(1), "1/VALID")
+    board.flash_app("ota_0", image)
+    assert tail(board.boot(), 2) == [
+        "E boot: Image contains multiple IROM segments. Only the last one will be mapped.",
+        "E boot: Image contains multiple DROM segments. Only the last one will be mapped.",
+    ]
+
+
 def test_an_app_without_a_descriptor_boots_nameless():
     board = Board(slots(1), "1/VALID")
     board.flash_app("ota_0", firmware.image([(0x3C000020, bytes(256)), (0x42010128, bytes(16))]))

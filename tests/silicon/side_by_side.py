@@ -104,12 +104,12 @@ def plain(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def settle(machine: Machine, chip: Chip) -> list[SiliconReport]:
-    """Run after run until an app runs, or a run leaves the flash as an earlier one did."""
+    """Run after run until an app runs, one run aborts, or a run leaves the flash as an earlier one did."""
     runs: list[SiliconReport] = []
     seen: set[bytes] = set()
     while True:
         runs.append(machine.run(chip))
-        if runs[-1].outcome in {"APP", "BAD_ENTRY"} or not runs[-1].flash_writes:
+        if runs[-1].outcome != "RESET" or not runs[-1].flash_writes:
             return runs
         left = chip.flash.to_bytes()
         if left in seen:

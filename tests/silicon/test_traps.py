@@ -9,7 +9,7 @@ import time
 import pytest
 
 from py_esp_ota._core import Flash
-from py_esp_ota.chip import Chip
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.firmware import flipped, image
 from py_esp_ota.silicon import Machine
 
@@ -21,12 +21,13 @@ def machine():
     return Machine("esp32c3", count=True)
 
 
-def run(machine, code, **how):
-    """A bootloader of these instructions and nothing else."""
-    data = code if isinstance(code, bytes) else struct.pack(f"<{len(code)}I", *code)
-    flash = Flash()
-    flash.program(0, image([(DRAM, bytes(16)), (IRAM, data)], entry_addr=IRAM))
-    return machine.run(Chip(flash=flash), **how)
+def run(machine, code, *, data=bytes(16), reset_reason=ResetReason.POWERON, **how):
+    """A bootloader of these instructions and this data."""
+    code = code if isinstance(code, bytes) else struct.pack(f"<{len(code)}I", *code)
+    chip = Chip()
+    chip.reset_reason = reset_reason
+    chip.flash.program(0, image([(DRAM, data), (IRAM, code)], entry_addr=IRAM))
+    return machine.run(chip, **how)
 
 
 def lui(register, value):
@@ -44,6 +45,11 @@ def load(register, address):
 
 def call(address):
     return [*load(5, address), 0x000280E7]
+
+
+def print_a1(form):
+    """ets_printf of this form, which is the data of the program; then a reset."""
+    return {"code": [*load(A0, DRAM), *call(0x40000040), *call(0x40000090)], "data": form}
 
 
 SPIN = 0x0000006F
@@ -160,3 +166,56 @@ def test_the_reset_bit_resets(machine):
 
 def test_instructions_are_those_that_ran(machine):
     assert run(machine, [addi(0, 0, 0)] * 7 + [0x00100073]).instructions == 8
+
+
+@pytest.mark.parametrize("reason", ResetReason)
+def test_rom_tells_the_reset_reason(machine, reason):
+    say = print_a1(b"reason %d\n\0\0\0\0\0\0")
+    ended = run(machine, [*call(0x40000018), addi(A1, A0, 0), *say["code"]], data=say["data"], reset_reason=reason)
+    assert (ended.outcome, ended.log) == ("RESET", (f"reason {int(reason)}",))
+
+
+def test_memory_is_empty_after_a_reset(machine):
+    say = print_a1(b"found %x\n\0\0\0\0\0\0\0")
+    look = [*load(T1, 0x3FCA0000), 0x00032583]
+    leave = [*load(A0, 0x1234), 0x00A32023]
+    for _ in range(2):
+        assert run(machine, [*look, *leave, *say["code"]], data=say["data"]).log == ("found 0",)
+
+
+def test_both_buses_show_the_same_memory(machine):
+    say = print_a1(b"found %x\n\0\0\0\0\0\0\0")
+    store = [*load(T1, 0x3FCA0000), *load(A0, 0x1234), 0x00A32023]
+    assert run(machine, [*store, *load(T1, 0x403A0000), 0x00032583, *say["code"]], data=say["data"]).log == (
+        "found 1234",
+    )
+
+
+def test_an_erased_sector_is_seen_through_the_cache_when_it_is_switched_on(machine):
+    """The cache shows page 0; the program erases its sector 1 and looks before and after the cache is on again."""
+    say = print_a1(b"%x %x\n\0\0\0\0\0\0\0\0\0\0")
+    show = [*load(T1, 0x600C5000), 0x00032023, *call(0x40000520)]
+    look = [*load(T1, 0x3C001000)]
+    erase = [*load(A0, 1), *call(0x40000128), *load(T1, 0x3C001000), 0x00032583, *call(0x40000520)]
+    code = [*show, *erase, *look, 0x00032603, *say["code"]]
+    chip = Chip()
+    made = image([(DRAM, say["data"]), (IRAM, struct.pack(f"<{len(code)}I", *code))], entry_addr=IRAM)
+    chip.flash.program(0, made)
+    chip.flash.program(0x1000, bytes(16))
+    ended = machine.run(chip)
+    assert ended.log == ("0 ffffffff",)
+    assert [(write.kind, write.address, write.length) for write in ended.flash_writes] == [("erase", 0x1000, 0x1000)]
+
+
+def test_a_strict_flash_refuses_what_needs_an_erase_and_rom_says_so(machine):
+    say = print_a1(b"result %d\n\0\0\0\0\0\0")
+    write = [*load(A0, 0x20000), *load(A1, DRAM), *load(12, 16), *call(0x4000012C)]
+    chip = Chip()
+    code = [*write, addi(A1, A0, 0), *say["code"]]
+    chip.flash.program(0, image([(DRAM, say["data"]), (IRAM, struct.pack(f"<{len(code)}I", *code))], entry_addr=IRAM))
+    assert machine.run(chip).log == ("result 0",)
+    assert chip.flash.read(0x20000, 16) == say["data"]
+    chip.flash.erase(0x20000, 0x1000)
+    chip.flash.program(0x20000, bytes(16))
+    ended = machine.run(chip)
+    assert (ended.log, ended.flash_writes) == (("result 1",), ())
