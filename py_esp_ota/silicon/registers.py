@@ -43,6 +43,10 @@ class Registers:
         values, self._random = saved
         self.values = dict(values)
 
+    def stored(self, address: int) -> int:
+        """The word written last, whatever a load would see."""
+        return self.values.get(address, 0)
+
     def read(self, address: int) -> int:
         """The word that a load sees."""
         if address == self._soc.rng:

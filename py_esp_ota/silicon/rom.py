@@ -29,8 +29,8 @@ _SHA2_256 = 2
 _LAST_WORDS = ("abort() was called", "assert failed", "Assert failed", "ASSERT failed")
 
 
-class Cpu(Protocol):
-    """What a ROM function may do with the machine it runs on."""
+class Calls(Protocol):
+    """What a ROM function may do with the chip it runs on."""
 
     soc: Soc
     chip: Chip
@@ -65,7 +65,7 @@ class Cpu(Protocol):
         """A 64-bit result."""
 
 
-def _text_at(cpu: Cpu, address: int) -> str:
+def _text_at(cpu: Calls, address: int) -> str:
     """A C string; cut where the memory ends, or after 1 KiB."""
     data = bytearray()
     while len(data) < _LONGEST_TEXT:
@@ -77,7 +77,7 @@ def _text_at(cpu: Cpu, address: int) -> str:
     return bytes(data).split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
-def _arguments(cpu: Cpu, start: int) -> Iterator[int]:
+def _arguments(cpu: Calls, start: int) -> Iterator[int]:
     index = start
     while True:
         yield cpu.arg(index)
@@ -87,7 +87,7 @@ def _arguments(cpu: Cpu, start: int) -> Iterator[int]:
 # ---------------------------------------------------------------------------------------------------- console and reset
 
 
-def ets_printf(cpu: Cpu) -> None:
+def ets_printf(cpu: Calls) -> None:
     """``ets_printf``. A bootloader's ``abort`` and ``assert`` print their last words, then wait for the watchdog."""
     text = format_text(_text_at(cpu, cpu.arg(0)), _arguments(cpu, 1), lambda address: _text_at(cpu, address))
     cpu.print(text)
@@ -95,12 +95,12 @@ def ets_printf(cpu: Cpu) -> None:
         cpu.end("ABORT")
 
 
-def rtc_get_reset_reason(cpu: Cpu) -> int:
+def rtc_get_reset_reason(cpu: Calls) -> int:
     """``rtc_get_reset_reason``."""
     return int(cpu.chip.reset_reason)
 
 
-def software_reset(cpu: Cpu) -> None:
+def software_reset(cpu: Calls) -> None:
     """``software_reset``."""
     cpu.end("RESET")
 
@@ -108,31 +108,31 @@ def software_reset(cpu: Cpu) -> None:
 # --------------------------------------------------------------------------------------------------------------- memory
 
 
-def _block(cpu: Cpu, index: int) -> int:
+def _block(cpu: Calls, index: int) -> int:
     length = cpu.arg(index)
     if length > _LONGEST_BLOCK:
         raise ValueError(f"a block of {length} bytes is longer than the memory")
     return length
 
 
-def memset(cpu: Cpu) -> None:
+def memset(cpu: Calls) -> None:
     """``memset``; a0 is the result already, as in the next one."""
     cpu.store(cpu.arg(0), bytes([cpu.arg(1) & 0xFF]) * _block(cpu, 2))
 
 
-def memcpy(cpu: Cpu) -> None:
+def memcpy(cpu: Calls) -> None:
     """``memcpy``; the source may be a peripheral's buffer."""
     cpu.store(cpu.arg(0), cpu.load(cpu.arg(1), _block(cpu, 2)))
 
 
-def memcmp(cpu: Cpu) -> int:
+def memcmp(cpu: Calls) -> int:
     """``memcmp``."""
     length = _block(cpu, 2)
     one, two = cpu.load(cpu.arg(0), length), cpu.load(cpu.arg(1), length)
     return (one > two) - (one < two)
 
 
-def udivdi3(cpu: Cpu) -> None:
+def udivdi3(cpu: Calls) -> None:
     """``__udivdi3``: all ones for a division by zero."""
     dividend = cpu.arg(0) | cpu.arg(1) << 32
     divisor = cpu.arg(2) | cpu.arg(3) << 32
@@ -145,17 +145,17 @@ def udivdi3(cpu: Cpu) -> None:
 _LEGACY_WORDS = 6
 
 
-def _chip_size(cpu: Cpu) -> int:
+def _chip_size(cpu: Calls) -> int:
     return word(cpu.load(cpu.soc.legacy_struct + 4, 4))
 
 
-def config_param(cpu: Cpu) -> int:
+def config_param(cpu: Calls) -> int:
     """``esp_rom_spiflash_config_param``."""
     cpu.store(cpu.soc.legacy_struct, b"".join(to_word(cpu.arg(index)) for index in range(_LEGACY_WORDS)))
     return _OK
 
 
-def erase_sector(cpu: Cpu) -> int:
+def erase_sector(cpu: Calls) -> int:
     """``esp_rom_spiflash_erase_sector``."""
     address = cpu.arg(0) * _SECTOR
     if address + _SECTOR > _chip_size(cpu):
@@ -169,7 +169,7 @@ def erase_sector(cpu: Cpu) -> int:
     return _OK
 
 
-def write(cpu: Cpu) -> int:
+def write(cpu: Calls) -> int:
     """``esp_rom_spiflash_write``; a strict flash refuses what would need an erase first."""
     address, length = cpu.arg(0), cpu.arg(2)
     if address + length > _chip_size(cpu):
@@ -183,20 +183,20 @@ def write(cpu: Cpu) -> int:
     return _OK
 
 
-def sync(cpu: Cpu) -> int:
+def sync(cpu: Calls) -> int:
     """``Cache_Enable_ICache``, ``Cache_Resume_ICache``."""
     cpu.sync_cache()
     return 0
 
 
-def mmu_init(cpu: Cpu) -> int:
+def mmu_init(cpu: Calls) -> int:
     """``Cache_MMU_Init``: nothing is mapped."""
     for entry in range(cpu.soc.mmu_entries):
         cpu.map_page(entry, None)
     return 0
 
 
-def mmu_set(cpu: Cpu) -> int:
+def mmu_set(cpu: Calls) -> int:
     """``Cache_Ibus_MMU_Set``, ``Cache_Dbus_MMU_Set``: ext, virtual, physical, page in KiB, pages, fixed."""
     virtual, physical, kib, count, fixed = (cpu.arg(index) for index in range(1, 6))
     if kib != _MMU_KIB or count > cpu.soc.mmu_entries:
@@ -210,12 +210,12 @@ def mmu_set(cpu: Cpu) -> int:
 # --------------------------------------------------------------------------------------------------------------- hashes
 
 
-def digest_begin(cpu: Cpu) -> None:
+def digest_begin(cpu: Calls) -> None:
     """``MD5Init``: the context is known by its address."""
     cpu.digests[cpu.arg(0)] = bytearray()
 
 
-def sha_init(cpu: Cpu) -> int:
+def sha_init(cpu: Calls) -> int:
     """``ets_sha_init``: context and algorithm, of which bootloaders use SHA-256."""
     if cpu.arg(1) != _SHA2_256:
         raise ValueError(f"SHA algorithm {cpu.arg(1)} is not here, only SHA-256 (2)")
@@ -223,33 +223,33 @@ def sha_init(cpu: Cpu) -> int:
     return 0
 
 
-def digest_update(cpu: Cpu) -> int:
+def digest_update(cpu: Calls) -> int:
     """``MD5Update``, ``ets_sha_update``: context, data, length."""
     cpu.digests.setdefault(cpu.arg(0), bytearray()).extend(cpu.load(cpu.arg(1), _block(cpu, 2)))
     return 0
 
 
-def md5_final(cpu: Cpu) -> None:
+def md5_final(cpu: Calls) -> None:
     """``MD5Final``: digest, context."""
     cpu.store(cpu.arg(0), md5(bytes(cpu.digests.pop(cpu.arg(1), b""))))
 
 
-def sha_finish(cpu: Cpu) -> int:
+def sha_finish(cpu: Calls) -> int:
     """``ets_sha_finish``: context, digest."""
     cpu.store(cpu.arg(1), sha256(bytes(cpu.digests.pop(cpu.arg(0), b""))))
     return 0
 
 
-def crc(cpu: Cpu) -> int:
+def crc(cpu: Calls) -> int:
     """``crc32_le``: crc, data, length."""
     return crc32_le(cpu.arg(0), cpu.load(cpu.arg(1), _block(cpu, 2)))
 
 
-def _constant(value: int | None) -> Callable[[Cpu], int | None]:
+def _constant(value: int | None) -> Callable[[Calls], int | None]:
     return lambda _cpu: value
 
 
-FUNCTIONS: Mapping[str, Callable[[Cpu], int | None]] = {
+FUNCTIONS: Mapping[str, Callable[[Calls], int | None]] = {
     "rtc_get_reset_reason": rtc_get_reset_reason,
     "ets_printf": ets_printf,
     "ets_install_uart_printf": _constant(None),

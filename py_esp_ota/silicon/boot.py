@@ -1,0 +1,136 @@
+"""One run of a second-stage bootloader: from its first instruction to the jump into an app, or to another end."""
+
+from __future__ import annotations
+
+from unicorn import UC_ERR_FETCH_PROT, UC_ERR_FETCH_UNMAPPED, UcError
+
+from py_esp_ota._core import ImageHeader
+from py_esp_ota.silicon.cpu import ILLEGAL_INSTRUCTION
+from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.program import Program
+from py_esp_ota.silicon.report import SiliconReport
+
+#: What Python may do for one run: calls, letters, pieces of memory. A boot takes some thousands.
+_EFFORT = 400_000
+_HEADER = 24
+_MAGIC = 0xE9
+CAUSES = {
+    0: "misaligned instruction address",
+    1: "instruction access fault",
+    2: "illegal instruction",
+    3: "breakpoint",
+    4: "misaligned load",
+    5: "load access fault",
+    6: "misaligned store",
+    7: "store access fault",
+    8: "environment call",
+    11: "environment call",
+}
+
+
+class BootRun:
+    """Runs bootloaders on one piece of hardware, and knows the jump into an app when it sees one."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware = hardware
+        self._program: Program | None = None
+        self._watched: list[int] = []
+        self._entry: int | None = None
+        self._slot: int | None = None
+
+    def run(self, program: Program, budget: int) -> SiliconReport:
+        """Run ``program`` on hardware that has just been powered on. Raises ``PowerLoss``."""
+        hardware = self._hardware
+        cpu = hardware.cpu
+        self._entry = self._slot = None
+        if program is not self._program:
+            self.leave()
+            self._watch(program)
+            cpu.forget_code()
+            self._program = program
+        hardware.put(program)
+        cpu.watcher = self
+        cpu.grant(_EFFORT)
+        cpu.go(program.entry, budget)
+        return report(hardware, entry=self._entry, slot=self._slot)
+
+    def leave(self) -> None:
+        """Watch no longer: what runs from here is another's business."""
+        for number in self._watched:
+            self._hardware.cpu.unwatch(number)
+        self._watched = []
+        self._program = None
+
+    def _watch(self, program: Program) -> None:
+        """Look at every block of code that is neither ROM nor the bootloader: a jump that leaves it."""
+        rom = self._hardware.cpu.rom_range
+        known = [(rom.start, rom.stop), *((p.code.start, p.code.stop) for p in program.parts if p.code)]
+        gaps, at = [], 0
+        for start, stop in sorted(known):
+            gaps.append((at, start - 1))
+            at = max(at, stop)
+        gaps.append((at, 0xFFFFFFFF))
+        watch = self._hardware.cpu.watch_blocks
+        self._watched = [watch(self._on_jump, begin, end) for begin, end in gaps if begin < end]
+
+    # ------------------------------------------------------------------------------------------ what the CPU asks
+
+    def rom_call(self, address: int) -> bool:
+        """A call into ROM: a function of the table, or the jump into an app whose entry lies there, or unknown."""
+        hardware = self._hardware
+        if not hardware.call_rom(address) and not self._is_entry(address, runs=False):
+            hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
+        return hardware.ended is None
+
+    def exception(self, cause: int, address: int) -> None:
+        """A bootloader's exceptions all end in a panic, except the one that is the jump into an app."""
+        # A block whose first instruction is illegal is never announced as one, so it may be that jump.
+        if self._hardware.ended is None and not self._is_entry(address, runs=cause == ILLEGAL_INSTRUCTION):
+            self._hardware.trap(CAUSES.get(cause, f"exception {cause}"), address)
+
+    def fault(self, error: UcError, address: int) -> None:
+        """The same."""
+        fetch = error.errno in {UC_ERR_FETCH_UNMAPPED, UC_ERR_FETCH_PROT}
+        if self._hardware.ended is None and not (fetch and self._is_entry(address, runs=False)):
+            self._hardware.trap(str(error), address)
+
+    def csr(self, number: int) -> int | None:
+        """A CSR of Espressif's own."""
+        return self._hardware.csr(number)
+
+    def _on_jump(self, address: int) -> None:
+        if not self._is_entry(address, runs=True):
+            self._hardware.trap("execution outside of the bootloader", address)
+
+    def _is_entry(self, address: int, *, runs: bool) -> bool:
+        """Whether this is the jump into an app: the image looked at last that names this address as its entry."""
+        hardware = self._hardware
+        flash, size = hardware.chip.flash, hardware.soc.mmu_page
+        for page in hardware.cpu.window.history():
+            header = ImageHeader.from_bytes(flash.mmap(page * size % flash.size, _HEADER))
+            if header.magic == _MAGIC and header.entry_addr & ~1 == address:
+                self._entry, self._slot = header.entry_addr, page * size
+                hardware.end("APP" if runs and self._shows_code(address) else "BAD_ENTRY")
+                return True
+        return False
+
+    def _shows_code(self, address: int) -> bool:
+        """Whether the MMU maps the page of ``address``, when that is one of the flash's."""
+        soc, window = self._hardware.soc, self._hardware.cpu.window
+        for base, _access in soc.flash_window.windows:
+            if base <= address < base + soc.flash_window.size:
+                return window.mapped()[(address - base) // soc.mmu_page] is not None
+        return True
+
+
+def report(hardware: Hardware, *, entry: int | None = None, slot: int | None = None) -> SiliconReport:
+    """What is known of the run that ended."""
+    return SiliconReport(
+        outcome=hardware.ended or "HANG",
+        entry=entry,
+        slot=slot,
+        log=tuple("".join(hardware.text).splitlines()),
+        flash_writes=tuple(hardware.writes),
+        instructions=hardware.cpu.instructions,
+        trap=hardware.trapped,
+    )

@@ -1,0 +1,272 @@
+"""One chip's CPU under Unicorn: memory, registers, the calls into ROM, and what stops it.
+
+Nothing here knows what the code is for. Whoever runs it gives a ``Watcher``, which is asked whenever the code does
+something that ordinary code does not: an exception, a fault of the memory, a call into ROM where no function is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Protocol
+
+from unicorn import UC_ARCH_RISCV, UC_HOOK_BLOCK, UC_HOOK_INTR, UC_MODE_RISCV32, Uc, UcError
+from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_PC, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
+
+from py_esp_ota.silicon.memory import Block, FlashWindow
+from py_esp_ota.silicon.soc import Soc
+from py_esp_ota.silicon.words import to_word, word
+
+ILLEGAL_INSTRUCTION = 2
+
+_RETURN = b"\x82\x80"  # c.jr ra
+_CALLS_KEPT = 8
+_A0, _A7 = 0, 7
+_BYTES_PER_EFFORT = 64
+_SYSTEM = 0x73
+_NEVER = 0xFFFFFFFE  # no instruction lies there
+
+
+class Bus(Protocol):
+    """What answers where no memory is."""
+
+    def read(self, address: int) -> int:
+        """The word that a load sees."""
+
+    def write(self, address: int, value: int) -> None:
+        """A store of one word."""
+
+    def stored(self, address: int) -> int:
+        """The word that is there, for a store of less than one."""
+
+
+class Watcher(Protocol):
+    """Who is asked when code leaves the ordinary way; each answer may end the run, or change where it goes on."""
+
+    def rom_call(self, address: int) -> bool:
+        """A block in ROM begins. Whether to go on with ROM's own code there, which returns."""
+
+    def exception(self, cause: int, address: int) -> None:
+        """The instruction at ``address`` raised ``cause`` of the RISC-V privileged architecture."""
+
+    def fault(self, error: UcError, address: int) -> None:
+        """The instruction at ``address`` touched what is not there, or jumped there."""
+
+    def csr(self, number: int) -> int | None:
+        """The value of a CSR that only Espressif's cores have, ``None`` for one that they have not either."""
+
+
+class Cpu:
+    """The CPU with its memory. ``go`` runs it; the callbacks of ``Watcher`` and ``Bus`` come from inside of that."""
+
+    def __init__(self, soc: Soc, bus: Bus, *, count: bool) -> None:
+        """``count``: count instructions block by block, which makes a run several times slower."""
+        self._soc = soc
+        self._bus = bus
+        self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
+        self.ram = [Block(self._uc, memory) for memory in soc.ram]
+        self._rom = Block(self._uc, soc.rom)
+        self._rom.clear(_RETURN)
+        self.window = FlashWindow(self._uc, soc)
+        self._map_registers()
+        self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
+        self._uc.hook_add(UC_HOOK_BLOCK, self._on_rom, begin=self.rom_range.start, end=self.rom_range.stop - 1)
+        self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
+        if count:
+            self._uc.hook_add(UC_HOOK_BLOCK, self._on_block)
+        self.watcher: Watcher | None = None
+        #: The last ROM functions called, by address, the newest last.
+        self.calls: deque[int] = deque(maxlen=_CALLS_KEPT)
+        self.instructions = 0
+        self._effort = 0
+        self._in_store = False
+        self._after_store = False
+
+    # --------------------------------------------------------------------------------------------------------- running
+
+    def go(self, pc: int, count: int) -> None:
+        """Run from ``pc`` for ``count`` instructions, or until something calls ``stop``. Raises ``PowerLoss``."""
+        self._in_store = self._after_store = False
+        try:
+            self._uc.emu_start(pc, _NEVER, count=count)
+        except UcError as error:
+            if self.watcher is not None:
+                self.watcher.fault(error, self.pc)
+        if self._after_store:
+            # Unicorn stops on the store, not behind it: it would be done twice.
+            self.pc += 4 if self.peek(self.pc, 1)[0] & 3 == 3 else 2
+
+    def stop(self) -> None:
+        """No instruction more, from inside of a callback."""
+        self._after_store = self._after_store or self._in_store
+        self._uc.emu_stop()
+
+    def grant(self, effort: int) -> None:
+        """What Python may do for the code from now on: calls, letters, pieces of memory."""
+        self._effort = effort
+
+    def charge(self, effort: int) -> bool:
+        """Take from the grant: a loop through Python must end as one without it does."""
+        self._effort -= effort
+        if self._effort < 0:
+            self._uc.emu_stop()
+            return False
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the grant is spent."""
+        return self._effort < 0
+
+    def forget_code(self) -> None:
+        """Code came in past the CPU: what it has translated is old."""
+        self._uc.ctl_flush_tb()
+
+    def watch_blocks(self, callback: Callable[[int], None], begin: int, end: int) -> int:
+        """Call back for every block of code that begins from ``begin`` to ``end``; the number to end it with."""
+
+        def on_block(_uc: Uc, address: int, _size: int, _data: object) -> None:
+            callback(address)
+
+        return int(self._uc.hook_add(UC_HOOK_BLOCK, on_block, begin=begin, end=end))
+
+    def unwatch(self, number: int) -> None:
+        """The end of ``watch_blocks``."""
+        self._uc.hook_del(number)
+
+    # ------------------------------------------------------------------------------------------------------- registers
+
+    @property
+    def pc(self) -> int:
+        """Where it runs."""
+        return int(self._uc.reg_read(UC_RISCV_REG_PC))
+
+    @pc.setter
+    def pc(self, address: int) -> None:
+        self._uc.reg_write(UC_RISCV_REG_PC, address)
+
+    @property
+    def ra(self) -> int:
+        """Where the function that runs returns to."""
+        return int(self._uc.reg_read(UC_RISCV_REG_RA))
+
+    def register(self, name: int) -> int:
+        """A register by Unicorn's number."""
+        return int(self._uc.reg_read(name))
+
+    def set_register(self, name: int, value: int) -> None:
+        """A register by Unicorn's number."""
+        self._uc.reg_write(name, value & 0xFFFFFFFF)
+
+    def reset(self, stack_top: int) -> None:
+        """Registers and memory as after power-on; translated code stays."""
+        self.instructions = 0
+        self.calls.clear()
+        for block in self.ram:
+            block.clear()
+        self.window.reset()
+        for register in range(UC_RISCV_REG_X0 + 1, UC_RISCV_REG_X0 + 32):
+            self._uc.reg_write(register, 0)
+        self._uc.reg_write(UC_RISCV_REG_SP, stack_top)
+
+    # ----------------------------------------------------------------------------- memory, and calls as C makes them
+
+    def arg(self, index: int) -> int:
+        """Argument ``index``, from a0 on and then from the stack."""
+        if index <= _A7:
+            return int(self._uc.reg_read(UC_RISCV_REG_A0 + index))
+        return word(self.load(self._uc.reg_read(UC_RISCV_REG_SP) + 4 * (index - _A7 - 1), 4))
+
+    def result(self, value: int, *, wide: bool = False) -> None:
+        """Into a0, a ``wide`` one of 64 bits into a1 too."""
+        self._uc.reg_write(UC_RISCV_REG_A0, value & 0xFFFFFFFF)
+        if wide:
+            self._uc.reg_write(UC_RISCV_REG_A0 + 1, value >> 32 & 0xFFFFFFFF)
+
+    def peek(self, address: int, length: int) -> bytes:
+        """Memory only. Raises ``UcError`` where none is."""
+        return bytes(self._uc.mem_read(address, length))
+
+    def load(self, address: int, length: int) -> bytes:
+        """Memory or registers. Raises ``UcError`` where neither is."""
+        self.charge(length // _BYTES_PER_EFFORT)
+        if not self._are_registers(address):
+            return bytes(self._uc.mem_read(address, length))
+        first = address & ~3
+        count = (address + length - first + 3) // 4
+        data = b"".join(to_word(self._bus.read(first + 4 * index)) for index in range(count))
+        return data[address - first : address - first + length]
+
+    def store(self, address: int, data: bytes) -> None:
+        """Into memory. Raises ``UcError`` where none is."""
+        self.charge(len(data) // _BYTES_PER_EFFORT)
+        self._uc.mem_write(address, data)
+
+    # -------------------------------------------------------------------------------------------------------- callbacks
+
+    def _on_rom(self, _uc: Uc, address: int, _size: int, _data: object) -> None:
+        if self.watcher is not None and not self.watcher.rom_call(address):
+            self._uc.emu_stop()
+
+    def _on_block(self, uc: Uc, address: int, size: int, _data: object) -> None:
+        self.instructions += instructions(bytes(uc.mem_read(address, size)))
+
+    def _on_exception(self, uc: Uc, cause: int, _data: object) -> None:
+        # It is behind the instruction already, by four bytes whatever its length.
+        address = (uc.reg_read(UC_RISCV_REG_PC) - 4) & 0xFFFFFFFF
+        if not self.charge(1) or (cause == ILLEGAL_INSTRUCTION and self._own_csr(uc, address)):
+            return
+        if self.watcher is not None:
+            self.watcher.exception(cause, address)
+
+    def _own_csr(self, uc: Uc, address: int) -> bool:
+        """Execute the instruction at ``address`` if it is on a register that only Espressif's CPUs have."""
+        try:
+            instruction = word(uc.mem_read(address, 4))
+        except UcError:
+            return False
+        if instruction & 0x7F != _SYSTEM or not instruction >> 12 & 3 or self.watcher is None:
+            return False
+        value = self.watcher.csr(instruction >> 20)
+        target = instruction >> 7 & 31
+        if value is not None and target:
+            uc.reg_write(UC_RISCV_REG_X0 + target, value & 0xFFFFFFFF)
+        return value is not None
+
+    # --------------------------------------------------------------------------------------------------------- the bus
+
+    def _map_registers(self) -> None:
+        start, stop = self._soc.registers
+        for begin, end in ((start, self._soc.mmu_table), (self._soc.mmu_table + 0x1000, stop)):
+            self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
+
+    def _are_registers(self, address: int) -> bool:
+        start, stop = self._soc.registers
+        return start <= address < stop and not self._soc.mmu_table <= address < self._soc.mmu_table + 0x1000
+
+    def _on_load(self, _uc: Uc, offset: int, size: int, base: int) -> int:
+        self.charge(1)
+        address = base + offset
+        value = self._bus.read(address & ~3) >> 8 * (address & 3)
+        return value & ((1 << 8 * size) - 1)
+
+    def _on_store(self, _uc: Uc, offset: int, size: int, value: int, base: int) -> None:
+        self.charge(1)
+        address, shift = (base + offset) & ~3, 8 * (offset & 3)
+        if size < 4:
+            mask = (1 << 8 * size) - 1 << shift
+            value = self._bus.stored(address) & ~mask | value << shift & mask
+        self._in_store = True
+        self._bus.write(address, value & 0xFFFFFFFF)
+        self._in_store = False
+
+
+@lru_cache(maxsize=0x4000)
+def instructions(code: bytes) -> int:
+    """How many instructions these bytes are: two bytes each unless the lowest two bits are set."""
+    count = at = 0
+    while at < len(code):
+        at += 4 if code[at] & 3 == 3 else 2
+        count += 1
+    return count
