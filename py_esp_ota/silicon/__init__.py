@@ -6,8 +6,9 @@
     ended = machine.run(chip)       # from the first instruction of the bootloader in flash to its jump into an app
     ended.outcome, ended.slot, ended.log
 
-Read ``machine.py`` first, then ``boot.py``. ``hardware.py`` puts one chip together: ``cpu.py`` executes, ``memory.py`` and
-``registers.py`` answer, ``rom.py`` is called, and ``soc.py`` says at which addresses.
+Read ``machine.py`` first, then ``boot.py``; ``snapshot.py`` makes later boots short. ``hardware.py`` puts one chip
+together: ``cpu.py`` executes, ``memory.py`` and ``registers.py`` answer, ``rom.py`` is called, and ``soc.py`` says at
+which addresses.
 """
 
 from __future__ import annotations

@@ -34,18 +34,27 @@ class Hardware:
         self.text: list[str] = []
         self.ended: Outcome | None = None
         self.trapped: Trap | None = None
-        self._cycles = 0
+        self.cycles = 0
 
     def power_on(self, chip: Chip) -> None:
         """As after a reset of ``chip``; nothing is left of an earlier run.
 
         Raises ``ValueError`` when secure boot or flash encryption is on.
         """
+        self.attach(chip)
+        self.clear()
+
+    def attach(self, chip: Chip) -> None:
+        """This chip from now on, and nothing known of its run yet. Raises ``ValueError`` as ``power_on``."""
         self.registers.power_on(chip)
         self.chip = chip
         self.writes, self.digests, self.text = [], {}, []
         self.ended = self.trapped = None
-        self._cycles = 0
+        self.cycles = 0
+
+    def clear(self) -> None:
+        """CPU and memory as ROM leaves them."""
+        chip = self.chip
         self.cpu.reset(self.soc.stack_top)
         flash = (_FLASH_ID, chip.flash.size, 0x10000, 0x1000, 0x100, 0xFFFF)
         self.store(self.soc.legacy_data, to_word(self.soc.legacy_struct))
@@ -75,8 +84,8 @@ class Hardware:
     def csr(self, number: int) -> int | None:
         """A CSR of Espressif's own: one that counts cycles, or one that is written only."""
         if number in self.soc.cycle_csrs:
-            self._cycles += _CYCLES_PER_LOOK
-            return self._cycles
+            self.cycles += _CYCLES_PER_LOOK
+            return self.cycles
         return 0 if number in self.soc.silent_csrs else None
 
     def trap(self, reason: str, address: int, *, ours: bool = False) -> None:

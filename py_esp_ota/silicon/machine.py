@@ -22,14 +22,17 @@ class Machine:
     Nothing is left of a run when the next begins. Not safe to share between threads.
     """
 
-    def __init__(self, target: str = "esp32c3", *, count: bool = False) -> None:
+    def __init__(self, target: str = "esp32c3", *, count: bool = False, snapshots: bool = True) -> None:
         """``count``: say how many instructions a run took, which makes it several times slower.
+
+        ``snapshots``: go on from where a bootloader's earlier runs first looked at the rest of the flash. The report is
+        the same without, and comes later.
 
         Raises ``ValueError`` for a chip that is not here.
         """
         self.soc = _soc(target)
         self._hardware = Hardware(self.soc, count=count)
-        self._boot = BootRun(self._hardware)
+        self._boot = BootRun(self._hardware, snapshots=snapshots)
 
     def run(self, chip: Chip, *, budget: int = BUDGET) -> SiliconReport:
         """Run the bootloader in the flash of ``chip`` from its entry point until it is done, one reset at most.
@@ -43,14 +46,15 @@ class Machine:
         """
         if chip.target.name != self.soc.name:
             raise ValueError(f"this machine is an {self.soc.name}, the chip an {chip.target.name}")
-        program = load(chip.flash.mmap(chip.target.bootloader_offset, _BOOTLOADER_ROOM), self.soc)
+        image = chip.flash.mmap(chip.target.bootloader_offset, _BOOTLOADER_ROOM)
+        program = load(image, self.soc)
         hardware = self._hardware
-        hardware.power_on(chip)
+        hardware.attach(chip)
         if isinstance(program, str):
             hardware.trapped = Trap(program, 0, 0, ())
             hardware.ended = "RESET"
             return report(hardware)
-        return self._boot.run(program, budget)
+        return self._boot.run(program, image, budget)
 
 
 def _soc(target: str) -> Soc:

@@ -7,6 +7,7 @@ second opinion on the core, so it may not share its arithmetic.
 from __future__ import annotations
 
 import hashlib
+import struct
 from zlib import crc32
 
 __all__ = ["crc32_le", "md5", "sha256", "signed", "to_word", "word", "words"]
@@ -18,8 +19,9 @@ def word(data: bytes | bytearray, at: int = 0) -> int:
 
 
 def words(data: bytes | bytearray) -> tuple[int, ...]:
-    """All words, in order."""
-    return tuple(word(data, at) for at in range(0, len(data), 4))
+    """All words, in order; what lies beyond the end is zero."""
+    whole = data + bytes(-len(data) % 4)
+    return struct.unpack(f"<{len(whole) // 4}I", whole)
 
 
 def to_word(value: int) -> bytes:
