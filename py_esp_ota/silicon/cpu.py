@@ -7,7 +7,7 @@ something that ordinary code does not: an exception, a fault of the memory, a ca
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import NewType, Protocol
@@ -25,7 +25,8 @@ from unicorn import (
 from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_PC, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
 
 from py_esp_ota.silicon.memory import Block, FlashWindow, Hooks
-from py_esp_ota.silicon.soc import MmuTable, Soc
+from py_esp_ota.silicon.real_rom import RomImage
+from py_esp_ota.silicon.soc import READ, Memory, MmuTable, Soc
 from py_esp_ota.silicon.words import to_word, word
 
 ILLEGAL_INSTRUCTION = 2
@@ -94,7 +95,7 @@ class Cpu:
         self._memories = [(window, block) for block in blocks for window in block.windows]
         self._map_registers()
         self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
-        self._uc.hook_add(UC_HOOK_BLOCK, self._on_rom, begin=self.rom_range.start, end=self.rom_range.stop - 1)
+        self._rom_hook = self._hook_rom(self.rom_range)
         self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
         if count:
             self._uc.hook_add(UC_HOOK_BLOCK, self._on_block)
@@ -109,6 +110,26 @@ class Cpu:
         self._stopped_in_store = False
         #: The ROM function called last, -1 for none.
         self._called = -1
+
+    def use_rom(self, image: RomImage, kept: Iterable[int]) -> None:
+        """Let ROM's own code run, but for the functions at ``kept``, which ``Watcher.rom_call`` is asked for."""
+        self.unwatch(self._rom_hook)
+        base, data = self.rom_range.start, self._soc.rom_data
+        if data is not None:
+            self._rom_data = Block(self._uc, Memory(data.size, ((data.base, READ),)))
+        for address, part in image.parts:
+            if address in self.rom_range:
+                self._rom.put(address - base, part)
+            elif data is not None and data.base <= address < data.base + data.size:
+                self._rom_data.put(address - data.base, part)
+        self._rom.put(self.callback_return - base, _JUMP)
+        for address in (*kept, self.callback_return):
+            if address != self.callback_return:
+                self._rom.put(address - base, _RETURN)
+            self._hook_rom(range(address, address + 1))
+
+    def _hook_rom(self, addresses: range) -> int:
+        return int(self._uc.hook_add(UC_HOOK_BLOCK, self._on_rom, begin=addresses.start, end=addresses.stop - 1))
 
     # --------------------------------------------------------------------------------------------------------- running
 

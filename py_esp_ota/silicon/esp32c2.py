@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, MmuTable, Pages, Soc
+from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, MmuTable, Pages, RomData, Soc
 
 _ROM = {
     0x40000018: "rtc_get_reset_reason",
@@ -52,6 +52,7 @@ ESP32C2 = Soc(
         Memory(0x4000, ((0x4037C000, READ | WRITE | EXECUTE),)),
     ),
     rom=Memory(0x90000, ((0x40000000, READ | EXECUTE),)),
+    rom_data=RomData(0x3FF00000, 0x50000, 0x40000),
     rom_words={},
     flash_window=Memory(0x400000, ((0x3C000000, READ), (0x42000000, READ | EXECUTE))),
     mmu=MmuTable(

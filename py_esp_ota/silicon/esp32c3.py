@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, MmuTable, Soc
+from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, MmuTable, RomData, Soc
 
 _ROM = {
     0x40000018: "rtc_get_reset_reason",
@@ -55,6 +55,7 @@ ESP32C3 = Soc(
         Memory(0x2000, ((0x50000000, READ | WRITE | EXECUTE),)),
     ),
     rom=Memory(0x60000, ((0x40000000, READ | EXECUTE),)),
+    rom_data=RomData(0x3FF00000, 0x20000, 0x40000),
     rom_words={},
     flash_window=Memory(0x800000, ((0x3C000000, READ), (0x42000000, READ | EXECUTE))),
     mmu=MmuTable(0x600C5000, entries=128, invalid=1 << 8),

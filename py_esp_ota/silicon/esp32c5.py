@@ -51,6 +51,7 @@ ESP32C5 = Soc(
         Memory(0x4000, ((0x50000000, READ | WRITE | EXECUTE),)),
     ),
     rom=Memory(0x50000, ((0x40000000, READ | EXECUTE),)),
+    rom_data=None,
     rom_words={0x4004FFFC: 0x4004FF00, 0x4004FF70: 0x40049C00},  # the layout, and where ROM's data begins
     flash_window=Memory(0x2000000, ((0x42000000, READ | EXECUTE),)),
     mmu=MmuItems(

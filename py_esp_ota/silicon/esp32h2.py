@@ -49,6 +49,7 @@ ESP32H2 = Soc(
         Memory(0x1000, ((0x50000000, READ | WRITE | EXECUTE),)),
     ),
     rom=Memory(0x20000, ((0x40000000, READ | EXECUTE),)),
+    rom_data=None,
     rom_words={},
     flash_window=Memory(0x1000000, ((0x42000000, READ | EXECUTE),)),
     mmu=MmuItems(
