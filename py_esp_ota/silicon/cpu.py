@@ -7,7 +7,7 @@ something that ordinary code does not: an exception, a fault of the memory, a ca
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from unicorn import UC_ARCH_RISCV, UC_HOOK_BLOCK, UC_HOOK_INTR, UC_MODE_RISCV32,
 from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_PC, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
 
 from py_esp_ota.silicon.memory import Block, FlashWindow
-from py_esp_ota.silicon.soc import Soc
+from py_esp_ota.silicon.soc import READ, Memory, Soc
 from py_esp_ota.silicon.words import to_word, word
 
 ILLEGAL_INSTRUCTION = 2
@@ -93,6 +93,12 @@ class Cpu:
         self._stopped_in_store = False
         #: The ROM function called last, -1 for none.
         self._called = -1
+
+    def map_constants(self, base: int, size: int, words: Mapping[int, int]) -> None:
+        """Read-only memory: zero, but for ``words`` by address."""
+        self._constants = Block(self._uc, Memory(size, ((base, READ),)))
+        for address, value in words.items():
+            self._constants.put(address - base, to_word(value))
 
     # --------------------------------------------------------------------------------------------------------- running
 
@@ -203,7 +209,7 @@ class Cpu:
         self._rom.put(address - self._soc.rom.windows[0][0], _JUMP)
 
     def call(self, function: int, *args: int) -> None:
-        """From inside of ``rom_call``: ROM's code there goes on in ``function``, which returns to ``callback_return``."""
+        """From inside of ``rom_call``: ROM goes on in ``function``, which returns to ``callback_return``."""
         for index, value in enumerate(args):
             self._uc.reg_write(UC_RISCV_REG_A0 + index, value & 0xFFFFFFFF)
         self._uc.reg_write(UC_RISCV_REG_RA, self.callback_return)

@@ -47,11 +47,10 @@ class Systimer:
         self._due = [None, None, None]
         self._offset = [0, 0]
 
-    def pending(self) -> list[bool]:
-        """Whether each alarm asks for an interrupt now."""
+    def asks(self, alarm: int) -> bool:
+        """Whether an alarm wants an interrupt now."""
         self._fire()
-        asking = self._word(_INT_RAW) & self._word(_INT_ENA)
-        return [bool(asking >> alarm & 1) for alarm in _ALARMS]
+        return bool(self._word(_INT_RAW) & self._word(_INT_ENA) & 1 << alarm)
 
     def next_alarm(self) -> int | None:
         """The cycle of the next alarm, ``None`` when none is set."""
