@@ -10,8 +10,9 @@
     on.run(2.0, until="app_main()")
     on.take()
 
-Read ``machine.py`` first, then ``boot.py`` and ``app.py``. ``hardware.py`` puts one chip together: ``cpu.py`` executes,
-``memory.py``, ``registers.py`` and ``devices.py`` answer, ``rom.py`` is called, and the tables say at which addresses.
+Read ``machine.py`` first, then ``boot.py`` and ``app.py``; ``snapshot.py`` makes later boots short. ``hardware.py``
+puts one chip together: ``cpu.py`` executes, ``memory.py``, ``registers.py`` and ``devices.py`` answer, ``rom.py`` is
+called, and the tables say at which addresses.
 """
 
 from __future__ import annotations

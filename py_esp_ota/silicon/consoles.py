@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
 from py_esp_ota.silicon.registers import Registers
@@ -44,6 +45,15 @@ class Uart:
         """Nothing was typed."""
         self.typed.clear()
         self._raw = _TXFIFO_EMPTY
+
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes."""
+        return self._raw, tuple(self.typed)
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``."""
+        self._raw, typed = saved
+        self.typed = deque(typed)
 
     def asks(self) -> bool:
         """Whether it wants an interrupt."""
@@ -91,6 +101,15 @@ class UsbSerialJtag:
         self.typed.clear()
         self._raw = _IN_EMPTY
         self._frame_seen = 0
+
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes."""
+        return self._raw, self._frame_seen, tuple(self.typed)
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``."""
+        self._raw, self._frame_seen, typed = saved
+        self.typed = deque(typed)
 
     def asks(self) -> bool:
         """Whether it wants an interrupt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.clock import Clock
@@ -16,6 +17,19 @@ from py_esp_ota.silicon.watchdog import Watchdog
 
 _FROM_CPU = range(4)
 _WHY = (ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS)
+
+
+class Remembers(Protocol):
+    """A device that knows more than its registers say."""
+
+    def reset(self) -> None:
+        """As after a reset of the chip."""
+
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes."""
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``."""
 
 
 class Devices:
@@ -51,6 +65,7 @@ class Devices:
         ]
         for source, watchdog in zip(at.watchdog_sources, self._watchdogs, strict=True):
             sources[source] = watchdog.asks
+        self._all: list[Remembers] = [self.systimer, self.uart, self.usb, self.rtc, *self._watchdogs]
         self._interrupts = Interrupts(at.interrupts, registers, sources)
         for group in at.timer_groups:
             calibrates(group, registers)
@@ -59,11 +74,19 @@ class Devices:
 
     def reset(self) -> None:
         """As after a reset of the chip."""
-        for device in (self.systimer, self.uart, self.usb, self._interrupts):
+        for device in self._all:
             device.reset()
-        self.rtc.power_on()
-        for watchdog in self._watchdogs:
-            watchdog.power_on()
+        self._interrupts.reset()
+
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes: all that is remembered beyond the registers."""
+        return tuple(device.save() for device in self._all)
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``; the registers are restored already."""
+        for device, state in zip(self._all, saved, strict=True):
+            device.restore(state)
+        self._interrupts.reset()
 
     def type(self, console: str, text: str) -> None:
         """Somebody types on one of the consoles."""

@@ -60,8 +60,8 @@ class Hardware:
         #: Why the chip reset, when that is how the run ended.
         self.reset_reason = ResetReason.SW
 
-    def power_on(self, chip: Chip) -> None:
-        """As after a reset of ``chip``; nothing is left of an earlier run.
+    def attach(self, chip: Chip) -> None:
+        """This chip from now on, and nothing known of its run yet.
 
         Raises ``ValueError`` when secure boot or flash encryption is on.
         """
@@ -74,6 +74,10 @@ class Hardware:
         self._waiting.clear()
         self.devices.reset()
         self.registers.changed = lambda: None
+
+    def clear(self) -> None:
+        """CPU and memory as ROM leaves them."""
+        chip = self.chip
         self.cpu.reset(self.soc.stack_top)
         flash = (_FLASH_ID, chip.flash.size, 0x10000, 0x1000, 0x100, 0xFFFF)
         self.store(self.soc.legacy_data, to_word(self.soc.legacy_struct))

@@ -24,14 +24,17 @@ class Machine:
     Nothing is left of a run when the next begins. Not safe to share between threads.
     """
 
-    def __init__(self, target: str = "esp32c3", *, count: bool = False) -> None:
+    def __init__(self, target: str = "esp32c3", *, count: bool = False, snapshots: bool = True) -> None:
         """``count``: say how many instructions a run took, which makes it several times slower.
+
+        ``snapshots``: go on from where a bootloader's earlier runs first looked at the rest of the flash. The report is
+        the same without, and comes later.
 
         Raises ``ValueError`` for a chip that is not here.
         """
         self.soc = _soc(target)
         self._hardware = Hardware(self.soc, count=count)
-        self._boot = BootRun(self._hardware)
+        self._boot = BootRun(self._hardware, snapshots=snapshots)
 
     def run(self, chip: Chip, *, budget: int = BUDGET) -> SiliconReport:
         """Run the bootloader in the flash of ``chip`` from its entry point until it is done, one reset at most.
@@ -43,14 +46,14 @@ class Machine:
         Raises ``PowerLoss`` when the power goes, ``ValueError`` for a chip of another kind or with secure boot or flash
         encryption. Never raises for bad bytes.
         """
-        program = self._bootloader(chip)
+        image, program = self._bootloader(chip)
         hardware = self._hardware
-        hardware.power_on(chip)
+        hardware.attach(chip)
         if isinstance(program, str):
             hardware.trapped = Trap(program, 0, 0, ())
             hardware.ended = "RESET"
             return report(hardware)
-        return self._boot.run(program, budget)
+        return self._boot.run(program, image, budget)
 
     def session(self, chip: Chip, *, budget: int = BUDGET) -> Session:
         """Switch ``chip`` on, and keep it on: its bootloader, the app it starts, and again after each reset.
@@ -58,12 +61,14 @@ class Machine:
         Raises ``ValueError`` as ``run`` does.
         """
         efuse_words(self.soc, chip)
-        return Session(self._hardware, self._boot, chip, self._bootloader(chip), budget=budget)
+        return Session(self._hardware, self._boot, chip, *self._bootloader(chip), budget=budget)
 
-    def _bootloader(self, chip: Chip) -> Program | str:
+    def _bootloader(self, chip: Chip) -> tuple[bytes, Program | str]:
+        """What lies at the bootloader's place, and what ROM would make of it."""
         if chip.target.name != self.soc.name:
             raise ValueError(f"this machine is an {self.soc.name}, the chip an {chip.target.name}")
-        return load(chip.flash.mmap(chip.target.bootloader_offset, _BOOTLOADER_ROOM), self.soc)
+        image = chip.flash.mmap(chip.target.bootloader_offset, _BOOTLOADER_ROOM)
+        return image, load(image, self.soc)
 
 
 def _soc(target: str) -> Soc:

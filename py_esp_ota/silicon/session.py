@@ -21,10 +21,13 @@ _KEPT = 1 << 20
 class Session:
     """One chip under power. ``run`` lets time pass; what it printed meanwhile is ``take``-n."""
 
-    def __init__(self, hardware: Hardware, boot: BootRun, chip: Chip, program: Program | str, *, budget: int) -> None:
+    def __init__(
+        self, hardware: Hardware, boot: BootRun, chip: Chip, image: bytes, program: Program | str, *, budget: int
+    ) -> None:
         self._hardware = hardware
         self._boot = boot
         self._chip = chip
+        self._image = image
         self._program = program
         self._budget = budget
         self._app: App | None = None
@@ -75,11 +78,11 @@ class Session:
         hardware = self._hardware
         if self.resets:
             self._chip.reset_reason = self.resets[-1]
-        hardware.power_on(self._chip)
+        hardware.attach(self._chip)
         if isinstance(self._program, str):
             self.trap = Trap(self._program, 0, 0, ())
             return
-        report = self._boot.run(self._program, self._budget)
+        report = self._boot.run(self._program, self._image, self._budget)
         self.boots.append(report)
         self._collect()
         if report.outcome == "APP" and report.entry is not None:

@@ -6,6 +6,7 @@ FreeRTOS takes its tick from one alarm, ``esp_timer`` its next callback from ano
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.registers import Registers
@@ -46,6 +47,14 @@ class Systimer:
         """Nothing is due."""
         self._due = [None, None, None]
         self._offset = [0, 0]
+
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes."""
+        return *self._due, *self._offset
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``."""
+        self._due, self._offset = list(saved[:3]), list(saved[3:])
 
     def asks(self, alarm: int) -> bool:
         """Whether an alarm wants an interrupt now."""

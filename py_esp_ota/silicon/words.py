@@ -22,8 +22,9 @@ def word(data: bytes | bytearray, at: int = 0) -> int:
 
 
 def words(data: bytes | bytearray) -> tuple[int, ...]:
-    """All words, in order."""
-    return tuple(word(data, at) for at in range(0, len(data), 4))
+    """All words, in order; what lies beyond the end is zero."""
+    whole = data + bytes(-len(data) % 4)
+    return struct.unpack(f"<{len(whole) // 4}I", whole)
 
 
 def to_word(value: int) -> bytes:
