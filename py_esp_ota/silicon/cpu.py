@@ -33,6 +33,7 @@ ILLEGAL_INSTRUCTION = 2
 
 _RETURN = b"\x82\x80"  # c.jr ra
 _JUMP = b"\x82\x82"  # c.jr t0
+_OURS = 0x1000
 _NO_TEXT = b"unknown\0"
 _CALLS_KEPT = 8
 _A0, _A7 = 0, 7
@@ -80,21 +81,25 @@ class Cpu:
         self._bus = bus
         self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
         self.ram = [Block(self._uc, memory) for memory in soc.ram]
-        self._rom = Block(self._uc, soc.rom)
+        # A page more than there is on the chip, for what is ours and must not lie in a real ROM's way.
+        self._rom = Block(self._uc, Memory(soc.rom.size + _OURS, soc.rom.windows))
         self._rom.put(0, _RETURN * (soc.rom.size // len(_RETURN)))
-        for address, value in soc.rom_words.items():
-            self._rom.put(address - soc.rom.windows[0][0], to_word(value))
-        #: Where code of the app returns to when a ROM function called it; behind it lies a word of ROM's data.
-        self.callback_return = soc.rom.windows[0][0] + soc.rom.size - 8
+        #: Where code of the app returns to when a ROM function called it.
+        self.callback_return = soc.rom.windows[0][0] + soc.rom.size
         self.lets_call_back(self.callback_return)
         #: A text for what only a real ROM could say.
-        self.no_text = self.callback_return - len(_NO_TEXT)
+        self.no_text = self.callback_return + len(_JUMP)
         self._rom.put(self.no_text - soc.rom.windows[0][0], _NO_TEXT)
         self.window = FlashWindow(self._uc, soc, bus)
         blocks = (*self.ram, *self.window.blocks, self._rom)
+        if soc.rom_data is not None:
+            self._rom_data = Block(self._uc, Memory(soc.rom_data.size, ((soc.rom_data.base, READ),)))
+            blocks = (*blocks, self._rom_data)
         self._memories = [(window, block) for block in blocks for window in block.windows]
         self._map_registers()
-        self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
+        self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size + _OURS)
+        for address, value in soc.rom_words.items():
+            self._put_rom(address, to_word(value))
         self._rom_hook = self._hook_rom(self.rom_range)
         self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
         if count:
@@ -114,19 +119,20 @@ class Cpu:
     def use_rom(self, image: RomImage, kept: Iterable[int]) -> None:
         """Let ROM's own code run, but for the functions at ``kept``, which ``Watcher.rom_call`` is asked for."""
         self.unwatch(self._rom_hook)
-        base, data = self.rom_range.start, self._soc.rom_data
-        if data is not None:
-            self._rom_data = Block(self._uc, Memory(data.size, ((data.base, READ),)))
         for address, part in image.parts:
-            if address in self.rom_range:
-                self._rom.put(address - base, part)
-            elif data is not None and data.base <= address < data.base + data.size:
-                self._rom_data.put(address - data.base, part)
-        self._rom.put(self.callback_return - base, _JUMP)
+            self._put_rom(address, part)
+        for address in kept:
+            self._put_rom(address, _RETURN)
         for address in (*kept, self.callback_return):
-            if address != self.callback_return:
-                self._rom.put(address - base, _RETURN)
             self._hook_rom(range(address, address + 1))
+
+    def _put_rom(self, address: int, data: bytes) -> None:
+        """Into ROM, or its data where that is seen at another place; what goes to RAM is another's business."""
+        window = self._soc.rom_data
+        if address in self.rom_range:
+            self._rom.put(address - self.rom_range.start, data)
+        elif window is not None and window.base <= address < window.base + window.size:
+            self._rom_data.put(address - window.base, data)
 
     def _hook_rom(self, addresses: range) -> int:
         return int(self._uc.hook_add(UC_HOOK_BLOCK, self._on_rom, begin=addresses.start, end=addresses.stop - 1))
@@ -271,7 +277,7 @@ class Cpu:
         self._rom.put(address - self._soc.rom.windows[0][0], _JUMP)
 
     def call(self, function: int, *args: int) -> None:
-        """From inside of ``rom_call``: ROM's code there goes on in ``function``, which returns to ``callback_return``."""
+        """From inside of ``rom_call``: ROM goes on in ``function``, which returns to ``callback_return``."""
         for index, value in enumerate(args):
             self._uc.reg_write(UC_RISCV_REG_A0 + index, value & 0xFFFFFFFF)
         self._uc.reg_write(UC_RISCV_REG_RA, self.callback_return)

@@ -16,6 +16,7 @@ from py_esp_ota.silicon.real_rom import PURE, RomImage
 from py_esp_ota.silicon.registers import Registers
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
 from py_esp_ota.silicon.rom import FUNCTIONS
+from py_esp_ota.silicon.rom_float import FLOATS
 from py_esp_ota.silicon.rom_libc import LIBC
 from py_esp_ota.silicon.rom_system import SYSTEM
 from py_esp_ota.silicon.soc import Soc
@@ -38,18 +39,17 @@ class Hardware:
         self.chip = Chip(soc.name)
         self.clock = Clock()
         self.registers = Registers(soc)
-        for console in soc.consoles:
-            self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
         SpiMem(soc.spi1, self.registers, self)
         at = PERIPHERALS.get(soc.name)
-        self._devices = None if at is None else Devices(at, self.registers, self.clock, self.print, self.reset)
+        self._devices = None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset)
         if at is None:
-            self.registers.on_write[soc.reset_register] = self._reset_by_register
+            self._boot_only()
         self.cpu = Cpu(soc, self.registers, count=count)
-        known = {**FUNCTIONS, **LIBC, **SYSTEM}
-        self.functions = {address: (name, known[name]) for address, name in soc.rom_functions.items()}
+        known = {**FUNCTIONS, **LIBC, **FLOATS, **SYSTEM}
+        called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
+        self.functions = {address: (name, known[name]) for address, name in called.items()}
         if rom is not None:
-            pure = PURE | LIBC.keys()
+            pure = PURE | LIBC.keys() | FLOATS.keys()
             self.functions = {address: named for address, named in self.functions.items() if named[0] not in pure}
             self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():
@@ -61,25 +61,23 @@ class Hardware:
         self.digests: dict[int, bytearray] = {}
         self.no_text = self.cpu.no_text
         self.text: list[str] = []
+        #: The console that the code used first. Most code prints on all there are: one is shown.
+        self.console = ""
         self.ended: Outcome | None = None
         self.trapped: Trap | None = None
         #: Why the chip reset, when that is how the run ended.
         self.reset_reason = ResetReason.SW
 
-    def power_on(self, chip: Chip) -> None:
-        """As after a reset of ``chip``; nothing is left of an earlier run.
+    def attach(self, chip: Chip) -> None:
+        """This chip from now on, and nothing known of its run yet.
 
         Raises ``ValueError`` when secure boot or flash encryption is on.
         """
-        self.attach(chip)
-        self.clear()
-
-    def attach(self, chip: Chip) -> None:
-        """This chip from now on, and nothing known of its run yet. Raises ``ValueError`` as ``power_on``."""
         self.registers.power_on(chip)
         self.chip = chip
         self.writes, self.digests, self.text = [], {}, []
         self.ended = self.trapped = None
+        self.console = ""
         self.clock.cycles = 0
         self._waiting.clear()
         if self._devices is not None:
@@ -96,6 +94,14 @@ class Hardware:
         flash = (_FLASH_ID, chip.flash.size, 0x10000, 0x1000, 0x100, 0xFFFF)
         self.store(self.soc.legacy_data, to_word(self.soc.legacy_struct))
         self.store(self.soc.legacy_struct, b"".join(to_word(value) for value in flash))
+
+    def go_on(self, entry: int) -> None:
+        """From the jump into an app: nothing has ended, and code came in that the CPU did not see coming."""
+        self.ended = None
+        self.text.clear()
+        self.writes.clear()
+        self.cpu.forget_code()
+        self.cpu.pc = entry
 
     def put(self, program: Program) -> None:
         """Copy the parts of ``program`` to where they go."""
@@ -162,6 +168,21 @@ class Hardware:
             raise ValueError(f"apps of the {self.soc.name} do not run here, only its bootloader")
         return self._devices
 
+    def save_devices(self) -> tuple[object, ...]:
+        """What ``restore_devices`` takes."""
+        return () if self._devices is None else self._devices.save()
+
+    def restore_devices(self, saved: tuple[object, ...]) -> None:
+        """As they were at ``save_devices``."""
+        if self._devices is not None:
+            self._devices.restore(saved)
+
+    def _boot_only(self) -> None:
+        """The least that a bootloader needs: letters, and the reset of the chip."""
+        for console in self.soc.consoles:
+            self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
+        self.registers.on_write[self.soc.reset_register] = self._reset_by_register
+
     def _reset_by_register(self, value: int) -> None:
         if value & _SW_SYS_RST:
             self.reset(ResetReason.SW)
@@ -214,6 +235,12 @@ class Hardware:
         """Text for the console."""
         if self.cpu.charge(len(text)):
             self.text.append(text)
+
+    def print_on(self, console: str, letter: str) -> None:
+        """A letter for one of the consoles."""
+        self.console = self.console or console
+        if console == self.console:
+            self.print(letter)
 
     def end(self, outcome: Outcome) -> None:
         """The run is over."""

@@ -38,6 +38,7 @@ class Snapshot:
     digests: Mapping[int, bytes]
     calls: tuple[int, ...]
     cycles: int
+    devices: tuple[object, ...]
     #: Instructions so far; those that were counted, none when the machine does not count; and the effort that is left.
     spent: int
     instructions: int
@@ -84,6 +85,7 @@ class Snapshots:
         hardware.text = list(snapshot.text)
         hardware.digests = {context: bytearray(data) for context, data in snapshot.digests.items()}
         hardware.clock.cycles = snapshot.cycles
+        hardware.restore_devices(snapshot.devices)
 
 
 class Tripwire:
@@ -189,6 +191,7 @@ class Tripwire:
             digests={context: bytes(data) for context, data in hardware.digests.items()},
             calls=tuple(cpu.calls),
             cycles=hardware.clock.cycles,
+            devices=hardware.save_devices(),
             spent=self._spent,
             instructions=cpu.instructions,
             effort=cpu.effort,

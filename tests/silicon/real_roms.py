@@ -56,7 +56,8 @@ class Side:
         soc = SOCS[chip]
         image = None if rom is None else rom_image(rom, soc)
         self.hardware = Hardware(soc, count=False, rom=image)
-        self.hardware.power_on(Chip(chip))
+        self.hardware.attach(Chip(chip))
+        self.hardware.clear()
         base = soc.ram[0].windows[0][0]
         self.space, self._back = base + 0x8000, soc.ram[0].windows[-1][0] + 0x1000
         if image is not None:
