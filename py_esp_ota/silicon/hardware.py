@@ -41,9 +41,12 @@ class Hardware:
         self.registers = Registers(soc)
         SpiMem(soc.spi1, self.registers, self)
         at = PERIPHERALS.get(soc.name)
-        self._devices = None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset)
+        #: What apps need besides; ``None`` where only bootloaders run.
+        self.devices = None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset)
         if at is None:
-            self._boot_only()
+            self.registers.on_write[soc.reset_register] = self._reset_by_register
+            for console in soc.consoles:
+                self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
         self.cpu = Cpu(soc, self.registers, count=count)
         known = {**FUNCTIONS, **LIBC, **FLOATS, **SYSTEM}
         called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
@@ -80,8 +83,8 @@ class Hardware:
         self.console = ""
         self.clock.cycles = 0
         self._waiting.clear()
-        if self._devices is not None:
-            self._devices.reset()
+        if self.devices is not None:
+            self.devices.reset()
         self.registers.changed = lambda: None
 
     def clear(self) -> None:
@@ -160,28 +163,6 @@ class Hardware:
         symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.name_of(address)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
-
-    @property
-    def devices(self) -> Devices:
-        """Timers, interrupts and consoles. Raises ``ValueError`` for a chip that only boots here."""
-        if self._devices is None:
-            raise ValueError(f"apps of the {self.soc.name} do not run here, only its bootloader")
-        return self._devices
-
-    def save_devices(self) -> tuple[object, ...]:
-        """What ``restore_devices`` takes."""
-        return () if self._devices is None else self._devices.save()
-
-    def restore_devices(self, saved: tuple[object, ...]) -> None:
-        """As they were at ``save_devices``."""
-        if self._devices is not None:
-            self._devices.restore(saved)
-
-    def _boot_only(self) -> None:
-        """The least that a bootloader needs: letters, and the reset of the chip."""
-        for console in self.soc.consoles:
-            self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
-        self.registers.on_write[self.soc.reset_register] = self._reset_by_register
 
     def _reset_by_register(self, value: int) -> None:
         if value & _SW_SYS_RST:

@@ -85,7 +85,8 @@ class Snapshots:
         hardware.text = list(snapshot.text)
         hardware.digests = {context: bytearray(data) for context, data in snapshot.digests.items()}
         hardware.clock.cycles = snapshot.cycles
-        hardware.restore_devices(snapshot.devices)
+        if hardware.devices is not None:
+            hardware.devices.restore(snapshot.devices)
 
 
 class Tripwire:
@@ -191,7 +192,7 @@ class Tripwire:
             digests={context: bytes(data) for context, data in hardware.digests.items()},
             calls=tuple(cpu.calls),
             cycles=hardware.clock.cycles,
-            devices=hardware.save_devices(),
+            devices=() if hardware.devices is None else hardware.devices.save(),
             spent=self._spent,
             instructions=cpu.instructions,
             effort=cpu.effort,

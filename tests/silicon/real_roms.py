@@ -14,6 +14,7 @@ from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_RA, UC_RISCV_REG_S
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.corpus import Release
 from py_esp_ota.silicon.chips import SOCS
+from py_esp_ota.silicon.elf import Symbols, read_elf
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.real_rom import rom_image
 from py_esp_ota.silicon.words import to_word
@@ -116,6 +117,12 @@ class Side:
 
     def csr(self, number: int) -> int | None:
         return self.hardware.csr(number)
+
+
+@cache
+def symbols_of(chip: str) -> Symbols:
+    """The names in the ROM of ``chip``."""
+    return read_elf(real_rom(chip)).symbols
 
 
 @cache

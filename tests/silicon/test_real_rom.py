@@ -8,16 +8,16 @@ import struct
 import pytest
 from board import Board, app
 from builds import BUILDS, bootloader, machine_of
-from real_roms import ROMS, both_sides, real_rom
+from real_roms import ROMS, both_sides, real_rom, symbols_of
 from side_by_side import both
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import flipped, image
 from py_esp_ota.silicon import Machine
 from py_esp_ota.silicon.chips import SOCS
-from py_esp_ota.silicon.elf import read_elf
 from py_esp_ota.silicon.real_rom import PURE, rom_image
 from py_esp_ota.silicon.rom import FUNCTIONS
+from py_esp_ota.silicon.rom_float import FLOATS
 from py_esp_ota.silicon.rom_libc import LIBC
 
 CHIPS = list(ROMS)
@@ -142,6 +142,65 @@ PLANS = {
 OURS = {**FUNCTIONS, **LIBC}
 
 
+def _floats(count, size):
+    """Numbers as bits, the strange ones among them."""
+
+    def make(rng, _at):
+        args = []
+        for _ in range(count):
+            bits = _FLOAT[size](rng)
+            args += [bits & 0xFFFFFFFF, bits >> 32] if size == 8 else [bits]
+        return args, bytes(16)
+
+    return make
+
+
+def _bits(pattern, strange, spread):
+    def make(rng):
+        kind = rng.random()
+        if kind < 0.25:
+            return rng.choice(strange)
+        number = rng.choice([-1, 1]) * rng.random() * 2.0 ** rng.randrange(*spread)
+        if kind < 0.4:
+            number = float(round(number)) if abs(number) < 2**62 else number
+        return int.from_bytes(struct.pack(pattern, number), "little")
+
+    return make
+
+
+_FLOAT = {
+    4: _bits("<f", [0, 1 << 31, 0x7F800000, 0xFF800000, 0x7FC00000, 1, 0x007FFFFF, 0x00800000, 0x7F7FFFFF], (-130, 70)),
+    8: _bits("<d", [0, 1 << 63, 0x7FF << 52, 0xFFF << 52, 0x7FF8 << 48, 1, (1 << 52) - 1, 1 << 52, (0x7FF << 52) - 1],
+             (-300, 300)),
+}  # fmt: skip
+
+
+def _float_plans():
+    plans = {}
+    for letter, size, result in (("s", 4, "float"), ("d", 8, "double")):
+        kind = f"{letter}f"
+        plans |= {f"__{name}{kind}3": (_floats(2, size), result) for name in ("add", "sub", "mul", "div")}
+        plans |= {
+            f"__{name}{kind}2": (_floats(2, size), "sign") for name in ("eq", "ne", "lt", "le", "gt", "ge", "unord")
+        }
+        plans[f"__neg{kind}2"] = (_floats(1, size), result)
+        plans |= {f"__fix{sign}{kind}si": (_floats(1, size), "a0") for sign in ("", "uns")}
+        plans |= {f"__fix{sign}{kind}di": (_floats(1, size), "wide") for sign in ("", "uns")}
+        plans |= {f"__float{sign}si{kind}": (_words(1), result) for sign in ("", "un")}
+        plans |= {f"__float{sign}di{kind}": (_words(2), result) for sign in ("", "un")}
+    return {**plans, "__extendsfdf2": (_floats(1, 4), "double"), "__truncdfsf2": (_floats(1, 8), "float")}
+
+
+PLANS |= _float_plans()
+OURS |= FLOATS
+
+
+def _number(bits, pattern, size):
+    """One number for all that are none."""
+    value = struct.unpack(pattern, bits.to_bytes(size, "little"))[0]
+    return "nan" if value != value else bits  # noqa: PLR0124
+
+
 def counts(kind, called):
     signed = called.a0 - (called.a0 >> 31 << 32)
     return {
@@ -149,6 +208,8 @@ def counts(kind, called):
         "wide": (called.a0, called.a1),
         "sign": ((signed > 0) - (signed < 0),),
         "none": (),
+        "float": (_number(called.a0, "<f", 4),),
+        "double": (_number(called.a0 | called.a1 << 32, "<d", 8),),
     }[kind]
 
 
@@ -156,7 +217,7 @@ def counts(kind, called):
 @pytest.mark.parametrize("chip", CHIPS)
 def test_a_function_of_ours_does_what_the_roms_code_does(chip, name):
     ours, real = both_sides(chip)
-    symbols = read_elf(real_rom(chip)).symbols
+    symbols = symbols_of(chip)
     if "__call_" + name not in symbols:
         pytest.skip(f"the ROM of the {chip} has no {name}")
     address = symbols.address_of("__call_" + name)
@@ -171,7 +232,7 @@ def test_a_function_of_ours_does_what_the_roms_code_does(chip, name):
 
 
 def test_every_function_of_ours_that_only_computes_is_held_against_a_rom():
-    assert (PURE | LIBC.keys()) - PLANS.keys() == {
+    assert (PURE | LIBC.keys() | FLOATS.keys()) - PLANS.keys() == {
         "qsort", "MD5Init", "MD5Update", "MD5Final",
         "mbedtls_md5_starts_ret", "mbedtls_md5_update_ret", "mbedtls_md5_finish_ret",
     }  # fmt: skip
@@ -180,7 +241,7 @@ def test_every_function_of_ours_that_only_computes_is_held_against_a_rom():
 @pytest.mark.parametrize("chip", CHIPS)
 def test_md5_in_pieces(chip):
     ours, real = both_sides(chip)
-    symbols = read_elf(real_rom(chip)).symbols
+    symbols = symbols_of(chip)
     old = "__call_MD5Init" in symbols
     names = ["MD5Init", "MD5Update", "MD5Final"] if old else [
         "mbedtls_md5_starts_ret", "mbedtls_md5_update_ret", "mbedtls_md5_finish_ret",
@@ -211,7 +272,7 @@ COMPARE = struct.pack("<IIII", 0x00052503, 0x0005A583, 0x40B50533, 0x00008067)
 @pytest.mark.parametrize("chip", CHIPS)
 def test_qsort_with_a_comparison_of_the_apps_own(chip):
     ours, real = both_sides(chip)
-    address = read_elf(real_rom(chip)).symbols.address_of("__call_qsort")
+    address = symbols_of(chip).address_of("__call_qsort")
     ours.knows(address, "qsort", LIBC["qsort"])
     ours.hardware.cpu.lets_call_back(address)
     for seed in range(10):
