@@ -9,6 +9,7 @@ _ROM = {
     0x40000034: "ets_printf",
     0x4000003C: "ets_install_uart_printf",
     0x40000044: "ets_delay_us",
+    0x40000058: "uart_tx_one_char",
     0x40000070: "uart_tx_flush",
     0x40000074: "uart_tx_wait_idle",
     0x40000088: "software_reset",

@@ -9,6 +9,7 @@ _ROM = {
     0x40000040: "ets_printf",
     0x40000048: "ets_install_uart_printf",
     0x40000050: "ets_delay_us",
+    0x40000068: "uart_tx_one_char",
     0x40000080: "uart_tx_flush",
     0x40000084: "uart_tx_wait_idle",
     0x40000088: "uart_div_modify",

@@ -11,6 +11,7 @@ _ROM = {
     0x4000003C: "ets_delay_us",
     0x40000040: "ets_get_cpu_frequency",
     0x40000044: "ets_update_cpu_frequency",
+    0x40000054: "uart_tx_one_char",
     0x40000074: "uart_tx_flush",
     0x40000078: "uart_tx_wait_idle",
     0x40000094: "software_reset",

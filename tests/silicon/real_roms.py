@@ -16,7 +16,7 @@ from py_esp_ota.cli.corpus import Release
 from py_esp_ota.silicon.chips import SOCS
 from py_esp_ota.silicon.elf import Symbols, read_elf
 from py_esp_ota.silicon.hardware import Hardware
-from py_esp_ota.silicon.real_rom import rom_image
+from py_esp_ota.silicon.real_rom import RomImage, rom_image
 from py_esp_ota.silicon.words import to_word
 
 ROMS = {
@@ -55,13 +55,13 @@ class Side:
 
     def __init__(self, chip: str, rom: bytes | None) -> None:
         soc = SOCS[chip]
-        image = None if rom is None else rom_image(rom, soc)
-        self.hardware = Hardware(soc, count=False, rom=image)
+        self.image = image = RomImage((), Symbols({})) if rom is None else rom_image(rom, soc)
+        self.hardware = Hardware(soc, count=False, rom=None if rom is None else image)
         self.hardware.attach(Chip(chip))
         self.hardware.clear()
         base = soc.ram[0].windows[0][0]
         self.space, self._back = base + 0x8000, soc.ram[0].windows[-1][0] + 0x1000
-        if image is not None:
+        if rom is not None:
             self._lend_newlib(image.symbols.address_of("syscall_table_ptr"))
         self.hardware.cpu.watcher = self
         self.hardware.cpu.watch_blocks(lambda _address: self.hardware.cpu.stop(), self._back, self._back)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import struct
 
 import pytest
@@ -116,7 +117,8 @@ def _crc(rng, at):
     return [word(rng), start, length], memory
 
 
-#: Name -> arguments and memory, and what of the result counts: all of a0, of a0 and a1, its sign, nothing.
+#: Name -> arguments and memory, and what of the result counts: all of a0, of a0 and a1, its sign, whether it is zero,
+#: a number, nothing.
 PLANS = {
     "memset": (_set, "a0"), "memcpy": (_copy, "a0"), "memmove": (_move, "a0"), "memcmp": (_compare, "sign"),
     "memchr": (_seek, "a0"), "memrchr": (_seek, "a0"), "bzero": (_zero, "none"), "crc32_le": (_crc, "a0"),
@@ -180,9 +182,8 @@ def _float_plans():
     for letter, size, result in (("s", 4, "float"), ("d", 8, "double")):
         kind = f"{letter}f"
         plans |= {f"__{name}{kind}3": (_floats(2, size), result) for name in ("add", "sub", "mul", "div")}
-        plans |= {
-            f"__{name}{kind}2": (_floats(2, size), "sign") for name in ("eq", "ne", "lt", "le", "gt", "ge", "unord")
-        }
+        plans |= {f"__{name}{kind}2": (_floats(2, size), "sign") for name in ("lt", "le", "gt", "ge")}
+        plans |= {f"__{name}{kind}2": (_floats(2, size), "zero") for name in ("eq", "ne", "unord")}
         plans[f"__neg{kind}2"] = (_floats(1, size), result)
         plans |= {f"__fix{sign}{kind}si": (_floats(1, size), "a0") for sign in ("", "uns")}
         plans |= {f"__fix{sign}{kind}di": (_floats(1, size), "wide") for sign in ("", "uns")}
@@ -207,6 +208,7 @@ def counts(kind, called):
         "a0": (called.a0,),
         "wide": (called.a0, called.a1),
         "sign": ((signed > 0) - (signed < 0),),
+        "zero": (called.a0 == 0,),
         "none": (),
         "float": (_number(called.a0, "<f", 4),),
         "double": (_number(called.a0 | called.a1 << 32, "<d", 8),),
@@ -263,6 +265,35 @@ def test_md5_in_pieces(chip):
             order = [digest, context] if old else [context, digest]
             digests.append(side.call(finish, order, memory).memory[0x100:0x110])
         assert digests[0] == digests[1]
+
+
+#: Formats of bootloaders and apps, and arguments for them.
+FORMATS = (
+    "plain%%", "%d|%u", "%i|", "%zu|", "%q|", "%4q|", "%3%|", "%5c|", "%.2s|", "%-10p|", "%5d|%-5d|%05d",
+    "%x|%X|%08x|%p", "%c%c", "%s|%10s|%-10s|", "%3s", "%lu %ld %lx", "I (%lu) %s: %d, %s", "%02x:%02x", "%-8x|",
+    "%8s%8u",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_printf_prints_what_the_roms_code_prints(chip):
+    """ROM's formatting runs, and gives its letters one by one to a function that prints them."""
+    ours, real = both_sides(chip)
+    symbols = symbols_of(chip)
+    table, letter = symbols.address_of("__call_ets_printf"), symbols.address_of("__call_uart_tx_one_char")
+    install, own = symbols.address_of("ets_install_putc1"), symbols.address_of("ets_printf")
+    ours.knows(table, "ets_printf", OURS["ets_printf"])
+    real.call(install, [letter], b"")
+    for seed in range(10):
+        rng = random.Random(seed)
+        for form in FORMATS:
+            kinds = re.findall(r"%-?0?\d*(?:\.\d*)?l?([sduxXcp])", form.replace("zu", ""))
+            memory = form.encode().ljust(0x40, b"\0") + b"".join(
+                bytes(rng.choices(b"abc xyz", k=rng.randrange(9))).ljust(16, b"\0") for _ in range(4)
+            )
+            args = [ours.space + 0x40 + 16 * at if kind == "s" else word(rng) for at, kind in enumerate(kinds)]
+            printed = [side.call(at, [side.space, *args], memory).text for side, at in ((ours, table), (real, own))]
+            assert printed[0] == printed[1], form
 
 
 #: int compare(const int *one, const int *two) { return *one - *two; }
