@@ -7,6 +7,8 @@ asked for ends its slice too.
 
 from __future__ import annotations
 
+from math import inf
+
 from unicorn import (
     UC_ERR_FETCH_PROT,
     UC_ERR_FETCH_UNMAPPED,
@@ -24,6 +26,7 @@ from unicorn.riscv_const import (
 
 from py_esp_ota.silicon.clock import CYCLES_PER_US
 from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.standstill import Standstill
 
 _MIE, _MPIE, _MPP = 1 << 3, 1 << 7, 3 << 11
 _INTERRUPT = 1 << 31
@@ -51,14 +54,21 @@ class App:
         self._paused = False
         self._exceptions = 0
 
-    def run(self, seconds: float) -> None:
-        """Go on for so long by the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``."""
+    def run(self, seconds: float, *, slices: float = inf) -> bool:
+        """Go on for so long by the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``.
+
+        ``slices``: how many pieces of work that may take at most; false when it is more.
+        """
         hardware, cpu, clock = self._hardware, self._cpu, self._clock
         cpu.watcher = self
         hardware.registers.changed = self._pause
         stop_at = clock.cycles + round(seconds * 1_000_000) * CYCLES_PER_US
+        standstill = Standstill(cpu)
         pc = cpu.pc
         while clock.cycles < stop_at and hardware.ended is None:
+            slices -= 1
+            if slices < 0:
+                return False
             hardware.devices.bite()
             waiting = hardware.devices.pending()
             pc = self._entered(cpu.pc if pc is None else pc, waiting=waiting)
@@ -73,11 +83,17 @@ class App:
                 hardware.trap("one call kept Python busy for too long", pc, ours=True)
             if self._cause is not None or self._paused:
                 clock.cycles += _EARLY
+                standstill.forget()
             elif self._waits(pc):
                 clock.cycles = max(clock.cycles + 1, due)
             else:
                 clock.cycles += count
                 self._exceptions = 0
+                if not cpu.untouched:
+                    standstill.forget()
+                elif standstill.found():
+                    clock.cycles = max(clock.cycles, due)
+        return True
 
     def _waits(self, pc: int) -> bool:
         """Whether the last instruction was the one that waits for an interrupt."""

@@ -88,7 +88,7 @@ class Cpu:
         #: The last ROM functions called, by address, the newest last.
         self.calls: deque[int] = deque(maxlen=_CALLS_KEPT)
         self.instructions = 0
-        self._effort = 0
+        self._effort = self._granted = 0
         self._in_store = False
         self._stopped_in_store = False
         #: The ROM function called last, -1 for none.
@@ -119,7 +119,7 @@ class Cpu:
 
     def grant(self, effort: int) -> None:
         """What Python may do for the code from now on: calls, letters, pieces of memory."""
-        self._effort = effort
+        self._effort = self._granted = effort
 
     def charge(self, effort: int) -> bool:
         """Take from the grant: a loop through Python must end as one without it does."""
@@ -133,6 +133,11 @@ class Cpu:
     def exhausted(self) -> bool:
         """Whether the grant is spent."""
         return self._effort < 0
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing of the grant is spent: the code has used the CPU and its memory alone."""
+        return self._effort == self._granted
 
     def forget_code(self) -> None:
         """Code came in past the CPU: what it has translated is old."""

@@ -65,6 +65,7 @@ class Hardware:
         self.chip = chip
         self.writes, self.digests, self.text = [], {}, []
         self.ended = self.trapped = None
+        self.reset_reason = ResetReason.SW
         self.clock.cycles = 0
         self._waiting.clear()
         self.devices.reset()

@@ -27,7 +27,7 @@ class Machine:
 
         Raises ``ValueError`` for a chip that is not here.
         """
-        self.soc = _soc(target)
+        self.soc = soc_of(target)
         self._hardware = Hardware(self.soc, count=count)
         self._boot = BootRun(self._hardware)
 
@@ -53,7 +53,8 @@ class Machine:
         return self._boot.run(program, budget)
 
 
-def _soc(target: str) -> Soc:
+def soc_of(target: str) -> Soc:
+    """The chip of this name. Raises ``ValueError`` for one that is not here."""
     try:
         return SOCS[target]
     except KeyError:
