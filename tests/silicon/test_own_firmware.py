@@ -13,7 +13,7 @@ from board import ROLLBACK, Board, entry, slots
 from own_firmware import APPS, elf, firmware
 from side_by_side import BUILDS, bootloader, both
 
-from py_esp_ota import Device, PowerLoss
+from py_esp_ota import Device, PowerLoss, inspect_image
 from py_esp_ota.apps import MachineCode
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.elf import from_elf
@@ -21,6 +21,7 @@ from py_esp_ota.errors import OtaError, Restart
 from py_esp_ota.firmware import image, resealed
 from py_esp_ota.silicon import Machine
 from py_esp_ota.silicon.bare import BareChip
+from py_esp_ota.silicon.load import put_app
 
 OTA_1, OTADATA_1 = 0x210000, 0xE000
 _STATES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED", "UNDEFINED", "7")
@@ -55,6 +56,28 @@ def test_both_bootloaders_jump_into_it(machine, build, app, options):
     assert [run.outcome for run in pair.runs] == ["APP"]
     assert (pair.silicon.app, pair.model.app, pair.runs[0].entry) == (OTA_1, OTA_1, 0x40380000)
     assert pair.silicon.flash == pair.model.flash
+
+
+def test_the_loader_leaves_what_a_bootloader_leaves(machine, bare):
+    """Where it jumps, what the MMU maps, what lies in the app's RAM, and the registers of its watchdog."""
+    build = BUILDS[0]
+    for options in ("", "-Wl,--defsym=pad_code=1"):
+        board = Board("two_ota", "1/VALID", "2/VALID", config=build.config)
+        board.chip.flash.program(0, bootloader(build))
+        board.flash_app("ota_1", firmware("selftest", options=options))
+        entry_address = machine.run(board.chip).entry
+        theirs, ours = machine._hardware, bare._hardware
+        ours.power_on(board.chip)
+        assert put_app(ours, board["ota_1"]) == entry_address
+        mapped = [hardware.cpu.window.mapped() for hardware in (ours, theirs)]
+        assert mapped[0][:-1] == mapped[1][:-1]  # through the last page a bootloader reads what it likes
+        segments = [s for s in inspect_image(firmware("selftest", options=options)).segments if s.kind != "padding"]
+        assert len(segments) >= 4
+        for segment in segments:
+            there = [hardware.cpu.peek(segment.load_addr, segment.length) for hardware in (ours, theirs)]
+            assert there[0] == there[1]
+        for register in (*range(0x60008090, 0x600080A4, 4), 0x600080A8):
+            assert ours.registers.values.get(register, 0) == theirs.registers.values.get(register, 0), hex(register)
 
 
 # ------------------------------------------------------------------------------------------------- a device runs it
