@@ -53,6 +53,7 @@ class App:
         self._value = 0
         self._paused = False
         self._exceptions = 0
+        self._standstill = Standstill(self._cpu)
 
     def run(self, seconds: float, *, slices: float = inf) -> bool:
         """Go on for so long by the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``.
@@ -63,7 +64,6 @@ class App:
         cpu.watcher = self
         hardware.registers.changed = self._pause
         stop_at = clock.cycles + round(seconds * 1_000_000) * CYCLES_PER_US
-        standstill = Standstill(cpu)
         pc = cpu.pc
         while clock.cycles < stop_at and hardware.ended is None:
             slices -= 1
@@ -83,15 +83,15 @@ class App:
                 hardware.trap("one call kept Python busy for too long", pc, ours=True)
             if self._cause is not None or self._paused:
                 clock.cycles += _EARLY
-                standstill.forget()
+                self._standstill.forget()
             elif self._waits(pc):
                 clock.cycles = max(clock.cycles + 1, due)
             else:
                 clock.cycles += count
                 self._exceptions = 0
                 if not cpu.untouched:
-                    standstill.forget()
-                elif standstill.found():
+                    self._standstill.forget()
+                elif self._standstill.found():
                     clock.cycles = max(clock.cycles, due)
         return True
 

@@ -25,6 +25,7 @@ class Standstill:
     def forget(self) -> None:
         """Something happened."""
         self._slices = self._looks = 0
+        self._every = _SLICES_PER_LOOK
         self._until = 1
         self._earlier: tuple[int, ...] | None = None
         self._memory: list[bytes] = []
@@ -32,11 +33,12 @@ class Standstill:
     def found(self) -> bool:
         """After a slice in which only CPU and memory took part: whether it has all been there before."""
         self._slices += 1
-        if self._slices % _SLICES_PER_LOOK:
+        if self._slices % self._every:
             return False
         cpu = self._cpu
         now = (cpu.pc, cpu.register(UC_RISCV_REG_MSTATUS), *(cpu.register(register) for register in _REGISTERS))
         if now == self._earlier and [block.save() for block in cpu.ram] == self._memory:
+            self._every = 1  # it will be there again soon
             return True
         self._looks += 1
         if self._looks == self._until:
