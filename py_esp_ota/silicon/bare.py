@@ -84,14 +84,17 @@ class BareChip:
             print_line: gets the lines of its console, also when the power goes.
             symbols: of the program that the image was made of: they name functions.
 
-        Raises ``PowerLoss`` when the power goes, ``ValueError`` for a partition without an app, for a chip of another
-        kind, and for one with secure boot or flash encryption.
+        Raises ``PowerLoss`` when the power goes, ``ValueError`` for a chip of another kind, and for one with secure boot or
+        flash encryption. Never raises for bad bytes: what cannot be loaded is a trap.
         """
         hardware = self._hardware
         if chip.target.name != hardware.soc.name:
             raise ValueError(f"this machine is an {hardware.soc.name}, the chip an {chip.target.name}")
         hardware.power_on(chip)
-        hardware.cpu.pc = put_app(hardware, partition)
+        try:
+            hardware.cpu.pc = put_app(hardware, partition)
+        except ValueError as error:
+            return AppReport(None, str(error), 0.0, (), (), Trap(str(error), 0, 0, ()))
         app = _Watched(hardware)
         try:
             followed = app.run(seconds, slices=_SLICES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -138,3 +140,19 @@ def test_power_pulled_while_an_app_of_python_stays():
         lamp.power_on()
         lab.run(asyncio.sleep(5))
         assert len(lamp.runs) == 2
+
+
+def test_without_the_extra_everything_else_works_and_machine_code_names_it():
+    program = (
+        "import sys; sys.modules.update(unicorn=None, elftools=None)\n"
+        "from py_esp_ota import Device; from py_esp_ota.apps import MachineCode; from py_esp_ota.firmware import Firmware\n"
+        "lamp = Device('two_ota', firmware=Firmware('lamp', '1').to_bytes(), apps=lambda app: lambda booted: None)\n"
+        "lamp.power_on(); print(lamp.run().why)\n"
+        "try: MachineCode()\n"
+        "except ModuleNotFoundError as missing: print(missing)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "it runs",
+        "an app runs as machine code with unicorn: pip install 'py_esp_ota[silicon]'",
+    ]

@@ -259,10 +259,24 @@ def test_random_bytes_as_an_app_end_in_a_report(bare):
         assert ended.why
 
 
-def test_a_partition_without_an_app_is_refused_by_name(bare):
-    board = Board("two_ota", without=("ota_1",))
-    with pytest.raises(ValueError, match="partition ota_1 holds no app: its first byte is not 0xe9"):
-        bare.run(board.chip, board["ota_1"], seconds=1)
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"\xff" * 24, "partition ota_1 holds no app: its first byte is not 0xe9"),
+        (image([(0x3C000020, bytes(8)), (0x3FCE0000 - 8, bytes(16))]), "segment 1 goes to 0x3fcdfff8, which is no RAM"),
+    ],
+    ids=["nothing", "address"],
+)
+def test_what_cannot_be_loaded_is_a_trap(bare, data, why):
+    ended = ran(bare, data)
+    assert (ended.reset, ended.why, ended.trap.reason) == (None, why, why)
+
+
+def test_a_chip_of_another_kind_is_refused_by_name(bare):
+    with pytest.raises(ValueError, match="this machine is an esp32c3, the chip an esp32c6"):
+        bare.run(Chip("esp32c6"), Board("two_ota")["ota_1"], seconds=1)
+    with pytest.raises(ValueError, match="esp32s3 has Xtensa cores"):
+        BareChip("esp32s3")
 
 
 def test_the_image_says_which_program_it_was_made_of(code):
