@@ -84,8 +84,8 @@ class BareChip:
             print_line: gets the lines of its console, also when the power goes.
             symbols: of the program that the image was made of: they name functions.
 
-        Raises ``PowerLoss`` when the power goes, ``ValueError`` for a chip of another kind, and for one with secure boot or
-        flash encryption. Never raises for bad bytes: what cannot be loaded is a trap.
+        Raises ``PowerLoss`` when the power goes, ``ValueError`` for a chip of another kind or with secure boot or flash
+        encryption. Never raises for bad bytes: what cannot be loaded is a trap.
         """
         hardware = self._hardware
         if chip.target.name != hardware.soc.name:

@@ -145,7 +145,8 @@ def test_power_pulled_while_an_app_of_python_stays():
 def test_without_the_extra_everything_else_works_and_machine_code_names_it():
     program = (
         "import sys; sys.modules.update(unicorn=None, elftools=None)\n"
-        "from py_esp_ota import Device; from py_esp_ota.apps import MachineCode; from py_esp_ota.firmware import Firmware\n"
+        "from py_esp_ota import Device; from py_esp_ota.apps import MachineCode\n"
+        "from py_esp_ota.firmware import Firmware\n"
         "lamp = Device('two_ota', firmware=Firmware('lamp', '1').to_bytes(), apps=lambda app: lambda booted: None)\n"
         "lamp.power_on(); print(lamp.run().why)\n"
         "try: MachineCode()\n"
