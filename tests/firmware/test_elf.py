@@ -64,6 +64,13 @@ def test_random_programs_become_the_images_that_esptool_makes(tmp_path):
         assert from_elf(linked) == esptools(tmp_path, linked)
 
 
+@pytest.mark.parametrize("room", [0, 4, 8, 12, 0xFFF4, 0xFFF8, 0xFFFC])
+def test_a_narrow_gap_is_filled_as_esptool_fills_it(tmp_path, room):
+    code_at = 0x42010000 + (0x20 + 64 + 8 + room + 8) % 0x10000
+    linked = program((0x3C000020, bytes(64)), (code_at, b"code"), (0x3FC88000, b"data" * 100))
+    assert from_elf(linked) == esptools(tmp_path, linked)
+
+
 def test_the_descriptor_is_filled_in():
     made = inspect_image(from_elf(elf("confirm"), project_name="lamp", version="1.2.3", secure_version=5))
     assert made.err == EspErr.ESP_OK
