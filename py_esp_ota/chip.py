@@ -34,6 +34,11 @@ class ResetReason(IntEnum):
     POWERON = 1
     SW = 3
     DEEPSLEEP = 5
+    TG0WDT_SYS = 7
+    TG1WDT_SYS = 8
+    RTCWDT_SYS = 9
+    SW_CPU = 12
+    RTCWDT_RTC = 16
 
 
 @dataclass(frozen=True, slots=True)

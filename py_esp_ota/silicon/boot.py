@@ -78,8 +78,11 @@ class BootRun:
     def rom_call(self, address: int) -> bool:
         """A call into ROM: a function of the table, or the jump into an app whose entry lies there, or unknown."""
         hardware = self._hardware
-        if not hardware.call_rom(address) and not self._is_entry(address, runs=False):
-            hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
+        try:
+            if not hardware.call_rom(address) and not self._is_entry(address, runs=False):
+                hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
+        except UcError as error:
+            hardware.trap(f"{hardware.name_of(address)}: {error}", address)
         return hardware.ended is None
 
     def exception(self, cause: int, address: int) -> None:

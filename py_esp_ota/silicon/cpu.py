@@ -21,8 +21,11 @@ from py_esp_ota.silicon.words import to_word, word
 ILLEGAL_INSTRUCTION = 2
 
 _RETURN = b"\x82\x80"  # c.jr ra
+_JUMP = b"\x82\x82"  # c.jr t0
+_NO_TEXT = b"unknown\0"
 _CALLS_KEPT = 8
 _A0, _A7 = 0, 7
+_T0 = UC_RISCV_REG_X0 + 5
 _BYTES_PER_EFFORT = 64
 _SYSTEM = 0x73
 _NEVER = 0xFFFFFFFE  # no instruction lies there
@@ -68,6 +71,12 @@ class Cpu:
         self.ram = [Block(self._uc, memory) for memory in soc.ram]
         self._rom = Block(self._uc, soc.rom)
         self._rom.clear(_RETURN)
+        #: Where code of the app returns to when a ROM function called it.
+        self.callback_return = soc.rom.windows[0][0] + soc.rom.size - 4
+        self.lets_call_back(self.callback_return)
+        #: A text for what only a real ROM could say.
+        self.no_text = self.callback_return - len(_NO_TEXT)
+        self._rom.put(self.no_text - soc.rom.windows[0][0], _NO_TEXT)
         self.window = FlashWindow(self._uc, soc)
         self._map_registers()
         self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
@@ -81,25 +90,31 @@ class Cpu:
         self.instructions = 0
         self._effort = 0
         self._in_store = False
-        self._after_store = False
+        self._stopped_in_store = False
+        #: The ROM function called last, -1 for none.
+        self._called = -1
 
     # --------------------------------------------------------------------------------------------------------- running
 
     def go(self, pc: int, count: int) -> None:
         """Run from ``pc`` for ``count`` instructions, or until something calls ``stop``. Raises ``PowerLoss``."""
-        self._in_store = self._after_store = False
+        self._in_store = self._stopped_in_store = False
+        self._called = -1
         try:
             self._uc.emu_start(pc, _NEVER, count=count)
         except UcError as error:
             if self.watcher is not None:
                 self.watcher.fault(error, self.pc)
-        if self._after_store:
-            # Unicorn stops on the store, not behind it: it would be done twice.
+        # Unicorn stops on what called back, not behind it: it would be done twice.
+        if self._stopped_in_store:
             self.pc += 4 if self.peek(self.pc, 1)[0] & 3 == 3 else 2
+        elif self.pc == self._called:
+            # The call was announced and done, but ROM's one instruction not yet, for the count was up.
+            self.pc = self._uc.reg_read(_T0) if self.peek(self.pc, 2) == _JUMP else self.ra
 
     def stop(self) -> None:
         """No instruction more, from inside of a callback."""
-        self._after_store = self._after_store or self._in_store
+        self._stopped_in_store = self._in_store
         self._uc.emu_stop()
 
     def grant(self, effort: int) -> None:
@@ -178,6 +193,27 @@ class Cpu:
             return int(self._uc.reg_read(UC_RISCV_REG_A0 + index))
         return word(self.load(self._uc.reg_read(UC_RISCV_REG_SP) + 4 * (index - _A7 - 1), 4))
 
+    @property
+    def sp(self) -> int:
+        """The stack pointer."""
+        return int(self._uc.reg_read(UC_RISCV_REG_SP))
+
+    def lets_call_back(self, address: int) -> None:
+        """The ROM function at ``address`` uses ``call`` and ``return_to``."""
+        self._rom.put(address - self._soc.rom.windows[0][0], _JUMP)
+
+    def call(self, function: int, *args: int) -> None:
+        """From inside of ``rom_call``: ROM's code there goes on in ``function``, which returns to ``callback_return``."""
+        for index, value in enumerate(args):
+            self._uc.reg_write(UC_RISCV_REG_A0 + index, value & 0xFFFFFFFF)
+        self._uc.reg_write(UC_RISCV_REG_RA, self.callback_return)
+        self._uc.reg_write(_T0, function)
+
+    def return_to(self, address: int) -> None:
+        """From inside of ``rom_call``: ROM's code there returns to ``address``."""
+        self._uc.reg_write(UC_RISCV_REG_RA, address)
+        self._uc.reg_write(_T0, address)
+
     def result(self, value: int, *, wide: bool = False) -> None:
         """Into a0, a ``wide`` one of 64 bits into a1 too."""
         self._uc.reg_write(UC_RISCV_REG_A0, value & 0xFFFFFFFF)
@@ -206,6 +242,7 @@ class Cpu:
     # -------------------------------------------------------------------------------------------------------- callbacks
 
     def _on_rom(self, _uc: Uc, address: int, _size: int, _data: object) -> None:
+        self._called = address
         if self.watcher is not None and not self.watcher.rom_call(address):
             self._uc.emu_stop()
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import FlashError
+from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.printf import ets_printf as format_text
 from py_esp_ota.silicon.report import FlashWrite, Outcome
 from py_esp_ota.silicon.soc import Soc
@@ -34,8 +35,11 @@ class Calls(Protocol):
 
     soc: Soc
     chip: Chip
+    clock: Clock
     writes: list[FlashWrite]
     digests: dict[int, bytearray]
+    #: Address of a text that stands for one of ROM's own.
+    no_text: int
 
     def arg(self, index: int) -> int:
         """Argument ``index``, from a0 on and then from the stack."""
@@ -45,6 +49,12 @@ class Calls(Protocol):
 
     def store(self, address: int, data: bytes) -> None:
         """Into memory or registers."""
+
+    def get_register(self, address: int) -> int:
+        """The word of a peripheral's register that was written last."""
+
+    def set_register(self, address: int, value: int) -> None:
+        """A store into a peripheral's register."""
 
     def print(self, text: str) -> None:
         """Text for the console."""
@@ -65,16 +75,21 @@ class Calls(Protocol):
         """A 64-bit result."""
 
 
-def _text_at(cpu: Calls, address: int) -> str:
-    """A C string; cut where the memory ends, or after 1 KiB."""
+def text_at(cpu: Calls, address: int, *, longest: int = _LONGEST_BLOCK) -> bytes:
+    """The bytes of a C string, without its end; at least ``longest`` when there is none before."""
     data = bytearray()
-    while len(data) < _LONGEST_TEXT:
+    while len(data) < longest:
         # Up to a boundary that no block of memory crosses, so that a string at its end can be read.
         part = cpu.load(address + len(data), 64 - (address + len(data)) % 64)
         data += part
         if 0 in part:
             break
-    return bytes(data).split(b"\0", 1)[0].decode("utf-8", "replace")
+    return bytes(data).split(b"\0", 1)[0]
+
+
+def _printed_text(cpu: Calls, address: int) -> str:
+    """A C string as text, no longer than 1 KiB."""
+    return text_at(cpu, address, longest=_LONGEST_TEXT)[:_LONGEST_TEXT].decode("utf-8", "replace")
 
 
 def _arguments(cpu: Calls, start: int) -> Iterator[int]:
@@ -89,7 +104,7 @@ def _arguments(cpu: Calls, start: int) -> Iterator[int]:
 
 def ets_printf(cpu: Calls) -> None:
     """``ets_printf``. A bootloader's ``abort`` and ``assert`` print their last words, then wait for the watchdog."""
-    text = format_text(_text_at(cpu, cpu.arg(0)), _arguments(cpu, 1), lambda address: _text_at(cpu, address))
+    text = format_text(_printed_text(cpu, cpu.arg(0)), _arguments(cpu, 1), lambda at: _printed_text(cpu, at))
     cpu.print(text)
     if any(words in text for words in _LAST_WORDS):
         cpu.end("ABORT")
@@ -108,7 +123,8 @@ def software_reset(cpu: Calls) -> None:
 # --------------------------------------------------------------------------------------------------------------- memory
 
 
-def _block(cpu: Calls, index: int) -> int:
+def block_length(cpu: Calls, index: int) -> int:
+    """An argument that is the length of a block. Raises ``ValueError`` for one longer than any memory."""
     length = cpu.arg(index)
     if length > _LONGEST_BLOCK:
         raise ValueError(f"a block of {length} bytes is longer than the memory")
@@ -117,19 +133,24 @@ def _block(cpu: Calls, index: int) -> int:
 
 def memset(cpu: Calls) -> None:
     """``memset``; a0 is the result already, as in the next one."""
-    cpu.store(cpu.arg(0), bytes([cpu.arg(1) & 0xFF]) * _block(cpu, 2))
+    cpu.store(cpu.arg(0), bytes([cpu.arg(1) & 0xFF]) * block_length(cpu, 2))
 
 
 def memcpy(cpu: Calls) -> None:
     """``memcpy``; the source may be a peripheral's buffer."""
-    cpu.store(cpu.arg(0), cpu.load(cpu.arg(1), _block(cpu, 2)))
+    cpu.store(cpu.arg(0), cpu.load(cpu.arg(1), block_length(cpu, 2)))
 
 
 def memcmp(cpu: Calls) -> int:
-    """``memcmp``."""
-    length = _block(cpu, 2)
-    one, two = cpu.load(cpu.arg(0), length), cpu.load(cpu.arg(1), length)
-    return (one > two) - (one < two)
+    """``memcmp``: what lies behind the first difference need not be memory."""
+    one, two, length = (cpu.arg(index) for index in range(3))
+    while length:
+        part = min(length, 64 - one % 64, 64 - two % 64)
+        left, right = cpu.load(one, part), cpu.load(two, part)
+        if left != right:
+            return (left > right) - (left < right)
+        one, two, length = one + part, two + part, length - part
+    return 0
 
 
 def udivdi3(cpu: Calls) -> None:
@@ -225,7 +246,7 @@ def sha_init(cpu: Calls) -> int:
 
 def digest_update(cpu: Calls) -> int:
     """``MD5Update``, ``ets_sha_update``: context, data, length."""
-    cpu.digests.setdefault(cpu.arg(0), bytearray()).extend(cpu.load(cpu.arg(1), _block(cpu, 2)))
+    cpu.digests.setdefault(cpu.arg(0), bytearray()).extend(cpu.load(cpu.arg(1), block_length(cpu, 2)))
     return 0
 
 
@@ -242,52 +263,56 @@ def sha_finish(cpu: Calls) -> int:
 
 def crc(cpu: Calls) -> int:
     """``crc32_le``: crc, data, length."""
-    return crc32_le(cpu.arg(0), cpu.load(cpu.arg(1), _block(cpu, 2)))
+    return crc32_le(cpu.arg(0), cpu.load(cpu.arg(1), block_length(cpu, 2)))
 
 
-def _constant(value: int | None) -> Callable[[Calls], int | None]:
+def constant(value: int | None) -> Callable[[Calls], int | None]:
+    """A function that does nothing that can be seen here."""
     return lambda _cpu: value
 
 
-FUNCTIONS: Mapping[str, Callable[[Calls], int | None]] = {
+#: What a function of ROM is: it returns a0, or ``None``; one that calls code of the app yields address and arguments.
+Function = Callable[[Calls], int | Iterator[tuple[int, ...]] | None]
+
+FUNCTIONS: Mapping[str, Function] = {
     "rtc_get_reset_reason": rtc_get_reset_reason,
     "ets_printf": ets_printf,
-    "ets_install_uart_printf": _constant(None),
-    "ets_delay_us": _constant(None),
-    "uart_tx_flush": _constant(None),
-    "uart_tx_wait_idle": _constant(None),
-    "uart_div_modify": _constant(None),
+    "ets_install_uart_printf": constant(None),
+    "ets_delay_us": constant(None),
+    "uart_tx_flush": constant(None),
+    "uart_tx_wait_idle": constant(None),
+    "uart_div_modify": constant(None),
     "software_reset": software_reset,
-    "esp_rom_spiflash_wait_idle": _constant(_OK),
+    "esp_rom_spiflash_wait_idle": constant(_OK),
     "esp_rom_spiflash_erase_sector": erase_sector,
     "esp_rom_spiflash_write": write,
     "esp_rom_spiflash_config_param": config_param,
     "memset": memset,
     "memcpy": memcpy,
     "memcmp": memcmp,
-    "ROM_Boot_Cache_Init": _constant(None),
-    "Cache_Invalidate_ICache_All": _constant(None),
-    "Cache_Disable_ICache": _constant(0),
+    "ROM_Boot_Cache_Init": constant(None),
+    "Cache_Invalidate_ICache_All": constant(None),
+    "Cache_Disable_ICache": constant(0),
     "Cache_Enable_ICache": sync,
-    "Cache_Suspend_ICache": _constant(0),
+    "Cache_Suspend_ICache": constant(0),
     "Cache_Resume_ICache": sync,
     "Cache_MMU_Init": mmu_init,
     "Cache_Ibus_MMU_Set": mmu_set,
     "Cache_Dbus_MMU_Set": mmu_set,
-    "ets_get_cpu_frequency": _constant(_CPU_MHZ),
-    "ets_update_cpu_frequency": _constant(None),
-    "gpio_pad_set_drv": _constant(None),
+    "ets_get_cpu_frequency": constant(_CPU_MHZ),
+    "ets_update_cpu_frequency": constant(None),
+    "gpio_pad_set_drv": constant(None),
     "MD5Init": digest_begin,
     "MD5Update": digest_update,
     "MD5Final": md5_final,
     "crc32_le": crc,
-    "ets_sha_enable": _constant(None),
+    "ets_sha_enable": constant(None),
     "ets_sha_init": sha_init,
     "ets_sha_update": digest_update,
     "ets_sha_finish": sha_finish,
-    "ets_efuse_get_spiconfig": _constant(0),
-    "ets_efuse_get_wp_pad": _constant(_WP_PAD),
+    "ets_efuse_get_spiconfig": constant(0),
+    "ets_efuse_get_wp_pad": constant(_WP_PAD),
     "__udivdi3": udivdi3,
-    "rom_i2c_writeReg": _constant(None),
-    "rom_i2c_writeReg_Mask": _constant(None),
+    "rom_i2c_writeReg": constant(None),
+    "rom_i2c_writeReg_Mask": constant(None),
 }

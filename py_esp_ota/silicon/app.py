@@ -1,0 +1,151 @@
+"""An app on the hardware that booted it: time passes, interrupts come, exceptions are the app's own to handle.
+
+Unicorn's RISC-V core cannot be interrupted from outside, so the trap is entered by hand, as the privileged
+architecture says. The CPU runs in slices that end where the next alarm is due; a store that changes what interrupts are
+asked for ends its slice too.
+"""
+
+from __future__ import annotations
+
+from unicorn import (
+    UC_ERR_FETCH_PROT,
+    UC_ERR_FETCH_UNMAPPED,
+    UC_ERR_WRITE_PROT,
+    UC_ERR_WRITE_UNMAPPED,
+    UcError,
+)
+from unicorn.riscv_const import (
+    UC_RISCV_REG_MCAUSE,
+    UC_RISCV_REG_MEPC,
+    UC_RISCV_REG_MSTATUS,
+    UC_RISCV_REG_MTVAL,
+    UC_RISCV_REG_MTVEC,
+)
+
+from py_esp_ota.silicon.clock import CYCLES_PER_US
+from py_esp_ota.silicon.hardware import Hardware
+
+_MIE, _MPIE, _MPP = 1 << 3, 1 << 7, 3 << 11
+_INTERRUPT = 1 << 31
+_ILLEGAL_INSTRUCTION, _BREAKPOINT = 2, 3
+_FETCH_FAULT, _LOAD_FAULT, _STORE_FAULT = 1, 5, 7
+_WFI = (0x10500073).to_bytes(4, "little")
+#: The longest slice, and the one while an interrupt waits to be let through. Instructions.
+_SLICE, _SHORT_SLICE = 20_000, 200
+#: What a slice that ended early is taken for: Unicorn does not say.
+_EARLY = 50
+_EFFORT_PER_SLICE = 400_000
+#: So many exceptions in a row with nothing between them are a CPU that will never do anything else.
+_LOCKED_UP = 64
+
+
+class App:
+    """Code that goes on from where the CPU stands."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware = hardware
+        self._cpu = hardware.cpu
+        self._clock = hardware.clock
+        self._cause: int | None = None
+        self._value = 0
+        self._paused = False
+        self._exceptions = 0
+
+    def run(self, seconds: float) -> None:
+        """Go on for so long by the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``."""
+        hardware, cpu, clock = self._hardware, self._cpu, self._clock
+        cpu.watcher = self
+        hardware.registers.changed = self._pause
+        stop_at = clock.cycles + round(seconds * 1_000_000) * CYCLES_PER_US
+        pc = cpu.pc
+        while clock.cycles < stop_at and hardware.ended is None:
+            hardware.devices.bite()
+            waiting = hardware.devices.pending()
+            pc = self._entered(cpu.pc if pc is None else pc, waiting=waiting)
+            alarm = hardware.devices.next_alarm()
+            due = stop_at if alarm is None else min(alarm, stop_at)
+            count = max(1, min(due - clock.cycles, _SHORT_SLICE if waiting else _SLICE))
+            self._paused = False
+            cpu.grant(_EFFORT_PER_SLICE)
+            cpu.go(pc, count)
+            pc = cpu.pc
+            if cpu.exhausted:
+                hardware.trap("one call kept Python busy for too long", pc, ours=True)
+            if self._cause is not None or self._paused:
+                clock.cycles += _EARLY
+            elif self._waits(pc):
+                clock.cycles = max(clock.cycles + 1, due)
+            else:
+                clock.cycles += count
+                self._exceptions = 0
+
+    def _waits(self, pc: int) -> bool:
+        """Whether the last instruction was the one that waits for an interrupt."""
+        try:
+            return self._cpu.peek(pc - 4, 4) == _WFI
+        except UcError:
+            return False
+
+    def _entered(self, pc: int, *, waiting: bool) -> int:
+        """Where to go on: at ``pc``, or in the handler of the exception or interrupt that comes first."""
+        status = self._cpu.register(UC_RISCV_REG_MSTATUS)
+        if self._cause is not None:
+            cause, self._cause = self._cause, None
+            self._exceptions += 1
+            if self._exceptions > _LOCKED_UP:
+                self._hardware.trap("exception after exception", pc)
+            return self._enter(pc, cause, status)
+        if waiting and status & _MIE:
+            line = self._hardware.devices.ready()
+            if line is not None:
+                self._value = 0
+                return self._enter(pc, _INTERRUPT | line, status)
+        return pc
+
+    def _enter(self, pc: int, cause: int, status: int) -> int:
+        cpu = self._cpu
+        cpu.set_register(UC_RISCV_REG_MEPC, pc)
+        cpu.set_register(UC_RISCV_REG_MCAUSE, cause)
+        cpu.set_register(UC_RISCV_REG_MTVAL, self._value)
+        previous = _MPIE if status & _MIE else 0
+        cpu.set_register(UC_RISCV_REG_MSTATUS, status & ~(_MIE | _MPIE) | previous | _MPP)
+        vector = cpu.register(UC_RISCV_REG_MTVEC)
+        offset = 4 * (cause & 31) if vector & 1 and cause & _INTERRUPT else 0
+        return (vector & ~3) + offset
+
+    def _pause(self) -> None:
+        self._paused = True
+        self._cpu.stop()
+
+    # ------------------------------------------------------------------------------------------ what the CPU asks
+
+    def rom_call(self, address: int) -> bool:
+        """A call into ROM."""
+        hardware = self._hardware
+        try:
+            if not hardware.call_rom(address):
+                hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
+        except UcError:
+            self._raise(_LOAD_FAULT, address, 0)
+        return hardware.ended is None
+
+    def exception(self, cause: int, address: int) -> None:
+        """An exception is the app's own to handle."""
+        self._raise(cause, address, 0)
+
+    def fault(self, error: UcError, address: int) -> None:
+        """An access to what is not there."""
+        if error.errno in {UC_ERR_FETCH_UNMAPPED, UC_ERR_FETCH_PROT}:
+            cause = _FETCH_FAULT
+        else:
+            cause = _STORE_FAULT if error.errno in {UC_ERR_WRITE_UNMAPPED, UC_ERR_WRITE_PROT} else _LOAD_FAULT
+        self._raise(cause, address, 0)
+
+    def csr(self, number: int) -> int | None:
+        """A CSR of Espressif's own."""
+        return self._hardware.csr(number)
+
+    def _raise(self, cause: int, address: int, value: int) -> None:
+        self._cause, self._value = cause, value
+        self._cpu.pc = address
+        self._cpu.stop()
