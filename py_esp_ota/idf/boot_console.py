@@ -85,7 +85,6 @@ class InstalledBootloader:
     spi_speed: int
     spi_mode: int
     flash_size: int
-    min_chip_rev_full: int
 
 
 def read_bootloader_header(chip: Chip) -> InstalledBootloader:
@@ -102,27 +101,23 @@ def _installed(data: bytes, chip_id: int, flash_size: int) -> InstalledBootloade
     """What the first bytes of an image say. The same bytes say the same, so it is kept."""
     header = ImageHeader.from_bytes(data[:_HEADER_SIZE])
     if header.magic != _IMAGE_MAGIC or header.chip_id != chip_id:
-        return InstalledBootloader(DEFAULT_IDF_VER, "", _DIV_1, _DIO, flash_size, 0)
+        return InstalledBootloader(DEFAULT_IDF_VER, "", _DIV_1, _DIO, flash_size)
     # update_flash_config: a size code that is none of the eight means 2 MB.
     coded_size = _MIB << header.spi_size if header.spi_size < 8 else 2 * _MIB
     try:
-        desc: BootloaderDesc | None = BootloaderDesc.from_bytes(data[_DESC_OFFSET:])
+        desc = BootloaderDesc.from_bytes(data[_DESC_OFFSET:])
     except ImageError:
-        desc = None
-    idf_ver, date_time = (DEFAULT_IDF_VER, "") if desc is None else (desc.idf_ver, desc.date_time)
-    spi = header.spi_speed, header.spi_mode
-    return InstalledBootloader(idf_ver, date_time, *spi, coded_size, header.min_chip_rev_full)
+        return InstalledBootloader(DEFAULT_IDF_VER, "", header.spi_speed, header.spi_mode, coded_size)
+    return InstalledBootloader(desc.idf_ver, desc.date_time, header.spi_speed, header.spi_mode, coded_size)
 
 
-def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: Sdkconfig) -> bool:
+def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: Sdkconfig) -> None:
     """``bootloader_init`` (components/bootloader_support/src/<chip>/bootloader_<chip>.c): the lines of a default build.
 
-    The compile time appears only when the image in flash says it. False when that image is for a newer chip: for it
-    ``bootloader_check_bootloader_validity`` says no, the last line why, and the chip resets.
+    The compile time appears only when the image in flash says it.
     """
     revisions = chip.efuse.chip_revision, chip.efuse.block_revision
     log.block(_banner(chip.target.name, revisions, installed, config.idf_version, unicore=config.freertos_unicore))
-    return revisions[0] >= installed.min_chip_rev_full
 
 
 @lru_cache(maxsize=64)
@@ -144,10 +139,6 @@ def _banner(
     lines.append(("I", "boot", f"chip revision: {_revision(revisions[0])}"))
     if name != "esp32" and idf_version >= _SAYS_BLOCK_REVISION:
         lines.append(("I", "boot", f"efuse block revision: {_revision(revisions[1])}"))
-    if revisions[0] < installed.min_chip_rev_full:
-        required, found = _revision(installed.min_chip_rev_full), _revision(revisions[0])
-        lines.append(("E", "boot_comm", f"chip revision check failed. Required >= {required}, found {found}."))
-        return tuple(lines)
     if name == "esp32c2":
         lines.append(("I", tag, f"MMU Page Size  : {target.mmu_page_size(installed.flash_size) >> 10}K"))
     speeds = _SPEEDS.get(name, _SPEED_80)

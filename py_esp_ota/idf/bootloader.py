@@ -219,9 +219,7 @@ def _start(run: Run) -> _End | None:
     """One run, from the first line to the jump; ``None`` is a reset."""
     chip, config = run.chip, run.config
     installed = read_bootloader_header(chip)
-    if not print_banner(run.log, chip, installed, config):
-        run.decide("bootloader_check_bootloader_validity", "the bootloader is for a newer revision of the chip")
-        return None
+    print_banner(run.log, chip, installed, config)
     asleep = chip.reset_reason == ResetReason.DEEPSLEEP
     if asleep and config.bootloader_skip_validate_in_deep_sleep:
         woken = fast_boot(run, lambda: load_partition_table(run, installed.flash_size))

@@ -22,8 +22,6 @@ from py_esp_ota.silicon.spi_mem import SpiMem
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
-#: What these take of the grant, by their time: to look at the MMU's table, to copy a page of it, to change the flash.
-_SYNC_EFFORT, _PAGE_EFFORT, _CHANGE_EFFORT = 8, 64, 8
 
 
 class Hardware:
@@ -192,10 +190,8 @@ class Hardware:
 
     def sync_cache(self) -> None:
         """The cache is on from here: what the MMU maps is seen. Raises ``PowerLoss``."""
-        self.cpu.charge(_SYNC_EFFORT)
-        self.cpu.charge(_PAGE_EFFORT * self.cpu.window.sync(self.chip.flash))
+        self.cpu.window.sync(self.chip.flash)
 
     def flash_changed(self, address: int, length: int) -> None:
         """What the cache holds of these bytes is old."""
-        self.cpu.charge(_CHANGE_EFFORT)
         self.cpu.window.forget(address, length)

@@ -74,22 +74,17 @@ class FlashWindow:
         table = words(self._uc.mem_read(self._soc.mmu_table, 4 * self._soc.mmu_entries))
         return [None if value & invalid else value & (invalid - 1) for value in table]
 
-    def sync(self, flash: Flash) -> int:
-        """Show what the table maps, and say how many pages had to be copied. Raises ``PowerLoss``.
-
-        An address beyond the chip comes round again.
-        """
-        size, shown, copied = self._soc.mmu_page, self._shown, 0
+    def sync(self, flash: Flash) -> None:
+        """Show what the table maps. An address beyond the chip comes round again. Raises ``PowerLoss``."""
+        size, shown = self._soc.mmu_page, self._shown
         for entry, page in enumerate(self.mapped()):
             if page != shown[entry]:
                 data = self._nothing if page is None else flash.mmap(page * size % flash.size, size)
                 self._pages.put(entry * size, data)
                 shown[entry] = page
-                copied += 1
                 if page is not None:
                     self._history.pop(page, None)
                     self._history[page] = None
-        return copied
 
     def history(self) -> list[int]:
         """The flash pages that were shown since the reset, the latest first."""

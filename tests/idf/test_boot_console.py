@@ -4,7 +4,6 @@ import pytest
 from board import Board, slots
 
 from py_esp_ota import firmware
-from py_esp_ota._core import EFuse
 from py_esp_ota.sdkconfig import Sdkconfig
 
 
@@ -109,16 +108,3 @@ def test_a_unicore_build_on_a_chip_with_two_cores_warns():
 def test_the_block_revision_is_printed_from_v5_1_on(version, says):
     board = Board("two_ota", config=Sdkconfig(idf_version=version))
     assert ("I boot: efuse block revision: v0.0" in untimed(board.boot())) is says
-
-
-def test_a_bootloader_for_a_newer_chip_says_so_and_resets():
-    """``bootloader_check_bootloader_validity``: before the flash is even set up."""
-    board = Board(slots(2))
-    board.chip.efuse = EFuse("esp32c3", chip_revision=2)
-    report = with_bootloader(firmware.bootloader(), board)
-    assert not report.ok
-    assert untimed(report)[-2:] == [
-        "I boot: efuse block revision: v0.0",
-        "E boot_comm: chip revision check failed. Required >= v0.3, found v0.2.",
-    ]
-    assert report.why[0].startswith("bootloader_check_bootloader_validity: ")

@@ -148,10 +148,9 @@ def test_a_wake_up_from_deep_sleep_goes_the_builds_own_way(flash, loader):
 def test_efuses_reach_machine_code(flash, loader, tmp_path):
     fuses = tmp_path / "fuses.json"
     fuses.write_text(EFuse("esp32c3", chip_revision=2).to_json())
-    done = run(flash, "--bootloader", loader(ESPFLASH), "--efuse", fuses, "--compare")
+    done = run(flash, "--bootloader", loader(ESPFLASH), "--efuse", fuses)
     assert done.exit_code == 1
     assert "chip revision: v0.2" in done.stdout
-    assert "the model agrees" in done.stdout
 
 
 # -------------------------------------------------------------------------------------------------------------- compare
