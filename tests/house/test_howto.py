@@ -16,7 +16,9 @@ from click.testing import CliRunner
 from py_esp_ota import firmware
 from py_esp_ota._core import PartitionTable
 from py_esp_ota.cli import main
-from py_esp_ota.firmware import Firmware, bootloader, merge
+from py_esp_ota.cli.corpus import Release, fetch
+from py_esp_ota.cli.files import Unusable
+from py_esp_ota.firmware import Firmware, bootloader, merge, with_flash_size
 
 PAGES = sorted((Path(__file__).parents[2] / "docs/howto").glob("*.md"))
 APP = Firmware("lamp", "1.0.0").to_bytes()
@@ -46,6 +48,30 @@ def bench(tmp_path, monkeypatch):
     (tmp_path / "damaged.bin").write_bytes(damaged)
     (tmp_path / "new.bin").write_bytes(Firmware("lamp", "1.1.0").to_bytes())
     monkeypatch.chdir(tmp_path)
+
+
+REAL_BOOTLOADER = Release(
+    "espflash",
+    "4.5.0",
+    "espflash-4.5.0/resources/bootloaders/esp32c3-bootloader.bin",
+    "d5b500603f7f56d7ddcdc4647506f37e9de4c14904f2ea7a3d26fe5d8f2e811a",
+    crate=True,
+)
+
+
+def compiled():
+    """What a page about machine code needs besides: a real bootloader in the flash and in the build directory."""
+    pytest.importorskip("unicorn")
+    try:
+        real = with_flash_size(fetch(REAL_BOOTLOADER), 0x400000)
+    except Unusable as reason:
+        pytest.skip(str(reason))
+    Path("build/bootloader/bootloader.bin").write_bytes(real)
+    flash = bytearray(Path("flash.bin").read_bytes())
+    flash[: len(real)] = real
+    Path("flash.bin").write_bytes(flash)
+    Path("nonsense.bin").write_bytes(bootloader())
+    assert CliRunner().invoke(main, ["efuse", "new", "fuses.json", "--chip", "esp32c3"]).exit_code == 0
 
 
 BLOCK = re.compile(r"^```(console|ini|python)\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
@@ -87,6 +113,8 @@ def pattern(lines):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_keeps_its_word(page, bench):
     names: dict[str, object] = {"__name__": "__main__"}
+    if "--silicon" in page.read_text():
+        compiled()
     for words, code, lines in steps(page):
         if isinstance(code, str):
             Path(code).write_text(words)
