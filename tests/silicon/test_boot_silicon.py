@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -358,3 +361,23 @@ def test_a_file_that_is_no_bootloader_is_refused(flash, tmp_path, data, told):
 def test_without_the_extra_a_sentence_says_what_to_install(flash, monkeypatch):
     monkeypatch.setattr(oracle, "find_spec", lambda name: None)
     assert "pip install 'py_esp_ota[silicon]'" in refused(flash)
+
+
+def test_another_emulator_needs_no_unicorn(flash, tmp_path):
+    """The door, the reports and the verb are there in the base install."""
+    code = f"""
+import sys
+from importlib.abc import MetaPathFinder
+class Blocked(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("unicorn", "elftools"):
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Blocked())
+sys.argv = ["esp-ota", "boot", {str(flash)!r}, "--silicon", "--emulator", "qemu"]
+from py_esp_ota.__main__ import main
+main()
+"""
+    path = {**os.environ, "PATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: qemu needs qemu-system-riscv32 on PATH")
