@@ -60,6 +60,7 @@ def test_the_partition_the_state_and_the_app_are_read_off_the_flash():
 def test_an_entry_that_is_written_twice_is_told_twice():
     def run(chip):
         writes = put(chip, OTADATA, entry("1/ABORTED"))
+        chip.flash.program(OTADATA + 32, b"no entry")
         return report("RESET", writes=[*writes, *put(chip, OTADATA, entry("1/VALID")), *put(chip, SCRATCH, b"x")])
 
     script = Script(run, report())
