@@ -22,7 +22,6 @@ from unicorn.riscv_const import (
     UC_RISCV_REG_MTVEC,
 )
 
-from py_esp_ota.silicon.clock import CYCLES_PER_US
 from py_esp_ota.silicon.hardware import Hardware
 
 _MIE, _MPIE, _MPP = 1 << 3, 1 << 7, 3 << 11
@@ -51,12 +50,12 @@ class App:
         self._paused = False
         self._exceptions = 0
 
-    def run(self, seconds: float) -> None:
-        """Go on for so long by the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``."""
+    def run(self, cycles: int) -> None:
+        """Go on for so many cycles of the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``."""
         hardware, cpu, clock = self._hardware, self._cpu, self._clock
         cpu.watcher = self
         hardware.registers.changed = self._pause
-        stop_at = clock.cycles + round(seconds * 1_000_000) * CYCLES_PER_US
+        stop_at = clock.cycles + cycles
         pc = cpu.pc
         while clock.cycles < stop_at and hardware.ended is None:
             hardware.devices.bite()
@@ -114,8 +113,10 @@ class App:
         return (vector & ~3) + offset
 
     def _pause(self) -> None:
-        self._paused = True
-        self._cpu.stop()
+        """Something about the interrupts has changed: the slice ends if one gets through now."""
+        if self._hardware.devices.ready() is not None:
+            self._paused = True
+            self._cpu.stop()
 
     # ------------------------------------------------------------------------------------------ what the CPU asks
 
