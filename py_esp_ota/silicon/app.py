@@ -42,6 +42,10 @@ class App:
     """Code that goes on from where the CPU stands."""
 
     def __init__(self, hardware: Hardware) -> None:
+        """Raises ``ValueError`` for a chip whose devices are not here."""
+        if hardware.devices is None:
+            raise ValueError(f"apps do not run on an {hardware.soc.name} here, bootloaders do")
+        self._devices = hardware.devices
         self._hardware = hardware
         self._cpu = hardware.cpu
         self._clock = hardware.clock
@@ -58,10 +62,10 @@ class App:
         stop_at = clock.cycles + cycles
         pc = cpu.pc
         while clock.cycles < stop_at and hardware.ended is None:
-            hardware.devices.bite()
-            waiting = hardware.devices.pending()
+            self._devices.bite()
+            waiting = self._devices.pending()
             pc = self._entered(cpu.pc if pc is None else pc, waiting=waiting)
-            alarm = hardware.devices.next_alarm()
+            alarm = self._devices.next_alarm()
             due = stop_at if alarm is None else min(alarm, stop_at)
             count = max(1, min(due - clock.cycles, _SHORT_SLICE if waiting else _SLICE))
             self._paused = False
@@ -95,7 +99,7 @@ class App:
                 self._hardware.trap("exception after exception", pc)
             return self._enter(pc, cause, status)
         if waiting and status & _MIE:
-            line = self._hardware.devices.ready()
+            line = self._devices.ready()
             if line is not None:
                 self._value = 0
                 return self._enter(pc, _INTERRUPT | line, status)
@@ -114,7 +118,7 @@ class App:
 
     def _pause(self) -> None:
         """Something about the interrupts has changed: the slice ends if one gets through now."""
-        if self._hardware.devices.ready() is not None:
+        if self._devices.ready() is not None:
             self._paused = True
             self._cpu.stop()
 
