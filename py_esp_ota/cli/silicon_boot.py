@@ -28,6 +28,7 @@ TOLD = (
     "bootloader_app_test",
     "bootloader_skip_validate_in_deep_sleep",
     "bootloader_skip_validate_always",
+    "idf_env_bringup",
 )
 
 _HEADER, _MAGIC = 24, 0xE9

@@ -26,6 +26,7 @@ _TEXTS: Mapping[str, tuple[str, bytes]] = {
     "bootloader_factory_reset": ("I", b"Detect a condition of the factory reset"),
     "bootloader_app_test": ("I", b"Detect a boot condition of the test firmware"),
     "bootloader_skip_validate_in_deep_sleep": ("E", b"Fast booting is not successful"),
+    "idf_env_bringup": ("W", b"Ignoring invalid SHA-256 as running on FPGA / doing bringup"),
 }
 _LAST_PATCH = 99
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip
+from py_esp_ota.silicon.chips import SOCS
 from py_esp_ota.silicon.report import SiliconReport
-from py_esp_ota.silicon.soc import SOCS
 
 if TYPE_CHECKING:
     from py_esp_ota.silicon.machine import Machine

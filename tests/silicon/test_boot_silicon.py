@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from board import Board, app
+from builds import BUILDS, C3, bootloader
 from click.testing import CliRunner
-from side_by_side import BUILDS, bootloader
 from test_traps import A0, DRAM, IRAM, call, load
 
 from py_esp_ota._core import EFuse
@@ -22,7 +22,7 @@ from py_esp_ota.firmware import bootloader as forged
 from py_esp_ota.silicon import oracle
 from py_esp_ota.silicon.build import compiled_build
 
-ESPFLASH, ROLLBACK = BUILDS
+ESPFLASH, ROLLBACK = C3
 OTADATA, OTA_0, OTA_1 = 0xD000, 0x110000, 0x210000
 _2_MB = 0x10
 
@@ -59,7 +59,7 @@ def loader(tmp_path):
     """Files with the real bootloaders, as they were released."""
 
     def file(build, **changed):
-        path = tmp_path / f"{build.name}.bin"
+        path = tmp_path / f"{build}.bin"
         path.write_bytes(bootloader(build, **changed))
         return path
 
@@ -159,16 +159,31 @@ def test_efuses_reach_machine_code(flash, loader, tmp_path):
 # -------------------------------------------------------------------------------------------------------------- compare
 
 
-@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
+@pytest.mark.parametrize("build", BUILDS, ids=str)
 def test_model_and_machine_code_agree_with_the_options_that_the_build_shows(flash, loader, build):
+    flash.write_bytes(Board("two_ota", "1/VALID", "2/NEW", chip=build.chip).chip.flash.to_bytes())
     told = facts(flash, "--bootloader", loader(build), "--compare", "--times", 3)
     assert [one["compare"]["agree"] for one in told] == [True] * 3
     assert told[0]["compare"]["difference"] is None
-    options = told[0]["compare"]["options"]
-    assert options["bootloader_app_rollback_enable"] is (build is ROLLBACK)
+    options, rollback = told[0]["compare"]["options"], build.config.bootloader_app_rollback_enable
+    assert options["bootloader_app_rollback_enable"] is rollback
     assert options["bootloader_skip_validate_always"] is False
-    assert options["bootloader_skip_validate_in_deep_sleep"] is (build is ROLLBACK)
-    assert ("bootloader_factory_reset" in options) is (build is ESPFLASH)
+    assert options["idf_env_bringup"] is build.config.idf_env_bringup
+    assert ("bootloader_factory_reset" in options) is build.logs
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=str)
+def test_they_agree_on_a_wrong_hash_and_on_no_app_at_all(flash, loader, build):
+    board = Board("two_ota", "1/VALID", "2/VALID", chip=build.chip)
+    for label in ("ota_0", "ota_1"):
+        board.flash_app(label, flipped(app(label, build.chip), -1))
+    flash.write_bytes(board.chip.flash.to_bytes())
+    told = facts(flash, "--bootloader", loader(build), "--compare")
+    assert told["compare"]["agree"]
+    assert told["partition"] == ("ota_1" if build.config.idf_env_bringup else "factory")
+    flash.write_bytes(Board("two_ota", chip=build.chip, without=("factory", "ota_0", "ota_1")).chip.flash.to_bytes())
+    told = facts(flash, "--bootloader", loader(build), "--compare")
+    assert (told["ok"], told["compare"]["agree"]) == (False, True)
 
 
 def test_the_first_difference_is_one_line_and_exit_1(flash, loader):
@@ -225,11 +240,14 @@ def test_options_that_the_compiled_build_has_are_taken(flash, loader, tmp_path):
 
 
 def test_a_build_is_read_off_its_bytes(loader):
-    espflash, rollback = (compiled_build(loader(build).read_bytes()) for build in BUILDS)
+    espflash, rollback = (compiled_build(loader(build).read_bytes()) for build in C3)
     assert (espflash.idf_version, espflash.prints) == ((5, 5, 1), "EWI")
     assert espflash.options == dict.fromkeys(espflash.options, False)
-    assert len(espflash.options) == 4
-    assert (rollback.prints, rollback.options) == ("EW", {"bootloader_skip_validate_in_deep_sleep": True})
+    assert len(espflash.options) == 5
+    assert (rollback.prints, rollback.options) == (
+        "EW",
+        {"bootloader_skip_validate_in_deep_sleep": True, "idf_env_bringup": False},
+    )
 
 
 @pytest.mark.parametrize(("text", "version"), [
@@ -333,7 +351,7 @@ def test_what_machine_code_cannot_have_is_refused_in_one_sentence(flash, loader,
 def test_xtensa_chips_are_refused(tmp_path, chip):
     path = tmp_path / "flash.bin"
     path.write_bytes(Board("two_ota", chip=chip).chip.flash.to_bytes())
-    assert f"{chip} has Xtensa cores, which Unicorn does not run; machine code runs on esp32c3" in refused(path)
+    assert f"{chip} has Xtensa cores, which Unicorn does not run; machine code runs on esp32c3," in refused(path)
 
 
 @pytest.mark.parametrize(

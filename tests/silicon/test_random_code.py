@@ -13,14 +13,13 @@ import time
 
 import pytest
 from board import Board
-from side_by_side import BUILDS, bootloader
+from builds import C3, C5, C6, bootloader, machine_of
 
 from py_esp_ota import inspect_image
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import image, resealed
-from py_esp_ota.silicon import Machine
 
-PROGRAMS = int(os.environ.get("ESP_OTA_PROGRAMS", "150"))
+PROGRAMS = int(os.environ.get("ESP_OTA_PROGRAMS", "100"))
 SEED = os.environ.get("ESP_OTA_SEED", "1")
 IRAM, DRAM = 0x403CC000, 0x3FCD0000
 ROM = range(0x40000000, 0x40060000)
@@ -28,11 +27,6 @@ BUSES = (0x3FC80000, 0x3C000000, 0x42000000, 0x40000000, 0x60000000, 0x60002000,
 OUTCOMES = {"APP", "RESET", "ABORT", "BAD_ENTRY", "HANG"}
 SLOWEST_S = 30
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def machine():
-    return Machine("esp32c3")
 
 
 def mutated(rng: random.Random, whole: bytes) -> bytes:
@@ -92,20 +86,20 @@ def peak_mib() -> float:
 
 
 @pytest.mark.parametrize(
-    "maker", [*BUILDS, made_up, noise], ids=lambda maker: getattr(maker, "name", None) or maker.__name__
+    "maker", [*C3, *C6, C5[1], made_up, noise], ids=lambda maker: getattr(maker, "__name__", str(maker))
 )
-def test_any_code_ends_in_a_report_soon_and_takes_no_memory(machine, maker):
-    whole = None if callable(maker) else bootloader(maker)
-    board = Board("two_ota", "1/VALID", "2/NEW")
-    start = board.chip.flash
-    machine.run(Chip(flash=start.fork()))
+def test_any_code_ends_in_a_report_soon_and_takes_no_memory(maker):
+    chip, offset = ("esp32c3", 0) if callable(maker) else (maker.chip, maker.offset)
+    whole, machine = None if callable(maker) else bootloader(maker), machine_of(chip)
+    start = Board("two_ota", "1/VALID", "2/NEW", chip=chip).chip.flash
+    machine.run(Chip(chip, flash=start.fork()))
     outcomes, slowest, before = dict.fromkeys(sorted(OUTCOMES), 0), (0.0, 0), peak_mib()
     for number in range(PROGRAMS):
         rng = random.Random(f"{SEED}/{number}")
         flash = start.fork()
-        flash.program(0, maker(rng) if whole is None else mutated(rng, whole))
+        flash.program(offset, maker(rng) if whole is None else mutated(rng, whole))
         began = time.perf_counter()
-        ended = machine.run(Chip(flash=flash))
+        ended = machine.run(Chip(chip, flash=flash))
         slowest = max(slowest, (time.perf_counter() - began, number))
         assert (ended.trap is None) <= (ended.outcome != "ABORT" or ended.log != ()), number
         assert sum(map(len, ended.log)) < MIB, number
