@@ -81,6 +81,7 @@ class Hardware:
         self.writes, self.digests, self.text = [], {}, []
         self.ended = self.trapped = None
         self.console = ""
+        self.reset_reason = ResetReason.SW
         self.clock.cycles = 0
         self._waiting.clear()
         if self.devices is not None:
@@ -160,7 +161,7 @@ class Hardware:
     def trap(self, reason: str, address: int, *, ours: bool = False) -> None:
         """The end of what is known."""
         calls = tuple(self.name_of(call) for call in self.cpu.calls)
-        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.name_of(address)
+        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.name(address)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
 

@@ -38,7 +38,7 @@ class Machine:
 
         Raises ``ValueError`` for a chip that is not here, or a ROM that is not its own.
         """
-        self.soc = _soc(target)
+        self.soc = soc_of(target)
         image = None if rom is None else rom_image(rom, self.soc)
         self._hardware = Hardware(self.soc, count=count, rom=image)
         self._boot = BootRun(self._hardware, snapshots=snapshots)
@@ -78,7 +78,8 @@ class Machine:
         return image, load(image, self.soc)
 
 
-def _soc(target: str) -> Soc:
+def soc_of(target: str) -> Soc:
+    """The chip of this name. Raises ``ValueError`` for one that is not here."""
     try:
         return SOCS[target]
     except KeyError:
