@@ -33,7 +33,6 @@ ILLEGAL_INSTRUCTION = 2
 
 _RETURN = b"\x82\x80"  # c.jr ra
 _JUMP = b"\x82\x82"  # c.jr t0
-_OURS = 0x1000
 _NO_TEXT = b"unknown\0"
 _CALLS_KEPT = 8
 _A0, _A7 = 0, 7
@@ -81,14 +80,14 @@ class Cpu:
         self._bus = bus
         self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
         self.ram = [Block(self._uc, memory) for memory in soc.ram]
-        # A page more than there is on the chip, for what is ours and must not lie in a real ROM's way.
-        self._rom = Block(self._uc, Memory(soc.rom.size + _OURS, soc.rom.windows))
+        self._rom = Block(self._uc, soc.rom)
         self._rom.put(0, _RETURN * (soc.rom.size // len(_RETURN)))
-        #: Where code of the app returns to when a ROM function called it.
-        self.callback_return = soc.rom.windows[0][0] + soc.rom.size
+        #: Where code of the app returns to when a ROM function called it: apps let nothing run outside of ROM and their
+        #: own code. Behind it lies a word of ROM's data.
+        self.callback_return = soc.rom.windows[0][0] + soc.rom.size - 8
         self.lets_call_back(self.callback_return)
         #: A text for what only a real ROM could say.
-        self.no_text = self.callback_return + len(_JUMP)
+        self.no_text = self.callback_return - len(_NO_TEXT)
         self._rom.put(self.no_text - soc.rom.windows[0][0], _NO_TEXT)
         self.window = FlashWindow(self._uc, soc, bus)
         blocks = (*self.ram, *self.window.blocks, self._rom)
@@ -97,7 +96,7 @@ class Cpu:
             blocks = (*blocks, self._rom_data)
         self._memories = [(window, block) for block in blocks for window in block.windows]
         self._map_registers()
-        self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size + _OURS)
+        self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
         for address, value in soc.rom_words.items():
             self._put_rom(address, to_word(value))
         self._rom_hook = self._hook_rom(self.rom_range)
@@ -117,13 +116,15 @@ class Cpu:
         self._called = -1
 
     def use_rom(self, image: RomImage, kept: Iterable[int]) -> None:
-        """Let ROM's own code run, but for the functions at ``kept``, which ``Watcher.rom_call`` is asked for."""
+        """Let ROM's own code run, but for the functions at ``kept``, which ``Watcher.rom_call`` is asked for.
+
+        None of them may call code of the app: what makes that possible lay where ROM's own data is now.
+        """
         self.unwatch(self._rom_hook)
         for address, part in image.parts:
             self._put_rom(address, part)
         for address in kept:
             self._put_rom(address, _RETURN)
-        for address in (*kept, self.callback_return):
             self._hook_rom(range(address, address + 1))
 
     def _put_rom(self, address: int, data: bytes) -> None:

@@ -52,8 +52,11 @@ class Hardware:
         called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
         self.functions = {address: (name, known[name]) for address, name in called.items()}
         if rom is not None:
-            pure = PURE | LIBC.keys() | FLOATS.keys()
-            self.functions = {address: named for address, named in self.functions.items() if named[0] not in pure}
+            self.functions = {
+                address: (name, function)
+                for address, (name, function) in self.functions.items()
+                if name not in PURE | LIBC.keys() | FLOATS.keys() and not isgeneratorfunction(function)
+            }
             self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):

@@ -18,6 +18,7 @@ PURE = frozenset({
     "memset", "memcpy", "memcmp", "crc32_le", "__udivdi3",
     "MD5Init", "MD5Update", "MD5Final",
     "mbedtls_md5_starts_ret", "mbedtls_md5_update_ret", "mbedtls_md5_finish_ret",
+    "ets_install_putc1", "esp_rom_newlib_init_common_mutexes", "esp_coex_rom_version_get",
 })  # fmt: skip
 #: What the ld scripts call a ROM function, its ELF calls the jump to it so.
 _JUMP = "__call_"

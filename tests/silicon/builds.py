@@ -92,7 +92,7 @@ BUILDS = (*C3, *C6, *C2, *H2, *C5, *C61)
 
 
 @cache
-def fetched(release: Release) -> bytes | str:
+def _fetched(release: Release) -> bytes | str:
     """The file, or the sentence that says why it cannot be had."""
     try:
         return fetch(release)
@@ -100,11 +100,17 @@ def fetched(release: Release) -> bytes | str:
         return str(error)
 
 
-def bootloader(build: Build, flash_size: int = _4_MB) -> bytes:
-    """The image alone, its header saying a flash of 4 MB. Skips the test when it cannot be had."""
-    data = fetched(build.release)
+def fetched_release(release: Release) -> bytes:
+    """The file. Skips the test when it cannot be had."""
+    data = _fetched(release)
     if isinstance(data, str):
         pytest.skip(data)
+    return data
+
+
+def bootloader(build: Build, flash_size: int = _4_MB) -> bytes:
+    """The image alone, its header saying a flash of 4 MB. Skips the test when it cannot be had."""
+    data = fetched_release(build.release)
     image = bytearray(data[: inspect_image(data[:_BOOTLOADER_ROOM]).length])
     image[3] = image[3] & 0xF | flash_size
     return rehashed(bytes(image))

@@ -6,12 +6,14 @@ import random
 import re
 import struct
 
+import micropython
 import pytest
 from board import Board, app
 from builds import BUILDS, bootloader, machine_of
 from real_roms import ROMS, both_sides, real_rom, symbols_of
 from side_by_side import both
 
+from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import flipped, image
 from py_esp_ota.silicon import Machine
@@ -237,6 +239,7 @@ def test_every_function_of_ours_that_only_computes_is_held_against_a_rom():
     assert (PURE | LIBC.keys() | FLOATS.keys()) - PLANS.keys() == {
         "qsort", "MD5Init", "MD5Update", "MD5Final",
         "mbedtls_md5_starts_ret", "mbedtls_md5_update_ret", "mbedtls_md5_finish_ret",
+        "ets_install_putc1", "esp_rom_newlib_init_common_mutexes", "esp_coex_rom_version_get",
     }  # fmt: skip
 
 
@@ -377,3 +380,10 @@ def test_a_trap_in_real_rom_names_the_place():
     assert (ended.outcome, ended.trap.reason) == ("ABORT", "Invalid memory read (UC_ERR_READ_UNMAPPED)")
     assert ended.trap.symbol.startswith("memcpy")
     assert f"({ended.trap.symbol})" in str(ended.trap)
+
+
+def test_micropython_runs_on_the_real_rom():
+    machine = Machine("esp32c3", rom=real_rom("esp32c3"))
+    session = micropython.prompt(machine, Chip("esp32c3", flash=Flash.from_bytes(micropython.merged(), size=0x400000)))
+    assert micropython.ask(session, "print(6 * 7, 2 ** 100, 1 / 3)") == "42 1267650600228229401496703205376 0.33333334"
+    assert session.trap is None
