@@ -24,7 +24,6 @@ from unicorn.riscv_const import (
     UC_RISCV_REG_MTVEC,
 )
 
-from py_esp_ota.silicon.clock import CYCLES_PER_US
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.standstill import Standstill
 
@@ -38,6 +37,8 @@ _SLICE, _SHORT_SLICE = 20_000, 200
 #: What a slice that ended early is taken for: Unicorn does not say.
 _EARLY = 50
 _EFFORT_PER_SLICE = 400_000
+#: What a slice costs by itself, in calls.
+_EFFORT_OF_SLICE = 20
 #: So many exceptions in a row with nothing between them are a CPU that will never do anything else.
 _LOCKED_UP = 64
 
@@ -55,19 +56,18 @@ class App:
         self._exceptions = 0
         self._standstill = Standstill(self._cpu)
 
-    def run(self, seconds: float, *, slices: float = inf) -> bool:
-        """Go on for so long by the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``.
+    def run(self, cycles: int, *, effort: float = inf) -> bool:
+        """Go on for so many cycles of the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``.
 
-        ``slices``: how many pieces of work that may take at most; false when it is more.
+        ``effort``: what Python may do for it in all, in calls and letters; false when it wants more.
         """
         hardware, cpu, clock = self._hardware, self._cpu, self._clock
         cpu.watcher = self
         hardware.registers.changed = self._pause
-        stop_at = clock.cycles + round(seconds * 1_000_000) * CYCLES_PER_US
+        stop_at = clock.cycles + cycles
         pc = cpu.pc
         while clock.cycles < stop_at and hardware.ended is None:
-            slices -= 1
-            if slices < 0:
+            if effort < 0:
                 return False
             hardware.devices.bite()
             waiting = hardware.devices.pending()
@@ -79,6 +79,7 @@ class App:
             cpu.grant(_EFFORT_PER_SLICE)
             cpu.go(pc, count)
             pc = cpu.pc
+            effort -= _EFFORT_OF_SLICE + _EFFORT_PER_SLICE - cpu.effort
             if cpu.exhausted:
                 hardware.trap("one call kept Python busy for too long", pc, ours=True)
             if self._cause is not None or self._paused:
@@ -89,7 +90,7 @@ class App:
             else:
                 clock.cycles += count
                 self._exceptions = 0
-                if not cpu.untouched:
+                if cpu.effort != _EFFORT_PER_SLICE:  # it has used more than the CPU and its memory
                     self._standstill.forget()
                 elif self._standstill.found():
                     clock.cycles = max(clock.cycles, due)
@@ -130,8 +131,10 @@ class App:
         return (vector & ~3) + offset
 
     def _pause(self) -> None:
-        self._paused = True
-        self._cpu.stop()
+        """Something about the interrupts has changed: the slice ends if one gets through now."""
+        if self._hardware.devices.ready() is not None:
+            self._paused = True
+            self._cpu.stop()
 
     # ------------------------------------------------------------------------------------------ what the CPU asks
 

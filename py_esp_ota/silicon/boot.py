@@ -9,6 +9,7 @@ from py_esp_ota.silicon.cpu import ILLEGAL_INSTRUCTION
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import SiliconReport
+from py_esp_ota.silicon.snapshot import Snapshot, Snapshots, Tripwire
 
 #: What Python may do for one run: calls, letters, pieces of memory. A boot takes some thousands.
 _EFFORT = 400_000
@@ -31,15 +32,16 @@ CAUSES = {
 class BootRun:
     """Runs bootloaders on one piece of hardware, and knows the jump into an app when it sees one."""
 
-    def __init__(self, hardware: Hardware) -> None:
+    def __init__(self, hardware: Hardware, *, snapshots: bool) -> None:
         self._hardware = hardware
+        self._snapshots = Snapshots(hardware) if snapshots else None
         self._program: Program | None = None
         self._watched: list[int] = []
         self._entry: int | None = None
         self._slot: int | None = None
 
-    def run(self, program: Program, budget: int) -> SiliconReport:
-        """Run ``program`` on hardware that has just been powered on. Raises ``PowerLoss``."""
+    def run(self, program: Program, image: bytes, budget: int) -> SiliconReport:
+        """Run ``program``, whose bytes are ``image``, on the chip that was attached. Raises ``PowerLoss``."""
         hardware = self._hardware
         cpu = hardware.cpu
         self._entry = self._slot = None
@@ -48,11 +50,30 @@ class BootRun:
             self._watch(program)
             cpu.forget_code()
             self._program = program
-        hardware.put(program)
+        snapshot = self._snapshot(program, image)
         cpu.watcher = self
-        cpu.grant(_EFFORT)
-        cpu.go(program.entry, budget)
+        if snapshot is None or self._snapshots is None or budget <= snapshot.spent:
+            cpu.go(self._begin(program), budget)
+        else:
+            self._snapshots.restore(snapshot)
+            cpu.go(snapshot.pc, budget - snapshot.spent)
+        if self._entry is not None:
+            # Other code may lie there the next time, put there past the CPU.
+            cpu.forget_code(self._entry)
         return report(hardware, entry=self._entry, slot=self._slot)
+
+    def _begin(self, program: Program) -> int:
+        """The program in RAM, as ROM puts it there, and where it begins."""
+        self._hardware.clear()
+        self._hardware.put(program)
+        self._hardware.cpu.grant(_EFFORT)
+        return program.entry
+
+    def _snapshot(self, program: Program, image: bytes) -> Snapshot | None:
+        if self._snapshots is None:
+            return None
+        wire = Tripwire(self._hardware, self, image)
+        return self._snapshots.find(image, lambda: wire.record(lambda: self._begin(program)))
 
     def leave(self) -> None:
         """Watch no longer: what runs from here is another's business."""

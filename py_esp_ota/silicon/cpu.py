@@ -7,15 +7,25 @@ something that ordinary code does not: an exception, a fault of the memory, a ca
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Protocol
+from typing import NewType, Protocol
 
-from unicorn import UC_ARCH_RISCV, UC_HOOK_BLOCK, UC_HOOK_INTR, UC_MODE_RISCV32, Uc, UcError
+from unicorn import (
+    UC_ARCH_RISCV,
+    UC_HOOK_BLOCK,
+    UC_HOOK_CODE,
+    UC_HOOK_INTR,
+    UC_HOOK_MEM_READ,
+    UC_MODE_RISCV32,
+    Uc,
+    UcError,
+)
 from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_PC, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
 
 from py_esp_ota.silicon.memory import Block, FlashWindow
-from py_esp_ota.silicon.soc import Soc
+from py_esp_ota.silicon.soc import READ, Memory, Soc
 from py_esp_ota.silicon.words import to_word, word
 
 ILLEGAL_INSTRUCTION = 2
@@ -29,6 +39,9 @@ _T0 = UC_RISCV_REG_X0 + 5
 _BYTES_PER_EFFORT = 64
 _SYSTEM = 0x73
 _NEVER = 0xFFFFFFFE  # no instruction lies there
+
+#: All registers of the CPU, as Unicorn keeps them.
+Context = NewType("Context", object)
 
 
 class Bus(Protocol):
@@ -70,7 +83,7 @@ class Cpu:
         self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
         self.ram = [Block(self._uc, memory) for memory in soc.ram]
         self._rom = Block(self._uc, soc.rom)
-        self._rom.clear(_RETURN)
+        self._rom.put(0, _RETURN * (soc.rom.size // len(_RETURN)))
         #: Where code of the app returns to when a ROM function called it.
         self.callback_return = soc.rom.windows[0][0] + soc.rom.size - 4
         self.lets_call_back(self.callback_return)
@@ -78,6 +91,8 @@ class Cpu:
         self.no_text = self.callback_return - len(_NO_TEXT)
         self._rom.put(self.no_text - soc.rom.windows[0][0], _NO_TEXT)
         self.window = FlashWindow(self._uc, soc)
+        blocks = (*self.ram, self.window.pages, self.window.table, self._rom)
+        self._memories = [(window, block) for block in blocks for window in block.windows]
         self._map_registers()
         self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
         self._uc.hook_add(UC_HOOK_BLOCK, self._on_rom, begin=self.rom_range.start, end=self.rom_range.stop - 1)
@@ -88,11 +103,19 @@ class Cpu:
         #: The last ROM functions called, by address, the newest last.
         self.calls: deque[int] = deque(maxlen=_CALLS_KEPT)
         self.instructions = 0
-        self._effort = self._granted = 0
+        #: What Python may still do for the code.
+        self.effort = 0
+        self._loads: Callable[[int, int], None] | None = None
         self._in_store = False
         self._stopped_in_store = False
         #: The ROM function called last, -1 for none.
         self._called = -1
+
+    def map_constants(self, base: int, size: int, words: Mapping[int, int]) -> None:
+        """Read-only memory: zero, but for ``words`` by address."""
+        self._constants = Block(self._uc, Memory(size, ((base, READ),)))
+        for address, value in words.items():
+            self._constants.put(address - base, to_word(value))
 
     # --------------------------------------------------------------------------------------------------------- running
 
@@ -119,12 +142,12 @@ class Cpu:
 
     def grant(self, effort: int) -> None:
         """What Python may do for the code from now on: calls, letters, pieces of memory."""
-        self._effort = self._granted = effort
+        self.effort = effort
 
     def charge(self, effort: int) -> bool:
         """Take from the grant: a loop through Python must end as one without it does."""
-        self._effort -= effort
-        if self._effort < 0:
+        self.effort -= effort
+        if self.effort < 0:
             self._uc.emu_stop()
             return False
         return True
@@ -132,16 +155,14 @@ class Cpu:
     @property
     def exhausted(self) -> bool:
         """Whether the grant is spent."""
-        return self._effort < 0
+        return self.effort < 0
 
-    @property
-    def untouched(self) -> bool:
-        """Whether nothing of the grant is spent: the code has used the CPU and its memory alone."""
-        return self._effort == self._granted
-
-    def forget_code(self) -> None:
-        """Code came in past the CPU: what it has translated is old."""
-        self._uc.ctl_flush_tb()
+    def forget_code(self, address: int | None = None) -> None:
+        """Code came in past the CPU, there or anywhere: what it has translated is old."""
+        if address is None:
+            self._uc.ctl_flush_tb()
+        else:
+            self._uc.ctl_remove_cache(address & ~1, (address & ~1) + 2)
 
     def watch_blocks(self, callback: Callable[[int], None], begin: int, end: int) -> int:
         """Call back for every block of code that begins from ``begin`` to ``end``; the number to end it with."""
@@ -154,6 +175,26 @@ class Cpu:
     def unwatch(self, number: int) -> None:
         """The end of ``watch_blocks``."""
         self._uc.hook_del(number)
+
+    @contextmanager
+    def watched(self, *, loads: Callable[[int, int], None], steps: Callable[[], None]) -> Iterator[None]:
+        """Call back for every load, by code (address, length) or through ``load``, and for every instruction: slow."""
+
+        def on_read(_uc: Uc, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
+            loads(address, size)
+
+        def on_step(_uc: Uc, _address: int, _size: int, _data: object) -> None:
+            steps()
+
+        hooks = [self._uc.hook_add(UC_HOOK_MEM_READ, on_read), self._uc.hook_add(UC_HOOK_CODE, on_step)]
+        self._loads = loads
+        try:
+            yield
+        finally:
+            self._loads = None
+            for hook in hooks:
+                self._uc.hook_del(hook)
+            self.forget_code()
 
     # ------------------------------------------------------------------------------------------------------- registers
 
@@ -178,6 +219,14 @@ class Cpu:
     def set_register(self, name: int, value: int) -> None:
         """A register by Unicorn's number."""
         self._uc.reg_write(name, value & 0xFFFFFFFF)
+
+    def save(self) -> Context:
+        """All registers as they are."""
+        return Context(self._uc.context_save())
+
+    def restore(self, context: Context) -> None:
+        """All registers as they were at ``save``."""
+        self._uc.context_restore(context)
 
     def reset(self, stack_top: int) -> None:
         """Registers and memory as after power-on; translated code stays."""
@@ -208,7 +257,7 @@ class Cpu:
         self._rom.put(address - self._soc.rom.windows[0][0], _JUMP)
 
     def call(self, function: int, *args: int) -> None:
-        """From inside of ``rom_call``: ROM's code there goes on in ``function``, which returns to ``callback_return``."""
+        """From inside of ``rom_call``: ROM goes on in ``function``, which returns to ``callback_return``."""
         for index, value in enumerate(args):
             self._uc.reg_write(UC_RISCV_REG_A0 + index, value & 0xFFFFFFFF)
         self._uc.reg_write(UC_RISCV_REG_RA, self.callback_return)
@@ -227,13 +276,18 @@ class Cpu:
 
     def peek(self, address: int, length: int) -> bytes:
         """Memory only. Raises ``UcError`` where none is."""
+        for window, block in self._memories:
+            if window.start <= address and address + length <= window.stop:
+                return block.get(address - window.start, length)
         return bytes(self._uc.mem_read(address, length))
 
     def load(self, address: int, length: int) -> bytes:
         """Memory or registers. Raises ``UcError`` where neither is."""
         self.charge(length // _BYTES_PER_EFFORT)
+        if self._loads is not None:
+            self._loads(address, length)
         if not self._are_registers(address):
-            return bytes(self._uc.mem_read(address, length))
+            return self.peek(address, length)
         first = address & ~3
         count = (address + length - first + 3) // 4
         data = b"".join(to_word(self._bus.read(first + 4 * index)) for index in range(count))
@@ -265,7 +319,7 @@ class Cpu:
     def _own_csr(self, uc: Uc, address: int) -> bool:
         """Execute the instruction at ``address`` if it is on a register that only Espressif's CPUs have."""
         try:
-            instruction = word(uc.mem_read(address, 4))
+            instruction = word(self.peek(address, 4))
         except UcError:
             return False
         if instruction & 0x7F != _SYSTEM or not instruction >> 12 & 3 or self.watcher is None:

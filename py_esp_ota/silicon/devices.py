@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.clock import Clock
-from py_esp_ota.silicon.consoles import Uart, UsbSerialJtag
+from py_esp_ota.silicon.consoles import USB, Uart, UsbSerialJtag
 from py_esp_ota.silicon.interrupts import Interrupts
 from py_esp_ota.silicon.peripherals import Peripherals
 from py_esp_ota.silicon.registers import Registers
@@ -18,6 +19,19 @@ _FROM_CPU = range(4)
 _WHY = (ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS)
 
 
+class Remembers(Protocol):
+    """A device that knows more than its registers say."""
+
+    def reset(self) -> None:
+        """As after a reset of the chip."""
+
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes."""
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``."""
+
+
 class Devices:
     """Timers, consoles and the interrupt matrix of one chip."""
 
@@ -26,7 +40,7 @@ class Devices:
         at: Peripherals,
         registers: Registers,
         clock: Clock,
-        printed: Callable[[str], None],
+        printed: Callable[[str, str], None],
         reset: Callable[[ResetReason], None],
     ) -> None:
         self._at = at
@@ -34,7 +48,7 @@ class Devices:
         self._clock = clock
         self.systimer = Systimer(at.systimer, registers, clock)
         self.uart = Uart(at.uart, registers, printed)
-        self.usb = UsbSerialJtag(at.usb_serial_jtag, registers, printed)
+        self.usb = UsbSerialJtag(at.usb_serial_jtag, registers, printed, clock)
         sources: dict[int, Callable[[], bool]] = {
             at.uart_source: self.uart.asks,
             at.usb_serial_jtag_source: self.usb.asks,
@@ -51,6 +65,7 @@ class Devices:
         ]
         for source, watchdog in zip(at.watchdog_sources, self._watchdogs, strict=True):
             sources[source] = watchdog.asks
+        self._all: list[Remembers] = [self.systimer, self.uart, self.usb, self.rtc, *self._watchdogs]
         self._interrupts = Interrupts(at.interrupts, registers, sources)
         for group in at.timer_groups:
             calibrates(group, registers)
@@ -59,10 +74,23 @@ class Devices:
 
     def reset(self) -> None:
         """As after a reset of the chip."""
-        for device in (self.systimer, self.uart, self.usb):
+        for device in self._all:
             device.reset()
-        for watchdog in (self.rtc, *self._watchdogs):
-            watchdog.power_on()
+        self._interrupts.reset()
+
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes: all that is remembered beyond the registers."""
+        return tuple(device.save() for device in self._all)
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``; the registers are restored already."""
+        for device, state in zip(self._all, saved, strict=True):
+            device.restore(state)
+        self._interrupts.reset()
+
+    def type(self, console: str, text: str) -> None:
+        """Somebody types on one of the consoles."""
+        (self.usb if console == USB else self.uart).typed.extend(text.encode())
 
     def pending(self) -> bool:
         """Whether any line of the CPU is pulled."""
@@ -74,7 +102,12 @@ class Devices:
 
     def next_alarm(self) -> int | None:
         """The cycle at which something happens by itself."""
-        due = [self.systimer.next_alarm(), self.rtc.watchdog_due(), *(watchdog.due() for watchdog in self._watchdogs)]
+        due = [
+            self.systimer.next_alarm(),
+            self.usb.next_frame(),
+            self.rtc.watchdog_due(),
+            *(watchdog.due() for watchdog in self._watchdogs),
+        ]
         return min((at for at in due if at is not None), default=None)
 
     def bite(self) -> None:
@@ -84,7 +117,7 @@ class Devices:
             watchdog.bite()
 
     def _alarm(self, alarm: int) -> Callable[[], bool]:
-        return lambda: self.systimer.pending()[alarm]
+        return lambda: self.systimer.asks(alarm)
 
     def _called(self, address: int) -> Callable[[], bool]:
         return lambda: bool(self._registers.values.get(address, 0) & 1)

@@ -15,6 +15,7 @@ from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.registers import Registers
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
 from py_esp_ota.silicon.rom import FUNCTIONS
+from py_esp_ota.silicon.rom_float import FLOATS
 from py_esp_ota.silicon.rom_libc import LIBC
 from py_esp_ota.silicon.rom_system import SYSTEM
 from py_esp_ota.silicon.soc import Soc
@@ -32,16 +33,17 @@ class Hardware:
 
     def __init__(self, soc: Soc, *, count: bool) -> None:
         self.soc = soc
+        at = PERIPHERALS[soc.name]
         self.chip = Chip(soc.name)
         self.clock = Clock()
         self.registers = Registers(soc)
-        for console in soc.consoles:
-            self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
         SpiMem(soc.spi1, self.registers, self)
-        self.devices = Devices(PERIPHERALS[soc.name], self.registers, self.clock, self.print, self.reset)
+        self.devices = Devices(at, self.registers, self.clock, self.print_on, self.reset)
         self.cpu = Cpu(soc, self.registers, count=count)
-        known = {**FUNCTIONS, **LIBC, **SYSTEM}
-        self.functions = {address: (name, known[name]) for address, name in soc.rom_functions.items()}
+        self.cpu.map_constants(*at.rom_data, at.rom_words)
+        known = {**FUNCTIONS, **LIBC, **FLOATS, **SYSTEM}
+        called = {**soc.rom_functions, **at.rom_functions}
+        self.functions = {address: (name, known[name]) for address, name in called.items()}
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):
                 self.cpu.lets_call_back(address)
@@ -51,13 +53,15 @@ class Hardware:
         self.digests: dict[int, bytearray] = {}
         self.no_text = self.cpu.no_text
         self.text: list[str] = []
+        #: The console that the code used first. Most code prints on all there are: one is shown.
+        self.console = ""
         self.ended: Outcome | None = None
         self.trapped: Trap | None = None
         #: Why the chip reset, when that is how the run ended.
         self.reset_reason = ResetReason.SW
 
-    def power_on(self, chip: Chip) -> None:
-        """As after a reset of ``chip``; nothing is left of an earlier run.
+    def attach(self, chip: Chip) -> None:
+        """This chip from now on, and nothing known of its run yet.
 
         Raises ``ValueError`` when secure boot or flash encryption is on.
         """
@@ -66,14 +70,27 @@ class Hardware:
         self.writes, self.digests, self.text = [], {}, []
         self.ended = self.trapped = None
         self.reset_reason = ResetReason.SW
+        self.console = ""
         self.clock.cycles = 0
         self._waiting.clear()
         self.devices.reset()
         self.registers.changed = lambda: None
+
+    def clear(self) -> None:
+        """CPU and memory as ROM leaves them."""
+        chip = self.chip
         self.cpu.reset(self.soc.stack_top)
         flash = (_FLASH_ID, chip.flash.size, 0x10000, 0x1000, 0x100, 0xFFFF)
         self.store(self.soc.legacy_data, to_word(self.soc.legacy_struct))
         self.store(self.soc.legacy_struct, b"".join(to_word(value) for value in flash))
+
+    def go_on(self, entry: int) -> None:
+        """From the jump into an app: nothing has ended, and code came in that the CPU did not see coming."""
+        self.ended = None
+        self.text.clear()
+        self.writes.clear()
+        self.cpu.forget_code()
+        self.cpu.pc = entry
 
     def put(self, program: Program) -> None:
         """Copy the parts of ``program`` to where they go."""
@@ -178,6 +195,12 @@ class Hardware:
         """Text for the console."""
         if self.cpu.charge(len(text)):
             self.text.append(text)
+
+    def print_on(self, console: str, letter: str) -> None:
+        """A letter for one of the consoles."""
+        self.console = self.console or console
+        if console == self.console:
+            self.print(letter)
 
     def end(self, outcome: Outcome) -> None:
         """The run is over."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.boot import BootRun, report
 from py_esp_ota.silicon.hardware import Hardware
-from py_esp_ota.silicon.program import load
+from py_esp_ota.silicon.program import Program, load
+from py_esp_ota.silicon.registers import efuse_words
 from py_esp_ota.silicon.report import SiliconReport, Trap
+from py_esp_ota.silicon.session import Session
 from py_esp_ota.silicon.soc import SOCS, Soc
 
 #: Enough for an app of 16 MiB, whose sums take four instructions for each byte.
@@ -22,14 +24,17 @@ class Machine:
     Nothing is left of a run when the next begins. Not safe to share between threads.
     """
 
-    def __init__(self, target: str = "esp32c3", *, count: bool = False) -> None:
+    def __init__(self, target: str = "esp32c3", *, count: bool = False, snapshots: bool = True) -> None:
         """``count``: say how many instructions a run took, which makes it several times slower.
+
+        ``snapshots``: go on from where a bootloader's earlier runs first looked at the rest of the flash. The report is
+        the same without, and comes later.
 
         Raises ``ValueError`` for a chip that is not here.
         """
         self.soc = soc_of(target)
         self._hardware = Hardware(self.soc, count=count)
-        self._boot = BootRun(self._hardware)
+        self._boot = BootRun(self._hardware, snapshots=snapshots)
 
     def run(self, chip: Chip, *, budget: int = BUDGET) -> SiliconReport:
         """Run the bootloader in the flash of ``chip`` from its entry point until it is done, one reset at most.
@@ -41,16 +46,29 @@ class Machine:
         Raises ``PowerLoss`` when the power goes, ``ValueError`` for a chip of another kind or with secure boot or flash
         encryption. Never raises for bad bytes.
         """
-        if chip.target.name != self.soc.name:
-            raise ValueError(f"this machine is an {self.soc.name}, the chip an {chip.target.name}")
-        program = load(chip.flash.mmap(chip.target.bootloader_offset, _BOOTLOADER_ROOM), self.soc)
+        image, program = self._bootloader(chip)
         hardware = self._hardware
-        hardware.power_on(chip)
+        hardware.attach(chip)
         if isinstance(program, str):
             hardware.trapped = Trap(program, 0, 0, ())
             hardware.ended = "RESET"
             return report(hardware)
-        return self._boot.run(program, budget)
+        return self._boot.run(program, image, budget)
+
+    def session(self, chip: Chip, *, budget: int = BUDGET) -> Session:
+        """Switch ``chip`` on, and keep it on: its bootloader, the app it starts, and again after each reset.
+
+        Raises ``ValueError`` as ``run`` does.
+        """
+        efuse_words(self.soc, chip)
+        return Session(self._hardware, self._boot, chip, *self._bootloader(chip), budget=budget)
+
+    def _bootloader(self, chip: Chip) -> tuple[bytes, Program | str]:
+        """What lies at the bootloader's place, and what ROM would make of it."""
+        if chip.target.name != self.soc.name:
+            raise ValueError(f"this machine is an {self.soc.name}, the chip an {chip.target.name}")
+        image = chip.flash.mmap(chip.target.bootloader_offset, _BOOTLOADER_ROOM)
+        return image, load(image, self.soc)
 
 
 def soc_of(target: str) -> Soc:

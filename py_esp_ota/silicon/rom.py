@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from py_esp_ota.chip import Chip
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import FlashError
 from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.printf import ets_printf as format_text
@@ -61,6 +61,9 @@ class Calls(Protocol):
 
     def end(self, outcome: Outcome) -> None:
         """The run is over."""
+
+    def reset(self, reason: ResetReason) -> None:
+        """The chip resets."""
 
     def map_page(self, entry: int, page: int | None) -> None:
         """One MMU entry."""
@@ -117,7 +120,7 @@ def rtc_get_reset_reason(cpu: Calls) -> int:
 
 def software_reset(cpu: Calls) -> None:
     """``software_reset``."""
-    cpu.end("RESET")
+    cpu.reset(ResetReason.SW)
 
 
 # --------------------------------------------------------------------------------------------------------------- memory

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 
+from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.peripherals import PERIPHERALS
 from py_esp_ota.silicon.rom import Calls, Function, constant, sync
 
@@ -56,6 +57,11 @@ def delay_us(cpu: Calls) -> None:
     cpu.clock.pass_us(cpu.arg(0))
 
 
+def software_reset_cpu(cpu: Calls) -> None:
+    """``software_reset_cpu``: the CPU without the devices around it."""
+    cpu.reset(ResetReason.SW_CPU)
+
+
 SYSTEM: Mapping[str, Function] = {
     "intr_matrix_set": intr_matrix_set,
     "esprv_intc_int_enable": enable,
@@ -64,6 +70,7 @@ SYSTEM: Mapping[str, Function] = {
     "esprv_intc_int_set_priority": set_priority,
     "esprv_intc_int_set_threshold": set_threshold,
     "ets_delay_us": delay_us,
+    "software_reset_cpu": software_reset_cpu,
     "ets_get_xtal_freq": constant(_XTAL_HZ),
     "ets_get_apb_freq": constant(_APB_HZ),
     "ets_install_putc1": constant(None),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
@@ -35,16 +36,24 @@ class Rtc:
         self._base = base
         self._registers = registers
         self._clock = clock
-        self._reset = reset
+        self._reset_chip = reset
         self._fed = 0
         registers.on_write[base + _OPTIONS0] = self._options
         registers.on_write[base + _TIME_UPDATE] = self._update
         registers.on_write[base + _WDTFEED] = self._feed
         registers.on_write[base + _WDTCONFIG0] = self._configure
 
-    def power_on(self) -> None:
+    def reset(self) -> None:
         """The watchdog starts from now."""
         self._fed = 0
+
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes."""
+        return (self._fed,)
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``."""
+        (self._fed,) = saved
 
     def watchdog_due(self) -> int | None:
         """The cycle at which the watchdog resets the chip unless it is fed, ``None`` when it never does."""
@@ -66,16 +75,16 @@ class Rtc:
             config = self._word(_WDTCONFIG0)
             actions = [config >> bit & 7 for bit in _STAGE_BITS]
             action = next(action for action in actions if action >= _RESET_CPU)
-            self._reset(ResetReason.RTCWDT_RTC if action == _RESET_RTC else ResetReason.RTCWDT_SYS)
+            self._reset_chip(ResetReason.RTCWDT_RTC if action == _RESET_RTC else ResetReason.RTCWDT_SYS)
 
     def _word(self, offset: int) -> int:
         return self._registers.values.get(self._base + offset, 0)
 
     def _options(self, value: int) -> None:
         if value & _SW_SYS_RST:
-            self._reset(ResetReason.SW)
+            self._reset_chip(ResetReason.SW)
         elif value & _SW_PROCPU_RST:
-            self._reset(ResetReason.SW_CPU)
+            self._reset_chip(ResetReason.SW_CPU)
         else:
             self._registers.values[self._base + _OPTIONS0] = value
 

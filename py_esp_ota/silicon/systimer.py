@@ -6,6 +6,7 @@ FreeRTOS takes its tick from one alarm, ``esp_timer`` its next callback from ano
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.registers import Registers
@@ -47,11 +48,18 @@ class Systimer:
         self._due = [None, None, None]
         self._offset = [0, 0]
 
-    def pending(self) -> list[bool]:
-        """Whether each alarm asks for an interrupt now."""
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes."""
+        return *self._due, *self._offset
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``."""
+        self._due, self._offset = list(saved[:3]), list(saved[3:])
+
+    def asks(self, alarm: int) -> bool:
+        """Whether an alarm wants an interrupt now."""
         self._fire()
-        asking = self._word(_INT_RAW) & self._word(_INT_ENA)
-        return [bool(asking >> alarm & 1) for alarm in _ALARMS]
+        return bool(self._word(_INT_RAW) & self._word(_INT_ENA) & 1 << alarm)
 
     def next_alarm(self) -> int | None:
         """The cycle of the next alarm, ``None`` when none is set."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
@@ -28,7 +29,7 @@ class Watchdog:
         self._base = base
         self._registers = registers
         self._clock = clock
-        self._reset = reset
+        self._reset_chip = reset
         self._why = why
         self._fed = 0
         self._stage = 0
@@ -37,9 +38,17 @@ class Watchdog:
         registers.on_write[base + _INT_CLR] = self._clear
         registers.on_read[base + _INT_ST] = lambda: self._word(_INT_RAW) & self._word(_INT_ENA)
 
-    def power_on(self) -> None:
+    def reset(self) -> None:
         """It starts from now."""
         self._fed = self._stage = 0
+
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes."""
+        return self._fed, self._stage
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``."""
+        self._fed, self._stage = saved
 
     def asks(self) -> bool:
         """Whether it wants an interrupt."""
@@ -62,7 +71,7 @@ class Watchdog:
         if action == _INTERRUPT:
             self._registers.values[self._base + _INT_RAW] = self._word(_INT_RAW) | _WDT_INT
         elif action in {_RESET_CPU, _RESET_SYSTEM}:
-            self._reset(self._why)
+            self._reset_chip(self._why)
 
     def _word(self, offset: int) -> int:
         return self._registers.values.get(self._base + offset, 0)

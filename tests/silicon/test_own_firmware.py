@@ -67,7 +67,8 @@ def test_the_loader_leaves_what_a_bootloader_leaves(machine, bare):
         board.flash_app("ota_1", firmware("selftest", options=options))
         entry_address = machine.run(board.chip).entry
         theirs, ours = machine._hardware, bare._hardware
-        ours.power_on(board.chip)
+        ours.attach(board.chip)
+        ours.clear()
         assert put_app(ours, board["ota_1"]) == entry_address
         mapped = [hardware.cpu.window.mapped() for hardware in (ours, theirs)]
         assert mapped[0][:-1] == mapped[1][:-1]  # through the last page a bootloader reads what it likes

@@ -1,0 +1,209 @@
+"""A bootloader's state just before it looks at more of the flash than itself: where its later boots go on from.
+
+What comes before depends on the bootloader, the eFuses, the reset reason and the flash chip, and on nothing else. That
+is not believed but found out: the run that is recorded has a tripwire around the rest of the flash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from unicorn import UcError
+
+from py_esp_ota.chip import Chip
+from py_esp_ota.silicon.cpu import Context, Watcher
+from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.rom import sync
+
+_KEPT = 64
+#: What a bootloader may take to get there; the common ones take some thousands.
+_LONGEST = 1_000_000
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that the rest of a boot depends on, except the flash. The next thing at ``pc`` is a call into ROM."""
+
+    pc: int
+    context: Context
+    #: Of each block of RAM all but the zeros at both ends: offset and bytes.
+    ram: tuple[tuple[int, bytes], ...]
+    mmu_table: bytes
+    history: tuple[int, ...]
+    registers: tuple[dict[int, int], int]
+    text: tuple[str, ...]
+    digests: Mapping[int, bytes]
+    calls: tuple[int, ...]
+    cycles: int
+    devices: tuple[object, ...]
+    #: Instructions so far; those that were counted, none when the machine does not count; and the effort that is left.
+    spent: int
+    instructions: int
+    effort: int
+
+
+class Snapshots:
+    """The snapshots of one piece of hardware, each taken when its bootloader is met for the second time."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware = hardware
+        self._taken: dict[Key, Snapshot | None] = {}
+        self._met: dict[Key, None] = {}
+
+    def find(self, image: bytes, record: Callable[[], Snapshot | None]) -> Snapshot | None:
+        """The snapshot of the bootloader ``image`` on the chip that is attached; ``record`` is asked to make one."""
+        hardware = self._hardware
+        # As the registers are right after power-on, they are what the code can know of the chip.
+        chip, known = hardware.chip, hardware.registers.values
+        key = (image, chip.flash.size, chip.reset_reason, *sorted(known.items()))
+        if key in self._taken:
+            self._taken[key] = self._taken.pop(key)
+        elif key in self._met:
+            self._taken[key] = record()
+            _bound(self._taken)
+        else:
+            self._met[key] = None
+            _bound(self._met)
+        return self._taken.get(key)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """The hardware as it was; what the cache showed is forgotten, for this flash may be another."""
+        hardware, cpu = self._hardware, self._hardware.cpu
+        for block, (offset, data) in zip(cpu.ram, snapshot.ram, strict=True):
+            block.clear()
+            block.put(offset, data)
+        cpu.window.restore(snapshot.mmu_table, snapshot.history)
+        cpu.restore(snapshot.context)
+        cpu.instructions = snapshot.instructions
+        cpu.calls.clear()
+        cpu.calls.extend(snapshot.calls)
+        cpu.grant(snapshot.effort)
+        hardware.registers.restore(snapshot.registers)
+        hardware.text = list(snapshot.text)
+        hardware.digests = {context: bytearray(data) for context, data in snapshot.digests.items()}
+        hardware.clock.cycles = snapshot.cycles
+        hardware.devices.restore(snapshot.devices)
+
+
+class Tripwire:
+    """Stands between the CPU and the watcher of a bootloader, and knows when it looks at flash that is not its own."""
+
+    def __init__(self, hardware: Hardware, behind: Watcher, image: bytes) -> None:
+        """``behind`` is the watcher of an ordinary run, ``image`` all the flash that is the bootloader's own."""
+        self._hardware = hardware
+        self._behind = behind
+        start = hardware.chip.target.bootloader_offset
+        self._own = range(start, start + len(image))
+        self._syncs = 0
+        self._stop_at = 0
+        self._tripped = False
+        self._spent = 0
+        self._shown = hardware.chip.flash
+        self._taken: Snapshot | None = None
+
+    def record(self, begin: Callable[[], int]) -> Snapshot | None:
+        """Run twice, with ``begin`` putting the bootloader into reset hardware and naming its entry.
+
+        ``None`` when the bootloader ends before it has looked at any other flash. The chip is left as it is, the rest
+        of the hardware is not.
+        """
+        chip = self._hardware.chip
+        try:
+            self._run(chip, begin())
+            if self._tripped and self._syncs:
+                self._stop_at = self._syncs
+                self._run(chip, begin())
+        finally:
+            self._hardware.attach(chip)
+        return self._taken
+
+    def _run(self, chip: Chip, entry: int) -> None:
+        """Up to the wire, or to where the last run showed that the snapshot is to be taken."""
+        hardware, cpu = self._hardware, self._hardware.cpu
+        twin = Chip(chip.target.name, flash=chip.flash.fork(), efuse=chip.efuse)
+        twin.reset_reason, twin.pins = chip.reset_reason, chip.pins
+        twin.flash.fault = ""
+        self._syncs = self._spent = 0
+        self._tripped = False
+        hardware.attach(twin)
+        # The cache shows another copy: whoever looks at this one does so past the cache.
+        self._shown = twin.flash.fork()
+        twin.flash.watch()
+        cpu.watcher = self
+        with cpu.watched(loads=self._on_load, steps=self._on_step):
+            cpu.go(entry, _LONGEST)
+
+    def _on_step(self) -> None:
+        self._spent += 1
+
+    def _on_load(self, address: int, length: int) -> None:
+        """Someone reads memory: is it flash, and whose?"""
+        for first, size in self._hardware.cpu.window.flash_at(address, length):
+            if first not in self._own or first + size - 1 not in self._own:
+                self._trip()
+
+    def _trip(self) -> None:
+        self._tripped = True
+        self._hardware.cpu.stop()
+
+    # ------------------------------------------------------------------------------------------ what the CPU asks
+
+    def rom_call(self, address: int) -> bool:
+        """As in an ordinary run, with an eye on the cache."""
+        hardware = self._hardware
+        if hardware.functions.get(address, ("", None))[1] is sync:
+            if self._stop_at == self._syncs + 1:
+                self._taken = self._take(address)
+                return False
+            self._syncs += 1
+            hardware.cpu.window.sync(self._shown)
+        goes_on = self._behind.rom_call(address)
+        looked = hardware.chip.flash.needed().addresses()
+        if hardware.writes or any(sector not in self._own for sector in looked):
+            self._trip()
+        return goes_on and not self._tripped
+
+    def exception(self, cause: int, address: int) -> None:
+        """As in an ordinary run."""
+        self._behind.exception(cause, address)
+
+    def fault(self, error: UcError, address: int) -> None:
+        """As in an ordinary run."""
+        self._behind.fault(error, address)
+
+    def csr(self, number: int) -> int | None:
+        """As in an ordinary run."""
+        return self._behind.csr(number)
+
+    def _take(self, pc: int) -> Snapshot:
+        hardware, cpu = self._hardware, self._hardware.cpu
+        return Snapshot(
+            pc=pc,
+            context=cpu.save(),
+            ram=tuple(_without_zeros(block.save()) for block in cpu.ram),
+            mmu_table=cpu.window.table.save(),
+            history=tuple(reversed(cpu.window.history())),
+            registers=hardware.registers.save(),
+            text=tuple(hardware.text),
+            digests={context: bytes(data) for context, data in hardware.digests.items()},
+            calls=tuple(cpu.calls),
+            cycles=hardware.clock.cycles,
+            devices=hardware.devices.save(),
+            spent=self._spent,
+            instructions=cpu.instructions,
+            effort=cpu.effort,
+        )
+
+
+def _without_zeros(data: bytes) -> tuple[int, bytes]:
+    start = len(data) - len(data.lstrip(b"\0"))
+    return start, data[start:].rstrip(b"\0")
+
+
+def _bound(kept: dict[Key, Snapshot | None] | dict[Key, None]) -> None:
+    """The one that was not asked for the longest goes."""
+    while len(kept) > _KEPT:
+        del kept[next(iter(kept))]

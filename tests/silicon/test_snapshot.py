@@ -1,0 +1,81 @@
+"""A boot that goes on from a snapshot is the boot from the first instruction: the whole report, the whole flash."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from random_flashes import drawn
+from side_by_side import BUILDS, bootloader
+
+from py_esp_ota._core import EFuse
+from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.firmware import image
+from py_esp_ota.silicon import Machine
+
+FLASHES = 60
+BUILD = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
+
+
+def pairs(build, count, seed):
+    """Twice the same chip: the bootloader and a random rest."""
+    code = bootloader(build)
+    for number in range(count):
+        flash = drawn(random.Random(f"{seed}/{number}"), code)
+        reason = ResetReason.SW if number % 3 == 0 else ResetReason.POWERON
+        revision = (3, 4, 101)[number % 3]
+        yield [_chip(flash, reason, revision) for _ in range(2)]
+
+
+def _chip(flash, reason, revision):
+    chip = Chip(flash=flash.fork(), efuse=EFuse(chip_revision=revision))
+    chip.reset_reason = reason
+    return chip
+
+
+@BUILD
+@pytest.mark.parametrize("count", [False, True], ids=["fast", "counting"])
+def test_a_boot_from_a_snapshot_is_a_boot_from_cold(build, count):
+    warm, cold = Machine(count=count), Machine(count=count, snapshots=False)
+    for one, other in pairs(build, FLASHES, "snapshot"):
+        assert warm.run(one) == cold.run(other)
+        assert one.flash.to_bytes() == other.flash.to_bytes()
+
+
+@BUILD
+def test_nothing_of_a_machine_is_worn_by_the_boots_before(build):
+    worn = Machine()
+    for number, (one, other) in enumerate(pairs(build, FLASHES, "worn")):
+        report = worn.run(one)
+        if number % 6 == 5:
+            assert report == Machine(snapshots=False).run(other)
+
+
+@BUILD
+def test_the_budget_runs_out_at_the_same_instruction(build):
+    warm, cold = Machine(count=True), Machine(count=True, snapshots=False)
+    (one, _), *_ = pairs(build, 1, "budget")
+    whole = [warm.run(_chip(one.flash, ResetReason.POWERON, 4)) for _ in range(3)][-1].instructions
+    for budget in (10, 1000, whole - 5000, whole - 1, whole):
+        reports = [m.run(_chip(one.flash, ResetReason.POWERON, 4), budget=budget) for m in (warm, cold)]
+        assert reports[0] == reports[1]
+
+
+def test_a_program_that_reads_beyond_itself_at_once_has_no_snapshot():
+    """Two instructions that load a word through the cache, with nothing mapped, and a jump to nowhere."""
+    chip = Chip()
+    chip.flash.program(0, image([(0x3FCD0000, bytes(16)), (0x403CC000, bytes(16))], entry_addr=0x403CC000))
+    machine = Machine()
+    first = machine.run(chip)
+    assert [machine.run(chip) for _ in range(3)] == [first] * 3
+    assert first.outcome == "ABORT"
+
+
+def test_a_bootloader_that_changed_is_another():
+    """The header of the bootloader is read before the snapshot, and is no part of its program."""
+    build = BUILDS[0]
+    machine = Machine()
+    for size, said in ((0x20, "4MB"), (0x10, "2MB"), (0x20, "4MB")):
+        flash = drawn(random.Random("size"), bootloader(build, size))
+        for _ in range(3):
+            assert f"SPI Flash Size : {said}" in "\n".join(machine.run(Chip(flash=flash.fork())).log)
