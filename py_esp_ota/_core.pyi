@@ -874,6 +874,7 @@ class VerifyOptions:
         secure_boot_v2: bool = False,
         anti_rollback: bool = False,
         secure_version_size: int | None = None,
+        bringup: bool = False,
         debugger_attached: bool = False,
         deep_sleep_wake: bool = False,
         bootloader_offset: int | None = None,
@@ -890,6 +891,7 @@ class VerifyOptions:
             secure_boot_v2: ``SECURE_BOOT_V2_ENABLED``: bootloader images are hashed and signed too.
             anti_rollback: ``BOOTLOADER_APP_ANTI_ROLLBACK``.
             secure_version_size: bits of the eFuse field in use; all when not given.
+            bringup: ``IDF_ENV_BRINGUP``: a wrong hash is told and forgiven.
             debugger_attached: sums are not compared then.
             deep_sleep_wake: what goes to RTC memory is there already.
             bootloader_offset: ``esp_image_bootloader_offset_set``, one more address of a bootloader image.

@@ -116,6 +116,7 @@ class Chip:
             secure_boot_v2=config.secure_boot_v2_enabled,
             anti_rollback=config.bootloader_app_anti_rollback,
             secure_version_size=config.bootloader_app_sec_ver_size_efuse_field,
+            bringup=config.idf_env_bringup,
             debugger_attached=self.debugger_attached,
             deep_sleep_wake=self.reset_reason == ResetReason.DEEPSLEEP,
             bootloader_offset=bootloader_offset,

@@ -50,6 +50,9 @@ class Sdkconfig:
     partition_table_offset: int = 0x8000
     partition_table_md5: bool = True
 
+    # ESP-IDF: Kconfig
+    idf_env_bringup: bool = False  # how v5.5 builds for the ESP32-C5, then new to it
+
     # ESP-IDF: components/freertos/Kconfig
     freertos_unicore: bool = False
 

@@ -37,8 +37,9 @@ _SLICE, _SHORT_SLICE = 20_000, 200
 #: What a slice that ended early is taken for: Unicorn does not say.
 _EARLY = 50
 _EFFORT_PER_SLICE = 400_000
-#: What a slice costs by itself, in calls.
-_EFFORT_OF_SLICE = 20
+#: What a slice itself is worth of such effort, and what each call of a device or of ROM is taken for.
+_EFFORT_OF_A_SLICE = 5
+_CYCLES_PER_CALL = 8
 #: So many exceptions in a row with nothing between them are a CPU that will never do anything else.
 _LOCKED_UP = 64
 
@@ -47,6 +48,10 @@ class App:
     """Code that goes on from where the CPU stands."""
 
     def __init__(self, hardware: Hardware) -> None:
+        """Raises ``ValueError`` for a chip whose devices are not here."""
+        if hardware.devices is None:
+            raise ValueError(f"apps do not run on an {hardware.soc.name} here, bootloaders do")
+        self._devices = hardware.devices
         self._hardware = hardware
         self._cpu = hardware.cpu
         self._clock = hardware.clock
@@ -59,7 +64,7 @@ class App:
     def run(self, cycles: int, *, effort: float = inf) -> bool:
         """Go on for so many cycles of the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``.
 
-        ``effort``: what Python may do for it in all, in calls and letters; false when it wants more.
+        ``effort``: how much Python may do for it, as ``Cpu.grant`` counts; false when that was too little.
         """
         hardware, cpu, clock = self._hardware, self._cpu, self._clock
         cpu.watcher = self
@@ -69,17 +74,18 @@ class App:
         while clock.cycles < stop_at and hardware.ended is None:
             if effort < 0:
                 return False
-            hardware.devices.bite()
-            waiting = hardware.devices.pending()
+            self._devices.bite()
+            waiting = self._devices.pending()
             pc = self._entered(cpu.pc if pc is None else pc, waiting=waiting)
-            alarm = hardware.devices.next_alarm()
+            alarm = self._devices.next_alarm()
             due = stop_at if alarm is None else min(alarm, stop_at)
             count = max(1, min(due - clock.cycles, _SHORT_SLICE if waiting else _SLICE))
             self._paused = False
             cpu.grant(_EFFORT_PER_SLICE)
             cpu.go(pc, count)
             pc = cpu.pc
-            effort -= _EFFORT_OF_SLICE + _EFFORT_PER_SLICE - cpu.effort
+            effort -= _EFFORT_OF_A_SLICE + cpu.spent
+            clock.cycles += _CYCLES_PER_CALL * cpu.spent
             if cpu.exhausted:
                 hardware.trap("one call kept Python busy for too long", pc, ours=True)
             if self._cause is not None or self._paused:
@@ -90,7 +96,7 @@ class App:
             else:
                 clock.cycles += count
                 self._exceptions = 0
-                if cpu.effort != _EFFORT_PER_SLICE:  # it has used more than the CPU and its memory
+                if cpu.spent:
                     self._standstill.forget()
                 elif self._standstill.found():
                     clock.cycles = max(clock.cycles, due)
@@ -113,7 +119,7 @@ class App:
                 self._hardware.trap("exception after exception", pc)
             return self._enter(pc, cause, status)
         if waiting and status & _MIE:
-            line = self._hardware.devices.ready()
+            line = self._devices.ready()
             if line is not None:
                 self._value = 0
                 return self._enter(pc, _INTERRUPT | line, status)
@@ -132,7 +138,7 @@ class App:
 
     def _pause(self) -> None:
         """Something about the interrupts has changed: the slice ends if one gets through now."""
-        if self._hardware.devices.ready() is not None:
+        if self._devices.ready() is not None:
             self._paused = True
             self._cpu.stop()
 

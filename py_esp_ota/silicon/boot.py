@@ -129,22 +129,14 @@ class BootRun:
     def _is_entry(self, address: int, *, runs: bool) -> bool:
         """Whether this is the jump into an app: the image looked at last that names this address as its entry."""
         hardware = self._hardware
-        flash, size = hardware.chip.flash, hardware.soc.mmu_page
-        for page in hardware.cpu.window.history():
-            header = ImageHeader.from_bytes(flash.mmap(page * size % flash.size, _HEADER))
+        flash = hardware.chip.flash
+        for place in hardware.cpu.window.history():
+            header = ImageHeader.from_bytes(flash.mmap(place % flash.size, _HEADER))
             if header.magic == _MAGIC and header.entry_addr & ~1 == address:
-                self._entry, self._slot = header.entry_addr, page * size
-                hardware.end("APP" if runs and self._shows_code(address) else "BAD_ENTRY")
+                self._entry, self._slot = header.entry_addr, place
+                hardware.end("APP" if runs and hardware.cpu.window.maps(address) else "BAD_ENTRY")
                 return True
         return False
-
-    def _shows_code(self, address: int) -> bool:
-        """Whether the MMU maps the page of ``address``, when that is one of the flash's."""
-        soc, window = self._hardware.soc, self._hardware.cpu.window
-        for base, _access in soc.flash_window.windows:
-            if base <= address < base + soc.flash_window.size:
-                return window.mapped()[(address - base) // soc.mmu_page] is not None
-        return True
 
 
 def report(hardware: Hardware, *, entry: int | None = None, slot: int | None = None) -> SiliconReport:

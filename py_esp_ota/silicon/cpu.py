@@ -24,8 +24,8 @@ from unicorn import (
 )
 from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_PC, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
 
-from py_esp_ota.silicon.memory import Block, FlashWindow
-from py_esp_ota.silicon.soc import READ, Memory, Soc
+from py_esp_ota.silicon.memory import Block, FlashWindow, Hooks
+from py_esp_ota.silicon.soc import READ, Memory, MmuTable, Soc
 from py_esp_ota.silicon.words import to_word, word
 
 ILLEGAL_INSTRUCTION = 2
@@ -44,7 +44,7 @@ _NEVER = 0xFFFFFFFE  # no instruction lies there
 Context = NewType("Context", object)
 
 
-class Bus(Protocol):
+class Bus(Hooks, Protocol):
     """What answers where no memory is."""
 
     def read(self, address: int) -> int:
@@ -52,9 +52,6 @@ class Bus(Protocol):
 
     def write(self, address: int, value: int) -> None:
         """A store of one word."""
-
-    def stored(self, address: int) -> int:
-        """The word that is there, for a store of less than one."""
 
 
 class Watcher(Protocol):
@@ -84,14 +81,16 @@ class Cpu:
         self.ram = [Block(self._uc, memory) for memory in soc.ram]
         self._rom = Block(self._uc, soc.rom)
         self._rom.put(0, _RETURN * (soc.rom.size // len(_RETURN)))
-        #: Where code of the app returns to when a ROM function called it.
-        self.callback_return = soc.rom.windows[0][0] + soc.rom.size - 4
+        for address, value in soc.rom_words.items():
+            self._rom.put(address - soc.rom.windows[0][0], to_word(value))
+        #: Where code of the app returns to when a ROM function called it; behind it lies a word of ROM's data.
+        self.callback_return = soc.rom.windows[0][0] + soc.rom.size - 8
         self.lets_call_back(self.callback_return)
         #: A text for what only a real ROM could say.
         self.no_text = self.callback_return - len(_NO_TEXT)
         self._rom.put(self.no_text - soc.rom.windows[0][0], _NO_TEXT)
-        self.window = FlashWindow(self._uc, soc)
-        blocks = (*self.ram, self.window.pages, self.window.table, self._rom)
+        self.window = FlashWindow(self._uc, soc, bus)
+        blocks = (*self.ram, *self.window.blocks, self._rom)
         self._memories = [(window, block) for block in blocks for window in block.windows]
         self._map_registers()
         self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
@@ -104,7 +103,7 @@ class Cpu:
         self.calls: deque[int] = deque(maxlen=_CALLS_KEPT)
         self.instructions = 0
         #: What Python may still do for the code.
-        self.effort = 0
+        self.effort = self._granted = 0
         self._loads: Callable[[int, int], None] | None = None
         self._in_store = False
         self._stopped_in_store = False
@@ -142,7 +141,7 @@ class Cpu:
 
     def grant(self, effort: int) -> None:
         """What Python may do for the code from now on: calls, letters, pieces of memory."""
-        self.effort = effort
+        self.effort = self._granted = effort
 
     def charge(self, effort: int) -> bool:
         """Take from the grant: a loop through Python must end as one without it does."""
@@ -156,6 +155,11 @@ class Cpu:
     def exhausted(self) -> bool:
         """Whether the grant is spent."""
         return self.effort < 0
+
+    @property
+    def spent(self) -> int:
+        """What is spent of the grant; nothing when the code has used the CPU and its memory alone."""
+        return self._granted - self.effort
 
     def forget_code(self, address: int | None = None) -> None:
         """Code came in past the CPU, there or anywhere: what it has translated is old."""
@@ -334,12 +338,19 @@ class Cpu:
 
     def _map_registers(self) -> None:
         start, stop = self._soc.registers
-        for begin, end in ((start, self._soc.mmu_table), (self._soc.mmu_table + 0x1000, stop)):
-            self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
+        hole = self._table()
+        for begin, end in ((start, hole.start), (hole.stop, stop)):
+            if begin < end:
+                self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
 
     def _are_registers(self, address: int) -> bool:
         start, stop = self._soc.registers
-        return start <= address < stop and not self._soc.mmu_table <= address < self._soc.mmu_table + 0x1000
+        return start <= address < stop and address not in self._table()
+
+    def _table(self) -> range:
+        """The MMU's table, which is memory among the registers on some chips."""
+        mmu, stop = self._soc.mmu, self._soc.registers[1]
+        return range(mmu.address, mmu.address + 0x1000) if isinstance(mmu, MmuTable) else range(stop, stop)
 
     def _on_load(self, _uc: Uc, offset: int, size: int, base: int) -> int:
         self.charge(1)

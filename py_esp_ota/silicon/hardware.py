@@ -23,6 +23,7 @@ from py_esp_ota.silicon.spi_mem import SpiMem
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
+_SW_SYS_RST = 1 << 31
 
 
 class Hardware:
@@ -33,16 +34,22 @@ class Hardware:
 
     def __init__(self, soc: Soc, *, count: bool) -> None:
         self.soc = soc
-        at = PERIPHERALS[soc.name]
         self.chip = Chip(soc.name)
         self.clock = Clock()
         self.registers = Registers(soc)
         SpiMem(soc.spi1, self.registers, self)
-        self.devices = Devices(at, self.registers, self.clock, self.print_on, self.reset)
+        at = PERIPHERALS.get(soc.name)
+        #: What apps need besides; ``None`` where only bootloaders run.
+        self.devices = None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset)
+        if at is None:
+            self.registers.on_write[soc.reset_register] = self._reset_by_register
+            for console in soc.consoles:
+                self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
         self.cpu = Cpu(soc, self.registers, count=count)
-        self.cpu.map_constants(*at.rom_data, at.rom_words)
+        if at is not None:
+            self.cpu.map_constants(*at.rom_data, at.rom_words)
         known = {**FUNCTIONS, **LIBC, **FLOATS, **SYSTEM}
-        called = {**soc.rom_functions, **at.rom_functions}
+        called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
         self.functions = {address: (name, known[name]) for address, name in called.items()}
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):
@@ -69,11 +76,12 @@ class Hardware:
         self.chip = chip
         self.writes, self.digests, self.text = [], {}, []
         self.ended = self.trapped = None
-        self.reset_reason = ResetReason.SW
         self.console = ""
+        self.reset_reason = ResetReason.SW
         self.clock.cycles = 0
         self._waiting.clear()
-        self.devices.reset()
+        if self.devices is not None:
+            self.devices.reset()
         self.registers.changed = lambda: None
 
     def clear(self) -> None:
@@ -148,6 +156,12 @@ class Hardware:
         calls = tuple(self.name_of(call) for call in self.cpu.calls)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours)
         self.end("ABORT")
+
+    def _reset_by_register(self, value: int) -> None:
+        if value & _SW_SYS_RST:
+            self.reset(ResetReason.SW)
+        else:
+            self.registers.values[self.soc.reset_register] = value
 
     def reset(self, reason: ResetReason) -> None:
         """The chip resets: the end of this run."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from py_esp_ota._core import Partition, inspect_image
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.program import Program, place
-from py_esp_ota.silicon.soc import Soc
 
 _MAGIC = 0xE9
 #: RTC_CNTL_WDTCONFIG0 and 1, WDTFEED and WDTWPROTECT on ESP32-C3, and what ``bootloader_config_wdt`` leaves in them.
@@ -57,12 +56,8 @@ def put_app(hardware: Hardware, partition: Partition) -> int:
 
 def _map(hardware: Hardware, virtual: int, physical: int, length: int) -> None:
     """``set_cache_and_start_app``: every page of the MMU that a segment touches."""
-    soc = hardware.soc
-    first, place = _entry(soc, virtual), physical // soc.mmu_page
-    last = _entry(soc, virtual + max(length, 1) - 1)
+    window, size = hardware.soc.flash_window.size, hardware.cpu.window.page_size
+    first, place = virtual % window // size, physical // size
+    last = (virtual + max(length, 1) - 1) % window // size
     for entry in range(first, last + 1):
         hardware.map_page(entry, place + entry - first)
-
-
-def _entry(soc: Soc, virtual: int) -> int:
-    return virtual % soc.flash_window.size // soc.mmu_page

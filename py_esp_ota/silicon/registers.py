@@ -21,6 +21,8 @@ class Registers:
         self.on_write: dict[int, Callable[[int], None]] = {}
         #: Called when a device may want, or no longer want, an interrupt.
         self.changed: Callable[[], None] = lambda: None
+        for address in soc.ready.keys() | soc.taken.keys():
+            self.on_read[address] = self._done(address, soc.ready.get(address, 0), soc.taken.get(address, 0))
 
     def power_on(self, chip: Chip) -> None:
         """Everything as after a reset of ``chip``. Raises ``ValueError`` for eFuses without their hardware."""
@@ -55,6 +57,9 @@ class Registers:
         else:
             device(value)
 
+    def _done(self, address: int, ready: int, taken: int) -> Callable[[], int]:
+        return lambda: (self.values.get(address, 0) | ready) & ~taken
+
     def _draw(self) -> int:
         """Never zero, never twice the same: the verifier draws until it has something to hide words in RAM with."""
         self._random = (self._random * _LCG[0] + _LCG[1]) & 0xFFFFFFFF
@@ -75,14 +80,15 @@ def efuse_words(soc: Soc, chip: Chip) -> Mapping[int, int]:
     fields = {
         "disable_wafer_version_major": int(fuses.disable_wafer_version_major),
         "disable_blk_version_major": int(fuses.disable_blk_version_major),
-        "wafer_version_minor_lo": minor & 7,
-        "wafer_version_minor_hi": minor >> 3,
+        "wafer_version_minor": minor,
         "wafer_version_major": major,
         "blk_version_minor": block_minor,
         "blk_version_major": block_major,
     }
     words: dict[int, int] = {}
     for name, value in fields.items():
-        register, bit, width = soc.efuses[name]
-        words[register] = words.get(register, 0) | (value & ((1 << width) - 1)) << bit
+        rest = value
+        for register, bit, width in soc.efuses[name]:
+            words[register] = words.get(register, 0) | (rest & ((1 << width) - 1)) << bit
+            rest >>= width
     return words

@@ -21,7 +21,6 @@ _OK, _ERR = 0, 1
 _SECTOR = 0x1000
 _WP_PAD = 0x3F
 _CPU_MHZ = 80
-_MMU_KIB = 64
 _ARGUMENT_REGISTERS = 8
 _LONGEST_TEXT = 0x400
 #: The most that one call may move: more than any memory of the chips has.
@@ -113,6 +112,12 @@ def ets_printf(cpu: Calls) -> None:
         cpu.end("ABORT")
 
 
+def put_char(cpu: Calls) -> int:
+    """``uart_tx_one_char``."""
+    cpu.print(chr(cpu.arg(0) & 0xFF))
+    return _OK
+
+
 def rtc_get_reset_reason(cpu: Calls) -> int:
     """``rtc_get_reset_reason``."""
     return int(cpu.chip.reset_reason)
@@ -165,6 +170,12 @@ def udivdi3(cpu: Calls) -> None:
 
 # ---------------------------------------------------------------------------------------------------------------- flash
 
+
+def bootloader_offset(cpu: Calls) -> int:
+    """``ets_get_bootloader_offset``: where ROM found the bootloader that runs."""
+    return cpu.chip.target.bootloader_offset
+
+
 #: Words of ``esp_rom_spiflash_chip_t``: device_id, chip_size, block_size, sector_size, page_size, status_mask.
 _LEGACY_WORDS = 6
 
@@ -207,6 +218,15 @@ def write(cpu: Calls) -> int:
     return _OK
 
 
+def read(cpu: Calls) -> int:
+    """``esp_rom_spiflash_read``: address, destination, length."""
+    address, length = cpu.arg(0), block_length(cpu, 2)
+    if address + length > min(_chip_size(cpu), cpu.chip.flash.size):
+        return _ERR
+    cpu.store(cpu.arg(1), cpu.chip.flash.read(address, length))
+    return _OK
+
+
 def sync(cpu: Calls) -> int:
     """``Cache_Enable_ICache``, ``Cache_Resume_ICache``."""
     cpu.sync_cache()
@@ -215,7 +235,7 @@ def sync(cpu: Calls) -> int:
 
 def mmu_init(cpu: Calls) -> int:
     """``Cache_MMU_Init``: nothing is mapped."""
-    for entry in range(cpu.soc.mmu_entries):
+    for entry in range(cpu.soc.mmu.entries):
         cpu.map_page(entry, None)
     return 0
 
@@ -223,11 +243,12 @@ def mmu_init(cpu: Calls) -> int:
 def mmu_set(cpu: Calls) -> int:
     """``Cache_Ibus_MMU_Set``, ``Cache_Dbus_MMU_Set``: ext, virtual, physical, page in KiB, pages, fixed."""
     virtual, physical, kib, count, fixed = (cpu.arg(index) for index in range(1, 6))
-    if kib != _MMU_KIB or count > cpu.soc.mmu_entries:
+    page = cpu.soc.mmu.pages.sizes[0]
+    if kib << 10 != page or count > cpu.soc.mmu.entries:
         return _ERR
-    first = virtual % cpu.soc.flash_window.size // cpu.soc.mmu_page
-    for index in range(min(count, cpu.soc.mmu_entries - first)):
-        cpu.map_page(first + index, physical // cpu.soc.mmu_page + (0 if fixed else index))
+    first = virtual % cpu.soc.flash_window.size // page
+    for index in range(min(count, cpu.soc.mmu.entries - first)):
+        cpu.map_page(first + index, physical // page + (0 if fixed else index))
     return _OK
 
 
@@ -250,6 +271,18 @@ def sha_init(cpu: Calls) -> int:
 def digest_update(cpu: Calls) -> int:
     """``MD5Update``, ``ets_sha_update``: context, data, length."""
     cpu.digests.setdefault(cpu.arg(0), bytearray()).extend(cpu.load(cpu.arg(1), block_length(cpu, 2)))
+    return 0
+
+
+def mbedtls_md5_finish(cpu: Calls) -> int:
+    """``mbedtls_md5_finish_ret``: context, digest."""
+    cpu.store(cpu.arg(1), md5(bytes(cpu.digests.pop(cpu.arg(0), b""))))
+    return 0
+
+
+def mbedtls_md5_starts(cpu: Calls) -> int:
+    """``mbedtls_md5_starts_ret``."""
+    digest_begin(cpu)
     return 0
 
 
@@ -280,6 +313,7 @@ Function = Callable[[Calls], int | Iterator[tuple[int, ...]] | None]
 FUNCTIONS: Mapping[str, Function] = {
     "rtc_get_reset_reason": rtc_get_reset_reason,
     "ets_printf": ets_printf,
+    "uart_tx_one_char": put_char,
     "ets_install_uart_printf": constant(None),
     "ets_delay_us": constant(None),
     "uart_tx_flush": constant(None),
@@ -289,7 +323,16 @@ FUNCTIONS: Mapping[str, Function] = {
     "esp_rom_spiflash_wait_idle": constant(_OK),
     "esp_rom_spiflash_erase_sector": erase_sector,
     "esp_rom_spiflash_write": write,
+    "esp_rom_spiflash_read": read,
     "esp_rom_spiflash_config_param": config_param,
+    "esp_rom_spiflash_config_clk": constant(_OK),
+    "spi_dummy_len_fix": constant(None),
+    "wdt_hal_init": constant(None),
+    "wdt_hal_config_stage": constant(None),
+    "wdt_hal_write_protect_disable": constant(None),
+    "wdt_hal_write_protect_enable": constant(None),
+    "wdt_hal_enable": constant(None),
+    "wdt_hal_set_flashboot_en": constant(None),
     "memset": memset,
     "memcpy": memcpy,
     "memcmp": memcmp,
@@ -297,17 +340,23 @@ FUNCTIONS: Mapping[str, Function] = {
     "Cache_Invalidate_ICache_All": constant(None),
     "Cache_Disable_ICache": constant(0),
     "Cache_Enable_ICache": sync,
+    "Cache_Disable_Cache": constant(0),
+    "Cache_Enable_Cache": sync,
     "Cache_Suspend_ICache": constant(0),
     "Cache_Resume_ICache": sync,
     "Cache_MMU_Init": mmu_init,
     "Cache_Ibus_MMU_Set": mmu_set,
     "Cache_Dbus_MMU_Set": mmu_set,
+    "ets_get_bootloader_offset": bootloader_offset,
     "ets_get_cpu_frequency": constant(_CPU_MHZ),
     "ets_update_cpu_frequency": constant(None),
     "gpio_pad_set_drv": constant(None),
     "MD5Init": digest_begin,
     "MD5Update": digest_update,
     "MD5Final": md5_final,
+    "mbedtls_md5_starts_ret": mbedtls_md5_starts,
+    "mbedtls_md5_update_ret": digest_update,
+    "mbedtls_md5_finish_ret": mbedtls_md5_finish,
     "crc32_le": crc,
     "ets_sha_enable": constant(None),
     "ets_sha_init": sha_init,

@@ -71,7 +71,7 @@ class Session:
 
     def type(self, text: str) -> None:
         """Type ``text`` on the console that the app prints on."""
-        if self._app is not None:
+        if self._app is not None and self._hardware.devices is not None:
             self._hardware.devices.type(self._hardware.console, text)
 
     def _switch_on(self) -> None:

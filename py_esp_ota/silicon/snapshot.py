@@ -31,7 +31,7 @@ class Snapshot:
     context: Context
     #: Of each block of RAM all but the zeros at both ends: offset and bytes.
     ram: tuple[tuple[int, bytes], ...]
-    mmu_table: bytes
+    mmu: bytes
     history: tuple[int, ...]
     registers: tuple[dict[int, int], int]
     text: tuple[str, ...]
@@ -75,7 +75,7 @@ class Snapshots:
         for block, (offset, data) in zip(cpu.ram, snapshot.ram, strict=True):
             block.clear()
             block.put(offset, data)
-        cpu.window.restore(snapshot.mmu_table, snapshot.history)
+        cpu.window.restore(snapshot.mmu, snapshot.history)
         cpu.restore(snapshot.context)
         cpu.instructions = snapshot.instructions
         cpu.calls.clear()
@@ -85,7 +85,8 @@ class Snapshots:
         hardware.text = list(snapshot.text)
         hardware.digests = {context: bytearray(data) for context, data in snapshot.digests.items()}
         hardware.clock.cycles = snapshot.cycles
-        hardware.devices.restore(snapshot.devices)
+        if hardware.devices is not None:
+            hardware.devices.restore(snapshot.devices)
 
 
 class Tripwire:
@@ -184,14 +185,14 @@ class Tripwire:
             pc=pc,
             context=cpu.save(),
             ram=tuple(_without_zeros(block.save()) for block in cpu.ram),
-            mmu_table=cpu.window.table.save(),
+            mmu=cpu.window.mmu.save(),
             history=tuple(reversed(cpu.window.history())),
             registers=hardware.registers.save(),
             text=tuple(hardware.text),
             digests={context: bytes(data) for context, data in hardware.digests.items()},
             calls=tuple(cpu.calls),
             cycles=hardware.clock.cycles,
-            devices=hardware.devices.save(),
+            devices=() if hardware.devices is None else hardware.devices.save(),
             spent=self._spent,
             instructions=cpu.instructions,
             effort=cpu.effort,

