@@ -231,7 +231,7 @@ def _cut(live, chip, plan):
 @pytest.mark.parametrize("tear", ["", ":torn", ":after", ":bits-program", ":bits-erase"])
 @pytest.mark.parametrize("app", ["confirm", "reject", "crash"])
 def test_a_power_cut_in_such_a_life_comes_out_alike(machine, code, app, tear):
-    """Two operations are the bootloader's for NEW; then two of the app, or of the bootloader for what did not confirm."""
+    """Two operations are the bootloader's for NEW; then two of the app, or of the bootloader for what did not do it."""
     for operation in range(5):
         silicon, model, plan = _updated(app).chip, _updated(app).chip, f"cut@{operation}{tear}"
         real = _cut(lambda chip: _by_silicon(machine, chip), silicon, plan)
