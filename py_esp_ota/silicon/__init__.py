@@ -12,13 +12,26 @@
 
 Read ``machine.py`` first, then ``boot.py`` and ``app.py``; ``snapshot.py`` makes later boots short. ``hardware.py``
 puts one chip together: ``cpu.py`` executes, ``memory.py``, ``registers.py`` and ``devices.py`` answer, ``rom.py`` is
-called, and the tables say at which addresses.
+called, and the tables say at which addresses. ``oracle.py`` is the door through which any emulator, this one or
+another, gives its second opinion.
 """
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.machine import Machine
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from py_esp_ota.silicon.report import FlashWrite, Outcome, SiliconReport, Trap
-from py_esp_ota.silicon.session import Session
+
+if TYPE_CHECKING:
+    from py_esp_ota.silicon.machine import Machine
+    from py_esp_ota.silicon.session import Session
 
 __all__ = ["FlashWrite", "Machine", "Outcome", "Session", "SiliconReport", "Trap"]
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, so that what another emulator did can be told where Unicorn is not installed.
+    if name in {"Machine", "Session"}:
+        return getattr(import_module(f"{__name__}.{name.lower()}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
