@@ -23,6 +23,8 @@ from py_esp_ota.silicon.spi_mem import SpiMem
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
+#: What these take of what a run is granted, by the time they cost: to look at the MMU, to change the flash.
+_LOOK_EFFORT, _CHANGE_EFFORT = 8, 8
 _SW_SYS_RST = 1 << 31
 
 
@@ -176,7 +178,7 @@ class Hardware:
     def wrote(self, write: FlashWrite) -> None:
         """The flash has changed."""
         self.writes.append(write)
-        self.cpu.window.forget(write.address, write.length)
+        self.flash_changed(write.address, write.length)
 
     # ------------------------------------------------------------------------------- what ROM functions work with
 
@@ -227,8 +229,9 @@ class Hardware:
 
     def sync_cache(self) -> None:
         """The cache is on from here: what the MMU maps is seen. Raises ``PowerLoss``."""
-        self.cpu.window.sync(self.chip.flash)
+        self.cpu.charge(_LOOK_EFFORT + self.cpu.window.sync(self.chip.flash))
 
     def flash_changed(self, address: int, length: int) -> None:
         """What the cache holds of these bytes is old."""
+        self.cpu.charge(_CHANGE_EFFORT)
         self.cpu.window.forget(address, length)
