@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from py_esp_ota._core import Flash, ImageHeader, Target, inspect_image
 from py_esp_ota.adapters.emulators import EspEmu, Qemu
@@ -18,7 +18,10 @@ from py_esp_ota.idf.silicon_boot import SiliconBoot, SiliconBootDict, silicon_bo
 from py_esp_ota.idf.silicon_compare import as_compiled, compiled_options, difference, read_build
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.oracle import BootOracle, Unicorn
-from py_esp_ota.silicon.symbols import Symbols
+from py_esp_ota.silicon.report import Trap
+
+if TYPE_CHECKING:
+    from py_esp_ota.elf import Symbols
 
 #: Options that a compiled bootloader may contradict.
 TOLD = (
@@ -99,7 +102,7 @@ class Told:
     """One boot, as it is shown."""
 
     silicon: SiliconBoot
-    symbols: Symbols
+    symbols: tuple[Symbols, ...]
     options: Mapping[str, bool]
     compared: bool = False
     difference: str | None = None
@@ -122,7 +125,7 @@ class Told:
         """For people: the console, the reasons, the figures, the comparison."""
         report, run = self.silicon.report, self.silicon.last
         lines = [*report.log, "", *(f"  {reason}" for reason in report.why)]
-        where = self.symbols.of_trap(run.trap) if run.trap else ""
+        where = _place(run.trap, self.symbols) if run.trap else ""
         lines += [f"  {where}"] if where else []
         writes = [write for one in self.silicon.runs for write in one.flash_writes]
         shown = [f"{write.kind} 0x{write.address:x}+0x{write.length:x}" for write in writes[:_WRITES_SHOWN]]
@@ -149,7 +152,9 @@ def machine_code(board: Chip, config: Sdkconfig, wish: Wish, times: int) -> list
         raise Unusable(str(error)) from error
 
 
-def _boots(board: Chip, config: Sdkconfig, wish: Wish, times: int, oracle: BootOracle, symbols: Symbols) -> list[Told]:
+def _boots(
+    board: Chip, config: Sdkconfig, wish: Wish, times: int, oracle: BootOracle, symbols: tuple[Symbols, ...]
+) -> list[Told]:
     build = read_build(board)
     asked = wish.compare or bool(wish.said)
     options = compiled_options(board, oracle, config) if asked else {}
@@ -182,15 +187,23 @@ def _oracle(wish: Wish) -> BootOracle:
     return EspEmu(timeout_s=wish.timeout_s) if wish.emulator == "esp-emu" else Unicorn()
 
 
-def _symbols(files: tuple[Path, ...]) -> Symbols:
+def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:
+    if not files:
+        return ()
     try:
-        return Symbols([read_input(file) for file in files])
-    except ImportError as error:
-        raise Unusable(
-            "--elf needs pyelftools, which comes with an extra: pip install 'py_esp_ota[silicon]'"
-        ) from error
+        from py_esp_ota.elf import Symbols
+    except ModuleNotFoundError as error:
+        raise Unusable(f"--elf: {error}") from error
+    try:
+        return tuple(Symbols.from_elf(read_input(file)) for file in files)
     except ValueError as error:
         raise Unusable(f"--elf: {error}") from error
+
+
+def _place(trap: Trap, symbols: tuple[Symbols, ...]) -> str:
+    """A clause that names the functions of a trap and of its caller; ``""`` when they have no names."""
+    at, caller = (next(filter(None, (one.at(address) for one in symbols)), "") for address in (trap.pc, trap.ra))
+    return ", ".join(text for text, name in ((f"in {at}", at), (f"called from {caller}", caller)) if name)
 
 
 def _read_bootloader(file: Path) -> tuple[bytes, Target]:

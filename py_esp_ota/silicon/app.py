@@ -7,6 +7,8 @@ asked for ends its slice too.
 
 from __future__ import annotations
 
+from math import inf
+
 from unicorn import (
     UC_ERR_FETCH_PROT,
     UC_ERR_FETCH_UNMAPPED,
@@ -23,6 +25,7 @@ from unicorn.riscv_const import (
 )
 
 from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.standstill import Standstill
 
 _MIE, _MPIE, _MPP = 1 << 3, 1 << 7, 3 << 11
 _INTERRUPT = 1 << 31
@@ -34,6 +37,9 @@ _SLICE, _SHORT_SLICE = 20_000, 200
 #: What a slice that ended early is taken for: Unicorn does not say.
 _EARLY = 50
 _EFFORT_PER_SLICE = 400_000
+#: What a slice itself is worth of such effort, and what each call of a device or of ROM is taken for.
+_EFFORT_OF_A_SLICE = 5
+_CYCLES_PER_CALL = 8
 #: So many exceptions in a row with nothing between them are a CPU that will never do anything else.
 _LOCKED_UP = 64
 
@@ -53,15 +59,21 @@ class App:
         self._value = 0
         self._paused = False
         self._exceptions = 0
+        self._standstill = Standstill(self._cpu)
 
-    def run(self, cycles: int) -> None:
-        """Go on for so many cycles of the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``."""
+    def run(self, cycles: int, *, effort: float = inf) -> bool:
+        """Go on for so many cycles of the chip's clock, or until it ends: ``hardware.ended``. Raises ``PowerLoss``.
+
+        ``effort``: how much Python may do for it, as ``Cpu.grant`` counts; false when that was too little.
+        """
         hardware, cpu, clock = self._hardware, self._cpu, self._clock
         cpu.watcher = self
         hardware.registers.changed = self._pause
         stop_at = clock.cycles + cycles
         pc = cpu.pc
         while clock.cycles < stop_at and hardware.ended is None:
+            if effort < 0:
+                return False
             self._devices.bite()
             waiting = self._devices.pending()
             pc = self._entered(cpu.pc if pc is None else pc, waiting=waiting)
@@ -72,15 +84,23 @@ class App:
             cpu.grant(_EFFORT_PER_SLICE)
             cpu.go(pc, count)
             pc = cpu.pc
+            effort -= _EFFORT_OF_A_SLICE + cpu.spent
+            clock.cycles += _CYCLES_PER_CALL * cpu.spent
             if cpu.exhausted:
                 hardware.trap("one call kept Python busy for too long", pc, ours=True)
             if self._cause is not None or self._paused:
                 clock.cycles += _EARLY
+                self._standstill.forget()
             elif self._waits(pc):
                 clock.cycles = max(clock.cycles + 1, due)
             else:
                 clock.cycles += count
                 self._exceptions = 0
+                if cpu.spent:
+                    self._standstill.forget()
+                elif self._standstill.found():
+                    clock.cycles = max(clock.cycles, due)
+        return True
 
     def _waits(self, pc: int) -> bool:
         """Whether the last instruction was the one that waits for an interrupt."""

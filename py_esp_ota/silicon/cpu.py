@@ -103,7 +103,7 @@ class Cpu:
         self.calls: deque[int] = deque(maxlen=_CALLS_KEPT)
         self.instructions = 0
         #: What Python may still do for the code.
-        self.effort = 0
+        self.effort = self._granted = 0
         self._loads: Callable[[int, int], None] | None = None
         self._in_store = False
         self._stopped_in_store = False
@@ -141,7 +141,7 @@ class Cpu:
 
     def grant(self, effort: int) -> None:
         """What Python may do for the code from now on: calls, letters, pieces of memory."""
-        self.effort = effort
+        self.effort = self._granted = effort
 
     def charge(self, effort: int) -> bool:
         """Take from the grant: a loop through Python must end as one without it does."""
@@ -155,6 +155,11 @@ class Cpu:
     def exhausted(self) -> bool:
         """Whether the grant is spent."""
         return self.effort < 0
+
+    @property
+    def spent(self) -> int:
+        """What is spent of the grant; nothing when the code has used the CPU and its memory alone."""
+        return self._granted - self.effort
 
     def forget_code(self, address: int | None = None) -> None:
         """Code came in past the CPU, there or anywhere: what it has translated is old."""

@@ -79,6 +79,7 @@ class Hardware:
         self.writes, self.digests, self.text = [], {}, []
         self.ended = self.trapped = None
         self.console = ""
+        self.reset_reason = ResetReason.SW
         self.clock.cycles = 0
         self._waiting.clear()
         if self.devices is not None:

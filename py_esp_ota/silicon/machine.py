@@ -33,7 +33,7 @@ class Machine:
 
         Raises ``ValueError`` for a chip that is not here.
         """
-        self.soc = _soc(target)
+        self.soc = soc_of(target)
         self._hardware = Hardware(self.soc, count=count)
         self._boot = BootRun(self._hardware, snapshots=snapshots)
 
@@ -72,7 +72,8 @@ class Machine:
         return image, load(image, self.soc)
 
 
-def _soc(target: str) -> Soc:
+def soc_of(target: str) -> Soc:
+    """The chip of this name. Raises ``ValueError`` for one that is not here."""
     try:
         return SOCS[target]
     except KeyError:
