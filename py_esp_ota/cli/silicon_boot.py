@@ -15,7 +15,7 @@ from py_esp_ota.cli.inputs import FlashInput
 from py_esp_ota.firmware import with_flash_size
 from py_esp_ota.idf.bootloader import boot
 from py_esp_ota.idf.silicon_boot import SiliconBoot, SiliconBootDict, silicon_boot
-from py_esp_ota.idf.silicon_compare import as_compiled, compiled_options, difference, read_build
+from py_esp_ota.idf.silicon_compare import Options, as_compiled, compiled_options, difference, read_build
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.oracle import BootOracle, Unicorn
 from py_esp_ota.silicon.report import Trap
@@ -88,7 +88,7 @@ class CompareDict(TypedDict):
 
     agree: bool
     difference: str | None
-    options: dict[str, bool]
+    options: Options
 
 
 class ComparedDict(SiliconBootDict):
@@ -103,7 +103,7 @@ class Told:
 
     silicon: SiliconBoot
     symbols: tuple[Symbols, ...]
-    options: Mapping[str, bool]
+    options: Options
     compared: bool = False
     difference: str | None = None
 
@@ -118,7 +118,7 @@ class Told:
         if not self.compared:
             return facts
         agree = self.difference is None
-        compare: CompareDict = {"agree": agree, "difference": self.difference, "options": dict(self.options)}
+        compare: CompareDict = {"agree": agree, "difference": self.difference, "options": self.options}
         return ComparedDict(**facts, compare=compare)
 
     def text(self) -> str:

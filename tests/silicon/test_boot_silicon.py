@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from board import Board, app
+from board import Board, app, slots
 from builds import BUILDS, C3, bootloader
 from click.testing import CliRunner
 from test_traps import A0, DRAM, IRAM, call, load
@@ -184,6 +184,14 @@ def test_they_agree_on_a_wrong_hash_and_on_no_app_at_all(flash, loader, build):
     flash.write_bytes(Board("two_ota", chip=build.chip, without=("factory", "ota_0", "ota_1")).chip.flash.to_bytes())
     told = facts(flash, "--bootloader", loader(build), "--compare")
     assert (told["ok"], told["compare"]["agree"]) == (False, True)
+
+
+@pytest.mark.parametrize("build", [build for build in BUILDS if build.logs and build.chip != "esp32c2"], ids=str)
+def test_the_page_size_is_that_of_the_build_and_not_what_the_flash_would_get(flash, loader, build):
+    rows = slots(2, factory=True)
+    flash.write_bytes(Board(rows, "1/VALID", chip=build.chip).chip.flash.to_bytes()[:0x200000])
+    told = facts(flash, "--bootloader", loader(build), "--compare")["compare"]
+    assert (told["agree"], told["options"]["mmu_page_size"]) == (True, 0x10000)
 
 
 def test_the_first_difference_is_one_line_and_exit_1(flash, loader):
