@@ -68,7 +68,7 @@ REAL_BOOTLOADER = Release(
 )
 
 
-def released():
+def with_real_bootloader():
     """What a page about machine code needs besides: a real bootloader in the flash and in the build directory."""
     pytest.importorskip("unicorn")
     try:
@@ -124,7 +124,7 @@ def test_a_page_keeps_its_word(page, bench):
     if "make apps" in page.read_text():
         compiled()
     if "--silicon" in page.read_text():
-        released()
+        with_real_bootloader()
     names: dict[str, object] = {"__name__": "__main__"}
     for words, code, lines in steps(page):
         if isinstance(code, str):
