@@ -12,6 +12,7 @@ from py_esp_ota.silicon.cpu import Cpu
 from py_esp_ota.silicon.devices import Devices
 from py_esp_ota.silicon.peripherals import PERIPHERALS
 from py_esp_ota.silicon.program import Program
+from py_esp_ota.silicon.real_rom import PURE, RomImage
 from py_esp_ota.silicon.registers import Registers
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
 from py_esp_ota.silicon.rom import FUNCTIONS
@@ -34,8 +35,9 @@ class Hardware:
     It is the ``Calls`` that ROM functions work with.
     """
 
-    def __init__(self, soc: Soc, *, count: bool) -> None:
+    def __init__(self, soc: Soc, *, count: bool, rom: RomImage | None = None) -> None:
         self.soc = soc
+        self._rom = rom
         self.chip = Chip(soc.name)
         self.clock = Clock()
         self.registers = Registers(soc)
@@ -48,11 +50,13 @@ class Hardware:
             for console in soc.consoles:
                 self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
         self.cpu = Cpu(soc, self.registers, count=count)
-        if at is not None:
-            self.cpu.map_constants(*at.rom_data, at.rom_words)
         known = {**FUNCTIONS, **LIBC, **FLOATS, **SYSTEM}
         called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
         self.functions = {address: (name, known[name]) for address, name in called.items()}
+        if rom is not None:
+            pure = PURE | LIBC.keys() | FLOATS.keys()
+            self.functions = {address: named for address, named in self.functions.items() if named[0] not in pure}
+            self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):
                 self.cpu.lets_call_back(address)
@@ -90,6 +94,9 @@ class Hardware:
         """CPU and memory as ROM leaves them."""
         chip = self.chip
         self.cpu.reset(self.soc.stack_top)
+        for address, part in () if self._rom is None else self._rom.parts:
+            if any(base <= address < base + memory.size for memory in self.soc.ram for base, _access in memory.windows):
+                self.store(address, part)
         flash = (_FLASH_ID, chip.flash.size, 0x10000, 0x1000, 0x100, 0xFFFF)
         self.store(self.soc.legacy_data, to_word(self.soc.legacy_struct))
         self.store(self.soc.legacy_struct, b"".join(to_word(value) for value in flash))
@@ -156,7 +163,8 @@ class Hardware:
     def trap(self, reason: str, address: int, *, ours: bool = False) -> None:
         """The end of what is known."""
         calls = tuple(self.name_of(call) for call in self.cpu.calls)
-        self.trapped = Trap(reason, address, self.cpu.ra, calls, ours)
+        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.name_of(address)
+        self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
 
     def _reset_by_register(self, value: int) -> None:
