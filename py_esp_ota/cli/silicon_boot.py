@@ -52,12 +52,15 @@ class Wish:
     elf_files: tuple[Path, ...]
     emulator: str
     timeout_s: float
+    rom: Path | None
     said: Mapping[str, bool]
 
     def refuse(self, config: Sdkconfig, *, pins: tuple[str, ...], reset_reason: str) -> None:
         """Refuse what cannot be had with machine code. Raises ``Unusable``."""
         if pins:
             raise Unusable("--hold-pin does not go with --silicon: machine code runs here without pins")
+        if self.emulator != "unicorn" and self.rom is not None:
+            raise Unusable(f"--rom does not go with --emulator {self.emulator}, which has its own")
         if config.secure_boot or config.secure_flash_enc_enabled:
             raise Unusable("--silicon runs no bootloader with CONFIG_SECURE_BOOT or CONFIG_SECURE_FLASH_ENC_ENABLED")
         if self.emulator != "unicorn" and reset_reason != "poweron":
@@ -115,6 +118,9 @@ class Told:
     def to_dict(self) -> SiliconBootDict:
         """As JSON-ready values."""
         facts = self.silicon.to_dict()
+        trap = facts["silicon"]["trap"]
+        if trap is not None and trap["symbol"] is None:
+            trap["symbol"] = _name(trap["pc"], self.symbols) or None
         if not self.compared:
             return facts
         agree = self.difference is None
@@ -184,7 +190,11 @@ def _boots(
 def _oracle(wish: Wish) -> BootOracle:
     if wish.emulator == "qemu":
         return Qemu(timeout_s=wish.timeout_s)
-    return EspEmu(timeout_s=wish.timeout_s) if wish.emulator == "esp-emu" else Unicorn()
+    return (
+        EspEmu(timeout_s=wish.timeout_s)
+        if wish.emulator == "esp-emu"
+        else Unicorn(None if wish.rom is None else read_input(wish.rom))
+    )
 
 
 def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:
@@ -200,9 +210,13 @@ def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:
         raise Unusable(f"--elf: {error}") from error
 
 
+def _name(address: int, symbols: tuple[Symbols, ...]) -> str:
+    return next(filter(None, (one.at(address) for one in symbols)), "")
+
+
 def _place(trap: Trap, symbols: tuple[Symbols, ...]) -> str:
     """A clause that names the functions of a trap and of its caller; ``""`` when they have no names."""
-    at, caller = (next(filter(None, (one.at(address) for one in symbols)), "") for address in (trap.pc, trap.ra))
+    at, caller = _name(trap.pc, symbols), _name(trap.ra, symbols)
     return ", ".join(text for text, name in ((f"in {at}", at), (f"called from {caller}", caller)) if name)
 
 

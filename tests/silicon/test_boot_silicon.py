@@ -13,6 +13,7 @@ import pytest
 from board import Board, app, slots
 from builds import BUILDS, C3, bootloader
 from click.testing import CliRunner
+from real_roms import real_rom
 from test_traps import A0, DRAM, IRAM, call, load
 
 from py_esp_ota._core import EFuse
@@ -309,6 +310,8 @@ def test_a_trap_names_the_address_the_symbol_and_the_last_calls(flash, tmp_path)
     assert "last ROM calls: ets_delay_us" in done.stdout
     assert "  in call_start_cpu0+0x14" in done.stdout
     trap = facts(flash)["silicon"]["trap"]
+    assert facts(flash, "--elf", symbols)["silicon"]["trap"]["symbol"] == "call_start_cpu0+0x14"
+    assert trap["symbol"] is None
     assert (trap["pc"], trap["calls"], trap["reason"]) == (IRAM + 0x14, ["ets_delay_us"], "illegal instruction")
 
 
@@ -332,8 +335,22 @@ def test_a_forged_bootloader_is_random_code_and_ends_in_a_trap(flash):
     assert "machine code: stops for good: " in done.stdout
 
 
+def test_a_real_rom_runs_where_it_can(flash, loader, tmp_path):
+    path = tmp_path / "rom.elf"
+    path.write_bytes(real_rom("esp32c3"))
+    told = facts(flash, "--bootloader", loader(ESPFLASH), "--rom", path, "--compare")
+    assert told["compare"]["agree"]
+    # What our functions do in one step, its code does in many.
+    assert told["silicon"]["instructions"] > facts(flash, "--bootloader", loader(ESPFLASH))["silicon"]["instructions"]
+    path.write_bytes(real_rom("esp32c6"))
+    assert "this is no ROM of the esp32c3" in refused(flash, "--bootloader", loader(ESPFLASH), "--rom", path)
+    path.write_bytes(b"\x7fELF and no more")
+    assert refused(flash, "--bootloader", loader(ESPFLASH), "--rom", path)
+    assert "which has its own" in refused(flash, "--rom", path, "--emulator", "qemu")
+
+
 def test_options_of_machine_code_need_it(flash, tmp_path):
-    for words in (("--bootloader", flash), ("--compare",), ("--elf", flash), ("--emulator", "qemu")):
+    for words in (("--bootloader", flash), ("--rom", flash), ("--compare",), ("--elf", flash), ("--emulator", "qemu")):
         done = CliRunner().invoke(main, ["boot", str(flash), *map(str, words)])
         assert done.exit_code == 2
         assert f"{words[0]} goes with --silicon" in done.stderr
