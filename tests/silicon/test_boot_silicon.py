@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -424,3 +425,32 @@ main()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=path)
     assert done.returncode == 2
     assert done.stderr.startswith("Error: qemu needs qemu-system-riscv32 on PATH")
+
+
+@pytest.mark.parametrize("role", ["flash", "--bootloader", "--rom", "--elf", "--efuse", "--config"])
+def test_hostile_files_in_any_role_end_in_a_report_or_a_sentence(flash, loader, tmp_path, role):
+    real = loader(ESPFLASH).read_bytes()
+    good = {
+        "flash": installed(flash, real).read_bytes()[:0x120000],
+        "--bootloader": real,
+        "--rom": real_rom("esp32c3"),
+        "--elf": elf(app_main=(IRAM, 64), panic=(IRAM + 64, 8)),
+        "--efuse": EFuse("esp32c3").to_json().encode(),
+        "--config": b"CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=n\n",
+    }[role]
+    path, rng, codes = tmp_path / "hostile", random.Random(role), set()
+    for number in range(24):
+        data = bytearray(good)
+        if number % 3 == 0:
+            data = data[: rng.randrange(len(data))]
+        for _ in range(rng.choice([1, 4, 64])):
+            if data:
+                at = rng.randrange(min(len(data), rng.choice([0x40, 0x400, 1 << 30])))
+                data[at : at + rng.choice([1, 4])] = rng.choice([b"\0", b"\xff" * 4, rng.randbytes(4)])
+        path.write_bytes(rng.randbytes(rng.randrange(0x2000)) if number % 8 == 7 else bytes(data))
+        done = run(path) if role == "flash" else run(flash, role, path)
+        codes.add(done.exit_code)
+        assert done.exit_code in {0, 1, 2}
+        assert (done.exit_code == 2) == (done.stdout == "")
+        assert done.exit_code != 2 or len(done.stderr.splitlines()) == 1
+    assert codes & {0, 1} or role in {"--efuse", "--config"}  # texts, which rarely stay ones
