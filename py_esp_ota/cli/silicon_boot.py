@@ -150,7 +150,8 @@ def machine_code(board: Chip, config: Sdkconfig, wish: Wish, times: int) -> list
     oracle = _oracle(wish)
     reason = oracle.unavailable(board.target.name)
     if reason is not None:
-        raise Unusable(reason)
+        elsewhere = oracle.name == "unicorn" and board.target.name in {*Qemu.chips, *EspEmu.chips} - {*oracle.chips}
+        raise Unusable(f"{reason}; --emulator has programs that run others" if elsewhere else reason)
     symbols = _symbols(wish.elf_files)
     try:
         return _boots(board, config, wish, times, oracle, symbols)

@@ -377,7 +377,9 @@ def test_what_machine_code_cannot_have_is_refused_in_one_sentence(flash, loader,
 def test_xtensa_chips_are_refused(tmp_path, chip):
     path = tmp_path / "flash.bin"
     path.write_bytes(Board("two_ota", chip=chip).chip.flash.to_bytes())
-    assert f"{chip} has Xtensa cores, which Unicorn does not run; machine code runs on esp32c3," in refused(path)
+    told = refused(path)
+    assert f"{chip} has Xtensa cores, which Unicorn does not run; machine code runs on esp32c3," in told
+    assert ("--emulator" in told) == (chip != "esp32s2")
 
 
 @pytest.mark.parametrize(
