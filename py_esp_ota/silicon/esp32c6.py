@@ -52,6 +52,7 @@ ESP32C6 = Soc(
         Memory(0x4000, ((0x50000000, READ | WRITE | EXECUTE),)),
     ),
     rom=Memory(0x50000, ((0x40000000, READ | EXECUTE),)),
+    rom_data=None,
     rom_words={},
     flash_window=Memory(0x1000000, ((0x42000000, READ | EXECUTE),)),
     mmu=MmuItems(
