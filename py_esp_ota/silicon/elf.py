@@ -1,8 +1,8 @@
-"""ELF files of RISC-V code: what lies where, and the names of places."""
+"""What lies where in an ELF file of RISC-V code, and under which names."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -15,36 +15,12 @@ _32_BITS = 32
 MAGIC = b"\x7fELF"
 
 
-class Symbols:
-    """Names of addresses, functions and objects alike."""
-
-    def __init__(self, names: dict[str, int]) -> None:
-        self._names = names
-        self._places = sorted((address, name) for name, address in names.items())
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._names
-
-    def address_of(self, name: str) -> int:
-        """Where ``name`` lies. Raises ``KeyError`` when it does not."""
-        return self._names[name]
-
-    def name_of(self, address: int) -> str:
-        """The symbol at or before ``address``, and how far: ``main+0x1c``; empty when none is before."""
-        index = bisect_right(self._places, (address, "\U0010ffff")) - 1
-        if index < 0:
-            return ""
-        start, name = self._places[index]
-        return name if start == address else f"{name}+0x{address - start:x}"
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Elf:
-    """One file. ``sections`` are the ones with bytes, by address."""
+    """One file: its sections that have bytes, by address, and its symbols."""
 
-    entry: int
     sections: tuple[tuple[int, bytes], ...]
-    symbols: Symbols
+    symbols: Mapping[str, int]
 
 
 def read_elf(data: bytes) -> Elf:
@@ -57,18 +33,16 @@ def read_elf(data: bytes) -> Elf:
             for section in file.iter_sections()
             if section["sh_type"] == "SHT_PROGBITS" and section["sh_addr"] and section["sh_size"]
         )
-        names = {
-            symbol.name: symbol["st_value"]
+        symbols = {
+            str(symbol.name): int(symbol["st_value"])
             for table in file.iter_sections()
             if isinstance(table, SymbolTableSection)
             for symbol in table.iter_symbols()
-            if symbol.name
-            and symbol["st_value"]
-            and symbol["st_info"]["type"] in {"STT_FUNC", "STT_OBJECT", "STT_NOTYPE"}
+            if symbol.name and symbol["st_value"]
         }
-        entry = file["e_entry"]
-    except (ELFError, ValueError, KeyError, AttributeError, UnicodeDecodeError, OverflowError) as error:
-        raise ValueError(f"no ELF file that can be read: {error}") from error
+    # What pyelftools makes of bytes that are no ELF is not only its own error.
+    except (ELFError, ValueError, KeyError, IndexError, AssertionError, AttributeError, TypeError, OSError) as error:
+        raise ValueError(f"no ELF file that can be read: {error or type(error).__name__}") from error
     if machine != _RISCV or bits != _32_BITS:
         raise ValueError(f"this ELF file is for {machine} with {bits} bits; the chips here are 32-bit RISC-V")
-    return Elf(entry, sections, Symbols(names))
+    return Elf(sections, symbols)

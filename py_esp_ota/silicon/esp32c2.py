@@ -81,5 +81,6 @@ ESP32C2 = Soc(
         "blk_version_major": ((0x60008844, 28, 2),),
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
+    standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1}),
 )

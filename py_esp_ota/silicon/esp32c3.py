@@ -85,5 +85,6 @@ ESP32C3 = Soc(
         "blk_version_major": ((0x6000886C, 0, 2),),
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
+    standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1}),
 )

@@ -85,5 +85,6 @@ ESP32C6 = Soc(
         "blk_version_major": ((0x600B0850, 30, 2),),
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
+    standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
 )

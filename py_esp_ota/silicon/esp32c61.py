@@ -81,6 +81,7 @@ ESP32C61 = Soc(
         "blk_version_minor": ((0x600B484C, 8, 3),),
         "blk_version_major": ((0x600B484C, 11, 2),),
     },
-    cycle_csrs=frozenset({}),
+    cycle_csrs=frozenset({0x7E2}),
+    standard_counters={0xB00: 0x7E2, 0xC00: 0x7E2},
     silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
 )

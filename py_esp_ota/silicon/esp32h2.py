@@ -83,5 +83,6 @@ ESP32H2 = Soc(
         "blk_version_major": ((0x600B086C, 5, 2),),
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
+    standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
 )

@@ -114,4 +114,6 @@ class Soc:
     efuses: Mapping[str, tuple[Fuse, ...]]
     #: CSRs that count cycles, and those that are written only.
     cycle_csrs: frozenset[int]
+    #: Counters of the RISC-V standard that the CPU under us has too, running with the host's time; and ours instead.
+    standard_counters: Mapping[int, int]
     silent_csrs: frozenset[int]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,9 +14,9 @@ from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_RA, UC_RISCV_REG_S
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.corpus import Release
 from py_esp_ota.silicon.chips import SOCS
-from py_esp_ota.silicon.elf import Symbols, read_elf
+from py_esp_ota.silicon.elf import read_elf
 from py_esp_ota.silicon.hardware import Hardware
-from py_esp_ota.silicon.real_rom import RomImage, rom_image
+from py_esp_ota.silicon.real_rom import rom_image
 from py_esp_ota.silicon.words import to_word
 
 ROMS = {
@@ -55,14 +55,14 @@ class Side:
 
     def __init__(self, chip: str, rom: bytes | None) -> None:
         soc = SOCS[chip]
-        self.image = image = RomImage((), Symbols({})) if rom is None else rom_image(rom, soc)
-        self.hardware = Hardware(soc, count=False, rom=None if rom is None else image)
+        image = None if rom is None else rom_image(rom, soc)
+        self.hardware = Hardware(soc, count=False, rom=image)
         self.hardware.attach(Chip(chip))
         self.hardware.clear()
         base = soc.ram[0].windows[0][0]
         self.space, self._back = base + 0x8000, soc.ram[0].windows[-1][0] + 0x1000
         if rom is not None:
-            self._lend_newlib(image.symbols.address_of("syscall_table_ptr"))
+            self._lend_newlib(symbols_of(chip)["syscall_table_ptr"])
         self.hardware.cpu.watcher = self
         self.hardware.cpu.watch_blocks(lambda _address: self.hardware.cpu.stop(), self._back, self._back)
 
@@ -120,7 +120,7 @@ class Side:
 
 
 @cache
-def symbols_of(chip: str) -> Symbols:
+def symbols_of(chip: str) -> Mapping[str, int]:
     """The names in the ROM of ``chip``."""
     return read_elf(real_rom(chip)).symbols
 

@@ -222,7 +222,7 @@ def test_a_function_of_ours_does_what_the_roms_code_does(chip, name):
     symbols = symbols_of(chip)
     if "__call_" + name not in symbols:
         pytest.skip(f"the ROM of the {chip} has no {name}")
-    address = symbols.address_of("__call_" + name)
+    address = symbols["__call_" + name]
     ours.knows(address, name, OURS[name])
     make, kind = PLANS[name]
     for seed in range(CALLS):
@@ -248,7 +248,7 @@ def test_md5_in_pieces(chip):
     names = ["MD5Init", "MD5Update", "MD5Final"] if old else [
         "mbedtls_md5_starts_ret", "mbedtls_md5_update_ret", "mbedtls_md5_finish_ret",
     ]  # fmt: skip
-    begin, update, finish = (symbols.address_of("__call_" + name) for name in names)
+    begin, update, finish = (symbols["__call_" + name] for name in names)
     rng = random.Random(1)
     for length in (0, 1, 55, 56, 64, 65, 1000):
         data, cut = rng.randbytes(length), rng.randrange(length + 1)
@@ -280,8 +280,8 @@ def test_printf_prints_what_the_roms_code_prints(chip):
     """ROM's formatting runs, and gives its letters one by one to a function that prints them."""
     ours, real = both_sides(chip)
     symbols = symbols_of(chip)
-    table, letter = symbols.address_of("__call_ets_printf"), symbols.address_of("__call_uart_tx_one_char")
-    install, own = symbols.address_of("ets_install_putc1"), symbols.address_of("ets_printf")
+    table, letter = symbols["__call_ets_printf"], symbols["__call_uart_tx_one_char"]
+    install, own = symbols["ets_install_putc1"], symbols["ets_printf"]
     ours.knows(table, "ets_printf", OURS["ets_printf"])
     real.call(install, [letter], b"")
     for seed in range(10):
@@ -303,7 +303,7 @@ COMPARE = struct.pack("<IIII", 0x00052503, 0x0005A583, 0x40B50533, 0x00008067)
 @pytest.mark.parametrize("chip", CHIPS)
 def test_qsort_with_a_comparison_of_the_apps_own(chip):
     ours, real = both_sides(chip)
-    address = symbols_of(chip).address_of("__call_qsort")
+    address = symbols_of(chip)["__call_qsort"]
     ours.knows(address, "qsort", LIBC["qsort"])
     ours.hardware.cpu.lets_call_back(address)
     for seed in range(10):
