@@ -59,7 +59,9 @@ def test_files_outlive_a_reset(machine):
 
 def test_floating_point_of_rom_is_ieee_754(machine):
     session = prompt(machine, two_slots("1/VALID"))
-    cases = "0.1 + 0.2, 1e38 * 1e38, -1e38 * 1e38, 2.5 // 1, -7.5 % 2, int(-3.9), float('nan') == float('nan'), 16777217.0"
+    cases = (
+        "0.1 + 0.2, 1e38 * 1e38, -1e38 * 1e38, 2.5 // 1, -7.5 % 2, int(-3.9), float('nan') == float('nan'), 16777217.0"
+    )
     assert ask(session, f"print({cases})") == "0.3 inf -inf 2.0 0.5 -3 False 16777216.0"
 
 

@@ -74,6 +74,17 @@ def test_a_loop_that_looks_at_a_clock_is_none(bare, before):
     assert ended.seconds == pytest.approx((1 << 14) / 136_000, rel=0.01)
 
 
+def test_a_delay_longer_than_the_watchdog_waits_does_not_come_to_its_end(bare):
+    """lui a0, 20 s; ets_delay_us; feed; and what would be a reset by software."""
+    delay = [lui(10, 20_000_000 >> 12), 0x400002B7, 0x050280E7]  # lui t0, 0x40000; jalr 0x50(t0)
+    feed = [lui(6, 0x60008), lui(7, 0x80000), 0x0A732223]
+    ended, _ = ran(bare, *delay, *feed, *_RESET)
+    assert (ended.reset, round(ended.seconds, 3)) == (ResetReason.RTCWDT_RTC, 9.0)
+    short = [lui(10, 5_000_000 >> 12), *delay[1:], *feed]
+    ended, _ = ran(bare, *short, *short, *_RESET)
+    assert (ended.reset, round(ended.seconds)) == (ResetReason.SW, 10)
+
+
 def test_the_reason_of_an_earlier_reset_is_forgotten(bare):
     assert ran(bare, 0x0000006F)[0].reset == ResetReason.RTCWDT_RTC
     assert ran(bare, *_RESET)[0].reset == ResetReason.SW
