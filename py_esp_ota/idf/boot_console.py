@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from py_esp_ota._core import BootloaderDesc, Flash, ImageHeader, Target
-from py_esp_ota.chip import Chip
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import ImageError
 from py_esp_ota.idf.log import Line, Log
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -17,6 +17,10 @@ DEFAULT_IDF_VER = "v6.1"
 
 #: The first release that prints the revision of the eFuse block.
 _SAYS_BLOCK_REVISION = (5, 1, 0)
+
+#: ``bootloader_check_wdt_reset``: the resets by a watchdog that it speaks of. The RTC's, when it resets the RTC as well
+#: (RTCWDT_RTC), is not among them.
+_WDT_RESETS = frozenset({ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS, ResetReason.RTCWDT_SYS})
 
 _IMAGE_MAGIC = 0xE9
 _HEADER_SIZE = 24
@@ -117,7 +121,10 @@ def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: S
     The compile time appears only when the image in flash says it.
     """
     revisions = chip.efuse.chip_revision, chip.efuse.block_revision
-    log.block(_banner(chip.target.name, revisions, installed, config.idf_version, unicore=config.freertos_unicore))
+    lines = _banner(chip.target.name, revisions, installed, config.idf_version, unicore=config.freertos_unicore)
+    if chip.reset_reason in _WDT_RESETS:
+        lines = (*lines[:-1], ("W", f"boot.{chip.target.name}", "PRO CPU has been reset by WDT."), lines[-1])
+    log.block(lines)
 
 
 @lru_cache(maxsize=64)

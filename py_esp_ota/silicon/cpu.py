@@ -33,6 +33,9 @@ ILLEGAL_INSTRUCTION = 2
 
 _RETURN = b"\x82\x80"  # c.jr ra
 _JUMP = b"\x82\x82"  # c.jr t0
+#: Between the jump at the beginning of every ROM and its chip id lie twelve bytes that no ROM uses. They are ours: apps
+#: have the CPU's memory protection forbid code anywhere else.
+_UNUSED = 4
 _NO_TEXT = b"unknown\0"
 _CALLS_KEPT = 8
 _A0, _A7 = 0, 7
@@ -82,13 +85,11 @@ class Cpu:
         self.ram = [Block(self._uc, memory) for memory in soc.ram]
         self._rom = Block(self._uc, soc.rom)
         self._rom.put(0, _RETURN * (soc.rom.size // len(_RETURN)))
-        #: Where code of the app returns to when a ROM function called it: apps let nothing run outside of ROM and their
-        #: own code. Behind it lies a word of ROM's data.
-        self.callback_return = soc.rom.windows[0][0] + soc.rom.size - 8
-        self.lets_call_back(self.callback_return)
+        #: Where code of the app returns to when a ROM function called it.
+        self.callback_return = soc.rom.windows[0][0] + _UNUSED
         #: A text for what only a real ROM could say.
-        self.no_text = self.callback_return - len(_NO_TEXT)
-        self._rom.put(self.no_text - soc.rom.windows[0][0], _NO_TEXT)
+        self.no_text = self.callback_return + 4
+        self._put_ours()
         self.window = FlashWindow(self._uc, soc, bus)
         blocks = (*self.ram, *self.window.blocks, self._rom)
         if soc.rom_data is not None:
@@ -116,16 +117,20 @@ class Cpu:
         self._called = -1
 
     def use_rom(self, image: RomImage, kept: Iterable[int]) -> None:
-        """Let ROM's own code run, but for the functions at ``kept``, which ``Watcher.rom_call`` is asked for.
-
-        None of them may call code of the app: what makes that possible lay where ROM's own data is now.
-        """
+        """Let ROM's own code run, but for the functions at ``kept``, which ``Watcher.rom_call`` is asked for."""
         self.unwatch(self._rom_hook)
         for address, part in image.parts:
             self._put_rom(address, part)
+        self._put_ours()
         for address in kept:
             self._put_rom(address, _RETURN)
+        for address in (*kept, self.callback_return):
             self._hook_rom(range(address, address + 1))
+
+    def _put_ours(self) -> None:
+        base = self._soc.rom.windows[0][0]
+        self.lets_call_back(self.callback_return)
+        self._rom.put(self.no_text - base, _NO_TEXT)
 
     def _put_rom(self, address: int, data: bytes) -> None:
         """Into ROM, or its data where that is seen at another place; what goes to RAM is another's business."""

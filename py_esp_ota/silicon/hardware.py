@@ -19,11 +19,14 @@ from py_esp_ota.silicon.rom import FUNCTIONS
 from py_esp_ota.silicon.rom_float import FLOATS
 from py_esp_ota.silicon.rom_libc import LIBC
 from py_esp_ota.silicon.rom_system import SYSTEM
+from py_esp_ota.silicon.rom_text import TEXT
 from py_esp_ota.silicon.soc import Soc
 from py_esp_ota.silicon.spi_mem import SpiMem
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
+#: What these take of what a run is granted, by the time they cost: to look at the MMU, to change the flash.
+_LOOK_EFFORT, _CHANGE_EFFORT = 8, 8
 _SW_SYS_RST = 1 << 31
 
 
@@ -42,21 +45,20 @@ class Hardware:
         SpiMem(soc.spi1, self.registers, self)
         at = PERIPHERALS.get(soc.name)
         #: What apps need besides; ``None`` where only bootloaders run.
-        self.devices = None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset)
+        self.devices = (
+            None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset, self._not_here)
+        )
         if at is None:
             self.registers.on_write[soc.reset_register] = self._reset_by_register
             for console in soc.consoles:
                 self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
         self.cpu = Cpu(soc, self.registers, count=count)
-        known = {**FUNCTIONS, **LIBC, **FLOATS, **SYSTEM}
+        known = {**FUNCTIONS, **LIBC, **TEXT, **FLOATS, **SYSTEM}
         called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
         self.functions = {address: (name, known[name]) for address, name in called.items()}
         if rom is not None:
-            self.functions = {
-                address: (name, function)
-                for address, (name, function) in self.functions.items()
-                if name not in PURE | LIBC.keys() | FLOATS.keys() and not isgeneratorfunction(function)
-            }
+            pure = PURE | LIBC.keys() | TEXT.keys() | FLOATS.keys()
+            self.functions = {address: named for address, named in self.functions.items() if named[0] not in pure}
             self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):
@@ -164,9 +166,13 @@ class Hardware:
     def trap(self, reason: str, address: int, *, ours: bool = False) -> None:
         """The end of what is known."""
         calls = tuple(self.name_of(call) for call in self.cpu.calls)
-        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.name(address)
+        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.at(address)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
+
+    def _not_here(self, reason: str) -> None:
+        """A device was asked for what it does not do."""
+        self.trap(reason, self.cpu.pc, ours=True)
 
     def _reset_by_register(self, value: int) -> None:
         if value & _SW_SYS_RST:
@@ -188,7 +194,7 @@ class Hardware:
     def wrote(self, write: FlashWrite) -> None:
         """The flash has changed."""
         self.writes.append(write)
-        self.cpu.window.forget(write.address, write.length)
+        self.flash_changed(write.address, write.length)
 
     # ------------------------------------------------------------------------------- what ROM functions work with
 
@@ -239,8 +245,9 @@ class Hardware:
 
     def sync_cache(self) -> None:
         """The cache is on from here: what the MMU maps is seen. Raises ``PowerLoss``."""
-        self.cpu.window.sync(self.chip.flash)
+        self.cpu.charge(_LOOK_EFFORT + self.cpu.window.sync(self.chip.flash))
 
     def flash_changed(self, address: int, length: int) -> None:
         """What the cache holds of these bytes is old."""
+        self.cpu.charge(_CHANGE_EFFORT)
         self.cpu.window.forget(address, length)

@@ -28,6 +28,7 @@ class Peripherals:
     timer_groups: tuple[int, ...]
     watchdog_sources: tuple[int, ...]
     rtc: int
+    sha: int
     #: Bits that say "done" or "ready", always.
     ready: Mapping[int, int]
     #: Functions of ROM that apps call and bootloaders do not.
@@ -48,6 +49,7 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         timer_groups=(0x6001F000, 0x60020000),
         watchdog_sources=(33, 35),
         rtc=0x60008000,
+        sha=0x6003B000,
         ready={0x60040044: 0xC0000000},  # APB_SARADC_INT_RAW: both converters are done
         rom_functions=ESP32C3_APP_ROM,
     ),

@@ -13,7 +13,8 @@ from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
 from py_esp_ota.silicon.registers import Registers
 
 _OPTIONS0, _TIME_UPDATE, _TIME_LOW0, _TIME_HIGH0 = 0x00, 0x0C, 0x10, 0x14
-_WDTCONFIG0, _WDTCONFIG1, _WDTFEED = 0x90, 0x94, 0xA4
+_WDT = 0x90
+_WDTCONFIG0, _WDTCONFIG1, _WDTFEED = 0x00, 0x04, 0x14
 _SW_SYS_RST, _SW_PROCPU_RST, _UPDATE, _WDT_EN = 1 << 31, 1 << 5, 1 << 31, 1 << 31
 _STAGES = range(4)
 _STAGE_BITS = (28, 25, 22, 19)
@@ -29,8 +30,8 @@ _FIRST_STAGE_SHIFT = 1
 _CALI, _CALI1, _CALI_DONE = 0x68, 0x6C, 1 << 15
 
 
-class Rtc:
-    """The RTC controller at ``base``. ``reset`` is told why the chip resets."""
+class RtcWatchdog:
+    """The watchdog of the RTC, its registers at ``base``; newer chips call it LP_WDT. ``reset`` is told why."""
 
     def __init__(self, base: int, registers: Registers, clock: Clock, reset: Callable[[ResetReason], None]) -> None:
         self._base = base
@@ -38,13 +39,11 @@ class Rtc:
         self._clock = clock
         self._reset_chip = reset
         self._fed = 0
-        registers.on_write[base + _OPTIONS0] = self._options
-        registers.on_write[base + _TIME_UPDATE] = self._update
         registers.on_write[base + _WDTFEED] = self._feed
         registers.on_write[base + _WDTCONFIG0] = self._configure
 
     def reset(self) -> None:
-        """The watchdog starts from now."""
+        """It starts from now."""
         self._fed = 0
 
     def save(self) -> tuple[object, ...]:
@@ -55,8 +54,8 @@ class Rtc:
         """As it was at ``save``."""
         (self._fed,) = saved
 
-    def watchdog_due(self) -> int | None:
-        """The cycle at which the watchdog resets the chip unless it is fed, ``None`` when it never does."""
+    def due(self) -> int | None:
+        """The cycle at which it resets the chip unless it is fed, ``None`` when it never does."""
         config = self._word(_WDTCONFIG0)
         if not config & _WDT_EN:
             return None
@@ -69,16 +68,60 @@ class Rtc:
         return None
 
     def bite(self) -> None:
-        """Reset the chip if the watchdog is due."""
-        due = self.watchdog_due()
+        """Reset the chip if it is due."""
+        due = self.due()
         if due is not None and self._clock.cycles >= due:
             config = self._word(_WDTCONFIG0)
             actions = [config >> bit & 7 for bit in _STAGE_BITS]
             action = next(action for action in actions if action >= _RESET_CPU)
+            self._clock.cycles = due  # a delay may have run past it
             self._reset_chip(ResetReason.RTCWDT_RTC if action == _RESET_RTC else ResetReason.RTCWDT_SYS)
 
     def _word(self, offset: int) -> int:
         return self._registers.values.get(self._base + offset, 0)
+
+    def _feed(self, _value: int) -> None:
+        self._fed = self._clock.cycles
+        self._registers.changed()
+
+    def _configure(self, value: int) -> None:
+        if value & _WDT_EN and not self._word(_WDTCONFIG0) & _WDT_EN:
+            self._fed = self._clock.cycles
+        self._registers.values[self._base + _WDTCONFIG0] = value
+        self._registers.changed()
+
+
+class Rtc:
+    """The RTC controller at ``base``. ``reset`` is told why the chip resets."""
+
+    def __init__(self, base: int, registers: Registers, clock: Clock, reset: Callable[[ResetReason], None]) -> None:
+        self._base = base
+        self._registers = registers
+        self._clock = clock
+        self._reset_chip = reset
+        self._watchdog = RtcWatchdog(base + _WDT, registers, clock, reset)
+        registers.on_write[base + _OPTIONS0] = self._options
+        registers.on_write[base + _TIME_UPDATE] = self._update
+
+    def reset(self) -> None:
+        """The watchdog starts from now."""
+        self._watchdog.reset()
+
+    def save(self) -> tuple[object, ...]:
+        """What ``restore`` takes."""
+        return self._watchdog.save()
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """As it was at ``save``."""
+        self._watchdog.restore(saved)
+
+    def watchdog_due(self) -> int | None:
+        """The cycle at which the watchdog resets the chip unless it is fed, ``None`` when it never does."""
+        return self._watchdog.due()
+
+    def bite(self) -> None:
+        """Reset the chip if the watchdog is due."""
+        self._watchdog.bite()
 
     def _options(self, value: int) -> None:
         if value & _SW_SYS_RST:
@@ -93,16 +136,6 @@ class Rtc:
             ticks = self._clock.look() * _SLOW_HZ // _HZ
             self._registers.values[self._base + _TIME_LOW0] = ticks & 0xFFFFFFFF
             self._registers.values[self._base + _TIME_HIGH0] = ticks >> 32 & _HIGH
-
-    def _feed(self, _value: int) -> None:
-        self._fed = self._clock.cycles
-        self._registers.changed()
-
-    def _configure(self, value: int) -> None:
-        if value & _WDT_EN and not self._word(_WDTCONFIG0) & _WDT_EN:
-            self._fed = self._clock.cycles
-        self._registers.values[self._base + _WDTCONFIG0] = value
-        self._registers.changed()
 
 
 def calibrates(group: int, registers: Registers) -> None:

@@ -1,6 +1,6 @@
-"""Real ESP-IDF apps, booted by their own bootloader, up to their prompt; and what their compiled OTA functions do.
+"""A real ESP-IDF app, booted by its own bootloader, up to its prompt; and what its compiled OTA functions do.
 
-MicroPython hands ``esp_ota_ops`` to its users as ``esp32.Partition``, so Espressif's compiled functions can be called by
+MicroPython hands ``esp_ota_ops`` to its users as ``esp32.Partition``: Espressif's compiled functions can be called by
 name and held against ours, on the same flash.
 """
 
@@ -116,7 +116,7 @@ def test_an_update_that_does_not_is_taken_back(machine):
         ("1/UNDEFINED", "2/ABORTED", OTA_0),
         ("3/VALID", "2/INVALID", OTA_0),
         ("1/VALID", "4/UNDEFINED", OTA_1),
-        ("0xFFFFFFFD/VALID", "5/VALID!", OTA_0),
+        ("0x200001/VALID", "5/VALID!", OTA_0),  # the compiled search for the next number counts up to it
     ],
 )
 def test_choosing_the_next_app_writes_what_ours_writes(machine, e0, e1, running):
