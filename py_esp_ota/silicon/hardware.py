@@ -166,7 +166,7 @@ class Hardware:
     def trap(self, reason: str, address: int, *, ours: bool = False) -> None:
         """The end of what is known."""
         calls = tuple(self.name_of(call) for call in self.cpu.calls)
-        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.name(address)
+        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.at(address)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
 

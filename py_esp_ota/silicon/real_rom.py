@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from py_esp_ota.elf import Symbols
 from py_esp_ota.silicon.elf import MAGIC, read_elf
 from py_esp_ota.silicon.soc import Soc
-from py_esp_ota.silicon.symbols import Symbols
 
 #: Functions of the table that only compute: with a real ROM its own code runs.
 PURE = frozenset({
@@ -40,13 +40,13 @@ def rom_image(data: bytes, soc: Soc) -> RomImage:
     if data.startswith(MAGIC):
         elf = read_elf(data)
         _must_fit(elf.symbols, soc)
-        return RomImage(tuple(part for part in elf.sections if _is_ours(soc, *part)), Symbols([data]))
+        return RomImage(tuple(part for part in elf.sections if _is_ours(soc, *part)), Symbols.from_elf(data))
     if not data or len(data) > soc.rom.size:
         raise ValueError(f"a ROM image of {len(data)} bytes; the {soc.name} has a ROM of {soc.rom.size}")
     parts = [(base, data)]
     if soc.rom_data is not None:
         parts.append((soc.rom_data.base, data[soc.rom_data.offset :]))
-    return RomImage(tuple(parts), Symbols())
+    return RomImage(tuple(parts), Symbols((), ()))
 
 
 def _must_fit(symbols: Mapping[str, int], soc: Soc) -> None:
