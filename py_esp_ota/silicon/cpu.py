@@ -366,13 +366,14 @@ class Cpu:
     def _map_registers(self) -> None:
         start, stop = self._soc.registers
         hole = self._table()
-        for begin, end in ((start, hole.start), (hole.stop, stop)):
+        for begin, end in ((start, hole.start), (hole.stop, stop), self._soc.own_registers or (0, 0)):
             if begin < end:
                 self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
 
     def _are_registers(self, address: int) -> bool:
         start, stop = self._soc.registers
-        return start <= address < stop and address not in self._table()
+        own = self._soc.own_registers or (0, 0)
+        return own[0] <= address < own[1] or (start <= address < stop and address not in self._table())
 
     def _table(self) -> range:
         """The MMU's table, which is memory among the registers on some chips."""
