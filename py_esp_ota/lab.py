@@ -28,6 +28,7 @@ from fastapi import FastAPI
 from py_esp_ota._core import EFuse, PartitionTable, verify_image
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
+from py_esp_ota.apps import Apps
 from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts
 from py_esp_ota.cloud.api import create_app
 from py_esp_ota.cloud.service import CloudService
@@ -153,6 +154,7 @@ class Lab:
         efuse: EFuse | None = None,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
+        apps: Apps | None = None,
         console: Callable[[str], None] | None = None,
         on_download: Progress | None = None,
     ) -> Device:
@@ -181,6 +183,7 @@ class Lab:
             ota_type=ota_type,
             ota_diag=weather.app.ota_diag,
             crashes=weather.app.crashes,
+            apps=apps,
             console=console,
         )
         device.chip.judge = weather.judge

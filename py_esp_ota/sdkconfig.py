@@ -54,6 +54,9 @@ class Sdkconfig:
     compiler_optimization_assertion_level: int = 2
     hal_default_assertion_level: int | None = None  # None: as the one above
 
+    # ESP-IDF: Kconfig
+    idf_env_bringup: bool = False  # how v5.5 builds for the ESP32-C5, then new to it
+
     # ESP-IDF: components/freertos/Kconfig
     freertos_unicore: bool = False
 

@@ -16,6 +16,7 @@ _VERBS = {
     "boot": "boot a flash and show what the bootloader decides, and why",
     "demo": "one OTA, end to end: seven chapters on real firmware",
     "efuse": "make, show and burn an eFuse file",
+    "elf2image": "make an app image of a linked RISC-V program",
     "erase-flash": "erase a flash file",
     "erase-region": "erase sectors or a partition of a flash file",
     "image-info": "what an image is, whether it is sound, and if not, where",

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
+from py_esp_ota._core import Target
 from py_esp_ota.chip import Chip, Held, ResetReason
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_text, write_output
 from py_esp_ota.cli.inputs import FlashInput, flash_arguments, open_flash
-from py_esp_ota.idf.bootloader import BootReport, boot
+from py_esp_ota.idf.bootloader import BootDict, BootReport, boot
 from py_esp_ota.sdkconfig import Sdkconfig
 
 _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": ResetReason.DEEPSLEEP}
@@ -45,6 +46,41 @@ _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": R
 )
 @click.option("--write", is_flag=True, help="Write what the boots changed back into the files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with --times a list of them.")
+@click.option("--silicon", is_flag=True, help="Run the compiled bootloader that lies in the flash, as machine code.")
+@click.option(
+    "--bootloader",
+    "bootloader_file",
+    type=click.Path(path_type=Path),
+    help="With --silicon: run this one in the place of the flash's own, which --write leaves as it is.",
+)
+@click.option(
+    "--flash-size",
+    type=click.Choice(["detect", "keep"]),
+    default="detect",
+    show_default=True,
+    help="With --bootloader, as esptool means it: detect writes the size of the flash into its header, keep does not.",
+)
+@click.option("--compare", is_flag=True, help="With --silicon: boot the model, too; exit 1 where they first differ.")
+@click.option(
+    "--elf",
+    "elf_files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="With --silicon: name the addresses of a trap by this file's symbols.",
+)
+@click.option(
+    "--emulator",
+    type=click.Choice(["unicorn", "qemu", "esp-emu"]),
+    help="With --silicon: who runs it. unicorn is part of this package; the others are programs on PATH.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1),
+    default=30.0,
+    show_default=True,
+    help="Seconds that a program of --emulator may take for one run.",
+)
 def command(
     files: tuple[str, ...],
     chip: str,
@@ -56,33 +92,68 @@ def command(
     reset_reason: str,
     write: bool,
     as_json: bool,
+    silicon: bool,
+    bootloader_file: Path | None,
+    flash_size: str,
+    compare: bool,
+    elf_files: tuple[Path, ...],
+    emulator: str | None,
+    timeout_s: float,
 ) -> None:
     """Boot, and tell why it ended so. Exit 0 when the last boot starts an app, 1 when none does.
 
-    The files themselves are not changed without --write.
+    The files themselves are not changed without --write. With --silicon it is the compiled bootloader that decides,
+    not our model of it.
     """
+    for name, value in (
+        ("--bootloader", bootloader_file),
+        ("--compare", compare),
+        ("--elf", elf_files),
+        ("--emulator", emulator),
+    ):
+        if value and not silicon:
+            raise Unusable(f"{name} goes with --silicon: without it no machine code runs")
     given = open_flash(files, chip=chip, config=None if config_file is None else config_of(config_file))
     config = given.config if rollback is None else replace(given.config, bootloader_app_rollback_enable=rollback)
     try:
         config.check()
     except ValueError as error:
         raise Unusable(str(error)) from error
-    board = _board(given, chip, efuse_file)
-    board.pins = dict(_pin(text) for text in pins)
-    board.reset_reason = _REASONS[reset_reason]
-    reports = []
-    for _ in range(times):
-        reports.append(boot(board, config))
-        board.reset_reason = ResetReason.SW
-    if as_json:
-        print_json(reports[0].to_dict() if times == 1 else [report.to_dict() for report in reports])
+    given = replace(given, config=config)
+    if silicon:
+        from py_esp_ota.cli.silicon_boot import TOLD, Wish, machine_code
+
+        said = {name: getattr(config, name) for name in TOLD} if config_file else {}
+        said |= {} if rollback is None else {"bootloader_app_rollback_enable": rollback}
+        wish = Wish(bootloader_file, flash_size == "detect", compare, elf_files, emulator or "unicorn", timeout_s, said)
+        wish.refuse(config, pins=pins, reset_reason=reset_reason)
+        original = given.flash
+        target, given = wish.put(given, chip)
+        board = board_of(given, target, efuse_file)
+        board.reset_reason = _REASONS[reset_reason]
+        told = machine_code(board, config, wish, times)
+        given = wish.take(given, original, target)
+        facts: list[BootDict] = [*(one.to_dict() for one in told)]
+        text, ok = [one.text() for one in told], told[-1].ok
     else:
-        click.echo("\n\n".join(_text(report) for report in reports))
+        board = board_of(given, given.target(chip), efuse_file)
+        board.pins = dict(_pin(text) for text in pins)
+        board.reset_reason = _REASONS[reset_reason]
+        reports = []
+        for _ in range(times):
+            reports.append(boot(board, config))
+            board.reset_reason = ResetReason.SW
+        facts = [report.to_dict() for report in reports]
+        text, ok = [_text(report) for report in reports], reports[-1].ok
+    if as_json:
+        print_json(facts[0] if times == 1 else facts)
+    else:
+        click.echo("\n\n".join(text))
     if write:
         given.save()
         if efuse_file is not None:
             write_output(efuse_file, board.efuse.to_json().encode())
-    sys.exit(0 if reports[-1].ok else 1)
+    sys.exit(0 if ok else 1)
 
 
 def _text(report: BootReport) -> str:
@@ -97,8 +168,8 @@ def config_of(file: Path) -> Sdkconfig:
         raise Unusable(f"{file}: {error}") from error
 
 
-def _board(given: FlashInput, chip: str, efuse_file: Path | None) -> Chip:
-    target = given.target(chip)
+def board_of(given: FlashInput, target: Target, efuse_file: Path | None) -> Chip:
+    """The chip with this flash, and its eFuses out of a file. Raises ``Unusable``."""
     if efuse_file is None:
         return Chip(target.name, flash=given.flash)
     efuse = load(efuse_file)

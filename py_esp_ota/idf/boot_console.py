@@ -167,8 +167,9 @@ def _banner(
         lines.append(("I", "boot", f"efuse block revision: {_revision(revisions[1])}"))
     if revisions[0] < installed.min_chip_rev_full:
         least, found = _revision(installed.min_chip_rev_full), _revision(revisions[0])
-        new, old = f"chip revision check failed. Required >= {least}, found {found}.", (
-            f"Image requires chip rev >= {least}, but chip is {found}"
+        new, old = (
+            f"chip revision check failed. Required >= {least}, found {found}.",
+            (f"Image requires chip rev >= {least}, but chip is {found}"),
         )
         return (*lines, ("E", "boot_comm", new if release.revision_check else old))
     if name == "esp32c2":

@@ -6,14 +6,32 @@
     ended = machine.run(chip)       # from the first instruction of the bootloader in flash to its jump into an app
     ended.outcome, ended.slot, ended.log
 
-Read ``machine.py`` first, then ``boot.py``; ``snapshot.py`` makes later boots short. ``hardware.py`` puts one chip
-together: ``cpu.py`` executes, ``memory.py`` and ``registers.py`` answer, ``rom.py`` is called, and ``soc.py`` says at
-which addresses.
+    on = machine.session(chip)      # the same chip kept on: bootloader, app, and again after each reset
+    on.run(2.0, until="app_main()")
+    on.take()
+
+Read ``machine.py`` first, then ``boot.py`` and ``app.py``; ``snapshot.py`` makes later boots short. ``hardware.py``
+puts one chip together: ``cpu.py`` executes, ``memory.py``, ``registers.py`` and ``devices.py`` answer, ``rom.py`` is
+called, and the tables say at which addresses. ``oracle.py`` is the door through which any emulator, this one or
+another, gives its second opinion.
 """
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.machine import Machine
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from py_esp_ota.silicon.report import FlashWrite, Outcome, SiliconReport, Trap
 
-__all__ = ["FlashWrite", "Machine", "Outcome", "SiliconReport", "Trap"]
+if TYPE_CHECKING:
+    from py_esp_ota.silicon.machine import Machine
+    from py_esp_ota.silicon.session import Session
+
+__all__ = ["FlashWrite", "Machine", "Outcome", "Session", "SiliconReport", "Trap"]
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, so that what another emulator did can be told where Unicorn is not installed.
+    if name in {"Machine", "Session"}:
+        return getattr(import_module(f"{__name__}.{name.lower()}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

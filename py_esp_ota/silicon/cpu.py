@@ -7,7 +7,7 @@ something that ordinary code does not: an exception, a fault of the memory, a ca
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import NewType, Protocol
@@ -24,15 +24,18 @@ from unicorn import (
 )
 from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_PC, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
 
-from py_esp_ota.silicon.memory import Block, FlashWindow
-from py_esp_ota.silicon.soc import Soc
+from py_esp_ota.silicon.memory import Block, FlashWindow, Hooks
+from py_esp_ota.silicon.soc import READ, Memory, MmuTable, Soc
 from py_esp_ota.silicon.words import to_word, word
 
 ILLEGAL_INSTRUCTION = 2
 
 _RETURN = b"\x82\x80"  # c.jr ra
+_JUMP = b"\x82\x82"  # c.jr t0
+_NO_TEXT = b"unknown\0"
 _CALLS_KEPT = 8
 _A0, _A7 = 0, 7
+_T0 = UC_RISCV_REG_X0 + 5
 _BYTES_PER_EFFORT = 64
 _SYSTEM = 0x73
 _NEVER = 0xFFFFFFFE  # no instruction lies there
@@ -41,7 +44,7 @@ _NEVER = 0xFFFFFFFE  # no instruction lies there
 Context = NewType("Context", object)
 
 
-class Bus(Protocol):
+class Bus(Hooks, Protocol):
     """What answers where no memory is."""
 
     def read(self, address: int) -> int:
@@ -49,9 +52,6 @@ class Bus(Protocol):
 
     def write(self, address: int, value: int) -> None:
         """A store of one word."""
-
-    def stored(self, address: int) -> int:
-        """The word that is there, for a store of less than one."""
 
 
 class Watcher(Protocol):
@@ -81,8 +81,16 @@ class Cpu:
         self.ram = [Block(self._uc, memory) for memory in soc.ram]
         self._rom = Block(self._uc, soc.rom)
         self._rom.put(0, _RETURN * (soc.rom.size // len(_RETURN)))
-        self.window = FlashWindow(self._uc, soc)
-        blocks = (*self.ram, self.window.pages, self.window.table, self._rom)
+        for address, value in soc.rom_words.items():
+            self._rom.put(address - soc.rom.windows[0][0], to_word(value))
+        #: Where code of the app returns to when a ROM function called it; behind it lies a word of ROM's data.
+        self.callback_return = soc.rom.windows[0][0] + soc.rom.size - 8
+        self.lets_call_back(self.callback_return)
+        #: A text for what only a real ROM could say.
+        self.no_text = self.callback_return - len(_NO_TEXT)
+        self._rom.put(self.no_text - soc.rom.windows[0][0], _NO_TEXT)
+        self.window = FlashWindow(self._uc, soc, bus)
+        blocks = (*self.ram, *self.window.blocks, self._rom)
         self._memories = [(window, block) for block in blocks for window in block.windows]
         self._map_registers()
         self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
@@ -95,33 +103,45 @@ class Cpu:
         self.calls: deque[int] = deque(maxlen=_CALLS_KEPT)
         self.instructions = 0
         #: What Python may still do for the code.
-        self.effort = 0
+        self.effort = self._granted = 0
         self._loads: Callable[[int, int], None] | None = None
         self._in_store = False
-        self._after_store = False
+        self._stopped_in_store = False
+        #: The ROM function called last, -1 for none.
+        self._called = -1
+
+    def map_constants(self, base: int, size: int, words: Mapping[int, int]) -> None:
+        """Read-only memory: zero, but for ``words`` by address."""
+        self._constants = Block(self._uc, Memory(size, ((base, READ),)))
+        for address, value in words.items():
+            self._constants.put(address - base, to_word(value))
 
     # --------------------------------------------------------------------------------------------------------- running
 
     def go(self, pc: int, count: int) -> None:
         """Run from ``pc`` for ``count`` instructions, or until something calls ``stop``. Raises ``PowerLoss``."""
-        self._in_store = self._after_store = False
+        self._in_store = self._stopped_in_store = False
+        self._called = -1
         try:
             self._uc.emu_start(pc, _NEVER, count=count)
         except UcError as error:
             if self.watcher is not None:
                 self.watcher.fault(error, self.pc)
-        if self._after_store:
-            # Unicorn stops on the store, not behind it: it would be done twice.
+        # Unicorn stops on what called back, not behind it: it would be done twice.
+        if self._stopped_in_store:
             self.pc += 4 if self.peek(self.pc, 1)[0] & 3 == 3 else 2
+        elif self.pc == self._called:
+            # The call was announced and done, but ROM's one instruction not yet, for the count was up.
+            self.pc = self._uc.reg_read(_T0) if self.peek(self.pc, 2) == _JUMP else self.ra
 
     def stop(self) -> None:
         """No instruction more, from inside of a callback."""
-        self._after_store = self._after_store or self._in_store
+        self._stopped_in_store = self._in_store
         self._uc.emu_stop()
 
     def grant(self, effort: int) -> None:
         """What Python may do for the code from now on: calls, letters, pieces of memory."""
-        self.effort = effort
+        self.effort = self._granted = effort
 
     def charge(self, effort: int) -> bool:
         """Take from the grant: a loop through Python must end as one without it does."""
@@ -135,6 +155,11 @@ class Cpu:
     def exhausted(self) -> bool:
         """Whether the grant is spent."""
         return self.effort < 0
+
+    @property
+    def spent(self) -> int:
+        """What is spent of the grant; nothing when the code has used the CPU and its memory alone."""
+        return self._granted - self.effort
 
     def forget_code(self, address: int | None = None) -> None:
         """Code came in past the CPU, there or anywhere: what it has translated is old."""
@@ -156,16 +181,21 @@ class Cpu:
         self._uc.hook_del(number)
 
     @contextmanager
-    def watched(self, *, loads: Callable[[int, int], None], steps: Callable[[], None]) -> Iterator[None]:
-        """Call back for every load, by code (address, length) or through ``load``, and for every instruction: slow."""
+    def watched(
+        self, *, loads: Callable[[int, int], None] | None, steps: Callable[[], None] | None
+    ) -> Iterator[None]:
+        """Call back for every load, by code (address, length) or through ``load``, or for every instruction: slow."""
 
         def on_read(_uc: Uc, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
-            loads(address, size)
+            if loads is not None:
+                loads(address, size)
 
         def on_step(_uc: Uc, _address: int, _size: int, _data: object) -> None:
-            steps()
+            if steps is not None:
+                steps()
 
-        hooks = [self._uc.hook_add(UC_HOOK_MEM_READ, on_read), self._uc.hook_add(UC_HOOK_CODE, on_step)]
+        wanted = ((loads, UC_HOOK_MEM_READ, on_read), (steps, UC_HOOK_CODE, on_step))
+        hooks = [self._uc.hook_add(kind, hook) for asked, kind, hook in wanted if asked is not None]
         self._loads = loads
         try:
             yield
@@ -226,6 +256,27 @@ class Cpu:
             return int(self._uc.reg_read(UC_RISCV_REG_A0 + index))
         return word(self.load(self._uc.reg_read(UC_RISCV_REG_SP) + 4 * (index - _A7 - 1), 4))
 
+    @property
+    def sp(self) -> int:
+        """The stack pointer."""
+        return int(self._uc.reg_read(UC_RISCV_REG_SP))
+
+    def lets_call_back(self, address: int) -> None:
+        """The ROM function at ``address`` uses ``call`` and ``return_to``."""
+        self._rom.put(address - self._soc.rom.windows[0][0], _JUMP)
+
+    def call(self, function: int, *args: int) -> None:
+        """From inside of ``rom_call``: ROM goes on in ``function``, which returns to ``callback_return``."""
+        for index, value in enumerate(args):
+            self._uc.reg_write(UC_RISCV_REG_A0 + index, value & 0xFFFFFFFF)
+        self._uc.reg_write(UC_RISCV_REG_RA, self.callback_return)
+        self._uc.reg_write(_T0, function)
+
+    def return_to(self, address: int) -> None:
+        """From inside of ``rom_call``: ROM's code there returns to ``address``."""
+        self._uc.reg_write(UC_RISCV_REG_RA, address)
+        self._uc.reg_write(_T0, address)
+
     def result(self, value: int, *, wide: bool = False) -> None:
         """Into a0, a ``wide`` one of 64 bits into a1 too."""
         self._uc.reg_write(UC_RISCV_REG_A0, value & 0xFFFFFFFF)
@@ -259,6 +310,7 @@ class Cpu:
     # -------------------------------------------------------------------------------------------------------- callbacks
 
     def _on_rom(self, _uc: Uc, address: int, _size: int, _data: object) -> None:
+        self._called = address
         if self.watcher is not None and not self.watcher.rom_call(address):
             self._uc.emu_stop()
 
@@ -291,12 +343,19 @@ class Cpu:
 
     def _map_registers(self) -> None:
         start, stop = self._soc.registers
-        for begin, end in ((start, self._soc.mmu_table), (self._soc.mmu_table + 0x1000, stop)):
-            self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
+        hole = self._table()
+        for begin, end in ((start, hole.start), (hole.stop, stop)):
+            if begin < end:
+                self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
 
     def _are_registers(self, address: int) -> bool:
         start, stop = self._soc.registers
-        return start <= address < stop and not self._soc.mmu_table <= address < self._soc.mmu_table + 0x1000
+        return start <= address < stop and address not in self._table()
+
+    def _table(self) -> range:
+        """The MMU's table, which is memory among the registers on some chips."""
+        mmu, stop = self._soc.mmu, self._soc.registers[1]
+        return range(mmu.address, mmu.address + 0x1000) if isinstance(mmu, MmuTable) else range(stop, stop)
 
     def _on_load(self, _uc: Uc, offset: int, size: int, base: int) -> int:
         self.charge(1)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from unicorn import UcError
+from collections.abc import Iterator
+from inspect import isgeneratorfunction
 
-from py_esp_ota.chip import Chip
+from py_esp_ota._core import Flash
+from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.cpu import Cpu
+from py_esp_ota.silicon.devices import Devices
+from py_esp_ota.silicon.peripherals import PERIPHERALS
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.registers import Registers
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
 from py_esp_ota.silicon.rom import FUNCTIONS
+from py_esp_ota.silicon.rom_float import FLOATS
+from py_esp_ota.silicon.rom_libc import LIBC
+from py_esp_ota.silicon.rom_system import SYSTEM
 from py_esp_ota.silicon.soc import Soc
+from py_esp_ota.silicon.spi_mem import SpiMem
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
-_CYCLES_PER_LOOK = 1000
+_SW_SYS_RST = 1 << 31
 
 
 class Hardware:
@@ -26,31 +35,54 @@ class Hardware:
     def __init__(self, soc: Soc, *, count: bool) -> None:
         self.soc = soc
         self.chip = Chip(soc.name)
-        self.registers = Registers(soc, self.print, lambda: self.end("RESET"))
+        self.clock = Clock()
+        self.registers = Registers(soc)
+        SpiMem(soc.spi1, self.registers, self)
+        at = PERIPHERALS.get(soc.name)
+        #: What apps need besides; ``None`` where only bootloaders run.
+        self.devices = None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset)
+        if at is None:
+            self.registers.on_write[soc.reset_register] = self._reset_by_register
+            for console in soc.consoles:
+                self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
         self.cpu = Cpu(soc, self.registers, count=count)
-        self.functions = {address: (name, FUNCTIONS[name]) for address, name in soc.rom_functions.items()}
+        if at is not None:
+            self.cpu.map_constants(*at.rom_data, at.rom_words)
+        known = {**FUNCTIONS, **LIBC, **FLOATS, **SYSTEM}
+        called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
+        self.functions = {address: (name, known[name]) for address, name in called.items()}
+        for address, (_name, function) in self.functions.items():
+            if isgeneratorfunction(function):
+                self.cpu.lets_call_back(address)
+        #: ROM functions that wait for code of the app to return to them, by the stack pointer they wait at.
+        self._waiting: dict[int, tuple[int, Iterator[tuple[int, ...]]]] = {}
         self.writes: list[FlashWrite] = []
         self.digests: dict[int, bytearray] = {}
+        self.no_text = self.cpu.no_text
         self.text: list[str] = []
+        #: The console that the code used first. Most code prints on all there are: one is shown.
+        self.console = ""
         self.ended: Outcome | None = None
         self.trapped: Trap | None = None
-        self.cycles = 0
+        #: Why the chip reset, when that is how the run ended.
+        self.reset_reason = ResetReason.SW
 
-    def power_on(self, chip: Chip) -> None:
-        """As after a reset of ``chip``; nothing is left of an earlier run.
+    def attach(self, chip: Chip) -> None:
+        """This chip from now on, and nothing known of its run yet.
 
         Raises ``ValueError`` when secure boot or flash encryption is on.
         """
-        self.attach(chip)
-        self.clear()
-
-    def attach(self, chip: Chip) -> None:
-        """This chip from now on, and nothing known of its run yet. Raises ``ValueError`` as ``power_on``."""
         self.registers.power_on(chip)
         self.chip = chip
         self.writes, self.digests, self.text = [], {}, []
         self.ended = self.trapped = None
-        self.cycles = 0
+        self.console = ""
+        self.reset_reason = ResetReason.SW
+        self.clock.cycles = 0
+        self._waiting.clear()
+        if self.devices is not None:
+            self.devices.reset()
+        self.registers.changed = lambda: None
 
     def clear(self) -> None:
         """CPU and memory as ROM leaves them."""
@@ -60,39 +92,92 @@ class Hardware:
         self.store(self.soc.legacy_data, to_word(self.soc.legacy_struct))
         self.store(self.soc.legacy_struct, b"".join(to_word(value) for value in flash))
 
+    def go_on(self, entry: int) -> None:
+        """From the jump into an app: nothing has ended, and code came in that the CPU did not see coming."""
+        self.ended = None
+        self.text.clear()
+        self.writes.clear()
+        self.cpu.forget_code()
+        self.cpu.pc = entry
+
     def put(self, program: Program) -> None:
         """Copy the parts of ``program`` to where they go."""
         for part in program.parts:
             self.cpu.ram[part.block].put(part.offset, part.data)
 
     def call_rom(self, address: int) -> bool:
-        """Do what the ROM function at ``address`` does; false when there is none. A failure of it is a trap."""
+        """Do what the ROM function at ``address`` does; false when there is none.
+
+        What it cannot do is a trap. Raises ``UcError`` when it touches what is not there.
+        """
         name, function = self.functions.get(address, ("", None))
         if function is None:
-            return False
+            return address == self.cpu.callback_return and self._resume()
         self.cpu.calls.append(address)
         if self.cpu.charge(1):
             try:
                 result = function(self)
-            except (UcError, ValueError) as error:
-                self.trap(f"{name}: {error}", address)
-            else:
-                if result is not None:
+                if isinstance(result, int):
                     self.cpu.result(result)
+                elif result is not None:
+                    self._call_back(self.cpu.ra, result)
+            except ValueError as error:
+                self.trap(f"{name}: {error}", address)
         return True
+
+    def _call_back(self, back: int, function: Iterator[tuple[int, ...]]) -> None:
+        """Let a ROM function that calls code of the app go on to its next call, or return to ``back``."""
+        call = next(function, None)
+        if call is None:
+            self.cpu.return_to(back)
+        else:
+            self._waiting[self.cpu.sp] = back, function
+            self.cpu.call(*call)
+
+    def _resume(self) -> bool:
+        """Code of the app returns to the ROM function that called it."""
+        waiting = self._waiting.pop(self.cpu.sp, None)
+        if waiting is not None and self.cpu.charge(1):
+            self._call_back(*waiting)
+        return waiting is not None
+
+    def name_of(self, address: int) -> str:
+        """The ROM function at ``address``."""
+        return self.functions[address][0] if address in self.functions else f"0x{address:08x}"
 
     def csr(self, number: int) -> int | None:
         """A CSR of Espressif's own: one that counts cycles, or one that is written only."""
         if number in self.soc.cycle_csrs:
-            self.cycles += _CYCLES_PER_LOOK
-            return self.cycles
+            return self.clock.look()
         return 0 if number in self.soc.silent_csrs else None
 
     def trap(self, reason: str, address: int, *, ours: bool = False) -> None:
         """The end of what is known."""
-        calls = tuple(self.functions[call][0] for call in self.cpu.calls)
+        calls = tuple(self.name_of(call) for call in self.cpu.calls)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours)
         self.end("ABORT")
+
+    def _reset_by_register(self, value: int) -> None:
+        if value & _SW_SYS_RST:
+            self.reset(ResetReason.SW)
+        else:
+            self.registers.values[self.soc.reset_register] = value
+
+    def reset(self, reason: ResetReason) -> None:
+        """The chip resets: the end of this run."""
+        self.reset_reason = reason
+        self.end("RESET")
+
+    # ------------------------------------------------------------------------------ what the flash controller asks
+
+    def flash(self) -> Flash:
+        """The flash of the chip that runs."""
+        return self.chip.flash
+
+    def wrote(self, write: FlashWrite) -> None:
+        """The flash has changed."""
+        self.writes.append(write)
+        self.cpu.window.forget(write.address, write.length)
 
     # ------------------------------------------------------------------------------- what ROM functions work with
 
@@ -103,6 +188,14 @@ class Hardware:
     def load(self, address: int, length: int) -> bytes:
         """Memory or registers."""
         return self.cpu.load(address, length)
+
+    def get_register(self, address: int) -> int:
+        """The word of a peripheral's register that was written last."""
+        return self.registers.stored(address)
+
+    def set_register(self, address: int, value: int) -> None:
+        """A store into a peripheral's register."""
+        self.registers.write(address, value & 0xFFFFFFFF)
 
     def store(self, address: int, data: bytes) -> None:
         """Into memory."""
@@ -116,6 +209,12 @@ class Hardware:
         """Text for the console."""
         if self.cpu.charge(len(text)):
             self.text.append(text)
+
+    def print_on(self, console: str, letter: str) -> None:
+        """A letter for one of the consoles."""
+        self.console = self.console or console
+        if console == self.console:
+            self.print(letter)
 
     def end(self, outcome: Outcome) -> None:
         """The run is over."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.boot import BootRun, report
+from py_esp_ota.silicon.chips import SOCS
 from py_esp_ota.silicon.hardware import Hardware
-from py_esp_ota.silicon.program import load
+from py_esp_ota.silicon.program import Program, load
+from py_esp_ota.silicon.registers import efuse_words
 from py_esp_ota.silicon.report import SiliconReport, Trap
-from py_esp_ota.silicon.soc import SOCS, Soc
+from py_esp_ota.silicon.session import Session
+from py_esp_ota.silicon.soc import Soc
 
 #: Enough for an app of 16 MiB, whose sums take four instructions for each byte.
 BUDGET = 100_000_000
@@ -30,7 +33,7 @@ class Machine:
 
         Raises ``ValueError`` for a chip that is not here.
         """
-        self.soc = _soc(target)
+        self.soc = soc_of(target)
         self._hardware = Hardware(self.soc, count=count)
         self._boot = BootRun(self._hardware, snapshots=snapshots)
 
@@ -44,10 +47,7 @@ class Machine:
         Raises ``PowerLoss`` when the power goes, ``ValueError`` for a chip of another kind or with secure boot or flash
         encryption. Never raises for bad bytes.
         """
-        if chip.target.name != self.soc.name:
-            raise ValueError(f"this machine is an {self.soc.name}, the chip an {chip.target.name}")
-        image = chip.flash.mmap(chip.target.bootloader_offset, _BOOTLOADER_ROOM)
-        program = load(image, self.soc)
+        image, program = self._bootloader(chip)
         hardware = self._hardware
         hardware.attach(chip)
         if isinstance(program, str):
@@ -56,8 +56,24 @@ class Machine:
             return report(hardware)
         return self._boot.run(program, image, budget)
 
+    def session(self, chip: Chip, *, budget: int = BUDGET) -> Session:
+        """Switch ``chip`` on, and keep it on: its bootloader, the app it starts, and again after each reset.
 
-def _soc(target: str) -> Soc:
+        Raises ``ValueError`` as ``run`` does.
+        """
+        efuse_words(self.soc, chip)
+        return Session(self._hardware, self._boot, chip, *self._bootloader(chip), budget=budget)
+
+    def _bootloader(self, chip: Chip) -> tuple[bytes, Program | str]:
+        """What lies at the bootloader's place, and what ROM would make of it."""
+        if chip.target.name != self.soc.name:
+            raise ValueError(f"this machine is an {self.soc.name}, the chip an {chip.target.name}")
+        image = chip.flash.mmap(chip.target.bootloader_offset, _BOOTLOADER_ROOM)
+        return image, load(image, self.soc)
+
+
+def soc_of(target: str) -> Soc:
+    """The chip of this name. Raises ``ValueError`` for one that is not here."""
     try:
         return SOCS[target]
     except KeyError:

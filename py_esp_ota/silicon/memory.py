@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from unicorn import UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE, Uc
 
 from py_esp_ota._core import Flash
-from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, Soc
+from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, MmuItems, MmuTable, Soc
 from py_esp_ota.silicon.words import to_word, words
 
 _RIGHTS = {READ: UC_PROT_READ, WRITE: UC_PROT_WRITE, EXECUTE: UC_PROT_EXEC}
+
+
+class Hooks(Protocol):
+    """The registers, as far as memory has to do with them."""
+
+    on_read: dict[int, Callable[[], int]]
+    on_write: dict[int, Callable[[int], None]]
+
+    def stored(self, address: int) -> int:
+        """The word written last, whatever a load would see."""
 
 
 class Block:
@@ -43,43 +54,140 @@ class Block:
         ctypes.memmove(self.address + offset, data, len(data))
 
 
-class FlashWindow:
-    """The MMU's table in memory, and behind it the pages of the flash.
+class Mmu(Protocol):
+    """The entries of an MMU: which page of the flash each shows, ``None`` for one that shows nothing."""
 
-    The table is looked at when the cache is switched on, not at each of the hundred stores that fill it.
+    blocks: tuple[Block, ...]
+
+    def reset(self) -> None:
+        """Nothing is mapped."""
+
+    def read(self) -> list[int | None]:
+        """All entries."""
+
+    def write(self, entry: int, page: int | None) -> None:
+        """One entry."""
+
+    def save(self) -> bytes:
+        """What ``restore`` takes."""
+
+    def restore(self, saved: bytes) -> None:
+        """As it was at ``save``."""
+
+
+class TableMmu:
+    """Entries that are words in memory, which code fills without our help."""
+
+    def __init__(self, uc: Uc, table: MmuTable) -> None:
+        self._table = table
+        self._words = Block(uc, Memory(0x1000, ((table.address, READ | WRITE),)))
+        self.blocks: tuple[Block, ...] = (self._words,)
+
+    def reset(self) -> None:
+        """Nothing is mapped."""
+        self.restore(to_word(self._table.invalid) * self._table.entries)
+
+    def read(self) -> list[int | None]:
+        """All entries."""
+        invalid = self._table.invalid
+        return [None if value & invalid else value & (invalid - 1) for value in words(self.save())]
+
+    def write(self, entry: int, page: int | None) -> None:
+        """One entry."""
+        value = self._table.invalid if page is None else page & (self._table.invalid - 1)
+        self._words.put(4 * entry, to_word(value))
+
+    def save(self) -> bytes:
+        """What ``restore`` takes."""
+        return self._words.get(0, 4 * self._table.entries)
+
+    def restore(self, saved: bytes) -> None:
+        """As it was at ``save``."""
+        self._words.put(0, saved)
+
+
+class ItemMmu:
+    """Entries behind two registers of the flash controller: code says which one, then reads or writes it."""
+
+    def __init__(self, registers: Hooks, items: MmuItems) -> None:
+        self._items = items
+        self._registers = registers
+        self._words = [0] * items.entries
+        self.blocks: tuple[Block, ...] = ()
+        registers.on_read[items.content] = lambda: self._words[self._number()]
+        registers.on_write[items.content] = self._put
+
+    def reset(self) -> None:
+        """Nothing is mapped."""
+        self._words = [0] * self._items.entries
+
+    def read(self) -> list[int | None]:
+        """All entries."""
+        valid, mask = self._items.valid, self._items.mask
+        return [value & mask if value & valid else None for value in self._words]
+
+    def write(self, entry: int, page: int | None) -> None:
+        """One entry."""
+        self._words[entry] = 0 if page is None else page & self._items.mask | self._items.valid
+
+    def save(self) -> bytes:
+        """What ``restore`` takes."""
+        return b"".join(map(to_word, self._words))
+
+    def restore(self, saved: bytes) -> None:
+        """As it was at ``save``."""
+        self._words = list(words(saved))
+
+    def _number(self) -> int:
+        return self._registers.stored(self._items.index) % self._items.entries
+
+    def _put(self, value: int) -> None:
+        self._words[self._number()] = value
+
+
+class FlashWindow:
+    """The pages of the flash as the cache shows them through the MMU.
+
+    The MMU is looked at when the cache is switched on, not at each of the hundred stores that fill it.
     """
 
-    def __init__(self, uc: Uc, soc: Soc) -> None:
+    def __init__(self, uc: Uc, soc: Soc, registers: Hooks) -> None:
         self._soc = soc
-        self.pages = Block(uc, soc.flash_window)
-        #: The table in memory, where code writes it.
-        self.table = Block(uc, Memory(0x1000, ((soc.mmu_table, READ | WRITE),)))
+        self._registers = registers
+        self.mmu: Mmu = ItemMmu(registers, soc.mmu) if isinstance(soc.mmu, MmuItems) else TableMmu(uc, soc.mmu)
+        self._pages = Block(uc, soc.flash_window)
+        #: All memory that this is made of.
+        self.blocks = (self._pages, *self.mmu.blocks)
         #: The page that each entry showed when the cache was last switched on; ``None``: none, or one that is old now.
-        self._shown: list[int | None] = [None] * soc.mmu_entries
-        self._nothing = bytes(soc.mmu_page)
-        #: Every page that was shown since the reset, in the order of its last time.
+        self._shown: list[int | None] = [None] * soc.mmu.entries
+        #: The size of those pages, bytes.
+        self._size = self.page_size
+        #: The place in flash of every page that was shown since the reset, in the order of its last time.
         self._history: dict[int, None] = {}
+
+    @property
+    def page_size(self) -> int:
+        """The size of a page as the MMU is set now, bytes."""
+        pages = self._soc.mmu.pages
+        return pages.size(0 if pages.register is None else self._registers.stored(pages.register))
 
     def reset(self) -> None:
         """Nothing is mapped, nothing is shown."""
-        self.table.put(0, to_word(self._soc.mmu_invalid) * self._soc.mmu_entries)
-        for entry, page in enumerate(self._shown):
-            if page is not None:
-                self.pages.put(entry * self._soc.mmu_page, self._nothing)
-        self._shown = [None] * self._soc.mmu_entries
+        self.mmu.reset()
+        self._hide()
         self._history = {}
 
-    def restore(self, table: bytes, history: tuple[int, ...]) -> None:
-        """The MMU's table and what was shown so far as they were; the next ``sync`` shows everything anew."""
+    def restore(self, mmu: bytes, history: tuple[int, ...]) -> None:
+        """The MMU and what was shown so far as they were; the next ``sync`` shows everything anew."""
         self.reset()
-        self.table.put(0, table)
+        self.mmu.restore(mmu)
         self._history = dict.fromkeys(history)
 
     def flash_at(self, address: int, length: int) -> Iterator[tuple[int, int]]:
         """The pieces of the flash that the cache shows at these addresses: address in flash, and bytes."""
-        size = self._soc.mmu_page
+        size = self._size
         for base, _access in self._soc.flash_window.windows:
-            low, high = max(address, base), min(address + length, base + self._soc.flash_window.size)
+            low, high = max(address, base), min(address + length, base + size * self._soc.mmu.entries)
             while low < high:
                 entry, offset = divmod(low - base, size)
                 piece = min(size - offset, high - low)
@@ -89,37 +197,47 @@ class FlashWindow:
                 low += piece
 
     def map(self, entry: int, page: int | None) -> None:
-        """Write one entry of the table."""
-        value = self._soc.mmu_invalid if page is None else page & (self._soc.mmu_invalid - 1)
-        self.table.put(4 * entry, to_word(value))
+        """Write one entry of the MMU."""
+        self.mmu.write(entry, page)
 
-    def mapped(self) -> list[int | None]:
-        """The flash page of each entry, ``None`` for an invalid one."""
-        invalid = self._soc.mmu_invalid
-        table = words(self.table.get(0, 4 * self._soc.mmu_entries))
-        return [None if value & invalid else value & (invalid - 1) for value in table]
+    def maps(self, address: int) -> bool:
+        """Whether the MMU maps the page of ``address``; true for an address outside of the window."""
+        for base, _access in self._soc.flash_window.windows:
+            if base <= address < base + self._soc.flash_window.size:
+                entry = (address - base) // self.page_size
+                return entry < self._soc.mmu.entries and self.mmu.read()[entry] is not None
+        return True
 
     def sync(self, flash: Flash) -> None:
-        """Show what the table maps. An address beyond the chip comes round again. Raises ``PowerLoss``."""
-        size, shown, mapped = self._soc.mmu_page, self._shown, self.mapped()
+        """Show what the MMU maps. An address beyond the chip comes round again. Raises ``PowerLoss``."""
+        if self.page_size != self._size:
+            self._hide()
+        size, shown, mapped = self._size, self._shown, self.mmu.read()
         if mapped == shown:
             return
         for entry, page in enumerate(mapped):
             if page != shown[entry]:
-                data = self._nothing if page is None else flash.mmap(page * size % flash.size, size)
-                self.pages.put(entry * size, data)
+                data = bytes(size) if page is None else flash.mmap(page * size % flash.size, size)
+                self._pages.put(entry * size, data)
                 shown[entry] = page
                 if page is not None:
-                    self._history.pop(page, None)
-                    self._history[page] = None
+                    self._history.pop(page * size, None)
+                    self._history[page * size] = None
 
     def history(self) -> list[int]:
-        """The flash pages that were shown since the reset, the latest first."""
+        """The places in flash of the pages that were shown since the reset, the latest first."""
         return list(reversed(self._history))
 
     def forget(self, address: int, length: int) -> None:
         """These bytes of the flash have changed: the next ``sync`` reads their pages again."""
-        first, last = address // self._soc.mmu_page, (address + max(length, 1) - 1) // self._soc.mmu_page
+        first, last = address // self._size, (address + max(length, 1) - 1) // self._size
         for entry, page in enumerate(self._shown):
             if page is not None and first <= page <= last:
                 self._shown[entry] = -1
+
+    def _hide(self) -> None:
+        for entry, page in enumerate(self._shown):
+            if page is not None:
+                self._pages.put(entry * self._size, bytes(self._size))
+        self._shown = [None] * self._soc.mmu.entries
+        self._size = self.page_size

@@ -40,14 +40,15 @@ def load(data: bytes, soc: Soc) -> Program | str:
         return "no bootloader that ROM would start: its segments or its checksum are wrong"
     parts = []
     for segment in info.segments:
-        part = _place(soc, segment.load_addr, data[segment.offset : segment.offset + segment.length])
+        part = place(soc, segment.load_addr, data[segment.offset : segment.offset + segment.length])
         if part is None:
             return f"no bootloader: segment {segment.index} goes to 0x{segment.load_addr:08x}, which is no RAM"
         parts.append(part)
     return Program(header.entry_addr, tuple(parts))
 
 
-def _place(soc: Soc, address: int, data: bytes) -> Part | None:
+def place(soc: Soc, address: int, data: bytes) -> Part | None:
+    """Which RAM ``data`` goes to when its address is ``address``; ``None`` when that is none, or not all of it fits."""
     for block, memory in enumerate(soc.ram):
         for base, access in memory.windows:
             if base <= address and address + len(data) <= base + memory.size:

@@ -1,4 +1,4 @@
-"""What answers on the peripheral bus: the last value written, nearly everywhere, and the few registers that matter."""
+"""The peripheral bus: the last value written, nearly everywhere, and the registers that a device answers for."""
 
 from __future__ import annotations
 
@@ -7,32 +7,28 @@ from collections.abc import Callable, Mapping
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.soc import Soc
 
-_CMD, _USER2, _W0 = 0x00, 0x20, 0x58
-_USR = 1 << 18
-_READ_ID = 0x9F
-_READ_STATUS = frozenset({0x05, 0x35, 0x15})
-_READ_SFDP = 0x5A
-_WINBOND = 0x40EF
-_SW_SYS_RST = 1 << 31
 _LCG = 1664525, 1013904223
 
 
 class Registers:
-    """The registers of one chip. ``printed`` gets each letter written to a console, ``reset`` the wish for a reset."""
+    """The registers of one chip. A device puts itself into ``on_read`` and ``on_write`` under its addresses."""
 
-    def __init__(self, soc: Soc, printed: Callable[[str], None], reset: Callable[[], None]) -> None:
+    def __init__(self, soc: Soc) -> None:
         self._soc = soc
-        self._printed = printed
-        self._reset = reset
-        self._flash_size = 0
         self._random = 1
         self.values: dict[int, int] = {}
+        self.on_read: dict[int, Callable[[], int]] = {soc.rng: self._draw}
+        self.on_write: dict[int, Callable[[int], None]] = {}
+        #: Called when a device may want, or no longer want, an interrupt.
+        self.changed: Callable[[], None] = lambda: None
+        for address in soc.ready.keys() | soc.taken.keys():
+            self.on_read[address] = self._done(address, soc.ready.get(address, 0), soc.taken.get(address, 0))
 
     def power_on(self, chip: Chip) -> None:
-        """Everything as after a reset of ``chip``."""
-        self._flash_size = chip.flash.size
+        """Everything as after a reset of ``chip``. Raises ``ValueError`` for eFuses without their hardware."""
         self._random = 1
-        self.values = {**self._soc.reset_values, **efuse_words(self._soc, chip)}
+        self.values.clear()
+        self.values |= {**self._soc.reset_values, **efuse_words(self._soc, chip)}
 
     def save(self) -> tuple[dict[int, int], int]:
         """What ``restore`` takes."""
@@ -41,7 +37,8 @@ class Registers:
     def restore(self, saved: tuple[dict[int, int], int]) -> None:
         """Everything as it was at ``save``."""
         values, self._random = saved
-        self.values = dict(values)
+        self.values.clear()
+        self.values |= values
 
     def stored(self, address: int) -> int:
         """The word written last, whatever a load would see."""
@@ -49,34 +46,24 @@ class Registers:
 
     def read(self, address: int) -> int:
         """The word that a load sees."""
-        if address == self._soc.rng:
-            # Never zero, never twice the same: the verifier draws until it has something to hide words in RAM with.
-            self._random = (self._random * _LCG[0] + _LCG[1]) & 0xFFFFFFFF
-            return self._random | 1
-        return self.values.get(address, 0)
+        device = self.on_read.get(address)
+        return self.values.get(address, 0) if device is None else device()
 
     def write(self, address: int, value: int) -> None:
         """A store of one word."""
-        soc = self._soc
-        if address in soc.consoles:
-            self._printed(chr(value & 0xFF))
-        elif address == soc.spi1 + _CMD:
-            if value & _USR:
-                self._command(self.values.get(soc.spi1 + _USER2, 0) & 0xFF)
-        elif address == soc.rtc_options0 and value & _SW_SYS_RST:
-            self._reset()
-        else:
+        device = self.on_write.get(address)
+        if device is None:
             self.values[address] = value
+        else:
+            device(value)
 
-    def _command(self, opcode: int) -> None:
-        """A command sent by hand to the flash chip. What changes nothing we know of is taken and forgotten."""
-        answer = self._soc.spi1 + _W0
-        if opcode == _READ_ID:
-            self.values[answer] = _WINBOND | (self._flash_size.bit_length() - 1) << 16
-        elif opcode in _READ_STATUS:
-            self.values[answer] = 0
-        elif opcode == _READ_SFDP:
-            self.values[answer] = 0xFFFFFFFF
+    def _done(self, address: int, ready: int, taken: int) -> Callable[[], int]:
+        return lambda: (self.values.get(address, 0) | ready) & ~taken
+
+    def _draw(self) -> int:
+        """Never zero, never twice the same: the verifier draws until it has something to hide words in RAM with."""
+        self._random = (self._random * _LCG[0] + _LCG[1]) & 0xFFFFFFFF
+        return self._random | 1
 
 
 def efuse_words(soc: Soc, chip: Chip) -> Mapping[int, int]:
@@ -93,14 +80,15 @@ def efuse_words(soc: Soc, chip: Chip) -> Mapping[int, int]:
     fields = {
         "disable_wafer_version_major": int(fuses.disable_wafer_version_major),
         "disable_blk_version_major": int(fuses.disable_blk_version_major),
-        "wafer_version_minor_lo": minor & 7,
-        "wafer_version_minor_hi": minor >> 3,
+        "wafer_version_minor": minor,
         "wafer_version_major": major,
         "blk_version_minor": block_minor,
         "blk_version_major": block_major,
     }
     words: dict[int, int] = {}
     for name, value in fields.items():
-        register, bit, width = soc.efuses[name]
-        words[register] = words.get(register, 0) | (value & ((1 << width) - 1)) << bit
+        rest = value
+        for register, bit, width in soc.efuses[name]:
+            words[register] = words.get(register, 0) | (rest & ((1 << width) - 1)) << bit
+            rest >>= width
     return words

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from py_esp_ota.chip import Chip
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import FlashError
+from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.printf import ets_printf as format_text
 from py_esp_ota.silicon.report import FlashWrite, Outcome
 from py_esp_ota.silicon.soc import Soc
@@ -20,7 +21,6 @@ _OK, _ERR = 0, 1
 _SECTOR = 0x1000
 _WP_PAD = 0x3F
 _CPU_MHZ = 80
-_MMU_KIB = 64
 _ARGUMENT_REGISTERS = 8
 _LONGEST_TEXT = 0x400
 #: The most that one call may move: more than any memory of the chips has.
@@ -34,8 +34,11 @@ class Calls(Protocol):
 
     soc: Soc
     chip: Chip
+    clock: Clock
     writes: list[FlashWrite]
     digests: dict[int, bytearray]
+    #: Address of a text that stands for one of ROM's own.
+    no_text: int
 
     def arg(self, index: int) -> int:
         """Argument ``index``, from a0 on and then from the stack."""
@@ -46,11 +49,20 @@ class Calls(Protocol):
     def store(self, address: int, data: bytes) -> None:
         """Into memory or registers."""
 
+    def get_register(self, address: int) -> int:
+        """The word of a peripheral's register that was written last."""
+
+    def set_register(self, address: int, value: int) -> None:
+        """A store into a peripheral's register."""
+
     def print(self, text: str) -> None:
         """Text for the console."""
 
     def end(self, outcome: Outcome) -> None:
         """The run is over."""
+
+    def reset(self, reason: ResetReason) -> None:
+        """The chip resets."""
 
     def map_page(self, entry: int, page: int | None) -> None:
         """One MMU entry."""
@@ -65,16 +77,21 @@ class Calls(Protocol):
         """A 64-bit result."""
 
 
-def _text_at(cpu: Calls, address: int) -> str:
-    """A C string; cut where the memory ends, or after 1 KiB."""
+def text_at(cpu: Calls, address: int, *, longest: int = _LONGEST_BLOCK) -> bytes:
+    """The bytes of a C string, without its end; at least ``longest`` when there is none before."""
     data = bytearray()
-    while len(data) < _LONGEST_TEXT:
+    while len(data) < longest:
         # Up to a boundary that no block of memory crosses, so that a string at its end can be read.
         part = cpu.load(address + len(data), 64 - (address + len(data)) % 64)
         data += part
         if 0 in part:
             break
-    return bytes(data).split(b"\0", 1)[0].decode("utf-8", "replace")
+    return bytes(data).split(b"\0", 1)[0]
+
+
+def _printed_text(cpu: Calls, address: int) -> str:
+    """A C string as text, no longer than 1 KiB."""
+    return text_at(cpu, address, longest=_LONGEST_TEXT)[:_LONGEST_TEXT].decode("utf-8", "replace")
 
 
 def _arguments(cpu: Calls, start: int) -> Iterator[int]:
@@ -89,10 +106,16 @@ def _arguments(cpu: Calls, start: int) -> Iterator[int]:
 
 def ets_printf(cpu: Calls) -> None:
     """``ets_printf``. A bootloader's ``abort`` and ``assert`` print their last words, then wait for the watchdog."""
-    text = format_text(_text_at(cpu, cpu.arg(0)), _arguments(cpu, 1), lambda address: _text_at(cpu, address))
+    text = format_text(_printed_text(cpu, cpu.arg(0)), _arguments(cpu, 1), lambda at: _printed_text(cpu, at))
     cpu.print(text)
     if any(words in text for words in _LAST_WORDS):
         cpu.end("ABORT")
+
+
+def put_char(cpu: Calls) -> int:
+    """``uart_tx_one_char``."""
+    cpu.print(chr(cpu.arg(0) & 0xFF))
+    return _OK
 
 
 def rtc_get_reset_reason(cpu: Calls) -> int:
@@ -102,13 +125,14 @@ def rtc_get_reset_reason(cpu: Calls) -> int:
 
 def software_reset(cpu: Calls) -> None:
     """``software_reset``."""
-    cpu.end("RESET")
+    cpu.reset(ResetReason.SW)
 
 
 # --------------------------------------------------------------------------------------------------------------- memory
 
 
-def _block(cpu: Calls, index: int) -> int:
+def block_length(cpu: Calls, index: int) -> int:
+    """An argument that is the length of a block. Raises ``ValueError`` for one longer than any memory."""
     length = cpu.arg(index)
     if length > _LONGEST_BLOCK:
         raise ValueError(f"a block of {length} bytes is longer than the memory")
@@ -117,19 +141,24 @@ def _block(cpu: Calls, index: int) -> int:
 
 def memset(cpu: Calls) -> None:
     """``memset``; a0 is the result already, as in the next one."""
-    cpu.store(cpu.arg(0), bytes([cpu.arg(1) & 0xFF]) * _block(cpu, 2))
+    cpu.store(cpu.arg(0), bytes([cpu.arg(1) & 0xFF]) * block_length(cpu, 2))
 
 
 def memcpy(cpu: Calls) -> None:
     """``memcpy``; the source may be a peripheral's buffer."""
-    cpu.store(cpu.arg(0), cpu.load(cpu.arg(1), _block(cpu, 2)))
+    cpu.store(cpu.arg(0), cpu.load(cpu.arg(1), block_length(cpu, 2)))
 
 
 def memcmp(cpu: Calls) -> int:
-    """``memcmp``."""
-    length = _block(cpu, 2)
-    one, two = cpu.load(cpu.arg(0), length), cpu.load(cpu.arg(1), length)
-    return (one > two) - (one < two)
+    """``memcmp``: what lies behind the first difference need not be memory."""
+    one, two, length = (cpu.arg(index) for index in range(3))
+    while length:
+        part = min(length, 64 - one % 64, 64 - two % 64)
+        left, right = cpu.load(one, part), cpu.load(two, part)
+        if left != right:
+            return (left > right) - (left < right)
+        one, two, length = one + part, two + part, length - part
+    return 0
 
 
 def udivdi3(cpu: Calls) -> None:
@@ -140,6 +169,12 @@ def udivdi3(cpu: Calls) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------- flash
+
+
+def bootloader_offset(cpu: Calls) -> int:
+    """``ets_get_bootloader_offset``: where ROM found the bootloader that runs."""
+    return cpu.chip.target.bootloader_offset
+
 
 #: Words of ``esp_rom_spiflash_chip_t``: device_id, chip_size, block_size, sector_size, page_size, status_mask.
 _LEGACY_WORDS = 6
@@ -183,6 +218,15 @@ def write(cpu: Calls) -> int:
     return _OK
 
 
+def read(cpu: Calls) -> int:
+    """``esp_rom_spiflash_read``: address, destination, length."""
+    address, length = cpu.arg(0), block_length(cpu, 2)
+    if address + length > min(_chip_size(cpu), cpu.chip.flash.size):
+        return _ERR
+    cpu.store(cpu.arg(1), cpu.chip.flash.read(address, length))
+    return _OK
+
+
 def sync(cpu: Calls) -> int:
     """``Cache_Enable_ICache``, ``Cache_Resume_ICache``."""
     cpu.sync_cache()
@@ -191,7 +235,7 @@ def sync(cpu: Calls) -> int:
 
 def mmu_init(cpu: Calls) -> int:
     """``Cache_MMU_Init``: nothing is mapped."""
-    for entry in range(cpu.soc.mmu_entries):
+    for entry in range(cpu.soc.mmu.entries):
         cpu.map_page(entry, None)
     return 0
 
@@ -199,11 +243,12 @@ def mmu_init(cpu: Calls) -> int:
 def mmu_set(cpu: Calls) -> int:
     """``Cache_Ibus_MMU_Set``, ``Cache_Dbus_MMU_Set``: ext, virtual, physical, page in KiB, pages, fixed."""
     virtual, physical, kib, count, fixed = (cpu.arg(index) for index in range(1, 6))
-    if kib != _MMU_KIB or count > cpu.soc.mmu_entries:
+    page = cpu.soc.mmu.pages.sizes[0]
+    if kib << 10 != page or count > cpu.soc.mmu.entries:
         return _ERR
-    first = virtual % cpu.soc.flash_window.size // cpu.soc.mmu_page
-    for index in range(min(count, cpu.soc.mmu_entries - first)):
-        cpu.map_page(first + index, physical // cpu.soc.mmu_page + (0 if fixed else index))
+    first = virtual % cpu.soc.flash_window.size // page
+    for index in range(min(count, cpu.soc.mmu.entries - first)):
+        cpu.map_page(first + index, physical // page + (0 if fixed else index))
     return _OK
 
 
@@ -225,7 +270,19 @@ def sha_init(cpu: Calls) -> int:
 
 def digest_update(cpu: Calls) -> int:
     """``MD5Update``, ``ets_sha_update``: context, data, length."""
-    cpu.digests.setdefault(cpu.arg(0), bytearray()).extend(cpu.load(cpu.arg(1), _block(cpu, 2)))
+    cpu.digests.setdefault(cpu.arg(0), bytearray()).extend(cpu.load(cpu.arg(1), block_length(cpu, 2)))
+    return 0
+
+
+def mbedtls_md5_finish(cpu: Calls) -> int:
+    """``mbedtls_md5_finish_ret``: context, digest."""
+    cpu.store(cpu.arg(1), md5(bytes(cpu.digests.pop(cpu.arg(0), b""))))
+    return 0
+
+
+def mbedtls_md5_starts(cpu: Calls) -> int:
+    """``mbedtls_md5_starts_ret``."""
+    digest_begin(cpu)
     return 0
 
 
@@ -242,52 +299,72 @@ def sha_finish(cpu: Calls) -> int:
 
 def crc(cpu: Calls) -> int:
     """``crc32_le``: crc, data, length."""
-    return crc32_le(cpu.arg(0), cpu.load(cpu.arg(1), _block(cpu, 2)))
+    return crc32_le(cpu.arg(0), cpu.load(cpu.arg(1), block_length(cpu, 2)))
 
 
-def _constant(value: int | None) -> Callable[[Calls], int | None]:
+def constant(value: int | None) -> Callable[[Calls], int | None]:
+    """A function that does nothing that can be seen here."""
     return lambda _cpu: value
 
 
-FUNCTIONS: Mapping[str, Callable[[Calls], int | None]] = {
+#: What a function of ROM is: it returns a0, or ``None``; one that calls code of the app yields address and arguments.
+Function = Callable[[Calls], int | Iterator[tuple[int, ...]] | None]
+
+FUNCTIONS: Mapping[str, Function] = {
     "rtc_get_reset_reason": rtc_get_reset_reason,
     "ets_printf": ets_printf,
-    "ets_install_uart_printf": _constant(None),
-    "ets_delay_us": _constant(None),
-    "uart_tx_flush": _constant(None),
-    "uart_tx_wait_idle": _constant(None),
-    "uart_div_modify": _constant(None),
+    "uart_tx_one_char": put_char,
+    "ets_install_uart_printf": constant(None),
+    "ets_delay_us": constant(None),
+    "uart_tx_flush": constant(None),
+    "uart_tx_wait_idle": constant(None),
+    "uart_div_modify": constant(None),
     "software_reset": software_reset,
-    "esp_rom_spiflash_wait_idle": _constant(_OK),
+    "esp_rom_spiflash_wait_idle": constant(_OK),
     "esp_rom_spiflash_erase_sector": erase_sector,
     "esp_rom_spiflash_write": write,
+    "esp_rom_spiflash_read": read,
     "esp_rom_spiflash_config_param": config_param,
+    "esp_rom_spiflash_config_clk": constant(_OK),
+    "spi_dummy_len_fix": constant(None),
+    "wdt_hal_init": constant(None),
+    "wdt_hal_config_stage": constant(None),
+    "wdt_hal_write_protect_disable": constant(None),
+    "wdt_hal_write_protect_enable": constant(None),
+    "wdt_hal_enable": constant(None),
+    "wdt_hal_set_flashboot_en": constant(None),
     "memset": memset,
     "memcpy": memcpy,
     "memcmp": memcmp,
-    "ROM_Boot_Cache_Init": _constant(None),
-    "Cache_Invalidate_ICache_All": _constant(None),
-    "Cache_Disable_ICache": _constant(0),
+    "ROM_Boot_Cache_Init": constant(None),
+    "Cache_Invalidate_ICache_All": constant(None),
+    "Cache_Disable_ICache": constant(0),
     "Cache_Enable_ICache": sync,
-    "Cache_Suspend_ICache": _constant(0),
+    "Cache_Disable_Cache": constant(0),
+    "Cache_Enable_Cache": sync,
+    "Cache_Suspend_ICache": constant(0),
     "Cache_Resume_ICache": sync,
     "Cache_MMU_Init": mmu_init,
     "Cache_Ibus_MMU_Set": mmu_set,
     "Cache_Dbus_MMU_Set": mmu_set,
-    "ets_get_cpu_frequency": _constant(_CPU_MHZ),
-    "ets_update_cpu_frequency": _constant(None),
-    "gpio_pad_set_drv": _constant(None),
+    "ets_get_bootloader_offset": bootloader_offset,
+    "ets_get_cpu_frequency": constant(_CPU_MHZ),
+    "ets_update_cpu_frequency": constant(None),
+    "gpio_pad_set_drv": constant(None),
     "MD5Init": digest_begin,
     "MD5Update": digest_update,
     "MD5Final": md5_final,
+    "mbedtls_md5_starts_ret": mbedtls_md5_starts,
+    "mbedtls_md5_update_ret": digest_update,
+    "mbedtls_md5_finish_ret": mbedtls_md5_finish,
     "crc32_le": crc,
-    "ets_sha_enable": _constant(None),
+    "ets_sha_enable": constant(None),
     "ets_sha_init": sha_init,
     "ets_sha_update": digest_update,
     "ets_sha_finish": sha_finish,
-    "ets_efuse_get_spiconfig": _constant(0),
-    "ets_efuse_get_wp_pad": _constant(_WP_PAD),
+    "ets_efuse_get_spiconfig": constant(0),
+    "ets_efuse_get_wp_pad": constant(_WP_PAD),
     "__udivdi3": udivdi3,
-    "rom_i2c_writeReg": _constant(None),
-    "rom_i2c_writeReg_Mask": _constant(None),
+    "rom_i2c_writeReg": constant(None),
+    "rom_i2c_writeReg_Mask": constant(None),
 }

@@ -31,13 +31,14 @@ class Snapshot:
     context: Context
     #: Of each block of RAM all but the zeros at both ends: offset and bytes.
     ram: tuple[tuple[int, bytes], ...]
-    mmu_table: bytes
+    mmu: bytes
     history: tuple[int, ...]
     registers: tuple[dict[int, int], int]
     text: tuple[str, ...]
     digests: Mapping[int, bytes]
     calls: tuple[int, ...]
     cycles: int
+    devices: tuple[object, ...]
     #: Instructions so far; those that were counted, none when the machine does not count; and the effort that is left.
     spent: int
     instructions: int
@@ -74,7 +75,7 @@ class Snapshots:
         for block, (offset, data) in zip(cpu.ram, snapshot.ram, strict=True):
             block.clear()
             block.put(offset, data)
-        cpu.window.restore(snapshot.mmu_table, snapshot.history)
+        cpu.window.restore(snapshot.mmu, snapshot.history)
         cpu.restore(snapshot.context)
         cpu.instructions = snapshot.instructions
         cpu.calls.clear()
@@ -83,7 +84,9 @@ class Snapshots:
         hardware.registers.restore(snapshot.registers)
         hardware.text = list(snapshot.text)
         hardware.digests = {context: bytearray(data) for context, data in snapshot.digests.items()}
-        hardware.cycles = snapshot.cycles
+        hardware.clock.cycles = snapshot.cycles
+        if hardware.devices is not None:
+            hardware.devices.restore(snapshot.devices)
 
 
 class Tripwire:
@@ -131,7 +134,9 @@ class Tripwire:
         self._shown = twin.flash.fork()
         twin.flash.watch()
         cpu.watcher = self
-        with cpu.watched(loads=self._on_load, steps=self._on_step):
+        # What is looked at is known after the first run; in the second, only how long it takes to get there.
+        first = not self._stop_at
+        with cpu.watched(loads=self._on_load if first else None, steps=None if first else self._on_step):
             cpu.go(entry, _LONGEST)
 
     def _on_step(self) -> None:
@@ -182,13 +187,14 @@ class Tripwire:
             pc=pc,
             context=cpu.save(),
             ram=tuple(_without_zeros(block.save()) for block in cpu.ram),
-            mmu_table=cpu.window.table.save(),
+            mmu=cpu.window.mmu.save(),
             history=tuple(reversed(cpu.window.history())),
             registers=hardware.registers.save(),
             text=tuple(hardware.text),
             digests={context: bytes(data) for context, data in hardware.digests.items()},
             calls=tuple(cpu.calls),
-            cycles=hardware.cycles,
+            cycles=hardware.clock.cycles,
+            devices=() if hardware.devices is None else hardware.devices.save(),
             spent=self._spent,
             instructions=cpu.instructions,
             effort=cpu.effort,

@@ -1,7 +1,7 @@
 """What one chip is to machine code, as data: memory, ROM functions by address, and the few registers that matter.
 
-A chip more is a table more. Addresses are those of ESP-IDF: ``components/soc/<chip>/include/soc/*_reg.h`` and
-``components/esp_rom/<chip>/ld/*.ld``.
+A chip more is a table more: ``esp32c3.py`` and its like, all listed in ``chips.py``. Addresses are those of ESP-IDF:
+``components/soc/<chip>/**/*_reg.h`` and ``components/esp_rom/<chip>/ld/*.ld``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,52 @@ class Memory:
     windows: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The sizes an MMU page can have, and the register field that holds the number of the one in use.
+
+    Without a register there is one size.
+    """
+
+    sizes: tuple[int, ...] = (0x10000,)
+    register: int | None = None
+    bit: int = 0
+
+    def size(self, word: int) -> int:
+        """The size in use, bytes, when the register holds ``word``. A number that means nothing is the last size."""
+        number = word >> self.bit & 3 if self.register is not None else 0
+        return self.sizes[min(number, len(self.sizes) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class MmuTable:
+    """An MMU whose entries are words in memory at ``address``; one with the bit ``invalid`` set shows nothing."""
+
+    address: int
+    entries: int
+    invalid: int
+    pages: Pages = Pages()
+
+
+@dataclass(frozen=True, slots=True)
+class MmuItems:
+    """An MMU whose entries lie behind two registers: the number of one, and its content.
+
+    A content shows the flash page in its bits ``mask`` when the bit ``valid`` is set.
+    """
+
+    index: int
+    content: int
+    entries: int
+    valid: int
+    mask: int
+    pages: Pages = Pages()
+
+
+#: One piece of an eFuse field: register, lowest bit, width. A field has one or two, the lowest bits first.
+Fuse = tuple[int, int, int]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Soc:
     """One chip. Sizes and addresses are bytes."""
@@ -28,12 +74,11 @@ class Soc:
     ram: tuple[Memory, ...]
     #: Never empty of code: every word returns to its caller, and the table says what happened before.
     rom: Memory
+    #: Words of its data that code reads: ROM's layout, by which newer chips protect its memory.
+    rom_words: Mapping[int, int]
     #: What the cache shows of the flash, through the MMU.
     flash_window: Memory
-    mmu_table: int
-    mmu_entries: int
-    mmu_page: int
-    mmu_invalid: int
+    mmu: MmuTable | MmuItems
     registers: tuple[int, int]
     stack_top: int
     #: Where ROM keeps the address of ``esp_rom_spiflash_chip_t``, and a place for that.
@@ -46,94 +91,16 @@ class Soc:
     #: A word written here is a letter printed.
     consoles: frozenset[int]
     rng: int
-    rtc_options0: int
+    #: Bit 31 of this register resets the chip.
+    reset_register: int
     #: Registers that do not begin at zero.
     reset_values: Mapping[int, int]
-    #: eFuse fields: register, lowest bit, width.
-    efuses: Mapping[str, tuple[int, int, int]]
+    #: Bits by which hardware says that it is done or ready, which it always is here, by register.
+    ready: Mapping[int, int]
+    #: Bits that start something, and read as zero when it is done: at once.
+    taken: Mapping[int, int]
+    #: eFuse fields by ESP-IDF's names, in lower case.
+    efuses: Mapping[str, tuple[Fuse, ...]]
     #: CSRs that count cycles, and those that are written only.
     cycle_csrs: frozenset[int]
     silent_csrs: frozenset[int]
-
-
-_ESP32C3_ROM = {
-    0x40000018: "rtc_get_reset_reason",
-    0x40000040: "ets_printf",
-    0x40000048: "ets_install_uart_printf",
-    0x40000050: "ets_delay_us",
-    0x40000080: "uart_tx_flush",
-    0x40000084: "uart_tx_wait_idle",
-    0x40000088: "uart_div_modify",
-    0x40000090: "software_reset",
-    0x4000010C: "esp_rom_spiflash_wait_idle",
-    0x40000128: "esp_rom_spiflash_erase_sector",
-    0x4000012C: "esp_rom_spiflash_write",
-    0x40000134: "esp_rom_spiflash_config_param",
-    0x40000354: "memset",
-    0x40000358: "memcpy",
-    0x40000360: "memcmp",
-    0x400004C8: "ROM_Boot_Cache_Init",
-    0x400004D8: "Cache_Invalidate_ICache_All",
-    0x4000051C: "Cache_Disable_ICache",
-    0x40000520: "Cache_Enable_ICache",
-    0x40000524: "Cache_Suspend_ICache",
-    0x40000528: "Cache_Resume_ICache",
-    0x4000055C: "Cache_MMU_Init",
-    0x40000560: "Cache_Ibus_MMU_Set",
-    0x40000564: "Cache_Dbus_MMU_Set",
-    0x40000584: "ets_get_cpu_frequency",
-    0x40000588: "ets_update_cpu_frequency",
-    0x400005CC: "gpio_pad_set_drv",
-    0x40000614: "MD5Init",
-    0x40000618: "MD5Update",
-    0x4000061C: "MD5Final",
-    0x40000628: "crc32_le",
-    0x40000644: "ets_sha_enable",
-    0x40000650: "ets_sha_init",
-    0x4000065C: "ets_sha_update",
-    0x40000660: "ets_sha_finish",
-    0x4000071C: "ets_efuse_get_spiconfig",
-    0x4000072C: "ets_efuse_get_wp_pad",
-    0x400008AC: "__udivdi3",
-    0x4000195C: "rom_i2c_writeReg",
-    0x40001960: "rom_i2c_writeReg_Mask",
-}
-
-ESP32C3 = Soc(
-    name="esp32c3",
-    ram=(
-        Memory(0x60000, ((0x3FC80000, READ | WRITE), (0x40380000, READ | WRITE | EXECUTE))),
-        Memory(0x4000, ((0x4037C000, READ | WRITE | EXECUTE),)),
-        Memory(0x2000, ((0x50000000, READ | WRITE | EXECUTE),)),
-    ),
-    rom=Memory(0x60000, ((0x40000000, READ | EXECUTE),)),
-    flash_window=Memory(0x800000, ((0x3C000000, READ), (0x42000000, READ | EXECUTE))),
-    mmu_table=0x600C5000,
-    mmu_entries=128,
-    mmu_page=0x10000,
-    mmu_invalid=0x100,
-    registers=(0x60000000, 0x600D2000),
-    stack_top=0x3FCDE710,
-    legacy_data=0x3FCDFFF0,
-    legacy_struct=0x3FCDFF00,
-    rom_functions=_ESP32C3_ROM,
-    spi0=0x60003000,
-    spi1=0x60002000,
-    consoles=frozenset({0x60000000, 0x60043000}),  # UART0's FIFO, and that of the USB serial/JTAG controller
-    rng=0x600260B0,
-    rtc_options0=0x60008000,
-    reset_values={0x60003008: 1 << 13 | 1 << 23},  # as ROM leaves SPI0 for DIO: fast read, two lines
-    efuses={
-        "disable_wafer_version_major": (0x60008840, 0, 1),
-        "disable_blk_version_major": (0x60008840, 1, 1),
-        "wafer_version_minor_lo": (0x60008850, 18, 3),
-        "blk_version_minor": (0x60008850, 24, 3),
-        "wafer_version_minor_hi": (0x60008858, 23, 1),
-        "wafer_version_major": (0x60008858, 24, 2),
-        "blk_version_major": (0x6000886C, 0, 2),
-    },
-    cycle_csrs=frozenset({0x7E2, 0x802}),
-    silent_csrs=frozenset({0x7E0, 0x7E1}),
-)
-
-SOCS: Mapping[str, Soc] = {soc.name: soc for soc in (ESP32C3,)}

@@ -7,10 +7,13 @@ second opinion on the core, so it may not share its arithmetic.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from zlib import crc32
 
-__all__ = ["crc32_le", "md5", "sha256", "signed", "to_word", "word", "words"]
+_SINGLE = 4
+
+__all__ = ["bits_of_float", "crc32_le", "float_of_bits", "md5", "sha256", "signed", "to_word", "word", "words"]
 
 
 def word(data: bytes | bytearray, at: int = 0) -> int:
@@ -47,3 +50,18 @@ def md5(data: bytes) -> bytes:
 def crc32_le(crc: int, data: bytes) -> int:
     """``esp_rom_crc32_le``."""
     return crc32(data, crc)
+
+
+def float_of_bits(bits: int, size: int) -> float:
+    """The IEEE 754 number of ``size`` bytes, 4 or 8."""
+    (value,) = struct.unpack("<f" if size == _SINGLE else "<d", (bits & (1 << 8 * size) - 1).to_bytes(size, "little"))
+    return float(value)
+
+
+def bits_of_float(value: float, size: int) -> int:
+    """The same the other way round: rounded to the nearest, too large a number to infinity."""
+    try:
+        data = struct.pack("<f" if size == _SINGLE else "<d", value)
+    except OverflowError:
+        data = struct.pack("<f", math.copysign(math.inf, value))
+    return int.from_bytes(data, "little")

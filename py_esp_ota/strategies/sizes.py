@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from py_esp_ota.firmware import CHIPS, layout_of
+from py_esp_ota.firmware import CHIPS
 from py_esp_ota.strategies.arguments import need, need_flag, need_range, some_of
 
 #: The largest file there is: beyond it some chip's cache does not reach all of it.
@@ -32,7 +32,7 @@ def up(size: int, unit: int) -> int:
 
 
 def needs_code(chip: str) -> bool:
-    """Whether the bootloader insists on code in flash beside the data: all but ESP32's, whose ROM maps what there is."""
+    """Whether the bootloader insists on code in flash beside the data: all but ESP32's, where ROM maps."""
     return chip != "esp32"
 
 

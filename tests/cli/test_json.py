@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from own_firmware import program
 
 from py_esp_ota import firmware, signing
 from py_esp_ota._core import PartitionTable
@@ -18,12 +19,13 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/json.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)$\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 APP = Firmware("lamp", "1.0.0").to_bytes()
 #: Keys of rows that no call below has: a fault, a damaged value.
-SELDOM = {"nvs": {"error"}}
+SELDOM = {"nvs": {"error"}, "boot": {"kind", "address", "length"}}
 CALLS = {
     "image-info": ["app", "flash", "loader", "broken", "bad"],
     "partition-table": ["flash"],
-    "boot": ["flash", "flash --times 2", "updated --config rollback"],
+    "boot": ["flash", "flash --times 2", "updated --config rollback", "flash --silicon --compare"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
+    "elf2image": ["program -o out"],
     "merge-bin": ["-o out 0x0 app"],
     "split": ["flash -o parts"],
     "read-flash": ["flash 0 16 out"],
@@ -76,6 +78,7 @@ def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
     updated = Path("flash").read_bytes().replace(otadata, firmware.ota_select_entry(1, 0).ljust(0x1000, b"\xff"))
     Path("updated").write_bytes(updated)
     Path("rollback").write_text("CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\n")
+    Path("program").write_bytes(program((0x40380000, bytes(8))))
     Path("bad").write_bytes(_damaged(signing.sign(APP, signing.generate_key("ecdsa256"))))
     printed: set[str] = set()
     for words in CALLS[verb]:

@@ -345,6 +345,7 @@ def hostile(folder: Path) -> list[Path]:
 
 CALLS = {
     "boot": [["F"]],
+    "elf2image": [["F", "-o", "OUT"], ["F", "--version", "1", "-o", "OUT"]],
     "efuse": [["show", "F"], ["burn", "F", "--secure-version", "1"]],
     "erase-region": [["F", "0x0", "0x1000"]],
     "image-info": [["F"], ["F", "--json"]],

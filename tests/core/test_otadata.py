@@ -271,7 +271,7 @@ def test_a_cut_write_loses_at_most_the_entry_being_written(index, plan, expected
 
 
 def test_the_sector_that_is_erased_is_the_one_that_the_entry_begins_in():
-    """``bootloader_flash_erase_sector`` counts sectors: an otadata partition off their borders is written all the same."""
+    """``bootloader_flash_erase_sector`` counts sectors: otadata off their borders is written all the same."""
     flash = Flash(MIB)
     flash.program(0xE000, bytes(0x1000))
     write_otadata(flash, 0xD100, 1, OtaSelectEntry(7, 2))

@@ -10,13 +10,16 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import own_firmware
 import pytest
 from click.testing import CliRunner
 
 from py_esp_ota import firmware
 from py_esp_ota._core import PartitionTable
 from py_esp_ota.cli import main
-from py_esp_ota.firmware import Firmware, bootloader, merge
+from py_esp_ota.cli.corpus import Release, fetch
+from py_esp_ota.cli.files import Unusable
+from py_esp_ota.firmware import Firmware, bootloader, merge, with_flash_size
 
 PAGES = sorted((Path(__file__).parents[2] / "docs/howto").glob("*.md"))
 APP = Firmware("lamp", "1.0.0").to_bytes()
@@ -46,6 +49,38 @@ def bench(tmp_path, monkeypatch):
     (tmp_path / "damaged.bin").write_bytes(damaged)
     (tmp_path / "new.bin").write_bytes(Firmware("lamp", "1.1.0").to_bytes())
     monkeypatch.chdir(tmp_path)
+
+
+def compiled():
+    """The apps of examples/firmware, which one page compiles with a compiler that not everybody has."""
+    folder = Path("target/firmware")
+    folder.mkdir(parents=True)
+    for app in own_firmware.APPS:
+        (folder / f"{app}.elf").write_bytes(own_firmware.elf(app))
+
+
+REAL_BOOTLOADER = Release(
+    "espflash",
+    "4.5.0",
+    "espflash-4.5.0/resources/bootloaders/esp32c3-bootloader.bin",
+    "d5b500603f7f56d7ddcdc4647506f37e9de4c14904f2ea7a3d26fe5d8f2e811a",
+    crate=True,
+)
+
+
+def with_real_bootloader():
+    """What a page about machine code needs besides: a real bootloader in the flash and in the build directory."""
+    pytest.importorskip("unicorn")
+    try:
+        real = with_flash_size(fetch(REAL_BOOTLOADER), 0x400000)
+    except Unusable as reason:
+        pytest.skip(str(reason))
+    Path("build/bootloader/bootloader.bin").write_bytes(real)
+    flash = bytearray(Path("flash.bin").read_bytes())
+    flash[: len(real)] = real
+    Path("flash.bin").write_bytes(flash)
+    Path("nonsense.bin").write_bytes(bootloader())
+    assert CliRunner().invoke(main, ["efuse", "new", "fuses.json", "--chip", "esp32c3"]).exit_code == 0
 
 
 BLOCK = re.compile(r"^```(console|ini|python)\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
@@ -86,7 +121,11 @@ def pattern(lines):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_keeps_its_word(page, bench):
+    if "make apps" in page.read_text():
+        compiled()
     names: dict[str, object] = {"__name__": "__main__"}
+    if "--silicon" in page.read_text():
+        with_real_bootloader()
     for words, code, lines in steps(page):
         if isinstance(code, str):
             Path(code).write_text(words)

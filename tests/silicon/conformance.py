@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - a script that prints
 """Many random flashes before every bootloader and our model: ``make conformance-silicon``.
 
 Flash number N of seed S is always the same one, so that the work can be split between processes by number, and that
@@ -86,9 +87,18 @@ def compared(machine: Machine, one: Build, text: Text, tally: Tally | None = Non
 
 def explained(machine: Machine, one: Build, text: Text, found: list[str], name: str) -> str:
     """A disagreement as it is told: made small, with the flash as lines."""
-    small = shrunk(text, lambda candidate: bool(compared(machine, one, candidate).differences(logs=one.logs)), tries=600)
+    small = shrunk(
+        text, lambda candidate: bool(compared(machine, one, candidate).differences(logs=one.logs)), tries=600
+    )
     left = compared(machine, one, small).differences(logs=one.logs)
-    parts = [f"disagreement on {name} ({one.name}):", *found, "made small:", *small, "where they still disagree:", *left]
+    parts = [
+        f"disagreement on {name} ({one.name}):",
+        *found,
+        "made small:",
+        *small,
+        "where they still disagree:",
+        *left,
+    ]
     return "\n  ".join(parts)
 
 

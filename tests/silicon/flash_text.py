@@ -1,13 +1,13 @@
 """A chip and its flash as lines of text, and the chip that such lines describe.
 
-What is drawn, shrunk, reported and kept as a vector is these lines. The forge makes the bytes, never the code under test::
+These lines are what is drawn, shrunk, reported and kept as a vector. The forge makes the bytes, not the judge::
 
-    chip header=4 size=4 revision=4 reset=SW     flash size in the bootloader's header and of the chip (MiB), eFuses, reset
+    chip header=4 size=4 revision=4 reset=SW     MiB of flash in the bootloader's header and on the board, eFuses, reset
     row otadata 1 0 0xd000 0x2000                one row of the table: label, type, subtype, offset, size
-    table md5=none flip=0x1c                     its digest (none, bad), a bit of it that is wrong; "gone": no table
-    otadata 0xd000 3/VALID 2/NEW!                where, and both entries: seq/state, "!" for a wrong CRC, "-" for a blank one
+    table md5=none flip=0x1c                     its digest (none, bad), a bit that is wrong; "gone": no table
+    otadata 0xd000 3/VALID 2/NEW!                where, and both entries: seq/state, "!" for a wrong CRC, "-" if blank
     app 0x10000 plain 7 0x300 magic=0xe8         where, an ordinary app (version, bytes), and what is changed in it
-    app 0x20000 made 0x3c000020+desc+256 0x42010128+16 entry=0x40380000 hash=0 ...     the same from segments
+    app 0x20000 made 0x3c000020+desc+256 0x42010128+16 entry=0x40380000 hash=0     the same from segments
 
 Changes come after the image, in order; one that cannot be made is passed over, and so is what lies beyond the flash.
 """

@@ -30,12 +30,14 @@ def drawn(seed: str) -> Text:
     rows = _rows(rng)
     lines = [_profile(rng.choice((0, rng.randrange(48)))), *(f"row {' '.join(map(_spelled, row))}" for row in rows)]
     if rng.random() < 0.12:
-        lines.append("table " + rng.choice(["md5=none", "md5=none", "md5=bad", f"flip={rng.randrange(0xC0):#x}", "gone", "flip=0x0"]))
+        lines.append(
+            "table "
+            + rng.choice(["md5=none", "md5=none", "md5=bad", f"flip={rng.randrange(0xC0):#x}", "gone", "flip=0x0"])
+        )
     places = [row[3] for row in rows if row[1:3] == (1, 0)] or [OTADATA_AT]
     lines.append(f"otadata {places[-1]:#x} {_entry(rng)} {_entry(rng)}")
-    for offset in sorted({int(row[3]) for row in rows if row[1] == 0}):
-        if offset >= 0x10000 and rng.random() < 0.92:
-            lines.append(f"app {offset:#x} {_app(rng)}")
+    offsets = sorted({int(row[3]) for row in rows if row[1] == 0})
+    lines += [f"app {at:#x} {_app(rng)}" for at in offsets if at >= 0x10000 and rng.random() < 0.92]
     return tuple(lines)
 
 
@@ -90,7 +92,9 @@ def _rows(rng: random.Random) -> list[Row]:
         offset = 0x10000 * rng.randrange(1, 6)
         if rng.random() < 0.12:
             offset = rng.choice([0x1000, 0x8000, 0x11000, 0x12345, 0x200000, 0x3F0000, 0x400000, 0xFFFF0000])
-        size = rng.choice([0x10000] * 9 + [0, 0x200, 0x1000, 0x1000, 0x3B0000, 0x400000, 0x1000000, 0x1000001, 0xFFFF0000])
+        size = rng.choice(
+            [0x10000] * 9 + [0, 0x200, 0x1000, 0x1000, 0x3B0000, 0x400000, 0x1000000, 0x1000001, 0xFFFF0000]
+        )
         rows.append((f"app{index}", 0, subtype, offset, size))
     rng.shuffle(rows)
     return rows

@@ -26,6 +26,8 @@ pub struct Options {
     pub anti_rollback: bool,
     /// `BOOTLOADER_APP_SEC_VER_SIZE_EFUSE_FIELD` in bits; `None`: all that the chip has.
     pub secure_version_size: Option<u32>,
+    /// `IDF_ENV_BRINGUP`: a chip that is new to the release; a wrong hash is told and forgiven.
+    pub bringup: bool,
     /// A debugger is attached.
     pub debugger_attached: bool,
     /// The chip wakes from deep sleep: what RTC memory holds stays.
@@ -53,6 +55,7 @@ impl Default for Options {
             secure_boot_v2: false,
             anti_rollback: false,
             secure_version_size: None,
+            bringup: false,
             debugger_attached: false,
             deep_sleep_wake: false,
             assertions_disabled: false,
@@ -84,6 +87,8 @@ pub(super) struct Features {
     pub(super) efuse_blocks: bool,
     /// Chips with a wide cache map may have images above 16 MiB.
     pub(super) beyond_16mb: bool,
+    /// ESP32-C61 is one of them.
+    pub(super) c61_beyond_16mb: bool,
     /// Room for the signature is asked of the partition.
     pub(super) signature_room: bool,
     /// Anti-rollback builds take the secure version while they hash, and compare it after loading.
@@ -101,6 +106,7 @@ impl Features {
             page_in_desc: since(version, &[(5, 4, 0)]),
             efuse_blocks: since(version, &[(5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0)]),
             beyond_16mb: since(version, &[(5, 3, 4), (5, 4, 2), (5, 5, 0)]),
+            c61_beyond_16mb: since(version, &[(6, 0, 0)]),
             signature_room: since(version, &[(4, 4, 3), (5, 0, 0)]),
             version_in_walk: since(version, &[(4, 4, 7), (5, 0, 7), (5, 1, 4), (5, 2, 1), (5, 3, 0)]),
             revision_check: since(version, &[(5, 5, 2)]),

@@ -84,7 +84,12 @@ impl Rules {
     }
 
     fn size_limit(&self) -> u32 {
-        self.target.map_or(u32::MAX, |target| target.size_limit(self.features.beyond_16mb))
+        self.target.map_or(u32::MAX, |target| target.size_limit(self.knows_wide(target)))
+    }
+
+    /// Whether the release knows that the cache of this chip reaches further than 16 MiB, if it does.
+    fn knows_wide(&self, target: &Target) -> bool {
+        self.features.beyond_16mb && (target.name != "esp32c61" || self.features.c61_beyond_16mb)
     }
 
     /// What becomes of a segment for `load_addr` at boot.
@@ -131,21 +136,27 @@ impl Rules {
     /// `no_max`: the eFuse that makes the chip ignore upper bounds is burnt.
     pub(super) fn chip_revision(&self, header: &ImageHeader, revision: u16, no_max: bool) -> Option<Refusal> {
         let (min, max) = (header.min_chip_rev_full, header.max_chip_rev_full);
-        let (field, at, bound, sign, side) = if revision < min {
-            ("min_chip_rev_full", 15, min, ">=", "at most")
-        } else if !self.bootloader && !no_max && is_set(max) && revision > max {
-            ("max_chip_rev_full", 17, max, "<=", "at least")
-        } else {
-            return None;
-        };
-        let expected = format!("{side} {}, the chip's revision", v(revision));
-        let fault = Fault::new(EspErr::Fail, field, self.at(at), v(bound), expected);
-        let text = if self.features.revision_check {
-            format!("chip revision check failed. Required {sign} {}, found {}.", v(bound), v(revision))
-        } else {
-            format!("Image requires chip rev {sign} {}, but chip is {}", v(bound), v(revision))
-        };
-        Some(Refusal::loud(fault, TAG_COMM, text))
+        let above = !self.bootloader && !no_max && is_set(max) && revision > max;
+        let bounds = [
+            ("min_chip_rev_full", 15, min, ">=", "at most", revision < min),
+            ("max_chip_rev_full", 17, max, "<=", "at least", above),
+        ];
+        let broken = bounds.into_iter().filter(|&(.., broken)| broken);
+        let mut refusals = broken.map(|(field, at, bound, sign, side, _)| {
+            let expected = format!("{side} {}, the chip's revision", v(revision));
+            let fault = Fault::new(EspErr::Fail, field, self.at(at), v(bound), expected);
+            let text = if self.features.revision_check {
+                format!("chip revision check failed. Required {sign} {}, found {}.", v(bound), v(revision))
+            } else {
+                format!("Image requires chip rev {sign} {}, but chip is {}", v(bound), v(revision))
+            };
+            (fault, line(Level::Error, TAG_COMM, text))
+        });
+        let (fault, first) = refusals.next()?;
+        // Older releases look at both bounds before they give up.
+        let rest = refusals.map(|(_, line)| line).filter(|_| !self.features.revision_check);
+        let log = std::iter::once(first).chain(rest).collect();
+        Some(Refusal { fault, log, always: true })
     }
 
     /// `verify_image_header`: the number of segments.
@@ -363,7 +374,7 @@ impl Rules {
 
     /// `process_segment_data`: the flash has the bytes that are to be mapped, and the cache can reach them.
     pub(super) fn mapped(&self, index: u8, at: u32, length: u32, flash_size: u64) -> Option<Refusal> {
-        let wide = self.target.is_some_and(|target| target.map_32bit) && self.features.beyond_16mb;
+        let wide = self.target.is_some_and(|target| target.map_32bit && self.knows_wide(target));
         let reach = if wide { u64::MAX } else { 0x100_0000 };
         let limit = flash_size.min(reach);
         if u64::from(at) + u64::from(length) <= limit {

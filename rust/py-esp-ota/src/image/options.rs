@@ -17,7 +17,7 @@ impl VerifyOptions {
     #[new]
     #[pyo3(signature = (
         *, idf_version=None, mmu_page_size=None, signature_scheme=None, check_signature=false, secure_boot_v2=false,
-        anti_rollback=false, secure_version_size=None, debugger_attached=false, deep_sleep_wake=false,
+        anti_rollback=false, secure_version_size=None, bringup=false, debugger_attached=false, deep_sleep_wake=false,
         assertions_disabled=false, bootloader_offset=None, loader_text=None, trusted_digests=vec![], v1_public_key=None
     ))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "each keyword is one option")]
@@ -29,6 +29,7 @@ impl VerifyOptions {
         secure_boot_v2: bool,
         anti_rollback: bool,
         #[pyo3(from_py_with = number)] secure_version_size: Option<u32>,
+        bringup: bool,
         debugger_attached: bool,
         deep_sleep_wake: bool,
         assertions_disabled: bool,
@@ -60,6 +61,7 @@ impl VerifyOptions {
             secure_boot_v2,
             anti_rollback,
             secure_version_size,
+            bringup,
             debugger_attached,
             deep_sleep_wake,
             assertions_disabled,

@@ -1,0 +1,224 @@
+"""``esp-ota boot --silicon``: the compiled bootloader runs, and what it did is told beside what our model says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypedDict
+
+from py_esp_ota._core import Flash, ImageHeader, Target, inspect_image
+from py_esp_ota.adapters.emulators import EspEmu, Qemu
+from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.cli.files import Unusable, read_input
+from py_esp_ota.cli.inputs import FlashInput
+from py_esp_ota.firmware import with_flash_size
+from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.silicon_boot import SiliconBoot, SiliconBootDict, silicon_boot
+from py_esp_ota.idf.silicon_compare import as_compiled, compiled_options, difference, read_build
+from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.silicon.oracle import BootOracle, Unicorn
+from py_esp_ota.silicon.symbols import Symbols
+
+#: Options that a compiled bootloader may contradict.
+TOLD = (
+    "bootloader_app_rollback_enable",
+    "bootloader_app_anti_rollback",
+    "bootloader_factory_reset",
+    "bootloader_app_test",
+    "bootloader_skip_validate_in_deep_sleep",
+    "bootloader_skip_validate_always",
+    "idf_env_bringup",
+)
+
+_HEADER, _MAGIC = 24, 0xE9
+_SECTOR = 0x1000
+_WRITES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be run and how: the options that go with ``--silicon``.
+
+    ``said`` are options of ``Sdkconfig`` that the user named, in a file or on the command line.
+    """
+
+    bootloader: Path | None
+    detect_size: bool
+    compare: bool
+    elf_files: tuple[Path, ...]
+    emulator: str
+    timeout_s: float
+    said: Mapping[str, bool]
+
+    def refuse(self, config: Sdkconfig, *, pins: tuple[str, ...], reset_reason: str) -> None:
+        """Refuse what cannot be had with machine code. Raises ``Unusable``."""
+        if pins:
+            raise Unusable("--hold-pin does not go with --silicon: machine code runs here without pins")
+        if config.secure_boot or config.secure_flash_enc_enabled:
+            raise Unusable("--silicon runs no bootloader with CONFIG_SECURE_BOOT or CONFIG_SECURE_FLASH_ENC_ENABLED")
+        if self.emulator != "unicorn" and reset_reason != "poweron":
+            raise Unusable(f"--reset-reason does not go with --emulator {self.emulator}, which begins with power-on")
+
+    def put(self, given: FlashInput, chip: str) -> tuple[Target, FlashInput]:
+        """The chip, and the flash to run: a fork with ``--bootloader`` in it. Raises ``Unusable``."""
+        if self.bootloader is None:
+            return given.target(chip), given
+        image, target = _read_bootloader(self.bootloader)
+        if chip != "auto":
+            target = given.target(chip)
+        return target, replace(given, flash=_placed(given, image, target, self.bootloader, detect=self.detect_size))
+
+    def take(self, given: FlashInput, original: Flash, target: Target) -> FlashInput:
+        """What ``--write`` saves: with the bootloader of ``original``, when ``--bootloader`` took its place."""
+        if self.bootloader is None:
+            return given
+        saved, start = given.flash.fork(), target.bootloader_offset
+        length = given.config.partition_table_offset - start
+        saved.erase(start, length)
+        saved.program(start, original.read(start, length))
+        return replace(given, flash=saved)
+
+
+class CompareDict(TypedDict):
+    """The key ``compare``."""
+
+    agree: bool
+    difference: str | None
+    options: dict[str, bool]
+
+
+class ComparedDict(SiliconBootDict):
+    """The JSON of one boot with ``--compare``."""
+
+    compare: CompareDict
+
+
+@dataclass(frozen=True)
+class Told:
+    """One boot, as it is shown."""
+
+    silicon: SiliconBoot
+    symbols: Symbols
+    options: Mapping[str, bool]
+    compared: bool = False
+    difference: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """An app starts, and the model says the same if it was asked."""
+        return self.silicon.report.ok and self.difference is None
+
+    def to_dict(self) -> SiliconBootDict:
+        """As JSON-ready values."""
+        facts = self.silicon.to_dict()
+        if not self.compared:
+            return facts
+        agree = self.difference is None
+        compare: CompareDict = {"agree": agree, "difference": self.difference, "options": dict(self.options)}
+        return ComparedDict(**facts, compare=compare)
+
+    def text(self) -> str:
+        """For people: the console, the reasons, the figures, the comparison."""
+        report, run = self.silicon.report, self.silicon.last
+        lines = [*report.log, "", *(f"  {reason}" for reason in report.why)]
+        where = self.symbols.of_trap(run.trap) if run.trap else ""
+        lines += [f"  {where}"] if where else []
+        writes = [write for one in self.silicon.runs for write in one.flash_writes]
+        shown = [f"{write.kind} 0x{write.address:x}+0x{write.length:x}" for write in writes[:_WRITES_SHOWN]]
+        more = [f"{len(writes) - _WRITES_SHOWN} more"] if len(writes) > _WRITES_SHOWN else []
+        lines.append(f"  flash writes: {', '.join([*shown, *more]) or 'none'}")
+        if self.silicon.instructions:
+            lines.append(f"  instructions: {self.silicon.instructions}")
+        if self.compared:
+            agree = "the model agrees: the same app, the same flash, the same lines"
+            lines.append(f"  {agree if self.difference is None else f'the model differs: {self.difference}'}")
+        return "\n".join(lines)
+
+
+def machine_code(board: Chip, config: Sdkconfig, wish: Wish, times: int) -> list[Told]:
+    """Boot ``board`` by machine code ``times`` times, or until the model differs. Raises ``Unusable``."""
+    oracle = _oracle(wish)
+    reason = oracle.unavailable(board.target.name)
+    if reason is not None:
+        raise Unusable(reason)
+    symbols = _symbols(wish.elf_files)
+    try:
+        return _boots(board, config, wish, times, oracle, symbols)
+    except ValueError as error:
+        raise Unusable(str(error)) from error
+
+
+def _boots(board: Chip, config: Sdkconfig, wish: Wish, times: int, oracle: BootOracle, symbols: Symbols) -> list[Told]:
+    build = read_build(board)
+    asked = wish.compare or bool(wish.said)
+    options = compiled_options(board, oracle, config) if asked else {}
+    for name, value in wish.said.items():
+        if options.get(name, value) != value:
+            raise Unusable(
+                f"CONFIG_{name.upper()}={'y' if value else 'n'} contradicts the bootloader, which was compiled "
+                f"{'without' if value else 'with'} it"
+            )
+    model = as_compiled(config, build, options)
+    told = []
+    for _ in range(times):
+        before, first = board.flash.fork(), board.reset_reason
+        done = silicon_boot(board, oracle, config)
+        found = None
+        if wish.compare:
+            ours = Chip(board.target.name, flash=before, efuse=board.efuse)
+            ours.reset_reason = first
+            found = difference(done, boot(ours, model), (board.flash, before), build.prints)
+        told.append(Told(done, symbols, options, wish.compare, found))
+        if found is not None:
+            break
+        board.reset_reason = ResetReason.SW
+    return told
+
+
+def _oracle(wish: Wish) -> BootOracle:
+    if wish.emulator == "qemu":
+        return Qemu(timeout_s=wish.timeout_s)
+    return EspEmu(timeout_s=wish.timeout_s) if wish.emulator == "esp-emu" else Unicorn()
+
+
+def _symbols(files: tuple[Path, ...]) -> Symbols:
+    try:
+        return Symbols([read_input(file) for file in files])
+    except ImportError as error:
+        raise Unusable(
+            "--elf needs pyelftools, which comes with an extra: pip install 'py_esp_ota[silicon]'"
+        ) from error
+    except ValueError as error:
+        raise Unusable(f"--elf: {error}") from error
+
+
+def _read_bootloader(file: Path) -> tuple[bytes, Target]:
+    """The bootloader image that a file begins with, and the chip it is for. Raises ``Unusable``."""
+    data = read_input(file)
+    header = ImageHeader.from_bytes(data[:_HEADER].ljust(_HEADER, b"\xff"))
+    if header.magic != _MAGIC:
+        raise Unusable(f"{file} is no bootloader: its first byte is 0x{data[0]:02x}, expected 0xe9")
+    info = inspect_image(data)
+    if info.app_desc is not None:
+        raise Unusable(f"{file} is an app, not a bootloader")
+    target = Target.from_chip_id(header.chip_id)
+    if target is None:
+        raise Unusable(f"{file} is no image of a chip that is known here: its chip id is {header.chip_id}")
+    return data[: info.length] if info.length else data, target
+
+
+def _placed(given: FlashInput, image: bytes, target: Target, file: Path, *, detect: bool) -> Flash:
+    """A fork of the flash with ``image`` where the ROM of the chip looks for a bootloader. Raises ``Unusable``."""
+    if detect:
+        try:
+            image = with_flash_size(image, given.flash.size)
+        except ValueError as error:
+            raise Unusable(f"{file}: {error}; --flash-size keep takes it as it is") from error
+    start, end = target.bootloader_offset, given.config.partition_table_offset
+    if start + len(image) > end:
+        raise Unusable(f"{file}: its {len(image)} bytes at 0x{start:x} reach into the partition table at 0x{end:x}")
+    flash = given.flash.fork()
+    flash.erase(start, -(-len(image) // _SECTOR) * _SECTOR)
+    flash.program(start, image)
+    return flash

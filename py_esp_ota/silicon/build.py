@@ -1,0 +1,70 @@
+"""How a bootloader was built, as far as its bytes tell: the release, what it prints, some options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from py_esp_ota._core import BootloaderDesc
+from py_esp_ota.errors import ImageError
+
+_DESC_OFFSET = 0x20
+_VERSION = re.compile(r"v(\d+)\.(\d+)(?:\.(\d+))?(-(?:dev|beta|rc)[\w.-]*)?")
+#: With a zero byte behind it: a string of its own, as the first line of the console prints it.
+_VERSION_STRING = re.compile(rb"v\d+\.\d+(?:\.\d+)?(?:-[\w.-]+)?(?=\0)")
+#: The level of a line, and a text that every build which prints lines of this level has.
+_LEVELS = (
+    ("I", b"End of partition table"),
+    ("W", b"Falling back to test app as only bootable partition"),
+    ("E", b"No bootable app partitions in the partition table"),
+)
+_ORDER = "EWI"
+#: Options of ``Sdkconfig``: the level and the text of a line that builds with the option have, and no others.
+_TEXTS: Mapping[str, tuple[str, bytes]] = {
+    "bootloader_app_anti_rollback": ("I", b"Enabled a check secure version of app for anti rollback"),
+    "bootloader_factory_reset": ("I", b"Detect a condition of the factory reset"),
+    "bootloader_app_test": ("I", b"Detect a boot condition of the test firmware"),
+    "bootloader_skip_validate_in_deep_sleep": ("E", b"Fast booting is not successful"),
+    "idf_env_bringup": ("W", b"Ignoring invalid SHA-256 as running on FPGA / doing bringup"),
+}
+_LAST_PATCH = 99
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledBuild:
+    """What is known of a build.
+
+    ``idf_version`` counts a pre-release as the last patch of the release line before it, and is ``None`` when the image
+    does not say it. ``prints`` are the levels of the lines it can print, of ``EWI``: a build without logs has none.
+    ``options`` has those of ``Sdkconfig`` that show in its texts; one is absent when lines of its level are.
+    """
+
+    idf_version: tuple[int, int, int] | None
+    prints: str
+    options: Mapping[str, bool]
+
+
+def compiled_build(image: bytes) -> CompiledBuild:
+    """Read off the bytes of a bootloader image; any bytes will do."""
+    level = next((level for level, text in _LEVELS if text in image), None)
+    prints = _ORDER[: _ORDER.index(level) + 1] if level else ""
+    options = {name: text in image for name, (level, text) in _TEXTS.items() if level in prints}
+    return CompiledBuild(_version(image), prints, options)
+
+
+def _version(image: bytes) -> tuple[int, int, int] | None:
+    try:
+        text = BootloaderDesc.from_bytes(image[_DESC_OFFSET : _DESC_OFFSET + 80]).idf_ver
+    except ImageError:
+        string = _VERSION_STRING.search(image)
+        text = string[0].decode() if string else ""
+    found = _VERSION.match(text)
+    if found is None:
+        return None
+    major, minor, patch = int(found[1]), int(found[2]), int(found[3] or 0)
+    if not found[4]:
+        return major, minor, patch
+    if patch:
+        return major, minor, patch - 1
+    return (major, minor - 1, _LAST_PATCH) if minor else (major - 1, _LAST_PATCH, _LAST_PATCH)

@@ -1,0 +1,87 @@
+"""ROM's functions for the interrupt controller, the cache and the clocks that only apps call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from py_esp_ota.chip import ResetReason
+from py_esp_ota.silicon.peripherals import PERIPHERALS
+from py_esp_ota.silicon.rom import Calls, Function, constant, sync
+
+_ENABLE, _TYPE, _PRIORITY, _THRESHOLD = 0x104, 0x108, 0x114, 0x194
+_XTAL_HZ, _APB_HZ = 40_000_000, 80_000_000
+
+
+def _matrix(cpu: Calls) -> int:
+    return PERIPHERALS[cpu.soc.name].interrupts
+
+
+def intr_matrix_set(cpu: Calls) -> None:
+    """``intr_matrix_set``: core, source, line."""
+    cpu.set_register(_matrix(cpu) + 4 * (cpu.arg(1) & 63), cpu.arg(2))
+
+
+def _bit(cpu: Calls, offset: int, bits: int, *, on: bool) -> None:
+    address = _matrix(cpu) + offset
+    old = cpu.get_register(address)
+    cpu.set_register(address, old | bits if on else old & ~bits)
+
+
+def enable(cpu: Calls) -> None:
+    """``esprv_intc_int_enable``: a mask of lines."""
+    _bit(cpu, _ENABLE, cpu.arg(0), on=True)
+
+
+def disable(cpu: Calls) -> None:
+    """``esprv_intc_int_disable``: a mask of lines."""
+    _bit(cpu, _ENABLE, cpu.arg(0), on=False)
+
+
+def set_type(cpu: Calls) -> None:
+    """``esprv_intc_int_set_type``: a line, 0 for level and 1 for edge."""
+    _bit(cpu, _TYPE, 1 << (cpu.arg(0) & 31), on=bool(cpu.arg(1)))
+
+
+def set_priority(cpu: Calls) -> None:
+    """``esprv_intc_int_set_priority``: a line and its priority."""
+    cpu.set_register(_matrix(cpu) + _PRIORITY + 4 * (cpu.arg(0) & 31), cpu.arg(1))
+
+
+def set_threshold(cpu: Calls) -> None:
+    """``esprv_intc_int_set_threshold``."""
+    cpu.set_register(_matrix(cpu) + _THRESHOLD, cpu.arg(0))
+
+
+def delay_us(cpu: Calls) -> None:
+    """``ets_delay_us``."""
+    cpu.clock.pass_us(cpu.arg(0))
+
+
+def software_reset_cpu(cpu: Calls) -> None:
+    """``software_reset_cpu``: the CPU without the devices around it."""
+    cpu.reset(ResetReason.SW_CPU)
+
+
+SYSTEM: Mapping[str, Function] = {
+    "intr_matrix_set": intr_matrix_set,
+    "esprv_intc_int_enable": enable,
+    "esprv_intc_int_disable": disable,
+    "esprv_intc_int_set_type": set_type,
+    "esprv_intc_int_set_priority": set_priority,
+    "esprv_intc_int_set_threshold": set_threshold,
+    "ets_delay_us": delay_us,
+    "software_reset_cpu": software_reset_cpu,
+    "ets_get_xtal_freq": constant(_XTAL_HZ),
+    "ets_get_apb_freq": constant(_APB_HZ),
+    "ets_install_putc1": constant(None),
+    "ets_apb_backup_init_lock_func": constant(None),
+    "esp_rom_newlib_init_common_mutexes": constant(None),
+    "esp_coex_rom_version_get": lambda cpu: cpu.no_text,
+    "rom_i2c_readReg": constant(0),
+    "rom_i2c_readReg_Mask": constant(0),
+    "Cache_Set_IDROM_MMU_Size": constant(None),
+    "Cache_Invalidate_Addr": sync,
+    "Cache_Freeze_ICache_Enable": constant(None),
+    "Cache_Freeze_ICache_Disable": sync,
+    "Cache_Get_ICache_Line_Size": constant(32),
+}

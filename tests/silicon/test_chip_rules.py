@@ -1,0 +1,77 @@
+"""What differs from chip to chip: how many segments may be mapped, and pages of other sizes than the build's."""
+
+from __future__ import annotations
+
+import pytest
+from board import Board
+from builds import BUILDS, bootloader, machine_of
+from side_by_side import both
+
+from py_esp_ota.firmware import app_desc, image, layout_of
+
+OTA_0 = 0x110000
+SHARED = [build for build in BUILDS if build.logs and build.chip not in {"esp32c2", "esp32c3"}]
+SMALL_PAGES = [build for build in BUILDS if build.logs and build.chip in {"esp32c6", "esp32h2", "esp32c61"}]
+
+
+def booted(build, data):
+    board = Board("two_ota", "1/VALID", config=build.config, chip=build.chip)
+    board.chip.flash.program(build.offset, bootloader(build))
+    board.flash_app("ota_0", data)
+    return both(machine_of(build.chip), build, board.chip.flash)
+
+
+def mapped(chip, kinds, page_size=16):
+    """An app of mapped (``m``) and loaded (``l``) segments, laid out for MMU pages of 2 ** ``page_size`` bytes."""
+    layout, page = layout_of(chip), 1 << page_size
+    segments, at = [], 24
+    for index, kind in enumerate(kinds):
+        at += 8
+        data = app_desc("bench", "rules", mmu_page_size=page_size) if index == 0 else bytes(64)
+        address = layout.irom + index * page + at % page if kind == "m" else layout.dram + 0x100 * index
+        segments.append((address, data))
+        at += len(data)
+    return image(segments, chip=chip)
+
+
+@pytest.mark.parametrize("kinds", ["l", "ml", "lm", "mmm", "mlmlm"])
+@pytest.mark.parametrize("build", SHARED, ids=str)
+def test_with_one_window_exactly_two_segments_are_mapped(build, kinds):
+    pair = booted(build, mapped(build.chip, kinds))
+    assert (pair.silicon.app, pair.model.app) == (None, None)
+    assert pair.runs[-1].outcome == "ABORT"
+    assert pair.silicon.log[:-1] == pair.model.log
+    assert pair.silicon.log[-1].startswith("Assert failed in unpack_load_app, bootloader_utility.c:")
+
+
+@pytest.mark.parametrize("build", SHARED, ids=str)
+def test_two_mapped_segments_are_enough(build):
+    pair = booted(build, mapped(build.chip, "mlm"))
+    assert (pair.silicon.app, pair.model.app) == (OTA_0, OTA_0)
+    assert pair.silicon.log == pair.model.log
+
+
+@pytest.mark.parametrize("page_size", [14, 15])
+@pytest.mark.parametrize("build", SMALL_PAGES, ids=str)
+def test_an_app_may_ask_for_smaller_pages_than_its_bootloader_was_built_for(build, page_size):
+    pair = booted(build, mapped(build.chip, "mlm", page_size))
+    assert (pair.silicon.app, pair.model.app) == (OTA_0, OTA_0)
+    assert pair.silicon.log == pair.model.log
+    assert f"found: 0x{1 << page_size:x}" in "\n".join(pair.silicon.log)
+    assert pair.runs[-1].entry == layout_of(build.chip).iram
+
+
+@pytest.mark.parametrize("build", SMALL_PAGES, ids=str)
+def test_pages_of_8_kb_stop_the_driver_of_the_mmu_and_not_our_model(build):
+    pair = booted(build, mapped(build.chip, "mlm", 13))
+    assert (pair.silicon.app, pair.model.app) == (None, OTA_0)
+    assert pair.silicon.log[-1].startswith("abort() was called at PC 0x")
+    assert pair.silicon.log[:-1] == pair.model.log
+
+
+@pytest.mark.parametrize("build", SMALL_PAGES, ids=str)
+def test_pages_of_one_size_do_not_fit_an_app_that_asks_for_another(build):
+    data = mapped(build.chip, "mlm", 15)
+    pair = booted(build, data.replace(app_desc("bench", "rules", mmu_page_size=15), app_desc("bench", "rules")))
+    assert (pair.silicon.app, pair.model.app) == (0x10000, 0x10000)
+    assert pair.silicon.log == pair.model.log

@@ -1,0 +1,286 @@
+"""Bare apps of our own (examples/firmware): booted by Espressif's compiled bootloader and by our model, and run.
+
+What is checked is what their machine code does to the flash and how it ends; and that both agree with the model.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import pytest
+from board import ROLLBACK, Board, entry, slots
+from own_firmware import APPS, elf, firmware
+from side_by_side import BUILDS, bootloader, both
+
+from py_esp_ota import Device, PowerLoss, inspect_image
+from py_esp_ota.apps import MachineCode
+from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.elf import from_elf
+from py_esp_ota.errors import OtaError, Restart
+from py_esp_ota.firmware import image, resealed
+from py_esp_ota.silicon import Machine
+from py_esp_ota.silicon.bare import BareChip
+from py_esp_ota.silicon.load import put_app
+
+OTA_1, OTADATA_1 = 0x210000, 0xE000
+_STATES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED", "UNDEFINED", "7")
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return Machine("esp32c3")
+
+
+@pytest.fixture(scope="module")
+def bare():
+    return BareChip("esp32c3")
+
+
+@pytest.fixture(scope="module")
+def code():
+    return MachineCode([elf(app) for app in APPS])
+
+
+# -------------------------------------------------------------------------------------------------- the jump into it
+
+
+@pytest.mark.parametrize("options", ["", "-Wl,--defsym=pad_code=1"], ids=["dense", "padded"])
+@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
+def test_both_bootloaders_jump_into_it(machine, build, app, options):
+    board = Board("two_ota", "1/VALID", "2/VALID", config=build.config)
+    board.chip.flash.program(0, bootloader(build))
+    board.flash_app("ota_1", firmware(app, options=options))
+    pair = both(machine, build, board.chip.flash)
+    assert [run.outcome for run in pair.runs] == ["APP"]
+    assert (pair.silicon.app, pair.model.app, pair.runs[0].entry) == (OTA_1, OTA_1, 0x40380000)
+    assert pair.silicon.flash == pair.model.flash
+
+
+def test_the_loader_leaves_what_a_bootloader_leaves(machine, bare):
+    """Where it jumps, what the MMU maps, what lies in the app's RAM, and the registers of its watchdog."""
+    build = BUILDS[0]
+    for options in ("", "-Wl,--defsym=pad_code=1"):
+        board = Board("two_ota", "1/VALID", "2/VALID", config=build.config)
+        board.chip.flash.program(0, bootloader(build))
+        board.flash_app("ota_1", firmware("selftest", options=options))
+        entry_address = machine.run(board.chip).entry
+        theirs, ours = machine._hardware, bare._hardware
+        ours.attach(board.chip)
+        ours.clear()
+        assert put_app(ours, board["ota_1"]) == entry_address
+        mapped = [hardware.cpu.window.mmu.read() for hardware in (ours, theirs)]
+        assert mapped[0][:-1] == mapped[1][:-1]  # through the last page a bootloader reads what it likes
+        segments = [s for s in inspect_image(firmware("selftest", options=options)).segments if s.kind != "padding"]
+        assert len(segments) >= 4
+        for segment in segments:
+            there = [hardware.cpu.peek(segment.load_addr, segment.length) for hardware in (ours, theirs)]
+            assert there[0] == there[1]
+        for register in (*range(0x60008090, 0x600080A4, 4), 0x600080A8):
+            assert ours.registers.values.get(register, 0) == theirs.registers.values.get(register, 0), hex(register)
+
+
+# ------------------------------------------------------------------------------------------------- a device runs it
+
+
+def device(code, new, **options):
+    """A device whose factory app is machine code as well, just updated: the next boot is the first of ``new``."""
+    lamp = Device("two_ota", firmware=firmware("factory"), config=ROLLBACK, apps=lambda app: code, **options)
+    lamp.flash.program(OTA_1, new)
+    lamp.flash.program(OTADATA_1, entry("2/NEW"))
+    return lamp
+
+
+def played(code, new):
+    """The partitions that were booted, why each app ended, and the device."""
+    lamp = device(code, new)
+    lamp.power_on()
+    lamp.run()
+    return [report.partition.label for report in lamp.boots], [run.reset for run in lamp.runs], lamp
+
+
+@pytest.mark.parametrize("app", ["confirm", "selftest"])
+@pytest.mark.parametrize("options", ["", "-Wl,--defsym=pad_code=1"], ids=["dense", "padded"])
+def test_an_app_that_confirms_itself_stays(code, app, options):
+    boots, resets, lamp = played(code, firmware(app, options=options))
+    assert (boots, resets, lamp.state) == (["ota_1"], [None], "VALID")
+    assert lamp.flash.read(OTADATA_1, 32) == entry("2/VALID")
+    writes = [(write.kind, write.address, write.length) for write in lamp.runs[0].flash_writes]
+    assert writes == [("erase", OTADATA_1, 0x1000), ("program", OTADATA_1, 32)]
+    assert lamp.power_on().partition.label == "ota_1"
+
+
+@pytest.mark.parametrize(
+    ("app", "reset", "state", "why"),
+    [
+        ("reject", ResetReason.SW, "2/INVALID", "it reset the chip..."),
+        (
+            "crash",
+            ResetReason.SW,
+            "2/ABORTED",
+            "illegal instruction at 0x42... (broken_driver), then it reset the chip",
+        ),
+        ("hang", ResetReason.RTCWDT_RTC, "2/ABORTED", "the RTC watchdog was not fed, at 0x42... (wait_for_sensor...)"),
+    ],
+)
+def test_an_app_that_does_not_is_taken_back(code, app, reset, state, why):
+    boots, resets, lamp = played(code, firmware(app))
+    assert (boots, resets) == (["ota_1", "factory"], [reset, None])
+    assert lamp.flash.read(OTADATA_1, 32) == entry(state)
+    before, found, after = lamp.runs[0].why, *why.split("...", 1)
+    assert before.startswith(found)
+    assert all(part in before for part in after.split("..."))
+    assert f"factory runs from factory, state -1, reset reason {int(reset)}" in lamp.console[-1]
+
+
+def test_a_watchdog_that_nobody_feeds_resets_after_nine_seconds(code):
+    _, _, lamp = played(code, firmware("hang"))
+    assert 8.9 < lamp.runs[0].seconds < 9.1
+    assert lamp.runs[1].seconds >= 10  # the factory app feeds it
+
+
+def test_a_self_test_finds_one_wrong_prime(code):
+    sound = bytearray(firmware("selftest"))
+    at = sound.index(b"PRIMES:\0") + 8 + 2 * 40
+    assert struct.unpack_from("<H", sound, at) == (179,)
+    sound[at] ^= 4
+    boots, _, lamp = played(code, resealed(bytes(sound)))
+    assert boots == ["ota_1", "factory"]
+    assert "app: self-test: prime 40 is wrong" in lamp.console
+    assert lamp.flash.read(OTADATA_1, 32) == entry("2/INVALID")
+
+
+def test_an_app_without_its_program_is_run_as_well_and_a_trap_names_no_function():
+    _, _, lamp = played(MachineCode(), firmware("crash"))
+    assert "(" not in lamp.runs[0].why
+
+
+def test_the_code_of_every_boot_sees_the_flash_as_it_is_then(code):
+    lamp = device(code, firmware("confirm"))
+    for version, state in (("1.0.0", 1), ("1.0.0", 2)):
+        assert lamp.power_on().app_desc.version == version
+        lamp.run()
+        assert any(f"confirm runs from ota_1, state {state}, reset reason 1" in line for line in lamp.console)
+        lamp.console.clear()
+    lamp.flash.erase(OTA_1, 0x1000)
+    lamp.flash.program(OTA_1, firmware("reject", "2.0.0"))
+    lamp.power_on()
+    assert lamp.run().reset is None
+    assert "reject" in "".join(lamp.console)
+
+
+# ------------------------------------------------------------------------------------------------------- power cuts
+
+
+_TEARS = (
+    *("", ":after", ":torn", ":torn-program", ":tail-program", ":bits-program", ":weak-program", ":torn-program/28"),
+    *(":torn-program/30", ":torn-erase", ":bits-erase", ":zero-erase", ":weak-erase"),
+)
+
+
+@pytest.mark.parametrize("how", _TEARS)
+@pytest.mark.parametrize("app", ["confirm", "reject"])
+def test_power_lost_in_what_machine_code_writes_leaves_a_device_that_boots(code, app, how):
+    for operation in range(2):
+        lamp = device(code, firmware(app))
+        lamp.power_on()
+        lamp.flash.fault = f"cut@{operation}{how}"
+        with pytest.raises(PowerLoss):
+            lamp.run()
+        assert lamp.console[-1].startswith("app: ")
+        lamp.power_on()
+        ended = lamp.run()
+        assert ended.reset is None
+        assert lamp.report.partition.label == ("ota_1" if lamp.state == "VALID" else "factory")
+
+
+# ----------------------------------------------------------------------------- the model's opinion of what code does
+
+
+def _drawn(rng):
+    """A board in any state, its apps, and which one runs."""
+
+    def one():
+        if rng.random() < 0.15:
+            return "-"
+        seq = rng.choice([0, 1, 2, 3, 4, 5, 0xFFFFFFFE, 0xFFFFFFFF])
+        return f"{seq}/{rng.choice(_STATES)}" + "!" * (rng.random() < 0.1)
+
+    count = rng.randrange(1, 4)
+    rows = slots(count, factory=rng.random() < 0.5)
+    gone = tuple(row.label for row in rows if row.type == 0 and rng.random() < 0.2)
+    board, slot = Board(rows, one(), one(), without=gone), f"ota_{rng.randrange(count)}"
+    app = rng.choice(["reject", "selftest"])
+    board.flash_app(slot, firmware(app))
+    return board, slot, app
+
+
+def test_machine_code_and_the_model_do_the_same_to_any_otadata(bare):
+    ends = set()
+    for number in range(100):
+        board, slot, app = _drawn(random.Random(number))
+        ours = Chip(flash=board.chip.flash.fork())
+        ended = bare.run(ours, board[slot], seconds=2)
+        ops = board.ops(slot)
+        act = ops.mark_app_invalid_rollback_and_reboot if app == "reject" else ops.mark_app_valid_cancel_rollback
+        try:
+            act()
+            model = "stays"
+        except Restart:
+            model = "resets"
+        except OtaError:
+            model = "refused"
+        assert ours.flash.to_bytes() == board.chip.flash.to_bytes(), number
+        assert (ended.reset is not None) == (model == "resets"), number
+        ends.add((app, model, len(ended.flash_writes)))
+    assert ends >= {
+        ("reject", "resets", 2),
+        ("reject", "refused", 0),
+        ("selftest", "stays", 2),
+        ("selftest", "stays", 0),
+    }
+
+
+# ---------------------------------------------------------------------------------------------------- what is no app
+
+
+def ran(bare, data, seconds=10.0):
+    board = Board("two_ota", "1/VALID", "2/VALID")
+    board.flash_app("ota_1", data)
+    return bare.run(board.chip, board["ota_1"], seconds=seconds)
+
+
+def test_random_bytes_as_an_app_end_in_a_report(bare):
+    rng = random.Random(7)
+    for _ in range(60):
+        junk = rng.randbytes(4 * rng.randrange(1, 400))
+        ended = ran(bare, image([(0x3C000020, bytes(256)), (0x40380000, junk)], entry_addr=0x40380000), seconds=0.05)
+        assert ended.reset in {None, *ResetReason}
+        assert ended.why
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"\xff" * 24, "partition ota_1 holds no app: its first byte is not 0xe9"),
+        (image([(0x3C000020, bytes(8)), (0x3FCE0000 - 8, bytes(16))]), "segment 1 goes to 0x3fcdfff8, which is no RAM"),
+    ],
+    ids=["nothing", "address"],
+)
+def test_what_cannot_be_loaded_is_a_trap(bare, data, why):
+    ended = ran(bare, data)
+    assert (ended.reset, ended.why, ended.trap.reason) == (None, why, why)
+
+
+def test_a_chip_of_another_kind_is_refused_by_name(bare):
+    with pytest.raises(ValueError, match="this machine is an esp32c3, the chip an esp32c6"):
+        bare.run(Chip("esp32c6"), Board("two_ota")["ota_1"], seconds=1)
+    with pytest.raises(ValueError, match="esp32s3 has Xtensa cores"):
+        BareChip("esp32s3")
+
+
+def test_the_image_says_which_program_it_was_made_of(code):
+    other = from_elf(elf("crash"), project_name="lamp", version="9.9.9", secure_version=3)
+    _, _, lamp = played(code, other)
+    assert "(broken_driver)" in lamp.runs[0].why
