@@ -181,9 +181,7 @@ class Cpu:
         self._uc.hook_del(number)
 
     @contextmanager
-    def watched(
-        self, *, loads: Callable[[int, int], None] | None, steps: Callable[[], None] | None
-    ) -> Iterator[None]:
+    def watched(self, *, loads: Callable[[int, int], None] | None, steps: Callable[[], None] | None) -> Iterator[None]:
         """Call back for every load, by code (address, length) or through ``load``, or for every instruction: slow."""
 
         def on_read(_uc: Uc, _kind: int, address: int, size: int, _value: int, _data: object) -> None:

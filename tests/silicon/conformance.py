@@ -56,7 +56,7 @@ class Tally:
 
     @property
     def silicon_rate(self) -> float:
-        """Boots per second of machine code, nothing else counted."""
+        """Boots of machine code per second of CPU time, nothing else counted."""
         return self.boots / max(self.silicon_seconds, 1e-9)
 
     @property
@@ -71,11 +71,11 @@ def compared(machine: Machine, one: Build, text: Text, tally: Tally | None = Non
     if tally is None:
         return both(machine, one, chip)
     real, ours = copied(chip), copied(chip)
-    began = time.perf_counter()
+    began = time.process_time()
     runs = settle(machine, real)
-    between = time.perf_counter()
+    between = time.process_time()
     report = boot(ours, one.config)
-    ended = time.perf_counter()
+    ended = time.process_time()
     tally.flashes += 1
     tally.boots += len(runs)
     tally.silicon_seconds += between - began
@@ -161,14 +161,14 @@ def main(flashes: int, seed: str, processes: int) -> int:
     for process, tally in sorted((results.get() for _ in workers), key=lambda result: result[0]):
         print(
             f"process {process}: {tally.flashes} flashes, {tally.boots} boots; machine code "
-            f"{tally.silicon_rate:.0f} boots/s, model {tally.model_rate:.0f} boots/s"
+            f"{tally.silicon_rate:.0f} boots per CPU second, model {tally.model_rate:.0f}"
         )
         whole.add(tally)
     for worker in workers:
         worker.join()
     seconds = time.perf_counter() - began
     print(f"{whole.flashes} flashes of seed {seed} on {', '.join(one.name for one in builds)} in {seconds:.0f} s")
-    print(f"model : silicon = {whole.model_rate / whole.silicon_rate:.1f} : 1 in boots per second of one process")
+    print(f"model : silicon = {whole.model_rate / whole.silicon_rate:.1f} : 1 in boots per CPU second")
     print("outcomes: " + ", ".join(f"{name} {count}" for name, count in whole.outcomes.most_common()))
     print("rules reached, seldom ones first:")
     for name, count in sorted(whole.rules.items(), key=lambda item: item[1]):
