@@ -7,7 +7,7 @@ something that ordinary code does not: an exception, a fault of the memory, a ca
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import NewType, Protocol
@@ -25,6 +25,7 @@ from unicorn import (
 from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_PC, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
 
 from py_esp_ota.silicon.memory import Block, FlashWindow, Hooks
+from py_esp_ota.silicon.real_rom import RomImage
 from py_esp_ota.silicon.soc import READ, Memory, MmuTable, Soc
 from py_esp_ota.silicon.words import to_word, word
 
@@ -32,6 +33,9 @@ ILLEGAL_INSTRUCTION = 2
 
 _RETURN = b"\x82\x80"  # c.jr ra
 _JUMP = b"\x82\x82"  # c.jr t0
+#: Between the jump at the beginning of every ROM and its chip id lie twelve bytes that no ROM uses. They are ours: apps
+#: have the CPU's memory protection forbid code anywhere else.
+_UNUSED = 4
 _NO_TEXT = b"unknown\0"
 _CALLS_KEPT = 8
 _A0, _A7 = 0, 7
@@ -79,22 +83,26 @@ class Cpu:
         self._bus = bus
         self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
         self.ram = [Block(self._uc, memory) for memory in soc.ram]
+        # A page more than there is on the chip, for what is ours and must not lie in a real ROM's way.
         self._rom = Block(self._uc, soc.rom)
         self._rom.put(0, _RETURN * (soc.rom.size // len(_RETURN)))
-        for address, value in soc.rom_words.items():
-            self._rom.put(address - soc.rom.windows[0][0], to_word(value))
-        #: Where code of the app returns to when a ROM function called it; behind it lies a word of ROM's data.
-        self.callback_return = soc.rom.windows[0][0] + soc.rom.size - 8
+        #: Where code of the app returns to when a ROM function called it.
+        self.callback_return = soc.rom.windows[0][0] + _UNUSED
         self.lets_call_back(self.callback_return)
         #: A text for what only a real ROM could say.
-        self.no_text = self.callback_return - len(_NO_TEXT)
+        self.no_text = self.callback_return + 4
         self._rom.put(self.no_text - soc.rom.windows[0][0], _NO_TEXT)
         self.window = FlashWindow(self._uc, soc, bus)
         blocks = (*self.ram, *self.window.blocks, self._rom)
+        if soc.rom_data is not None:
+            self._rom_data = Block(self._uc, Memory(soc.rom_data.size, ((soc.rom_data.base, READ),)))
+            blocks = (*blocks, self._rom_data)
         self._memories = [(window, block) for block in blocks for window in block.windows]
         self._map_registers()
         self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
-        self._uc.hook_add(UC_HOOK_BLOCK, self._on_rom, begin=self.rom_range.start, end=self.rom_range.stop - 1)
+        for address, value in soc.rom_words.items():
+            self._put_rom(address, to_word(value))
+        self._rom_hook = self._hook_rom(self.rom_range)
         self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
         if count:
             self._uc.hook_add(UC_HOOK_BLOCK, self._on_block)
@@ -110,11 +118,26 @@ class Cpu:
         #: The ROM function called last, -1 for none.
         self._called = -1
 
-    def map_constants(self, base: int, size: int, words: Mapping[int, int]) -> None:
-        """Read-only memory: zero, but for ``words`` by address."""
-        self._constants = Block(self._uc, Memory(size, ((base, READ),)))
-        for address, value in words.items():
-            self._constants.put(address - base, to_word(value))
+    def use_rom(self, image: RomImage, kept: Iterable[int]) -> None:
+        """Let ROM's own code run, but for the functions at ``kept``, which ``Watcher.rom_call`` is asked for."""
+        self.unwatch(self._rom_hook)
+        for address, part in image.parts:
+            self._put_rom(address, part)
+        for address in kept:
+            self._put_rom(address, _RETURN)
+        for address in (*kept, self.callback_return):
+            self._hook_rom(range(address, address + 1))
+
+    def _put_rom(self, address: int, data: bytes) -> None:
+        """Into ROM, or its data where that is seen at another place; what goes to RAM is another's business."""
+        window = self._soc.rom_data
+        if address in self.rom_range:
+            self._rom.put(address - self.rom_range.start, data)
+        elif window is not None and window.base <= address < window.base + window.size:
+            self._rom_data.put(address - window.base, data)
+
+    def _hook_rom(self, addresses: range) -> int:
+        return int(self._uc.hook_add(UC_HOOK_BLOCK, self._on_rom, begin=addresses.start, end=addresses.stop - 1))
 
     # --------------------------------------------------------------------------------------------------------- running
 

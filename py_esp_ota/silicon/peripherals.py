@@ -31,9 +31,6 @@ class Peripherals:
     sha: int
     #: Bits that say "done" or "ready", always.
     ready: Mapping[int, int]
-    #: ROM's constants: base and size of where they are, and those that apps read, word by word.
-    rom_data: tuple[int, int]
-    rom_words: Mapping[int, int]
     #: Functions of ROM that apps call and bootloaders do not.
     rom_functions: Mapping[int, str]
 
@@ -54,11 +51,6 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         rtc=0x60008000,
         sha=0x6003B000,
         ready={0x60040044: 0xC0000000},  # APB_SARADC_INT_RAW: both converters are done
-        rom_data=(0x3FF00000, 0x20000),
-        rom_words={
-            0x3FF1FFFC: 0x3FF1BE3C,  # ets_rom_layout_p
-            0x3FF1BE40: 0x3FCDF060,  # its dram0_rtos_reserved_start: memory from here on is ROM's own
-        },
         rom_functions=ESP32C3_APP_ROM,
     ),
 }
