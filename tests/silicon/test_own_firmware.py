@@ -189,12 +189,12 @@ def _entry(rng):
 _ROLLBACK_BUILD = C3[1]
 
 
-def _updated(app):
+def _updated(app, build=_ROLLBACK_BUILD):
     """A board with a compiled bootloader that knows rollback, and ``app`` in ota_1, not yet booted."""
-    board = Board("two_ota", "1/VALID", "2/NEW", config=_ROLLBACK_BUILD.config)
-    board.chip.flash.program(0, bootloader(_ROLLBACK_BUILD))
-    board.flash_app("ota_0", firmware("factory"))
-    board.flash_app("ota_1", firmware(app))
+    board = Board("two_ota", "1/VALID", "2/NEW", config=build.config, chip=build.chip)
+    board.chip.flash.program(build.offset, bootloader(build))
+    board.flash_app("ota_0", firmware("factory", chip=build.chip))
+    board.flash_app("ota_1", firmware(app, chip=build.chip))
     return board
 
 
@@ -210,7 +210,8 @@ def _by_silicon(machine, chip):
 
 def _by_model(code, chip):
     """The same by our bootloader, with the apps' own code."""
-    lamp = Device("two_ota", firmware=firmware("factory"), config=_ROLLBACK_BUILD.config, apps=lambda app: code)
+    factory = firmware("factory", chip=chip.target.name)
+    lamp = Device("two_ota", firmware=factory, config=_ROLLBACK_BUILD.config, apps=lambda app: code)
     lamp.chip.flash = chip.flash
     lamp.power_on()
     lamp.run()
@@ -224,9 +225,10 @@ def _of_apps(printed):
 
 
 @pytest.mark.parametrize("app", ["confirm", "selftest", "reject", "crash", "hang"])
-def test_a_life_of_machine_code_alone_is_the_life_that_the_model_tells(machine, code, app):
-    silicon, model = _updated(app).chip, _updated(app).chip
-    (*real, printed), (*ours, console) = _by_silicon(machine, silicon), _by_model(code, model)
+@pytest.mark.parametrize("build", [C3[1], C6[1]], ids=str)
+def test_a_life_of_machine_code_alone_is_the_life_that_the_model_tells(code, app, build):
+    silicon, model = _updated(app, build).chip, _updated(app, build).chip
+    (*real, printed), (*ours, console) = _by_silicon(machine_of(build.chip), silicon), _by_model(code, model)
     assert real == ours
     assert silicon.flash.to_bytes() == model.flash.to_bytes()
     assert _of_apps(printed) == _of_apps(console)
