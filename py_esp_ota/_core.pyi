@@ -55,6 +55,7 @@ __all__ = [
     "rewrite_target",
     "rom_verify_signature",
     "select_boot_partition",
+    "sha256_compress",
     "signature_blocks",
     "signing_slots",
     "verify_image",
@@ -956,6 +957,9 @@ def verify_image(
 
 def flash_sha256(flash: Flash, address: int, length: int) -> bytes:
     """``bootloader_sha256_flash_contents``: SHA-256 of what the cache shows. Raises ``FlashError``, ``PowerLoss``."""
+
+def sha256_compress(state: bytes, data: bytes) -> bytes:
+    """What a SHA accelerator does with the whole 64-byte blocks of ``data``: the digest so far, 32 bytes, and the next."""
 
 def check_image_validity(
     header: ImageHeader,

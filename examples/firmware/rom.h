@@ -17,7 +17,5 @@ void *memcpy(void *to, const void *from, size_t length);
 int memcmp(const void *one, const void *two, size_t length);
 uint32_t crc32_le(uint32_t crc, const uint8_t *data, uint32_t length);
 
-void Cache_Invalidate_ICache_All(void);
-uint32_t Cache_Suspend_ICache(void);
-void Cache_Resume_ICache(uint32_t autoload);
-int Cache_Dbus_MMU_Set(uint32_t ext, uint32_t virtual, uint32_t physical, uint32_t kib, uint32_t count, uint32_t fixed);
+uint32_t Cache_Disable_ICache(void);
+void Cache_Enable_ICache(uint32_t autoload);

@@ -15,7 +15,7 @@ class _Missing(click.ClickException):
     exit_code = 2
 
     def __init__(self, verb: str, module: str | None) -> None:
-        extra = {"elf2image": "silicon", "sign": "sign"}.get(verb, "cloud")
+        extra = {"elf2image": "silicon", "run": "silicon", "sign": "sign"}.get(verb, "cloud")
         super().__init__(f"{verb} needs {module}, which comes with an extra: pip install 'py_esp_ota[{extra}]'")
 
 

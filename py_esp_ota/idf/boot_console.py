@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from py_esp_ota._core import BootloaderDesc, Flash, ImageHeader, Target, inspect_image
-from py_esp_ota.chip import Chip
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import ImageError
 from py_esp_ota.idf.features import features
 from py_esp_ota.idf.log import Line, Log
@@ -15,6 +15,10 @@ from py_esp_ota.sdkconfig import Sdkconfig
 
 #: The version printed when no bootloader image with a descriptor is in flash.
 DEFAULT_IDF_VER = "v6.1"
+
+#: ``bootloader_check_wdt_reset``: the resets by a watchdog that it speaks of. The RTC's, when it resets the RTC as well
+#: (RTCWDT_RTC), is not among them.
+_WDT_RESETS = frozenset({ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS, ResetReason.RTCWDT_SYS})
 
 _IMAGE_MAGIC = 0xE9
 _HEADER_SIZE = 24
@@ -141,8 +145,12 @@ def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: S
     (``bootloader_check_bootloader_validity``), which ends the run.
     """
     revisions = chip.efuse.chip_revision, chip.efuse.block_revision
-    log.block(_banner(chip.target.name, revisions, installed, config.idf_version, unicore=config.freertos_unicore))
-    return chip.efuse.chip_revision >= installed.min_chip_rev_full
+    lines = _banner(chip.target.name, revisions, installed, config.idf_version, unicore=config.freertos_unicore)
+    fits = revisions[0] >= installed.min_chip_rev_full
+    if fits and chip.reset_reason in _WDT_RESETS:
+        lines = (*lines[:-1], ("W", f"boot.{chip.target.name}", "PRO CPU has been reset by WDT."), lines[-1])
+    log.block(lines)
+    return fits
 
 
 @lru_cache(maxsize=64)

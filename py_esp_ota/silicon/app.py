@@ -39,7 +39,7 @@ _EARLY = 50
 _EFFORT_PER_SLICE = 400_000
 #: What a slice itself is worth of such effort, and what each call of a device or of ROM is taken for.
 _EFFORT_OF_A_SLICE = 5
-_CYCLES_PER_CALL = 8
+_CYCLES_PER_CALL = 40
 #: So many exceptions in a row with nothing between them are a CPU that will never do anything else.
 _LOCKED_UP = 64
 

@@ -93,7 +93,7 @@ class BareChip:
         hardware.attach(chip)
         hardware.clear()
         try:
-            hardware.cpu.pc = put_app(hardware, partition)
+            hardware.go_on(put_app(hardware, partition))
         except ValueError as error:
             return AppReport(None, str(error), 0.0, (), (), Trap(str(error), 0, 0, ()))
         app = _Watched(hardware)
@@ -105,7 +105,7 @@ class BareChip:
                 print_line(line)
         reset, why = self._end(app, symbols)
         if not followed:
-            why += "; it does so little at a time that it was followed no longer"
+            why += "; it calls ROM and registers so much that it was followed no longer"
         took = hardware.clock.cycles / (CYCLES_PER_US * 1_000_000)
         return AppReport(reset, why, took, log, tuple(hardware.writes), hardware.trapped)
 

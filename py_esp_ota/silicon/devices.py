@@ -12,6 +12,7 @@ from py_esp_ota.silicon.interrupts import Interrupts
 from py_esp_ota.silicon.peripherals import Peripherals
 from py_esp_ota.silicon.registers import Registers
 from py_esp_ota.silicon.rtc import Rtc, calibrates
+from py_esp_ota.silicon.sha import Sha
 from py_esp_ota.silicon.systimer import Systimer
 from py_esp_ota.silicon.watchdog import Watchdog
 
@@ -42,6 +43,7 @@ class Devices:
         clock: Clock,
         printed: Callable[[str, str], None],
         reset: Callable[[ResetReason], None],
+        trap: Callable[[str], None],
     ) -> None:
         self._at = at
         self._registers = registers
@@ -59,6 +61,7 @@ class Devices:
             address = at.from_cpu + 4 * index
             sources[at.from_cpu_source + index] = self._called(address)
             registers.on_write[address] = self._calling(address)
+        Sha(at.sha, registers, trap)
         self.rtc = Rtc(at.rtc, registers, clock, reset)
         self._watchdogs = [
             Watchdog(group, registers, clock, reset, why) for group, why in zip(at.timer_groups, _WHY, strict=False)

@@ -18,6 +18,7 @@ from py_esp_ota.silicon.rom import FUNCTIONS
 from py_esp_ota.silicon.rom_float import FLOATS
 from py_esp_ota.silicon.rom_libc import LIBC
 from py_esp_ota.silicon.rom_system import SYSTEM
+from py_esp_ota.silicon.rom_text import TEXT
 from py_esp_ota.silicon.soc import Soc
 from py_esp_ota.silicon.spi_mem import SpiMem
 from py_esp_ota.silicon.words import to_word
@@ -40,7 +41,9 @@ class Hardware:
         SpiMem(soc.spi1, self.registers, self)
         at = PERIPHERALS.get(soc.name)
         #: What apps need besides; ``None`` where only bootloaders run.
-        self.devices = None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset)
+        self.devices = (
+            None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset, self._not_here)
+        )
         if at is None:
             self.registers.on_write[soc.reset_register] = self._reset_by_register
             for console in soc.consoles:
@@ -48,7 +51,7 @@ class Hardware:
         self.cpu = Cpu(soc, self.registers, count=count)
         if at is not None:
             self.cpu.map_constants(*at.rom_data, at.rom_words)
-        known = {**FUNCTIONS, **LIBC, **FLOATS, **SYSTEM}
+        known = {**FUNCTIONS, **LIBC, **TEXT, **FLOATS, **SYSTEM}
         called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
         self.functions = {address: (name, known[name]) for address, name in called.items()}
         for address, (_name, function) in self.functions.items():
@@ -156,6 +159,10 @@ class Hardware:
         calls = tuple(self.name_of(call) for call in self.cpu.calls)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours)
         self.end("ABORT")
+
+    def _not_here(self, reason: str) -> None:
+        """A device was asked for what it does not do."""
+        self.trap(reason, self.cpu.pc, ours=True)
 
     def _reset_by_register(self, value: int) -> None:
         if value & _SW_SYS_RST:

@@ -49,7 +49,6 @@ def put_app(hardware: Hardware, partition: Partition) -> int:
             parts.append(part)
     hardware.put(Program(header.entry_addr, tuple(parts)))
     hardware.sync_cache()
-    hardware.cpu.forget_code()
     for register, value in _WATCHDOG.get(soc.name, ()):
         hardware.registers.write(register, value)
     return header.entry_addr

@@ -28,6 +28,7 @@ class Peripherals:
     timer_groups: tuple[int, ...]
     watchdog_sources: tuple[int, ...]
     rtc: int
+    sha: int
     #: Bits that say "done" or "ready", always.
     ready: Mapping[int, int]
     #: ROM's constants: base and size of where they are, and those that apps read, word by word.
@@ -51,6 +52,7 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         timer_groups=(0x6001F000, 0x60020000),
         watchdog_sources=(33, 35),
         rtc=0x60008000,
+        sha=0x6003B000,
         ready={0x60040044: 0xC0000000},  # APB_SARADC_INT_RAW: both converters are done
         rom_data=(0x3FF00000, 0x20000),
         rom_words={

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import ceil
+
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.silicon.app import App
 from py_esp_ota.silicon.boot import BootRun
@@ -11,7 +14,7 @@ from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import SiliconReport, Trap
 
 #: How often the text is looked at, in cycles.
-_LOOK = 10_000 * CYCLES_PER_US
+_LOOK = 1_000 * CYCLES_PER_US
 #: A chip that cannot start anything tries again after so long: the delay of ROM and bootloader.
 _RESET = 50_000 * CYCLES_PER_US
 #: What an app may leave printed and untaken, in characters.
@@ -46,23 +49,26 @@ class Session:
         """Seconds of the chip that have passed."""
         return self._cycles / (CYCLES_PER_US * 1_000_000)
 
-    def run(self, seconds: float, *, until: str | None = None) -> bool:
-        """Let so much time pass on the chip; true when ``until`` was printed, which ends it early.
+    def run(self, seconds: float, *, until: str | Sequence[str] = ()) -> str | None:
+        """Let so much time pass on the chip, or until a text is printed: then that text, which ends it early.
 
         Raises ``PowerLoss``.
         """
-        stop_at, seen = self._cycles + round(seconds * 1_000_000) * CYCLES_PER_US, ""
+        wanted = [until] if isinstance(until, str) else list(until)
+        kept = max(map(len, wanted), default=0)
+        stop_at, seen = self._cycles + ceil(seconds * 1_000_000) * CYCLES_PER_US, ""
         while self._cycles < stop_at and self.trap is None:
             before = len(self._printed)
             if self._app is None:
                 self._switch_on()
             else:
                 self._go_on(self._app, min(_LOOK, stop_at - self._cycles))
-            new = "".join(self._printed[before:])
-            if until is not None and until in seen + new:
-                return True
-            seen = (seen + new)[-len(until) :] if until else ""
-        return False
+            if wanted:
+                seen = seen[-kept:] + "".join(self._printed[before:])
+                found = min((text for text in wanted if text in seen), key=seen.index, default=None)
+                if found is not None:
+                    return found
+        return None
 
     def take(self) -> str:
         """What was printed since the last time."""
@@ -108,6 +114,8 @@ class Session:
             self._app = None
 
     def _collect(self) -> None:
+        if not self._hardware.text:
+            return
         self._printed.append("".join(self._hardware.text))
         self._hardware.text.clear()
         if sum(map(len, self._printed)) > _KEPT:

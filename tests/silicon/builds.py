@@ -113,11 +113,17 @@ def _fetched(release: Release) -> bytes | str:
         return str(error)
 
 
-def bootloader(build: Build, flash_size: int = _4_MB) -> bytes:
-    """The image alone, its header saying a flash of 4 MB. Skips the test when it cannot be had."""
-    data = _fetched(build.release)
+def fetched_release(release: Release) -> bytes:
+    """The file. Skips the test when it cannot be had."""
+    data = _fetched(release)
     if isinstance(data, str):
         pytest.skip(data)
+    return data
+
+
+def bootloader(build: Build, flash_size: int = _4_MB) -> bytes:
+    """The image alone, its header saying a flash of 4 MB. Skips the test when it cannot be had."""
+    data = fetched_release(build.release)
     image = bytearray(data[: inspect_image(data[:_BOOTLOADER_ROOM]).length])
     image[3] = image[3] & 0xF | flash_size
     return rehashed(bytes(image))

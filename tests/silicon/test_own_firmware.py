@@ -170,6 +170,76 @@ def test_the_code_of_every_boot_sees_the_flash_as_it_is_then(code):
     assert "reject" in "".join(lamp.console)
 
 
+# ------------------------------------------------------------------------- bootloader and apps, both machine code
+
+_ROLLBACK_BUILD = BUILDS[1]
+
+
+def _updated(app):
+    """A board with a compiled bootloader that knows rollback, and ``app`` in ota_1, not yet booted."""
+    board = Board("two_ota", "1/VALID", "2/NEW", config=_ROLLBACK_BUILD.config)
+    board.chip.flash.program(0, bootloader(_ROLLBACK_BUILD))
+    board.flash_app("ota_0", firmware("factory"))
+    board.flash_app("ota_1", firmware(app))
+    return board
+
+
+def _by_silicon(machine, chip):
+    """One time under power: the slots that were booted, and why the chip reset."""
+    session = machine.session(chip)
+    try:
+        session.run(25)
+    finally:
+        assert session.trap is None
+    return [boot.slot for boot in session.boots], session.resets, session.take()
+
+
+def _by_model(code, chip):
+    """The same by our bootloader, with the apps' own code."""
+    lamp = Device("two_ota", firmware=firmware("factory"), config=_ROLLBACK_BUILD.config, apps=lambda app: code)
+    lamp.chip.flash = chip.flash
+    lamp.power_on()
+    lamp.run()
+    resets = [run.reset for run in lamp.runs if run.reset is not None]
+    return [report.partition.offset for report in lamp.boots], resets, "\n".join(lamp.console)
+
+
+def _of_apps(printed):
+    return [line for line in printed.splitlines() if line.startswith("app: ")]
+
+
+@pytest.mark.parametrize("app", ["confirm", "selftest", "reject", "crash", "hang"])
+def test_a_life_of_machine_code_alone_is_the_life_that_the_model_tells(machine, code, app):
+    silicon, model = _updated(app).chip, _updated(app).chip
+    (*real, printed), (*ours, console) = _by_silicon(machine, silicon), _by_model(code, model)
+    assert real == ours
+    assert silicon.flash.to_bytes() == model.flash.to_bytes()
+    assert _of_apps(printed) == _of_apps(console)
+
+
+def _cut(live, chip, plan):
+    """Whether the power went, and the life after it came back; nothing more when it did not."""
+    chip.flash.fault = plan
+    try:
+        return False, live(chip)[:2]
+    except PowerLoss:
+        chip.flash.power_on()
+        chip.reset_reason = ResetReason.POWERON
+        return True, live(chip)[:2]
+
+
+@pytest.mark.parametrize("tear", ["", ":torn", ":after", ":bits-program", ":bits-erase"])
+@pytest.mark.parametrize("app", ["confirm", "reject", "crash"])
+def test_a_power_cut_in_such_a_life_comes_out_alike(machine, code, app, tear):
+    """Two operations are the bootloader's for NEW; then two of the app, or of the bootloader for what did not do it."""
+    for operation in range(5):
+        silicon, model, plan = _updated(app).chip, _updated(app).chip, f"cut@{operation}{tear}"
+        real = _cut(lambda chip: _by_silicon(machine, chip), silicon, plan)
+        assert real == _cut(lambda chip: _by_model(code, chip), model, plan), plan
+        assert real[0] == (operation < 4), plan
+        assert silicon.flash.to_bytes() == model.flash.to_bytes(), plan
+
+
 # ------------------------------------------------------------------------------------------------------- power cuts
 
 

@@ -7,7 +7,7 @@ from board import PLAIN, Board, app, entry, slots
 from builds import BUILDS, C3, Build, bootloader, machine_of
 from side_by_side import both, plain
 
-from py_esp_ota.chip import Chip
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import PowerLoss
 from py_esp_ota.firmware import flipped, layout_of, rewritten
 from py_esp_ota.idf.bootloader import boot
@@ -131,6 +131,20 @@ def test_an_unconfirmed_update_is_taken_back(build):
         assert agreed(build, board).silicon.app == expected
         assert machine_of(build.chip).run(board.chip).slot == expected
         assert board.otadata[1] == otadata
+
+
+@pytest.mark.parametrize("reason", ResetReason)
+@pytest.mark.parametrize("build", LOGGING, ids=str)
+def test_what_a_reset_by_a_watchdog_is_called(build, reason):
+    if (build.chip, reason) == ("esp32c2", ResetReason.TG1WDT_SYS):
+        pytest.skip("an ESP32-C2 has one timer group")
+    board = flashed(build, "two_ota", "1/VALID")
+    board.chip.reset_reason = reason
+    printed = plain(machine_of(build.chip).run(board.chip).log)
+    named = reason in {ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS, ResetReason.RTCWDT_SYS}
+    assert any("has been reset by WDT" in line for line in printed) == named
+    if reason != ResetReason.SW_CPU:  # it leaves registers alone that begin at zero here
+        assert printed == plain(boot(board.chip, build.config).log)
 
 
 @pytest.mark.parametrize("build", LOGGING, ids=str)

@@ -60,7 +60,7 @@ def test_a_loop_that_feeds_the_watchdog_is_none_and_followed_for_some_seconds(ba
     ended, took = ran(bare, lui(6, 0x60008), lui(7, 0x80000), 0x0A732223, 0xFFDFF06F)
     assert (ended.reset, ended.why.split(";")[1]) == (
         None,
-        " it does so little at a time that it was followed no longer",
+        " it calls ROM and registers so much that it was followed no longer",
     )
     assert took < 60
 

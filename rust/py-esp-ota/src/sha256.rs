@@ -8,7 +8,8 @@ use crate::err::number;
 use crate::flash::Flash;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(flash_sha256, module)?)
+    module.add_function(wrap_pyfunction!(flash_sha256, module)?)?;
+    module.add_function(wrap_pyfunction!(sha256_compress, module)?)
 }
 
 /// `bootloader_sha256_flash_contents`: SHA-256 of `length` bytes as the cache shows them.
@@ -24,4 +25,10 @@ fn flash_sha256<'py>(
         core::sha256_of(&chip.cache(), address, length)
     })?;
     Ok(PyBytes::new(py, &digest))
+}
+
+/// The digest `state` after the 64-byte blocks of `data`.
+#[pyfunction]
+fn sha256_compress<'py>(py: Python<'py>, state: [u8; 32], data: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &core::compress(state, data))
 }
