@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust partitions -type f -not -path '*/target/*' 2>/dev/null)
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
 $(VENV)/.tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +59,12 @@ fast: setup ## the tests without sockets and browser
 
 conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) and CIPHERS encryptions (2000) from SEED (1), and everything in tests/conformance
 	ESP_OTA_IMAGES=$(or $(IMAGES),20000) ESP_OTA_CIPHERS=$(or $(CIPHERS),2000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
+
+conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
+	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)
+
+vectors-silicon: setup ## record again what compiled bootloaders do: tests/vectors/silicon
+	$(BIN)/python tests/silicon/vectors.py
 
 sweep: setup ## every power cut of every story, each also played the long way
 	ESP_OTA_EVERY_CUT=1 $(BIN)/python -m pytest -q -n 2 tests/sweep

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import searching, sweeps
+from benchmarks import searching, silicon, sweeps
 from benchmarks.timing import Figure, interleaved, process
 from py_esp_ota import Flash, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
@@ -110,6 +110,7 @@ def main() -> int:
     figures = [verify(image), fork(), boots(image), image_info(image), update(real_releases())]
     figures += [sweeps.clean(), sweeps.torn(), sweeps.second_cuts()]
     figures += [searching.drawn_images(), searching.machine_steps()]
+    figures += silicon.figures()
     for figure in figures:
         print(figure.row())
     return int(not all(figure.ok for figure in figures))

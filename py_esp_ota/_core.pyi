@@ -115,6 +115,18 @@ class Target:
     @property
     def bootloader_offset(self) -> int: ...
     @property
+    def drom(self) -> tuple[int, int]:
+        """Where mapped flash is read as data: the first address, and the first behind."""
+
+    @property
+    def irom(self) -> tuple[int, int]:
+        """Where mapped flash is executed; the same as ``drom`` on chips with one window for both."""
+
+    @property
+    def loader_text(self) -> tuple[int, int]:
+        """The room that the bootloader's linker script has for the code it needs until it jumps into an app."""
+
+    @property
     def default_chip_revision(self) -> int:
         """A revision (major * 100 + minor) that current default builds accept."""
 
@@ -597,10 +609,11 @@ class TableVerdict:
     def rows(self) -> list[Partition]:
         """The rows the bootloader will walk: the first ``num_partitions`` ones, an MD5 row in the middle included."""
 
-def verify_partition_table(data: bytes, flash_size: int, *, wraps: bool = False) -> TableVerdict:
+def verify_partition_table(data: bytes, flash_size: int, *, wraps: bool = False, empty: bool = False) -> TableVerdict:
     """``esp_partition_table_verify`` (components/bootloader_support/src/flash_partitions.c).
 
-    ``wraps``: the end of a row is computed in 32 bits, as in releases up to v6.0.
+    ``wraps``: the end of a row is computed in 32 bits, as in releases up to v6.0. ``empty``: no row at all is a table, as
+    in releases up to v5.4.
     """
 
 # --------------------------------------------------------------------------------------------------------------- image
@@ -878,7 +891,9 @@ class VerifyOptions:
         bringup: bool = False,
         debugger_attached: bool = False,
         deep_sleep_wake: bool = False,
+        assertions_disabled: bool = False,
         bootloader_offset: int | None = None,
+        loader_text: tuple[int, int] | None = None,
         trusted_digests: Sequence[bytes] = ...,
         v1_public_key: bytes | None = None,
     ) -> Self:
@@ -895,7 +910,9 @@ class VerifyOptions:
             bringup: ``IDF_ENV_BRINGUP``: a wrong hash is told and forgiven.
             debugger_attached: sums are not compared then.
             deep_sleep_wake: what goes to RTC memory is there already.
+            assertions_disabled: ``COMPILER_OPTIMIZATION_ASSERTIONS_DISABLE``: what is asserted is not looked at.
             bootloader_offset: ``esp_image_bootloader_offset_set``, one more address of a bootloader image.
+            loader_text: where the bootloader's own code lies, which no segment may overwrite; all its room if not given.
             trusted_digests: SHA-256 of the running app's keys, for signed apps without secure boot.
             v1_public_key: 64 bytes, X then Y, built into app and bootloader.
 

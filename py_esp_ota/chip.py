@@ -93,6 +93,7 @@ class Chip:
         config: Sdkconfig,
         running: Partition | None = None,
         bootloader_offset: int | None = None,
+        loader_text: tuple[int, int] | None = None,
     ) -> Verdict:
         """``esp_image_verify`` of one partition by this chip: its flash, its target, its eFuses.
 
@@ -103,6 +104,7 @@ class Chip:
             config: how that code was built.
             running: the running app, whose key signed apps trust when there is no secure boot.
             bootloader_offset: ``esp_image_bootloader_offset_set``.
+            loader_text: where the code of the bootloader that looks lies in RAM, when that is known.
 
         Raises ``PowerLoss`` when the flash is dead.
         """
@@ -119,7 +121,9 @@ class Chip:
             bringup=config.idf_env_bringup,
             debugger_attached=self.debugger_attached,
             deep_sleep_wake=self.reset_reason == ResetReason.DEEPSLEEP,
+            assertions_disabled=config.compiler_optimization_assertion_level == 0,
             bootloader_offset=bootloader_offset,
+            loader_text=loader_text,
             trusted_digests=trusted,
             v1_public_key=config.secure_boot_verification_key,
         )

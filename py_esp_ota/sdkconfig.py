@@ -50,6 +50,10 @@ class Sdkconfig:
     partition_table_offset: int = 0x8000
     partition_table_md5: bool = True
 
+    # ESP-IDF: Kconfig, menu "Compiler options", and components/hal/Kconfig: 0 = off, 1 = silent, 2 = with a message
+    compiler_optimization_assertion_level: int = 2
+    hal_default_assertion_level: int | None = None  # None: as the one above
+
     # ESP-IDF: Kconfig
     idf_env_bringup: bool = False  # how v5.5 builds for the ESP32-C5, then new to it
 

@@ -6,17 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from py_esp_ota._core import BootloaderDesc, Flash, ImageHeader, Target
+from py_esp_ota._core import BootloaderDesc, Flash, ImageHeader, Target, inspect_image
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import ImageError
+from py_esp_ota.idf.features import features
 from py_esp_ota.idf.log import Line, Log
 from py_esp_ota.sdkconfig import Sdkconfig
 
 #: The version printed when no bootloader image with a descriptor is in flash.
 DEFAULT_IDF_VER = "v6.1"
-
-#: The first release that prints the revision of the eFuse block.
-_SAYS_BLOCK_REVISION = (5, 1, 0)
 
 #: ``bootloader_check_wdt_reset``: the resets by a watchdog that it speaks of. The RTC's, when it resets the RTC as well
 #: (RTCWDT_RTC), is not among them.
@@ -25,6 +23,7 @@ _WDT_RESETS = frozenset({ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS, ResetRe
 _IMAGE_MAGIC = 0xE9
 _HEADER_SIZE = 24
 _DESC_OFFSET = 0x20
+_ROOM = 0x8000
 _DESC_SIZE = 80
 _DIO = 2
 _DIV_1 = 0xF
@@ -89,6 +88,7 @@ class InstalledBootloader:
     spi_speed: int
     spi_mode: int
     flash_size: int
+    min_chip_rev_full: int = 0
 
 
 def read_bootloader_header(chip: Chip) -> InstalledBootloader:
@@ -111,20 +111,46 @@ def _installed(data: bytes, chip_id: int, flash_size: int) -> InstalledBootloade
     try:
         desc = BootloaderDesc.from_bytes(data[_DESC_OFFSET:])
     except ImageError:
-        return InstalledBootloader(DEFAULT_IDF_VER, "", header.spi_speed, header.spi_mode, coded_size)
-    return InstalledBootloader(desc.idf_ver, desc.date_time, header.spi_speed, header.spi_mode, coded_size)
+        version, built = DEFAULT_IDF_VER, ""
+    else:
+        version, built = desc.idf_ver, desc.date_time
+    revision = header.min_chip_rev_full
+    return InstalledBootloader(version, built, header.spi_speed, header.spi_mode, coded_size, revision)
 
 
-def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: Sdkconfig) -> None:
+def loader_text(chip: Chip) -> tuple[int, int] | None:
+    """``_loader_text_start`` and ``_loader_text_end`` of the bootloader in flash, ``None`` when there is none.
+
+    Its linker script gives that code a segment of its own.
+    """
+    start = chip.target.bootloader_offset
+    if chip.flash.mmap(start, 1)[0] != _IMAGE_MAGIC:
+        return None
+    return _code_in(chip.flash.mmap(start, _ROOM), chip.target.name)
+
+
+@lru_cache(maxsize=32)
+def _code_in(data: bytes, name: str) -> tuple[int, int] | None:
+    low, high = Target(name).loader_text
+    for segment in inspect_image(data, chip=name, kind="bootloader").segments:
+        if low <= segment.load_addr < high:
+            return segment.load_addr, segment.load_addr + segment.length
+    return None
+
+
+def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: Sdkconfig) -> bool:
     """``bootloader_init`` (components/bootloader_support/src/<chip>/bootloader_<chip>.c): the lines of a default build.
 
-    The compile time appears only when the image in flash says it.
+    The compile time appears only when the image in flash says it. False when the chip is older than that image allows
+    (``bootloader_check_bootloader_validity``), which ends the run.
     """
     revisions = chip.efuse.chip_revision, chip.efuse.block_revision
     lines = _banner(chip.target.name, revisions, installed, config.idf_version, unicore=config.freertos_unicore)
-    if chip.reset_reason in _WDT_RESETS:
+    fits = revisions[0] >= installed.min_chip_rev_full
+    if fits and chip.reset_reason in _WDT_RESETS:
         lines = (*lines[:-1], ("W", f"boot.{chip.target.name}", "PRO CPU has been reset by WDT."), lines[-1])
     log.block(lines)
+    return fits
 
 
 @lru_cache(maxsize=64)
@@ -144,8 +170,16 @@ def _banner(
     if target.cores > 1:
         lines.append(("W", "boot", "Unicore bootloader") if unicore else ("I", "boot", "Multicore bootloader"))
     lines.append(("I", "boot", f"chip revision: {_revision(revisions[0])}"))
-    if name != "esp32" and idf_version >= _SAYS_BLOCK_REVISION:
+    release = features(idf_version)
+    if name != "esp32" and release.says_block_revision:
         lines.append(("I", "boot", f"efuse block revision: {_revision(revisions[1])}"))
+    if revisions[0] < installed.min_chip_rev_full:
+        least, found = _revision(installed.min_chip_rev_full), _revision(revisions[0])
+        new, old = (
+            f"chip revision check failed. Required >= {least}, found {found}.",
+            (f"Image requires chip rev >= {least}, but chip is {found}"),
+        )
+        return (*lines, ("E", "boot_comm", new if release.revision_check else old))
     if name == "esp32c2":
         lines.append(("I", tag, f"MMU Page Size  : {target.mmu_page_size(installed.flash_size) >> 10}K"))
     speeds = _SPEEDS.get(name, _SPEED_80)

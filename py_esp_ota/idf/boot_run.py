@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal
 
 from py_esp_ota._core import AppDesc, Fault, Partition, RtcRetain, Verdict, write_otadata
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError
-from py_esp_ota.idf.boot_console import BootLog
+from py_esp_ota.idf.boot_console import BootLog, loader_text
 from py_esp_ota.idf.rollback import Rewrite
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -20,6 +21,7 @@ INVALID_INDEX = -99
 
 LoadMode = Literal["load", "load_no_validate"]
 
+_SECTOR, _WORD = 0x1000, 4
 _APP_DESC_OFFSET = 0x20
 _APP_DESC_SIZE = 256
 _MAX_COUNTER = 0xFFFF
@@ -33,6 +35,8 @@ class Run:
     def __init__(self, chip: Chip, config: Sdkconfig) -> None:
         self.chip = chip
         self.config = config
+        # Looked up before the clock of the console starts: the real one has it from its linker.
+        self._loader_text = loader_text(chip)
         self.log = BootLog(chip.flash)
         self.why: list[str] = []
         self.otadata_writes: list[Rewrite] = []
@@ -49,7 +53,9 @@ class Run:
 
     def try_load_partition(self, partition: Partition) -> Verdict | None:
         """``try_load_partition``: ``bootloader_load_image`` on one candidate; ``None`` is an assertion, and a reset."""
-        verdict = self.chip.verify_image(partition, build="bootloader", mode=self._mode(), config=self.config)
+        verdict = self.chip.verify_image(
+            partition, build="bootloader", mode=self._mode(), config=self.config, loader_text=self._loader_text
+        )
         self.log.core(verdict.log)
         if verdict.assertion is not None:
             self.decide("process_segment", f"assertion: {partition.label}: {reason(verdict.err, verdict.fault)}")
@@ -113,6 +119,10 @@ class Run:
 
     def write_otadata(self, ota_info: Partition, rewrite: Rewrite) -> None:
         """``write_otadata``: a flash error is printed and ignored; this boot goes on as decided."""
+        at = ota_info.offset + _SECTOR * rewrite.index
+        if at % _WORD:
+            self._erase_for_nothing(at, rewrite)
+            return
         try:
             write_otadata(self.chip.flash, ota_info.offset, rewrite.index, rewrite.entry)
         except FlashError:
@@ -122,6 +132,15 @@ class Run:
         else:
             self.wrote = True
             self.otadata_writes.append(rewrite)
+
+    def _erase_for_nothing(self, at: int, rewrite: Rewrite) -> None:
+        """``bootloader_flash_write`` takes whole words only, and finds out after the sector is erased."""
+        with suppress(FlashError):
+            self.chip.flash.erase(at - at % _SECTOR, _SECTOR)
+            self.wrote = True
+        self.log.error("bootloader_flash", f"bootloader_flash_write dest_addr 0x{at:x} not 4-byte aligned")
+        self.log.error("boot", f"Error in write_otadata operation. err = 0x{EspErr.ESP_FAIL & 0xFFFFFFFF:x}")
+        self.decide("write_otadata", f"otadata[{rewrite.index}] is erased, and not written: 0x{at:x} is no whole word")
 
     # --------------------------------------------------------------------------------------------------- RTC memory
 

@@ -25,6 +25,7 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import EspErr, FlashError
 from py_esp_ota.idf import rollback
 from py_esp_ota.idf.boot_console import print_banner, read_bootloader_header
+from py_esp_ota.idf.boot_map import unpack_load_app
 from py_esp_ota.idf.boot_pins import factory_reset, test_app_index, wants_factory_reset
 from py_esp_ota.idf.boot_run import FACTORY_INDEX, INVALID_INDEX, TEST_APP_INDEX, Run, reason
 from py_esp_ota.idf.boot_select import get_selected_boot_partition
@@ -34,13 +35,6 @@ from py_esp_ota.idf.flash_encrypt import check_flash_encryption
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite
 from py_esp_ota.idf.secure_boot import permanently_enable
 from py_esp_ota.sdkconfig import Sdkconfig
-
-#: Chips whose data and instructions share one window: the loader asserts exactly two mapped segments there.
-_SHARED_WINDOW = frozenset(
-    {"esp32c5", "esp32c6", "esp32c61", "esp32h2", "esp32h21", "esp32h4", "esp32p4", "esp32s31"},
-)
-#: On the other chips all data windows lie below this address and all instruction windows above.
-_IROM_ABOVE = 0x40000000
 
 
 class OtadataWriteDict(TypedDict):
@@ -219,7 +213,10 @@ def _start(run: Run) -> _End | None:
     """One run, from the first line to the jump; ``None`` is a reset."""
     chip, config = run.chip, run.config
     installed = read_bootloader_header(chip)
-    print_banner(run.log, chip, installed, config)
+    if not print_banner(run.log, chip, installed, config):
+        revision = chip.efuse.chip_revision
+        run.decide("bootloader_check_bootloader_validity", f"revision {revision} is below what the bootloader needs")
+        return None
     asleep = chip.reset_reason == ResetReason.DEEPSLEEP
     if asleep and config.bootloader_skip_validate_in_deep_sleep:
         woken = fast_boot(run, lambda: load_partition_table(run, installed.flash_size))
@@ -305,20 +302,10 @@ def _after_loading(run: Run, table: BootTable, index: int, partition: Partition,
 
 
 def _load_image(run: Run, partition: Partition, verdict: Verdict) -> _End | None:
-    """``load_image`` and ``unpack_load_app``: the last line, the last checks, and the jump."""
+    """``load_image``: the last line, the mapping, and the jump."""
     run.log.info("boot", "Disabling RNG early entropy source...")
-    mapped = [segment.load_addr for segment in verdict.segments if segment.kind == "map"]
-    if run.chip.target.name in _SHARED_WINDOW:
-        if len(mapped) != 2:
-            run.decide("unpack_load_app", f"assertion: {len(mapped)} mapped segments, this chip needs exactly 2")
-            return None
-    else:
-        windows: set[str] = set()
-        for load_addr in mapped:
-            window = "IROM" if load_addr >= _IROM_ABOVE else "DROM"
-            if window in windows:
-                run.log.error("boot", f"Image contains multiple {window} segments. Only the last one will be mapped.")
-            windows.add(window)
+    if not unpack_load_app(run, partition, verdict):
+        return None
     desc = run.app_desc(partition)
     return _End(
         ok=True,

@@ -24,12 +24,17 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "conflict_check": ((6, 1, 0),),
     "skip_validate": ((6, 1, 0),),
     "image_validity": ((6, 1, 0),),
+    "loader_types": ((5, 4, 0),),
+    "maps_through_hal": ((5, 0, 0),),
+    "says_block_revision": ((5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0)),
+    "revision_check": ((5, 5, 2),),
     "resume_asks_state": ((6, 2, 0),),
 }
 
 #: The first release that no longer has a fault.
 FIXED: Mapping[str, tuple[Version, ...]] = {
     "table_bound_wraps": ((6, 1, 0),),
+    "takes_empty_table": ((5, 5, 0),),
 }
 
 
@@ -47,7 +52,12 @@ class Features:
     conflict_check: bool  # ESP_ERR_OTA_ALREADY_IN_PROGRESS
     skip_validate: bool  # esp_ota_set_boot_partition_skip_validate
     image_validity: bool  # esp_ota_check_image_validity
+    loader_types: bool  # the bootloader knows partitions of the types bootloader and partition_table
+    maps_through_hal: bool  # the bootloader maps an app with mmu_hal_map_region, which asserts that it can
+    says_block_revision: bool  # the bootloader prints the revision of the eFuse block
+    revision_check: bool  # how the bootloader tells that the chip's revision is wrong for it
     resume_asks_state: bool  # esp_ota_resume is refused while the running app is unconfirmed
+    takes_empty_table: bool  # an erased partition table is one without rows
     table_bound_wraps: bool  # esp_partition_table_verify computes the end of a row in 32 bits
 
 

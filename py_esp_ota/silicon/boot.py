@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from unicorn import UC_ERR_FETCH_PROT, UC_ERR_FETCH_UNMAPPED, UcError
 
 from py_esp_ota._core import ImageHeader
@@ -10,10 +13,12 @@ from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import SiliconReport
 from py_esp_ota.silicon.snapshot import Snapshot, Snapshots, Tripwire
+from py_esp_ota.silicon.words import to_word
 
 #: What Python may do for one run: calls, letters, pieces of memory. A boot takes some thousands.
 _EFFORT = 400_000
-_HEADER = 24
+_HEADER, _ENTRY_AT = 24, 4
+_LARGEST_PAGE = 0x10000
 _MAGIC = 0xE9
 CAUSES = {
     0: "misaligned instruction address",
@@ -129,14 +134,32 @@ class BootRun:
     def _is_entry(self, address: int, *, runs: bool) -> bool:
         """Whether this is the jump into an app: the image looked at last that names this address as its entry."""
         hardware = self._hardware
-        flash = hardware.chip.flash
-        for place in hardware.cpu.window.history():
-            header = ImageHeader.from_bytes(flash.mmap(place % flash.size, _HEADER))
-            if header.magic == _MAGIC and header.entry_addr & ~1 == address:
-                self._entry, self._slot = header.entry_addr, place
+        places = hardware.cpu.window.history()
+        # Nearly every image begins with an MMU page; no bootloader insists on it.
+        for look in (self._beginning, self._inside):
+            for slot, entry in chain.from_iterable(look(place, address) for place in places):
+                self._entry, self._slot = entry, slot
                 hardware.end("APP" if runs and hardware.cpu.window.maps(address) else "BAD_ENTRY")
                 return True
         return False
+
+    def _beginning(self, place: int, address: int) -> Iterator[tuple[int, int]]:
+        """The image that begins there in flash: where, and its entry, if that is ``address``."""
+        flash = self._hardware.chip.flash
+        header = ImageHeader.from_bytes(flash.mmap(place % flash.size, _HEADER))
+        if header.magic == _MAGIC and header.entry_addr & ~1 == address:
+            yield place, header.entry_addr
+
+    def _inside(self, place: int, address: int) -> Iterator[tuple[int, int]]:
+        """The images that begin later in the page of the MMU that begins there."""
+        flash = self._hardware.chip.flash
+        data = flash.mmap(place % flash.size, min(_LARGEST_PAGE, flash.size - place % flash.size))
+        for entry in (address, address | 1):
+            at = data.find(to_word(entry), _ENTRY_AT + 1)
+            while at >= 0:
+                if data[at - _ENTRY_AT] == _MAGIC and at % 4 == 0:
+                    yield place + at - _ENTRY_AT, entry
+                at = data.find(to_word(entry), at + 1)
 
 
 def report(hardware: Hardware, *, entry: int | None = None, slot: int | None = None) -> SiliconReport:

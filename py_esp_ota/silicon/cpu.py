@@ -204,16 +204,19 @@ class Cpu:
         self._uc.hook_del(number)
 
     @contextmanager
-    def watched(self, *, loads: Callable[[int, int], None], steps: Callable[[], None]) -> Iterator[None]:
-        """Call back for every load, by code (address, length) or through ``load``, and for every instruction: slow."""
+    def watched(self, *, loads: Callable[[int, int], None] | None, steps: Callable[[], None] | None) -> Iterator[None]:
+        """Call back for every load, by code (address, length) or through ``load``, or for every instruction: slow."""
 
         def on_read(_uc: Uc, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
-            loads(address, size)
+            if loads is not None:
+                loads(address, size)
 
         def on_step(_uc: Uc, _address: int, _size: int, _data: object) -> None:
-            steps()
+            if steps is not None:
+                steps()
 
-        hooks = [self._uc.hook_add(UC_HOOK_MEM_READ, on_read), self._uc.hook_add(UC_HOOK_CODE, on_step)]
+        wanted = ((loads, UC_HOOK_MEM_READ, on_read), (steps, UC_HOOK_CODE, on_step))
+        hooks = [self._uc.hook_add(kind, hook) for asked, kind, hook in wanted if asked is not None]
         self._loads = loads
         try:
             yield

@@ -134,7 +134,9 @@ class Tripwire:
         self._shown = twin.flash.fork()
         twin.flash.watch()
         cpu.watcher = self
-        with cpu.watched(loads=self._on_load, steps=self._on_step):
+        # What is looked at is known after the first run; in the second, only how long it takes to get there.
+        first = not self._stop_at
+        with cpu.watched(loads=self._on_load if first else None, steps=None if first else self._on_step):
             cpu.go(entry, _LONGEST)
 
     def _on_step(self) -> None:

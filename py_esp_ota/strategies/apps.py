@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from py_esp_ota import firmware
 from py_esp_ota._core import Target
 from py_esp_ota.firmware import DESC_OFFSET, MMU_PAGE
-from py_esp_ota.strategies.sizes import RSA, SCHEMES, AppOptions, image_size, shares_window
+from py_esp_ota.strategies.sizes import RSA, SCHEMES, AppOptions, image_size, needs_code
 
 #: ``SOC_MMU_PAGE_SIZE_CONFIGURABLE``: the verifier reads these chips' MMU page size from the app descriptor.
 READS_PAGE_SIZE = ("esp32c2", "esp32c6", "esp32h2", "esp32c61", "esp32h21", "esp32h4", "esp32s31")
@@ -205,7 +205,7 @@ def _drawn_parts(
         size = min(drawn // len(_KINDS) * 4, (room - header) // 4 * 4)
         room -= header + size
         kind = _KINDS[drawn % len(_KINDS)]
-        if index == 0 and shares_window(chip):
+        if index == 0 and needs_code(chip):
             kind = "irom"
         elif kind == "irom" and has_code:
             kind = "dram"  # a bootloader that finds a third mapped segment stops

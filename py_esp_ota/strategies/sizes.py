@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from py_esp_ota.firmware import CHIPS, layout_of
+from py_esp_ota.firmware import CHIPS
 from py_esp_ota.strategies.arguments import need, need_flag, need_range, some_of
 
 #: The largest file there is: beyond it some chip's cache does not reach all of it.
@@ -31,10 +31,9 @@ def up(size: int, unit: int) -> int:
     return -(-size // unit) * unit
 
 
-def shares_window(chip: str) -> bool:
-    """Whether one window of addresses shows both code and data in flash."""
-    layout = layout_of(chip)
-    return layout.drom == layout.irom
+def needs_code(chip: str) -> bool:
+    """Whether the bootloader insists on code in flash beside the data: all but ESP32's, where ROM maps."""
+    return chip != "esp32"
 
 
 def image_size(data: list[int], *, hash_appended: bool) -> int:
@@ -73,7 +72,7 @@ class AppOptions:
         if self.signed:
             chips = self._those(chips, lambda chip: bool(SCHEMES[chip]), "no signature scheme is known for")
         if self.max_segments == 1:
-            chips = self._those(chips, lambda chip: not shares_window(chip), "nothing with one segment boots on")
+            chips = self._those(chips, lambda chip: not needs_code(chip), "nothing with one segment boots on")
         signed = bool(self.signed)
         room = [chip for chip in chips if self.least_file(chip, signed=signed) <= self.most]
         least = min(self.least_file(chip, signed=signed) for chip in chips)
@@ -95,8 +94,8 @@ class AppOptions:
         return MAX_SIZE if self.max_size is None else self.max_size
 
     def least_segments(self, chip: str) -> int:
-        """The fewest segments: where code and data share a window, the bootloader insists on one of each."""
-        return max(self.min_segments, 2 if shares_window(chip) else 1)
+        """The fewest segments: nearly everywhere the bootloader insists on data and code in flash."""
+        return max(self.min_segments, 2 if needs_code(chip) else 1)
 
     def least_image(self, chip: str, *, hash_appended: bool | None = None) -> int:
         """The smallest image, without signature and trailing bytes, that these options allow."""

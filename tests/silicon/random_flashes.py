@@ -1,145 +1,188 @@
-"""Flashes drawn from a seed: tables, otadata in every state, and apps that are sound, damaged or strange."""
+"""Chips drawn from a seed: tables, otadata in every state, and apps that are sound, damaged or strange.
+
+Written as the lines that ``flash_text`` builds, so that whatever is drawn can be read, shrunk and kept.
+"""
 
 from __future__ import annotations
 
 import random
-import struct
-from collections.abc import Callable
+from functools import lru_cache
 
-from board import entry, slots, table
+from flash_text import Text
 
-from py_esp_ota import PartitionTable
-from py_esp_ota._core import Flash
-from py_esp_ota.firmware import Firmware, app_desc, flipped, image, merge, rehashed, resealed, rewritten
-
-FLASH_SIZE = 0x400000
-TABLE_AT, OTADATA_AT, SECTOR = 0x8000, 0xD000, 0x1000
-DROM, IROM, DRAM, IRAM, RTC = 0x3C000000, 0x42000000, 0x3FC88000, 0x40380000, 0x50000000
+OTADATA_AT = 0xD000
+DROM, IROM, DRAM, IRAM, LOW_IRAM, RTC = 0x3C000000, 0x42000000, 0x3FC88000, 0x40380000, 0x4037C000, 0x50000000
 _STATES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED", "UNDEFINED", "7", "0x80000002")
+_SEQS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 _WORDS = (0, 1, 3, 4, 0x20, 0xFFFC, 0x10000, 0xFFFFFF, 0xFFFFFFFC, 0xFFFFFFFF)
-
-Change = Callable[[random.Random, bytes], bytes]
-
-
-def app(rng: random.Random) -> bytes:
-    """A small app as a build makes it."""
-    return Firmware("bench", str(rng.randrange(1000)), size=16 * rng.randrange(0x28, 0x60)).to_bytes()
-
-
-def strange(rng: random.Random) -> bytes:
-    """Segments that no linker would make, with the sums made right."""
-    segments: list[tuple[int, bytes]] = []
-    at = 24
-    for index in range(rng.randrange(1, 7)):
-        at += 8
-        length = 4 * rng.choice([0, 1, 2, 4, 17, 64, rng.randrange(200)])
-        data = rng.randbytes(length)
-        if index == 0 and rng.random() < 0.8:
-            data = app_desc("bench", "strange") + data
-        kind = rng.random()
-        if kind < 0.6:
-            crooked = rng.choice([0, 0, 0, 0, 0, 0, 4, 0x1000])
-            address = rng.choice([DROM, IROM]) + rng.randrange(4) * 0x10000 + at % 0x10000 + crooked
-        elif kind < 0.9:
-            address = rng.choice([DRAM, IRAM, RTC]) + 4 * rng.randrange(0x400)
-        else:
-            address = rng.choice(
-                [0, 0x3FCDE000, 0x403CBF10, 0x3FCD5820, 0x3FCA0000, 0x4037C000, 0x3FC7FFFC, 0x50001FFC]
-            )
-        segments.append((address, data))
-        at += len(data)
-    return image(segments, entry_addr=_entry(rng), hash_appended=rng.random() < 0.8)
-
-
-def _entry(rng: random.Random) -> int:
-    return rng.choice([IRAM, IRAM, IRAM + 0x10, IROM + 0x10020, IROM + 0x7FFFF0, DRAM, DROM, 0x12345678, 0])
-
-
-def _words_in_header(rng: random.Random, data: bytes) -> bytes:
-    field, values = rng.choice(
-        [
-            ("magic", [0, 0xE8, 0xFF]),
-            ("segment_count", [0, 1, 2, 3, 5, 16, 17, 255]),
-            ("chip_id", [0, 4, 6, 13, 0xFFFF]),
-            ("min_chip_rev_full", [0, 3, 4, 5, 99, 100, 199, 0xFFFF]),
-            ("max_chip_rev_full", [0, 3, 4, 5, 99, 199, 0xFFFF]),
-            ("hash_appended", [0, 1, 2, 255]),
-        ]
-    )
-    return rewritten(data, **{field: rng.choice(values)})
-
-
-def _words_in_segments(rng: random.Random, data: bytes) -> bytes:
-    field = rng.choice(["load_addr", "data_len"])
-    return rewritten(data, **{field: {rng.randrange(data[1]): rng.choice([*_WORDS, rng.getrandbits(32)])}})
-
-
-def _bits(rng: random.Random, data: bytes) -> bytes:
-    return flipped(data, *(rng.randrange(len(data)) for _ in range(rng.choice([1, 1, 2, 5]))))
-
-
-def _entry_address(rng: random.Random, data: bytes) -> bytes:
-    return data[:4] + struct.pack("<I", _entry(rng)) + data[8:]
-
-
-def _cut(rng: random.Random, data: bytes) -> bytes:
-    return data[: rng.randrange(24, len(data))]
-
-
-def _sound(_rng: random.Random, data: bytes) -> bytes:
-    return data
-
-
-_CHANGES: tuple[Change, ...] = (
-    _sound, _sound, _words_in_header, _words_in_segments, _bits, _entry_address, _cut,
+#: Where segments are tried: around the end of each memory, and around what the bootloader keeps for itself.
+_BORDERS = (
+    0x3FC7FFFC, 0x3FC80000, 0x3FCA0000, 0x3FCCE70C, 0x3FCCE710, 0x3FCD5700, 0x3FCD5820, 0x3FCDA700, 0x3FCDE000,
+    0x3FCDE700, 0x3FCDFFFC, 0x3FCE0000, 0x4037BFFC, 0x4037C000, 0x4037FFFC, 0x403CBF10, 0x403CE700, 0x403CE710,
+    0x403D5700, 0x403D5710, 0x403DE700, 0x403DFFFC, 0x403E0000, 0x4FFFFFFC, 0x50000000, 0x50001FFC, 0x50002000,
+    0, 0x3BFFFFFC, 0x3C7FFFFC, 0x3C800000, 0x41FFFFFC, 0x427FFFFC, 0x42800000, 0x7FFFFFFC, 0x80000000, 0xFFFFFFFC,
 )  # fmt: skip
 
 
-def any_app(rng: random.Random) -> bytes:
-    """What a slot may hold."""
-    made = strange(rng) if rng.random() < 0.35 else app(rng)
-    changed = rng.choice(_CHANGES)(rng, made)
-    for again in (resealed, rehashed):
-        if rng.random() < 0.4:
-            try:
-                changed = again(changed)
-            except ValueError:
-                continue
-    return changed
+def drawn(seed: str) -> Text:
+    """One chip; the same seed draws the same."""
+    rng = random.Random(seed)
+    rows = _rows(rng)
+    lines = [_profile(rng.choice((0, rng.randrange(48)))), *(f"row {' '.join(map(_spelled, row))}" for row in rows)]
+    if rng.random() < 0.12:
+        lines.append(
+            "table "
+            + rng.choice(["md5=none", "md5=none", "md5=bad", f"flip={rng.randrange(0xC0):#x}", "gone", "flip=0x0"])
+        )
+    places = [row[3] for row in rows if row[1:3] == (1, 0)] or [OTADATA_AT]
+    lines.append(f"otadata {places[-1]:#x} {_entry(rng)} {_entry(rng)}")
+    offsets = sorted({int(row[3]) for row in rows if row[1] == 0})
+    lines += [f"app {at:#x} {_app(rng)}" for at in offsets if at >= 0x10000 and rng.random() < 0.92]
+    return tuple(lines)
 
 
-def _entries(rng: random.Random) -> tuple[str, str]:
-    def one() -> str:
-        if rng.random() < 0.15:
-            return "-"
-        seq = rng.choice([0, 1, 2, 3, 4, 5, 6, 7, 0xFFFFFFFE, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000])
-        return f"{seq}/{rng.choice(_STATES)}" + "!" * (rng.random() < 0.1)
-
-    return one(), one()
+def _spelled(value: object) -> str:
+    return value if isinstance(value, str) else hex(value) if isinstance(value, int) and value > 99 else str(value)
 
 
-def _table(rng: random.Random) -> tuple[PartitionTable, bytes]:
+@lru_cache(maxsize=64)
+def _profile(number: int) -> str:
+    """One of some chips: so few that a machine can keep what comes before their flashes are looked at."""
+    return _chip(random.Random(f"profile/{number}")) if number else "chip"
+
+
+def _chip(rng: random.Random) -> str:
+    words = ["chip"]
+    if rng.random() < 0.3:
+        # Never a header that promises more than there is: what lies beyond a chip is another question.
+        header, size = rng.choice([(1, 4), (2, 4), (2, 4), (2, 2), (8, 8), (4, 8), (16, 16), (4, 16), (2, 16)])
+        words += [f"header={header}", f"size={size}"]
+    if rng.random() < 0.4:
+        words.append(f"revision={rng.choice([2, 3, 5, 15, 100, 101, 115, 201])}")
+    if rng.random() < 0.3:
+        words.append(f"block={rng.choice([1, 3, 7, 100, 103, 200])}")
+    words += [f"{name}=1" for name in ("no_max_wafer", "no_max_block") if rng.random() < 0.15]
+    if rng.random() < 0.35:
+        words.append(f"reset={rng.choice(['SW', 'SW', 'DEEPSLEEP'])}")
+    return " ".join(words)
+
+
+# ------------------------------------------------------------------------------------------------- table and otadata
+
+Row = tuple[str, int, int, int, int]
+
+
+def _rows(rng: random.Random) -> list[Row]:
     kind = rng.random()
-    if kind < 0.75:
-        rows = slots(rng.randrange(0 if kind < 0.1 else 1, 4), factory=rng.random() < 0.5, test=rng.random() < 0.1)
-    else:
-        names = [("nvs", 1, 2, 0x9000, 0x4000), ("otadata", 1, 0, OTADATA_AT, rng.choice([0x1000, 0x2000, 0x3000]))]
-        names += [
-            (f"app{index}", 0, rng.choice([0, 0x10, 0x11, 0x12, 0x1F, 0x20]), 0x10000 * rng.randrange(1, 6), size)
-            for index, size in enumerate(rng.choices([0, 0x200, 0x1000, 0x10000, 0x400000], k=3))
-        ]
-        rows = table(*names)
-    data = rows.to_bytes(md5=rng.random() < 0.95)
-    return rows, flipped(data, rng.randrange(0xC0)) if rng.random() < 0.05 else data
+    otadata: Row = ("otadata", 1, 0, OTADATA_AT, 0x2000)
+    if kind < 0.72:
+        names = [("factory", 0)] * (rng.random() < 0.5) + [("test", 0x20)] * (rng.random() < 0.1)
+        names += [(f"ota_{index}", 0x10 + index) for index in range(rng.choice([0, 1, 2, 2, 2, 3, 3, 4]))]
+        size = rng.choice([0x10000] * 4 + [0x20000])
+        apps = [(name, 0, sub, 0x10000 + size * index, size) for index, (name, sub) in enumerate(names)]
+        return [("nvs", 1, 2, 0x9000, 0x4000), otadata, *apps]
+    rows: list[Row] = [("nvs", 1, 2, 0x9000, 0x4000)]
+    if rng.random() < 0.9:
+        at = rng.choice([OTADATA_AT, OTADATA_AT, OTADATA_AT, 0xE000, 0xD100, 0xD102, 0x3FF000, 0x400000, 0])
+        rows.append(("otadata", 1, 0, at, rng.choice([0, 0x1000, 0x2000, 0x2000, 0x2000, 0x3000, 0x100000])))
+    if rng.random() < 0.3:
+        rows.append(("odd", rng.choice([1, 1, 2, 0x40, 0xFE]), rng.choice([1, 4, 5, 6, 0x81, 0xFE]), 0xF000, 0x1000))
+    for index in range(rng.randrange(1, 5)):
+        subtype = rng.choice([0, 0x10, 0x10, 0x11, 0x11, 0x12, 0x13, 0x1F, 0x20, 0x30])
+        offset = 0x10000 * rng.randrange(1, 6)
+        if rng.random() < 0.12:
+            offset = rng.choice([0x1000, 0x8000, 0x11000, 0x12345, 0x200000, 0x3F0000, 0x400000, 0xFFFF0000])
+        size = rng.choice(
+            [0x10000] * 9 + [0, 0x200, 0x1000, 0x1000, 0x3B0000, 0x400000, 0x1000000, 0x1000001, 0xFFFF0000]
+        )
+        rows.append((f"app{index}", 0, subtype, offset, size))
+    rng.shuffle(rows)
+    return rows
 
 
-def drawn(rng: random.Random, bootloader: bytes) -> Flash:
-    """One flash of 4 MB."""
-    rows, data = _table(rng)
-    parts = {0: bootloader, TABLE_AT: data}
-    for index, text in enumerate(_entries(rng)):
-        parts[OTADATA_AT + index * SECTOR] = entry(text)
-    for offset in sorted({row.offset for row in rows if row.type == 0}):
-        if rng.random() < 0.9:
-            parts[offset] = any_app(rng)
-    return Flash.from_bytes(merge(parts), size=FLASH_SIZE)
+def _entry(rng: random.Random) -> str:
+    if rng.random() < 0.15:
+        return "-"
+    seq = rng.choice(_SEQS) if rng.random() < 0.9 else rng.getrandbits(32)
+    text = f"{seq}/{rng.choice(_STATES)}" + "!" * (rng.random() < 0.12)
+    return text + (":" + rng.randbytes(20).hex() if rng.random() < 0.08 else "")
+
+
+# --------------------------------------------------------------------------------------------------------------- apps
+
+
+def _app(rng: random.Random) -> str:
+    words = _made(rng) if rng.random() < 0.4 else _plain(rng)
+    if rng.random() < 0.65:
+        words += [_change(rng, words) for _ in range(rng.choice([1, 1, 1, 2]))]
+        words += [again for again in ("resealed", "rehashed") if rng.random() < 0.4]
+    return " ".join(words)
+
+
+def _plain(rng: random.Random) -> list[str]:
+    size = 16 * rng.randrange(0x28, 0x40) if rng.random() < 0.98 else 0x10400
+    words = ["plain", str(rng.randrange(40)), hex(size)]
+    if rng.random() < 0.2:
+        words.append(f"{rng.choice(['min', 'max'])}_blk={rng.choice([0, 1, 99, 100, 103, 199, 65535])}")
+    return words
+
+
+def _made(rng: random.Random) -> list[str]:
+    """Segments that no linker would make, with the sums made right."""
+    words = ["made"]
+    at = 24
+    if rng.random() < 0.03:
+        # Up to the last bytes of an MMU page, so that what comes next can reach beyond a window.
+        words.append("0x0+desc+0xfec8")
+        window, length = rng.choice([DROM, IROM]), rng.choice([0, 12, 16, 20, 64])
+        other = DROM + IROM - window + (0xFFF8 + length) % 0x10000
+        return [*words, f"{window + 0x7FFFF0:#x}+{length}", f"{other:#x}+16"]
+    for index in range(rng.randrange(1, 7)):
+        at += 8
+        length = 4 * rng.choice([0, 0, 1, 2, 4, 17, 64, rng.randrange(200)])
+        desc = "+desc" if index == 0 and rng.random() < 0.8 else ""
+        words.append(f"{_address(rng, at):#x}{desc}+{length}")
+        at += length + (256 if desc else 0)
+    words.append(f"entry={_entry_address(rng):#x}")
+    if rng.random() < 0.2:
+        words.append("hash=0")
+    return words
+
+
+def _address(rng: random.Random, at: int) -> int:
+    kind = rng.random()
+    if kind < 0.6:
+        crooked = rng.choice([0] * 12 + [4, 0x1000])
+        page = rng.choice([0, 0, 1, 2, 3, 126, 127])
+        return rng.choice([DROM, IROM]) + page * 0x10000 + (at + crooked) % 0x10000
+    if kind < 0.85:
+        return rng.choice([DRAM, IRAM, LOW_IRAM, RTC]) + 4 * rng.randrange(0x400)
+    return rng.choice(_BORDERS)
+
+
+def _entry_address(rng: random.Random) -> int:
+    return rng.choice([IRAM, IRAM, IRAM + 0x10, IROM + 0x10020, IROM + 0x7FFFF0, DRAM, DROM, 0x12345678, 0])
+
+
+def _change(rng: random.Random, words: list[str]) -> str:
+    kind = rng.random()
+    if kind < 0.4:
+        field, values = rng.choice(
+            [
+                ("magic", [0, 0xE8, 0xFF]),
+                ("segment_count", [0, 1, 2, 3, 5, 16, 17, 255]),
+                ("chip_id", [0, 4, 6, 13, 0xFFFF]),
+                ("min_chip_rev_full", [0, 3, 4, 5, 99, 100, 199, 0xFFFF]),
+                ("max_chip_rev_full", [0, 3, 4, 5, 99, 199, 0xFFFF]),
+                ("hash_appended", [0, 1, 2, 255]),
+            ]
+        )
+        return f"{field}={rng.choice(values):#x}"
+    if kind < 0.65:
+        count = 4 if words[0] == "plain" else sum(word.startswith("0x") for word in words)
+        field = rng.choice(["load_addr", "data_len"])
+        value = rng.choice([*(_BORDERS if field == "load_addr" else _WORDS), *_WORDS, rng.getrandbits(32)])
+        return f"{field}[{rng.randrange(max(count, 1))}]={value:#x}"
+    if kind < 0.85:
+        return f"flip={rng.choice([rng.randrange(0x280), rng.randrange(0x18), rng.randrange(-64, 0)])}"
+    return f"entry_addr={_entry_address(rng):#x}" if kind < 0.93 else f"cut={rng.randrange(24, 0x280):#x}"

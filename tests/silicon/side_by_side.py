@@ -1,22 +1,35 @@
-"""Espressif's compiled bootloader and our model, each on its own copy of one flash: what each does with it."""
+"""Espressif's compiled bootloader and our model, each on its own copy of one chip: what each does with it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
-from builds import C3, Build, bootloader
+from builds import C3, C3_OLDER, Build, bootloader
+from console_lines import essential, plain
 
-from py_esp_ota._core import Flash
+from py_esp_ota._core import EFuse, Flash, Sectors
 from py_esp_ota.chip import Chip, ResetReason
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader import BootReport, boot
 from py_esp_ota.silicon import FlashWrite, Machine, SiliconReport
 
-__all__ = ["BUILDS", "Build", "Pair", "Side", "bootloader", "both", "plain", "settle"]
+__all__ = ["BUILDS", "Build", "Pair", "Side", "bootloader", "both", "copied", "plain", "settle", "sized"]
+
 
 #: The C3's, which most tests of random flashes are about.
-BUILDS = C3
+BUILDS = (*C3, *C3_OLDER)
+
+
+@cache
+def sized(build: Build) -> Callable[[int], bytes]:
+    """The image as ``flash_text.build`` asks for it: by the MiB that its header says."""
+    return partial(_sized, build)
+
+
+@cache
+def _sized(build: Build, mib: int) -> bytes:
+    return bootloader(build, (mib.bit_length() - 1) << 4)
 
 
 @dataclass(frozen=True)
@@ -25,7 +38,11 @@ class Side:
 
     app: int | None
     log: tuple[str, ...]
-    flash: bytes
+    chip: Chip
+
+    @property
+    def flash(self) -> bytes:
+        return self.chip.flash.to_bytes()
 
 
 @dataclass(frozen=True)
@@ -36,39 +53,77 @@ class Pair:
     model: Side
     runs: tuple[SiliconReport, ...]
 
+    @classmethod
+    def of(cls, real: Chip, runs: list[SiliconReport], ours: Chip, report: BootReport) -> Pair:
+        """What was left of the two chips."""
+        silicon = Side(runs[-1].slot, plain(line for run in runs for line in run.log), real)
+        model = Side(report.partition.offset if report.partition else None, plain(report.log), ours)
+        return cls(silicon, model, tuple(runs))
+
     @property
     def writes(self) -> list[FlashWrite]:
         return [write for run in self.runs for write in run.flash_writes]
 
+    def differences(self, *, logs: bool) -> list[str]:
+        """What the two do not agree on, one line each."""
+        found = [f"machine code was left: {run.trap}" for run in self.runs if run.trap is not None]
+        if self.silicon.app != self.model.app:
+            found.append(f"app: silicon {_at(self.silicon.app)}, model {_at(self.model.app)}")
+        one, other = self.silicon.chip.flash, self.model.chip.flash
+        if not one.same(other, every_sector(one.size)):
+            at = next(
+                at for at, pair in enumerate(zip(one.to_bytes(), other.to_bytes(), strict=True)) if len({*pair}) > 1
+            )
+            found.append(f"flash at 0x{at:x}: silicon {one.read(at, 4).hex()}, model {other.read(at, 4).hex()}")
+        silicon, model = ((*essential(side.log), "the end") for side in (self.silicon, self.model))
+        if logs and silicon != model:
+            at = next(at for at, pair in enumerate(zip(silicon, model, strict=False)) if pair[0] != pair[1])
+            found.append(f"line {at}: silicon {silicon[at]!r}, model {model[at]!r}")
+        return found
 
-def plain(lines: Iterable[str]) -> tuple[str, ...]:
-    """Lines without their time stamps, which nothing on either side measures."""
-    return tuple(re.sub(r"^(\w) \(\d+\) ", r"\1 ", line) for line in lines)
+
+def _at(offset: int | None) -> str:
+    return "none" if offset is None else f"0x{offset:x}"
+
+
+@cache
+def every_sector(size: int) -> Sectors:
+    """All sectors of a flash of ``size`` bytes."""
+    flash = Flash(size)
+    flash.watch()
+    flash.read(0, size)
+    return flash.needed()
 
 
 def settle(machine: Machine, chip: Chip) -> list[SiliconReport]:
-    """Run after run until an app runs, one run aborts, or a run leaves the flash as an earlier one did."""
+    """Run after run until an app runs, or a run leaves the flash as an earlier one did.
+
+    A run that aborts ends with a reset too, for the watchdog is on.
+    """
     runs: list[SiliconReport] = []
     seen: set[bytes] = set()
     while True:
         runs.append(machine.run(chip))
-        if runs[-1].outcome != "RESET" or not runs[-1].flash_writes:
+        if runs[-1].outcome not in {"RESET", "ABORT"}:
+            return runs
+        if not runs[-1].flash_writes and chip.reset_reason != ResetReason.DEEPSLEEP:
             return runs
         left = chip.flash.to_bytes()
-        if left in seen:
+        if left in seen and chip.reset_reason != ResetReason.DEEPSLEEP:
             return runs
         seen.add(left)
         chip.reset_reason = ResetReason.SW
 
 
-def both(machine: Machine, build: Build, flash: Flash) -> Pair:
-    """Boot ``flash``, which holds the bootloader already, on both sides; it stays as it is."""
-    real, ours = Chip(build.chip, flash=flash.fork()), Chip(build.chip, flash=flash.fork())
-    runs = settle(machine, real)
-    report = boot(ours, build.config)
-    lines = plain(line for run in runs for line in run.log)
-    return Pair(
-        Side(runs[-1].slot, lines, real.flash.to_bytes()),
-        Side(report.partition.offset if report.partition else None, plain(report.log), ours.flash.to_bytes()),
-        tuple(runs),
-    )
+def copied(chip: Chip) -> Chip:
+    """The same chip once more."""
+    twin = Chip(chip.target.name, flash=chip.flash.fork(), efuse=EFuse.from_json(chip.efuse.to_json()))
+    twin.reset_reason = chip.reset_reason
+    return twin
+
+
+def both(machine: Machine, build: Build, what: Chip | Flash) -> Pair:
+    """Boot a chip, whose flash holds the bootloader already, on both sides; it stays as it is."""
+    chip = Chip(build.chip, flash=what) if isinstance(what, Flash) else what
+    real, ours = copied(chip), copied(chip)
+    return Pair.of(real, settle(machine, real), ours, boot(ours, build.config))

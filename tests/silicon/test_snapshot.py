@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
+from flash_text import build as built
 from random_flashes import drawn
-from side_by_side import BUILDS, bootloader
+from side_by_side import BUILDS, copied, sized
 
-from py_esp_ota._core import EFuse
-from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import image
 from py_esp_ota.silicon import Machine
 
@@ -19,18 +17,9 @@ BUILD = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
 
 def pairs(build, count, seed):
     """Twice the same chip: the bootloader and a random rest."""
-    code = bootloader(build)
     for number in range(count):
-        flash = drawn(random.Random(f"{seed}/{number}"), code)
-        reason = ResetReason.SW if number % 3 == 0 else ResetReason.POWERON
-        revision = (3, 4, 101)[number % 3]
-        yield [_chip(flash, reason, revision) for _ in range(2)]
-
-
-def _chip(flash, reason, revision):
-    chip = Chip(flash=flash.fork(), efuse=EFuse(chip_revision=revision))
-    chip.reset_reason = reason
-    return chip
+        chip = built(drawn(f"{seed}/{number}"), sized(build))
+        yield chip, copied(chip)
 
 
 @BUILD
@@ -54,10 +43,10 @@ def test_nothing_of_a_machine_is_worn_by_the_boots_before(build):
 @BUILD
 def test_the_budget_runs_out_at_the_same_instruction(build):
     warm, cold = Machine(count=True), Machine(count=True, snapshots=False)
-    (one, _), *_ = pairs(build, 1, "budget")
-    whole = [warm.run(_chip(one.flash, ResetReason.POWERON, 4)) for _ in range(3)][-1].instructions
+    chip = built(("chip", "row ota_0 0 16 0x10000 0x10000", "app 0x10000 plain 1 0x280"), sized(build))
+    whole = [warm.run(copied(chip)) for _ in range(3)][-1].instructions
     for budget in (10, 1000, whole - 5000, whole - 1, whole):
-        reports = [m.run(_chip(one.flash, ResetReason.POWERON, 4), budget=budget) for m in (warm, cold)]
+        reports = [m.run(copied(chip), budget=budget) for m in (warm, cold)]
         assert reports[0] == reports[1]
 
 
@@ -75,7 +64,7 @@ def test_a_bootloader_that_changed_is_another():
     """The header of the bootloader is read before the snapshot, and is no part of its program."""
     build = BUILDS[0]
     machine = Machine()
-    for size, said in ((0x20, "4MB"), (0x10, "2MB"), (0x20, "4MB")):
-        flash = drawn(random.Random("size"), bootloader(build, size))
+    for size in (4, 2, 4):
         for _ in range(3):
-            assert f"SPI Flash Size : {said}" in "\n".join(machine.run(Chip(flash=flash.fork())).log)
+            chip = built((f"chip header={size}", "row ota_0 0 16 0x10000 0x10000"), sized(build))
+            assert f"SPI Flash Size : {size}MB" in "\n".join(machine.run(chip).log)

@@ -147,8 +147,10 @@ pub fn read_otadata(flash: &mut Flash, offset: u64) -> Result<Entries, Failure> 
 
 /// Erase the sector of entry `index`, then program its 32 bytes: two operations, as in every otadata update.
 pub fn write_otadata(flash: &mut Flash, offset: u64, index: usize, entry: &OtaSelectEntry) -> Result<(), Failure> {
-    flash.erase(address(offset, index), SECTOR as u64)?;
-    flash.program_encrypted(address(offset, index), &entry.to_bytes())
+    // The sector is counted, not addressed: an otadata partition may begin in the middle of one.
+    let (at, sector) = (address(offset, index), SECTOR as u64);
+    flash.erase(at - at % sector, sector)?;
+    flash.program_encrypted(at, &entry.to_bytes())
 }
 
 fn address(offset: u64, index: usize) -> u64 {

@@ -70,7 +70,7 @@ pub fn partition_table(data: &[u8]) {
         }
         black_box(device::load(data, with_md5, !with_md5).is_ok());
     }
-    let table = BootTable::new(&device::verify(data, 4 << 20, false).rows);
+    let table = BootTable::new(&device::verify(data, 4 << 20, false, true).rows);
     black_box(table.usages());
     for index in -3..18 {
         black_box(table.partition(index));
@@ -100,7 +100,7 @@ pub fn otadata(mut data: &[u8]) {
     black_box(active_otadata(&entries));
     black_box(rewrite_target(&entries, slot as u8, count as u8).is_ok());
     black_box(boot_order(slot as i32 - 3, count as u32));
-    let table = BootTable::new(&device::verify(data.get(64..).unwrap_or_default(), 4 << 20, true).rows);
+    let table = BootTable::new(&device::verify(data.get(64..).unwrap_or_default(), 4 << 20, true, false).rows);
     let selection = select(&table, &entries);
     black_box(boot_order(selection.index, table.app_count()));
 }

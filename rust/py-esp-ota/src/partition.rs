@@ -350,7 +350,12 @@ impl TableVerdict {
 
 /// `esp_partition_table_verify` (components/bootloader_support/src/flash_partitions.c).
 #[pyfunction]
-#[pyo3(signature = (data, flash_size, *, wraps=false))]
-fn verify_partition_table(data: &[u8], #[pyo3(from_py_with = number)] flash_size: u64, wraps: bool) -> TableVerdict {
-    TableVerdict(core::device::verify(data, flash_size, wraps))
+#[pyo3(signature = (data, flash_size, *, wraps=false, empty=false))]
+fn verify_partition_table(
+    data: &[u8],
+    #[pyo3(from_py_with = number)] flash_size: u64,
+    wraps: bool,
+    empty: bool,
+) -> TableVerdict {
+    TableVerdict(core::device::verify(data, flash_size, wraps, empty))
 }

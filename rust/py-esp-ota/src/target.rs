@@ -58,6 +58,21 @@ impl Target {
     }
 
     #[getter]
+    fn drom(&self) -> (u32, u32) {
+        (self.0.drom.low, self.0.drom.high)
+    }
+
+    #[getter]
+    fn irom(&self) -> (u32, u32) {
+        (self.0.irom.low, self.0.irom.high)
+    }
+
+    #[getter]
+    fn loader_text(&self) -> (u32, u32) {
+        (self.0.ram.loader_text.low, self.0.ram.loader_text.high)
+    }
+
+    #[getter]
     fn default_chip_revision(&self) -> u16 {
         self.0.default_chip_revision
     }

@@ -32,8 +32,13 @@ pub struct Options {
     pub debugger_attached: bool,
     /// The chip wakes from deep sleep: what RTC memory holds stays.
     pub deep_sleep_wake: bool,
+    /// `COMPILER_OPTIMIZATION_ASSERTIONS_DISABLE`: what is asserted is not looked at.
+    pub assertions_disabled: bool,
     /// `esp_image_bootloader_offset_set`: one more address whose image is a bootloader.
     pub bootloader_offset: Option<u32>,
+    /// Where the code lies that the bootloader needs until it jumps, from its first byte to behind its last; `None`: all
+    /// the room that the chip's linker script has for it.
+    pub loader_text: Option<(u32, u32)>,
     /// SHA-256 of the keys of the running app: what an app trusts without hardware secure boot.
     pub trusted_digests: Vec<[u8; 32]>,
     /// The public key of version 1 signatures, X then Y, built into app and bootloader.
@@ -53,7 +58,9 @@ impl Default for Options {
             bringup: false,
             debugger_attached: false,
             deep_sleep_wake: false,
+            assertions_disabled: false,
             bootloader_offset: None,
+            loader_text: None,
             trusted_digests: Vec::new(),
             v1_public_key: None,
         }
@@ -86,6 +93,8 @@ pub(super) struct Features {
     pub(super) signature_room: bool,
     /// Anti-rollback builds take the secure version while they hash, and compare it after loading.
     pub(super) version_in_walk: bool,
+    /// "chip revision check failed": how a wrong revision is told.
+    pub(super) revision_check: bool,
     /// Bootloader images may lie at other places than the ROM's.
     pub(super) bootloader_elsewhere: bool,
 }
@@ -100,6 +109,7 @@ impl Features {
             c61_beyond_16mb: since(version, &[(6, 0, 0)]),
             signature_room: since(version, &[(4, 4, 3), (5, 0, 0)]),
             version_in_walk: since(version, &[(4, 4, 7), (5, 0, 7), (5, 1, 4), (5, 2, 1), (5, 3, 0)]),
+            revision_check: since(version, &[(5, 5, 2)]),
             bootloader_elsewhere: since(version, &[(5, 5, 0)]),
         }
     }

@@ -7,7 +7,7 @@ use super::load;
 use super::options::{Features, HEAD};
 use crate::app_desc::{APP_DESC_MAGIC_WORD, APP_DESC_SIZE, AppDesc, DESC_OFFSET};
 use crate::err::{EspErr, Fault, Level, LogLine};
-use crate::target::Target;
+use crate::target::{Ram, Span, Target};
 
 /// `ESP_IMAGE_HEADER_MAGIC`.
 pub const IMAGE_MAGIC: u8 = 0xE9;
@@ -72,13 +72,15 @@ pub(super) struct Rules {
     pub(super) build_page: u32,
     /// What the release of the build that looks knows of.
     pub(super) features: Features,
+    /// Where the bootloader that looks has its own code, when that is known.
+    pub(super) loader_text: Option<Span>,
 }
 
 impl Rules {
     /// The questions as the newest default build asks them.
     pub(super) fn new(target: Option<&'static Target>, base: u64, bootloader: bool) -> Self {
         let build_page = target.map_or(0x1_0000, |target| target.mmu_page_size(u64::MAX));
-        Self { target, base, bootloader, build_page, features: Features::of(HEAD) }
+        Self { target, base, bootloader, build_page, features: Features::of(HEAD), loader_text: None }
     }
 
     fn size_limit(&self) -> u32 {
@@ -134,17 +136,27 @@ impl Rules {
     /// `no_max`: the eFuse that makes the chip ignore upper bounds is burnt.
     pub(super) fn chip_revision(&self, header: &ImageHeader, revision: u16, no_max: bool) -> Option<Refusal> {
         let (min, max) = (header.min_chip_rev_full, header.max_chip_rev_full);
-        let (field, at, bound, sign, side) = if revision < min {
-            ("min_chip_rev_full", 15, min, ">=", "at most")
-        } else if !self.bootloader && !no_max && is_set(max) && revision > max {
-            ("max_chip_rev_full", 17, max, "<=", "at least")
-        } else {
-            return None;
-        };
-        let expected = format!("{side} {}, the chip's revision", v(revision));
-        let fault = Fault::new(EspErr::Fail, field, self.at(at), v(bound), expected);
-        let text = format!("chip revision check failed. Required {sign} {}, found {}.", v(bound), v(revision));
-        Some(Refusal::loud(fault, TAG_COMM, text))
+        let above = !self.bootloader && !no_max && is_set(max) && revision > max;
+        let bounds = [
+            ("min_chip_rev_full", 15, min, ">=", "at most", revision < min),
+            ("max_chip_rev_full", 17, max, "<=", "at least", above),
+        ];
+        let broken = bounds.into_iter().filter(|&(.., broken)| broken);
+        let mut refusals = broken.map(|(field, at, bound, sign, side, _)| {
+            let expected = format!("{side} {}, the chip's revision", v(revision));
+            let fault = Fault::new(EspErr::Fail, field, self.at(at), v(bound), expected);
+            let text = if self.features.revision_check {
+                format!("chip revision check failed. Required {sign} {}, found {}.", v(bound), v(revision))
+            } else {
+                format!("Image requires chip rev {sign} {}, but chip is {}", v(bound), v(revision))
+            };
+            (fault, line(Level::Error, TAG_COMM, text))
+        });
+        let (fault, first) = refusals.next()?;
+        // Older releases look at both bounds before they give up.
+        let rest = refusals.map(|(_, line)| line).filter(|_| !self.features.revision_check);
+        let log = std::iter::once(first).chain(rest).collect();
+        Some(Refusal { fault, log, always: true })
     }
 
     /// `verify_image_header`: the number of segments.
@@ -235,7 +247,9 @@ impl Rules {
     /// `process_segment`: the bootloader may copy the segment where it wants to go.
     pub(super) fn load_range(&self, index: u8, segment: SegmentHeader, at: u64) -> Option<Refusal> {
         let end = segment.load_addr.wrapping_add(segment.data_len);
-        let clash = load::verify_load_addresses(&self.target?.ram, segment.load_addr, end).err()?;
+        let ram = self.target?.ram;
+        let ram = Ram { loader_text: self.loader_text.unwrap_or(ram.loader_text), ..ram };
+        let clash = load::verify_load_addresses(&ram, segment.load_addr, end).err()?;
         let found = format!("0x{:08x}-0x{:08x}", clash.low, clash.high);
         let field = format!("segment {index} load_addr");
         let fault = invalid(field, self.at(at), format!("{found} {}", clash.reason), "free RAM".to_owned());
@@ -346,6 +360,16 @@ impl Rules {
         let (found, expected) = (format!("0x{size:x}"), format!("at most 0x{limit:x}"));
         let fault = Fault::new(EspErr::InvalidArg, "partition size", self.base, found, expected);
         Some(Refusal::quiet(fault, format!("partition size 0x{size:x} invalid, larger than 16MB")))
+    }
+
+    /// `bootloader_flash_read`: an image begins at a whole word, for the bootloader reads no other.
+    pub(super) fn whole_words(&self, offset: u32) -> Option<Refusal> {
+        if offset % 4 == 0 {
+            return None;
+        }
+        let fault = Fault::new(EspErr::Fail, "partition offset", self.base, format!("0x{offset:x}"), "a multiple of 4");
+        let text = format!("bootloader_flash_read src_addr 0x{offset:x} not 4-byte aligned");
+        Some(Refusal::loud(fault, "bootloader_flash", text))
     }
 
     /// `process_segment_data`: the flash has the bytes that are to be mapped, and the cache can reach them.

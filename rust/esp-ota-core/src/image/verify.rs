@@ -11,7 +11,7 @@ use crate::efuse::EFuse;
 use crate::err::{EspErr, Failure, Fault, Level, LogLine};
 use crate::flash::SECTOR;
 use crate::source::Source;
-use crate::target::Target;
+use crate::target::{Span, Target};
 
 /// Whose code looks: the same file of ESP-IDF is part of the app and of the bootloader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +92,7 @@ impl Request {
         Rules {
             build_page: self.options.mmu_page_size.unwrap_or_else(|| target.mmu_page_size(flash_size)),
             features: Features::of(self.options.idf_version),
+            loader_text: self.options.loader_text.map(|(low, high)| Span { low, high }),
             ..Rules::new(Some(target), u64::from(self.offset), self.of_bootloader())
         }
     }
@@ -215,6 +216,7 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
     /// `image_load`.
     fn image_load(&mut self) -> Result<(), Stop> {
         ask(self.rules.partition_size(self.request.size))?;
+        ask(self.rules.whole_words(self.request.offset).filter(|_| self.request.build == Build::Bootloader))?;
         let (header, mut sums) = self.process_image_header()?;
         self.process_segments(header, &mut sums)?;
         self.process_checksum(&mut sums)?;
@@ -276,7 +278,7 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         let load = self.request.loads() && kind == SegmentKind::Load && !kept;
         self.info(index, segment, data, if load { "load" } else { word(kind) });
         if load && segment.data_len > 0 {
-            if let Some(fault) = self.rules.load_end(index, segment, u64::from(at)) {
+            if let Some(fault) = self.rules.load_end(index, segment, u64::from(at)).filter(|_| self.asserts()) {
                 return Err(Stop::Assertion("load_end > load_addr", fault));
             }
             ask(self.rules.load_range(index, segment, u64::from(at)))?;
@@ -332,7 +334,7 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         }))?;
         if self.watches_rollback() {
             let magic_word = desc.as_ref().map(AppDesc::magic_word);
-            if let Some(Refusal { fault, .. }) = self.rules.app_desc(magic_word) {
+            if let Some(Refusal { fault, .. }) = self.rules.app_desc(magic_word).filter(|_| self.asserts()) {
                 return Err(Stop::Assertion("app_desc magic word", fault));
             }
             self.data.secure_version = desc.map_or(0, |desc| desc.secure_version());
@@ -343,6 +345,11 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
     /// An anti-rollback build of a release that takes the version from the bytes it hashes.
     fn watches_rollback(&self) -> bool {
         self.request.options.anti_rollback && self.rules.features.version_in_walk
+    }
+
+    /// Whether this build looks at what it asserts.
+    fn asserts(&self) -> bool {
+        !self.request.options.assertions_disabled
     }
 
     /// Whether a debugger makes this build overlook what it found.

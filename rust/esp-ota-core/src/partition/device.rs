@@ -20,9 +20,10 @@ pub struct TableVerdict {
 /// `esp_partition_table_verify` (components/bootloader_support/src/flash_partitions.c).
 ///
 /// `data` should hold 0xC00 bytes; where it ends earlier, the table has no terminating entry. `wraps`: the end of a row is
-/// computed in 32 bits, as releases up to v6.0 do, so that a row around the end of the address space passes.
-pub fn verify(data: &[u8], chip_size: u64, wraps: bool) -> TableVerdict {
-    match walk(data, chip_size, wraps) {
+/// computed in 32 bits, as releases up to v6.0 do, so that a row around the end of the address space passes. `empty`: no
+/// row at all is a table, as in releases up to v5.4.
+pub fn verify(data: &[u8], chip_size: u64, wraps: bool, empty: bool) -> TableVerdict {
+    match walk(data, chip_size, wraps, empty) {
         Ok(rows) => TableVerdict { err: EspErr::Ok, fault: None, log: Vec::new(), rows },
         Err((fault, text)) => {
             let log = vec![LogLine { level: Level::Error, tag: "flash_parts", text }];
@@ -32,7 +33,7 @@ pub fn verify(data: &[u8], chip_size: u64, wraps: bool) -> TableVerdict {
 }
 
 /// Row by row to the first fault and the line printed for it.
-fn walk(data: &[u8], chip_size: u64, wraps: bool) -> Result<Vec<Partition>, (Fault, String)> {
+fn walk(data: &[u8], chip_size: u64, wraps: bool, empty: bool) -> Result<Vec<Partition>, (Fault, String)> {
     let mut md5_found = 0;
     for (index, row) in rows(data).enumerate().take(MAX_ROWS) {
         match row.magic() {
@@ -41,7 +42,7 @@ fn walk(data: &[u8], chip_size: u64, wraps: bool) -> Result<Vec<Partition>, (Fau
                 check_md5(index, row, data, md5_found == 0)?;
                 md5_found = 1;
             }
-            [0xFF, 0xFF] if index != 0 && row.ptype() == ANY && row.subtype() == ANY => {
+            [0xFF, 0xFF] if (empty || index != 0) && row.ptype() == ANY && row.subtype() == ANY => {
                 // Upstream subtracts the MD5 row wherever it stands: in the middle, it is counted and the last row is not.
                 let count = index - md5_found;
                 return Ok(rows(data).take(count).map(Row::partition).collect());

@@ -1,0 +1,20 @@
+"""The lines of a bootloader's console, made comparable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_OF_ONE_BUILD = ("abort() was called at PC", "Assert failed in", "I boot: compile time ", "I boot: ESP-IDF v")
+
+
+def plain(lines: Iterable[str]) -> tuple[str, ...]:
+    """Lines without their time stamps, which nothing on either side measures, and their colours."""
+    return tuple(re.sub(r"^(\w) \(\d+\) ", r"\1 ", re.sub(r"\x1b\[[\d;]*m", "", line)) for line in lines)
+
+
+def essential(lines: Iterable[str]) -> tuple[str, ...]:
+    """Plain lines without what is another in each build: its version and its age, which its header may not have, and
+    the place that ``abort`` and ``assert`` name in their last words.
+    """
+    return tuple(line for line in lines if not line.startswith(_OF_ONE_BUILD))
