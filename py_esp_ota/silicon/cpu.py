@@ -83,15 +83,13 @@ class Cpu:
         self._bus = bus
         self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
         self.ram = [Block(self._uc, memory) for memory in soc.ram]
-        # A page more than there is on the chip, for what is ours and must not lie in a real ROM's way.
         self._rom = Block(self._uc, soc.rom)
         self._rom.put(0, _RETURN * (soc.rom.size // len(_RETURN)))
         #: Where code of the app returns to when a ROM function called it.
         self.callback_return = soc.rom.windows[0][0] + _UNUSED
-        self.lets_call_back(self.callback_return)
         #: A text for what only a real ROM could say.
         self.no_text = self.callback_return + 4
-        self._rom.put(self.no_text - soc.rom.windows[0][0], _NO_TEXT)
+        self._put_ours()
         self.window = FlashWindow(self._uc, soc, bus)
         blocks = (*self.ram, *self.window.blocks, self._rom)
         if soc.rom_data is not None:
@@ -123,10 +121,16 @@ class Cpu:
         self.unwatch(self._rom_hook)
         for address, part in image.parts:
             self._put_rom(address, part)
+        self._put_ours()
         for address in kept:
             self._put_rom(address, _RETURN)
         for address in (*kept, self.callback_return):
             self._hook_rom(range(address, address + 1))
+
+    def _put_ours(self) -> None:
+        base = self._soc.rom.windows[0][0]
+        self.lets_call_back(self.callback_return)
+        self._rom.put(self.no_text - base, _NO_TEXT)
 
     def _put_rom(self, address: int, data: bytes) -> None:
         """Into ROM, or its data where that is seen at another place; what goes to RAM is another's business."""
@@ -365,13 +369,14 @@ class Cpu:
     def _map_registers(self) -> None:
         start, stop = self._soc.registers
         hole = self._table()
-        for begin, end in ((start, hole.start), (hole.stop, stop)):
+        for begin, end in ((start, hole.start), (hole.stop, stop), self._soc.own_registers or (0, 0)):
             if begin < end:
                 self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
 
     def _are_registers(self, address: int) -> bool:
         start, stop = self._soc.registers
-        return start <= address < stop and address not in self._table()
+        own = self._soc.own_registers or (0, 0)
+        return own[0] <= address < own[1] or (start <= address < stop and address not in self._table())
 
     def _table(self) -> range:
         """The MMU's table, which is memory among the registers on some chips."""

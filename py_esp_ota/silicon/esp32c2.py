@@ -60,6 +60,7 @@ ESP32C2 = Soc(
         0x600C5000, entries=64, invalid=1 << 6, pages=Pages((0x4000, 0x8000, 0x10000), register=0x600C40C8, bit=3)
     ),
     registers=(0x60000000, 0x600D2000),
+    own_registers=None,
     stack_top=0x3FCDEB70,
     legacy_data=0x3FCDFFF0,
     legacy_struct=0x3FCDFF00,

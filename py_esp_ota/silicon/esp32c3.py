@@ -64,6 +64,7 @@ ESP32C3 = Soc(
     flash_window=Memory(0x800000, ((0x3C000000, READ), (0x42000000, READ | EXECUTE))),
     mmu=MmuTable(0x600C5000, entries=128, invalid=1 << 8),
     registers=(0x60000000, 0x600D2000),
+    own_registers=None,
     stack_top=0x3FCDE710,
     legacy_data=0x3FCDFFF0,
     legacy_struct=0x3FCDFF00,

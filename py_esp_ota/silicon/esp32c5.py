@@ -64,6 +64,7 @@ ESP32C5 = Soc(
         pages=Pages((0x10000, 0x8000, 0x4000, 0x2000), register=0x60002384, bit=3),
     ),
     registers=(0x60000000, 0x600D0000),
+    own_registers=None,
     stack_top=0x4085E5A0,
     legacy_data=0x4085FFEC,
     legacy_struct=0x4085FF00,

@@ -64,6 +64,7 @@ ESP32C6 = Soc(
         pages=Pages((0x10000, 0x8000, 0x4000, 0x2000), register=0x60002384, bit=3),
     ),
     registers=(0x60000000, 0x600D0000),
+    own_registers=(0x20001000, 0x20002000),
     stack_top=0x4087E610,
     legacy_data=0x4087FFEC,
     legacy_struct=0x4087FF00,

@@ -61,6 +61,7 @@ ESP32C61 = Soc(
         pages=Pages((0x10000, 0x8000, 0x4000, 0x2000), register=0x60002384, bit=3),
     ),
     registers=(0x60000000, 0x600D0000),
+    own_registers=None,
     stack_top=0x4084E670,
     legacy_data=0x4084FFEC,
     legacy_struct=0x4084FF00,

@@ -12,7 +12,7 @@ from py_esp_ota.silicon.cpu import Cpu
 from py_esp_ota.silicon.devices import Devices
 from py_esp_ota.silicon.peripherals import PERIPHERALS
 from py_esp_ota.silicon.program import Program
-from py_esp_ota.silicon.real_rom import PURE, RomImage
+from py_esp_ota.silicon.real_rom import AT_HOME, PURE, RomImage
 from py_esp_ota.silicon.registers import Registers
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
 from py_esp_ota.silicon.rom import FUNCTIONS
@@ -57,7 +57,7 @@ class Hardware:
         called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
         self.functions = {address: (name, known[name]) for address, name in called.items()}
         if rom is not None:
-            pure = PURE | LIBC.keys() | TEXT.keys() | FLOATS.keys()
+            pure = PURE | AT_HOME | LIBC.keys() | TEXT.keys() | FLOATS.keys()
             self.functions = {address: named for address, named in self.functions.items() if named[0] not in pure}
             self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():

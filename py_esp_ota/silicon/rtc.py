@@ -10,12 +10,11 @@ from typing import Any
 
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
+from py_esp_ota.silicon.peripherals import Awake
 from py_esp_ota.silicon.registers import Registers
 
-_OPTIONS0, _TIME_UPDATE, _TIME_LOW0, _TIME_HIGH0 = 0x00, 0x0C, 0x10, 0x14
-_WDT = 0x90
 _WDTCONFIG0, _WDTCONFIG1, _WDTFEED = 0x00, 0x04, 0x14
-_SW_SYS_RST, _SW_PROCPU_RST, _UPDATE, _WDT_EN = 1 << 31, 1 << 5, 1 << 31, 1 << 31
+_WDT_EN = 1 << 31
 _STAGES = range(4)
 _STAGE_BITS = (28, 25, 22, 19)
 _OFF, _INTERRUPT, _RESET_CPU, _RESET_SYSTEM, _RESET_RTC = range(5)
@@ -92,16 +91,17 @@ class RtcWatchdog:
 
 
 class Rtc:
-    """The RTC controller at ``base``. ``reset`` is told why the chip resets."""
+    """The RTC controller; newer chips have one device for each of its parts. ``reset`` is told why the chip resets."""
 
-    def __init__(self, base: int, registers: Registers, clock: Clock, reset: Callable[[ResetReason], None]) -> None:
-        self._base = base
+    def __init__(self, at: Awake, registers: Registers, clock: Clock, reset: Callable[[ResetReason], None]) -> None:
+        self._at = at
         self._registers = registers
         self._clock = clock
         self._reset_chip = reset
-        self._watchdog = RtcWatchdog(base + _WDT, registers, clock, reset)
-        registers.on_write[base + _OPTIONS0] = self._options
-        registers.on_write[base + _TIME_UPDATE] = self._update
+        self._watchdog = RtcWatchdog(at.watchdog, registers, clock, reset)
+        for address in {at.reset[0], at.reset_cpu[0]}:
+            registers.on_write[address] = self._resetting(address)
+        registers.on_write[at.update[0]] = self._update
 
     def reset(self) -> None:
         """The watchdog starts from now."""
@@ -123,19 +123,23 @@ class Rtc:
         """Reset the chip if the watchdog is due."""
         self._watchdog.bite()
 
-    def _options(self, value: int) -> None:
-        if value & _SW_SYS_RST:
-            self._reset_chip(ResetReason.SW)
-        elif value & _SW_PROCPU_RST:
-            self._reset_chip(ResetReason.SW_CPU)
-        else:
-            self._registers.values[self._base + _OPTIONS0] = value
+    def _resetting(self, address: int) -> Callable[[int], None]:
+        def write(value: int) -> None:
+            if address == self._at.reset[0] and value & self._at.reset[1]:
+                self._reset_chip(ResetReason.SW)
+            elif address == self._at.reset_cpu[0] and value & self._at.reset_cpu[1]:
+                self._reset_chip(ResetReason.SW_CPU)
+            else:
+                self._registers.values[address] = value
+
+        return write
 
     def _update(self, value: int) -> None:
-        if value & _UPDATE:
+        if value & self._at.update[1]:
             ticks = self._clock.look() * _SLOW_HZ // _HZ
-            self._registers.values[self._base + _TIME_LOW0] = ticks & 0xFFFFFFFF
-            self._registers.values[self._base + _TIME_HIGH0] = ticks >> 32 & _HIGH
+            low, high = self._at.time
+            self._registers.values[low] = ticks & 0xFFFFFFFF
+            self._registers.values[high] = ticks >> 32 & _HIGH
 
 
 def calibrates(group: int, registers: Registers) -> None:

@@ -91,6 +91,8 @@ class Soc:
     flash_window: Memory
     mmu: MmuTable | MmuItems
     registers: tuple[int, int]
+    #: Registers of the CPU's own, where it has some outside of the peripherals: its interrupt controller.
+    own_registers: tuple[int, int] | None
     stack_top: int
     #: Where ROM keeps the address of ``esp_rom_spiflash_chip_t``, and a place for that.
     legacy_data: int

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-import pytest
-from builds import fetched
+from builds import fetched_release
 from unicorn import UcError
 from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
 
@@ -34,10 +33,9 @@ _STAY = b"\x01\xa0"  # c.j to itself
 def real_rom(chip: str) -> bytes:
     """The ROM of ``chip`` with its symbols, as Espressif publishes it. Skips the test when it cannot be had."""
     name, sha256 = ROMS[chip]
-    data = fetched(Release("espflash", "4.5.0", f"espflash-4.5.0/resources/roms/{name}_rom.elf", sha256, crate=True))
-    if isinstance(data, str):
-        pytest.skip(data)
-    return data
+    return fetched_release(
+        Release("espflash", "4.5.0", f"espflash-4.5.0/resources/roms/{name}_rom.elf", sha256, crate=True)
+    )
 
 
 @dataclass(frozen=True)

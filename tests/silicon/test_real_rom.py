@@ -6,13 +6,15 @@ import random
 import re
 import struct
 
+import micropython
 import pytest
 from board import Board, app
-from builds import BUILDS, bootloader, machine_of
+from builds import BUILDS, C6, bootloader, fetched_release, machine_of
 from real_roms import ROMS, both_sides, real_rom, symbols_of
 from side_by_side import both
 
-from py_esp_ota.chip import Chip
+from py_esp_ota._core import Flash
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.firmware import flipped, image
 from py_esp_ota.silicon import Machine
 from py_esp_ota.silicon.chips import SOCS
@@ -327,7 +329,8 @@ def test_a_boot_with_the_real_rom_is_the_same_boot(build, e1):
     board.flash_app("ota_1", flipped(app("ota_1", build.chip), 0x200) if e1 == "-" else app("ota_1", build.chip))
     real = Machine(build.chip, rom=real_rom(build.chip))
     first, second = both(real, build, board.chip.flash), both(machine_of(build.chip), build, board.chip.flash)
-    assert first.silicon == second.silicon
+    one, two = first.silicon, second.silicon
+    assert (one.app, one.log, one.flash) == (two.app, two.log, two.flash)
     assert first.silicon.app == first.model.app
 
 
@@ -377,3 +380,35 @@ def test_a_trap_in_real_rom_names_the_place():
     assert (ended.outcome, ended.trap.reason) == ("ABORT", "Invalid memory read (UC_ERR_READ_UNMAPPED)")
     assert ended.trap.symbol.startswith("memcpy")
     assert f"({ended.trap.symbol})" in str(ended.trap)
+
+
+def test_micropython_runs_on_the_real_rom():
+    machine = Machine("esp32c3", rom=real_rom("esp32c3"))
+    session = micropython.prompt(machine, Chip("esp32c3", flash=Flash.from_bytes(micropython.merged(), size=0x400000)))
+    assert micropython.ask(session, "print(6 * 7, 2 ** 100, 1 / 3)") == "42 1267650600228229401496703205376 0.33333334"
+    assert session.trap is None
+
+
+def test_micropython_of_the_c6_runs_on_its_real_rom():
+    """Its app calls ROM's flash driver, which our tables do not have."""
+    chip = Chip("esp32c6", flash=Flash.from_bytes(fetched_release(C6[1].release), size=0x400000))
+    session = Machine("esp32c6", rom=real_rom("esp32c6")).session(chip)
+    assert session.run(2, until=">>> "), session.take()
+    assert "MicroPython v1.27.0 on 2025-12-09; ESP32C6 module with ESP32C6" in session.take()
+    assert micropython.ask(session, "print(6 * 7, 2 ** 100, 1 / 3)") == "42 1267650600228229401496703205376 0.33333334"
+    assert micropython.ask(session, "f = open('kept.txt', 'w'); f.write('still here'); f.close()") == "10"
+    session.type("import machine; machine.reset()\r")
+    assert session.run(2, until=">>> "), session.take()
+    session.take()
+    assert micropython.ask(session, "print(open('kept.txt').read())") == "still here"
+    assert session.resets == [ResetReason.SW_CPU]
+    assert session.trap is None
+
+
+def test_without_a_rom_it_says_what_is_missing():
+    chip = Chip("esp32c6", flash=Flash.from_bytes(fetched_release(C6[1].release), size=0x400000))
+    session = Machine("esp32c6").session(chip)
+    session.run(1)
+    assert session.trap is not None
+    assert session.trap.ours
+    assert session.trap.reason.startswith("ROM function 0x40000")
