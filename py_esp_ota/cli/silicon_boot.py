@@ -164,7 +164,7 @@ def _boots(
 ) -> list[Told]:
     build = read_build(board)
     asked = wish.compare or bool(wish.said)
-    options = compiled_options(board, oracle, config) if asked else {}
+    options = compiled_options(board, _oracle(wish, count=False), config) if asked else {}
     for name, value in wish.said.items():
         if options.get(name, value) != value:
             raise Unusable(
@@ -188,14 +188,12 @@ def _boots(
     return told
 
 
-def _oracle(wish: Wish) -> BootOracle:
+def _oracle(wish: Wish, *, count: bool = True) -> BootOracle:
     if wish.emulator == "qemu":
         return Qemu(timeout_s=wish.timeout_s)
-    return (
-        EspEmu(timeout_s=wish.timeout_s)
-        if wish.emulator == "esp-emu"
-        else Unicorn(None if wish.rom is None else read_input(wish.rom))
-    )
+    if wish.emulator == "esp-emu":
+        return EspEmu(timeout_s=wish.timeout_s)
+    return Unicorn(None if wish.rom is None else read_input(wish.rom), count=count)
 
 
 def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:
