@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from py_esp_ota._core import Flash, ImageHeader, Target, inspect_image
+from py_esp_ota._core import EFuse, Flash, ImageHeader, Target, inspect_image
 from py_esp_ota.adapters.emulators import EspEmu, Qemu
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.cli.files import Unusable, read_input
@@ -178,7 +178,7 @@ def _boots(
         done = silicon_boot(board, oracle, config)
         found = None
         if wish.compare:
-            ours = Chip(board.target.name, flash=before, efuse=board.efuse)
+            ours = Chip(board.target.name, flash=before, efuse=EFuse.from_json(board.efuse.to_json()))
             ours.reset_reason = first
             found = difference(done, boot(ours, model), (board.flash, before), build.prints)
         told.append(Told(done, symbols, options, wish.compare, found))

@@ -215,6 +215,20 @@ def test_the_first_difference_is_one_line_and_exit_1(flash, loader, monkeypatch)
     ]
 
 
+def test_what_the_model_burns_is_not_written_back(flash, loader, tmp_path):
+    """A build without texts may have anti-rollback; the model believes the user that it has."""
+    fuses, config = tmp_path / "fuses.json", tmp_path / "sdkconfig"
+    fuses.write_text(EFuse("esp32c3").to_json())
+    config.write_text("".join(f"CONFIG_BOOTLOADER_APP_{name}=y\n" for name in ("ROLLBACK_ENABLE", "ANTI_ROLLBACK")))
+    config.write_text(config.read_text() + "CONFIG_BOOTLOADER_SKIP_VALIDATE_IN_DEEP_SLEEP=y\n")
+    board = Board("two_ota", "1/VALID")
+    board.flash_app("ota_0", Firmware("bench", "2", secure_version=3).to_bytes())
+    flash.write_bytes(board.chip.flash.to_bytes())
+    words = ("--config", config, "--efuse", fuses, "--compare", "--write")
+    assert facts(flash, "--bootloader", loader(ROLLBACK), *words)["partition"] == "ota_0"
+    assert EFuse.from_json(fuses.read_text()).secure_version == 0
+
+
 @pytest.mark.parametrize("build", C3, ids=str)
 def test_an_app_without_instructions_in_flash_stops_a_build_with_assertions(flash, loader, build):
     board = Board("two_ota", "1/VALID")
