@@ -132,6 +132,7 @@ def test_on_a_terminal_keys_go_to_the_chip_and_control_bracket_leaves(micropytho
                     break
         assert text in seen, seen
 
+    read_until(b"Performing")
     read_until(b">>> ", keys=b"\x03")
     time.sleep(0.2)
     while select.select([terminal], [], [], 0.3)[0]:
