@@ -63,7 +63,7 @@ def _chip(rng: random.Random) -> str:
         words.append(f"block={rng.choice([1, 3, 7, 100, 103, 200])}")
     words += [f"{name}=1" for name in ("no_max_wafer", "no_max_block") if rng.random() < 0.15]
     if rng.random() < 0.35:
-        words.append(f"reset={rng.choice(['SW', 'SW', 'DEEPSLEEP'])}")
+        words.append(f"reset={rng.choice(['SW', 'SW_CPU', 'DEEPSLEEP', 'TG0WDT_SYS', 'RTCWDT_SYS', 'RTCWDT_RTC'])}")
     return " ".join(words)
 
 
@@ -131,7 +131,7 @@ def _made(rng: random.Random) -> list[str]:
     """Segments that no linker would make, with the sums made right."""
     words = ["made"]
     at = 24
-    if rng.random() < 0.03:
+    if rng.random() < 0.08:
         # Up to the last bytes of an MMU page, so that what comes next can reach beyond a window.
         words.append("0x0+desc+0xfec8")
         window, length = rng.choice([DROM, IROM]), rng.choice([0, 12, 16, 20, 64])
