@@ -11,7 +11,7 @@ from flash_text import build as built
 from random_flashes import drawn
 from rules_reached import ROLLBACK_RULES, RULES, shares
 from shrinking import shrunk
-from side_by_side import BUILDS, both, sized
+from side_by_side import ALL_BUILDS, BUILDS, both, sized
 
 from py_esp_ota.idf.bootloader import boot
 from py_esp_ota.silicon import Machine
@@ -29,7 +29,7 @@ def machines():
     return {build: Machine("esp32c3") for build in BUILDS}
 
 
-@BUILD
+@pytest.mark.parametrize("build", ALL_BUILDS, ids=str)
 def test_both_decide_alike_on_random_flashes(build):
     sized(build)(4)  # skips when it cannot be had
     tally = share((build,), "test", FLASHES, 0, 1, None)
@@ -158,6 +158,34 @@ def test_a_header_that_promises_more_flash_than_there_is_shows_the_beginning_aga
     apps = SOUND, SOUND.replace("0x10000", "0x20000"), "otadata 0xd000 1/VALID 2/VALID"
     pair = both(machines[ESPFLASH], ESPFLASH, built(("chip header=8", *lines, *apps), sized(ESPFLASH)))
     assert (pair.silicon.app, pair.model.app) == (0x20000, None)
+
+
+C6 = ALL_BUILDS[-1]
+C6_SLOT = ("chip esp32c6", SLOT)
+
+
+@pytest.mark.parametrize(("length", "boots"), [(16, True), (20, False)])
+def test_a_segment_across_the_end_of_the_one_window_stops_the_bootloader_too(length, boots):
+    data = f"made 0x0+desc+0xfec8 0x42fffff0+{length} 0x42{(0x1FFF8 + length) & 0xFFFFFF:06x}+16"
+    lines = "chip esp32c6", "row ota_0 0 16 0x10000 0x20000", f"app 0x10000 {data}"
+    pair = both(Machine(C6.chip), C6, built(lines, sized(C6)))
+    assert pair.differences(logs=True) == []
+    assert pair.model.app == (0x10000 if boots else None)
+
+
+def test_an_app_may_overwrite_the_bootloader_on_chips_with_one_address_for_ram(machines):
+    """Nothing protects the loader's code there: it breaks while it loads, which our model does not follow."""
+    harm = "app 0x10000 made 0x42000020+desc+0 0x4086ed80+256 0x42010230+16"
+    plain = "app 0x10000 plain 1 0x280"
+    worn = Machine(C6.chip)
+    pair = both(worn, C6, built((*C6_SLOT, harm), sized(C6)))
+    assert pair.runs[-1].outcome == "ABORT"
+    assert (pair.silicon.app, pair.model.app) == (None, 0x10000)
+    # The next boot finds the loader whole again.
+    for _ in range(3):
+        again = both(worn, C6, built((*C6_SLOT, plain), sized(C6)))
+        assert again.differences(logs=True) == []
+        assert again.runs == both(Machine(C6.chip), C6, built((*C6_SLOT, plain), sized(C6))).runs
 
 
 # -------------------------------------------------------------------------------------------------------- the shrinker
