@@ -59,8 +59,8 @@ class Device:
         node_id: the RainMaker node id.
         ota_type: whether OTA runs over topics (the default) or over params.
         ota_diag: the self-test of the first boot after an update; told which app is running and which phase it is.
-        crashes: asked at each boot of an app after how many seconds it panics, ``None`` for not at all. At 0 it panics
-            before it has done anything; a chip that resets for ever like that takes a second each time.
+        crashes: asked at each boot of a RainMaker app after how many seconds it panics, ``None`` for not at all. At 0
+            it panics before it has done anything; a chip that resets for ever like that takes a second each time.
         apps: asked at each boot what the image does that booted: a function of Python, or machine code
             (``py_esp_ota.apps``); ``None`` is the RainMaker app, which all images are when this is not given.
         console: called with each console line as it is printed.

@@ -53,7 +53,12 @@ class _Program:
         if chip not in self.chips:
             return f"{self.name} has no {chip}, only {', '.join(self.chips)}"
         program, source = self._program(chip)
-        return None if shutil.which(program) else f"{self.name} needs {program} on PATH: {source}"
+        found = shutil.which(program)
+        return f"{self.name} needs {program} on PATH: {source}" if found is None else self._lacks(found, chip)
+
+    def _lacks(self, program: str, chip: str) -> str | None:  # noqa: ARG002 (of most nothing is known)
+        """Why the program that is there is not the one that is meant."""
+        return None
 
     def boot(self, chip: Chip) -> SiliconReport:
         """One run of the program.
@@ -66,7 +71,7 @@ class _Program:
                 raise ValueError(f"{self.name} is run for chips without {what}; this one has it on in its eFuses")
         found = shutil.which(self._program(name)[0]) if name in self.chips else None
         if found is None:
-            raise ValueError(self.unavailable(name) or f"{self.name} is gone")
+            raise ValueError(self.unavailable(name) or f"{self.name} has just been removed")
         before = chip.flash.to_bytes()
         with tempfile.TemporaryDirectory(prefix="esp-ota-") as place:
             folder = Path(place)
@@ -105,6 +110,18 @@ class Qemu(_Program):
     def _program(self, chip: str) -> tuple[str, str]:
         cores = "riscv32" if chip == "esp32c3" else "xtensa"
         return f"qemu-system-{cores}", f"python $IDF_PATH/tools/idf_tools.py install qemu-{cores}"
+
+    def _lacks(self, program: str, chip: str) -> str | None:
+        """Distributions have a QEMU of the same name, without Espressif's chips."""
+        try:
+            told = subprocess.run(  # noqa: S603 (the program that the user has on PATH)
+                [program, "-M", "help"], capture_output=True, text=True, check=False, timeout=_GRACE_S
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{program} cannot be run: {error}"
+        if any(line.split()[:1] == [chip] for line in told.stdout.splitlines()):
+            return None
+        return f"{program} has no machine {chip}: it is not Espressif's QEMU"
 
     def _command(self, program: str, chip: Chip, folder: Path) -> list[str]:
         if chip.flash.size not in self._SIZES:
@@ -193,8 +210,8 @@ def _watch(command: list[str], folder: Path, timeout_s: float) -> ConsoleReader:
             reader.late()
         else:
             said = complaints.read_bytes()[-_CHUNK:].decode("utf-8", "replace").strip().splitlines()
-            last = said[-1] if said else "and says nothing"
-            reader.reason = f"ended by itself with status {process.returncode}: {last}"
+            first = next((line for line in said if "warning" not in line), "and says nothing")
+            reader.reason = f"ended by itself with status {process.returncode}: {first}"
     return reader
 
 

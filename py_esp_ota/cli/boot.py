@@ -60,6 +60,11 @@ _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": R
     show_default=True,
     help="With --bootloader, as esptool means it: detect writes the size of the flash into its header, keep does not.",
 )
+@click.option(
+    "--rom",
+    type=click.Path(path_type=Path),
+    help="With --silicon: the chip's real ROM, an ELF file or bytes; it runs where it can, instead of our functions.",
+)
 @click.option("--compare", is_flag=True, help="With --silicon: boot the model, too; exit 1 where they first differ.")
 @click.option(
     "--elf",
@@ -95,6 +100,7 @@ def command(
     silicon: bool,
     bootloader_file: Path | None,
     flash_size: str,
+    rom: Path | None,
     compare: bool,
     elf_files: tuple[Path, ...],
     emulator: str | None,
@@ -107,6 +113,7 @@ def command(
     """
     for name, value in (
         ("--bootloader", bootloader_file),
+        ("--rom", rom),
         ("--compare", compare),
         ("--elf", elf_files),
         ("--emulator", emulator),
@@ -125,7 +132,9 @@ def command(
 
         said = {name: getattr(config, name) for name in TOLD} if config_file else {}
         said |= {} if rollback is None else {"bootloader_app_rollback_enable": rollback}
-        wish = Wish(bootloader_file, flash_size == "detect", compare, elf_files, emulator or "unicorn", timeout_s, said)
+        wish = Wish(
+            bootloader_file, flash_size == "detect", compare, elf_files, emulator or "unicorn", timeout_s, rom, said
+        )
         wish.refuse(config, pins=pins, reset_reason=reset_reason)
         original = given.flash
         target, given = wish.put(given, chip)

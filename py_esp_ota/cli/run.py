@@ -11,12 +11,12 @@ import click
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.boot import board_of
-from py_esp_ota.cli.files import Unusable, print_json, write_output
+from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import flash_arguments, open_flash
 from py_esp_ota.cli.terminal import Terminal
 from py_esp_ota.silicon import Machine, Session
 
-#: How long the chip runs between two looks at the keyboard, in its own seconds. A text printed across it is found late.
+#: How long the chip runs between two looks at the keyboard, in its own seconds.
 _TURN_S = 0.02
 
 
@@ -60,6 +60,11 @@ class RunDict(TypedDict):
     metavar="WAIT TEXT",
     help=r"When WAIT is printed, type TEXT; one after the other. TEXT knows \r, \n, \x03 (Ctrl-C).",
 )
+@click.option(
+    "--rom",
+    type=click.Path(path_type=Path),
+    help="The chip's real ROM, as ELF or raw bytes: what only computes runs there. Apps of the ESP32-C6 need it.",
+)
 @click.option("--write", is_flag=True, help="Write what the chip changed back into the files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it at the end.")
 def command(
@@ -69,6 +74,7 @@ def command(
     timeout_s: float,
     exit_on: str | None,
     answers: tuple[tuple[str, str], ...],
+    rom: Path | None,
     write: bool,
     as_json: bool,
 ) -> None:
@@ -81,7 +87,7 @@ def command(
     board = board_of(given, given.target(chip), efuse_file)
     talk = [(wait, _typed(text)) for wait, text in answers]
     try:
-        session = Machine(board.target.name).session(board)
+        session = Machine(board.target.name, rom=None if rom is None else read_input(rom)).session(board)
         with Terminal(typing=not as_json) as terminal:
             found = _run(session, talk, terminal, timeout_s, exit_on, as_json=as_json)
     except ValueError as error:

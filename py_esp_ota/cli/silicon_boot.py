@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from py_esp_ota._core import Flash, ImageHeader, Target, inspect_image
 from py_esp_ota.adapters.emulators import EspEmu, Qemu
@@ -15,10 +15,13 @@ from py_esp_ota.cli.inputs import FlashInput
 from py_esp_ota.firmware import with_flash_size
 from py_esp_ota.idf.bootloader import boot
 from py_esp_ota.idf.silicon_boot import SiliconBoot, SiliconBootDict, silicon_boot
-from py_esp_ota.idf.silicon_compare import as_compiled, compiled_options, difference, read_build
+from py_esp_ota.idf.silicon_compare import Options, as_compiled, compiled_options, difference, read_build
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.oracle import BootOracle, Unicorn
-from py_esp_ota.silicon.symbols import Symbols
+from py_esp_ota.silicon.report import Trap
+
+if TYPE_CHECKING:
+    from py_esp_ota.elf import Symbols
 
 #: Options that a compiled bootloader may contradict.
 TOLD = (
@@ -49,12 +52,15 @@ class Wish:
     elf_files: tuple[Path, ...]
     emulator: str
     timeout_s: float
+    rom: Path | None
     said: Mapping[str, bool]
 
     def refuse(self, config: Sdkconfig, *, pins: tuple[str, ...], reset_reason: str) -> None:
         """Refuse what cannot be had with machine code. Raises ``Unusable``."""
         if pins:
             raise Unusable("--hold-pin does not go with --silicon: machine code runs here without pins")
+        if self.emulator != "unicorn" and self.rom is not None:
+            raise Unusable(f"--rom does not go with --emulator {self.emulator}, which has its own")
         if config.secure_boot or config.secure_flash_enc_enabled:
             raise Unusable("--silicon runs no bootloader with CONFIG_SECURE_BOOT or CONFIG_SECURE_FLASH_ENC_ENABLED")
         if self.emulator != "unicorn" and reset_reason != "poweron":
@@ -85,7 +91,7 @@ class CompareDict(TypedDict):
 
     agree: bool
     difference: str | None
-    options: dict[str, bool]
+    options: Options
 
 
 class ComparedDict(SiliconBootDict):
@@ -99,8 +105,8 @@ class Told:
     """One boot, as it is shown."""
 
     silicon: SiliconBoot
-    symbols: Symbols
-    options: Mapping[str, bool]
+    symbols: tuple[Symbols, ...]
+    options: Options
     compared: bool = False
     difference: str | None = None
 
@@ -112,17 +118,20 @@ class Told:
     def to_dict(self) -> SiliconBootDict:
         """As JSON-ready values."""
         facts = self.silicon.to_dict()
+        trap = facts["silicon"]["trap"]
+        if trap is not None and trap["symbol"] is None:
+            trap["symbol"] = _name(trap["pc"], self.symbols) or None
         if not self.compared:
             return facts
         agree = self.difference is None
-        compare: CompareDict = {"agree": agree, "difference": self.difference, "options": dict(self.options)}
+        compare: CompareDict = {"agree": agree, "difference": self.difference, "options": self.options}
         return ComparedDict(**facts, compare=compare)
 
     def text(self) -> str:
         """For people: the console, the reasons, the figures, the comparison."""
         report, run = self.silicon.report, self.silicon.last
         lines = [*report.log, "", *(f"  {reason}" for reason in report.why)]
-        where = self.symbols.of_trap(run.trap) if run.trap else ""
+        where = _place(run.trap, self.symbols) if run.trap else ""
         lines += [f"  {where}"] if where else []
         writes = [write for one in self.silicon.runs for write in one.flash_writes]
         shown = [f"{write.kind} 0x{write.address:x}+0x{write.length:x}" for write in writes[:_WRITES_SHOWN]]
@@ -141,7 +150,8 @@ def machine_code(board: Chip, config: Sdkconfig, wish: Wish, times: int) -> list
     oracle = _oracle(wish)
     reason = oracle.unavailable(board.target.name)
     if reason is not None:
-        raise Unusable(reason)
+        elsewhere = oracle.name == "unicorn" and board.target.name in {*Qemu.chips, *EspEmu.chips} - {*oracle.chips}
+        raise Unusable(f"{reason}; --emulator has programs that run others" if elsewhere else reason)
     symbols = _symbols(wish.elf_files)
     try:
         return _boots(board, config, wish, times, oracle, symbols)
@@ -149,7 +159,9 @@ def machine_code(board: Chip, config: Sdkconfig, wish: Wish, times: int) -> list
         raise Unusable(str(error)) from error
 
 
-def _boots(board: Chip, config: Sdkconfig, wish: Wish, times: int, oracle: BootOracle, symbols: Symbols) -> list[Told]:
+def _boots(
+    board: Chip, config: Sdkconfig, wish: Wish, times: int, oracle: BootOracle, symbols: tuple[Symbols, ...]
+) -> list[Told]:
     build = read_build(board)
     asked = wish.compare or bool(wish.said)
     options = compiled_options(board, oracle, config) if asked else {}
@@ -179,18 +191,34 @@ def _boots(board: Chip, config: Sdkconfig, wish: Wish, times: int, oracle: BootO
 def _oracle(wish: Wish) -> BootOracle:
     if wish.emulator == "qemu":
         return Qemu(timeout_s=wish.timeout_s)
-    return EspEmu(timeout_s=wish.timeout_s) if wish.emulator == "esp-emu" else Unicorn()
+    return (
+        EspEmu(timeout_s=wish.timeout_s)
+        if wish.emulator == "esp-emu"
+        else Unicorn(None if wish.rom is None else read_input(wish.rom))
+    )
 
 
-def _symbols(files: tuple[Path, ...]) -> Symbols:
+def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:
+    if not files:
+        return ()
     try:
-        return Symbols([read_input(file) for file in files])
-    except ImportError as error:
-        raise Unusable(
-            "--elf needs pyelftools, which comes with an extra: pip install 'py_esp_ota[silicon]'"
-        ) from error
+        from py_esp_ota.elf import Symbols
+    except ModuleNotFoundError as error:
+        raise Unusable(f"--elf: {error}") from error
+    try:
+        return tuple(Symbols.from_elf(read_input(file)) for file in files)
     except ValueError as error:
         raise Unusable(f"--elf: {error}") from error
+
+
+def _name(address: int, symbols: tuple[Symbols, ...]) -> str:
+    return next(filter(None, (one.at(address) for one in symbols)), "")
+
+
+def _place(trap: Trap, symbols: tuple[Symbols, ...]) -> str:
+    """A clause that names the functions of a trap and of its caller; ``""`` when they have no names."""
+    at, caller = _name(trap.pc, symbols), _name(trap.ra, symbols)
+    return ", ".join(text for text, name in ((f"in {at}", at), (f"called from {caller}", caller)) if name)
 
 
 def _read_bootloader(file: Path) -> tuple[bytes, Target]:

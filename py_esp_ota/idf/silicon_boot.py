@@ -38,6 +38,7 @@ class TrapDict(TypedDict):
     reason: str
     pc: int
     ra: int
+    symbol: str | None
     calls: list[str]
 
 
@@ -90,7 +91,9 @@ class SiliconBoot:
                 ],
                 "trap": None
                 if trap is None
-                else TrapDict(reason=trap.reason, pc=trap.pc, ra=trap.ra, calls=list(trap.calls)),
+                else TrapDict(
+                    reason=trap.reason, pc=trap.pc, ra=trap.ra, symbol=trap.symbol or None, calls=list(trap.calls)
+                ),
             },
         }
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from py_esp_ota._core import Flash, PartitionTable
 from py_esp_ota.chip import Chip
-from py_esp_ota.firmware import Firmware, flipped, merge, ota_select_entry
+from py_esp_ota.firmware import MMU_PAGE, Firmware, flipped, merge, ota_select_entry
 from py_esp_ota.idf.bootloader import BootReport
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.idf.silicon_boot import SiliconBoot, trap_text
@@ -23,8 +23,14 @@ _SHOWN = 16
 _IN_DATA = 0x200
 _STAMP = re.compile(r"^([EWIDV]) \(\d+\) ")
 _OF_THE_FLASH_CHIP = "qio_mode:"
+_PAGE_SIZE = re.compile(r"MMU page size mismatch, configured: 0x(?P<bytes>\w+)|MMU Page Size  : (?P<kib>\d+)K")
+#: The first release that looks at the page size in an app's descriptor.
+_COMPARES_PAGES = (5, 4, 0)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CSV = "otadata,data,ota,,0x2000\nfactory,app,factory,,0x10000\nota_0,app,ota_0,,0x10000\n"
+
+#: Options of ``Sdkconfig`` by name.
+Options = dict[str, bool | int]
 
 
 def read_build(chip: Chip) -> CompiledBuild:
@@ -32,14 +38,15 @@ def read_build(chip: Chip) -> CompiledBuild:
     return compiled_build(chip.flash.mmap(chip.target.bootloader_offset, _ROOM))
 
 
-def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> dict[str, bool]:
+def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> Options:
     """Options of the bootloader in the flash of ``chip`` that can be told: by its texts, and by what it does.
 
     Two flashes are made up around it, and booted by a chip that every app accepts: one with an update that nobody
     confirmed, one with a damaged app. An option is absent when it cannot be told. Raises ``ValueError`` when ``oracle``
     cannot run this chip.
     """
-    options = dict(read_build(chip).options)
+    build = read_build(chip)
+    options: Options = dict(build.options)
     table = PartitionTable.from_csv(_CSV, table_offset=config.partition_table_offset)
     otadata, factory, ota_0 = (row.offset for row in table)
     app = Firmware("probe", "1", chip=chip.target.name).to_bytes()
@@ -50,23 +57,33 @@ def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> dict[
         factory: app,
     }
 
-    def tried(state: OtaImgState, image: bytes) -> tuple[int | None, bool]:
-        """Where it jumps to, and whether it writes."""
+    def tried(state: OtaImgState, image: bytes) -> SiliconReport:
         made = merge({**parts, otadata: ota_select_entry(1, state), ota_0: image})
         probe = Chip(chip.target.name, flash=Flash.from_bytes(made, size=chip.flash.size))
-        run = oracle.boot(probe)
-        return run.slot, bool(run.flash_writes)
+        return oracle.boot(probe)
 
-    slot, wrote = tried(OtaImgState.NEW, app)
-    if slot == ota_0:
-        options["bootloader_app_rollback_enable"] = wrote
-        slot, _ = tried(OtaImgState.VALID, flipped(app, _IN_DATA))
-        if slot is not None:
-            options["bootloader_skip_validate_always"] = slot == ota_0
+    fresh = tried(OtaImgState.NEW, app)
+    if fresh.slot == ota_0:
+        options["bootloader_app_rollback_enable"] = bool(fresh.flash_writes)
+        damaged = tried(OtaImgState.VALID, flipped(app, _IN_DATA))
+        if damaged.slot is not None:
+            options["bootloader_skip_validate_always"] = damaged.slot == ota_0
+        page = _page_size(fresh, build)
+        if page is not None:
+            options["mmu_page_size"] = page
     return options
 
 
-def as_compiled(config: Sdkconfig, build: CompiledBuild, options: dict[str, bool]) -> Sdkconfig:
+def _page_size(run: SiliconReport, build: CompiledBuild) -> int | None:
+    """The MMU's page size of a build, by what it prints about an app that was built for the largest."""
+    told = next((found for line in run.log if (found := _PAGE_SIZE.search(line))), None)
+    if told is not None:
+        return int(told["bytes"], 16) if told["bytes"] else int(told["kib"]) << 10
+    compares = build.idf_version is not None and build.idf_version >= _COMPARES_PAGES and "I" in build.prints
+    return MMU_PAGE if compares else None
+
+
+def as_compiled(config: Sdkconfig, build: CompiledBuild, options: Options) -> Sdkconfig:
     """``config`` with what the compiled bootloader shows of its own."""
     return replace(config, idf_version=build.idf_version or config.idf_version, **options)  # type: ignore[arg-type]
 

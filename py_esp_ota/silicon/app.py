@@ -8,6 +8,7 @@ asked for ends its slice too.
 from __future__ import annotations
 
 from math import inf
+from typing import Protocol
 
 from unicorn import (
     UC_ERR_FETCH_PROT,
@@ -44,20 +45,41 @@ _CYCLES_PER_CALL = 40
 _LOCKED_UP = 64
 
 
+class Alarms(Protocol):
+    """What happens around the CPU by itself."""
+
+    def pending(self) -> bool:
+        """Whether any line of the CPU is pulled."""
+
+    def ready(self) -> int | None:
+        """The line that gets through."""
+
+    def next_alarm(self) -> int | None:
+        """The cycle at which something happens by itself."""
+
+    def bite(self) -> None:
+        """Let the watchdogs do what is due."""
+
+
 class App:
     """Code that goes on from where the CPU stands."""
 
-    def __init__(self, hardware: Hardware) -> None:
-        """Raises ``ValueError`` for a chip whose devices are not here."""
-        if hardware.devices is None:
+    def __init__(self, hardware: Hardware, alarms: Alarms | None = None) -> None:
+        """``alarms``: what happens around the CPU; the devices of ``hardware`` when not given.
+
+        Raises ``ValueError`` for a chip whose devices are not here.
+        """
+        devices = alarms or hardware.devices
+        if devices is None:
             raise ValueError(f"apps do not run on an {hardware.soc.name} here, bootloaders do")
-        self._devices = hardware.devices
+        self._devices = devices
         self._hardware = hardware
         self._cpu = hardware.cpu
         self._clock = hardware.clock
         self._cause: int | None = None
         self._value = 0
         self._paused = False
+        self._due = 0
         self._exceptions = 0
         self._standstill = Standstill(self._cpu)
 
@@ -79,6 +101,7 @@ class App:
             pc = self._entered(cpu.pc if pc is None else pc, waiting=waiting)
             alarm = self._devices.next_alarm()
             due = stop_at if alarm is None else min(alarm, stop_at)
+            self._due = due
             count = max(1, min(due - clock.cycles, _SHORT_SLICE if waiting else _SLICE))
             self._paused = False
             cpu.grant(_EFFORT_PER_SLICE)
@@ -152,7 +175,9 @@ class App:
                 hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
         except UcError:
             self._raise(_LOAD_FAULT, address, 0)
-        return hardware.ended is None
+        # A delay is a call too, and may last beyond what is due.
+        self._paused = self._paused or self._clock.cycles >= self._due
+        return hardware.ended is None and not self._paused
 
     def exception(self, cause: int, address: int) -> None:
         """An exception is the app's own to handle."""

@@ -7,7 +7,7 @@ something that ordinary code does not: an exception, a fault of the memory, a ca
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import NewType, Protocol
@@ -25,6 +25,7 @@ from unicorn import (
 from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_PC, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
 
 from py_esp_ota.silicon.memory import Block, FlashWindow, Hooks
+from py_esp_ota.silicon.real_rom import RomImage
 from py_esp_ota.silicon.soc import READ, Memory, MmuTable, Soc
 from py_esp_ota.silicon.words import to_word, word
 
@@ -32,6 +33,9 @@ ILLEGAL_INSTRUCTION = 2
 
 _RETURN = b"\x82\x80"  # c.jr ra
 _JUMP = b"\x82\x82"  # c.jr t0
+#: Between the jump at the beginning of every ROM and its chip id lie twelve bytes that no ROM uses. They are ours: apps
+#: have the CPU's memory protection forbid code anywhere else.
+_UNUSED = 4
 _NO_TEXT = b"unknown\0"
 _CALLS_KEPT = 8
 _A0, _A7 = 0, 7
@@ -81,20 +85,22 @@ class Cpu:
         self.ram = [Block(self._uc, memory) for memory in soc.ram]
         self._rom = Block(self._uc, soc.rom)
         self._rom.put(0, _RETURN * (soc.rom.size // len(_RETURN)))
-        for address, value in soc.rom_words.items():
-            self._rom.put(address - soc.rom.windows[0][0], to_word(value))
-        #: Where code of the app returns to when a ROM function called it; behind it lies a word of ROM's data.
-        self.callback_return = soc.rom.windows[0][0] + soc.rom.size - 8
-        self.lets_call_back(self.callback_return)
+        #: Where code of the app returns to when a ROM function called it.
+        self.callback_return = soc.rom.windows[0][0] + _UNUSED
         #: A text for what only a real ROM could say.
-        self.no_text = self.callback_return - len(_NO_TEXT)
-        self._rom.put(self.no_text - soc.rom.windows[0][0], _NO_TEXT)
+        self.no_text = self.callback_return + 4
+        self._put_ours()
         self.window = FlashWindow(self._uc, soc, bus)
         blocks = (*self.ram, *self.window.blocks, self._rom)
+        if soc.rom_data is not None:
+            self._rom_data = Block(self._uc, Memory(soc.rom_data.size, ((soc.rom_data.base, READ),)))
+            blocks = (*blocks, self._rom_data)
         self._memories = [(window, block) for block in blocks for window in block.windows]
         self._map_registers()
         self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
-        self._uc.hook_add(UC_HOOK_BLOCK, self._on_rom, begin=self.rom_range.start, end=self.rom_range.stop - 1)
+        for address, value in soc.rom_words.items():
+            self._put_rom(address, to_word(value))
+        self._rom_hook = self._hook_rom(self.rom_range)
         self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
         if count:
             self._uc.hook_add(UC_HOOK_BLOCK, self._on_block)
@@ -110,11 +116,32 @@ class Cpu:
         #: The ROM function called last, -1 for none.
         self._called = -1
 
-    def map_constants(self, base: int, size: int, words: Mapping[int, int]) -> None:
-        """Read-only memory: zero, but for ``words`` by address."""
-        self._constants = Block(self._uc, Memory(size, ((base, READ),)))
-        for address, value in words.items():
-            self._constants.put(address - base, to_word(value))
+    def use_rom(self, image: RomImage, kept: Iterable[int]) -> None:
+        """Let ROM's own code run, but for the functions at ``kept``, which ``Watcher.rom_call`` is asked for."""
+        self.unwatch(self._rom_hook)
+        for address, part in image.parts:
+            self._put_rom(address, part)
+        self._put_ours()
+        for address in kept:
+            self._put_rom(address, _RETURN)
+        for address in (*kept, self.callback_return):
+            self._hook_rom(range(address, address + 1))
+
+    def _put_ours(self) -> None:
+        base = self._soc.rom.windows[0][0]
+        self.lets_call_back(self.callback_return)
+        self._rom.put(self.no_text - base, _NO_TEXT)
+
+    def _put_rom(self, address: int, data: bytes) -> None:
+        """Into ROM, or its data where that is seen at another place; what goes to RAM is another's business."""
+        window = self._soc.rom_data
+        if address in self.rom_range:
+            self._rom.put(address - self.rom_range.start, data)
+        elif window is not None and window.base <= address < window.base + window.size:
+            self._rom_data.put(address - window.base, data)
+
+    def _hook_rom(self, addresses: range) -> int:
+        return int(self._uc.hook_add(UC_HOOK_BLOCK, self._on_rom, begin=addresses.start, end=addresses.stop - 1))
 
     # --------------------------------------------------------------------------------------------------------- running
 
@@ -342,13 +369,14 @@ class Cpu:
     def _map_registers(self) -> None:
         start, stop = self._soc.registers
         hole = self._table()
-        for begin, end in ((start, hole.start), (hole.stop, stop)):
+        for begin, end in ((start, hole.start), (hole.stop, stop), self._soc.own_registers or (0, 0)):
             if begin < end:
                 self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
 
     def _are_registers(self, address: int) -> bool:
         start, stop = self._soc.registers
-        return start <= address < stop and address not in self._table()
+        own = self._soc.own_registers or (0, 0)
+        return own[0] <= address < own[1] or (start <= address < stop and address not in self._table())
 
     def _table(self) -> range:
         """The MMU's table, which is memory among the registers on some chips."""

@@ -62,14 +62,14 @@ class Devices:
             sources[at.from_cpu_source + index] = self._called(address)
             registers.on_write[address] = self._calling(address)
         Sha(at.sha, registers, trap)
-        self.rtc = Rtc(at.rtc, registers, clock, reset)
+        self.rtc = Rtc(at.awake, registers, clock, reset)
         self._watchdogs = [
             Watchdog(group, registers, clock, reset, why) for group, why in zip(at.timer_groups, _WHY, strict=False)
         ]
         for source, watchdog in zip(at.watchdog_sources, self._watchdogs, strict=True):
             sources[source] = watchdog.asks
         self._all: list[Remembers] = [self.systimer, self.uart, self.usb, self.rtc, *self._watchdogs]
-        self._interrupts = Interrupts(at.interrupts, registers, sources)
+        self._interrupts = Interrupts(at.interrupts, at.lines, registers, sources)
         for group in at.timer_groups:
             calibrates(group, registers)
         for address, bits in at.ready.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, MmuTable, Pages, Soc
+from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, MmuTable, Pages, RomData, Soc
 
 _ROM = {
     0x40000018: "rtc_get_reset_reason",
     0x40000034: "ets_printf",
     0x4000003C: "ets_install_uart_printf",
     0x40000044: "ets_delay_us",
+    0x40000058: "uart_tx_one_char",
     0x40000070: "uart_tx_flush",
     0x40000074: "uart_tx_wait_idle",
     0x40000088: "software_reset",
@@ -52,12 +53,14 @@ ESP32C2 = Soc(
         Memory(0x4000, ((0x4037C000, READ | WRITE | EXECUTE),)),
     ),
     rom=Memory(0x90000, ((0x40000000, READ | EXECUTE),)),
+    rom_data=RomData(0x3FF00000, 0x50000, 0x40000),
     rom_words={},
     flash_window=Memory(0x400000, ((0x3C000000, READ), (0x42000000, READ | EXECUTE))),
     mmu=MmuTable(
         0x600C5000, entries=64, invalid=1 << 6, pages=Pages((0x4000, 0x8000, 0x10000), register=0x600C40C8, bit=3)
     ),
     registers=(0x60000000, 0x600D2000),
+    own_registers=None,
     stack_top=0x3FCDEB70,
     legacy_data=0x3FCDFFF0,
     legacy_struct=0x3FCDFF00,
@@ -79,5 +82,6 @@ ESP32C2 = Soc(
         "blk_version_major": ((0x60008844, 28, 2),),
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
+    standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1}),
 )

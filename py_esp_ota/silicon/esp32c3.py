@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, MmuTable, Soc
+from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, MmuTable, RomData, Soc
 
 _ROM = {
     0x40000018: "rtc_get_reset_reason",
     0x40000040: "ets_printf",
     0x40000048: "ets_install_uart_printf",
     0x40000050: "ets_delay_us",
+    0x40000068: "uart_tx_one_char",
     0x40000080: "uart_tx_flush",
     0x40000084: "uart_tx_wait_idle",
     0x40000088: "uart_div_modify",
@@ -55,10 +56,15 @@ ESP32C3 = Soc(
         Memory(0x2000, ((0x50000000, READ | WRITE | EXECUTE),)),
     ),
     rom=Memory(0x60000, ((0x40000000, READ | EXECUTE),)),
-    rom_words={},
+    rom_data=RomData(0x3FF00000, 0x20000, 0x40000),
+    rom_words={
+        0x3FF1FFFC: 0x3FF1BE3C,  # ets_rom_layout_p
+        0x3FF1BE40: 0x3FCDF060,  # its dram0_rtos_reserved_start: memory from here on is ROM's own
+    },
     flash_window=Memory(0x800000, ((0x3C000000, READ), (0x42000000, READ | EXECUTE))),
     mmu=MmuTable(0x600C5000, entries=128, invalid=1 << 8),
     registers=(0x60000000, 0x600D2000),
+    own_registers=None,
     stack_top=0x3FCDE710,
     legacy_data=0x3FCDFFF0,
     legacy_struct=0x3FCDFF00,
@@ -80,5 +86,6 @@ ESP32C3 = Soc(
         "blk_version_major": ((0x6000886C, 0, 2),),
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
+    standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1}),
 )

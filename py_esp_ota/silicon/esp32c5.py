@@ -11,6 +11,7 @@ _ROM = {
     0x4000003C: "ets_delay_us",
     0x40000040: "ets_get_cpu_frequency",
     0x40000044: "ets_update_cpu_frequency",
+    0x40000054: "uart_tx_one_char",
     0x40000074: "uart_tx_flush",
     0x40000078: "uart_tx_wait_idle",
     0x40000094: "software_reset",
@@ -51,6 +52,7 @@ ESP32C5 = Soc(
         Memory(0x4000, ((0x50000000, READ | WRITE | EXECUTE),)),
     ),
     rom=Memory(0x50000, ((0x40000000, READ | EXECUTE),)),
+    rom_data=None,
     rom_words={0x4004FFFC: 0x4004FF00, 0x4004FF70: 0x40049C00},  # the layout, and where ROM's data begins
     flash_window=Memory(0x2000000, ((0x42000000, READ | EXECUTE),)),
     mmu=MmuItems(
@@ -62,6 +64,7 @@ ESP32C5 = Soc(
         pages=Pages((0x10000, 0x8000, 0x4000, 0x2000), register=0x60002384, bit=3),
     ),
     registers=(0x60000000, 0x600D0000),
+    own_registers=None,
     stack_top=0x4085E5A0,
     legacy_data=0x4085FFEC,
     legacy_struct=0x4085FF00,
@@ -82,6 +85,7 @@ ESP32C5 = Soc(
         "blk_version_minor": ((0x600B484C, 8, 3),),
         "blk_version_major": ((0x600B484C, 11, 2),),
     },
-    cycle_csrs=frozenset({}),
+    cycle_csrs=frozenset({0x7E2}),
+    standard_counters={0xB00: 0x7E2, 0xC00: 0x7E2},
     silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
 )

@@ -52,6 +52,7 @@ ESP32C6 = Soc(
         Memory(0x4000, ((0x50000000, READ | WRITE | EXECUTE),)),
     ),
     rom=Memory(0x50000, ((0x40000000, READ | EXECUTE),)),
+    rom_data=None,
     rom_words={},
     flash_window=Memory(0x1000000, ((0x42000000, READ | EXECUTE),)),
     mmu=MmuItems(
@@ -63,6 +64,7 @@ ESP32C6 = Soc(
         pages=Pages((0x10000, 0x8000, 0x4000, 0x2000), register=0x60002384, bit=3),
     ),
     registers=(0x60000000, 0x600D0000),
+    own_registers=(0x20001000, 0x20002000),
     stack_top=0x4087E610,
     legacy_data=0x4087FFEC,
     legacy_struct=0x4087FF00,
@@ -84,5 +86,6 @@ ESP32C6 = Soc(
         "blk_version_major": ((0x600B0850, 30, 2),),
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
+    standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
 )

@@ -11,6 +11,7 @@ _ROM = {
     0x40000040: "ets_delay_us",
     0x40000044: "ets_get_cpu_frequency",
     0x40000048: "ets_update_cpu_frequency",
+    0x40000058: "uart_tx_one_char",
     0x40000074: "uart_tx_flush",
     0x40000078: "uart_tx_wait_idle",
     0x40000090: "software_reset",
@@ -49,6 +50,7 @@ ESP32H2 = Soc(
         Memory(0x1000, ((0x50000000, READ | WRITE | EXECUTE),)),
     ),
     rom=Memory(0x20000, ((0x40000000, READ | EXECUTE),)),
+    rom_data=None,
     rom_words={},
     flash_window=Memory(0x1000000, ((0x42000000, READ | EXECUTE),)),
     mmu=MmuItems(
@@ -60,6 +62,7 @@ ESP32H2 = Soc(
         pages=Pages((0x10000, 0x8000, 0x4000, 0x2000), register=0x60002384, bit=3),
     ),
     registers=(0x60000000, 0x600D0000),
+    own_registers=None,
     stack_top=0x4084F380,
     legacy_data=0x4084FFEC,
     legacy_struct=0x4084FF00,
@@ -81,5 +84,6 @@ ESP32H2 = Soc(
         "blk_version_major": ((0x600B086C, 5, 2),),
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
+    standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
 )

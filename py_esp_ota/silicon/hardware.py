@@ -12,6 +12,7 @@ from py_esp_ota.silicon.cpu import Cpu
 from py_esp_ota.silicon.devices import Devices
 from py_esp_ota.silicon.peripherals import PERIPHERALS
 from py_esp_ota.silicon.program import Program
+from py_esp_ota.silicon.real_rom import AT_HOME, PURE, RomImage
 from py_esp_ota.silicon.registers import Registers
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
 from py_esp_ota.silicon.rom import FUNCTIONS
@@ -24,6 +25,8 @@ from py_esp_ota.silicon.spi_mem import SpiMem
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
+#: What these take of what a run is granted, by the time they cost: to look at the MMU, to change the flash.
+_LOOK_EFFORT, _CHANGE_EFFORT = 8, 8
 _SW_SYS_RST = 1 << 31
 
 
@@ -33,8 +36,9 @@ class Hardware:
     It is the ``Calls`` that ROM functions work with.
     """
 
-    def __init__(self, soc: Soc, *, count: bool) -> None:
+    def __init__(self, soc: Soc, *, count: bool, rom: RomImage | None = None) -> None:
         self.soc = soc
+        self._rom = rom
         self.chip = Chip(soc.name)
         self.clock = Clock()
         self.registers = Registers(soc)
@@ -49,11 +53,13 @@ class Hardware:
             for console in soc.consoles:
                 self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
         self.cpu = Cpu(soc, self.registers, count=count)
-        if at is not None:
-            self.cpu.map_constants(*at.rom_data, at.rom_words)
         known = {**FUNCTIONS, **LIBC, **TEXT, **FLOATS, **SYSTEM}
         called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
         self.functions = {address: (name, known[name]) for address, name in called.items()}
+        if rom is not None:
+            pure = PURE | AT_HOME | LIBC.keys() | TEXT.keys() | FLOATS.keys()
+            self.functions = {address: named for address, named in self.functions.items() if named[0] not in pure}
+            self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):
                 self.cpu.lets_call_back(address)
@@ -91,6 +97,9 @@ class Hardware:
         """CPU and memory as ROM leaves them."""
         chip = self.chip
         self.cpu.reset(self.soc.stack_top)
+        for address, part in () if self._rom is None else self._rom.parts:
+            if any(base <= address < base + memory.size for memory in self.soc.ram for base, _access in memory.windows):
+                self.store(address, part)
         flash = (_FLASH_ID, chip.flash.size, 0x10000, 0x1000, 0x100, 0xFFFF)
         self.store(self.soc.legacy_data, to_word(self.soc.legacy_struct))
         self.store(self.soc.legacy_struct, b"".join(to_word(value) for value in flash))
@@ -157,7 +166,8 @@ class Hardware:
     def trap(self, reason: str, address: int, *, ours: bool = False) -> None:
         """The end of what is known."""
         calls = tuple(self.name_of(call) for call in self.cpu.calls)
-        self.trapped = Trap(reason, address, self.cpu.ra, calls, ours)
+        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.at(address)
+        self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
 
     def _not_here(self, reason: str) -> None:
@@ -184,7 +194,7 @@ class Hardware:
     def wrote(self, write: FlashWrite) -> None:
         """The flash has changed."""
         self.writes.append(write)
-        self.cpu.window.forget(write.address, write.length)
+        self.flash_changed(write.address, write.length)
 
     # ------------------------------------------------------------------------------- what ROM functions work with
 
@@ -235,8 +245,9 @@ class Hardware:
 
     def sync_cache(self) -> None:
         """The cache is on from here: what the MMU maps is seen. Raises ``PowerLoss``."""
-        self.cpu.window.sync(self.chip.flash)
+        self.cpu.charge(_LOOK_EFFORT + self.cpu.window.sync(self.chip.flash))
 
     def flash_changed(self, address: int, length: int) -> None:
         """What the cache holds of these bytes is old."""
+        self.cpu.charge(_CHANGE_EFFORT)
         self.cpu.window.forget(address, length)

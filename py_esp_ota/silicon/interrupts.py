@@ -7,27 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from py_esp_ota.silicon.peripherals import Lines
 from py_esp_ota.silicon.registers import Registers
-
-_ENABLE, _PRIORITY, _THRESHOLD = 0x104, 0x114, 0x194
-_STATUS = 0xF8
 
 
 class Interrupts:
     """The matrix at ``base``. ``sources`` are asked by number whether they want an interrupt now."""
 
-    def __init__(self, base: int, registers: Registers, sources: Mapping[int, Callable[[], bool]]) -> None:
+    def __init__(
+        self, base: int, lines: Lines, registers: Registers, sources: Mapping[int, Callable[[], bool]]
+    ) -> None:
         self._base = base
+        self._lines = lines
         self._registers = registers
         self._sources = sources
         #: Line and question of each source that can reach the CPU; ``None`` when that has to be found out again.
         self._wired: list[tuple[int, Callable[[], bool]]] | None = None
         for source in sources:
             registers.on_write[base + 4 * source] = self._wiring(base + 4 * source)
-        registers.on_write[base + _ENABLE] = self._wiring(base + _ENABLE)
-        registers.on_write[base + _THRESHOLD] = self._writing(base + _THRESHOLD)
-        for word in range(2):
-            registers.on_read[base + _STATUS + 4 * word] = self._status(32 * word)
+        registers.on_write[lines.enable] = self._wiring(lines.enable)
+        registers.on_write[lines.threshold] = self._writing(lines.threshold)
+        for word in range(max(sources) // 32 + 1):
+            registers.on_read[lines.status + 4 * word] = self._status(32 * word)
 
     def reset(self) -> None:
         """Nothing is wired."""
@@ -37,7 +38,7 @@ class Interrupts:
         """The enabled lines that are pulled."""
         if self._wired is None:
             values = self._registers.values
-            enabled = values.get(self._base + _ENABLE, 0) & ~1
+            enabled = values.get(self._lines.enable, 0) & ~1
             lines = ((values.get(self._base + 4 * source, 0) & 31, asks) for source, asks in self._sources.items())
             self._wired = [(line, asks) for line, asks in lines if enabled >> line & 1]
         return [line for line, asks in self._wired if asks()]
@@ -45,9 +46,9 @@ class Interrupts:
     def ready(self) -> int | None:
         """The line that gets through: of the highest priority, and not below the threshold."""
         values = self._registers.values
-        best, highest = None, max(values.get(self._base + _THRESHOLD, 0), 1) - 1
+        best, highest = None, max(values.get(self._lines.threshold, 0), 1) - 1
         for line in self.pending():
-            priority = values.get(self._base + _PRIORITY + 4 * line, 0)
+            priority = values.get(self._lines.priority + 4 * line, 0)
             if priority > highest:
                 best, highest = line, priority
         return best

@@ -11,17 +11,11 @@ from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.program import Program, place
 
 _MAGIC = 0xE9
-#: RTC_CNTL_WDTCONFIG0 and 1, WDTFEED and WDTWPROTECT on ESP32-C3, and what ``bootloader_config_wdt`` leaves in them.
+#: Where the RTC's watchdog has its registers: RTC_CNTL_WDTCONFIG0_REG, LP_WDT_CONFIG0_REG.
+WATCHDOGS = {"esp32c3": 0x60008090, "esp32c6": 0x600B1C00}
+#: What ``bootloader_config_wdt`` writes there: 9 s of the slow clock's 136 kHz, halved as the hardware doubles it.
 _WDT_KEY = 0x50D83AA1
-_WATCHDOG = {
-    "esp32c3": (
-        (0x600080A8, _WDT_KEY),
-        (0x60008094, 612_000),
-        (0x600080A4, 1 << 31),
-        (0x60008090, 0xC007EA00),
-        (0x600080A8, 0),
-    )
-}
+_WDT_LEFT = ((0x18, _WDT_KEY), (0x04, 612_000), (0x14, 1 << 31), (0x00, 0xC007EA00), (0x18, 0))
 
 
 def put_app(hardware: Hardware, partition: Partition) -> int:
@@ -49,8 +43,8 @@ def put_app(hardware: Hardware, partition: Partition) -> int:
             parts.append(part)
     hardware.put(Program(header.entry_addr, tuple(parts)))
     hardware.sync_cache()
-    for register, value in _WATCHDOG.get(soc.name, ()):
-        hardware.registers.write(register, value)
+    for register, value in _WDT_LEFT:
+        hardware.registers.write(WATCHDOGS[soc.name] + register, value)
     return header.entry_addr
 
 

@@ -7,6 +7,7 @@ from py_esp_ota.silicon.boot import BootRun, report
 from py_esp_ota.silicon.chips import SOCS
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.program import Program, load
+from py_esp_ota.silicon.real_rom import rom_image
 from py_esp_ota.silicon.registers import efuse_words
 from py_esp_ota.silicon.report import SiliconReport, Trap
 from py_esp_ota.silicon.session import Session
@@ -25,16 +26,21 @@ class Machine:
     Nothing is left of a run when the next begins. Not safe to share between threads.
     """
 
-    def __init__(self, target: str = "esp32c3", *, count: bool = False, snapshots: bool = True) -> None:
+    def __init__(
+        self, target: str = "esp32c3", *, count: bool = False, snapshots: bool = True, rom: bytes | None = None
+    ) -> None:
         """``count``: say how many instructions a run took, which makes it several times slower.
 
         ``snapshots``: go on from where a bootloader's earlier runs first looked at the rest of the flash. The report is
         the same without, and comes later.
 
-        Raises ``ValueError`` for a chip that is not here.
+        ``rom``: the chip's real ROM, an ELF file or raw bytes: its code runs where it can, instead of our functions.
+
+        Raises ``ValueError`` for a chip that is not here, or a ROM that is not its own.
         """
         self.soc = soc_of(target)
-        self._hardware = Hardware(self.soc, count=count)
+        image = None if rom is None else rom_image(rom, self.soc)
+        self._hardware = Hardware(self.soc, count=count, rom=image)
         self._boot = BootRun(self._hardware, snapshots=snapshots)
 
     def run(self, chip: Chip, *, budget: int = BUDGET) -> SiliconReport:

@@ -208,13 +208,17 @@ class FlashWindow:
                 return entry < self._soc.mmu.entries and self.mmu.read()[entry] is not None
         return True
 
-    def sync(self, flash: Flash) -> None:
-        """Show what the MMU maps. An address beyond the chip comes round again. Raises ``PowerLoss``."""
+    def sync(self, flash: Flash) -> int:
+        """Show what the MMU maps, and say how many pages that are. Raises ``PowerLoss``.
+
+        An address beyond the chip comes round again.
+        """
         if self.page_size != self._size:
             self._hide()
         size, shown, mapped = self._size, self._shown, self.mmu.read()
+        count = len(mapped) - mapped.count(None)
         if mapped == shown:
-            return
+            return count
         for entry, page in enumerate(mapped):
             if page != shown[entry]:
                 data = bytes(size) if page is None else flash.mmap(page * size % flash.size, size)
@@ -223,6 +227,7 @@ class FlashWindow:
                 if page is not None:
                     self._history.pop(page * size, None)
                     self._history[page * size] = None
+        return count
 
     def history(self) -> list[int]:
         """The places in flash of the pages that were shown since the reset, the latest first."""

@@ -50,7 +50,9 @@ class Unicorn:
 
     name = "unicorn"
 
-    def __init__(self) -> None:
+    def __init__(self, rom: bytes | None = None) -> None:
+        """``rom``: the real ROM of the one chip that is to run, as ``Machine`` takes it."""
+        self._rom = rom
         self._machines: dict[str, Machine] = {}
 
     @property
@@ -68,7 +70,7 @@ class Unicorn:
         return None
 
     def boot(self, chip: Chip) -> SiliconReport:
-        """One run of ``Machine``. Raises ``PowerLoss`` when the power goes."""
+        """One run of ``Machine``. Raises ``ValueError`` for another chip's ROM, ``PowerLoss`` when the power goes."""
         reason = self.unavailable(chip.target.name)
         if reason is not None:
             raise ValueError(reason)
@@ -80,7 +82,7 @@ class Unicorn:
         from py_esp_ota.silicon.machine import Machine  # noqa: PLC0415 (an extra, asked for when it is used)
 
         if name not in self._machines:
-            self._machines[name] = Machine(name)
+            self._machines[name] = Machine(name, rom=self._rom)
         return self._machines[name]
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 
 from py_esp_ota.silicon.words import signed
 
-_DIRECTIVE = re.compile(r"%(-?)(0?)(\d*)(?:\.(\d+))?(hh|h|ll|l|z)?(.?)", re.DOTALL)
+_DIRECTIVE = re.compile(r"%(-?)(0?)(\d*)(?:\.\d*)?(ll|l)?(.?)", re.DOTALL)
+#: A width from a damaged string is no reason to fill the memory.
+_WIDEST = 0x100
 
 
 def ets_printf(form: str, words: Iterator[int], text_at: Callable[[int], str], *, first: int = 1) -> str:
@@ -24,35 +26,34 @@ def ets_printf(form: str, words: Iterator[int], text_at: Callable[[int], str], *
         return next(words)
 
     def put(match: re.Match[str]) -> str:
-        left, zero, width, precision, size, kind = match.groups()
-        if kind == "%":
-            return "%"
-        if kind not in set("sdiuxXcp"):
-            return match.group()
-        wide = size == "ll" and kind in set("diuxX")
+        left, zero, digits, size, kind = match.groups()
+        width = min(int(digits or 0), _WIDEST)
+        if kind not in set("sduxXcp"):
+            # What ROM does not know it repeats without what stood between; no argument is used up.
+            return ("%" if kind == "%" else "%" + kind) + " " * width
+        wide = size == "ll" and kind in set("duxX")
         if wide and taken % 2:
             take()
         value = take() | (take() << 32 if wide else 0)
-        return _padded(_spelled(kind, value, 64 if wide else 32, precision, text_at), int(width or 0), left, zero)
+        text = _spelled(kind, value, 64 if wide else 32, text_at, left)
+        return text if kind == "c" else _padded(text, width, left, zero)
 
     return _DIRECTIVE.sub(put, form)
 
 
-def _spelled(kind: str, value: int, bits: int, precision: str | None, text_at: Callable[[int], str]) -> str:
+def _spelled(kind: str, value: int, bits: int, text_at: Callable[[int], str], left: str) -> str:
     if kind == "s":
-        text = text_at(value)
-        return text if precision is None else text[: int(precision)]
+        return text_at(value)
     if kind == "c":
         return chr(value & 0xFF)
     if kind == "p":
-        return f"{value:x}"
+        return f"0x{value:x}" if left else f"0x{value:08x}"
     if kind in {"x", "X"}:
         return f"{value:{kind}}"
-    return str(signed(value, bits) if kind in {"d", "i"} else value)
+    return str(signed(value, bits) if kind == "d" else value)
 
 
 def _padded(text: str, width: int, left: str, zero: str) -> str:
-    width = min(width, 0x100)  # a width from a damaged string is no reason to fill the memory
     if left:
         return text.ljust(width)
     if zero and text.startswith("-"):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from py_esp_ota._core import inspect_image
 from py_esp_ota.silicon.soc import EXECUTE, Soc
+from py_esp_ota.silicon.words import to_word, word
 
 _MAGIC = 0xE9
+#: csrr rd, csr: mask, and what is left of it.
+_READS_CSR = 0x000FF07F, 0x00002073
+_NOT_CSR = 0x000FFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,26 @@ def load(data: bytes, soc: Soc) -> Program | str:
         return "no bootloader that ROM would start: its segments or its checksum are wrong"
     parts = []
     for segment in info.segments:
-        part = place(soc, segment.load_addr, data[segment.offset : segment.offset + segment.length])
+        content = data[segment.offset : segment.offset + segment.length]
+        part = place(soc, segment.load_addr, _with_our_clock(content, soc.standard_counters))
         if part is None:
             return f"no bootloader: segment {segment.index} goes to 0x{segment.load_addr:08x}, which is no RAM"
         parts.append(part)
     return Program(header.entry_addr, tuple(parts))
+
+
+def _with_our_clock(code: bytes, counters: Mapping[int, int]) -> bytes:
+    """Let the instructions that read ``counters`` read others, which are ours to count."""
+    if not counters:
+        return code
+    changed, at = bytearray(code), 0
+    while at + 4 <= len(code):
+        instruction = word(code, at)
+        ours = counters.get(instruction >> 20)
+        if ours is not None and instruction & _READS_CSR[0] == _READS_CSR[1]:
+            changed[at : at + 4] = to_word(instruction & _NOT_CSR | ours << 20)
+        at += 2
+    return bytes(changed)
 
 
 def place(soc: Soc, address: int, data: bytes) -> Part | None:

@@ -33,10 +33,13 @@ class Trap:
     ra: int
     calls: tuple[str, ...]
     ours: bool = False
+    #: What the address is called, when that is known.
+    symbol: str = ""
 
     def __str__(self) -> str:
         last = f"; last ROM calls: {', '.join(self.calls)}" if self.calls else ""
-        return f"{self.reason} at pc 0x{self.pc:08x}, ra 0x{self.ra:08x}{last}"
+        place = f" ({self.symbol})" if self.symbol else ""
+        return f"{self.reason} at pc 0x{self.pc:08x}{place}, ra 0x{self.ra:08x}{last}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,6 @@ def _named() -> dict[str, Function]:
             f"__fix{kind}si": _fixed(_WORD, size, signed=True),
             f"__fix{kind}di": _fixed(2 * _WORD, size, signed=True),
             f"__fixuns{kind}si": _fixed(_WORD, size, signed=False),
-            f"__fixuns{kind}di": _fixed(2 * _WORD, size, signed=False),
             f"__floatsi{kind}": _floated(_WORD, size, signed=True),
             f"__floatdi{kind}": _floated(2 * _WORD, size, signed=True),
             f"__floatunsi{kind}": _floated(_WORD, size, signed=False),
@@ -117,6 +116,7 @@ def _named() -> dict[str, Function]:
         }
         for name, unordered in (("eq", 1), ("ne", 1), ("lt", 1), ("le", 1), ("gt", -1), ("ge", -1)):
             functions[f"__{name}{kind}2"] = _compare(_order(unordered), size)
+    functions["__fixunssfdi"] = _fixed(2 * _WORD, _SINGLE, signed=False)  # its brother for double is in no ROM
     functions["__extendsfdf2"] = lambda cpu: _give(cpu, _value(cpu, 0, _SINGLE), _DOUBLE)
     functions["__truncdfsf2"] = lambda cpu: _give(cpu, _value(cpu, 0, _DOUBLE), _SINGLE)
     return functions

@@ -5,51 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from py_esp_ota.chip import ResetReason
-from py_esp_ota.silicon.peripherals import PERIPHERALS
+from py_esp_ota.silicon.peripherals import PERIPHERALS, Lines
 from py_esp_ota.silicon.rom import Calls, Function, constant, sync
 
-_ENABLE, _TYPE, _PRIORITY, _THRESHOLD = 0x104, 0x108, 0x114, 0x194
 _XTAL_HZ, _APB_HZ = 40_000_000, 80_000_000
 
 
-def _matrix(cpu: Calls) -> int:
-    return PERIPHERALS[cpu.soc.name].interrupts
+def _lines(cpu: Calls) -> Lines:
+    return PERIPHERALS[cpu.soc.name].lines
 
 
 def intr_matrix_set(cpu: Calls) -> None:
     """``intr_matrix_set``: core, source, line."""
-    cpu.set_register(_matrix(cpu) + 4 * (cpu.arg(1) & 63), cpu.arg(2))
+    cpu.set_register(PERIPHERALS[cpu.soc.name].interrupts + 4 * (cpu.arg(1) & 127), cpu.arg(2))
 
 
-def _bit(cpu: Calls, offset: int, bits: int, *, on: bool) -> None:
-    address = _matrix(cpu) + offset
+def _bit(cpu: Calls, address: int, bits: int, *, on: bool) -> None:
     old = cpu.get_register(address)
     cpu.set_register(address, old | bits if on else old & ~bits)
 
 
 def enable(cpu: Calls) -> None:
     """``esprv_intc_int_enable``: a mask of lines."""
-    _bit(cpu, _ENABLE, cpu.arg(0), on=True)
+    _bit(cpu, _lines(cpu).enable, cpu.arg(0), on=True)
 
 
 def disable(cpu: Calls) -> None:
     """``esprv_intc_int_disable``: a mask of lines."""
-    _bit(cpu, _ENABLE, cpu.arg(0), on=False)
+    _bit(cpu, _lines(cpu).enable, cpu.arg(0), on=False)
 
 
 def set_type(cpu: Calls) -> None:
     """``esprv_intc_int_set_type``: a line, 0 for level and 1 for edge."""
-    _bit(cpu, _TYPE, 1 << (cpu.arg(0) & 31), on=bool(cpu.arg(1)))
+    _bit(cpu, _lines(cpu).types, 1 << (cpu.arg(0) & 31), on=bool(cpu.arg(1)))
 
 
 def set_priority(cpu: Calls) -> None:
     """``esprv_intc_int_set_priority``: a line and its priority."""
-    cpu.set_register(_matrix(cpu) + _PRIORITY + 4 * (cpu.arg(0) & 31), cpu.arg(1))
+    cpu.set_register(_lines(cpu).priority + 4 * (cpu.arg(0) & 31), cpu.arg(1))
 
 
 def set_threshold(cpu: Calls) -> None:
     """``esprv_intc_int_set_threshold``."""
-    cpu.set_register(_matrix(cpu) + _THRESHOLD, cpu.arg(0))
+    cpu.set_register(_lines(cpu).threshold, cpu.arg(0))
 
 
 def delay_us(cpu: Calls) -> None:

@@ -19,6 +19,8 @@ _LOOK = 1_000 * CYCLES_PER_US
 _RESET = 50_000 * CYCLES_PER_US
 #: What an app may leave printed and untaken, in characters.
 _KEPT = 1 << 20
+#: A text that is waited for may have begun so many characters before.
+_TAIL = 256
 
 
 class Session:
@@ -35,7 +37,7 @@ class Session:
         self._budget = budget
         self._app: App | None = None
         self._printed: list[str] = []
-        self._typed: list[str] = []
+        self._heard = ""
         #: The boots so far, the latest last.
         self.boots: list[SiliconReport] = []
         #: Why the chip reset, each time.
@@ -52,23 +54,30 @@ class Session:
     def run(self, seconds: float, *, until: str | Sequence[str] = ()) -> str | None:
         """Let so much time pass on the chip, or until a text is printed: then that text, which ends it early.
 
+        As with ``expect``: a text is found once, and the next search begins behind it.
+
         Raises ``PowerLoss``.
         """
         wanted = [until] if isinstance(until, str) else list(until)
-        kept = max(map(len, wanted), default=0)
-        stop_at, seen = self._cycles + ceil(seconds * 1_000_000) * CYCLES_PER_US, ""
-        while self._cycles < stop_at and self.trap is None:
-            before = len(self._printed)
+        stop_at = self._cycles + ceil(seconds * 1_000_000) * CYCLES_PER_US
+        found = self._find(wanted)
+        while found is None and self._cycles < stop_at and self.trap is None:
             if self._app is None:
                 self._switch_on()
             else:
                 self._go_on(self._app, min(_LOOK, stop_at - self._cycles))
-            if wanted:
-                seen = seen[-kept:] + "".join(self._printed[before:])
-                found = min((text for text in wanted if text in seen), key=seen.index, default=None)
-                if found is not None:
-                    return found
-        return None
+            found = self._find(wanted)
+        return found
+
+    def _find(self, wanted: list[str]) -> str | None:
+        """The text that was printed first; what was printed up to its end counts no more."""
+        heard = self._heard
+        found = min((text for text in wanted if text in heard), key=heard.index, default=None)
+        if found is not None:
+            self._heard = heard[heard.index(found) + len(found) :]
+        else:
+            self._heard = heard[-max(_TAIL, *map(len, wanted), 0) :]
+        return found
 
     def take(self) -> str:
         """What was printed since the last time."""
@@ -116,7 +125,9 @@ class Session:
     def _collect(self) -> None:
         if not self._hardware.text:
             return
-        self._printed.append("".join(self._hardware.text))
+        text = "".join(self._hardware.text)
         self._hardware.text.clear()
+        self._heard += text
+        self._printed.append(text)
         if sum(map(len, self._printed)) > _KEPT:
             self._printed = ["".join(self._printed)[-_KEPT:]]

@@ -62,6 +62,15 @@ class MmuItems:
     pages: Pages = Pages()
 
 
+@dataclass(frozen=True, slots=True)
+class RomData:
+    """The window at ``base`` through which code sees ROM from ``offset`` on as data."""
+
+    base: int
+    size: int
+    offset: int
+
+
 #: One piece of an eFuse field: register, lowest bit, width. A field has one or two, the lowest bits first.
 Fuse = tuple[int, int, int]
 
@@ -74,12 +83,16 @@ class Soc:
     ram: tuple[Memory, ...]
     #: Never empty of code: every word returns to its caller, and the table says what happened before.
     rom: Memory
+    #: Where ROM's data is seen, when that is not ROM's own place.
+    rom_data: RomData | None
     #: Words of its data that code reads: ROM's layout, by which newer chips protect its memory.
     rom_words: Mapping[int, int]
     #: What the cache shows of the flash, through the MMU.
     flash_window: Memory
     mmu: MmuTable | MmuItems
     registers: tuple[int, int]
+    #: Registers of the CPU's own, where it has some outside of the peripherals: its interrupt controller.
+    own_registers: tuple[int, int] | None
     stack_top: int
     #: Where ROM keeps the address of ``esp_rom_spiflash_chip_t``, and a place for that.
     legacy_data: int
@@ -103,4 +116,6 @@ class Soc:
     efuses: Mapping[str, tuple[Fuse, ...]]
     #: CSRs that count cycles, and those that are written only.
     cycle_csrs: frozenset[int]
+    #: Counters of the RISC-V standard that the CPU under us has too, running with the host's time; and ours instead.
+    standard_counters: Mapping[int, int]
     silent_csrs: frozenset[int]

@@ -58,6 +58,8 @@ class SpiMem:
         self._base = base
         self._registers = registers
         self._owner = owner
+        #: How many bytes the command programs.
+        self._length = 0
         registers.on_write[base + _CMD] = self._command
         self._do: dict[int, Callable[[], None]] = {
             _PAGE_PROGRAM: self._program,
@@ -90,6 +92,7 @@ class SpiMem:
             opcode = self._word(_USER2) & 0xFF
         else:
             opcode = next((code for bit, code in _BY_HARDWARE.items() if value & bit), -1)
+        self._length = self._sent() if value & _USR else self._word(_ADDR) >> 24
         do = self._do.get(opcode)
         if do is not None:  # what changes nothing that we know of is taken and forgotten
             do()
@@ -98,6 +101,9 @@ class SpiMem:
     def _address(self) -> int:
         """Commands that hardware makes by itself carry the length above a 24-bit address."""
         return self._word(_ADDR) & _24_BITS
+
+    def _sent(self) -> int:
+        return (self._word(_MOSI_DLEN) & 0x3FF) // 8 + 1
 
     def _read(self) -> None:
         flash = self._owner.flash()
@@ -120,7 +126,7 @@ class SpiMem:
             return
         flash = self._owner.flash()
         address = self._address() % flash.size
-        length = min((self._word(_MOSI_DLEN) & 0x3FF) // 8 + 1, _BUFFER, flash.size - address)
+        length = min(self._length, _BUFFER, flash.size - address)
         data = b"".join(to_word(self._word(_W0 + at)) for at in range(0, length, 4))[:length]
         self._set(_RD_STATUS, 0)
         try:

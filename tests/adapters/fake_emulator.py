@@ -39,8 +39,12 @@ def arguments(words: list[str]) -> tuple[str, Path, Path | None]:
 
 def main() -> None:
     mode = os.environ.get("FAKE_EMULATOR", "")
+    if sys.argv[1:] == ["-M", "help"]:
+        machines = [] if mode == "stock" else ["esp32", "esp32c3", "esp32s3"]
+        say("Supported machines are:", *(f"{name:20} a board" for name in [*machines, "none"]))
+        return
     if mode == "unsupported":
-        sys.stderr.write("warning: something\nqemu: unsupported machine type\n")
+        sys.stderr.write("warning: something\nqemu: unsupported machine type\nUse -machine help\n")
         sys.exit(1)
     chip_name, path, fuses = arguments(sys.argv[1:])
     if fuses is not None:

@@ -126,6 +126,16 @@ def test_a_program_that_ends_by_itself_is_told_in_a_sentence(fake):
         Qemu(timeout_s=20).boot(board().chip)
 
 
+def test_a_qemu_without_espressifs_chips_is_known_as_one(fake, tmp_path):
+    assert Qemu().unavailable("esp32c3") is None
+    assert Qemu().unavailable("esp32") is None
+    fake("stock")
+    program = tmp_path / "bin/qemu-system-riscv32"
+    assert Qemu().unavailable("esp32c3") == f"{program} has no machine esp32c3: it is not Espressif's QEMU"
+    program.write_text("#!/no/such/interpreter\n")
+    assert "cannot be run" in str(Qemu().unavailable("esp32c3"))
+
+
 def test_nothing_is_left_of_a_run(fake, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)

@@ -34,9 +34,10 @@ def esptools(tmp_path, program, chip="esp32c3"):
 
 @pytest.mark.parametrize("options", ["", "-Wl,--defsym=pad_code=1"], ids=["dense", "padded"])
 @pytest.mark.parametrize("app", APPS)
-def test_an_app_becomes_the_image_that_esptool_makes(tmp_path, app, options):
-    linked = elf(app, options=options)
-    made, theirs = from_elf(linked), esptools(tmp_path, linked)
+@pytest.mark.parametrize("chip", HEADERS)
+def test_an_app_becomes_the_image_that_esptool_makes(tmp_path, app, options, chip):
+    linked = elf(app, chip=chip, options=options)
+    made, theirs = from_elf(linked, chip=chip), esptools(tmp_path, linked, chip)
     ours, judged = inspect_image(made), inspect_image(theirs)
     assert [(s.load_addr, s.length, s.kind) for s in ours.segments] == [
         (s.load_addr, s.length, s.kind) for s in judged.segments

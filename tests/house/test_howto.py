@@ -123,9 +123,9 @@ def pattern(lines):
 def test_a_page_keeps_its_word(page, bench):
     if "make apps" in page.read_text():
         compiled()
-    names: dict[str, object] = {"__name__": "__main__"}
     if "--silicon" in page.read_text():
         with_real_bootloader()
+    names: dict[str, object] = {"__name__": "__main__"}
     for words, code, lines in steps(page):
         if isinstance(code, str):
             Path(code).write_text(words)

@@ -106,7 +106,8 @@ BUILDS = (*C3, *C6, *C2, *H2, *C5, *C61)
 
 
 @cache
-def _fetched(release: Release) -> bytes | str:
+def fetched(release: Release) -> bytes | str:
+    """The file, or the sentence that says why it cannot be had."""
     try:
         return fetch(release)
     except Unusable as error:
@@ -115,7 +116,7 @@ def _fetched(release: Release) -> bytes | str:
 
 def fetched_release(release: Release) -> bytes:
     """The file. Skips the test when it cannot be had."""
-    data = _fetched(release)
+    data = fetched(release)
     if isinstance(data, str):
         pytest.skip(data)
     return data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from board import Board, app
+from board import PLAIN, Board, app, slots
 from builds import BUILDS, C3, bootloader
 from click.testing import CliRunner
+from real_roms import real_rom
 from test_traps import A0, DRAM, IRAM, call, load
 
 from py_esp_ota._core import EFuse
@@ -187,21 +189,38 @@ def test_they_agree_on_a_wrong_hash_and_on_no_app_at_all(flash, loader, build):
     assert (told["ok"], told["compare"]["agree"]) == (False, True)
 
 
+@pytest.mark.parametrize("build", [build for build in BUILDS if build.logs and build.chip != "esp32c2"], ids=str)
+def test_the_page_size_is_that_of_the_build_and_not_what_the_flash_would_get(flash, loader, build):
+    rows = slots(2, factory=True)
+    flash.write_bytes(Board(rows, "1/VALID", chip=build.chip).chip.flash.to_bytes()[:0x200000])
+    told = facts(flash, "--bootloader", loader(build), "--compare")["compare"]
+    assert (told["agree"], told["options"]["mmu_page_size"]) == (True, 0x10000)
+
+
 def test_the_first_difference_is_one_line_and_exit_1(flash, loader, monkeypatch):
-    """This build has assertions, and stops where a model without them jumps: an app without instructions in flash."""
+    """A model of another build: it takes no sums."""
     from py_esp_ota.cli import silicon_boot
 
-    right = silicon_boot.boot
-    monkeypatch.setattr(
-        silicon_boot, "boot", lambda chip, config: right(chip, replace(config, hal_default_assertion_level=0))
-    )
+    careless = replace(PLAIN, bootloader_skip_validate_always=True)
+    monkeypatch.setattr(silicon_boot, "as_compiled", lambda *_: careless)
     board = Board("two_ota", "1/VALID", "2/NEW")
-    board.flash_app("ota_1", image([(0x3C000020, bytes(64)), (0x40380000, bytes(16))]))
+    board.flash_app("ota_1", flipped(app("ota_1"), 0x200))
     flash.write_bytes(board.chip.flash.to_bytes())
     done = run(flash, "--bootloader", loader(ESPFLASH), "--compare", "--times", 5)
     assert done.exit_code == 1
     told = [line for line in done.stdout.splitlines() if "the model differs" in line]
-    assert told == ["  the model differs: machine code stops for good; the model jumps into ota_1 at 0x210000"]
+    assert told == [
+        "  the model differs: machine code jumps into ota_0 at 0x110000; the model jumps into ota_1 at 0x210000"
+    ]
+
+
+@pytest.mark.parametrize("build", C3, ids=str)
+def test_an_app_without_instructions_in_flash_stops_a_build_with_assertions(flash, loader, build):
+    board = Board("two_ota", "1/VALID")
+    board.flash_app("ota_0", image([(0x3C000020, bytes(64)), (0x40380000, bytes(16))]))
+    flash.write_bytes(board.chip.flash.to_bytes())
+    told = facts(flash, "--bootloader", loader(build))
+    assert (told["silicon"]["outcome"], told["ok"]) == (("ABORT", False) if build.logs else ("APP", True))
 
 
 def test_a_difference_in_the_flash_and_in_the_log_are_told_as_such(flash, loader, monkeypatch):
@@ -308,6 +327,8 @@ def test_a_trap_names_the_address_the_symbol_and_the_last_calls(flash, tmp_path)
     assert "last ROM calls: ets_delay_us" in done.stdout
     assert "  in call_start_cpu0+0x14" in done.stdout
     trap = facts(flash)["silicon"]["trap"]
+    assert facts(flash, "--elf", symbols)["silicon"]["trap"]["symbol"] == "call_start_cpu0+0x14"
+    assert trap["symbol"] is None
     assert (trap["pc"], trap["calls"], trap["reason"]) == (IRAM + 0x14, ["ets_delay_us"], "illegal instruction")
 
 
@@ -331,8 +352,22 @@ def test_a_forged_bootloader_is_random_code_and_ends_in_a_trap(flash):
     assert "machine code: stops for good: " in done.stdout
 
 
+def test_a_real_rom_runs_where_it_can(flash, loader, tmp_path):
+    path = tmp_path / "rom.elf"
+    path.write_bytes(real_rom("esp32c3"))
+    told = facts(flash, "--bootloader", loader(ESPFLASH), "--rom", path, "--compare")
+    assert told["compare"]["agree"]
+    # What our functions do in one step, its code does in many.
+    assert told["silicon"]["instructions"] > facts(flash, "--bootloader", loader(ESPFLASH))["silicon"]["instructions"]
+    path.write_bytes(real_rom("esp32c6"))
+    assert "this is no ROM of the esp32c3" in refused(flash, "--bootloader", loader(ESPFLASH), "--rom", path)
+    path.write_bytes(b"\x7fELF and no more")
+    assert refused(flash, "--bootloader", loader(ESPFLASH), "--rom", path)
+    assert "which has its own" in refused(flash, "--rom", path, "--emulator", "qemu")
+
+
 def test_options_of_machine_code_need_it(flash, tmp_path):
-    for words in (("--bootloader", flash), ("--compare",), ("--elf", flash), ("--emulator", "qemu")):
+    for words in (("--bootloader", flash), ("--rom", flash), ("--compare",), ("--elf", flash), ("--emulator", "qemu")):
         done = CliRunner().invoke(main, ["boot", str(flash), *map(str, words)])
         assert done.exit_code == 2
         assert f"{words[0]} goes with --silicon" in done.stderr
@@ -358,7 +393,9 @@ def test_what_machine_code_cannot_have_is_refused_in_one_sentence(flash, loader,
 def test_xtensa_chips_are_refused(tmp_path, chip):
     path = tmp_path / "flash.bin"
     path.write_bytes(Board("two_ota", chip=chip).chip.flash.to_bytes())
-    assert f"{chip} has Xtensa cores, which Unicorn does not run; machine code runs on esp32c3," in refused(path)
+    told = refused(path)
+    assert f"{chip} has Xtensa cores, which Unicorn does not run; machine code runs on esp32c3," in told
+    assert ("--emulator" in told) == (chip != "esp32s2")
 
 
 @pytest.mark.parametrize(
@@ -406,3 +443,32 @@ main()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=path)
     assert done.returncode == 2
     assert done.stderr.startswith("Error: qemu needs qemu-system-riscv32 on PATH")
+
+
+@pytest.mark.parametrize("role", ["flash", "--bootloader", "--rom", "--elf", "--efuse", "--config"])
+def test_hostile_files_in_any_role_end_in_a_report_or_a_sentence(flash, loader, tmp_path, role):
+    real = loader(ESPFLASH).read_bytes()
+    good = {
+        "flash": installed(flash, real).read_bytes()[:0x120000],
+        "--bootloader": real,
+        "--rom": real_rom("esp32c3"),
+        "--elf": elf(app_main=(IRAM, 64), panic=(IRAM + 64, 8)),
+        "--efuse": EFuse("esp32c3").to_json().encode(),
+        "--config": b"CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=n\n",
+    }[role]
+    path, rng, codes = tmp_path / "hostile", random.Random(role), set()
+    for number in range(24):
+        data = bytearray(good)
+        if number % 3 == 0:
+            data = data[: rng.randrange(len(data))]
+        for _ in range(rng.choice([1, 4, 64])):
+            if data:
+                at = rng.randrange(min(len(data), rng.choice([0x40, 0x400, 1 << 30])))
+                data[at : at + rng.choice([1, 4])] = rng.choice([b"\0", b"\xff" * 4, rng.randbytes(4)])
+        path.write_bytes(rng.randbytes(rng.randrange(0x2000)) if number % 8 == 7 else bytes(data))
+        done = run(path) if role == "flash" else run(flash, role, path)
+        codes.add(done.exit_code)
+        assert done.exit_code in {0, 1, 2}
+        assert (done.exit_code == 2) == (done.stdout == "")
+        assert done.exit_code != 2 or len(done.stderr.splitlines()) == 1
+    assert codes & {0, 1} or role in {"--efuse", "--config"}  # texts, which rarely stay ones

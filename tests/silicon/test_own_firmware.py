@@ -10,8 +10,9 @@ import struct
 
 import pytest
 from board import ROLLBACK, Board, entry, slots
+from builds import C3, C6, bootloader, machine_of
 from own_firmware import APPS, elf, firmware
-from side_by_side import BUILDS, bootloader, both
+from side_by_side import both
 
 from py_esp_ota import Device, PowerLoss, inspect_image
 from py_esp_ota.apps import MachineCode
@@ -24,6 +25,7 @@ from py_esp_ota.silicon.bare import BareChip
 from py_esp_ota.silicon.load import put_app
 
 OTA_1, OTADATA_1 = 0x210000, 0xE000
+_ENTRY = {"esp32c3": 0x40380000, "esp32c6": 0x40800000}
 _STATES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED", "UNDEFINED", "7")
 
 
@@ -39,7 +41,7 @@ def bare():
 
 @pytest.fixture(scope="module")
 def code():
-    return MachineCode([elf(app) for app in APPS])
+    return MachineCode([elf(app, chip=chip) for app in APPS for chip in _ENTRY])
 
 
 # -------------------------------------------------------------------------------------------------- the jump into it
@@ -47,20 +49,20 @@ def code():
 
 @pytest.mark.parametrize("options", ["", "-Wl,--defsym=pad_code=1"], ids=["dense", "padded"])
 @pytest.mark.parametrize("app", APPS)
-@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
-def test_both_bootloaders_jump_into_it(machine, build, app, options):
-    board = Board("two_ota", "1/VALID", "2/VALID", config=build.config)
-    board.chip.flash.program(0, bootloader(build))
-    board.flash_app("ota_1", firmware(app, options=options))
-    pair = both(machine, build, board.chip.flash)
+@pytest.mark.parametrize("build", [*C3, *C6], ids=str)
+def test_both_bootloaders_jump_into_it(build, app, options):
+    board = Board("two_ota", "1/VALID", "2/VALID", config=build.config, chip=build.chip)
+    board.chip.flash.program(build.offset, bootloader(build))
+    board.flash_app("ota_1", firmware(app, chip=build.chip, options=options))
+    pair = both(machine_of(build.chip), build, board.chip.flash)
     assert [run.outcome for run in pair.runs] == ["APP"]
-    assert (pair.silicon.app, pair.model.app, pair.runs[0].entry) == (OTA_1, OTA_1, 0x40380000)
+    assert (pair.silicon.app, pair.model.app, pair.runs[0].entry) == (OTA_1, OTA_1, _ENTRY[build.chip])
     assert pair.silicon.flash == pair.model.flash
 
 
 def test_the_loader_leaves_what_a_bootloader_leaves(machine, bare):
     """Where it jumps, what the MMU maps, what lies in the app's RAM, and the registers of its watchdog."""
-    build = BUILDS[0]
+    build = C3[0]
     for options in ("", "-Wl,--defsym=pad_code=1"):
         board = Board("two_ota", "1/VALID", "2/VALID", config=build.config)
         board.chip.flash.program(0, bootloader(build))
@@ -84,17 +86,17 @@ def test_the_loader_leaves_what_a_bootloader_leaves(machine, bare):
 # ------------------------------------------------------------------------------------------------- a device runs it
 
 
-def device(code, new, **options):
+def device(code, new, chip="esp32c3"):
     """A device whose factory app is machine code as well, just updated: the next boot is the first of ``new``."""
-    lamp = Device("two_ota", firmware=firmware("factory"), config=ROLLBACK, apps=lambda app: code, **options)
+    lamp = Device("two_ota", firmware=firmware("factory", chip=chip), config=ROLLBACK, apps=lambda app: code)
     lamp.flash.program(OTA_1, new)
     lamp.flash.program(OTADATA_1, entry("2/NEW"))
     return lamp
 
 
-def played(code, new):
+def played(code, new, chip="esp32c3"):
     """The partitions that were booted, why each app ended, and the device."""
-    lamp = device(code, new)
+    lamp = device(code, new, chip)
     lamp.power_on()
     lamp.run()
     return [report.partition.label for report in lamp.boots], [run.reset for run in lamp.runs], lamp
@@ -102,8 +104,9 @@ def played(code, new):
 
 @pytest.mark.parametrize("app", ["confirm", "selftest"])
 @pytest.mark.parametrize("options", ["", "-Wl,--defsym=pad_code=1"], ids=["dense", "padded"])
-def test_an_app_that_confirms_itself_stays(code, app, options):
-    boots, resets, lamp = played(code, firmware(app, options=options))
+@pytest.mark.parametrize("chip", _ENTRY)
+def test_an_app_that_confirms_itself_stays(code, app, options, chip):
+    boots, resets, lamp = played(code, firmware(app, chip=chip, options=options), chip)
     assert (boots, resets, lamp.state) == (["ota_1"], [None], "VALID")
     assert lamp.flash.read(OTADATA_1, 32) == entry("2/VALID")
     writes = [(write.kind, write.address, write.length) for write in lamp.runs[0].flash_writes]
@@ -124,8 +127,9 @@ def test_an_app_that_confirms_itself_stays(code, app, options):
         ("hang", ResetReason.RTCWDT_RTC, "2/ABORTED", "the RTC watchdog was not fed, at 0x42... (wait_for_sensor...)"),
     ],
 )
-def test_an_app_that_does_not_is_taken_back(code, app, reset, state, why):
-    boots, resets, lamp = played(code, firmware(app))
+@pytest.mark.parametrize("chip", _ENTRY)
+def test_an_app_that_does_not_is_taken_back(code, app, reset, state, why, chip):
+    boots, resets, lamp = played(code, firmware(app, chip=chip), chip)
     assert (boots, resets) == (["ota_1", "factory"], [reset, None])
     assert lamp.flash.read(OTADATA_1, 32) == entry(state)
     before, found, after = lamp.runs[0].why, *why.split("...", 1)
@@ -172,7 +176,7 @@ def test_the_code_of_every_boot_sees_the_flash_as_it_is_then(code):
 
 # ------------------------------------------------------------------------- bootloader and apps, both machine code
 
-_ROLLBACK_BUILD = BUILDS[1]
+_ROLLBACK_BUILD = C3[1]
 
 
 def _updated(app):
@@ -348,6 +352,8 @@ def test_a_chip_of_another_kind_is_refused_by_name(bare):
         bare.run(Chip("esp32c6"), Board("two_ota")["ota_1"], seconds=1)
     with pytest.raises(ValueError, match="esp32s3 has Xtensa cores"):
         BareChip("esp32s3")
+    with pytest.raises(ValueError, match="apps run on esp32c3, esp32c6; on an esp32h2 bootloaders run"):
+        BareChip("esp32h2")
 
 
 def test_the_image_says_which_program_it_was_made_of(code):

@@ -219,3 +219,19 @@ def test_a_strict_flash_refuses_what_needs_an_erase_and_rom_says_so(machine):
     chip.flash.program(0x20000, bytes(16))
     ended = machine.run(chip)
     assert (ended.log, ended.flash_writes) == (("result 1",), ())
+
+
+def test_a_loop_that_costs_python_much_ends_as_soon_as_one_that_does_not(machine):
+    """Every page of the flash mapped again and again; a sector erased again and again."""
+    cache = Machine("esp32c3")
+    store = [*load(T1, 0x600C5000), *load(A1, 0x600C5200), 0x00A32023, addi(T1, T1, 4), 0xFEB34CE3]
+    shown = [*load(A0, 0), *store, *call(0x40000520), *load(A0, 1), *store, *call(0x40000520)]
+    erased = [*load(A0, 0x3F0), *call(0x40000128)]
+    for body in (shown, erased):
+        offset = -4 * len(body)
+        back = 0x6F | (offset >> 1 & 0x3FF) << 21 | (offset >> 11 & 1) << 20 | (offset >> 12 & 0xFF) << 12 | 1 << 31
+        began = time.perf_counter()
+        ended = run(cache, [*body, back])
+        assert (ended.outcome, ended.trap) == ("HANG", None)
+        assert len(ended.flash_writes) < 50_000
+        assert time.perf_counter() - began < 30

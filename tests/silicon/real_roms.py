@@ -1,0 +1,129 @@
+"""Real ROMs by package name, and one function called on both: ours, and the ROM's own machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from builds import fetched_release
+from unicorn import UcError
+from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
+
+from py_esp_ota.chip import Chip
+from py_esp_ota.cli.corpus import Release
+from py_esp_ota.silicon.chips import SOCS
+from py_esp_ota.silicon.elf import read_elf
+from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.real_rom import rom_image
+from py_esp_ota.silicon.words import to_word
+
+ROMS = {
+    "esp32c3": ("esp32c3_rev300", "19ac22e08707df926fb0cf4c54795d4067b983fae8635f396ded173a6d78fc3c"),
+    "esp32c6": ("esp32c6_rev0", "788e1d38724aeb8fd974fa10c4a7b089c02627d35342ce84b9e0b12b239f3551"),
+    "esp32c2": ("esp32c2_rev100", "8f1c0fefbe7b2531d34733d0181a1f41d34319f7eba7d808628b54a4e80dcce4"),
+    "esp32h2": ("esp32h2_rev0", "f3aa0a0325947c4dfe886d7c342b84682b54c3374324fec08c7347d3cb1f0bde"),
+    "esp32c5": ("esp32c5_rev100", "49693d745eb4b4e6e6c77be4f5213765d545d8c7a1d9742a8a619bf596c4e27a"),
+    "esp32c61": ("esp32c61_rev100", "c4ee94d3a8e335da4ef5f30a8a1ebb9691e639f1c773f484e9ba721aa1557c2e"),
+}
+_BUDGET = 2_000_000
+_STAY = b"\x01\xa0"  # c.j to itself
+
+
+def real_rom(chip: str) -> bytes:
+    """The ROM of ``chip`` with its symbols, as Espressif publishes it. Skips the test when it cannot be had."""
+    name, sha256 = ROMS[chip]
+    return fetched_release(
+        Release("espflash", "4.5.0", f"espflash-4.5.0/resources/roms/{name}_rom.elf", sha256, crate=True)
+    )
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a call left: a0 and a1, and the memory that it was given."""
+
+    a0: int
+    a1: int
+    memory: bytes
+    text: str
+
+
+class Side:
+    """One of the two. It is the watcher of its CPU."""
+
+    def __init__(self, chip: str, rom: bytes | None) -> None:
+        soc = SOCS[chip]
+        image = None if rom is None else rom_image(rom, soc)
+        self.hardware = Hardware(soc, count=False, rom=image)
+        self.hardware.attach(Chip(chip))
+        self.hardware.clear()
+        base = soc.ram[0].windows[0][0]
+        self.space, self._back = base + 0x8000, soc.ram[0].windows[-1][0] + 0x1000
+        if rom is not None:
+            self._lend_newlib(symbols_of(chip)["syscall_table_ptr"])
+        self.hardware.cpu.watcher = self
+        self.hardware.cpu.watch_blocks(lambda _address: self.hardware.cpu.stop(), self._back, self._back)
+
+    def _lend_newlib(self, pointer: int) -> None:
+        """What an app gives to ROM's C library: functions by a table, the first of which says where errno is."""
+        table, errno = self.space + 0x4000, self.space + 0x5000
+        upper = errno + 0x800 & 0xFFFFF000
+        give_errno = [upper | 10 << 7 | 0x37, (errno - upper & 0xFFF) << 20 | 10 << 15 | 10 << 7 | 0x13, 0x00008067]
+        self.hardware.store(self.code + 0x100, b"".join(map(to_word, give_errno)))
+        self.hardware.store(table, to_word(self.code + 0x100) * 64)
+        self.hardware.store(pointer, to_word(table))
+
+    def knows(self, address: int, name: str, function: Callable[..., object]) -> None:
+        """This function of ours is at ``address``."""
+        self.hardware.functions[address] = (name, function)
+
+    def call(self, address: int, args: list[int], memory: bytes, *, code: bytes = b"") -> Called:
+        """Call it with ``memory`` at ``space`` and ``code`` that can be executed."""
+        cpu = self.hardware.cpu
+        self.hardware.ended = self.hardware.trapped = None
+        self.hardware.text.clear()
+        cpu.store(self.space, memory)
+        cpu.store(self._back, _STAY + b"\0\0" + code)
+        for index in range(8):
+            cpu.set_register(UC_RISCV_REG_A0 + index, args[index] if index < len(args) else 0)
+        for index in (*range(5, 8), *range(28, 32)):
+            cpu.set_register(UC_RISCV_REG_X0 + index, 0)
+        cpu.set_register(UC_RISCV_REG_SP, self.hardware.soc.stack_top - 0x100)
+        cpu.set_register(UC_RISCV_REG_RA, self._back)
+        cpu.grant(100_000)
+        cpu.go(address, _BUDGET)
+        assert self.hardware.trapped is None, self.hardware.trapped
+        assert cpu.pc == self._back, f"still at 0x{cpu.pc:08x}"
+        a0, a1 = (cpu.register(UC_RISCV_REG_A0 + index) for index in range(2))
+        return Called(a0, a1, cpu.load(self.space, len(memory)), "".join(self.hardware.text))
+
+    @property
+    def code(self) -> int:
+        """Where ``code`` of a call lies."""
+        return self._back + 4
+
+    # What the CPU asks.
+
+    def rom_call(self, address: int) -> bool:
+        return self.hardware.call_rom(address)
+
+    def exception(self, cause: int, address: int) -> None:
+        self.hardware.trap(f"exception {cause}", address)
+
+    def fault(self, error: UcError, address: int) -> None:
+        self.hardware.trap(str(error), address)
+
+    def csr(self, number: int) -> int | None:
+        return self.hardware.csr(number)
+
+
+@cache
+def symbols_of(chip: str) -> Mapping[str, int]:
+    """The names in the ROM of ``chip``."""
+    return read_elf(real_rom(chip)).symbols
+
+
+@cache
+def both_sides(chip: str) -> tuple[Side, Side]:
+    """Ours and the real one, kept for all tests of a process."""
+    return Side(chip, None), Side(chip, real_rom(chip))
