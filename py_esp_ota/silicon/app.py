@@ -8,7 +8,6 @@ asked for ends its slice too.
 from __future__ import annotations
 
 from math import inf
-from typing import Protocol
 
 from unicorn import (
     UC_ERR_FETCH_PROT,
@@ -45,34 +44,14 @@ _CYCLES_PER_CALL = 40
 _LOCKED_UP = 64
 
 
-class Alarms(Protocol):
-    """What happens around the CPU by itself."""
-
-    def pending(self) -> bool:
-        """Whether any line of the CPU is pulled."""
-
-    def ready(self) -> int | None:
-        """The line that gets through."""
-
-    def next_alarm(self) -> int | None:
-        """The cycle at which something happens by itself."""
-
-    def bite(self) -> None:
-        """Let the watchdogs do what is due."""
-
-
 class App:
     """Code that goes on from where the CPU stands."""
 
-    def __init__(self, hardware: Hardware, alarms: Alarms | None = None) -> None:
-        """``alarms``: what happens around the CPU; the devices of ``hardware`` when not given.
-
-        Raises ``ValueError`` for a chip whose devices are not here.
-        """
-        devices = alarms or hardware.devices
-        if devices is None:
+    def __init__(self, hardware: Hardware) -> None:
+        """Raises ``ValueError`` for a chip whose devices are not here."""
+        if hardware.devices is None:
             raise ValueError(f"apps do not run on an {hardware.soc.name} here, bootloaders do")
-        self._devices = devices
+        self._devices = hardware.devices
         self._hardware = hardware
         self._cpu = hardware.cpu
         self._clock = hardware.clock

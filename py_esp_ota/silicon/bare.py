@@ -14,10 +14,10 @@ from py_esp_ota.silicon.app import App
 from py_esp_ota.silicon.boot import CAUSES
 from py_esp_ota.silicon.clock import CYCLES_PER_US
 from py_esp_ota.silicon.hardware import Hardware
-from py_esp_ota.silicon.load import WATCHDOGS, put_app
+from py_esp_ota.silicon.load import put_app
 from py_esp_ota.silicon.machine import soc_of
+from py_esp_ota.silicon.peripherals import PERIPHERALS
 from py_esp_ota.silicon.report import FlashWrite, Trap
-from py_esp_ota.silicon.rtc import RtcWatchdog
 
 #: Some seconds of the host's time. Code that does nothing but call registers ends there, whatever its own clock says.
 _EFFORT = 1_500_000
@@ -45,25 +45,6 @@ class AppReport:
     trap: Trap | None
 
 
-class _LoneWatchdog:
-    """All that goes by itself around a bare app on a chip whose other devices are not here: no interrupt comes."""
-
-    def __init__(self, watchdog: RtcWatchdog) -> None:
-        self._watchdog = watchdog
-
-    def pending(self) -> bool:
-        return False
-
-    def ready(self) -> int | None:
-        return None
-
-    def next_alarm(self) -> int | None:
-        return self._watchdog.due()
-
-    def bite(self) -> None:
-        self._watchdog.bite()
-
-
 class _Watched(App):
     """An app whose latest exception is remembered: it may handle it, but somebody will ask."""
 
@@ -85,12 +66,8 @@ class BareChip:
     def __init__(self, target: str = "esp32c3") -> None:
         """Raises ``ValueError`` for a chip that machine code does not run on."""
         self._hardware = hardware = Hardware(soc_of(target), count=False)
-        self._watchdog: RtcWatchdog | None = None
         if hardware.devices is None:
-            base = WATCHDOGS.get(target)
-            if base is None:
-                raise ValueError(f"apps run on {', '.join(WATCHDOGS)}; on an {target} bootloaders run")
-            self._watchdog = RtcWatchdog(base, hardware.registers, hardware.clock, hardware.reset)
+            raise ValueError(f"apps run on {', '.join(PERIPHERALS)}; on an {target} bootloaders run")
 
     def run(
         self,
@@ -118,13 +95,11 @@ class BareChip:
             raise ValueError(f"this machine is an {hardware.soc.name}, the chip an {chip.target.name}")
         hardware.attach(chip)
         hardware.clear()
-        if self._watchdog is not None:
-            self._watchdog.reset()
         try:
             hardware.go_on(put_app(hardware, partition))
         except ValueError as error:
             return AppReport(None, str(error), 0.0, (), (), Trap(str(error), 0, 0, ()))
-        app = _Watched(hardware, None if self._watchdog is None else _LoneWatchdog(self._watchdog))
+        app = _Watched(hardware)
         try:
             followed = app.run(round(seconds * 1_000_000) * CYCLES_PER_US, effort=_EFFORT)
         finally:

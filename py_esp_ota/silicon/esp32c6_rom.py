@@ -9,6 +9,8 @@ ESP32C6_APP_ROM: Mapping[int, str] = {
     0x4000007C: "uart_div_modify",
     0x40000094: "software_reset_cpu",
     0x40000394: "wdt_hal_init",
+    0x400003AC: "wdt_hal_disable",
+    0x400003B4: "wdt_hal_feed",
     0x400004A4: "esp_rom_newlib_init_common_mutexes",
     0x400004B0: "memmove",
     0x400004B8: "strcpy",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from py_esp_ota._core import Partition, inspect_image
 from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.peripherals import PERIPHERALS
 from py_esp_ota.silicon.program import Program, place
 
 _MAGIC = 0xE9
-#: Where the RTC's watchdog has its registers: RTC_CNTL_WDTCONFIG0_REG, LP_WDT_CONFIG0_REG.
-WATCHDOGS = {"esp32c3": 0x60008090, "esp32c6": 0x600B1C00}
-#: What ``bootloader_config_wdt`` writes there: 9 s of the slow clock's 136 kHz, halved as the hardware doubles it.
+#: What ``bootloader_config_wdt`` writes to the RTC's watchdog: 9 s of the slow clock's 136 kHz, halved as the hardware
+#: doubles it.
 _WDT_KEY = 0x50D83AA1
 _WDT_LEFT = ((0x18, _WDT_KEY), (0x04, 612_000), (0x14, 1 << 31), (0x00, 0xC007EA00), (0x18, 0))
 
@@ -21,7 +21,7 @@ _WDT_LEFT = ((0x18, _WDT_KEY), (0x04, 612_000), (0x14, 1 << 31), (0x00, 0xC007EA
 def put_app(hardware: Hardware, partition: Partition) -> int:
     """``unpack_load_app``: the entry address of the app in ``partition``, once all of it is where it belongs.
 
-    The hardware has just been powered on. Whether the image is sound was the bootloader's business.
+    The hardware, which has devices, has just been powered on. Whether the image is sound was the bootloader's business.
 
     Raises:
         ValueError: the partition holds no image that a bootloader could start.
@@ -44,7 +44,7 @@ def put_app(hardware: Hardware, partition: Partition) -> int:
     hardware.put(Program(header.entry_addr, tuple(parts)))
     hardware.sync_cache()
     for register, value in _WDT_LEFT:
-        hardware.registers.write(WATCHDOGS[soc.name] + register, value)
+        hardware.registers.write(PERIPHERALS[soc.name].awake.watchdog + register, value)
     return header.entry_addr
 
 

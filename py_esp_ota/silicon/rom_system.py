@@ -1,4 +1,4 @@
-"""ROM's functions for the interrupt controller, the cache and the clocks that only apps call."""
+"""ROM's functions for the interrupt controller, the cache, the clocks and the RTC's watchdog."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.peripherals import PERIPHERALS, Lines
 from py_esp_ota.silicon.rom import Calls, Function, constant, sync
+from py_esp_ota.silicon.words import words
 
 _XTAL_HZ, _APB_HZ = 40_000_000, 80_000_000
 
@@ -60,7 +61,62 @@ def software_reset_cpu(cpu: Calls) -> None:
     cpu.reset(ResetReason.SW_CPU)
 
 
+#: Pads and pins lead nowhere here.
+_GPIO = (
+    "gpio_matrix_in", "gpio_matrix_out", "gpio_output_disable", "gpio_output_enable", "gpio_output_set",
+    "gpio_pad_hold", "gpio_pad_input_disable", "gpio_pad_input_enable", "gpio_pad_pulldown", "gpio_pad_pullup",
+    "gpio_pad_select_gpio", "gpio_pad_unhold",
+)  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------- the RTC's watchdog
+
+#: Registers from its base on, as ``rtc.py`` has them; words of ``wdt_hal_context_t``: the instance, its registers.
+_CONFIG0, _CONFIG1, _FEED = 0x00, 0x04, 0x14
+_STAGE_BITS = (28, 25, 22, 19)
+_EN, _WDT_RWDT = 1 << 31, 0
+
+
+def _rwdt(cpu: Calls) -> int | None:
+    """The base of the watchdog that the context is about; ``None`` for those of the timer groups."""
+    inst, base = words(cpu.load(cpu.arg(0), 8))
+    return base if inst == _WDT_RWDT else None
+
+
+def config_stage(cpu: Calls) -> None:
+    """``wdt_hal_config_stage``: context, stage, ticks, action. The hardware doubles the first stage."""
+    base, stage = _rwdt(cpu), cpu.arg(1) & 3
+    if base is not None:
+        cpu.set_register(base + _CONFIG1 + 4 * stage, cpu.arg(2) >> (stage == 0))
+        bit = _STAGE_BITS[stage]
+        old = cpu.get_register(base + _CONFIG0)
+        cpu.set_register(base + _CONFIG0, old & ~(7 << bit) | (cpu.arg(3) & 7) << bit)
+
+
+def feed(cpu: Calls) -> None:
+    """``wdt_hal_feed``."""
+    base = _rwdt(cpu)
+    if base is not None:
+        cpu.set_register(base + _FEED, _EN)
+
+
+def wdt_enable(cpu: Calls) -> None:
+    """``wdt_hal_enable``, which feeds it first."""
+    feed(cpu)
+    base = _rwdt(cpu)
+    if base is not None:
+        _bit(cpu, base + _CONFIG0, _EN, on=True)
+
+
+def wdt_disable(cpu: Calls) -> None:
+    """``wdt_hal_disable``."""
+    base = _rwdt(cpu)
+    if base is not None:
+        _bit(cpu, base + _CONFIG0, _EN, on=False)
+
+
 SYSTEM: Mapping[str, Function] = {
+    **dict.fromkeys(_GPIO, constant(None)),
     "intr_matrix_set": intr_matrix_set,
     "esprv_intc_int_enable": enable,
     "esprv_intc_int_disable": disable,
@@ -68,6 +124,10 @@ SYSTEM: Mapping[str, Function] = {
     "esprv_intc_int_set_priority": set_priority,
     "esprv_intc_int_set_threshold": set_threshold,
     "ets_delay_us": delay_us,
+    "wdt_hal_config_stage": config_stage,
+    "wdt_hal_enable": wdt_enable,
+    "wdt_hal_disable": wdt_disable,
+    "wdt_hal_feed": feed,
     "software_reset_cpu": software_reset_cpu,
     "ets_get_xtal_freq": constant(_XTAL_HZ),
     "ets_get_apb_freq": constant(_APB_HZ),

@@ -14,7 +14,7 @@ from own_firmware import APPS, elf, program
 from py_esp_ota import EspErr, Flash, inspect_image, verify_image
 from py_esp_ota.cli import main
 from py_esp_ota.elf import Symbols, elf_sha256, from_elf
-from py_esp_ota.firmware import merge
+from py_esp_ota.firmware import merge, rehashed
 
 HEADERS = {
     "esp32c3": ["--min-rev", "3", "--min-rev-full", "3", "--max-rev-full", "199"],
@@ -29,7 +29,8 @@ def esptools(tmp_path, program, chip="esp32c3"):
     call = [sys.executable, "-m", "esptool", "--chip", chip, "elf2image", *common, *HEADERS[chip]]
     subprocess.run([*call, "-o", tmp_path / "app.bin", tmp_path / "app.elf"], check=True, capture_output=True)
     made = bytearray((tmp_path / "app.bin").read_bytes())
-    return bytes(made)
+    made[3] |= 0xF  # an ESP32-C6's ROM takes 80 MHz for something else, so esptool writes 40 there
+    return rehashed(bytes(made))
 
 
 @pytest.mark.parametrize("options", ["", "-Wl,--defsym=pad_code=1"], ids=["dense", "padded"])

@@ -5,6 +5,7 @@ What is checked is what their machine code does to the flash and how it ends; an
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 
@@ -176,15 +177,24 @@ def test_the_code_of_every_boot_sees_the_flash_as_it_is_then(code):
 
 # ------------------------------------------------------------------------- bootloader and apps, both machine code
 
+
+def _entry(rng):
+    """One otadata entry, as a board has it spelled."""
+    if rng.random() < 0.15:
+        return "-"
+    seq = rng.choice([0, 1, 2, 3, 4, 5, 0xFFFFFFFE, 0xFFFFFFFF])
+    return f"{seq}/{rng.choice(_STATES)}" + "!" * (rng.random() < 0.1)
+
+
 _ROLLBACK_BUILD = C3[1]
 
 
-def _updated(app):
+def _updated(app, build=_ROLLBACK_BUILD):
     """A board with a compiled bootloader that knows rollback, and ``app`` in ota_1, not yet booted."""
-    board = Board("two_ota", "1/VALID", "2/NEW", config=_ROLLBACK_BUILD.config)
-    board.chip.flash.program(0, bootloader(_ROLLBACK_BUILD))
-    board.flash_app("ota_0", firmware("factory"))
-    board.flash_app("ota_1", firmware(app))
+    board = Board("two_ota", "1/VALID", "2/NEW", config=build.config, chip=build.chip)
+    board.chip.flash.program(build.offset, bootloader(build))
+    board.flash_app("ota_0", firmware("factory", chip=build.chip))
+    board.flash_app("ota_1", firmware(app, chip=build.chip))
     return board
 
 
@@ -200,12 +210,14 @@ def _by_silicon(machine, chip):
 
 def _by_model(code, chip):
     """The same by our bootloader, with the apps' own code."""
-    lamp = Device("two_ota", firmware=firmware("factory"), config=_ROLLBACK_BUILD.config, apps=lambda app: code)
+    factory = firmware("factory", chip=chip.target.name)
+    lamp = Device("two_ota", firmware=factory, config=_ROLLBACK_BUILD.config, apps=lambda app: code)
     lamp.chip.flash = chip.flash
     lamp.power_on()
     lamp.run()
     resets = [run.reset for run in lamp.runs if run.reset is not None]
-    return [report.partition.offset for report in lamp.boots], resets, "\n".join(lamp.console)
+    booted = [report.partition.offset for report in lamp.boots if report.partition]
+    return booted, resets, "\n".join(lamp.console)
 
 
 def _of_apps(printed):
@@ -213,9 +225,10 @@ def _of_apps(printed):
 
 
 @pytest.mark.parametrize("app", ["confirm", "selftest", "reject", "crash", "hang"])
-def test_a_life_of_machine_code_alone_is_the_life_that_the_model_tells(machine, code, app):
-    silicon, model = _updated(app).chip, _updated(app).chip
-    (*real, printed), (*ours, console) = _by_silicon(machine, silicon), _by_model(code, model)
+@pytest.mark.parametrize("build", [C3[1], C6[1]], ids=str)
+def test_a_life_of_machine_code_alone_is_the_life_that_the_model_tells(code, app, build):
+    silicon, model = _updated(app, build).chip, _updated(app, build).chip
+    (*real, printed), (*ours, console) = _by_silicon(machine_of(build.chip), silicon), _by_model(code, model)
     assert real == ours
     assert silicon.flash.to_bytes() == model.flash.to_bytes()
     assert _of_apps(printed) == _of_apps(console)
@@ -242,6 +255,42 @@ def test_a_power_cut_in_such_a_life_comes_out_alike(machine, code, app, tear):
         assert real == _cut(lambda chip: _by_model(code, chip), model, plan), plan
         assert real[0] == (operation < 4), plan
         assert silicon.flash.to_bytes() == model.flash.to_bytes(), plan
+
+
+LIVES = int(os.environ.get("ESP_OTA_LIVES", "25"))
+
+
+def _lived(rng):
+    """A board in any state, own apps in most of its slots, and a compiled bootloader that knows rollback."""
+    rows = slots(rng.randrange(1, 4), factory=rng.random() < 0.5)
+    otadata = [_entry(rng) for _ in range(2)]
+    apps = [row.label for row in rows if row.type == 0 and rng.random() < 0.85]
+    board = Board(rows, *otadata, config=_ROLLBACK_BUILD.config, without=tuple({r.label for r in rows} - set(apps)))
+    for label in apps:
+        board.flash_app(label, firmware(rng.choice(APPS)))
+    board.chip.flash.program(0, bootloader(_ROLLBACK_BUILD))
+    return board.chip.flash
+
+
+def test_random_lives_come_out_alike(machine, code):
+    """Compiled bootloader and compiled apps beside our model and the same apps; ``ESP_OTA_LIVES`` asks for more."""
+    ends = set()
+    for number in range(LIVES):
+        flash = _lived(random.Random(f"life/{number}"))
+        silicon, model = Chip(flash=flash.fork()), Chip(flash=flash.fork())
+        session = machine.session(silicon)
+        booted, resets, _ = _by_model(code, model)
+        while len(session.boots) < 8 and session.seconds < 10 * len(booted) + 1:  # whichever way it goes on for ever
+            session.run(0.002 if session.seconds < 0.05 else 0.5)
+            assert session.trap is None, number
+        real = [boot.slot for boot in session.boots if boot.slot is not None]
+        assert real[: len(booted)] == booted, number
+        assert set(real[len(booted) :]) <= {*booted[-1:]}, number
+        if all(boot.outcome == "APP" for boot in session.boots):  # then each reset was an app's
+            assert session.resets[: len(resets)] == resets[: len(session.resets)], number
+        assert silicon.flash.to_bytes() == model.flash.to_bytes(), number
+        ends.add((len(booted), *resets[:1]))
+    assert len(ends) > 3
 
 
 # ------------------------------------------------------------------------------------------------------- power cuts
@@ -275,16 +324,10 @@ def test_power_lost_in_what_machine_code_writes_leaves_a_device_that_boots(code,
 def _drawn(rng):
     """A board in any state, its apps, and which one runs."""
 
-    def one():
-        if rng.random() < 0.15:
-            return "-"
-        seq = rng.choice([0, 1, 2, 3, 4, 5, 0xFFFFFFFE, 0xFFFFFFFF])
-        return f"{seq}/{rng.choice(_STATES)}" + "!" * (rng.random() < 0.1)
-
     count = rng.randrange(1, 4)
     rows = slots(count, factory=rng.random() < 0.5)
     gone = tuple(row.label for row in rows if row.type == 0 and rng.random() < 0.2)
-    board, slot = Board(rows, one(), one(), without=gone), f"ota_{rng.randrange(count)}"
+    board, slot = Board(rows, _entry(rng), _entry(rng), without=gone), f"ota_{rng.randrange(count)}"
     app = rng.choice(["reject", "selftest"])
     board.flash_app(slot, firmware(app))
     return board, slot, app
