@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from py_esp_ota._core import Flash, ImageHeader, Target, inspect_image
+from py_esp_ota._core import EFuse, Flash, ImageHeader, Target, inspect_image
 from py_esp_ota.adapters.emulators import EspEmu, Qemu
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.cli.files import Unusable, read_input
@@ -164,7 +164,7 @@ def _boots(
 ) -> list[Told]:
     build = read_build(board)
     asked = wish.compare or bool(wish.said)
-    options = compiled_options(board, oracle, config) if asked else {}
+    options = compiled_options(board, _oracle(wish, count=False), config) if asked else {}
     for name, value in wish.said.items():
         if options.get(name, value) != value:
             raise Unusable(
@@ -178,7 +178,7 @@ def _boots(
         done = silicon_boot(board, oracle, config)
         found = None
         if wish.compare:
-            ours = Chip(board.target.name, flash=before, efuse=board.efuse)
+            ours = Chip(board.target.name, flash=before, efuse=EFuse.from_json(board.efuse.to_json()))
             ours.reset_reason = first
             found = difference(done, boot(ours, model), (board.flash, before), build.prints)
         told.append(Told(done, symbols, options, wish.compare, found))
@@ -188,14 +188,12 @@ def _boots(
     return told
 
 
-def _oracle(wish: Wish) -> BootOracle:
+def _oracle(wish: Wish, *, count: bool = True) -> BootOracle:
     if wish.emulator == "qemu":
         return Qemu(timeout_s=wish.timeout_s)
-    return (
-        EspEmu(timeout_s=wish.timeout_s)
-        if wish.emulator == "esp-emu"
-        else Unicorn(None if wish.rom is None else read_input(wish.rom))
-    )
+    if wish.emulator == "esp-emu":
+        return EspEmu(timeout_s=wish.timeout_s)
+    return Unicorn(None if wish.rom is None else read_input(wish.rom), count=count)
 
 
 def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:

@@ -145,11 +145,13 @@ def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: S
     (``bootloader_check_bootloader_validity``), which ends the run.
     """
     revisions = chip.efuse.chip_revision, chip.efuse.block_revision
-    lines = _banner(chip.target.name, revisions, installed, config.idf_version, unicore=config.freertos_unicore)
-    if chip.reset_reason in _WDT_RESETS:
+    page = config.mmu_page_size or chip.target.mmu_page_size(installed.flash_size)
+    lines = _banner(chip.target.name, revisions, installed, config.idf_version, page, unicore=config.freertos_unicore)
+    fits = revisions[0] >= installed.min_chip_rev_full
+    if fits and chip.reset_reason in _WDT_RESETS:
         lines = (*lines[:-1], ("W", f"boot.{chip.target.name}", "PRO CPU has been reset by WDT."), lines[-1])
     log.block(lines)
-    return chip.efuse.chip_revision >= installed.min_chip_rev_full
+    return fits
 
 
 @lru_cache(maxsize=64)
@@ -158,6 +160,7 @@ def _banner(
     revisions: tuple[int, int],
     installed: InstalledBootloader,
     idf_version: tuple[int, int, int],
+    page: int,
     *,
     unicore: bool,
 ) -> tuple[Line, ...]:
@@ -180,7 +183,7 @@ def _banner(
         )
         return (*lines, ("E", "boot_comm", new if release.revision_check else old))
     if name == "esp32c2":
-        lines.append(("I", tag, f"MMU Page Size  : {target.mmu_page_size(installed.flash_size) >> 10}K"))
+        lines.append(("I", tag, f"MMU Page Size  : {page >> 10}K"))
     speeds = _SPEEDS.get(name, _SPEED_80)
     lines += [
         ("I", tag, f"SPI Speed      : {speeds.get(installed.spi_speed, speeds[2])}"),

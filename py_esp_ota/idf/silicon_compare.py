@@ -8,7 +8,17 @@ from dataclasses import replace
 
 from py_esp_ota._core import Flash, PartitionTable
 from py_esp_ota.chip import Chip
-from py_esp_ota.firmware import MMU_PAGE, Firmware, flipped, merge, ota_select_entry
+from py_esp_ota.firmware import (
+    DESC_OFFSET,
+    MMU_PAGE,
+    Firmware,
+    app_desc,
+    flipped,
+    image,
+    layout_of,
+    merge,
+    ota_select_entry,
+)
 from py_esp_ota.idf.bootloader import BootReport
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.idf.silicon_boot import SiliconBoot, trap_text
@@ -22,7 +32,7 @@ _SECTOR = 0x1000
 _SHOWN = 16
 _IN_DATA = 0x200
 _STAMP = re.compile(r"^([EWIDV]) \(\d+\) ")
-_OF_THE_FLASH_CHIP = "qio_mode:"
+_PASSED_OVER = ("qio_mode:", "boot: ESP-IDF v", "boot: compile time ")
 _PAGE_SIZE = re.compile(r"MMU page size mismatch, configured: 0x(?P<bytes>\w+)|MMU Page Size  : (?P<kib>\d+)K")
 #: The first release that looks at the page size in an app's descriptor.
 _COMPARES_PAGES = (5, 4, 0)
@@ -41,9 +51,9 @@ def read_build(chip: Chip) -> CompiledBuild:
 def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> Options:
     """Options of the bootloader in the flash of ``chip`` that can be told: by its texts, and by what it does.
 
-    Two flashes are made up around it, and booted by a chip that every app accepts: one with an update that nobody
-    confirmed, one with a damaged app. An option is absent when it cannot be told. Raises ``ValueError`` when ``oracle``
-    cannot run this chip.
+    Flashes are made up around it, and booted by a chip that every app accepts: one with an update that nobody
+    confirmed, one with a damaged app, one with an app that leaves a mapping out. An option is absent when it cannot be
+    told. Raises ``ValueError`` when ``oracle`` cannot run this chip.
     """
     build = read_build(chip)
     options: Options = dict(build.options)
@@ -57,8 +67,8 @@ def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> Optio
         factory: app,
     }
 
-    def tried(state: OtaImgState, image: bytes) -> SiliconReport:
-        made = merge({**parts, otadata: ota_select_entry(1, state), ota_0: image})
+    def tried(state: OtaImgState, what: bytes) -> SiliconReport:
+        made = merge({**parts, otadata: ota_select_entry(1, state), ota_0: what})
         probe = Chip(chip.target.name, flash=Flash.from_bytes(made, size=chip.flash.size))
         return oracle.boot(probe)
 
@@ -68,10 +78,23 @@ def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> Optio
         damaged = tried(OtaImgState.VALID, flipped(app, _IN_DATA))
         if damaged.slot is not None:
             options["bootloader_skip_validate_always"] = damaged.slot == ota_0
+        halved = tried(OtaImgState.VALID, _without_a_window(chip.target.name))
+        if halved.trap is None and (halved.outcome == "ABORT" or halved.slot == ota_0):
+            asserts = halved.outcome == "ABORT"
+            options["compiler_optimization_assertion_level"] = (1 + build.asserts_aloud) * asserts
         page = _page_size(fresh, build)
         if page is not None:
             options["mmu_page_size"] = page
     return options
+
+
+def _without_a_window(chip: str) -> bytes:
+    """An app of one mapped segment: sound, and an assertion of the bootloader that loads it.
+
+    ``unpack_load_app`` counts them where there is one window; elsewhere ``mmu_hal_map_region`` is given nothing to map.
+    """
+    layout = layout_of(chip)
+    return image([(layout.drom + DESC_OFFSET, app_desc("probe", "1")), (layout.iram, bytes(16))], chip=chip)
 
 
 def _page_size(run: SiliconReport, build: CompiledBuild) -> int | None:
@@ -156,8 +179,9 @@ def _log_difference(printed: Iterable[str], expected: Iterable[str], prints: str
 def lines_of(log: Iterable[str]) -> list[str]:
     """The lines of ESP-IDF's log, without colours and times; what else is on a console is passed over.
 
-    So are those about the flash chip's own modes, which the model does not have.
+    So are those about the flash chip's own modes, which the model does not have, and the two that name the build, which
+    its image may not tell.
     """
     plain = (_COLOUR.sub("", line) for line in log)
     stamped = (_STAMP.sub(r"\1 ", line) for line in plain if _STAMP.match(line))
-    return [line for line in stamped if not line.startswith(_OF_THE_FLASH_CHIP, 2)]
+    return [line for line in stamped if not line.startswith(_PASSED_OVER, 2)]

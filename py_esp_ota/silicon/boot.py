@@ -62,10 +62,18 @@ class BootRun:
         else:
             self._snapshots.restore(snapshot)
             cpu.go(snapshot.pc, budget - snapshot.spent)
-        if self._entry is not None:
+        if not self._is_whole(program):
+            # It comes back past the CPU, which must not go on with what it has translated.
+            cpu.forget_code()
+        elif self._entry is not None:
             # Other code may lie there the next time, put there past the CPU.
             cpu.forget_code(self._entry)
         return report(hardware, entry=self._entry, slot=self._slot)
+
+    def _is_whole(self, program: Program) -> bool:
+        """Whether the program's code is still as it was: nothing protects it on some chips."""
+        ram = self._hardware.cpu.ram
+        return all(ram[p.block].get(p.offset, len(p.data)) == p.data for p in program.parts if p.code)
 
     def _begin(self, program: Program) -> int:
         """The program in RAM, as ROM puts it there, and where it begins."""
@@ -134,10 +142,11 @@ class BootRun:
     def _is_entry(self, address: int, *, runs: bool) -> bool:
         """Whether this is the jump into an app: the image looked at last that names this address as its entry."""
         hardware = self._hardware
-        places = hardware.cpu.window.history()
+        places, flash_size = hardware.cpu.window.history(), hardware.chip.flash.size
         # Nearly every image begins with an MMU page; no bootloader insists on it.
         for look in (self._beginning, self._inside):
-            for slot, entry in chain.from_iterable(look(place, address) for place in places):
+            # Beyond the chip the flash comes round again.
+            for slot, entry in chain.from_iterable(look(place % flash_size, address) for place in places):
                 self._entry, self._slot = entry, slot
                 hardware.end("APP" if runs and hardware.cpu.window.maps(address) else "BAD_ENTRY")
                 return True
@@ -146,14 +155,14 @@ class BootRun:
     def _beginning(self, place: int, address: int) -> Iterator[tuple[int, int]]:
         """The image that begins there in flash: where, and its entry, if that is ``address``."""
         flash = self._hardware.chip.flash
-        header = ImageHeader.from_bytes(flash.mmap(place % flash.size, _HEADER))
+        header = ImageHeader.from_bytes(flash.mmap(place, _HEADER))
         if header.magic == _MAGIC and header.entry_addr & ~1 == address:
             yield place, header.entry_addr
 
     def _inside(self, place: int, address: int) -> Iterator[tuple[int, int]]:
         """The images that begin later in the page of the MMU that begins there."""
         flash = self._hardware.chip.flash
-        data = flash.mmap(place % flash.size, min(_LARGEST_PAGE, flash.size - place % flash.size))
+        data = flash.mmap(place, min(_LARGEST_PAGE, flash.size - place))
         for entry in (address, address | 1):
             at = data.find(to_word(entry), _ENTRY_AT + 1)
             while at >= 0:

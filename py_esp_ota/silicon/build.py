@@ -28,6 +28,7 @@ _TEXTS: Mapping[str, tuple[str, bytes]] = {
     "bootloader_skip_validate_in_deep_sleep": ("E", b"Fast booting is not successful"),
     "idf_env_bringup": ("W", b"Ignoring invalid SHA-256 as running on FPGA / doing bringup"),
 }
+_ASSERTS = b"Assert failed in"
 _LAST_PATCH = 99
 
 
@@ -38,11 +39,13 @@ class CompiledBuild:
     ``idf_version`` counts a pre-release as the last patch of the release line before it, and is ``None`` when the image
     does not say it. ``prints`` are the levels of the lines it can print, of ``EWI``: a build without logs has none.
     ``options`` has those of ``Sdkconfig`` that show in its texts; one is absent when lines of its level are.
+    ``asserts_aloud``: a failed assertion says what failed.
     """
 
     idf_version: tuple[int, int, int] | None
     prints: str
     options: Mapping[str, bool]
+    asserts_aloud: bool
 
 
 def compiled_build(image: bytes) -> CompiledBuild:
@@ -50,7 +53,7 @@ def compiled_build(image: bytes) -> CompiledBuild:
     level = next((level for level, text in _LEVELS if text in image), None)
     prints = _ORDER[: _ORDER.index(level) + 1] if level else ""
     options = {name: text in image for name, (level, text) in _TEXTS.items() if level in prints}
-    return CompiledBuild(_version(image), prints, options)
+    return CompiledBuild(_version(image), prints, options, _ASSERTS in image)
 
 
 def _version(image: bytes) -> tuple[int, int, int] | None:

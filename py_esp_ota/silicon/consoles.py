@@ -22,6 +22,7 @@ _EP1, _EP1_CONF = 0x00, 0x04
 _JTAG_RAW, _JTAG_ST, _JTAG_ENA, _JTAG_CLR = 0x08, 0x0C, 0x10, 0x14
 _SPACE, _TYPED = 1 << 1, 1 << 2
 _OUT_RECV_PKT, _IN_EMPTY, _SOF = 1 << 2, 1 << 3, 1 << 1
+_PACKET = 64
 _FRAME = 1000 * CYCLES_PER_US
 
 
@@ -55,6 +56,10 @@ class Uart:
         self._raw, typed = saved
         self.typed = deque(typed)
 
+    def type(self, data: bytes) -> None:
+        """This comes in, as fast as it is read."""
+        self.typed.extend(data)
+
     def asks(self) -> bool:
         """Whether it wants an interrupt."""
         return bool(self._asked() & self._enabled())
@@ -86,11 +91,13 @@ class UsbSerialJtag:
         self._clock = clock
         self._raw = _IN_EMPTY
         self._frame_seen = 0
-        self.typed: deque[int] = deque()
+        #: What the host has not sent yet, and the packet that code can read.
+        self._typed: deque[int] = deque()
+        self._packet: deque[int] = deque()
         registers.on_write[base + _EP1] = lambda value: printed(USB, chr(value & 0xFF))
-        registers.on_read[base + _EP1] = lambda: self.typed.popleft() if self.typed else 0
+        registers.on_read[base + _EP1] = self._take
         registers.on_write[base + _EP1_CONF] = self._flush
-        registers.on_read[base + _EP1_CONF] = lambda: _SPACE | (_TYPED if self.typed else 0)
+        registers.on_read[base + _EP1_CONF] = lambda: _SPACE | (_TYPED if self._packet else 0)
         registers.on_read[base + _JTAG_RAW] = self._asked
         registers.on_read[base + _JTAG_ST] = lambda: self._asked() & self._enabled()
         registers.on_write[base + _JTAG_CLR] = self._clear
@@ -98,22 +105,39 @@ class UsbSerialJtag:
 
     def reset(self) -> None:
         """Nothing was typed."""
-        self.typed.clear()
+        self._typed.clear()
+        self._packet.clear()
         self._raw = _IN_EMPTY
         self._frame_seen = 0
 
     def save(self) -> tuple[object, ...]:
         """What ``restore`` takes."""
-        return self._raw, self._frame_seen, tuple(self.typed)
+        return self._raw, self._frame_seen, tuple(self._typed), tuple(self._packet)
 
     def restore(self, saved: tuple[Any, ...]) -> None:
         """As it was at ``save``."""
-        self._raw, self._frame_seen, typed = saved
-        self.typed = deque(typed)
+        self._raw, self._frame_seen, typed, packet = saved
+        self._typed, self._packet = deque(typed), deque(packet)
 
     def asks(self) -> bool:
         """Whether it wants an interrupt."""
         return bool(self._asked() & self._enabled())
+
+    def type(self, data: bytes) -> None:
+        """The host sends this, packet by packet, each when the one before it was read."""
+        self._typed.extend(data)
+        self._send()
+        self._registers.changed()
+
+    def _send(self) -> None:
+        if self._typed and not self._packet:
+            self._packet.extend(self._typed.popleft() for _ in range(min(len(self._typed), _PACKET)))
+            self._raw |= _OUT_RECV_PKT
+
+    def _take(self) -> int:
+        taken = self._packet.popleft() if self._packet else 0
+        self._send()
+        return taken
 
     def next_frame(self) -> int | None:
         """The cycle at which the host begins a frame, once a millisecond, when somebody wants to know."""
@@ -125,7 +149,7 @@ class UsbSerialJtag:
 
     def _asked(self) -> int:
         frame = _SOF if self._clock.cycles >= self._frame_seen + _FRAME else 0
-        return self._raw | frame | (_OUT_RECV_PKT if self.typed else 0)
+        return self._raw | frame
 
     def _flush(self, _value: int) -> None:
         self._raw |= _IN_EMPTY

@@ -17,6 +17,7 @@ from py_esp_ota.silicon.systimer import Systimer
 from py_esp_ota.silicon.watchdog import Watchdog
 
 _FROM_CPU = range(4)
+_AES_TRIGGER = 0x48
 _WHY = (ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS)
 
 
@@ -62,6 +63,7 @@ class Devices:
             sources[at.from_cpu_source + index] = self._called(address)
             registers.on_write[address] = self._calling(address)
         Sha(at.sha, registers, trap)
+        registers.on_write[at.aes + _AES_TRIGGER] = lambda _value: trap("the AES accelerator is not here")
         self.rtc = Rtc(at.awake, registers, clock, reset)
         self._watchdogs = [
             Watchdog(group, registers, clock, reset, why) for group, why in zip(at.timer_groups, _WHY, strict=False)
@@ -93,7 +95,7 @@ class Devices:
 
     def type(self, console: str, text: str) -> None:
         """Somebody types on one of the consoles."""
-        (self.usb if console == USB else self.uart).typed.extend(text.encode())
+        (self.usb if console == USB else self.uart).type(text.encode())
 
     def pending(self) -> bool:
         """Whether any line of the CPU is pulled."""

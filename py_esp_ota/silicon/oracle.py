@@ -50,9 +50,13 @@ class Unicorn:
 
     name = "unicorn"
 
-    def __init__(self, rom: bytes | None = None) -> None:
-        """``rom``: the real ROM of the one chip that is to run, as ``Machine`` takes it."""
+    def __init__(self, rom: bytes | None = None, *, count: bool = True) -> None:
+        """``rom``: the real ROM of the one chip that is to run, as ``Machine`` takes it.
+
+        ``count``: find out how many instructions a run took, for which it is made some twenty times.
+        """
         self._rom = rom
+        self._count = count
         self._machines: dict[str, Machine] = {}
 
     @property
@@ -76,7 +80,9 @@ class Unicorn:
             raise ValueError(reason)
         machine, before = self._machine(chip.target.name), chip.flash.fork()
         ended = machine.run(chip)
-        return replace(ended, instructions=_counted(machine, chip, before) if ended.outcome != "HANG" else 0)
+        if not self._count or ended.outcome == "HANG":
+            return ended
+        return replace(ended, instructions=_counted(machine, chip, before))
 
     def _machine(self, name: str) -> Machine:
         from py_esp_ota.silicon.machine import Machine  # noqa: PLC0415 (an extra, asked for when it is used)

@@ -54,6 +54,7 @@ class Peripherals:
     watchdog_sources: tuple[int, ...]
     awake: Awake
     sha: int
+    aes: int
     #: Bits that say "done" or "ready", always.
     ready: Mapping[int, int]
     #: Functions of ROM that apps call and bootloaders do not.
@@ -82,6 +83,7 @@ PERIPHERALS: Mapping[str, Peripherals] = {
             watchdog=0x60008090,
         ),
         sha=0x6003B000,
+        aes=0x6003A000,
         ready={0x60040044: 0xC0000000},  # APB_SARADC_INT_RAW: both converters are done
         rom_functions=ESP32C3_APP_ROM,
     ),
@@ -106,6 +108,7 @@ PERIPHERALS: Mapping[str, Peripherals] = {
             watchdog=0x600B1C00,
         ),
         sha=0x60089000,
+        aes=0x60088000,
         ready={0x6000E044: 0xC0000000, 0x600C8098: 1 << 4, 0x600C8134: 1 << 1},
         rom_functions=ESP32C6_APP_ROM,
     ),

@@ -19,7 +19,7 @@ class Registers:
         self.values: dict[int, int] = {}
         self.on_read: dict[int, Callable[[], int]] = {soc.rng: self._draw}
         self.on_write: dict[int, Callable[[int], None]] = {}
-        #: Called when a device may want, or no longer want, an interrupt.
+        #: Called when a device may want, or no longer want, an interrupt; not while code reads, which would read twice.
         self.changed: Callable[[], None] = lambda: None
         for address in soc.ready.keys() | soc.taken.keys():
             self.on_read[address] = self._done(address, soc.ready.get(address, 0), soc.taken.get(address, 0))

@@ -61,6 +61,14 @@ def software_reset_cpu(cpu: Calls) -> None:
     cpu.reset(ResetReason.SW_CPU)
 
 
+#: Pads and pins lead nowhere here.
+_GPIO = (
+    "gpio_matrix_in", "gpio_matrix_out", "gpio_output_disable", "gpio_output_enable", "gpio_output_set",
+    "gpio_pad_hold", "gpio_pad_input_disable", "gpio_pad_input_enable", "gpio_pad_pulldown", "gpio_pad_pullup",
+    "gpio_pad_select_gpio", "gpio_pad_unhold",
+)  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------------------- the RTC's watchdog
 
 #: Registers from its base on, as ``rtc.py`` has them; words of ``wdt_hal_context_t``: the instance, its registers.
@@ -109,6 +117,7 @@ def wdt_disable(cpu: Calls) -> None:
 
 
 SYSTEM: Mapping[str, Function] = {
+    **dict.fromkeys(_GPIO, constant(None)),
     "intr_matrix_set": intr_matrix_set,
     "esprv_intc_int_enable": enable,
     "esprv_intc_int_disable": disable,

@@ -19,11 +19,12 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/json.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)$\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 APP = Firmware("lamp", "1.0.0").to_bytes()
 #: Keys of rows that no call below has: a fault, a damaged value.
-SELDOM = {"nvs": {"error"}, "boot": {"kind", "address", "length"}}
+SELDOM = {"nvs": {"error"}, "boot": {"kind", "address", "length"}, "run": {"reason", "number"}}
 CALLS = {
     "image-info": ["app", "flash", "loader", "broken", "bad"],
     "partition-table": ["flash"],
     "boot": ["flash", "flash --times 2", "updated --config rollback", "flash --silicon --compare"],
+    "run": ["flash --timeout 0.01"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
     "elf2image": ["program -o out"],
     "merge-bin": ["-o out 0x0 app"],

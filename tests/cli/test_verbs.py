@@ -344,7 +344,7 @@ def hostile(folder: Path) -> list[Path]:
 
 
 CALLS = {
-    "boot": [["F"]],
+    "boot": [["F"], ["F", "--silicon"], ["F", "--silicon", "--bootloader", "F"]],
     "elf2image": [["F", "-o", "OUT"], ["F", "--version", "1", "-o", "OUT"]],
     "efuse": [["show", "F"], ["burn", "F", "--secure-version", "1"]],
     "erase-region": [["F", "0x0", "0x1000"]],
@@ -359,6 +359,7 @@ CALLS = {
     ],
     "partition-table": [["F"], ["F", "OUT"]],
     "read-flash": [["F", "0", "ALL", "OUT"]],
+    "run": [["F", "--timeout", "0.01"]],
     "sign": [["F", "--verify"], ["F", "--key", "F", "-o", "OUT"]],
     "split": [["F", "-o", "OUT"]],
     "sweep": [["F", "app.bin"], ["app.bin", "F"], ["app.bin", "app.bin", "--partitions", "F"]],

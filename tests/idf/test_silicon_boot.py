@@ -195,27 +195,40 @@ def test_only_the_lines_that_a_build_can_print_are_compared():
     assert difference(done, model, flashes, "EW") is None
     assert difference(done, model, flashes, "EWI") == (
         f"console line 1: machine code prints {'E' + errors[0].partition(')')[2]!r}, "
-        f"the model {'I' + model.log[0].partition(')')[2]!r}"
+        "the model 'I boot: chip revision: v0.4'"
     )
 
 
 @pytest.mark.parametrize("rollback", [False, True])
 @pytest.mark.parametrize("validates", [False, True])
-def test_options_are_seen_by_what_a_bootloader_does(rollback, validates):
+@pytest.mark.parametrize("asserts", [False, True])
+def test_options_are_seen_by_what_a_bootloader_does(rollback, validates, asserts):
     class Model(Script):
         def boot(self, chip):
             assert chip.efuse.chip_revision > 2
             assert chip.flash.read(0x10000, 1) == b"\xaa"
             config = PLAIN if not rollback else ROLLBACK
-            config = replaced(config, partition_table_offset=0x10000, bootloader_skip_validate_always=not validates)
+            config = replaced(
+                config,
+                partition_table_offset=0x10000,
+                bootloader_skip_validate_always=not validates,
+                compiler_optimization_assertion_level=2 * asserts,
+            )
             ours = boot(chip, config)
+            if ours.partition is None:
+                return report("ABORT")
             writes = [FlashWrite("program", 0, 0)] * len(ours.otadata_writes)
             return report("APP", ours.partition.offset, writes=writes)
 
     board = Board("two_ota", config=PLAIN)
-    board.chip.flash.program(0, bootloader())
+    said = b"Assert failed in %s, %s:%d (%s)" if asserts else b""
+    board.chip.flash.program(0, bootloader() + said)
     options = compiled_options(board.chip, Model(), replaced(PLAIN, partition_table_offset=0x10000))
-    assert options == {"bootloader_app_rollback_enable": rollback, "bootloader_skip_validate_always": not validates}
+    assert options == {
+        "bootloader_app_rollback_enable": rollback,
+        "bootloader_skip_validate_always": not validates,
+        "compiler_optimization_assertion_level": 2 * asserts,
+    }
 
 
 def replaced(config, **changes):

@@ -27,7 +27,7 @@ from flash_text import Text, build
 from random_flashes import drawn
 from rules_reached import reached
 from shrinking import shrunk
-from side_by_side import BUILDS, Build, Pair, both, copied, settle, sized
+from side_by_side import ALL_BUILDS, Build, Pair, both, copied, settle, sized
 
 from py_esp_ota.idf.bootloader import boot
 from py_esp_ota.silicon import Machine
@@ -92,7 +92,7 @@ def explained(machine: Machine, one: Build, text: Text, found: list[str], name: 
     )
     left = compared(machine, one, small).differences(logs=one.logs)
     parts = [
-        f"disagreement on {name} ({one.name}):",
+        f"disagreement on {name} ({one}):",
         *found,
         "made small:",
         *small,
@@ -111,11 +111,11 @@ def numbered(builds: tuple[Build, ...], flashes: int, process: int, processes: i
 def share(builds: tuple[Build, ...], seed: str, flashes: int, process: int, processes: int, stop: Stop | None) -> Tally:
     """Compare this process's share of the flashes, until one disagrees or another process says stop."""
     # A machine each: changing its bootloader would make it translate all code again.
-    tally, machines = Tally(), {one: Machine("esp32c3") for one in builds}
+    tally, machines = Tally(), {one: Machine(one.chip) for one in builds}
     for one, number in numbered(builds, flashes, process, processes):
         if stop is not None and stop.is_set():
             break
-        text = drawn(f"{seed}/{number}")
+        text = drawn(f"{seed}/{number}", one.chip)
         machine = machines[one]
         found = compared(machine, one, text, tally).differences(logs=one.logs)
         if found:
@@ -129,12 +129,12 @@ def share(builds: tuple[Build, ...], seed: str, flashes: int, process: int, proc
 def available() -> tuple[Build, ...]:
     """The builds that can be had here, the others named."""
     had = []
-    for one in BUILDS:
+    for one in ALL_BUILDS:
         try:
             sized(one)(4)
             had.append(one)
         except pytest.skip.Exception as error:
-            print(f"without {one.name}: {error}")
+            print(f"without {one}: {error}")
     return tuple(had)
 
 
@@ -167,7 +167,7 @@ def main(flashes: int, seed: str, processes: int) -> int:
     for worker in workers:
         worker.join()
     seconds = time.perf_counter() - began
-    print(f"{whole.flashes} flashes of seed {seed} on {', '.join(one.name for one in builds)} in {seconds:.0f} s")
+    print(f"{whole.flashes} flashes of seed {seed} on {', '.join(map(str, builds))} in {seconds:.0f} s")
     print(f"model : silicon = {whole.model_rate / whole.silicon_rate:.1f} : 1 in boots per CPU second")
     print("outcomes: " + ", ".join(f"{name} {count}" for name, count in whole.outcomes.most_common()))
     print("rules reached, seldom ones first:")
@@ -180,9 +180,9 @@ def main(flashes: int, seed: str, processes: int) -> int:
 def again(seed: str, which: str) -> int:
     """One flash once more, by the name of its build and its number: text, both logs, what differs."""
     name, number = which.rsplit("/", 1)
-    one = next(one for one in BUILDS if one.name == name)
-    text = drawn(f"{seed}/{number}")
-    pair = compared(Machine("esp32c3"), one, text)
+    one = next(one for one in ALL_BUILDS if str(one) == name)
+    text = drawn(f"{seed}/{number}", one.chip)
+    pair = compared(Machine(one.chip), one, text)
     print(*text, sep="\n")
     for title, side in (("silicon", pair.silicon), ("model", pair.model)):
         print(f"--- {title}", *side.log, sep="\n")

@@ -2,7 +2,8 @@
 
 These lines are what is drawn, shrunk, reported and kept as a vector. The forge makes the bytes, not the judge::
 
-    chip header=4 size=4 revision=4 reset=SW     MiB of flash in the bootloader's header and on the board, eFuses, reset
+    chip esp32c6 header=4 size=4 revision=4 reset=SW    which (esp32c3 if not said), MiB of flash in the bootloader's
+                                                 header and on the board, eFuses, reset
     row otadata 1 0 0xd000 0x2000                one row of the table: label, type, subtype, offset, size
     table md5=none flip=0x1c                     its digest (none, bad), a bit that is wrong; "gone": no table
     otadata 0xd000 3/VALID 2/NEW!                where, and both entries: seq/state, "!" for a wrong CRC, "-" if blank
@@ -20,7 +21,7 @@ from functools import lru_cache
 
 from board import entry, table
 
-from py_esp_ota._core import EFuse, Flash
+from py_esp_ota._core import EFuse, Flash, Target
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.firmware import Firmware, app_desc, flipped, image, rehashed, resealed, rewritten
 
@@ -36,14 +37,15 @@ def build(text: Iterable[str], bootloader: Callable[[int], bytes] | None = None)
 
     Raises ``ValueError`` for lines that say nothing.
     """
-    facts: dict[str, str] = {"header": "4", "size": "4"}
+    name, facts = "esp32c3", {"header": "4", "size": "4"}
     rows: list[tuple[str, int, int, int, int]] = []
     changes: list[str] = []
     parts: list[tuple[int, bytes]] = []
     for line in text:
         kind, *words = line.split()
         if kind == "chip":
-            facts |= dict(word.split("=") for word in words)
+            name = next((word for word in words if "=" not in word), name)
+            facts |= dict(word.split("=") for word in words if "=" in word)
         elif kind == "row":
             rows.append((words[0], *(int(word, 0) for word in words[1:])))  # type: ignore[arg-type]
         elif kind == "table":
@@ -51,26 +53,30 @@ def build(text: Iterable[str], bootloader: Callable[[int], bytes] | None = None)
         elif kind == "otadata":
             parts += [(int(words[0], 0) + _SECTOR * index, _entry(word)) for index, word in enumerate(words[1:])]
         elif kind == "app":
-            parts.append((int(words[0], 0), app(*words[1:])))
+            parts.append((int(words[0], 0), app(name, *words[1:])))
         else:
             raise ValueError(f"no such line: {line!r}")
     written = [] if "gone" in changes else [(TABLE_AT, _table(rows, changes))]
-    flash = _base(bootloader, int(facts["header"]), int(facts["size"])).fork()
+    flash = _base(name, bootloader, int(facts["header"]), int(facts["size"])).fork()
     _put(flash, [*written, *parts])
     efuse = EFuse(
-        chip_revision=int(facts.get("revision", "4")),
+        name,
+        chip_revision=int(facts["revision"]) if "revision" in facts else None,
         block_revision=int(facts.get("block", "0")),
         disable_wafer_version_major="no_max_wafer" in facts,
         disable_blk_version_major="no_max_block" in facts,
     )
-    chip = Chip(flash=flash, efuse=efuse)
+    chip = Chip(name, flash=flash, efuse=efuse)
     chip.reset_reason = ResetReason[facts.get("reset", "POWERON")]
     return chip
 
 
 @lru_cache(maxsize=64)
-def _base(bootloader: Callable[[int], bytes] | None, header: int, size: int) -> Flash:
-    return Flash.from_bytes(bootloader(header) if bootloader else b"", size=size * _MIB)
+def _base(name: str, bootloader: Callable[[int], bytes] | None, header: int, size: int) -> Flash:
+    flash = Flash(size * _MIB)
+    if bootloader is not None:
+        flash.program(Target(name).bootloader_offset, bootloader(header))
+    return flash
 
 
 def _put(flash: Flash, parts: Iterable[tuple[int, bytes]]) -> None:
@@ -105,25 +111,25 @@ def _entry(text: str) -> bytes:
 
 
 @lru_cache(maxsize=2048)
-def app(kind: str, *words: str) -> bytes:
+def app(chip: str, kind: str, *words: str) -> bytes:
     """The image that ``plain`` or ``made`` and these words describe."""
     if kind == "plain":
         options = dict(word.split("=") for word in words[2:] if word.startswith(("min_blk=", "max_blk=")))
         made = Firmware(
             "bench",
             words[0],
+            chip=chip,
             size=int(words[1], 0),
             min_efuse_blk_rev_full=int(options.get("min_blk", "0")),
-            max_efuse_blk_rev_full=int(options.get("max_blk", "199")),
+            max_efuse_blk_rev_full=int(options["max_blk"]) if "max_blk" in options else None,
         ).to_bytes()
         rest = words[2:]
     else:
         rest = tuple(word for word in words if not word.startswith("0x"))
         facts = dict(word.split("=") for word in rest if word.startswith(("entry=", "hash=")))
+        entry_addr = int(facts["entry"], 0) if "entry" in facts else None
         segments = [_segment(index, word) for index, word in enumerate(w for w in words if w.startswith("0x"))]
-        made = image(
-            segments, entry_addr=int(facts.get("entry", "0x40380000"), 0), hash_appended=facts.get("hash", "1") != "0"
-        )
+        made = image(segments, chip=chip, entry_addr=entry_addr, hash_appended=facts.get("hash", "1") != "0")
     for word in rest:
         try:
             made = _changed(made, word)

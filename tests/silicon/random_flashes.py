@@ -6,29 +6,75 @@ Written as the lines that ``flash_text`` builds, so that whatever is drawn can b
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from functools import lru_cache
 
 from flash_text import Text
 
 OTADATA_AT = 0xD000
-DROM, IROM, DRAM, IRAM, LOW_IRAM, RTC = 0x3C000000, 0x42000000, 0x3FC88000, 0x40380000, 0x4037C000, 0x50000000
 _STATES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED", "UNDEFINED", "7", "0x80000002")
 _SEQS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 _WORDS = (0, 1, 3, 4, 0x20, 0xFFFC, 0x10000, 0xFFFFFF, 0xFFFFFFFC, 0xFFFFFFFF)
-#: Where segments are tried: around the end of each memory, and around what the bootloader keeps for itself.
-_BORDERS = (
+
+
+@dataclass(frozen=True)
+class Space:
+    """One chip's addresses: its windows of the flash, its RAM, and where segments are tried besides.
+
+    ``borders`` lie around the end of each memory, and around what the bootloader keeps for itself.
+    """
+
+    drom: int
+    irom: int
+    last_page: int
+    ram: tuple[int, ...]
+    iram: int
+    revisions: tuple[int, ...]
+    borders: tuple[int, ...]
+
+
+_EVERYWHERE = (0, 0x7FFFFFFC, 0x80000000, 0xFFFFFFFC)
+_C3_BORDERS = (
     0x3FC7FFFC, 0x3FC80000, 0x3FCA0000, 0x3FCCE70C, 0x3FCCE710, 0x3FCD5700, 0x3FCD5820, 0x3FCDA700, 0x3FCDE000,
     0x3FCDE700, 0x3FCDFFFC, 0x3FCE0000, 0x4037BFFC, 0x4037C000, 0x4037FFFC, 0x403CBF10, 0x403CE700, 0x403CE710,
     0x403D5700, 0x403D5710, 0x403DE700, 0x403DFFFC, 0x403E0000, 0x4FFFFFFC, 0x50000000, 0x50001FFC, 0x50002000,
-    0, 0x3BFFFFFC, 0x3C7FFFFC, 0x3C800000, 0x41FFFFFC, 0x427FFFFC, 0x42800000, 0x7FFFFFFC, 0x80000000, 0xFFFFFFFC,
+    0x3BFFFFFC, 0x3C7FFFFC, 0x3C800000, 0x41FFFFFC, 0x427FFFFC, 0x42800000,
 )  # fmt: skip
+#: Not where the loader's code is: nothing protects it on this chip, and what a loader without it does nobody knows.
+_C6_BORDERS = (
+    0x407FFFFC, 0x40800000, 0x4086D000, 0x40875610, 0x40876000, 0x4087E610, 0x4087FFFC, 0x40880000,
+    0x4FFFFFFC, 0x50000000, 0x50003FFC, 0x50004000, 0x41FFFFFC, 0x42FFFFFC, 0x43000000,
+)  # fmt: skip
+SPACES = {
+    "esp32c3": Space(
+        drom=0x3C000000,
+        irom=0x42000000,
+        last_page=127,
+        ram=(0x3FC88000, 0x40380000, 0x4037C000, 0x50000000),
+        iram=0x40380000,
+        revisions=(2, 3, 5, 15, 100, 101, 115, 201),
+        borders=(*_C3_BORDERS, *_EVERYWHERE),
+    ),
+    "esp32c6": Space(
+        drom=0x42000000,
+        irom=0x42000000,
+        last_page=255,
+        ram=(0x40808000, 0x40800000, 0x50000000),
+        iram=0x40800000,
+        revisions=(0, 1, 3, 15, 100, 101),
+        borders=(*_C6_BORDERS, *_EVERYWHERE),
+    ),
+}
 
 
-def drawn(seed: str) -> Text:
-    """One chip; the same seed draws the same."""
-    rng = random.Random(seed)
+def drawn(seed: str, chip: str = "esp32c3") -> Text:
+    """One chip with its flash; the same seed draws the same."""
+    rng, space = random.Random(seed), SPACES[chip]
     rows = _rows(rng)
-    lines = [_profile(rng.choice((0, rng.randrange(48)))), *(f"row {' '.join(map(_spelled, row))}" for row in rows)]
+    lines = [
+        _profile(chip, rng.choice((0, rng.randrange(48)))),
+        *(f"row {' '.join(map(_spelled, row))}" for row in rows),
+    ]
     if rng.random() < 0.12:
         lines.append(
             "table "
@@ -37,7 +83,7 @@ def drawn(seed: str) -> Text:
     places = [row[3] for row in rows if row[1:3] == (1, 0)] or [OTADATA_AT]
     lines.append(f"otadata {places[-1]:#x} {_entry(rng)} {_entry(rng)}")
     offsets = sorted({int(row[3]) for row in rows if row[1] == 0})
-    lines += [f"app {at:#x} {_app(rng)}" for at in offsets if at >= 0x10000 and rng.random() < 0.92]
+    lines += [f"app {at:#x} {_app(rng, space)}" for at in offsets if at >= 0x10000 and rng.random() < 0.92]
     return tuple(lines)
 
 
@@ -46,24 +92,25 @@ def _spelled(value: object) -> str:
 
 
 @lru_cache(maxsize=64)
-def _profile(number: int) -> str:
+def _profile(chip: str, number: int) -> str:
     """One of some chips: so few that a machine can keep what comes before their flashes are looked at."""
-    return _chip(random.Random(f"profile/{number}")) if number else "chip"
+    rng, name = random.Random(f"profile/{number}"), "chip" if chip == "esp32c3" else f"chip {chip}"
+    return _chip(rng, name, SPACES[chip]) if number else name
 
 
-def _chip(rng: random.Random) -> str:
-    words = ["chip"]
+def _chip(rng: random.Random, name: str, space: Space) -> str:
+    words = [name]
     if rng.random() < 0.3:
         # Never a header that promises more than there is: what lies beyond a chip is another question.
         header, size = rng.choice([(1, 4), (2, 4), (2, 4), (2, 2), (8, 8), (4, 8), (16, 16), (4, 16), (2, 16)])
         words += [f"header={header}", f"size={size}"]
     if rng.random() < 0.4:
-        words.append(f"revision={rng.choice([2, 3, 5, 15, 100, 101, 115, 201])}")
+        words.append(f"revision={rng.choice(space.revisions)}")
     if rng.random() < 0.3:
         words.append(f"block={rng.choice([1, 3, 7, 100, 103, 200])}")
     words += [f"{name}=1" for name in ("no_max_wafer", "no_max_block") if rng.random() < 0.15]
     if rng.random() < 0.35:
-        words.append(f"reset={rng.choice(['SW', 'SW', 'DEEPSLEEP'])}")
+        words.append(f"reset={rng.choice(['SW', 'SW_CPU', 'DEEPSLEEP', 'TG0WDT_SYS', 'RTCWDT_SYS', 'RTCWDT_RTC'])}")
     return " ".join(words)
 
 
@@ -111,10 +158,10 @@ def _entry(rng: random.Random) -> str:
 # --------------------------------------------------------------------------------------------------------------- apps
 
 
-def _app(rng: random.Random) -> str:
-    words = _made(rng) if rng.random() < 0.4 else _plain(rng)
+def _app(rng: random.Random, space: Space) -> str:
+    words = _made(rng, space) if rng.random() < 0.4 else _plain(rng)
     if rng.random() < 0.65:
-        words += [_change(rng, words) for _ in range(rng.choice([1, 1, 1, 2]))]
+        words += [_change(rng, space, words) for _ in range(rng.choice([1, 1, 1, 2]))]
         words += [again for again in ("resealed", "rehashed") if rng.random() < 0.4]
     return " ".join(words)
 
@@ -127,44 +174,47 @@ def _plain(rng: random.Random) -> list[str]:
     return words
 
 
-def _made(rng: random.Random) -> list[str]:
+def _made(rng: random.Random, space: Space) -> list[str]:
     """Segments that no linker would make, with the sums made right."""
     words = ["made"]
     at = 24
-    if rng.random() < 0.03:
+    if rng.random() < 0.08:
         # Up to the last bytes of an MMU page, so that what comes next can reach beyond a window.
         words.append("0x0+desc+0xfec8")
-        window, length = rng.choice([DROM, IROM]), rng.choice([0, 12, 16, 20, 64])
-        other = DROM + IROM - window + (0xFFF8 + length) % 0x10000
-        return [*words, f"{window + 0x7FFFF0:#x}+{length}", f"{other:#x}+16"]
+        window, length = rng.choice([space.drom, space.irom]), rng.choice([0, 12, 16, 20, 64])
+        other = space.drom + space.irom - window + (0xFFF8 + length) % 0x10000
+        return [*words, f"{window + space.last_page * 0x10000 + 0xFFF0:#x}+{length}", f"{other:#x}+16"]
     for index in range(rng.randrange(1, 7)):
         at += 8
         length = 4 * rng.choice([0, 0, 1, 2, 4, 17, 64, rng.randrange(200)])
         desc = "+desc" if index == 0 and rng.random() < 0.8 else ""
-        words.append(f"{_address(rng, at):#x}{desc}+{length}")
+        words.append(f"{_address(rng, space, at):#x}{desc}+{length}")
         at += length + (256 if desc else 0)
-    words.append(f"entry={_entry_address(rng):#x}")
+    words.append(f"entry={_entry_address(rng, space):#x}")
     if rng.random() < 0.2:
         words.append("hash=0")
     return words
 
 
-def _address(rng: random.Random, at: int) -> int:
+def _address(rng: random.Random, space: Space, at: int) -> int:
     kind = rng.random()
     if kind < 0.6:
         crooked = rng.choice([0] * 12 + [4, 0x1000])
-        page = rng.choice([0, 0, 1, 2, 3, 126, 127])
-        return rng.choice([DROM, IROM]) + page * 0x10000 + (at + crooked) % 0x10000
+        page = rng.choice([0, 0, 1, 2, 3, space.last_page - 1, space.last_page])
+        return rng.choice([space.drom, space.irom]) + page * 0x10000 + (at + crooked) % 0x10000
     if kind < 0.85:
-        return rng.choice([DRAM, IRAM, LOW_IRAM, RTC]) + 4 * rng.randrange(0x400)
-    return rng.choice(_BORDERS)
+        return rng.choice(space.ram) + 4 * rng.randrange(0x400)
+    return rng.choice(space.borders)
 
 
-def _entry_address(rng: random.Random) -> int:
-    return rng.choice([IRAM, IRAM, IRAM + 0x10, IROM + 0x10020, IROM + 0x7FFFF0, DRAM, DROM, 0x12345678, 0])
+def _entry_address(rng: random.Random, space: Space) -> int:
+    iram, irom = space.iram, space.irom
+    return rng.choice(
+        [iram, iram, iram + 0x10, irom + 0x10020, irom + 0x7FFFF0, space.ram[0], space.drom, 0x12345678, 0]
+    )
 
 
-def _change(rng: random.Random, words: list[str]) -> str:
+def _change(rng: random.Random, space: Space, words: list[str]) -> str:
     kind = rng.random()
     if kind < 0.4:
         field, values = rng.choice(
@@ -181,8 +231,8 @@ def _change(rng: random.Random, words: list[str]) -> str:
     if kind < 0.65:
         count = 4 if words[0] == "plain" else sum(word.startswith("0x") for word in words)
         field = rng.choice(["load_addr", "data_len"])
-        value = rng.choice([*(_BORDERS if field == "load_addr" else _WORDS), *_WORDS, rng.getrandbits(32)])
+        value = rng.choice([*(space.borders if field == "load_addr" else _WORDS), *_WORDS, rng.getrandbits(32)])
         return f"{field}[{rng.randrange(max(count, 1))}]={value:#x}"
     if kind < 0.85:
         return f"flip={rng.choice([rng.randrange(0x280), rng.randrange(0x18), rng.randrange(-64, 0)])}"
-    return f"entry_addr={_entry_address(rng):#x}" if kind < 0.93 else f"cut={rng.randrange(24, 0x280):#x}"
+    return f"entry_addr={_entry_address(rng, space):#x}" if kind < 0.93 else f"cut={rng.randrange(24, 0x280):#x}"

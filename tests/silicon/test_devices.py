@@ -180,23 +180,28 @@ def test_what_is_typed_on_the_uart_waits_in_its_fifo_and_asks(registers):
     uart = Uart(AT.uart, registers, print)
     registers.write(AT.uart + 0x0C, 1)
     assert not uart.asks()
-    uart.typed.extend(b"ok")
+    uart.type(b"ok")
     assert uart.asks()
     assert registers.read(AT.uart + 0x1C) & 0x3FF == 2
     assert bytes(registers.read(AT.uart) for _ in range(3)) == b"ok\0"
     assert not uart.asks()
-    uart.typed.extend(bytes(1000))
+    uart.type(bytes(1000))
     assert registers.read(AT.uart + 0x1C) & 0x3FF == 128
 
 
 def test_what_is_typed_over_usb_is_announced_and_frames_come_each_millisecond(registers, clock):
     usb = UsbSerialJtag(AT.usb_serial_jtag, registers, print, clock)
     registers.write(AT.usb_serial_jtag + 0x10, 1 << 2)
-    usb.typed.extend(b"x")
+    usb.type(b"x")
     assert usb.asks()
     assert registers.read(AT.usb_serial_jtag + 4) == 0b110
+    registers.write(AT.usb_serial_jtag + 0x14, 1 << 2)
     assert registers.read(AT.usb_serial_jtag) == ord("x")
     assert (usb.asks(), registers.read(AT.usb_serial_jtag + 4)) == (False, 0b010)
+    usb.type(bytes(100))  # the second packet is announced when the first one was read
+    registers.write(AT.usb_serial_jtag + 0x14, 1 << 2)
+    asked = [(registers.read(AT.usb_serial_jtag), usb.asks())[1] for _ in range(64)]
+    assert asked == [False] * 63 + [True]
     assert usb.next_frame() is None
     registers.write(AT.usb_serial_jtag + 0x10, 1 << 1)
     assert usb.next_frame() == MS

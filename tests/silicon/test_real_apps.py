@@ -11,7 +11,7 @@ import pytest
 from board import ROLLBACK, entry, spell
 from micropython import OTADATA, SLOTS, TABLE, ask, prompt, to_prompt, two_slots
 
-from py_esp_ota._core import Flash, Partition
+from py_esp_ota._core import Flash, NvsPartition, Partition
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import OtaError, PowerLoss
 from py_esp_ota.idf.bootloader import boot
@@ -176,3 +176,62 @@ def test_otadata_can_be_rewritten_by_hand_and_the_bootloader_obeys(machine):
     session.type("import machine; machine.reset()\r")
     to_prompt(session)
     assert session.boots[-1].slot == SLOTS[1]
+
+
+# ----------------------------------------------------------------------------- NVS: Espressif's compiled code, and ours
+
+
+def test_compiled_nvs_writes_what_ours_writes_byte_for_byte(machine):
+    """Two pages full of values of every kind that the prompt knows, rewritten and erased, and a reset in between."""
+    chip = two_slots("1/VALID")
+    session = prompt(machine, chip)
+    nvs = TABLE.find(label="nvs")
+    copy = chip.flash.fork()
+    ours = NvsPartition(copy, nvs).open("lamp", "readwrite")
+    calls = ["import esp32; n = esp32.NVS('lamp')"]
+    for index in range(60):
+        key, blob = f"k{index % 7}", bytes(index * 3 & 255 for _ in range(index * 5))
+        calls += [f"n.set_i32('{key}', {index - 30}); n.set_blob('b{index % 5}', {blob!r})"]
+        ours.set(key, "i32", index - 30)
+        ours.set(f"b{index % 5}", "blob", blob)
+        if index % 11 == 10:
+            calls += [f"n.erase_key('{key}')"]
+            ours.erase_key(key)
+    for call in [*calls, "n.commit()"]:
+        assert ask(session, call) == "", call
+    assert chip.flash.read(nvs.offset, nvs.size) == copy.read(nvs.offset, nvs.size)
+    session.type("import machine; machine.reset()\r")
+    to_prompt(session)
+    kept = ask(session, "import esp32; n = esp32.NVS('lamp'); print(n.get_i32('k0'), n.get_i32('k6'))")
+    assert kept == f"{ours.get('k0', 'i32')} {ours.get('k6', 'i32')}"
+    assert chip.flash.read(nvs.offset, nvs.size) == copy.read(nvs.offset, nvs.size)
+
+
+# ------------------------------------------------------------------------------------------------- where it ends today
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("import network; network.WLAN(network.STA_IF).active(True)", "ROM function 0x4000"),
+        ("import bluetooth; bluetooth.BLE().active(True)", "ROM function 0x4000"),
+        ("import hashlib; hashlib.sha1(b'abc')", "the SHA accelerator does not do mode 0 here"),
+        ("import cryptolib; cryptolib.aes(bytes(16), 1).encrypt(bytes(16))", "the AES accelerator is not here"),
+    ],
+)
+def test_what_is_not_here_ends_in_a_report_that_names_it(machine, line, reason):
+    session = prompt(machine, two_slots("1/VALID"))
+    session.type(line + (".digest()\r" if "sha1" in line else "\r"))
+    assert session.run(3, until="\n>>> ") is None
+    assert session.trap is not None
+    assert session.trap.ours
+    assert session.trap.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("line", ["import machine; machine.WDT(timeout=1000); import time; time.sleep(3)"])
+def test_a_task_that_feeds_no_watchdog_is_reset_by_its_own_handler(machine, line):
+    session = prompt(machine, two_slots("1/VALID"))
+    session.type(line + "\r")
+    assert session.run(4, until="Task watchdog got triggered"), session.take()
+    to_prompt(session)
+    assert len(session.boots) == 2
