@@ -22,7 +22,7 @@ PURE = frozenset({
 #: Functions of the table whose own code finds here all that it touches.
 AT_HOME = frozenset({
     "wdt_hal_init", "wdt_hal_config_stage", "wdt_hal_write_protect_disable", "wdt_hal_write_protect_enable",
-    "wdt_hal_enable", "wdt_hal_set_flashboot_en",
+    "wdt_hal_enable", "wdt_hal_disable", "wdt_hal_feed", "wdt_hal_set_flashboot_en",
     "ets_install_putc1", "esp_rom_newlib_init_common_mutexes", "esp_coex_rom_version_get",
 })  # fmt: skip
 #: What the ld scripts call a ROM function, its ELF calls the jump to it so.

@@ -78,9 +78,10 @@ _EN, _WDT_RWDT = 1 << 31, 0
 
 
 def _rwdt(cpu: Calls) -> int | None:
-    """The base of the watchdog that the context is about; ``None`` for those of the timer groups."""
+    """The base of the watchdog that the context is about; ``None`` for those of the timer groups, and unknown ones."""
     inst, base = words(cpu.load(cpu.arg(0), 8))
-    return base if inst == _WDT_RWDT else None
+    at = PERIPHERALS.get(cpu.soc.name)
+    return base if inst == _WDT_RWDT and at is not None and base == at.awake.watchdog else None
 
 
 def config_stage(cpu: Calls) -> None:

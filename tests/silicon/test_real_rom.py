@@ -18,6 +18,8 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.firmware import flipped, image
 from py_esp_ota.silicon import Machine
 from py_esp_ota.silicon.chips import SOCS
+from py_esp_ota.silicon.esp32c6_rom import ESP32C6_APP_ROM
+from py_esp_ota.silicon.peripherals import PERIPHERALS
 from py_esp_ota.silicon.real_rom import PURE, rom_image
 from py_esp_ota.silicon.rom import FUNCTIONS
 from py_esp_ota.silicon.rom_float import FLOATS
@@ -412,3 +414,22 @@ def test_without_a_rom_it_says_what_is_missing():
     assert session.trap is not None
     assert session.trap.ours
     assert session.trap.reason.startswith("ROM function 0x40000")
+
+
+def test_both_start_feed_and_stop_the_watchdog_of_the_rtc_alike():
+    """By the addresses that code calls, with the context that a bootloader makes: the instance, and its registers."""
+    at = PERIPHERALS["esp32c6"].awake.watchdog
+    places = {name: place for place, name in {**SOCS["esp32c6"].rom_functions, **ESP32C6_APP_ROM}.items()}
+    for stage, ticks, action in ((0, 1_224_000, 4), (1, 100_000, 2), (0, 7, 0), (3, 1, 1)):
+        seen = []
+        for side in both_sides("esp32c6"):
+            for name, *args in (
+                ("wdt_hal_write_protect_disable",),
+                ("wdt_hal_config_stage", stage, ticks, action),
+                ("wdt_hal_enable",),
+                ("wdt_hal_feed",),
+                ("wdt_hal_disable",) if action < 2 else ("wdt_hal_feed",),
+            ):
+                side.call(places[name], [side.space, *args], struct.pack("<II", 0, at))
+            seen.append([side.hardware.registers.values.get(at + 4 * index, 0) for index in range(5)])
+        assert seen[0] == seen[1], (stage, ticks, action)
