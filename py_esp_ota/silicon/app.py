@@ -29,7 +29,6 @@ from py_esp_ota.silicon.standstill import Standstill
 
 _MIE, _MPIE, _MPP = 1 << 3, 1 << 7, 3 << 11
 _INTERRUPT = 1 << 31
-_ILLEGAL_INSTRUCTION, _BREAKPOINT = 2, 3
 _FETCH_FAULT, _LOAD_FAULT, _STORE_FAULT = 1, 5, 7
 _WFI = (0x10500073).to_bytes(4, "little")
 #: The longest slice, and the one while an interrupt waits to be let through. Instructions.

@@ -21,7 +21,6 @@ _OK, _ERR = 0, 1
 _SECTOR = 0x1000
 _WP_PAD = 0x3F
 _CPU_MHZ = 80
-_ARGUMENT_REGISTERS = 8
 _LONGEST_TEXT = 0x400
 #: The most that one call may move: more than any memory of the chips has.
 _LONGEST_BLOCK = 0x1000000

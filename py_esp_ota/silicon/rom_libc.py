@@ -8,6 +8,9 @@ from py_esp_ota.silicon.rom import Calls, Function, block_length, text_at
 from py_esp_ota.silicon.words import signed, to_word, word
 
 _WORD, _LONG = 32, 64
+#: More than a chip has of RAM.
+_LARGEST_ARRAY = 0x100000
+_INT_DIGITS = 20
 _MASK, _LONG_MASK = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
 
@@ -151,7 +154,7 @@ def atoi(cpu: Calls) -> int:
     text = _raw(cpu, 0).lstrip(b" \t\n\v\f\r")
     sign, digits = (text[:1], text[1:]) if text[:1] in {b"-", b"+"} else (b"", text)
     digits = digits[: next((at for at, byte in enumerate(digits) if not 0x30 <= byte <= 0x39), len(digits))]
-    return int(sign + (digits or b"0"))
+    return int(sign + (digits[:_INT_DIGITS] or b"0"))
 
 
 # ------------------------------------------------------------------------------------------------------------ stdlib.h
@@ -172,8 +175,8 @@ def absolute(cpu: Calls) -> int:
 def qsort(cpu: Calls) -> Iterator[tuple[int, ...]]:
     """``qsort``: an insertion sort by halving; each comparison calls the code that the app gave."""
     base, count, size, compare = (cpu.arg(index) for index in range(4))
-    if count * size > len(cpu.load(base, count * size)):
-        raise ValueError("qsort of more than the memory")
+    if not size or count * size > _LARGEST_ARRAY:
+        raise ValueError(f"qsort of {count} elements of {size} bytes")
     items = [cpu.load(base + index * size, size) for index in range(count)]
     for index in range(1, count):
         low, high = 0, index

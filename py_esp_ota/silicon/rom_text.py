@@ -11,6 +11,7 @@ from py_esp_ota.silicon.words import signed, to_word
 _DIGITS = string.digits + string.ascii_lowercase
 _SPACE = b" \t\n\v\f\r"
 _LONG_MAX, _LONG_MIN, _ULONG_MAX = 0x7FFFFFFF, -0x80000000, 0xFFFFFFFF
+_TOO_LARGE = 1 << 64
 _SMALLEST_BASE, _LARGEST_BASE, _DECIMAL = 2, 36, 10
 _ASCII = 0x80
 
@@ -62,7 +63,7 @@ def _read(cpu: Calls) -> tuple[int, bool]:
         digit = _DIGITS.find(chr(text[at]).lower()) if text[at] < _ASCII else -1
         if not 0 <= digit < base:
             break
-        value, at = value * base + digit, at + 1
+        value, at = min(value * base + digit, _TOO_LARGE), at + 1
     if cpu.arg(1):
         cpu.store(cpu.arg(1), to_word(cpu.arg(0) + (at if at > first else 0)))
     return value, negative

@@ -17,7 +17,7 @@ _WDTCONFIG0, _WDTCONFIG1, _WDTFEED = 0x00, 0x04, 0x14
 _WDT_EN = 1 << 31
 _STAGES = range(4)
 _STAGE_BITS = (28, 25, 22, 19)
-_OFF, _INTERRUPT, _RESET_CPU, _RESET_SYSTEM, _RESET_RTC = range(5)
+_RESET_CPU, _RESET_RTC = 2, 4
 _HIGH = 0xFFFF
 #: The slow clock is an RC oscillator of about 136 kHz; the crystal it is measured with has 40 MHz.
 _SLOW_HZ = 136_000

@@ -15,10 +15,9 @@ from py_esp_ota.silicon.registers import Registers
 from py_esp_ota.silicon.report import FlashWrite
 from py_esp_ota.silicon.words import to_word, word
 
-_CMD, _ADDR, _USER, _USER2, _MOSI_DLEN, _MISO_DLEN, _RD_STATUS, _W0 = 0x00, 0x04, 0x18, 0x20, 0x24, 0x28, 0x2C, 0x58
+_CMD, _ADDR, _USER2, _MOSI_DLEN, _MISO_DLEN, _RD_STATUS, _W0 = 0x00, 0x04, 0x20, 0x24, 0x28, 0x2C, 0x58
 _USR, _FLASH_CE, _FLASH_BE, _FLASH_SE, _FLASH_PP, _FLASH_RDSR = 1 << 18, 1 << 22, 1 << 23, 1 << 24, 1 << 25, 1 << 27
 _FLASH_RDID, _FLASH_WRDI, _FLASH_WREN = 1 << 28, 1 << 29, 1 << 30
-_USR_MISO = 1 << 28
 _BUFFER = 64
 _24_BITS = 0xFFFFFF
 #: Commands of a serial flash chip.

@@ -9,12 +9,12 @@ from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
 from py_esp_ota.silicon.registers import Registers
 
-_CONFIG0, _CONFIG1, _CONFIG2, _FEED, _PROTECT = 0x48, 0x4C, 0x50, 0x60, 0x64
+_CONFIG0, _CONFIG1, _CONFIG2, _FEED = 0x48, 0x4C, 0x50, 0x60
 _INT_ENA, _INT_RAW, _INT_ST, _INT_CLR = 0x70, 0x74, 0x78, 0x7C
 _EN = 1 << 31
 _STAGES = range(4)
 _STAGE_BITS = (29, 27, 25, 23)
-_OFF, _INTERRUPT, _RESET_CPU, _RESET_SYSTEM = range(4)
+_INTERRUPT, _RESET_CPU, _RESET_SYSTEM = 1, 2, 3
 _WDT_INT = 1 << 1
 #: The clock of the watchdog is the APB's 80 MHz: two cycles of the CPU.
 _CYCLES_PER_TICK = CYCLES_PER_US // 80
