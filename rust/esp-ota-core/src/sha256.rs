@@ -29,13 +29,15 @@ pub fn sha256_of<S: Source + ?Sized>(source: &S, offset: u64, length: u64) -> Re
 /// Bytes after the last whole block are not looked at.
 pub fn compress(state: [u8; 32], blocks: &[u8]) -> [u8; 32] {
     let mut words = [0u32; 8];
-    for (word, bytes) in words.iter_mut().zip(state.as_chunks::<4>().0) {
-        *word = u32::from_be_bytes(*bytes);
+    for (word, bytes) in words.iter_mut().zip(state.chunks_exact(4)) {
+        *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
     }
-    compress256(&mut words, blocks.as_chunks::<64>().0);
+    for block in blocks.chunks_exact(64).filter_map(|block| <[u8; 64]>::try_from(block).ok()) {
+        compress256(&mut words, &[block]);
+    }
     let mut digest = [0u8; 32];
-    for (bytes, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-        *bytes = word.to_be_bytes();
+    for (bytes, word) in digest.chunks_exact_mut(4).zip(words) {
+        bytes.copy_from_slice(&word.to_be_bytes());
     }
     digest
 }
