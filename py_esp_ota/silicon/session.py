@@ -15,8 +15,8 @@ from py_esp_ota.silicon.report import SiliconReport, Trap
 
 #: How often the text is looked at, in cycles.
 _LOOK = 1_000 * CYCLES_PER_US
-#: A chip that cannot start anything tries again after so long: the delay of ROM and bootloader.
-_RESET = 50_000 * CYCLES_PER_US
+#: What ROM and bootloader take, whatever they do: a chip that resets for ever comes to the end of its time too.
+_BOOT = 50_000 * CYCLES_PER_US
 #: What an app may leave printed and untaken, in characters.
 _KEPT = 1 << 20
 #: A text that is waited for may have begun so many characters before.
@@ -98,6 +98,7 @@ class Session:
             self.trap = Trap(self._program, 0, 0, ())
             return
         report = self._boot.run(self._program, self._image, self._budget)
+        self._cycles += _BOOT
         self.boots.append(report)
         self._collect()
         if report.outcome == "APP" and report.entry is not None:
@@ -108,7 +109,6 @@ class Session:
             self.trap = report.trap
         else:
             self.resets.append(ResetReason.SW if report.outcome == "RESET" else ResetReason.RTCWDT_SYS)
-            self._cycles += _RESET
 
     def _go_on(self, app: App, cycles: int) -> None:
         hardware = self._hardware

@@ -12,6 +12,7 @@ import pytest
 from board import Board
 from builds import C3, bootloader, machine_of
 
+from py_esp_ota.chip import ResetReason
 from py_esp_ota.firmware import app_desc, image
 from py_esp_ota.silicon.peripherals import PERIPHERALS
 
@@ -68,7 +69,7 @@ def test_any_app_ends_in_a_report_or_goes_on():
         board.flash_app("ota_0", made(random.Random(f"apps/{number}")))
         session = machine.session(board.chip)
         started = time.process_time()
-        session.run(0.05)
+        session.run(0.1)
         assert time.process_time() - started < 20, number
         assert session.boots, number
         ends.add("trap" if session.trap else "reset" if session.resets else "runs")
@@ -110,3 +111,25 @@ def test_one_call_with_the_worst_arguments_is_over_soon(name):
         session.run(0.01)
         assert time.process_time() - started < 10, arguments
         assert session.boots[0].outcome == "APP"
+
+
+def test_a_chip_that_resets_for_ever_comes_to_the_end_of_its_time():
+    """An app that resets at once: twenty boots a second, not a thousand."""
+    words = [*lui_addi(5, 0x40000090), 0x000280E7]  # software_reset
+    board = Board("two_ota", "1/VALID", config=C3[0].config)
+    board.chip.flash.program(0, bootloader(C3[0]))
+    board.flash_app(
+        "ota_0",
+        image(
+            [
+                (0x3C000020, app_desc("loop", "1")),
+                (IRAM, struct.pack("<3I", *words)),
+                (0x42010000 + 24 + 24 + 256 + 12, bytes(32)),
+            ],
+            entry_addr=IRAM,
+        ),
+    )
+    session = machine_of("esp32c3").session(board.chip)
+    session.run(2)
+    assert (len(session.boots), session.trap) == (40, None)
+    assert set(session.resets) == {ResetReason.SW}
