@@ -54,7 +54,7 @@ def _read(cpu: Calls) -> tuple[int, bool]:
     at = len(text) - len(text.lstrip(_SPACE))
     negative = text[at : at + 1] == b"-"
     at += text[at : at + 1] in {b"-", b"+"}
-    if base in {0, 16} and text[at : at + 2].lower() == b"0x" and chr((text + b"\0\0\0")[at + 2]) in string.hexdigits:
+    if base in {0, 16} and text[at : at + 2].lower() == b"0x":  # also when no digit follows: then there is no number
         at, base = at + 2, 16
     elif base == 0:
         base = 8 if text[at : at + 1] == b"0" else _DECIMAL

@@ -39,4 +39,13 @@ def test_misuse_is_a_value_error():
 
 
 def test_reset_reasons_have_the_rom_numbers():
-    assert [(reason.name, reason.value) for reason in ResetReason] == [("POWERON", 1), ("SW", 3), ("DEEPSLEEP", 5)]
+    assert [(reason.name, reason.value) for reason in ResetReason] == [
+        ("POWERON", 1),
+        ("SW", 3),
+        ("DEEPSLEEP", 5),
+        ("TG0WDT_SYS", 7),
+        ("TG1WDT_SYS", 8),
+        ("RTCWDT_SYS", 9),
+        ("SW_CPU", 12),
+        ("RTCWDT_RTC", 16),
+    ]

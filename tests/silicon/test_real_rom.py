@@ -24,6 +24,7 @@ from py_esp_ota.silicon.real_rom import PURE, rom_image
 from py_esp_ota.silicon.rom import FUNCTIONS
 from py_esp_ota.silicon.rom_float import FLOATS
 from py_esp_ota.silicon.rom_libc import LIBC
+from py_esp_ota.silicon.rom_text import TEXT
 
 CHIPS = list(ROMS)
 CALLS = 40
@@ -190,14 +191,57 @@ def _float_plans():
         plans |= {f"__{name}{kind}2": (_floats(2, size), "zero") for name in ("eq", "ne", "unord")}
         plans[f"__neg{kind}2"] = (_floats(1, size), result)
         plans |= {f"__fix{sign}{kind}si": (_floats(1, size), "a0") for sign in ("", "uns")}
-        plans |= {f"__fix{sign}{kind}di": (_floats(1, size), "wide") for sign in ("", "uns")}
+        plans[f"__fix{kind}di"] = (_floats(1, size), "wide")
         plans |= {f"__float{sign}si{kind}": (_words(1), result) for sign in ("", "un")}
         plans |= {f"__float{sign}di{kind}": (_words(2), result) for sign in ("", "un")}
+    plans["__fixunssfdi"] = (_floats(1, 4), "wide")
     return {**plans, "__extendsfdf2": (_floats(1, 4), "double"), "__truncdfsf2": (_floats(1, 8), "float")}
 
 
+def _letter(rng, _at):
+    return [rng.randrange(0x80)], bytes(16)
+
+
+def _numeral(rng, at):
+    """A text that begins with a number that fits, perhaps; where the rest is to be told; a base."""
+    base = rng.choice([0, 2, 8, 10, 16, 36])
+    digits = "".join(rng.choice("0123456789abcdefXYZ" if base != 10 else "0123456789") for _ in range(rng.randrange(6)))
+    text = (
+        rng.choice(["", " ", "\t\n "])
+        + rng.choice(["", "-", "+"])
+        + rng.choice(["", "0", "0x"])
+        + digits
+        + rng.choice(["", " ", "!"])
+    )
+    return [at, at + 0x40, base], text.encode().ljust(0x40, b"\0") + bytes(16)
+
+
+def _spelling(rng, at):
+    return [word(rng), at, rng.choice([2, 8, 10, 16, 36, 1, 37])], bytes(0x40)
+
+
+#: What ``isalpha`` and its like give for yes is any number but zero.
+_KINDS = (
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isblank",
+    "iscntrl",
+    "isdigit",
+    "isgraph",
+    "islower",
+    "isprint",
+    "ispunct",
+    "isspace",
+    "isupper",
+)
+
 PLANS |= _float_plans()
+PLANS |= dict.fromkeys(_KINDS, (_letter, "zero"))
+PLANS |= dict.fromkeys(("toascii", "tolower", "toupper"), (_letter, "a0"))
+PLANS |= {"strtol": (_numeral, "a0"), "strtoul": (_numeral, "a0"), "itoa": (_spelling, "a0"), "utoa": (_spelling, "a0")}
 OURS |= FLOATS
+OURS |= TEXT
 
 
 def _number(bits, pattern, size):

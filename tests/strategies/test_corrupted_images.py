@@ -93,7 +93,7 @@ def test_the_bench_makes_the_difference():
 def test_every_chip_that_has_the_rule_is_drawn(kind):
     chips = set()
 
-    @settings(max_examples=400, derandomize=True)
+    @settings(max_examples=1000, derandomize=True)
     @given(corrupted_images(faults=[kind]))
     def collect(corrupted):
         chips.add(corrupted.bench.chip)
