@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.timing import Figure, once
+from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip
 from py_esp_ota.idf.bootloader import boot
 from py_esp_ota.silicon import Machine
@@ -19,6 +20,7 @@ _TESTS = Path(__file__).parents[1] / "tests"
 sys.path += [str(_TESTS), str(_TESTS / "silicon")]
 
 from flash_text import build  # noqa: E402 - of the tests, found by now
+from micropython import merged, to_prompt  # noqa: E402
 from random_flashes import drawn  # noqa: E402
 from side_by_side import BUILDS, Build, copied, sized  # noqa: E402
 
@@ -54,10 +56,23 @@ def with_rollback() -> Figure:
     return Figure("1,000 boots of a silent one, with rollback", ours, "our model", peer, "below 3.3 s", ours < _GOAL)
 
 
+def prompt() -> Figure:
+    """A real app of 1.8 MB on its own bootloader, interrupted once to come to its prompt."""
+    chip = Chip("esp32c3", flash=Flash.from_bytes(merged(), size=0x400000))
+    machine = Machine("esp32c3")
+
+    def switch_on() -> None:
+        session = machine.session(Chip("esp32c3", flash=chip.flash.fork()))
+        to_prompt(session)
+
+    seconds = statistics.median(once(switch_on) for _ in range(_ROUNDS))
+    return Figure("MicroPython, from power-on to its prompt", seconds, None, None, "below 2 s", seconds < 2)
+
+
 def figures() -> list[Figure]:
-    """Both; none where the bootloaders cannot be had."""
+    """All; none where the bootloaders cannot be had."""
     try:
-        return [that_logs(), with_rollback()]
+        return [that_logs(), with_rollback(), prompt()]
     except pytest.skip.Exception as error:
         print(f"none of machine code: {error}")
         return []
