@@ -76,7 +76,7 @@ class App:
                 return False
             self._devices.bite()
             waiting = self._devices.pending()
-            pc = self._entered(cpu.pc if pc is None else pc, waiting=waiting)
+            pc = self._entered(pc, waiting=waiting)
             alarm = self._devices.next_alarm()
             due = stop_at if alarm is None else min(alarm, stop_at)
             self._due = due
