@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ _GRACE_S = 5.0
 _CHUNK = 0x10000
 
 
-class _Program:
+class _Program(ABC):
     """One run of a program: what its subclasses share."""
 
     name = ""
@@ -40,13 +41,13 @@ class _Program:
         """``timeout_s``: of one run, in seconds of the real clock."""
         self._timeout_s = timeout_s
 
+    @abstractmethod
     def _program(self, chip: str) -> tuple[str, str]:
         """The program for a chip, and where one gets it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _command(self, program: str, chip: Chip, folder: Path) -> list[str]:
         """What to start; ``folder`` holds ``flash.bin``, and may get more. Raises ``ValueError``."""
-        raise NotImplementedError
 
     def unavailable(self, chip: str) -> str | None:
         """The chip is not emulated, or the program is not on PATH."""
