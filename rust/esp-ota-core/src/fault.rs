@@ -6,7 +6,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::flash::OpKind;
+/// The two kinds of mutating operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum OpKind {
+    Program,
+    Erase,
+}
 
 /// How far a torn operation has come in the cells it was to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

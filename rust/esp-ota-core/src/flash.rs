@@ -21,6 +21,7 @@ pub use watch::Sectors;
 
 use crate::crypt::FlashCrypt;
 use crate::err::{EspErr, Failure, Fault};
+pub use crate::fault::OpKind;
 use crate::fault::{Cell, FaultPlan, Part};
 use crate::image::Memo;
 use crate::source::Source;
@@ -78,14 +79,6 @@ pub struct Stats {
     pub program_bytes: u64,
     /// Sector erases completed.
     pub erases: u64,
-}
-
-/// The two kinds of mutating operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum OpKind {
-    Program,
-    Erase,
 }
 
 /// One completed operation in the journal.

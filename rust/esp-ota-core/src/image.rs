@@ -9,18 +9,21 @@ mod inspect;
 mod load;
 mod memo;
 mod options;
+mod request;
 mod rules;
 mod signed;
 mod validity;
 mod verify;
+mod walk;
 
 pub use header::{HEADER_SIZE, ImageHeader, SEGMENT_HEADER_SIZE, Segment, SegmentHeader, SegmentKind};
 pub use inspect::{ImageInfo, ImageKind, inspect};
 pub use memo::{Memo, remembered, verify_on};
 pub use options::{HEAD, IdfVersion, Options, since};
+pub use request::{Build, Mode, Request, Verdict};
 pub use rules::{IMAGE_MAGIC, MAX_SEGMENTS, hex};
 pub use validity::check_image_validity;
-pub use verify::{Build, Mode, Request, Verdict, verify};
+pub use verify::verify;
 
 /// The image ends on a multiple of this, the checksum being the last byte.
 pub const CHECKSUM_BLOCK: u32 = 16;

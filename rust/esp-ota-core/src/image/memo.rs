@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::verify::{Request, Verdict, judge};
+use super::request::{Request, Verdict};
+use super::verify::judge;
 use crate::crypt::FlashCrypt;
 use crate::err::Failure;
 use crate::flash::{Flash, Pieces};

@@ -4,8 +4,9 @@ use sha2::Sha384;
 
 use super::digest::Sums;
 use super::options::Options;
+use super::request::Build;
 use super::rules::{Rules, line};
-use super::verify::{Build, Stop, Walk, ask};
+use super::walk::{Stop, Walk, ask};
 use crate::err::{EspErr, Level};
 use crate::flash::SECTOR;
 use crate::signature::{Keys, Scheme, SignatureVerdict, V1_SIZE, hashed, v2_room, verify_v1, verify_v2};

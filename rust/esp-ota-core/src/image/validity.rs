@@ -1,8 +1,8 @@
 //! `esp_ota_check_image_validity` (components/app_update/esp_ota_ops.c): what the first bytes of a download tell.
 
 use super::header::ImageHeader;
+use super::request::Verdict;
 use super::rules::{Refusal, Rules, line};
-use super::verify::Verdict;
 use crate::app_desc::{AppDesc, DESC_OFFSET};
 use crate::err::{EspErr, Fault, Level};
 use crate::target::Target;

@@ -2,144 +2,14 @@
 
 use super::digest::Sums;
 use super::header::{HEADER_SIZE, ImageHeader, SEGMENT_HEADER_SIZE, Segment, SegmentHeader, SegmentKind};
-use super::options::{Features, Options};
-use super::rules::{Refusal, Rules, line};
+use super::request::{Build, Mode, Request, Verdict};
+use super::rules::{Refusal, line};
 use super::signed;
+use super::walk::{Stop, Walk, ask, with_line};
 use super::{CHECKSUM_BLOCK, HASH_LEN};
-use crate::app_desc::{APP_DESC_SIZE, AppDesc};
-use crate::efuse::EFuse;
-use crate::err::{EspErr, Failure, Fault, Level, LogLine};
-use crate::flash::SECTOR;
+use crate::app_desc::AppDesc;
+use crate::err::{Failure, Level};
 use crate::source::Source;
-use crate::target::{Span, Target};
-
-/// Whose code looks: the same file of ESP-IDF is part of the app and of the bootloader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Build {
-    /// A running app, in `esp_ota_end` or `esp_ota_set_boot_partition`.
-    App,
-    /// The second-stage bootloader.
-    Bootloader,
-}
-
-/// `esp_image_load_mode_t`, and the walk of `esp_image_get_metadata`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// `ESP_IMAGE_VERIFY`.
-    Verify,
-    /// `ESP_IMAGE_VERIFY_SILENT`: the ordinary lines are not printed.
-    VerifySilent,
-    /// `ESP_IMAGE_LOAD`: as the bootloader before a start; the app build has no such mode and verifies.
-    Load,
-    /// `ESP_IMAGE_LOAD_NO_VALIDATE`: loads what it can follow, whatever the sums say.
-    LoadNoValidate,
-    /// `esp_image_get_metadata`: only follows the segments.
-    Metadata,
-}
-
-/// One request to judge an image.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Request {
-    /// Where the partition starts in flash.
-    pub offset: u32,
-    /// Bytes in the partition.
-    pub size: u32,
-    /// Whose code judges.
-    pub build: Build,
-    /// How.
-    pub mode: Mode,
-    /// The chip that judges, by its fuses.
-    pub efuse: EFuse,
-    /// How the judging code was built.
-    pub options: Options,
-}
-
-impl Request {
-    fn target(&self) -> &'static Target {
-        self.efuse.target
-    }
-
-    /// Loads segments to RAM, so where they go matters.
-    fn loads(&self) -> bool {
-        self.build == Build::Bootloader && matches!(self.mode, Mode::Load | Mode::LoadNoValidate)
-    }
-
-    /// Compares sums, chip and revisions.
-    pub(super) fn verifies(&self) -> bool {
-        match self.mode {
-            Mode::Metadata => false,
-            Mode::LoadNoValidate => self.build == Build::App,
-            Mode::Verify | Mode::VerifySilent | Mode::Load => true,
-        }
-    }
-
-    fn silent(&self) -> bool {
-        matches!(self.mode, Mode::VerifySilent | Mode::Metadata)
-    }
-
-    /// `is_bootloader`: decided by the address alone.
-    fn of_bootloader(&self) -> bool {
-        let sector = u32::from(self.efuse.recovery_bootloader_sector);
-        let recovers = self.target().has_recovery_bootloader() && !matches!(sector, 0 | 0xFFF);
-        let elsewhere = Features::of(self.options.idf_version).bootloader_elsewhere;
-        self.offset == self.target().bootloader_offset
-            || (elsewhere && self.options.bootloader_offset == Some(self.offset))
-            || (elsewhere && recovers && self.offset == sector * SECTOR as u32)
-    }
-
-    fn rules(&self, flash_size: u64) -> Rules {
-        let target = self.target();
-        Rules {
-            build_page: self.options.mmu_page_size.unwrap_or_else(|| target.mmu_page_size(flash_size)),
-            features: Features::of(self.options.idf_version),
-            loader_text: self.options.loader_text.map(|(low, high)| Span { low, high }),
-            ..Rules::new(Some(target), u64::from(self.offset), self.of_bootloader())
-        }
-    }
-}
-
-/// What the verifier said: `esp_err_t`, what it printed, and `esp_image_metadata_t`, which is empty after a failure.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Verdict {
-    /// The code returned.
-    pub err: EspErr,
-    /// The rule that was broken first.
-    pub fault: Option<Fault>,
-    /// The console.
-    pub log: Vec<LogLine>,
-    /// Bytes of the image with checksum and hash, and with its signature when this build looked at it.
-    pub image_len: u32,
-    /// The appended SHA-256.
-    pub digest: Option<[u8; HASH_LEN]>,
-    /// The segment table.
-    pub segments: Vec<Segment>,
-    /// The app's secure version, when an anti-rollback build read it.
-    pub secure_version: u32,
-    /// The MMU page size the app asks for.
-    pub mmu_page_size: u32,
-    /// An assertion that failed: the chip resets, and nothing is returned at all.
-    pub assertion: Option<&'static str>,
-}
-
-impl Verdict {
-    pub(super) fn accepted(log: Vec<LogLine>) -> Self {
-        Self {
-            err: EspErr::Ok,
-            fault: None,
-            log,
-            image_len: 0,
-            digest: None,
-            segments: Vec::new(),
-            secure_version: 0,
-            mmu_page_size: 0,
-            assertion: None,
-        }
-    }
-
-    pub(super) fn refused(fault: Fault, log: Vec<LogLine>) -> Self {
-        Self { err: fault.err, fault: Some(fault), ..Self::accepted(log) }
-    }
-}
 
 /// `esp_image_verify`, `bootloader_load_image`, `esp_image_get_metadata`. Fails only when the flash has no power.
 pub fn verify<S: Source + ?Sized>(flash: &S, request: &Request) -> Result<Verdict, Failure> {
@@ -173,46 +43,7 @@ pub(super) fn judge<S: Source + ?Sized>(flash: &S, request: &Request) -> Result<
     Ok((verdict, seen))
 }
 
-/// Why the walk ended early.
-pub(super) enum Stop {
-    Refused(Box<Refusal>),
-    Assertion(&'static str, Fault),
-    PowerLost(u64),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Fault(fault) => Self::Refused(Box::new(Refusal::mute(fault))),
-            Failure::PowerLost(operation) => Self::PowerLost(operation),
-        }
-    }
-}
-
-/// A broken rule ends the walk.
-pub(super) fn ask(refusal: Option<Refusal>) -> Result<(), Stop> {
-    refusal.map_or(Ok(()), |refusal| Err(Stop::Refused(Box::new(refusal))))
-}
-
-/// One walk over an image. All sums of addresses and lengths are 32 bits wide, as on the chip.
-pub(super) struct Walk<'a, S: Source + ?Sized> {
-    pub(super) flash: &'a S,
-    pub(super) request: &'a Request,
-    pub(super) rules: Rules,
-    /// The metadata and the console so far.
-    pub(super) data: Verdict,
-    /// The flash addresses `[low, high)` that were looked at.
-    seen: std::cell::Cell<(u64, u64)>,
-}
-
-impl<'a, S: Source + ?Sized> Walk<'a, S> {
-    fn new(flash: &'a S, request: &'a Request) -> Self {
-        let rules = request.rules(flash.len());
-        let start = u64::from(request.offset);
-        let data = Verdict::accepted(Vec::new());
-        Self { flash, request, rules, data, seen: std::cell::Cell::new((start, start)) }
-    }
-
+impl<S: Source + ?Sized> Walk<'_, S> {
     /// `image_load`.
     fn image_load(&mut self) -> Result<(), Stop> {
         ask(self.rules.partition_size(self.request.size))?;
@@ -342,21 +173,6 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         Ok(())
     }
 
-    /// An anti-rollback build of a release that takes the version from the bytes it hashes.
-    fn watches_rollback(&self) -> bool {
-        self.request.options.anti_rollback && self.rules.features.version_in_walk
-    }
-
-    /// Whether this build looks at what it asserts.
-    fn asserts(&self) -> bool {
-        !self.request.options.assertions_disabled
-    }
-
-    /// Whether a debugger makes this build overlook what it found.
-    fn overlooks(&self) -> bool {
-        self.request.options.debugger_attached
-    }
-
     fn process_checksum(&mut self, sums: &mut Sums) -> Result<(), Stop> {
         let start = self.data.image_len;
         let length = CHECKSUM_BLOCK - (start % CHECKSUM_BLOCK);
@@ -406,74 +222,8 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         }
         Ok(())
     }
-
-    fn info(&mut self, index: u8, segment: SegmentHeader, data: u32, word: &str) {
-        if self.request.silent() {
-            return;
-        }
-        let SegmentHeader { load_addr, data_len } = segment;
-        let paddr = self.request.offset.wrapping_add(data);
-        let text = format!(
-            "segment {index}: paddr={paddr:08x} vaddr={load_addr:08x} size={data_len:05x}h ({data_len:6}) {word}"
-        );
-        self.data.log.push(line(Level::Info, "esp_image", text));
-    }
-
-    /// What stands where the descriptor belongs, whatever it is; nothing where the flash ends.
-    fn app_desc_at(&self, segment_header: u32) -> Result<Option<AppDesc>, Stop> {
-        let mut bytes = [0; APP_DESC_SIZE];
-        let at = segment_header.wrapping_add(SEGMENT_HEADER_SIZE as u32);
-        let count = self.fill(at, &mut bytes)?;
-        Ok((count == APP_DESC_SIZE).then_some(AppDesc::of(bytes)))
-    }
-
-    fn read<const N: usize>(&self, at: u32, what: &str) -> Result<[u8; N], Stop> {
-        let mut bytes = [0; N];
-        self.read_into(at, what, &mut bytes)?;
-        Ok(bytes)
-    }
-
-    /// `bootloader_flash_read`: `at` counts from the start of the image.
-    ///
-    /// Beyond the chip the app's driver refuses; the bootloader's cache would show some other bytes, and here it refuses too.
-    pub(super) fn read_into(&self, at: u32, what: &str, out: &mut [u8]) -> Result<(), Stop> {
-        let count = self.fill(at, out)?;
-        if count == out.len() {
-            return Ok(());
-        }
-        let err = match self.request.build {
-            Build::App => EspErr::InvalidArg,
-            Build::Bootloader => EspErr::FlashOpFail,
-        };
-        let address = self.request.offset.wrapping_add(at);
-        let (found, expected) = (format!("{count} bytes"), format!("{} bytes inside the flash", out.len()));
-        ask(Some(Refusal::mute(Fault::new(err, what, u64::from(address), found, expected))))
-    }
-
-    /// The number of bytes there were before the flash ended.
-    fn fill(&self, at: u32, out: &mut [u8]) -> Result<usize, Stop> {
-        let address = u64::from(self.request.offset.wrapping_add(at));
-        self.see(address, out.len() as u64);
-        Ok(self.flash.read(address, out)?)
-    }
-
-    /// Remember that the verdict depends on these bytes.
-    pub(super) fn see(&self, address: u64, length: u64) {
-        let (low, high) = self.seen.get();
-        self.seen.set((low.min(address), high.max(address.saturating_add(length))));
-    }
 }
 
 fn word(kind: SegmentKind) -> &'static str {
     if kind == SegmentKind::Map { "map" } else { "" }
-}
-
-/// A failed read that prints a line, in silent mode as well.
-fn with_line(stop: Stop, text: String) -> Stop {
-    if let Stop::Refused(mut refusal) = stop {
-        refusal.log.push(line(Level::Error, "esp_image", text));
-        refusal.always = true;
-        return Stop::Refused(refusal);
-    }
-    stop
 }
