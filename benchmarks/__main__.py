@@ -20,7 +20,7 @@ from py_esp_ota.cli.demo.stage import Stage
 from py_esp_ota.cli.demo.story import CHAPTERS, play
 from py_esp_ota.device import Device
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.lab import Lab
 
 MIB = 1 << 20

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.timing import Figure, once
 from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.silicon import Machine
 
 _FLASHES, _BOOTS, _ROUNDS = 200, 1000, 5

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from py_esp_ota import Chip, Flash, PartitionTable, PowerLoss, Sdkconfig
 from py_esp_ota.firmware import Firmware, merge
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.app_update.ota_ops import OTA_SIZE_UNKNOWN, OtaOps
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OTA_SIZE_UNKNOWN, OtaOps
 
 CONFIG = Sdkconfig()
 TABLE = PartitionTable.builtin("two_ota")

@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from py_esp_ota.chip import Chip
     from py_esp_ota.device import Device
     from py_esp_ota.errors import EspErr, EspError, PowerLoss
-    from py_esp_ota.idf.bootloader import BootReport
+    from py_esp_ota.idf.bootloader.start import BootReport
     from py_esp_ota.lab import Lab
     from py_esp_ota.power_cuts import every_power_cut
     from py_esp_ota.sdkconfig import Sdkconfig
 
 _HOME = {
-    "BootReport": "idf.bootloader",
+    "BootReport": "idf.bootloader.start",
     "Chip": "chip",
     "Device": "device",
     "EspErr": "errors",

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from py_esp_ota._core import AppDesc, Partition
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import Restart
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.sdkconfig import Sdkconfig
 
 TYPE_CHECKING = False

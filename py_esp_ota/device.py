@@ -17,11 +17,11 @@ from py_esp_ota.apps import App, AppRun, Apps, Booted, run_app
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import OtaError, PowerLoss, Restart
 from py_esp_ota.firmware import merge
-from py_esp_ota.idf import bootloader, startup
-from py_esp_ota.idf.bootloader import BootReport
+from py_esp_ota.idf import startup
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
+from py_esp_ota.idf.bootloader.start import BootReport, boot, state_of
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.ports import Clock, Fetch, MqttConnect
 from py_esp_ota.rainmaker.node import RmakerNode
 from py_esp_ota.rainmaker.ota import DiagState, DiagStatus, OtaConfig, OtaType
@@ -126,7 +126,7 @@ class Device:
         """The otadata state of the running slot as it stands in flash now, ``""`` when it has none."""
         if not (self.report and self.report.partition and self.flash.powered):
             return ""
-        return bootloader.state_name(self.flash, self.report.partition, self.config)
+        return state_of(self.flash, self.report.partition, self.config)
 
     def power_on(self) -> BootReport:
         """Power comes, the bootloader runs. Raises ``PowerLoss`` when the armed fault falls into the boot."""
@@ -180,7 +180,7 @@ class Device:
     def _boot(self, reason: ResetReason) -> BootReport:
         self.chip.reset_reason = reason
         self.nvs.reset()
-        report = bootloader.boot(self.chip, self.config)
+        report = boot(self.chip, self.config)
         self.boots.append(report)
         for line in report.log:
             self._write_line(line)

@@ -14,9 +14,9 @@ from py_esp_ota import firmware
 from py_esp_ota._core import Flash, Partition, PartitionTable
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.idf.bootloader import BootReport, boot
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
+from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.sdkconfig import Sdkconfig
 

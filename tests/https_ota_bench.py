@@ -11,16 +11,16 @@ from py_esp_ota.adapters.memory import run_virtual
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, HttpsOtaError
 from py_esp_ota.firmware import Firmware, merge
-from py_esp_ota.idf import https_ota
-from py_esp_ota.idf.bootloader import boot
-from py_esp_ota.idf.https_ota import (
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
+from py_esp_ota.idf.bootloader.start import boot
+from py_esp_ota.idf.esp_https_ota import https_ota
+from py_esp_ota.idf.esp_https_ota.https_ota import (
     Event,
     HttpClientConfig,
     HttpsOta,
     HttpsOtaConfig,
 )
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.sdkconfig import Sdkconfig
 
 URL = "https://cloud/lamp.bin"

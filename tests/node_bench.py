@@ -15,10 +15,10 @@ from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock, run_virtual
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import EspError, MqttError, PowerLoss, Restart
 from py_esp_ota.firmware import Firmware, merge
-from py_esp_ota.idf.bootloader import BootReport, boot
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
+from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.ports import Message, Mqtt
 from py_esp_ota.rainmaker.messages import OTASTATUS, OTAURL, PARAMS_REMOTE, OtaUrl, parse_topic, topic

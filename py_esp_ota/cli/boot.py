@@ -13,7 +13,7 @@ from py_esp_ota.chip import Chip, Held, ResetReason
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_text, write_output
 from py_esp_ota.cli.inputs import FlashInput, flash_arguments, open_flash
-from py_esp_ota.idf.bootloader import BootDict, BootReport, boot
+from py_esp_ota.idf.bootloader.start import BootDict, BootReport, boot
 from py_esp_ota.sdkconfig import Sdkconfig
 
 _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": ResetReason.DEEPSLEEP}

@@ -24,7 +24,8 @@ from py_esp_ota._core import (
 from py_esp_ota.cli.files import Unusable, print_json, write_output
 from py_esp_ota.cli.inputs import FlashInput, open_flash
 from py_esp_ota.errors import FlashError, OtaError
-from py_esp_ota.idf import otatool, rollback
+from py_esp_ota.idf import rollback
+from py_esp_ota.idf.app_update import otatool
 from py_esp_ota.idf.rollback import OtaImgState
 
 _SECTOR = 0x1000

@@ -13,9 +13,9 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.cli.files import Unusable, read_input
 from py_esp_ota.cli.inputs import FlashInput
 from py_esp_ota.firmware import with_flash_size
-from py_esp_ota.idf.bootloader import boot
-from py_esp_ota.idf.silicon_boot import SiliconBoot, SiliconBootDict, silicon_boot
-from py_esp_ota.idf.silicon_compare import Options, as_compiled, compiled_options, difference, read_build
+from py_esp_ota.idf.bootloader.compare import Options, as_compiled, compiled_options, difference, read_build
+from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, SiliconBootDict, silicon_boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.oracle import BootOracle, Unicorn
 from py_esp_ota.silicon.report import Trap

@@ -5,9 +5,9 @@ from __future__ import annotations
 from py_esp_ota._core import AppDesc
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, OtaError
-from py_esp_ota.idf.flash_encrypt import counter_bits
+from py_esp_ota.idf.app_update.app import check_secure_version
+from py_esp_ota.idf.bootloader.flash_encrypt import counter_bits
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_app import check_secure_version
 from py_esp_ota.sdkconfig import Sdkconfig
 
 _FLASH_ENCRYPT = "flash_encrypt"

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 from py_esp_ota._core import AppDesc
 from py_esp_ota.errors import Restart
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.ports import Clock, Fetch, Nvs
 from py_esp_ota.rainmaker.messages import PARAMS_LOCAL
 from py_esp_ota.rainmaker.mqtt import MqttClient

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from py_esp_ota.errors import PowerLoss, Restart
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.ports import Clock, Fetch, MqttConnect, Nvs
 from py_esp_ota.rainmaker.core import Core, RmakerState
 from py_esp_ota.rainmaker.messages import CONFIG, PARAMS_LOCAL_INIT, PARAMS_REMOTE, NodeConfig

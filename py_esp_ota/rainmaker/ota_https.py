@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from py_esp_ota.errors import EspErr, HttpsOtaError
-from py_esp_ota.idf import https_ota, newlib
-from py_esp_ota.idf.https_ota import HttpClientConfig, HttpsOta, HttpsOtaConfig, esp_err_to_name
+from py_esp_ota.idf import newlib
+from py_esp_ota.idf.esp_https_ota import https_ota
+from py_esp_ota.idf.esp_https_ota.https_ota import HttpClientConfig, HttpsOta, HttpsOtaConfig, esp_err_to_name
 from py_esp_ota.rainmaker.checks import CHIP_REVISION_MISMATCH, progress_to_report, validate_image_header
 from py_esp_ota.rainmaker.messages import OtaStatus
 from py_esp_ota.rainmaker.ota_handle import TAG, OtaData, OtaHandle

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from py_esp_ota.errors import EspError
-from py_esp_ota.idf.https_ota_features import https_ota_features
+from py_esp_ota.idf.esp_https_ota.features import https_ota_features
 from py_esp_ota.ports import U16
 from py_esp_ota.rainmaker.ota_handle import RMAKER_OTA_NVS_NAMESPACE, TAG, OtaHandle
 from py_esp_ota.sdkconfig import Sdkconfig

@@ -12,11 +12,11 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.elf import Symbols
 from py_esp_ota.silicon.app import App
 from py_esp_ota.silicon.boot import CAUSES
+from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
 from py_esp_ota.silicon.clock import CYCLES_PER_US
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.load import put_app
 from py_esp_ota.silicon.machine import soc_of
-from py_esp_ota.silicon.peripherals import PERIPHERALS
 from py_esp_ota.silicon.report import FlashWrite, Trap
 
 #: Some seconds of the host's time. Code that does nothing but call registers ends there, whatever its own clock says.

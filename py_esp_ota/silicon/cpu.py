@@ -24,9 +24,9 @@ from unicorn import (
 )
 from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_PC, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
 
+from py_esp_ota.silicon.chips.soc import READ, Memory, MmuTable, Soc
 from py_esp_ota.silicon.memory import Block, FlashWindow, Hooks
-from py_esp_ota.silicon.real_rom import RomImage
-from py_esp_ota.silicon.soc import READ, Memory, MmuTable, Soc
+from py_esp_ota.silicon.rom.real import RomImage
 from py_esp_ota.silicon.words import to_word, word
 
 ILLEGAL_INSTRUCTION = 2

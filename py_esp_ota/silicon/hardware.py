@@ -7,21 +7,21 @@ from inspect import isgeneratorfunction
 
 from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
+from py_esp_ota.silicon.chips.soc import Soc
 from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.cpu import Cpu
-from py_esp_ota.silicon.devices import Devices
-from py_esp_ota.silicon.peripherals import PERIPHERALS
+from py_esp_ota.silicon.peripherals.devices import Devices
+from py_esp_ota.silicon.peripherals.registers import Registers
+from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
 from py_esp_ota.silicon.program import Program
-from py_esp_ota.silicon.real_rom import AT_HOME, PURE, RomImage
-from py_esp_ota.silicon.registers import Registers
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
-from py_esp_ota.silicon.rom import FUNCTIONS
-from py_esp_ota.silicon.rom_float import FLOATS
-from py_esp_ota.silicon.rom_libc import LIBC
-from py_esp_ota.silicon.rom_system import SYSTEM
-from py_esp_ota.silicon.rom_text import TEXT
-from py_esp_ota.silicon.soc import Soc
-from py_esp_ota.silicon.spi_mem import SpiMem
+from py_esp_ota.silicon.rom.floats import FLOATS
+from py_esp_ota.silicon.rom.functions import FUNCTIONS
+from py_esp_ota.silicon.rom.libc import LIBC
+from py_esp_ota.silicon.rom.real import AT_HOME, PURE, RomImage
+from py_esp_ota.silicon.rom.system import SYSTEM
+from py_esp_ota.silicon.rom.text import TEXT
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF

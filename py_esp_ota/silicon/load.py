@@ -7,8 +7,8 @@ data in RAM, and a watchdog that runs.
 from __future__ import annotations
 
 from py_esp_ota._core import Partition, inspect_image
+from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
 from py_esp_ota.silicon.hardware import Hardware
-from py_esp_ota.silicon.peripherals import PERIPHERALS
 from py_esp_ota.silicon.program import Program, place
 
 _MAGIC = 0xE9

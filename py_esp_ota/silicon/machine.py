@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.boot import BootRun, report
-from py_esp_ota.silicon.chips import SOCS
+from py_esp_ota.silicon.chips.soc import Soc
+from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.peripherals.registers import efuse_words
 from py_esp_ota.silicon.program import Program, load
-from py_esp_ota.silicon.real_rom import rom_image
-from py_esp_ota.silicon.registers import efuse_words
 from py_esp_ota.silicon.report import SiliconReport, Trap
+from py_esp_ota.silicon.rom.real import rom_image
 from py_esp_ota.silicon.session import Session
-from py_esp_ota.silicon.soc import Soc
 
 #: Enough for an app of 16 MiB, whose sums take four instructions for each byte.
 BUDGET = 100_000_000

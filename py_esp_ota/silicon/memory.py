@@ -9,7 +9,7 @@ from typing import Protocol
 from unicorn import UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE, Uc
 
 from py_esp_ota._core import Flash
-from py_esp_ota.silicon.soc import EXECUTE, READ, WRITE, Memory, MmuItems, MmuTable, Soc
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuItems, MmuTable, Soc
 from py_esp_ota.silicon.words import to_word, words
 
 _RIGHTS = {READ: UC_PROT_READ, WRITE: UC_PROT_WRITE, EXECUTE: UC_PROT_EXEC}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip
-from py_esp_ota.silicon.chips import SOCS
+from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.report import SiliconReport
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from py_esp_ota._core import inspect_image
-from py_esp_ota.silicon.soc import EXECUTE, Soc
+from py_esp_ota.silicon.chips.soc import EXECUTE, Soc
 from py_esp_ota.silicon.words import to_word, word
 
 _MAGIC = 0xE9

@@ -14,7 +14,7 @@ from unicorn import UcError
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.cpu import Context, Watcher
 from py_esp_ota.silicon.hardware import Hardware
-from py_esp_ota.silicon.rom import sync
+from py_esp_ota.silicon.rom.functions import sync
 
 _KEPT = 64
 #: What a bootloader may take to get there; the common ones take some thousands.

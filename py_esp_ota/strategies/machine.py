@@ -17,10 +17,10 @@ from py_esp_ota._core import AppDesc, Flash, Partition, PartitionTable, inspect_
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, OtaError, PowerLoss, Restart
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.idf.bootloader import BootReport, boot
+from py_esp_ota.idf.app_update.ota_ops import OTA_SIZE_UNKNOWN, OTA_WITH_SEQUENTIAL_WRITES, OtaOps
+from py_esp_ota.idf.app_update.otadata import is_ota_slot
+from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_data import is_ota_slot
-from py_esp_ota.idf.ota_ops import OTA_SIZE_UNKNOWN, OTA_WITH_SEQUENTIAL_WRITES, OtaOps
 from py_esp_ota.idf.partition import TYPE_APP, TYPE_DATA
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.sdkconfig import Sdkconfig

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
 
 BANNER = ["ESP-ROM:esp32c3-api1-20210207", "Build:Feb  7 2021", "rst:{:#x} ({}),boot:0x8 (SPI_FAST_FLASH_BOOT)"]

@@ -16,9 +16,9 @@ from py_esp_ota._core import EFuse
 from py_esp_ota.adapters.emulators import EspEmu, Qemu, efuse_file
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import bootloader, flipped
-from py_esp_ota.idf.bootloader import boot
-from py_esp_ota.idf.silicon_boot import silicon_boot
-from py_esp_ota.idf.silicon_compare import difference
+from py_esp_ota.idf.bootloader.compare import difference
+from py_esp_ota.idf.bootloader.machine_code import silicon_boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.console import ConsoleReader, changes
 from py_esp_ota.silicon.oracle import BootOracle, Unicorn

@@ -17,7 +17,7 @@ from py_esp_ota import firmware
 from py_esp_ota._core import EFuse, Flash
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
 
 CASES_PER_SEED = 250

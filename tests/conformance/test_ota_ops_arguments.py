@@ -6,7 +6,7 @@ from board import PLAIN, ROLLBACK, Board, app, slots, table
 from py_esp_ota._core import Partition
 from py_esp_ota.errors import EspErr, FlashError, OtaError, Restart
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.idf.ota_ops import OTA_SIZE_UNKNOWN, OTA_WITH_SEQUENTIAL_WRITES
+from py_esp_ota.idf.app_update.ota_ops import OTA_SIZE_UNKNOWN, OTA_WITH_SEQUENTIAL_WRITES
 
 RICH = table(
     ("nvs", 1, 2, 0x9000, 0x4000),

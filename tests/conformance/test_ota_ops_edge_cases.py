@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from py_esp_ota._core import Partition
 from py_esp_ota.errors import EspErr, FlashError, OtaError, Restart
 from py_esp_ota.firmware import merge, ota_select_entry
-from py_esp_ota.idf.ota_ops import OTA_WITH_SEQUENTIAL_WRITES
+from py_esp_ota.idf.app_update.ota_ops import OTA_WITH_SEQUENTIAL_WRITES
 
 OTADATA = ("otadata", 1, 0, 0xD000, 0x2000)
 OTA_0 = ("ota_0", 0, 0x10, 0x20000, 0x10000)

@@ -9,8 +9,8 @@ from board import PLAIN, ROLLBACK, Board, app, slots, table
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, ImageError, OtaError, PowerLoss
 from py_esp_ota.firmware import Firmware, bootloader
-from py_esp_ota.idf.bootloader import boot
-from py_esp_ota.idf.ota_ops import OTA_SIZE_UNKNOWN, OTA_WITH_SEQUENTIAL_WRITES
+from py_esp_ota.idf.app_update.ota_ops import OTA_SIZE_UNKNOWN, OTA_WITH_SEQUENTIAL_WRITES
+from py_esp_ota.idf.bootloader.start import boot
 
 BOTH_BUILDS = pytest.mark.parametrize("config", [PLAIN, ROLLBACK], ids=["plain", "rollback"])
 

@@ -15,8 +15,8 @@ from py_esp_ota._core import EFuse, Flash, Partition, PartitionTable
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import FlashError, OtaError, Restart
 from py_esp_ota.firmware import Firmware
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OtaOps
 
 CASES = 100  # for each seed, of 1 to 5 calls
 STATES = [0, 1, 2, 2, 3, 4, 0xFFFFFFFF, 0x77]

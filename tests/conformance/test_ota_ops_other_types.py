@@ -8,7 +8,7 @@ from board import PLAIN, ROLLBACK, SECTOR, Board, app, table
 from py_esp_ota._core import Partition
 from py_esp_ota.errors import EspErr, FlashError, OtaError, Restart
 from py_esp_ota.firmware import bootloader
-from py_esp_ota.idf.ota_ops import OTA_WITH_SEQUENTIAL_WRITES
+from py_esp_ota.idf.app_update.ota_ops import OTA_WITH_SEQUENTIAL_WRITES
 
 BOTH_BUILDS = pytest.mark.parametrize("config", [PLAIN, ROLLBACK], ids=["plain", "rollback"])
 ROWS = table(

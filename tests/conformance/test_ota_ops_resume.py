@@ -5,7 +5,7 @@ from board import PLAIN, ROLLBACK, SECTOR, Board, app, slots, table
 
 from py_esp_ota._core import EFuse, Partition
 from py_esp_ota.errors import FlashError, OtaError, Restart
-from py_esp_ota.idf.ota_ops import OTA_WITH_SEQUENTIAL_WRITES
+from py_esp_ota.idf.app_update.ota_ops import OTA_WITH_SEQUENTIAL_WRITES
 
 RICH = table(
     ("nvs", 1, 2, 0x9000, 0x4000),

@@ -7,8 +7,8 @@ import pytest
 from py_esp_ota import Device, Flash
 from py_esp_ota.errors import FlashError
 from py_esp_ota.firmware import Firmware
+from py_esp_ota.idf.app_update.ota_ops import OTA_SIZE_UNKNOWN, OtaOps
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OTA_SIZE_UNKNOWN, OtaOps
 
 OLD, NEW = (Firmware("lamp", version).to_bytes() for version in ("1.0.0", "1.1.0"))
 

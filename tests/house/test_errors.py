@@ -29,7 +29,7 @@ from py_esp_ota._core import (
 from py_esp_ota.adapters.virtual_time import run_virtual
 from py_esp_ota.errors import EspErr, EspError, FetchError, FlashError, OtaError, PowerLoss
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.idf import https_ota
+from py_esp_ota.idf.esp_https_ota import https_ota
 
 APP = Firmware("lamp", "1.0.0").to_bytes()
 URL = "https://cloud.test/firmware.bin"

@@ -9,8 +9,8 @@ from py_esp_ota._core import EFuse, Partition
 from py_esp_ota.device import Device
 from py_esp_ota.errors import EspErr, FlashError, ImageError, PowerLoss
 from py_esp_ota.firmware import Firmware, bootloader
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OtaOps
 
 ROWS = table(
     ("nvs", 1, 2, 0x9000, 0x4000),

@@ -5,6 +5,7 @@ from node_bench import JOB, NEW, OLD, URL, Answer, Bench
 from py_esp_ota._core import AppDesc
 from py_esp_ota.errors import EspErr, FetchError
 from py_esp_ota.firmware import Firmware, app_desc, patched
+from py_esp_ota.idf.esp_https_ota.https_ota import HttpsOta
 from py_esp_ota.rainmaker.checks import validate_image_header
 from py_esp_ota.rainmaker.messages import ota_status_to_string
 from py_esp_ota.rainmaker.ota import DiagState, OtaConfig, OtaStatus, OtaType
@@ -147,8 +148,8 @@ def test_download_failure_has_its_report():
 
 def test_incomplete_data_has_its_report(monkeypatch):
     # esp_https_ota never says ESP_OK for incomplete data by itself; the agent asks all the same.
-    monkeypatch.setattr("py_esp_ota.idf.https_ota.HttpsOta.is_complete_data_received", lambda _handle: False)
-    monkeypatch.setattr("py_esp_ota.idf.https_ota.HttpsOta.perform", done)
+    monkeypatch.setattr(HttpsOta, "is_complete_data_received", lambda _handle: False)
+    monkeypatch.setattr(HttpsOta, "perform", done)
     bench = update(NEW)
     assert bench.reports == [
         START,

@@ -14,7 +14,7 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.cli import main
 from py_esp_ota.cli.corpus import Release, fetch
 from py_esp_ota.cli.files import Unusable
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.idf.detect import detect_start, detect_target, load_flash
 from py_esp_ota.sdkconfig import Sdkconfig
 

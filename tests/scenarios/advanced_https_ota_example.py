@@ -9,8 +9,8 @@ from example_board import Run
 
 from py_esp_ota._core import AppDesc
 from py_esp_ota.errors import EspErr, EspError, HttpsOtaError, OtaError, Restart
-from py_esp_ota.idf import https_ota
-from py_esp_ota.idf.https_ota import Event, HttpClientConfig, HttpsOta, HttpsOtaConfig
+from py_esp_ota.idf.esp_https_ota import https_ota
+from py_esp_ota.idf.esp_https_ota.https_ota import Event, HttpClientConfig, HttpsOta, HttpsOtaConfig
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.ports import U16
 

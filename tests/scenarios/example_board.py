@@ -21,10 +21,10 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.device import Device
 from py_esp_ota.errors import PowerLoss, Restart
 from py_esp_ota.idf import startup
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs, nvs_flash_erase
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.sdkconfig import Sdkconfig
 
 HOST = "https://192.168.4.1:8001"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from example_board import Run
 
 from py_esp_ota.errors import HttpsOtaError, Restart
-from py_esp_ota.idf import https_ota
-from py_esp_ota.idf.https_ota import HttpClientConfig, HttpsOtaConfig
+from py_esp_ota.idf.esp_https_ota import https_ota
+from py_esp_ota.idf.esp_https_ota.https_ota import HttpClientConfig, HttpsOtaConfig
 
 TAG = "simple_ota_example"
 

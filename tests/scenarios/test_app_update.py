@@ -9,8 +9,8 @@ from unity_board import PIN_APP_TEST, PIN_FACTORY_RESET, UnityBoard
 
 from py_esp_ota._core import AppDesc, Partition
 from py_esp_ota.errors import EspErr, EspError, ImageError
+from py_esp_ota.idf.app_update.ota_ops import OTA_SIZE_UNKNOWN, OTA_WITH_SEQUENTIAL_WRITES
 from py_esp_ota.idf.nvs import FlashNvs, nvs_flash_erase
-from py_esp_ota.idf.ota_ops import OTA_SIZE_UNKNOWN, OTA_WITH_SEQUENTIAL_WRITES
 
 FACTORY, OTA0, OTA1, TEST = 0x00, 0x10, 0x11, 0x20
 CASES: dict[str, Callable[[UnityBoard], None]] = {}

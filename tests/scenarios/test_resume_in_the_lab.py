@@ -11,7 +11,7 @@ from board import Board, slots
 from py_esp_ota.errors import EspErr, HttpsOtaError
 from py_esp_ota.faults import FaultyFetch
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.idf.https_ota import HttpClientConfig, HttpsOtaConfig, begin
+from py_esp_ota.idf.esp_https_ota.https_ota import HttpClientConfig, HttpsOtaConfig, begin
 from py_esp_ota.lab import Lab
 from py_esp_ota.ports import METHOD, Fetch, Response
 from py_esp_ota.sdkconfig import Sdkconfig

@@ -15,9 +15,9 @@ from py_esp_ota.chip import Held, ResetReason
 from py_esp_ota.device import Device
 from py_esp_ota.errors import EspError, Restart
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.app_update.ota_ops import OTA_SIZE_UNKNOWN, OtaOps
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OTA_SIZE_UNKNOWN, OtaOps
 from py_esp_ota.sdkconfig import Sdkconfig
 
 PIN_FACTORY_RESET, PIN_APP_TEST = 4, 18

@@ -29,7 +29,7 @@ from rules_reached import reached
 from shrinking import shrunk
 from side_by_side import ALL_BUILDS, Build, Pair, both, copied, settle, sized
 
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.silicon import Machine
 
 

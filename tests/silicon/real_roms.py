@@ -12,10 +12,10 @@ from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_RA, UC_RISCV_REG_S
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.corpus import Release
-from py_esp_ota.silicon.chips import SOCS
-from py_esp_ota.silicon.elf import read_elf
+from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.hardware import Hardware
-from py_esp_ota.silicon.real_rom import rom_image
+from py_esp_ota.silicon.rom.elf import read_elf
+from py_esp_ota.silicon.rom.real import rom_image
 from py_esp_ota.silicon.words import to_word
 
 ROMS = {

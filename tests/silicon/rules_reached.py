@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from py_esp_ota.idf.bootloader import BootReport
+from py_esp_ota.idf.bootloader.start import BootReport
 
 #: Rule: a pattern that is found in a line of the log or of the reasons.
 RULES: Mapping[str, str] = {

@@ -11,7 +11,7 @@ from console_lines import essential, plain
 
 from py_esp_ota._core import EFuse, Flash, Sectors
 from py_esp_ota.chip import Chip, ResetReason
-from py_esp_ota.idf.bootloader import BootReport, boot
+from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.silicon import FlashWrite, Machine, SiliconReport
 
 __all__ = ["BUILDS", "Build", "Pair", "Side", "bootloader", "both", "copied", "plain", "settle", "sized"]

@@ -13,7 +13,7 @@ from rules_reached import ROLLBACK_RULES, RULES, shares
 from shrinking import shrunk
 from side_by_side import ALL_BUILDS, BUILDS, both, sized
 
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.silicon import Machine
 
 FLASHES = 150

@@ -10,7 +10,7 @@ from builds import C5, C61, bootloader
 
 from py_esp_ota.firmware import image
 from py_esp_ota.silicon import Machine
-from py_esp_ota.silicon.chips import SOCS
+from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.program import load
 
 RDCYCLE_A0, RDINSTRET_A0, WRITE_CYCLE = 0xC0002573, 0xC0202573, 0xB0051073

@@ -14,7 +14,7 @@ from builds import C3, bootloader, machine_of
 
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.firmware import app_desc, image
-from py_esp_ota.silicon.peripherals import PERIPHERALS
+from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
 
 APPS = int(os.environ.get("ESP_OTA_PROGRAMS", "60"))
 IRAM, DRAM = 0x40380000, 0x3FC90000

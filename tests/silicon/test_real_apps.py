@@ -14,9 +14,9 @@ from micropython import OTADATA, SLOTS, TABLE, ask, prompt, to_prompt, two_slots
 from py_esp_ota._core import Flash, NvsPartition, Partition
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import OtaError, PowerLoss
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.silicon import Machine
 
 OTA_0, OTA_1 = (TABLE.find(label=label) for label in ("ota_0", "ota_1"))

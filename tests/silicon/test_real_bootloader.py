@@ -10,9 +10,9 @@ from side_by_side import both, plain
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import PowerLoss
 from py_esp_ota.firmware import flipped, layout_of, rewritten
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.silicon import Machine
-from py_esp_ota.silicon.chips import SOCS
+from py_esp_ota.silicon.chips.socs import SOCS
 
 ESPFLASH, ROLLBACK = C3
 WITH_ROLLBACK = [build for build in BUILDS if build.config.bootloader_app_rollback_enable]

@@ -12,7 +12,7 @@ from vectors import COUNT, FOLDER, Vectors, config_of, otadata, stored, told
 
 from py_esp_ota import inspect_image
 from py_esp_ota.firmware import image
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader.start import boot
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 

@@ -17,9 +17,9 @@ from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.errors import EspError
 from py_esp_ota.firmware import CHIPS, Firmware, app_desc, image, layout_of, merge
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.strategies import Bench, bench_of, images
 from py_esp_ota.strategies.corrupted import _STACKS

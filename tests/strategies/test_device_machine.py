@@ -14,7 +14,7 @@ from py_esp_ota._core import OtaSelectEntry
 from py_esp_ota.errors import OtaError
 from py_esp_ota.firmware import Firmware, flipped
 from py_esp_ota.idf import rollback
-from py_esp_ota.idf.ota_ops import OtaOps
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite
 from py_esp_ota.strategies import DeviceMachine
 

@@ -12,7 +12,7 @@ from hypothesis.errors import InvalidArgument
 from py_esp_ota import Chip, Flash, PartitionTable, Sdkconfig, inspect_image
 from py_esp_ota._core import EFuse, Target, signature_blocks, verify_image
 from py_esp_ota.firmware import CHIPS, merge
-from py_esp_ota.idf.bootloader import boot
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.strategies import bench_of, bootloaders, images
 from py_esp_ota.strategies.sizes import SCHEMES
 

@@ -1,0 +1,182 @@
+"""What the steps of one bootloader run share: the chip, the console, the reasons, and the few things that are written.
+
+``bootloader`` puts the steps in order; ``boot_select``, ``boot_pins`` and ``deep_sleep`` are the steps.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Literal
+
+from py_esp_ota._core import AppDesc, Fault, Partition, RtcRetain, Verdict, write_otadata
+from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError
+from py_esp_ota.idf.bootloader.console import BootLog, loader_text
+from py_esp_ota.idf.rollback import Rewrite
+from py_esp_ota.sdkconfig import Sdkconfig
+
+FACTORY_INDEX = -1
+TEST_APP_INDEX = -2
+INVALID_INDEX = -99
+
+LoadMode = Literal["load", "load_no_validate"]
+
+_SECTOR, _WORD = 0x1000, 4
+_APP_DESC_OFFSET = 0x20
+_APP_DESC_SIZE = 256
+_MAX_COUNTER = 0xFFFF
+#: Chips without RTC fast memory: nothing to keep a record in.
+_NO_RTC_FAST_MEM = frozenset({"esp32c2", "esp32c61", "esp32h4"})
+
+
+class Run:
+    """One run of the bootloader. A step that returns ``None`` where it could return more means: reset the chip."""
+
+    def __init__(self, chip: Chip, config: Sdkconfig) -> None:
+        self.chip = chip
+        self.config = config
+        # Looked up before the clock of the console starts: the real one has it from its linker.
+        self._loader_text = loader_text(chip)
+        self.log = BootLog(chip.flash)
+        self.why: list[str] = []
+        self.otadata_writes: list[Rewrite] = []
+        #: Whether anything changed that the next run could find.
+        self.wrote = False
+        #: Whether this run encrypted the flash, after which the chip has to start anew.
+        self.encrypted_now = False
+
+    def decide(self, function: str, text: str) -> None:
+        """A decision, with the upstream function that takes it."""
+        self.why.append(f"{function}: {text}")
+
+    # ---------------------------------------------------------------------------------------------------- images
+
+    def try_load_partition(self, partition: Partition) -> Verdict | None:
+        """``try_load_partition``: ``bootloader_load_image`` on one candidate; ``None`` is an assertion, and a reset."""
+        verdict = self.chip.verify_image(
+            partition, build="bootloader", mode=self._mode(), config=self.config, loader_text=self._loader_text
+        )
+        self.log.core(verdict.log)
+        if verdict.assertion is not None:
+            self.decide("process_segment", f"assertion: {partition.label}: {reason(verdict.err, verdict.fault)}")
+            return None
+        if verdict.err == EspErr.ESP_OK:
+            self.log.info("boot", f"Loaded app from partition at offset 0x{partition.offset:x}")
+        return verdict
+
+    def _mode(self) -> LoadMode:
+        """``bootloader_load_image``: whether the sums are taken at all. Signed apps always are."""
+        if self.config.secure_signed_on_boot:
+            return "load"
+        powered_up = self.chip.reset_reason == ResetReason.POWERON
+        skip = self.config.bootloader_skip_validate_on_power_on and powered_up
+        return "load_no_validate" if skip or self.config.bootloader_skip_validate_always else "load"
+
+    def app_desc(self, partition: Partition) -> AppDesc | EspErr:
+        """``bootloader_common_get_partition_description``: the descriptor, or why there is none."""
+        if partition.size == 0:
+            return EspErr.ESP_ERR_INVALID_ARG
+        try:
+            return AppDesc.from_bytes(self.chip.flash.mmap(partition.offset + _APP_DESC_OFFSET, _APP_DESC_SIZE))
+        except FlashError:
+            return EspErr.ESP_FAIL
+        except ImageError as error:
+            return error.err
+
+    # ------------------------------------------------------------------------------------------------ anti-rollback
+
+    def check_anti_rollback(self, partition: Partition | None) -> bool:
+        """``check_anti_rollback``: without the option everything passes; a slot without a descriptor never does."""
+        if not self.config.bootloader_app_anti_rollback:
+            return True
+        desc = EspErr.ESP_ERR_INVALID_ARG if partition is None else self.app_desc(partition)
+        if isinstance(desc, EspErr):
+            self.log.error("boot", f"Failed to get partition description {int(desc)}")
+            return False
+        return desc.secure_version >= self.chip.efuse.secure_version
+
+    def update_anti_rollback(self, partition: Partition | None) -> None:
+        """``update_anti_rollback``: the eFuse follows an app that has proved itself. A failure is ignored."""
+        if not self.config.bootloader_app_anti_rollback or partition is None:
+            return
+        desc, efuse = self.app_desc(partition), self.chip.efuse
+        if isinstance(desc, EspErr) or desc.secure_version == efuse.secure_version:
+            return
+        if desc.secure_version < efuse.secure_version:
+            text = "Anti-rollback is not set. secure_version of app is lower that eFuse field"
+            self.log.error("efuse", f"{text}({efuse.secure_version}).")
+            return
+        try:
+            efuse.burn_secure_version(desc.secure_version, size=self.config.bootloader_app_sec_ver_size_efuse_field)
+        except OtaError as error:
+            self.decide("update_anti_rollback", f"the eFuse stays at {efuse.secure_version}: {error}")
+            return
+        self.log.info("efuse", f"Anti-rollback is set. eFuse field is updated({efuse.secure_version}).")
+        self.decide("update_anti_rollback", f"secure version in eFuse = {efuse.secure_version}, from {partition.label}")
+        self.wrote = True
+
+    # ------------------------------------------------------------------------------------------------------ otadata
+
+    def write_otadata(self, ota_info: Partition, rewrite: Rewrite) -> None:
+        """``write_otadata``: a flash error is printed and ignored; this boot goes on as decided."""
+        at = ota_info.offset + _SECTOR * rewrite.index
+        if at % _WORD:
+            self._erase_for_nothing(at, rewrite)
+            return
+        try:
+            write_otadata(self.chip.flash, ota_info.offset, rewrite.index, rewrite.entry)
+        except FlashError:
+            # The bootloader's flash driver has one code for everything the ROM refuses.
+            self.log.error("boot", f"Error in write_otadata operation. err = 0x{EspErr.ESP_ERR_FLASH_OP_FAIL:x}")
+            self.decide("write_otadata", f"otadata[{rewrite.index}] could not be written; ignored")
+        else:
+            self.wrote = True
+            self.otadata_writes.append(rewrite)
+
+    def _erase_for_nothing(self, at: int, rewrite: Rewrite) -> None:
+        """``bootloader_flash_write`` takes whole words only, and finds out after the sector is erased."""
+        with suppress(FlashError):
+            self.chip.flash.erase(at - at % _SECTOR, _SECTOR)
+            self.wrote = True
+        self.log.error("bootloader_flash", f"bootloader_flash_write dest_addr 0x{at:x} not 4-byte aligned")
+        self.log.error("boot", f"Error in write_otadata operation. err = 0x{EspErr.ESP_FAIL & 0xFFFFFFFF:x}")
+        self.decide("write_otadata", f"otadata[{rewrite.index}] is erased, and not written: 0x{at:x} is no whole word")
+
+    # --------------------------------------------------------------------------------------------------- RTC memory
+
+    @property
+    def has_rtc_fast_mem(self) -> bool:
+        """``SOC_RTC_FAST_MEM_SUPPORTED``."""
+        return self.chip.target.name not in _NO_RTC_FAST_MEM
+
+    @property
+    def keeps_rtc_record(self) -> bool:
+        """``BOOTLOADER_RESERVE_RTC_MEM``: asked for, or needed to wake fast."""
+        config = self.config
+        return self.has_rtc_fast_mem and (
+            config.bootloader_reserve_rtc_mem or config.bootloader_skip_validate_in_deep_sleep
+        )
+
+    def update_rtc_retain_mem(self, partition: Partition | None) -> None:
+        """``bootloader_common_update_rtc_retain_mem``: one boot more, and where the app is when it is told."""
+        old = RtcRetain.from_bytes(self.chip.rtc) or RtcRetain()
+        self.chip.rtc = RtcRetain(
+            offset=old.offset if partition is None else partition.offset,
+            size=old.size if partition is None else partition.size,
+            reboot_counter=min(old.reboot_counter + 1, _MAX_COUNTER),
+            factory_reset_state=old.factory_reset_state,
+        ).to_bytes()
+
+    def set_rtc_factory_reset_state(self) -> None:
+        """``bootloader_common_set_rtc_retain_mem_factory_reset_state``."""
+        old = RtcRetain.from_bytes(self.chip.rtc) or RtcRetain()
+        self.chip.rtc = RtcRetain(
+            offset=old.offset, size=old.size, reboot_counter=old.reboot_counter, factory_reset_state=True
+        ).to_bytes()
+
+
+def reason(err: EspErr, fault: Fault | None) -> str:
+    """An error and the fault behind it in one clause."""
+    if fault is None:
+        return err.name
+    return f"{err.name}, {fault.field} at 0x{fault.offset:x} is {fault.found}, expected {fault.expected}"

@@ -1,0 +1,66 @@
+"""What ``esp_https_ota`` does differently from one ESP-IDF release to another: a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from py_esp_ota.idf.features import Version, since
+
+#: The first release of each maintained line that has a feature, the newest line last.
+SINCE: Mapping[str, tuple[Version, ...]] = {
+    "follows_303_and_308": ((4, 3, 7), (4, 4, 8), (5, 0, 0)),
+    "checks_chip_id": ((4, 3, 7), (4, 4, 8), (5, 0, 0)),
+    "refuses_every_error_status": ((4, 4, 0),),
+    "long_header": ((5, 0, 0),),
+    "read_codes": ((5, 0, 0),),
+    "events": ((5, 1, 0),),
+    "names_partition": ((5, 4, 0),),
+    "tells_status": ((5, 4, 0),),
+    "resumption": ((5, 5, 0),),
+    "knows_304_and_416": ((5, 5, 0),),
+    "checks_chip_revision": ((5, 5, 0),),
+    "staging_partition": ((5, 5, 0),),
+    "rounds_resume_offset": ((5, 5, 2),),
+    "asks_range_always": ((5, 5, 4), (6, 0, 0)),
+    "head_fallback": ((6, 0, 0),),
+    "keeps_connection": ((6, 0, 0),),
+    "partial_is_optional": ((6, 0, 0),),
+    "asks_ota_ops": ((6, 1, 0),),
+    "head_304": ((6, 2, 0),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsOtaFeatures:
+    """What one release has."""
+
+    follows_303_and_308: bool  # they are redirects, not images
+    checks_chip_id: bool  # before the first byte is written
+    refuses_every_error_status: bool  # before: 403, 404 and 500 alone
+    long_header: bool  # 1024 bytes and a look at the descriptor's magic word; before: 289 bytes and none
+    read_codes: bool  # a read tells a time-out from a loss; before: errno does
+    events: bool  # ESP_HTTPS_OTA_EVENT
+    names_partition: bool  # in "Writing to"
+    tells_status: bool  # esp_https_ota_get_status_code
+    resumption: bool  # ota_resumption
+    knows_304_and_416: bool  # ESP_ERR_HTTP_NOT_MODIFIED, ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE
+    checks_chip_revision: bool  # and posts ESP_HTTPS_OTA_VERIFY_CHIP_REVISION
+    staging_partition: bool  # partition.staging, partition.final
+    rounds_resume_offset: bool  # to 16 bytes with flash encryption
+    asks_range_always: bool  # a resumable download asks for bytes=0- too, and wants 206
+    head_fallback: bool  # no HEAD: a GET of one byte tells the length
+    keeps_connection: bool  # between two ranges
+    partial_is_optional: bool  # ESP_HTTPS_OTA_ENABLE_PARTIAL_DOWNLOAD
+    asks_ota_ops: bool  # esp_ota_check_image_validity judges the header, SPI mode included
+    head_304: bool  # 304 to the HEAD is ESP_ERR_HTTP_NOT_MODIFIED
+
+
+@lru_cache
+def https_ota_features(version: Version) -> HttpsOtaFeatures:
+    """The features of one release."""
+    return HttpsOtaFeatures(**{name: since(version, releases) for name, releases in SINCE.items()})
+
+
+NEWEST = https_ota_features(max(releases[-1] for releases in SINCE.values()))

@@ -1,0 +1,1 @@
+"""Chips as numbers: where everything is, and what each register says. Nothing here acts."""

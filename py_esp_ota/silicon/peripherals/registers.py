@@ -1,0 +1,94 @@
+"""The peripheral bus: the last value written, nearly everywhere, and the registers that a device answers for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from py_esp_ota.chip import Chip
+from py_esp_ota.silicon.chips.soc import Soc
+
+_LCG = 1664525, 1013904223
+
+
+class Registers:
+    """The registers of one chip. A device puts itself into ``on_read`` and ``on_write`` under its addresses."""
+
+    def __init__(self, soc: Soc) -> None:
+        self._soc = soc
+        self._random = 1
+        self.values: dict[int, int] = {}
+        self.on_read: dict[int, Callable[[], int]] = {soc.rng: self._draw}
+        self.on_write: dict[int, Callable[[int], None]] = {}
+        #: Called when a device may want, or no longer want, an interrupt; not while code reads, which would read twice.
+        self.changed: Callable[[], None] = lambda: None
+        for address in soc.ready.keys() | soc.taken.keys():
+            self.on_read[address] = self._done(address, soc.ready.get(address, 0), soc.taken.get(address, 0))
+
+    def power_on(self, chip: Chip) -> None:
+        """Everything as after a reset of ``chip``. Raises ``ValueError`` for eFuses without their hardware."""
+        self._random = 1
+        self.values.clear()
+        self.values |= {**self._soc.reset_values, **efuse_words(self._soc, chip)}
+
+    def save(self) -> tuple[dict[int, int], int]:
+        """What ``restore`` takes."""
+        return dict(self.values), self._random
+
+    def restore(self, saved: tuple[dict[int, int], int]) -> None:
+        """Everything as it was at ``save``."""
+        values, self._random = saved
+        self.values.clear()
+        self.values |= values
+
+    def stored(self, address: int) -> int:
+        """The word written last, whatever a load would see."""
+        return self.values.get(address, 0)
+
+    def read(self, address: int) -> int:
+        """The word that a load sees."""
+        device = self.on_read.get(address)
+        return self.values.get(address, 0) if device is None else device()
+
+    def write(self, address: int, value: int) -> None:
+        """A store of one word."""
+        device = self.on_write.get(address)
+        if device is None:
+            self.values[address] = value
+        else:
+            device(value)
+
+    def _done(self, address: int, ready: int, taken: int) -> Callable[[], int]:
+        return lambda: (self.values.get(address, 0) | ready) & ~taken
+
+    def _draw(self) -> int:
+        """Never zero, never twice the same: the verifier draws until it has something to hide words in RAM with."""
+        self._random = (self._random * _LCG[0] + _LCG[1]) & 0xFFFFFFFF
+        return self._random | 1
+
+
+def efuse_words(soc: Soc, chip: Chip) -> Mapping[int, int]:
+    """The eFuse registers of ``chip``.
+
+    Raises ``ValueError`` when secure boot or flash encryption is on: the hardware behind them is not here.
+    """
+    fuses = chip.efuse
+    for name, on in (("secure boot", fuses.secure_boot_en), ("flash encryption", fuses.flash_encryption_enabled)):
+        if on:
+            raise ValueError(f"machine code runs on chips without {name}; this one has it on in its eFuses")
+    major, minor = divmod(fuses.chip_revision, 100)
+    block_major, block_minor = divmod(fuses.block_revision, 100)
+    fields = {
+        "disable_wafer_version_major": int(fuses.disable_wafer_version_major),
+        "disable_blk_version_major": int(fuses.disable_blk_version_major),
+        "wafer_version_minor": minor,
+        "wafer_version_major": major,
+        "blk_version_minor": block_minor,
+        "blk_version_major": block_major,
+    }
+    words: dict[int, int] = {}
+    for name, value in fields.items():
+        rest = value
+        for register, bit, width in soc.efuses[name]:
+            words[register] = words.get(register, 0) | (rest & ((1 << width) - 1)) << bit
+            rest >>= width
+    return words

@@ -1,0 +1,72 @@
+"""A chip's real ROM, as a user may have it: its machine code instead of our tables, where that can run.
+
+Functions that touch what is not here (flash, cache, hashing hardware, console, clocks, reset) stay with the table;
+everything else of ROM runs as it is, the functions that the table does not know among it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from py_esp_ota.elf import Symbols
+from py_esp_ota.silicon.chips.soc import Soc
+from py_esp_ota.silicon.rom.elf import MAGIC, read_elf
+
+#: Functions of the table that only compute: with a real ROM its own code runs.
+PURE = frozenset({
+    "memset", "memcpy", "memcmp", "crc32_le", "__udivdi3",
+    "MD5Init", "MD5Update", "MD5Final",
+    "mbedtls_md5_starts_ret", "mbedtls_md5_update_ret", "mbedtls_md5_finish_ret",
+})  # fmt: skip
+#: Functions of the table whose own code finds here all that it touches.
+AT_HOME = frozenset({
+    "wdt_hal_init", "wdt_hal_config_stage", "wdt_hal_write_protect_disable", "wdt_hal_write_protect_enable",
+    "wdt_hal_enable", "wdt_hal_disable", "wdt_hal_feed", "wdt_hal_set_flashboot_en",
+    "ets_install_putc1", "esp_rom_newlib_init_common_mutexes", "esp_coex_rom_version_get",
+})  # fmt: skip
+#: What the ld scripts call a ROM function, its ELF calls the jump to it so.
+_JUMP = "__call_"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RomImage:
+    """One ROM. ``parts`` are bytes by address: ROM itself, its data, and its variables as they begin."""
+
+    parts: tuple[tuple[int, bytes], ...]
+    symbols: Symbols
+
+
+def rom_image(data: bytes, soc: Soc) -> RomImage:
+    """The ROM of ``soc`` from an ELF file, or from the bytes as they lie from ROM's first address on.
+
+    Only an ELF file brings variables and names. Raises ``ValueError`` for what is no ROM of this chip.
+    """
+    base = soc.rom.windows[0][0]
+    if data.startswith(MAGIC):
+        elf = read_elf(data)
+        _must_fit(elf.symbols, soc)
+        return RomImage(tuple(part for part in elf.sections if _is_ours(soc, *part)), Symbols.from_elf(data))
+    if not data or len(data) > soc.rom.size:
+        raise ValueError(f"a ROM image of {len(data)} bytes; the {soc.name} has a ROM of {soc.rom.size}")
+    parts = [(base, data)]
+    if soc.rom_data is not None:
+        parts.append((soc.rom_data.base, data[soc.rom_data.offset :]))
+    return RomImage(tuple(parts), Symbols((), ()))
+
+
+def _must_fit(symbols: Mapping[str, int], soc: Soc) -> None:
+    for address, name in soc.rom_functions.items():
+        found = next((symbols[known] for known in (_JUMP + name, name) if known in symbols), address)
+        if found != address:
+            raise ValueError(
+                f"this is no ROM of the {soc.name}: {name} is at 0x{found:08x}, where the chip's own has it at"
+                f" 0x{address:08x}"
+            )
+
+
+def _is_ours(soc: Soc, address: int, data: bytes) -> bool:
+    spans = [(base, memory.size) for memory in (*soc.ram, soc.rom) for base, _access in memory.windows]
+    if soc.rom_data is not None:
+        spans.append((soc.rom_data.base, soc.rom_data.size))
+    return any(base <= address and address + len(data) <= base + size for base, size in spans)

@@ -1,0 +1,185 @@
+"""``esp_http_client`` as ``esp_https_ota`` drives it: URLs, redirects, where a body ends, errno."""
+
+import asyncio
+import errno
+from contextlib import suppress
+
+import pytest
+from scripted_fetch import Answer, ScriptedFetch
+
+from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError
+from py_esp_ota.idf import newlib
+from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig, parse_url, redirection
+
+URL = "https://h/x.bin"
+
+
+@pytest.mark.parametrize(
+    ("url", "usable"),
+    [
+        ("https://h/x", True),
+        ("http://h:8080/x?y=z", True),
+        ("HTTPS://H/x", True),
+        ("https://user:pass@h/x", True),
+        (r"https://h/?a=1\u0026b=2", True),
+        ("", False),
+        ("h/x", False),
+        ("/x", False),
+        ("ftp://h/x", False),
+        ("https://", False),
+        ("https:///x", False),
+        ("https://h:0/x", False),
+        ("https://h:99999/x", False),
+        ("https://h:port/x", False),
+        ("https://[::1/x", False),
+        ("https://h/a b", False),
+        ("https://h/\n", False),
+        ("https://h/\udcff", False),
+        ("https://h/ü", False),
+    ],
+)
+def test_which_urls_parse(url, usable):
+    assert (parse_url(url) is not None) is usable
+
+
+@pytest.mark.parametrize(
+    ("origin", "location", "target"),
+    [
+        ("https://a/x", "https://b/y", "https://b/y"),
+        ("https://a/x", "HTTPS://b/y", "HTTPS://b/y"),
+        ("http://a/x", "http://b:81/y", "http://b:81/y"),
+        ("http://a:8080/x/z", "/y?q=1", "http://a:8080/y?q=1"),
+        # the transport was chosen by the first URL
+        ("http://a/x", "https://b/y", "http://b:443/y"),
+        ("http://a/x", "https://b:8443/y", "http://b:8443/y"),
+        ("https://a/x", "http://b/y", EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE),
+        ("https://a/x", "/y", EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE),
+        ("https://a/x", "//b/y", EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE),
+        ("https://a/x", None, EspErr.ESP_ERR_INVALID_ARG),
+        ("https://a/x", "", EspErr.ESP_ERR_INVALID_ARG),
+        ("http://a/x", "y.bin", EspErr.ESP_ERR_INVALID_ARG),
+    ],
+)
+def test_where_a_redirect_leads(origin, location, target):
+    if isinstance(target, str):
+        assert redirection(origin, location) == target
+        return
+    with pytest.raises(HttpsOtaError) as refused:
+        redirection(origin, location)
+    assert refused.value.err is target
+
+
+def body_of(answer: Answer, limit: int = 1024) -> tuple[list[bytes], HttpClient]:
+    async def read() -> tuple[list[bytes], HttpClient]:
+        client = HttpClient(HttpClientConfig(url=URL), ScriptedFetch({URL: answer}))
+        await client.open()
+        chunks = []
+        with suppress(FetchError):  # the body ends early
+            while chunk := await client.read(limit):
+                chunks.append(chunk)
+        return chunks, client
+
+    return asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    ("headers", "length", "received", "complete"),
+    [
+        ({"content-length": "3000"}, 3000, 3000, True),
+        ({"content-length": "2999"}, 2999, 2999, True),  # surplus bytes are no image data
+        ({"content-length": "3001"}, 3001, 3000, False),
+        ({"content-length": "0"}, 0, 0, True),
+        ({}, -1, 3000, True),  # until the clean end
+        ({"transfer-encoding": "chunked"}, -1, 3000, True),
+        ({"transfer-encoding": "Chunked", "content-length": "5"}, -1, 3000, True),
+        ({"content-length": "many"}, -1, 3000, True),
+        ({"content-length": "-5"}, -1, 3000, True),
+    ],
+)
+def test_where_a_body_ends(headers, length, received, complete):
+    chunks, client = body_of(Answer(b"x" * 3000, headers=headers))
+    assert client.content_length == length
+    assert sum(map(len, chunks)) == received == client.received
+    assert client.is_complete_data_received() is complete
+
+
+def test_reads_are_full_buffers_except_the_last():
+    chunks, _ = body_of(Answer(b"x" * 3000))
+    assert [len(chunk) for chunk in chunks] == [1024, 1024, 952]
+
+
+def test_a_body_without_length_is_incomplete_until_its_end_is_seen():
+    async def read() -> list[bool]:
+        client = HttpClient(HttpClientConfig(url=URL), ScriptedFetch({URL: Answer(b"x" * 10, headers={})}))
+        await client.open()
+        seen = [client.is_complete_data_received()]
+        for _ in range(2):
+            await client.read(10)
+            seen.append(client.is_complete_data_received())
+        return seen
+
+    assert asyncio.run(read()) == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("fails", "err", "number", "unnamed"),
+    [
+        (FetchError("connect", "refused", errno.ECONNREFUSED), EspErr.ESP_ERR_HTTP_CONNECT, 111, False),
+        (FetchError("connect", "no route", errno.EHOSTUNREACH), EspErr.ESP_ERR_HTTP_CONNECT, 118, False),
+        (FetchError("connect", "certificate"), EspErr.ESP_ERR_HTTP_CONNECT, 0, False),
+        (FetchError("closed", "reset", errno.ECONNRESET), EspErr.ESP_FAIL, 104, False),
+        (FetchError("timeout", "no header"), EspErr.ESP_FAIL, 0, True),
+    ],
+)
+def test_what_no_response_header_means(fails, err, number, unnamed):
+    with pytest.raises(HttpsOtaError) as failed:
+        body_of(Answer(fails=fails))
+    assert failed.value.err is err
+    assert failed.value.fact["errno"] == number
+    assert failed.value.fact.get("code") == (-0x7007 if unnamed else None)
+
+
+def test_the_connection_is_closed_once_and_for_all():
+    async def play() -> list[int]:
+        fetch = ScriptedFetch({URL: Answer(b"x")})
+        client = HttpClient(HttpClientConfig(url=URL), fetch)
+        seen = []
+        for action in (client.open, client.open, client.close, client.close):
+            await action()
+            seen.append(fetch.open)
+        assert await client.read(1) == b""
+        return seen
+
+    assert asyncio.run(play()) == [1, 1, 0, 0]
+
+
+def test_requests_carry_the_chip_s_user_agent():
+    async def play() -> list[tuple[str, dict[str, str]]]:
+        fetch = ScriptedFetch({URL: Answer(b"x")})
+        await HttpClient(HttpClientConfig(url=URL), fetch).open()
+        return fetch.requests
+
+    assert asyncio.run(play()) == [(URL, {"User-Agent": "ESP32 HTTP Client/1.0"})]
+
+
+def test_an_url_that_does_not_parse_is_refused_at_once():
+    with pytest.raises(HttpsOtaError, match="'x' is no http or https URL") as refused:
+        HttpClient(HttpClientConfig(url="x"), ScriptedFetch())
+    assert refused.value.err is EspErr.ESP_FAIL
+
+
+@pytest.mark.parametrize(
+    ("host", "chip", "text"),
+    [
+        (errno.ECONNRESET, 104, "Connection reset by peer"),
+        (errno.EHOSTUNREACH, 118, "Host is unreachable"),
+        (errno.EINPROGRESS, 119, "Connection already in progress"),
+        (errno.ETIMEDOUT, 116, "Connection timed out"),
+        (errno.ENOTCONN, 128, "Socket is not connected"),
+        (0, 0, ""),
+        (9999, 9999, ""),
+    ],
+)
+def test_errno_is_numbered_and_worded_as_on_the_chip(host, chip, text):
+    assert newlib.from_host(host) == chip
+    assert newlib.strerror(chip) == text

@@ -1,0 +1,447 @@
+"""``esp_https_ota``, partial download: the length first, then one range after the other."""
+
+from __future__ import annotations
+
+import pytest
+from file_server import FileServer
+from https_ota_bench import IN_PROGRESS, NEW, URL, Bench
+
+from py_esp_ota.adapters.memory import run_virtual
+from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError
+from py_esp_ota.firmware import Firmware
+from py_esp_ota.idf.esp_https_ota import https_ota
+from py_esp_ota.idf.esp_https_ota.https_ota import HttpClientConfig, HttpsOta, HttpsOtaConfig, State
+from py_esp_ota.idf.esp_https_ota.partial import first_range, next_range, restart_range
+
+SIZE = len(NEW)
+QUARTER = SIZE // 4
+
+
+class Partial(Bench):
+    """A bench whose app downloads in ranges."""
+
+    def __init__(self, image: bytes = NEW, **options: object) -> None:
+        super().__init__({}, options={"esp_https_ota_enable_partial_download": True, **options})
+        self.fetch = FileServer({"/lamp.bin": image})
+        self.ops.log._debug = True
+
+    async def start(self, size: int = QUARTER, **config: object) -> HttpsOta:
+        made = HttpsOtaConfig(
+            http_config=HttpClientConfig(url=URL),
+            partial_http_download=True,
+            max_http_request_size=size,
+            **config,
+        )
+        return await https_ota.begin(made, ops=self.ops, fetch=self.fetch, on_event=self.on_event)
+
+    async def whole(self, handle: HttpsOta) -> None:
+        while await handle.perform() is IN_PROGRESS:
+            pass
+        await handle.finish()
+
+    def slot(self, length: int = SIZE) -> bytes:
+        return self.ops.partitions.read(self.ops.table.find(label="ota_1"), 0, length)
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "size", "asked"),
+    [
+        (0, 100, 40, "bytes=0-39"),
+        (0, 100, 99, "bytes=0-98"),
+        (0, 100, 100, None),  # all of it: no Range at all
+        (0, 100, 101, None),
+        (20, 100, 40, "bytes=20-59"),
+        (20, 100, 79, "bytes=20-98"),
+        (20, 100, 80, "bytes=20-100"),  # one past the last byte
+        (99, 100, 40, "bytes=99-100"),
+        (100, 100, 40, "bytes=100-100"),
+        (120, 100, 40, "bytes=120-100"),
+    ],
+)
+def test_the_first_range(start, length, size, asked):
+    assert first_range(start, length, size) == asked
+
+
+@pytest.mark.parametrize(
+    ("position", "length", "size", "header", "asked"),
+    [
+        (40, 100, 40, 0, "bytes=40-79"),
+        (60, 100, 40, 0, "bytes=60-"),
+        (59, 100, 40, 0, "bytes=59-98"),
+        (99, 100, 40, 0, "bytes=99-"),
+        (40, 100, 40, 512, "bytes=552-591"),
+    ],
+)
+def test_the_next_range(position, length, size, header, asked):
+    assert next_range(position, length, size, header) == asked
+
+
+def test_the_range_of_a_restart():
+    assert restart_range(100, 40) == "bytes=0-39"
+    assert restart_range(40, 40) is None
+
+
+@pytest.mark.parametrize("keep_alive", [True, False])
+@pytest.mark.parametrize("version", [(6, 2, 0), (6, 0, 0), (5, 5, 0), (4, 4, 8)])
+def test_a_whole_update_in_four_ranges(version, keep_alive):
+    bench = Partial(idf_version=version)
+    bench.fetch.keep_alive = keep_alive
+
+    async def main() -> int:
+        handle = await bench.start()
+        if version >= (5, 0, 0):
+            assert (await handle.get_img_desc()).version == "1.1"
+        assert handle.get_image_size() == SIZE
+        while await handle.perform() is IN_PROGRESS:
+            assert handle.is_complete_data_received() is (handle.get_image_len_read() == SIZE)
+        await handle.finish()
+        return handle._client.connections
+
+    connections = run_virtual(main())
+    ranges = ["0-4095", "4096-8191", "8192-12287", "12288-"]
+    assert QUARTER == 4096
+    assert bench.fetch.asked == ["HEAD", *[f"GET bytes={part}" for part in ranges]]
+    assert bench.slot() == NEW
+    assert bench.next_boot == "ota_1"
+    # The connection of the HEAD is closed in any case.
+    assert connections == (2 if keep_alive and version >= (6, 0, 0) else 5)
+
+
+@pytest.mark.parametrize("size", [1, 288, 1023, 1024, 1025, 4096, SIZE - 1, SIZE, SIZE + 1, 0])
+def test_ranges_of_any_size(size):
+    """Below 1024 bytes not even the header comes in one response, and none of the releases asks for the next one."""
+    bench = Partial()
+
+    async def main() -> None:
+        await bench.whole(await bench.start(size))
+
+    if 0 < size < 1024:
+        assert bench.refused(main).err is EspErr.ESP_FAIL
+        assert bench.logged("Complete headers were not received")
+        return
+    run_virtual(main())
+    assert bench.slot() == NEW
+    assert bench.next_boot == "ota_1"
+    assert len(bench.fetch.requests) == 1 + (-(-SIZE // size) if size else 1)
+
+
+@pytest.mark.parametrize("length", [0x4000, 0x4010, 0x43F0, 0x10010])
+def test_images_of_any_length(length):
+    image = Firmware("lamp", "1.1", size=length).to_bytes()
+    bench = Partial(image)
+
+    async def main() -> None:
+        await bench.whole(await bench.start(0x1000))
+
+    run_virtual(main())
+    assert bench.slot(len(image)) == image
+    assert bench.next_boot == "ota_1"
+
+
+# ----------------------------------------------------------------------------------------------------------- its length
+
+
+def no_head(status: int = 405) -> Partial:
+    bench = Partial()
+    bench.fetch.head = status
+    return bench
+
+
+def test_without_head_a_byte_tells_the_length():
+    bench = no_head()
+
+    async def main() -> None:
+        await bench.whole(await bench.start())
+
+    run_virtual(main())
+    assert bench.fetch.asked[:3] == ["HEAD", "GET bytes=0-0", f"GET bytes=0-{QUARTER - 1}"]
+    assert bench.next_boot == "ota_1"
+
+
+def test_the_question_for_a_byte_is_no_range_of_the_download():
+    bench = no_head()
+
+    async def main() -> None:
+        await bench.whole(await bench.start(0))
+
+    run_virtual(main())
+    assert bench.fetch.asked == ["HEAD", "GET bytes=0-0", "GET"]
+
+
+def test_a_head_that_moves_on_one_server_keeps_the_connection():
+    bench = Partial()
+    bench.fetch.redirects = {URL: "https://cloud/other.bin"}
+    bench.fetch.files["/other.bin"] = NEW
+
+    async def main() -> int:
+        return (await bench.start())._client.connections
+
+    assert run_virtual(main()) == 2  # one for both HEADs, one for the ranges
+
+
+def test_without_head_and_ranges_the_whole_file_tells_the_length_and_is_read():
+    bench = no_head()
+    bench.fetch.ranges = False
+    read = []
+    bench.fetch.spoil = lambda _request, reply: read.append(reply)
+
+    async def main() -> int:
+        return (await bench.start()).get_image_size()
+
+    assert run_virtual(main()) == SIZE
+    assert read[1].at == SIZE
+
+
+@pytest.mark.parametrize("said", ["bytes 0-0/*", "bytes 0-0", "bytes 0-0/many", None])
+def test_a_length_that_is_not_said(said):
+    bench = no_head()
+
+    def spoil(_request: object, reply: object) -> None:
+        if reply.status == 206:
+            del reply.headers["content-range"]
+            if said:
+                reply.headers["content-range"] = said
+
+    bench.fetch.spoil = spoil
+    assert bench.refused(bench.start).err is EspErr.ESP_FAIL
+    assert bench.logged("Failed to get image length from http response")
+    assert bench.fetch.open == 0
+
+
+def test_a_chunked_head_has_no_length():
+    bench = Partial()
+    bench.fetch.chunked = True
+    assert bench.refused(bench.start).err is EspErr.ESP_FAIL
+    assert bench.logged("Failed to get image length from http response")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+def test_neither_head_nor_get(status):
+    bench = Partial()
+    bench.fetch.spoil = lambda _request, reply: setattr(reply, "status", status)
+    assert bench.refused(bench.start).err is EspErr.ESP_FAIL
+    assert bench.fetch.asked == ["HEAD", "GET bytes=0-0"]
+    assert bench.logged(f"Received incorrect http status {status}")
+
+
+def test_before_v6_there_is_no_second_way():
+    bench = Partial(idf_version=(5, 5, 5))
+    bench.fetch.head = 405
+    assert bench.refused(bench.start).err is EspErr.ESP_FAIL
+    assert bench.fetch.asked == ["HEAD"]
+    assert bench.logged("Received incorrect http status 405")
+
+
+@pytest.mark.parametrize(("version", "modified"), [((6, 2, 0), False), ((6, 1, 0), True)])
+def test_a_head_that_says_not_modified(version, modified):
+    bench = Partial(idf_version=version)
+    bench.fetch.head = 304
+    if modified:  # the next question gets an answer
+        run_virtual(bench.start())
+    else:
+        assert bench.refused(bench.start).err is EspErr.ESP_ERR_HTTP_NOT_MODIFIED
+        assert bench.fetch.asked == ["HEAD"]
+
+
+def test_the_head_follows_redirects_and_the_ranges_go_where_it_ended():
+    bench = Partial()
+    bench.fetch.redirects = {URL: "https://two/", "https://two/": "https://three/lamp.bin"}
+
+    async def main() -> None:
+        await bench.whole(await bench.start())
+
+    run_virtual(main())
+    assert [request.url for request in bench.fetch.requests] == [URL, "https://two/"] + ["https://three/lamp.bin"] * 5
+    assert bench.next_boot == "ota_1"
+
+
+def chain(length: int) -> Partial:
+    bench = Partial()
+    bench.fetch.redirects = {f"https://h{k}/lamp.bin": f"https://h{k + 1}/lamp.bin" for k in range(1, length)}
+    bench.fetch.redirects[URL] = "https://h1/lamp.bin"
+    return bench
+
+
+def test_the_head_takes_ten_redirects():
+    bench = chain(10)
+    run_virtual(bench.start())
+    assert [request.method for request in bench.fetch.requests].count("HEAD") == 11
+
+    bench = chain(11)
+    assert bench.refused(bench.start).err is EspErr.ESP_ERR_HTTP_MAX_REDIRECT
+    assert bench.logged("ESP HTTP client perform failed: 28673")
+    assert bench.fetch.open == 0
+
+
+@pytest.mark.parametrize(
+    ("fails", "err"),
+    [
+        (FetchError("connect", "refused", 111), EspErr.ESP_ERR_HTTP_CONNECT),
+        (FetchError("timeout"), EspErr.ESP_ERR_HTTP_EAGAIN),
+        (FetchError("closed", "", 104), EspErr.ESP_ERR_HTTP_FETCH_HEADER),
+    ],
+)
+def test_a_head_that_fails(fails, err):
+    bench = Partial()
+
+    def spoil(_request: object, _reply: object) -> None:
+        raise fails
+
+    bench.fetch.spoil = spoil
+    assert bench.refused(bench.start).err is err
+    assert bench.logged(f"ESP HTTP client perform failed: {int(err)}")
+
+
+# ----------------------------------------------------------------------------------------------------------- its ranges
+
+
+def test_a_server_that_ignores_ranges_and_sends_everything_is_as_good():
+    bench = Partial()
+    bench.fetch.ranges = False
+
+    async def main() -> None:
+        await bench.whole(await bench.start())
+
+    run_virtual(main())
+    assert bench.fetch.asked == ["HEAD", f"GET bytes=0-{QUARTER - 1}"]
+    assert bench.next_boot == "ota_1"
+
+
+def test_more_than_the_image_is_no_failure_and_no_success():
+    """The second range is answered with the whole file: it is appended, and the boot slot stays."""
+    bench = Partial()
+
+    async def main() -> HttpsOta:
+        handle = await bench.start(SIZE // 2)
+        while (step := await handle.perform()) is IN_PROGRESS:
+            bench.fetch.ranges = False
+        assert step is EspErr.ESP_OK
+        assert handle.state is State.IN_PROGRESS
+        assert handle.get_image_len_read() == SIZE // 2 + SIZE
+        assert not handle.is_complete_data_received()
+        with pytest.raises(HttpsOtaError):
+            await handle.finish()
+        return handle
+
+    run_virtual(main())
+    assert bench.next_boot == "ota_0"
+
+
+def test_trailing_bytes_beyond_the_length_of_the_head_do_not_switch_the_slot_either():
+    bench = Partial(NEW)
+    bench.fetch.spoil = lambda request, reply: (
+        reply.headers.update({"content-length": str(SIZE - 16)}) if request.method == "HEAD" else None
+    )
+
+    async def main() -> None:
+        handle = await bench.start(0x1000)
+        while await handle.perform() is IN_PROGRESS:
+            pass
+        assert handle.state is State.IN_PROGRESS
+        await handle.finish()  # the image is good, and all the same
+
+    run_virtual(main())
+    assert bench.next_boot == "ota_0"
+
+
+@pytest.mark.parametrize("status", [404, 416, 500, 304])
+def test_an_error_on_a_later_range(status):
+    bench = Partial()
+
+    def spoil(request: object, reply: object) -> None:
+        if request.range.startswith(f"bytes={2 * QUARTER}"):
+            reply.status = status
+
+    bench.fetch.spoil = spoil
+
+    async def main() -> None:
+        await bench.whole(await bench.start())
+
+    assert bench.refused(main).err is EspErr.ESP_FAIL
+    assert bench.logged("Failed to establish HTTP connection")
+    assert bench.next_boot == "ota_0"
+
+
+def test_a_range_that_breaks_off():
+    bench = Partial()
+    bench.fetch.breaks = [None, 2000]
+
+    async def main() -> None:
+        await bench.whole(await bench.start())
+
+    assert bench.refused(main).err is EspErr.ESP_FAIL
+    assert bench.logged("data read -1, errno 104")
+
+
+# ----------------------------------------------------------------------------------------------------------- resumption
+
+
+@pytest.mark.parametrize("written", [0, 1023, 1024, 5120, QUARTER, 3 * QUARTER, SIZE - 1024])
+def test_a_partial_download_resumes(written):
+    bench = Partial()
+
+    async def main() -> None:
+        handle = await bench.start()
+        while handle.get_image_len_read() < written:
+            await handle.perform()
+        await handle.abort()
+        bench.fetch.requests.clear()
+        handle = await bench.start(ota_resumption=True, ota_image_bytes_written=written)
+        assert handle.get_image_size() == SIZE
+        await bench.whole(handle)
+
+    run_virtual(main())
+    offset = written if written >= 1024 else 0
+    end = offset + QUARTER - 1 if QUARTER + offset < SIZE else SIZE
+    assert bench.fetch.asked[:2] == ["HEAD", f"GET bytes={offset}-{end}"]
+    assert bench.slot() == NEW
+    assert bench.next_boot == "ota_1"
+
+
+def test_a_range_beyond_the_file_starts_over():
+    bench = Partial()
+
+    async def main() -> None:
+        await bench.whole(await bench.start(ota_resumption=True, ota_image_bytes_written=2 * SIZE))
+
+    run_virtual(main())
+    assert bench.fetch.asked[1:3] == [f"GET bytes={2 * SIZE}-{SIZE}", f"GET bytes=0-{QUARTER - 1}"]
+    assert bench.logged("Falling back to OTA without resumption and restarting download from beginning")
+    assert bench.next_boot == "ota_1"
+
+
+def test_200_to_the_first_range_is_no_reason_to_start_over():
+    """Only a single request is held to 206; here the whole file is appended where the download stopped."""
+    bench = Partial()
+    bench.fetch.ranges = False
+
+    async def main() -> HttpsOta:
+        handle = await bench.start(ota_resumption=True, ota_image_bytes_written=4096)
+        assert handle.state is State.RESUME
+        while await handle.perform() is IN_PROGRESS:
+            pass
+        return handle
+
+    handle = run_virtual(main())
+    assert handle.state is State.IN_PROGRESS
+    assert handle.get_image_len_read() == 4096 + SIZE
+
+
+# ---------------------------------------------------------------------------------------------------------------- build
+
+
+@pytest.mark.parametrize(("version", "option", "there"), [
+    ((6, 2, 0), False, False),
+    ((6, 0, 0), False, False),
+    ((6, 0, 0), True, True),
+    ((5, 5, 0), False, True),
+    ((4, 4, 0), False, True),
+])  # fmt: skip
+def test_since_v6_it_is_an_option(version, option, there):
+    bench = Partial(idf_version=version, esp_https_ota_enable_partial_download=option)
+    if there:
+        run_virtual(bench.start())
+        return
+    error = bench.refused(bench.start)
+    assert error.err is EspErr.ESP_ERR_NOT_SUPPORTED
+    assert "ESP_HTTPS_OTA_ENABLE_PARTIAL_DOWNLOAD" in str(error)

@@ -1,0 +1,362 @@
+"""``esp_https_ota`` in older releases of ESP-IDF: what changed, at the releases on both sides of the change."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from file_server import FileServer
+from https_ota_bench import IN_PROGRESS, NEW, URL, Bench, wrap
+from scripted_fetch import Answer
+
+from py_esp_ota._core import EFuse
+from py_esp_ota.adapters.memory import run_virtual
+from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError
+from py_esp_ota.firmware import Firmware
+from py_esp_ota.idf.esp_http_client import features as http_client
+from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig, redirection
+from py_esp_ota.idf.esp_https_ota.features import SINCE, https_ota_features
+from py_esp_ota.idf.esp_https_ota.https_ota import Event, HttpsOta, handle_response_code
+
+FAIL = EspErr.ESP_FAIL
+
+
+def release(text: str) -> tuple[int, int, int]:
+    major, minor, patch = (int(part) for part in text.split("."))
+    return major, minor, patch
+
+
+def old(answer: Answer, version: str, **options: object) -> Bench:
+    return Bench(answer, options={"idf_version": release(version), **options})
+
+
+async def whole(bench: Bench) -> HttpsOta:
+    handle = await bench.update()
+    await handle.finish()
+    return handle
+
+
+@pytest.mark.parametrize("version", ["4.3.0", "4.4.8", "5.0.0", "5.4.2", "5.5.0", "5.5.5", "6.0.2", "6.1.0", "6.2.0"])
+def test_every_release_installs_a_good_image(version):
+    bench = old(Answer(NEW), version)
+    run_virtual(whole(bench))
+    assert bench.next_boot == "ota_1"
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "err"),
+    [
+        ("4.3.0", 403, FAIL),
+        ("4.3.0", 404, FAIL),
+        ("4.3.0", 500, FAIL),
+        ("4.3.0", 400, EspErr.ESP_OK),  # its body is an image
+        ("4.3.0", 503, EspErr.ESP_OK),
+        ("4.4.0", 400, FAIL),
+        ("4.4.0", 503, FAIL),
+        ("5.4.2", 304, EspErr.ESP_OK),
+        ("5.5.0", 304, EspErr.ESP_ERR_HTTP_NOT_MODIFIED),
+        ("5.4.2", 416, FAIL),
+        ("5.5.0", 416, EspErr.ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE),
+        ("5.0.0", 401, EspErr.ESP_ERR_NOT_SUPPORTED),
+    ],
+)
+def test_statuses(version, status, err):
+    assert handle_response_code(status, features=https_ota_features(release(version))).err is err
+
+
+@pytest.mark.parametrize(
+    ("version", "redirects"),
+    [
+        ("4.3.0", {301, 302, 307}),
+        ("4.3.7", {301, 302, 303, 307, 308}),
+        ("4.4.0", {301, 302, 307}),
+        ("4.4.8", {301, 302, 303, 307, 308}),
+        ("5.0.0", {301, 302, 303, 307, 308}),
+    ],
+)
+def test_which_statuses_redirect(version, redirects):
+    features = https_ota_features(release(version))
+    assert {
+        status for status in range(100, 600) if handle_response_code(status, features=features).redirect
+    } == redirects
+
+
+def test_no_authorization_is_tried_when_there_are_no_retries():
+    bench = Bench(Answer(status=401))
+    error = bench.refused(lambda: bench.begin(max_authorization_retries=-1))
+    assert error.err is FAIL
+    assert bench.logged("Reached max_authorization_retries (401)")
+
+
+@pytest.mark.parametrize(
+    ("version", "origin", "location", "target"),
+    [
+        ("5.5.4", "https://a/x", "/y", "https://a/y"),
+        ("5.5.5", "https://a/x", "/y", EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE),
+        ("6.0.0", "https://a/x", "/y", "https://a/y"),
+        ("6.0.2", "https://a/x", "/y", "https://a/y"),
+        ("6.1.0", "https://a/x", "/y", EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE),
+        ("5.5.4", "https://a/x", "http://b/y", "http://b/y"),
+        ("5.5.5", "http://a/x", "https://b/y", "https://b/y"),
+        ("6.0.1", "http://a/x", "https://b/y", "https://b/y"),
+        ("6.0.2", "http://a/x", "https://b/y", "http://b:443/y"),
+        ("6.0.2", "https://a/x", "http://b/y", "https://b:80/y"),  # TLS to a server that knows none
+        ("6.1.0", "http://a/x", "https://b/y", "http://b:443/y"),
+    ],
+)
+def test_where_a_redirect_leads(version, origin, location, target):
+    features = http_client.http_client_features(release(version))
+    rules = {"refuses_downgrade": features.refuses_downgrade, "one_transport": features.one_transport}
+    if isinstance(target, str):
+        assert redirection(origin, location, **rules) == target
+        return
+    with pytest.raises(HttpsOtaError) as refused:
+        redirection(origin, location, **rules)
+    assert refused.value.err is target
+
+
+# ---------------------------------------------------------------------------------------------------- the first bytes
+
+
+@pytest.mark.parametrize(("version", "header"), [("5.0.0", 1024), ("4.4.8", 289)])
+def test_how_much_is_read_first(version, header):
+    short = old(Answer(NEW[: header - 1]), version)
+    assert short.refused(short.update).err is FAIL
+    enough = old(Answer(NEW[:header]), version)
+
+    async def main() -> int:
+        return (await enough.update()).get_image_len_read()
+
+    assert run_virtual(main()) == header
+
+
+@pytest.mark.parametrize(("version", "known"), [("5.0.0", True), ("4.4.8", False)])
+def test_a_page_that_says_sorry(version, known):
+    """Before v5.0 it has a name and a version, which the app then finds wrong."""
+    bench = old(Answer(b"<html>Sorry, this page has moved.</html>" * 50), version)
+
+    async def main() -> str:
+        return (await (await bench.begin()).get_img_desc()).project_name
+
+    if known:
+        assert bench.refused(main).err is FAIL
+        assert bench.logged("Incorrect app descriptor magic")
+    else:
+        assert "moved" in run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        ("6.1.0", "boot_comm: mismatch chip ID, expected 5, found 9"),
+        ("6.0.0", "esp_https_ota: Mismatch chip id, expected 5, found 9"),
+        ("4.4.8", "esp_https_ota: Mismatch chip id, expected 5, found 9"),
+        ("4.4.7", None),
+    ],
+)
+def test_an_image_for_another_chip(version, line):
+    bench = old(Answer(Firmware("lamp", "1.1", chip="esp32s3").to_bytes()), version)
+    error = bench.refused(lambda: whole(bench))
+    if line is None:  # it is written, and the verification finds out
+        assert error.err is EspErr.ESP_ERR_OTA_VALIDATE_FAILED
+    else:
+        assert error.err is EspErr.ESP_ERR_INVALID_VERSION
+        assert bench.logged(line)
+        assert not bench.ops.partitions.read(bench.ops.table.find(label="ota_1"), 0, 16).strip(b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("version", "err", "said"),
+    [
+        ("5.5.0", EspErr.ESP_ERR_INVALID_VERSION, "chip revision check failed."),
+        ("5.4.2", EspErr.ESP_ERR_OTA_VALIDATE_FAILED, "Image requires chip rev >= v0.3, but chip is v0.2"),
+    ],
+)
+def test_an_image_for_newer_silicon(version, err, said):
+    bench = old(Answer(NEW), version)
+    bench.chip.efuse = EFuse(chip_revision=2)
+    assert bench.refused(lambda: whole(bench)).err is err
+    assert bench.logged(said)
+
+
+@pytest.mark.parametrize(
+    ("version", "option", "err"),
+    [("6.1.0", True, EspErr.ESP_ERR_OTA_SPI_MODE_MISMATCH), ("6.1.0", False, None), ("6.0.0", True, None)],
+)
+def test_another_spi_mode(version, option, err):
+    image = Firmware("lamp", "1.1", spi_flash_mode=1).to_bytes()
+    bench = old(Answer(image), version, esp_https_ota_verify_spi_mode=option)
+    if err is None:
+        run_virtual(whole(bench))
+    else:
+        assert bench.refused(lambda: whole(bench)).err is err
+
+
+# ------------------------------------------------------------------------------------------------------------- events
+
+
+@pytest.mark.parametrize(
+    ("version", "first"),
+    [
+        ("5.0.0", []),
+        ("5.1.0", [Event.START, Event.CONNECTED, Event.VERIFY_CHIP_ID, Event.WRITE_FLASH]),
+        (
+            "5.5.0",
+            [Event.START, Event.CONNECTED, Event.VERIFY_CHIP_ID, Event.VERIFY_CHIP_REVISION, Event.WRITE_FLASH],
+        ),
+    ],
+)
+def test_events(version, first):
+    bench = old(Answer(NEW), version)
+    run_virtual(whole(bench))
+    assert bench.events[: len(first)] == first
+    assert bool(bench.events) is bool(first)
+
+
+@pytest.mark.parametrize(("version", "there"), [("5.4.0", True), ("5.3.0", False)])
+def test_asking_for_the_status(version, there):
+    bench = old(Answer(NEW), version)
+
+    async def main() -> int:
+        return (await bench.begin()).get_status_code()
+
+    if there:
+        assert run_virtual(main()) == 200
+    else:
+        assert bench.refused(main).err is EspErr.ESP_ERR_NOT_SUPPORTED
+
+
+# -------------------------------------------------------------------------------------------------------------- texts
+
+
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        ("5.4.0", "Writing to <ota_1> partition at offset 0x1d0000"),
+        ("5.3.0", "Writing to partition subtype 17 at offset 0x1d0000"),
+    ],
+)
+def test_where_it_writes(version, line):
+    bench = old(Answer(NEW), version)
+    run_virtual(wrap(bench.begin()))
+    assert bench.logged(line)
+
+
+@pytest.mark.parametrize(
+    ("version", "line"), [("5.5.0", "Given staging partition or another"), ("5.4.0", "Passive OTA partition not found")]
+)
+def test_nowhere_to_write(version, line):
+    bench = Bench(Answer(NEW), table="singleapp", options={"idf_version": release(version)})
+    assert bench.refused(bench.begin).err is FAIL
+    assert bench.logged(line)
+
+
+@pytest.mark.parametrize(
+    ("version", "line"), [("5.0.0", "data read -1, errno 104"), ("4.4.8", "Connection closed, errno = 104")]
+)
+def test_a_lost_connection(version, line):
+    bench = old(Answer(NEW, breaks_at=9000), version)
+    assert bench.refused(bench.update).err is FAIL
+    assert bench.logged(line)
+
+
+# ---------------------------------------------------------------------------------------------------------- long URLs
+
+
+@pytest.mark.parametrize(
+    ("length", "version", "err", "code"),
+    [
+        (900, "6.2.0", None, None),
+        (980, "6.2.0", EspErr.ESP_ERR_HTTP_HEADER_TOO_LONG, None),
+        (980, "6.1.0", FAIL, -0x7007),  # the request never leaves, so no answer comes
+        (1100, "6.2.0", FAIL, None),  # not even the request line fits
+        (1100, "4.4.8", FAIL, None),
+    ],
+)
+def test_an_url_too_long_for_the_buffer(length, version, err, code):
+    url = f"{URL}?{'x' * (length - len('/lamp.bin?'))}"
+    bench = Bench({url: Answer(NEW)}, options={"idf_version": release(version)})
+    if err is None:
+        run_virtual(wrap(bench.begin(url)))
+        return
+    error = bench.refused(lambda: bench.begin(url))
+    assert error.err is err
+    assert error.fact.get("code") == code
+    assert bench.fetch.requests == []
+    assert bench.logged("Failed to open HTTP connection") is (code is None)
+    run_virtual(wrap(bench.begin(url, buffer_size_tx=2048)))
+
+
+# --------------------------------------------------------------------------------------------------------- one client
+
+
+def test_the_host_header_after_a_redirect():
+    """Another host is named without its port; another port keeps the old name, port and all."""
+    urls = ["https://a:8443/x", "https://a:9443/x", "https://b:8443/x", "https://b:9443/x", "https://b/x"]
+    server = FileServer({"/x": NEW}, redirects=dict(pairwise(urls)))
+
+    async def main() -> HttpClient:
+        client = HttpClient(HttpClientConfig(url=urls[0]), server)
+        await client.open()
+        for _ in urls[1:]:
+            await client.follow()
+            await client.open()
+        await client.close()
+        return client
+
+    client = run_virtual(main())
+    assert [request.headers.get("Host") for request in server.requests] == [None, "a:8443", "b", "b", "b"]
+    assert client.connections == len(urls)
+    assert client.status == 200
+
+
+def test_what_an_app_adds_stays_but_for_the_permission():
+    """Another host has no business with the first one's."""
+    server = FileServer({"/x": NEW}, redirects={"https://a/x": "https://a/z", "https://a/z": "https://b/x"})
+
+    async def main() -> None:
+        client = HttpClient(HttpClientConfig(url="https://a/x"), server)
+        client.set_header("Authorization", "Bearer 1")
+        client.set_header("X-Device", "7")
+        await client.open()
+        for _ in range(2):
+            await client.follow()
+            await client.open()
+        await client.close()
+
+    run_virtual(main())
+    assert [request.headers.get("Authorization") for request in server.requests] == ["Bearer 1", "Bearer 1", None]
+    assert [request.headers["X-Device"] for request in server.requests] == ["7"] * 3
+
+
+def test_a_redirect_on_one_server_keeps_the_connection():
+    server = FileServer({"/y": NEW}, redirects={"https://a/x": "https://a/y"})
+
+    async def main() -> int:
+        client = HttpClient(HttpClientConfig(url="https://a/x"), server)
+        await client.open()
+        await client.follow()
+        await client.open()
+        return client.connections
+
+    assert run_virtual(main()) == 1
+
+
+def test_a_stall_loses_nothing():
+    bench = Bench(Answer(NEW, stalls_at=9000, error=FetchError("timeout")))
+
+    async def main() -> list[EspErr]:
+        handle = await bench.begin()
+        for _ in range(8):
+            await handle.perform()
+        steps = [await handle.perform() for _ in range(3)]
+        await handle.abort()
+        return steps
+
+    assert set(run_virtual(main())) == {IN_PROGRESS}
+
+
+def test_the_table_of_features_is_in_order():
+    for releases in (*SINCE.values(), *http_client.SINCE.values()):
+        assert list(releases) == sorted(releases)
+        assert len({first[:2] for first in releases}) == len(releases)
