@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from py_esp_ota.sweep.engine import Share, StoryError, replay, sweep
 from py_esp_ota.sweep.result import Case, Ending, SweepReport
-from py_esp_ota.sweep.stories import STORIES, Scene, Story
+from py_esp_ota.sweep.scene import Scene
+from py_esp_ota.sweep.stories import STORIES, Story
 
 __all__ = ["STORIES", "Case", "Ending", "Scene", "Share", "Story", "StoryError", "SweepReport", "replay", "sweep"]

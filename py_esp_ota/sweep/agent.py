@@ -14,14 +14,14 @@ from contextlib import asynccontextmanager
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock, run_virtual
 from py_esp_ota.errors import Restart
 from py_esp_ota.faults import FaultyClock, FaultyFetch, FaultyMqtt
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.ports import Mqtt, Response
 from py_esp_ota.rainmaker.messages import CONFIG, OTAFETCH, OTASTATUS, OTAURL, OtaUrl, parse_topic, topic
 from py_esp_ota.rainmaker.node import RmakerNode
 from py_esp_ota.rainmaker.ota import OtaConfig
 from py_esp_ota.sweep.life import Life
-from py_esp_ota.sweep.stories import Scene
+from py_esp_ota.sweep.scene import Scene
 
 _NODE, _JOB, _URL = "node1", "AbCdEfGhIjKlMnOpQrStUv", "https://cloud.lab/new.bin"
 _EPOCH = 1_767_225_600.0

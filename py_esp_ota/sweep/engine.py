@@ -15,7 +15,8 @@ from py_esp_ota.sweep.look import Look, Looker
 from py_esp_ota.sweep.promises import Terms
 from py_esp_ota.sweep.record import Run, record
 from py_esp_ota.sweep.result import Case, Ending, SweepReport
-from py_esp_ota.sweep.stories import Scene, Settings, Story
+from py_esp_ota.sweep.scene import Scene
+from py_esp_ota.sweep.stories import Settings, Story
 
 Progress = Callable[[int, int], None]
 

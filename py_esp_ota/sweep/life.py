@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from py_esp_ota._core import Flash, OtaSelectEntry, Partition, PartitionTable, read_otadata
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import OtaError, PartitionTableError, Restart
-from py_esp_ota.idf import bootloader
-from py_esp_ota.idf.bootloader import BootReport, boot
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
+from py_esp_ota.idf.bootloader.start import BootReport, boot, state_of
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs
-from py_esp_ota.idf.ota_ops import OtaOps
 from py_esp_ota.idf.rollback import OtaImgState, state_name
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -77,7 +76,7 @@ class Life:
     def state(self) -> str:
         """The otadata state of the running slot as it stands in flash now, ``""`` when it has none."""
         partition = self.report.partition
-        return "" if partition is None else bootloader.state_name(self.flash, partition, self.config)
+        return "" if partition is None else state_of(self.flash, partition, self.config)
 
     @property
     def slots(self) -> int:

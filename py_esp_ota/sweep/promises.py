@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from py_esp_ota._core import OtaSelectEntry, active_otadata, ota_slot
 from py_esp_ota.errors import EspError
-from py_esp_ota.idf.bootloader import BootReport
+from py_esp_ota.idf.bootloader.start import BootReport
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.sweep.life import Left, Life, Past, left_on
-from py_esp_ota.sweep.stories import Scene, Settings, Story
+from py_esp_ota.sweep.scene import Scene
+from py_esp_ota.sweep.stories import Settings, Story
 
 
 @dataclass(frozen=True, slots=True)

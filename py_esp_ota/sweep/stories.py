@@ -8,56 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable, inspect_image
-from py_esp_ota.chip import Chip
-from py_esp_ota.device import Device
+from py_esp_ota._core import EFuse, FlashCrypt, Partition
 from py_esp_ota.errors import OtaError
-from py_esp_ota.faults import Plan
 from py_esp_ota.firmware import patched
-from py_esp_ota.idf.ota_ops import OTA_WITH_SEQUENTIAL_WRITES, OtaOps
+from py_esp_ota.idf.app_update.ota_ops import OTA_WITH_SEQUENTIAL_WRITES, OtaOps
 from py_esp_ota.ports import NvsValue
-from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.sweep.life import Life
+from py_esp_ota.sweep.scene import Scene
 
 _PIECE = 0x4000
 _RESUME, _WRITTEN, _EVERY = "ota_resumption", "nvs_ota_wr_len", 0x10000
 _AGENT = "esp_rmaker_ota"
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What a story is played with: two images, a table, a build.
-
-    ``weather`` is what goes wrong with network, MQTT and clock of the agent's job, each time it is told.
-    """
-
-    old: bytes
-    new: bytes
-    partitions: PartitionTable | str = "two_ota"
-    config: Sdkconfig = field(default_factory=Sdkconfig)
-    efuse: EFuse | None = None
-    weather: Plan = field(default_factory=Plan)
-
-    def life(self) -> Life:
-        """A device from the factory with ``old`` on it, without power. As on chips, bits of a program only ever clear.
-
-        Raises ``ValueError`` when ``old`` does not fit, or names no known chip.
-        """
-        device = Device(self.partitions, firmware=self.old, config=self.config, efuse=self.efuse and self.efuse.copy())
-        made = device.chip
-        flash = Flash.from_bytes(made.flash.to_bytes(), size=made.flash.size, strict=False)
-        flash.power_off()
-        return Life(Chip(made.target.name, flash=flash, efuse=made.efuse), self.config, self.new)
-
-    @property
-    def new_version(self) -> str:
-        """What the new image calls itself, ``""`` without a descriptor."""
-        desc = inspect_image(self.new).app_desc
-        return desc.version if desc else ""
 
 
 Settings = Mapping[str, NvsValue | None]

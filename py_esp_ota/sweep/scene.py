@@ -1,0 +1,44 @@
+"""What a story is played with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from py_esp_ota._core import EFuse, Flash, PartitionTable, inspect_image
+from py_esp_ota.chip import Chip
+from py_esp_ota.device import Device
+from py_esp_ota.faults import Plan
+from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.sweep.life import Life
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a story is played with: two images, a table, a build.
+
+    ``weather`` is what goes wrong with network, MQTT and clock of the agent's job, each time it is told.
+    """
+
+    old: bytes
+    new: bytes
+    partitions: PartitionTable | str = "two_ota"
+    config: Sdkconfig = field(default_factory=Sdkconfig)
+    efuse: EFuse | None = None
+    weather: Plan = field(default_factory=Plan)
+
+    def life(self) -> Life:
+        """A device from the factory with ``old`` on it, without power. As on chips, bits of a program only ever clear.
+
+        Raises ``ValueError`` when ``old`` does not fit, or names no known chip.
+        """
+        device = Device(self.partitions, firmware=self.old, config=self.config, efuse=self.efuse and self.efuse.copy())
+        made = device.chip
+        flash = Flash.from_bytes(made.flash.to_bytes(), size=made.flash.size, strict=False)
+        flash.power_off()
+        return Life(Chip(made.target.name, flash=flash, efuse=made.efuse), self.config, self.new)
+
+    @property
+    def new_version(self) -> str:
+        """What the new image calls itself, ``""`` without a descriptor."""
+        desc = inspect_image(self.new).app_desc
+        return desc.version if desc else ""
