@@ -407,9 +407,6 @@ class Flash:
     def record(self, on: bool) -> None:
         """Start an empty journal, or stop journalling."""
 
-    def recording(self) -> Recording | None:
-        """What was done since ``record(True)``, to be cut anywhere; ``None`` when nothing is being recorded."""
-
     def watch(self) -> None:
         """Begin to note on which sectors everything that happens from here depends."""
 
@@ -444,6 +441,10 @@ class Sectors:
 @final
 class Recording:
     """The operations of one run over the flash that it began with: the flash as any power cut leaves it."""
+
+    @staticmethod
+    def of(flash: Flash) -> Recording | None:
+        """What was done to ``flash`` since ``record(True)``, to be cut anywhere; ``None`` when nothing is being recorded."""
 
     def __len__(self) -> int: ...
     def ops(self) -> list[FlashOp]:

@@ -49,7 +49,7 @@ def record(life: Life, act: Callable[[Life], None]) -> Run:
         act(life)
     finally:
         efuse.on_burn(None)
-        recording = flash.recording()
+        recording = Recording.of(flash)
         flash.record(False)
     if recording is None:  # only between record(True) and record(False) there is one
         raise AssertionError

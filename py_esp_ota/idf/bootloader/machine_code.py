@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-from py_esp_ota._core import AppDesc, Flash, OtaSelectEntry, Partition
+from py_esp_ota._core import AppDesc, Flash, OtaSelectEntry, Partition, Recording
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import FlashError, ImageError
 from py_esp_ota.idf.bootloader.start import BootDict, BootReport, state_of
@@ -169,7 +169,7 @@ def _recorded(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> tuple[Silico
     chip.flash.record(True)
     try:
         run = oracle.boot(chip)
-        recording = chip.flash.recording()
+        recording = Recording.of(chip.flash)
     finally:
         chip.flash.record(False)
     table = _table(chip.flash, config)

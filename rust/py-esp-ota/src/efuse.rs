@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::err::{OtaError, fault_to_err, number};
-use crate::flash::lock;
+use crate::lock::lock;
 use crate::target::by_name;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,8 +1,6 @@
 //! `Flash`: the core's flash behind a lock, so that threads may share it.
-//!
-//! The lock is only ever held by code that needs no Python, so it cannot deadlock with the GIL.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Mutex;
 
 use esp_ota_core::err::Failure;
 use esp_ota_core::flash as core;
@@ -12,66 +10,14 @@ use pyo3::types::PyBytes;
 
 use crate::crypt::FlashCrypt;
 use crate::err::{FlashError, failure_to_err, misuse, number};
-use crate::recording::{Recording, Sectors};
+use crate::journal::{FlashOp, FlashStats, Sectors};
+use crate::lock::{brief, lock};
 
 /// From this many bytes on the GIL is released; below, handing it over costs more than the work.
 const LONG: usize = 16 * 1024;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<FlashStats>()?;
-    module.add_class::<FlashOp>()?;
-    module.add_class::<Flash>()?;
-    crate::recording::register(module)
-}
-
-/// Counters since the flash was made.
-#[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct FlashStats {
-    reads: u64,
-    read_bytes: u64,
-    programs: u64,
-    program_bytes: u64,
-    erases: u64,
-}
-
-#[pymethods]
-impl FlashStats {
-    fn __repr__(&self) -> String {
-        let Self { reads, read_bytes, programs, program_bytes, erases } = self;
-        format!(
-            "FlashStats(reads={reads}, read_bytes={read_bytes}, programs={programs}, \
-             program_bytes={program_bytes}, erases={erases})"
-        )
-    }
-}
-
-/// One mutating operation in the journal: the unit of a fault.
-#[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct FlashOp {
-    index: u64,
-    kind: &'static str,
-    address: u64,
-    length: u64,
-}
-
-#[pymethods]
-impl FlashOp {
-    fn __repr__(&self) -> String {
-        let Self { index, kind, address, length } = self;
-        format!("FlashOp({index}, {kind:?}, 0x{address:x}, {length})")
-    }
-}
-
-impl From<core::Op> for FlashOp {
-    fn from(op: core::Op) -> Self {
-        let kind = match op.kind {
-            core::OpKind::Program => "program",
-            core::OpKind::Erase => "erase",
-        };
-        Self { index: op.index, kind, address: op.address, length: op.length }
-    }
+    module.add_class::<Flash>()
 }
 
 /// NOR flash: 4096-byte sectors erase to 0xFF, programming clears bits, 256-byte pages.
@@ -80,20 +26,6 @@ pub(crate) struct Flash {
     size: u64,
     strict: bool,
     chip: Mutex<core::Flash>,
-}
-
-/// A panic of another thread leaves at worst half an operation behind, as a power cut does.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Work that needs no Python and is over soon: the GIL is released only to wait for another thread's work.
-pub(crate) fn brief<S: Send, T: Send>(py: Python<'_>, mutex: &Mutex<S>, work: impl FnOnce(&mut S) -> T + Send) -> T {
-    match mutex.try_lock() {
-        Ok(mut state) => work(&mut state),
-        Err(TryLockError::Poisoned(poisoned)) => work(&mut poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => py.detach(|| work(&mut lock(mutex))),
-    }
 }
 
 impl Flash {
@@ -319,11 +251,6 @@ impl Flash {
     /// Start an empty journal, or stop journalling.
     fn record(&self, py: Python<'_>, on: bool) {
         self.brief(py, |chip| chip.record(on));
-    }
-
-    /// What `record(True)` has begun, to be cut anywhere. `None` when nothing is being recorded.
-    fn recording(&self, py: Python<'_>) -> Option<Recording> {
-        self.brief(py, |chip| chip.recording()).map(Recording::wrap)
     }
 
     /// Begin to note on which sectors everything that happens from here depends.

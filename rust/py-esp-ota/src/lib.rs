@@ -6,6 +6,8 @@ mod efuse;
 mod err;
 mod flash;
 mod image;
+mod journal;
+mod lock;
 mod nvs;
 mod otadata;
 mod partition;
@@ -24,7 +26,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     target::register(module)?;
     efuse::register(module)?;
     crypt::register(module)?;
+    journal::register(module)?;
     flash::register(module)?;
+    recording::register(module)?;
     partition::register(module)?;
     nvs::register(module)?;
     image::register(module)?;

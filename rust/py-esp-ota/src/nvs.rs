@@ -11,7 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::err::{FlashError, NvsError, failure_to_err, number};
-use crate::flash::{Flash, lock};
+use crate::flash::Flash;
+use crate::lock::{brief, lock};
 use crate::partition::Partition;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -246,7 +247,7 @@ impl NvsPartition {
 
     /// The namespaces and their numbers.
     fn namespaces(&self, py: Python<'_>) -> Vec<(String, u8)> {
-        let all = crate::flash::brief(py, &self.state, |nvs| {
+        let all = brief(py, &self.state, |nvs| {
             nvs.namespaces().map(|(name, index)| (name.to_vec(), index)).collect::<Vec<_>>()
         });
         all.into_iter().map(|(name, index)| (text(&name), index)).collect()
@@ -254,7 +255,7 @@ impl NvsPartition {
 
     /// The pages by address.
     fn pages(&self, py: Python<'_>) -> Vec<NvsPage> {
-        let pages = crate::flash::brief(py, &self.state, |nvs| nvs.pages());
+        let pages = brief(py, &self.state, |nvs| nvs.pages());
         let page = |info: core::PageInfo| NvsPage {
             offset: info.offset,
             state: info.state.name(),

@@ -9,36 +9,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::err::{FlashError, failure_to_err, number};
-use crate::flash::{Flash, FlashOp, lock};
+use crate::flash::Flash;
+use crate::journal::{FlashOp, Sectors};
+use crate::lock::lock;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Sectors>()?;
     module.add_class::<Recording>()
-}
-
-/// A set of sectors of one flash.
-#[pyclass(module = "py_esp_ota._core", frozen, eq)]
-#[derive(PartialEq, Eq)]
-pub(crate) struct Sectors(pub(crate) core::Sectors);
-
-#[pymethods]
-impl Sectors {
-    fn __contains__(&self, #[pyo3(from_py_with = number)] address: u64) -> bool {
-        self.0.contains(address)
-    }
-
-    fn __or__(&self, other: &Bound<'_, Self>) -> Self {
-        Self(self.0.union(&other.get().0))
-    }
-
-    fn __len__(&self) -> usize {
-        self.0.iter().count()
-    }
-
-    /// Their addresses, ascending.
-    fn addresses(&self) -> Vec<u64> {
-        self.0.iter().collect()
-    }
 }
 
 /// The operations of a run over the flash that it began with.
@@ -62,6 +38,12 @@ impl Recording {
 
 #[pymethods]
 impl Recording {
+    /// What was done to `flash` since it began to record; nothing when it does not.
+    #[staticmethod]
+    fn of(py: Python<'_>, flash: &Bound<'_, Flash>) -> Option<Self> {
+        flash.get().brief(py, |chip| chip.recording()).map(Self::wrap)
+    }
+
     fn __len__(&self) -> usize {
         lock(&self.0).ops().len()
     }

@@ -7,7 +7,8 @@ use esp_ota_core::writer as core;
 use pyo3::prelude::*;
 
 use crate::err::{FlashError, OtaError, failure_to_err, fault_to_err, number};
-use crate::flash::{Flash, brief, lock};
+use crate::flash::Flash;
+use crate::lock::{brief, lock};
 use crate::partition::Partition;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,87 @@
+//! What a flash tells of itself: counters, operations, sectors.
+
+use esp_ota_core::flash as core;
+use pyo3::prelude::*;
+
+use crate::err::number;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<FlashStats>()?;
+    module.add_class::<FlashOp>()?;
+    module.add_class::<Sectors>()
+}
+
+/// Counters since the flash was made.
+#[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct FlashStats {
+    pub(crate) reads: u64,
+    pub(crate) read_bytes: u64,
+    pub(crate) programs: u64,
+    pub(crate) program_bytes: u64,
+    pub(crate) erases: u64,
+}
+
+#[pymethods]
+impl FlashStats {
+    fn __repr__(&self) -> String {
+        let Self { reads, read_bytes, programs, program_bytes, erases } = self;
+        format!(
+            "FlashStats(reads={reads}, read_bytes={read_bytes}, programs={programs}, \
+             program_bytes={program_bytes}, erases={erases})"
+        )
+    }
+}
+
+/// One mutating operation in the journal: the unit of a fault.
+#[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct FlashOp {
+    pub(crate) index: u64,
+    pub(crate) kind: &'static str,
+    pub(crate) address: u64,
+    pub(crate) length: u64,
+}
+
+#[pymethods]
+impl FlashOp {
+    fn __repr__(&self) -> String {
+        let Self { index, kind, address, length } = self;
+        format!("FlashOp({index}, {kind:?}, 0x{address:x}, {length})")
+    }
+}
+
+impl From<core::Op> for FlashOp {
+    fn from(op: core::Op) -> Self {
+        let kind = match op.kind {
+            core::OpKind::Program => "program",
+            core::OpKind::Erase => "erase",
+        };
+        Self { index: op.index, kind, address: op.address, length: op.length }
+    }
+}
+
+/// A set of sectors of one flash.
+#[pyclass(module = "py_esp_ota._core", frozen, eq)]
+#[derive(PartialEq, Eq)]
+pub(crate) struct Sectors(pub(crate) core::Sectors);
+
+#[pymethods]
+impl Sectors {
+    fn __contains__(&self, #[pyo3(from_py_with = number)] address: u64) -> bool {
+        self.0.contains(address)
+    }
+
+    fn __or__(&self, other: &Bound<'_, Self>) -> Self {
+        Self(self.0.union(&other.get().0))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.iter().count()
+    }
+
+    /// Their addresses, ascending.
+    fn addresses(&self) -> Vec<u64> {
+        self.0.iter().collect()
+    }
+}
