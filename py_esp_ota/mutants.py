@@ -184,11 +184,18 @@ _MUTANTS = (
         f"{_IDF}.rollback:reject",
         _then(lambda rewrite, *_: Rewrite(rewrite.index, rewrite.entry.with_state(OtaImgState.VALID))),
     ),
-    Mutant("boots-rejected", "INVALID and ABORTED are chosen too", f"{_IDF}.boot_select:choose", _first(_selectable)),
     Mutant(
-        "lowest-number-wins", "the older of two entries is active", f"{_IDF}.boot_select:choose", _first(_only_lowest)
+        "boots-rejected", "INVALID and ABORTED are chosen too", f"{_IDF}.bootloader.select:choose", _first(_selectable)
     ),
-    Mutant("ignores-crc", "an entry counts whatever its CRC says", f"{_IDF}.boot_select:choose", _first(_good_crc)),
+    Mutant(
+        "lowest-number-wins",
+        "the older of two entries is active",
+        f"{_IDF}.bootloader.select:choose",
+        _first(_only_lowest),
+    ),
+    Mutant(
+        "ignores-crc", "an entry counts whatever its CRC says", f"{_IDF}.bootloader.select:choose", _first(_good_crc)
+    ),
     Mutant("rewrites-the-active-entry", "the old entry is not kept", f"{_IDF}.rollback:select", _then(_active_entry)),
     Mutant("writes-a-bad-crc", "the entry's CRC is wrong", f"{_IDF}.rollback:select", _then(_bad_crc)),
     Mutant(
@@ -200,68 +207,74 @@ _MUTANTS = (
     Mutant(
         "no-erase",
         "an entry is programmed over the old one",
-        f"{_IDF}.ota_data:OtaData.write",
+        f"{_IDF}.app_update.otadata:OtaData.write",
         _instead(_write_without_erase),
     ),
     Mutant(
         "erases-both-entries",
         "the whole of otadata is erased before one entry is written",
-        f"{_IDF}.ota_data:OtaData.write",
+        f"{_IDF}.app_update.otadata:OtaData.write",
         _instead(_write_after_erasing_both),
     ),
     Mutant(
         "erases-the-wrong-slot",
         "begin erases where the app runs",
-        f"{_IDF}.ota_ops:OtaUpdates.begin",
+        f"{_IDF}.app_update.ota_ops:OtaUpdates.begin",
         _then(_erase_running),
     ),
     Mutant(
-        "chooses-before-writing", "begin chooses the slot", f"{_IDF}.ota_ops:OtaUpdates.begin", _then(_choose_at_once)
+        "chooses-before-writing",
+        "begin chooses the slot",
+        f"{_IDF}.app_update.ota_ops:OtaUpdates.begin",
+        _then(_choose_at_once),
     ),
     Mutant(
         "forgets-who-runs",
         "the next slot is always the first",
-        f"{_IDF}.ota_boot:OtaBoot.get_next_update_partition",
+        f"{_IDF}.app_update.boot:OtaBoot.get_next_update_partition",
         _instead(lambda ops, _start=None: ops.table.find(type=0, subtype=0x10)),
     ),
     Mutant(
         "resumes-a-sector-late",
         "resume leaves a gap",
-        f"{_IDF}.ota_ops:OtaUpdates.resume",
+        f"{_IDF}.app_update.ota_ops:OtaUpdates.resume",
         _first(lambda ops, partition, erase, offset: (ops, partition, erase, offset + 0x1000)),
     ),
     Mutant(
         "burns-on-trial",
         "the eFuse rises before the app confirms",
-        f"{_IDF}.bootloader:get_selected_boot_partition",
+        f"{_IDF}.bootloader.start:get_selected_boot_partition",
         _then(_burn_on_trial),
     ),
     Mutant(
         "burns-too-much",
         "the eFuse rises above the app",
-        f"{_IDF}.ota_states:OtaStates._set_anti_rollback",
+        f"{_IDF}.app_update.states:OtaStates._set_anti_rollback",
         _instead(_burn_too_much),
     ),
     Mutant(
-        "never-burns", "the eFuse stays", f"{_IDF}.ota_states:OtaStates._set_anti_rollback", _instead(lambda _ops: None)
+        "never-burns",
+        "the eFuse stays",
+        f"{_IDF}.app_update.states:OtaStates._set_anti_rollback",
+        _instead(lambda _ops: None),
     ),
     Mutant(
         "heals-the-wrong-slot",
         "blank otadata is healed for the slot behind",
-        f"{_IDF}.bootloader:OtaSelectEntry",
+        f"{_IDF}.bootloader.start:OtaSelectEntry",
         _next_number,
     ),
     Mutant("settings-erased-first", "a value is erased before it is set", f"{_IDF}.nvs:FlashNvs.set", _erase_then_set),
     Mutant(
         "accepts-any-image",
         "no image is verified by the app",
-        f"{_IDF}.ota_app:OtaApp._image_validate",
+        f"{_IDF}.app_update.app:OtaApp._image_validate",
         _instead(lambda _ops, _partition: None),
     ),
     Mutant(
         "no-way-back",
         "a slot that does not boot is the end",
-        f"{_IDF}.bootloader:boot_order",
+        f"{_IDF}.bootloader.start:boot_order",
         _then(lambda order, *_: order[:1]),
     ),
 )
