@@ -1,0 +1,103 @@
+"""No two files need each other: what one takes from the next never leads back to it, in Python and in Rust."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CRATES = ["esp-ota-core", "py-esp-ota"]
+
+
+def python_imports() -> dict[str, set[str]]:
+    """Each module of the package, and those that it imports, lazily or not, but not for a type checker alone."""
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in (ROOT / "py_esp_ota").rglob("*.py")
+    }
+    return {name: {used for used in _imported(file, files) if _apart(name, used, ".")} for name, file in files.items()}
+
+
+def _imported(file: Path, modules: Mapping[str, Path]) -> Iterator[str]:
+    for node in _without_type_checking(ast.parse(file.read_text())):
+        names = [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            found = name if name in modules else name.rpartition(".")[0]
+            if found in modules:
+                yield found
+
+
+def _without_type_checking(node: ast.AST) -> Iterator[ast.AST]:
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"):
+            yield from _without_type_checking(child)
+
+
+def rust_uses(crate: str) -> dict[str, set[str]]:
+    """Each module of a crate, and those that it uses."""
+    source = ROOT / "rust" / crate / "src"
+    files = {
+        "::".join(file.relative_to(source).with_suffix("").parts).removesuffix("::mod"): file
+        for file in source.rglob("*.rs")
+    }
+    return {
+        name: {
+            used
+            for path in _paths(name, file.read_text())
+            if (used := _file_of(path, files)) and _apart(name, used, "::")
+        }
+        for name, file in files.items()
+        if name != "lib"
+    }
+
+
+def _paths(module: str, text: str) -> Iterator[str]:
+    """Whatever begins with ``crate::`` or ``super::`` in code, up to where it names more than one thing."""
+    parent = module.rpartition("::")[0]
+    code = re.sub(r"//.*", "", text.partition("#[cfg(test)]")[0])
+    for root, path in re.findall(r"\b(crate|super)::([\w:]+)", code):
+        yield path if root == "crate" or not parent else f"{parent}::{path}"
+
+
+def _file_of(path: str, files: Mapping[str, Path]) -> str | None:
+    while path and path not in files:
+        path = path.rpartition("::")[0]
+    return path or None
+
+
+def _apart(one: str, other: str, dot: str) -> bool:
+    """A folder's own file lists what is in the folder, and lends it constants: these are one family."""
+    return one != other and not (one.startswith(other + dot) or other.startswith(one + dot))
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_python_goes_one_way():
+    graph = python_imports()
+    assert "py_esp_ota.chip" in graph["py_esp_ota.idf.bootloader.start"]
+    assert circle(graph) == []
+
+
+@pytest.mark.parametrize("crate", CRATES)
+def test_rust_goes_one_way(crate):
+    graph = rust_uses(crate)
+    assert any(graph.values())
+    assert circle(graph) == []
+
+
+def test_a_circle_is_seen():
+    assert sorted(set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}))) == ["a", "b", "c"]
