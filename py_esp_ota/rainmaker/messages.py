@@ -110,7 +110,7 @@ class OtaUrlError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtaUrl:
-    """``otaurl``: download this. ``metadata`` is the raw text of a JSON object."""
+    """``otaurl``: download this. ``metadata`` is the raw text of a JSON object; an empty ``file_md5`` is one, too."""
 
     ota_job_id: str
     url: str
@@ -156,7 +156,7 @@ class OtaUrl:
             url=url,
             fw_version=root.get_string("fw_version") or None,
             file_size=root.get_int("file_size") or 0,
-            file_md5=root.get_string("file_md5") or None,
+            file_md5=root.get_string("file_md5"),
             stream_id=root.get_string("stream_id") or None,
             metadata=None if metadata is None else metadata.text,
         )
