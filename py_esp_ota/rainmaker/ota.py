@@ -222,7 +222,7 @@ class RmakerOta:
         handle.job_id = job_id
         handle.report_status(OtaStatus.FAILED, reason if isinstance(reason, str) else "Firmware verification failed")
         handle.job_id = None
-        handle.nvs_erase(RMAKER_OTA_FAIL_REASON_NVS_NAME, RMAKER_OTA_FAIL_JOB_ID_NVS_NAME, RMAKER_OTA_JOB_ID_NVS_NAME)
+        handle.nvs_erase(RMAKER_OTA_FAIL_JOB_ID_NVS_NAME, RMAKER_OTA_FAIL_REASON_NVS_NAME, RMAKER_OTA_JOB_ID_NVS_NAME)
 
     # -------------------------------------------------------------------------------------------------- over topics
 
