@@ -260,6 +260,11 @@ def generate(value: object) -> str:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
+def shown(text: str) -> str:
+    """Text of a message for the console, which has a mark for what is no UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode(errors="replace")
+
+
 def to_bytes(text: str, limit: int | None = None) -> bytes:
     """The text as it leaves the node: cut, without a word, at ``limit`` bytes."""
     return text.encode("utf-8", "surrogateescape")[:limit]

@@ -99,6 +99,11 @@ def ota_status_from_string(text: str) -> OtaStatus | None:
 # -------------------------------------------------------------------------------------------------------- cloud to node
 
 
+JSON_PAYLOAD_ERROR = "Aborted. JSON Payload error"
+ID_NOT_FOUND = "Aborted. OTA Updated ID not found in JSON"
+URL_NOT_FOUND = "Aborted. URL not found in JSON"
+
+
 class OtaUrlError(ValueError):
     """An ``otaurl`` message that the node refuses; ``info`` is its report, ``ota_job_id`` what it had read by then."""
 
@@ -143,13 +148,13 @@ class OtaUrl:
         try:
             root = json_text.parse(payload)
         except ValueError:
-            raise OtaUrlError("Aborted. JSON Payload error") from None
+            raise OtaUrlError(JSON_PAYLOAD_ERROR) from None
         ota_job_id = root.get_string("ota_job_id")
         if ota_job_id is None:
-            raise OtaUrlError("Aborted. OTA Updated ID not found in JSON")
+            raise OtaUrlError(ID_NOT_FOUND)
         url = root.get_string("url")
         if url is None:
-            raise OtaUrlError("Aborted. URL not found in JSON", ota_job_id)
+            raise OtaUrlError(URL_NOT_FOUND, ota_job_id)
         metadata = root.get_object("metadata")
         return cls(
             ota_job_id=ota_job_id,

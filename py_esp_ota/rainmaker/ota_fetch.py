@@ -42,6 +42,13 @@ def backoff(retry: int) -> int:
     return OTA_FETCH_RETRY_BASE_DELAY_S << (min(retry, OTA_FETCH_MAX_RETRIES) - 1)
 
 
+def retry_text(retry: int, delay: int) -> str:
+    """What the console calls the n-th repetition: beyond the fifth they are persistent."""
+    if retry <= OTA_FETCH_MAX_RETRIES:
+        return f"retry {retry} in {delay} seconds"
+    return f"persistent retry {retry} at max interval ({delay} seconds)"
+
+
 def step(state: FetchState, event: FetchEvent) -> tuple[FetchState, int | None]:
     """The state machine: the next state, and after how many seconds to ask again (``None``: not by this event)."""
     match event:
@@ -69,15 +76,13 @@ class Fetcher:
             return EspErr.ESP_OK
         if not core.mqtt.connected:
             core.log.warning(TAG, "MQTT not connected. Cannot fetch OTA.")
-            self._advance(FetchEvent.NOT_SENT)
-            return EspErr.ESP_ERR_INVALID_STATE
+            return self._fail(EspErr.ESP_ERR_INVALID_STATE)
         core.log.info(TAG, "Fetching OTA details, if any.")
         question = OtaFetch(node_id=core.node_id, fw_version=core.app.version)
         sent = core.mqtt.publish(OTAFETCH, question.encode())
         if sent is None:
-            core.log.error(TAG, f"OTA Fetch Publish Error {EspErr.ESP_FAIL}")
-            self._advance(FetchEvent.NOT_SENT)
-            return EspErr.ESP_FAIL
+            core.log.error(TAG, f"OTA Fetch Publish Error {int(EspErr.ESP_FAIL)}")
+            return self._fail(EspErr.ESP_FAIL)
         self._advance(FetchEvent.SENT)
         core.spawn(self._watch(sent), "otafetch PUBACK")
         return EspErr.ESP_OK
@@ -96,7 +101,13 @@ class Fetcher:
         else:
             self._advance(FetchEvent.PUBACK)
 
+    def _fail(self, err: EspErr) -> EspErr:
+        self._core.log.warning(TAG, f"OTA fetch attempt failed: {err.name}")
+        self._advance(FetchEvent.NOT_SENT)
+        return err
+
     def _advance(self, event: FetchEvent) -> None:
         self.state, delay = step(self.state, event)
         if delay is not None:
+            self._core.log.info(TAG, f"OTA fetch failed, {retry_text(self.state.retry_count, delay)}")
             self.fetch_with_delay(delay)
