@@ -18,6 +18,8 @@ TAG = "esp_rmaker_ota_using_topics"
 OTA_FETCH_TIMEOUT_S = 60
 OTA_FETCH_RETRY_BASE_DELAY_S = 30
 OTA_FETCH_MAX_RETRIES = 5
+FREERTOS_HZ = 100  # CONFIG_FREERTOS_HZ of a default build
+_TICKS = 1 << 32  # of a TickType_t
 
 
 class FetchEvent(Enum):
@@ -40,6 +42,11 @@ class FetchState:
 def backoff(retry: int) -> int:
     """``ota_fetch_schedule_retry``: seconds before the n-th repetition, doubling from 30 to 480 and staying there."""
     return OTA_FETCH_RETRY_BASE_DELAY_S << (min(retry, OTA_FETCH_MAX_RETRIES) - 1)
+
+
+def timer_period(seconds: int) -> float:
+    """What a timer makes of ``seconds``: a number of ticks that starts over after 497 days."""
+    return seconds * FREERTOS_HZ % _TICKS / FREERTOS_HZ
 
 
 def retry_text(retry: int, delay: int) -> str:
@@ -87,9 +94,9 @@ class Fetcher:
         core.spawn(self._watch(sent), "otafetch PUBACK")
         return EspErr.ESP_OK
 
-    def fetch_with_delay(self, seconds: float) -> None:
+    def fetch_with_delay(self, seconds: int) -> None:
         """``esp_rmaker_ota_fetch_with_delay``: one more one-shot timer; nothing ever cancels it."""
-        self._core.after(seconds, self.fetch, "otafetch timer")
+        self._core.after(timer_period(seconds), self.fetch, "otafetch timer")
 
     async def _watch(self, sent: Outgoing) -> None:
         try:

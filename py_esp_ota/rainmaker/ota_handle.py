@@ -222,7 +222,7 @@ class OtaHandle:
         """``esp_rmaker_ota_fetch``."""
         return self.fetcher.fetch()
 
-    def fetch_with_delay(self, seconds: float) -> None:
+    def fetch_with_delay(self, seconds: int) -> None:
         """``esp_rmaker_ota_fetch_with_delay``."""
         self.fetcher.fetch_with_delay(seconds)
 
