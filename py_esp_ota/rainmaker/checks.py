@@ -14,13 +14,16 @@ SAME_VERSION = "Same version received"
 LOWER_SECURE_VERSION = "Lower secure version received"
 CHIP_REVISION_MISMATCH = "Chip revision mismatch"
 
+_XTENSA = frozenset({"esp32", "esp32s2", "esp32s3"})
+
 
 @dataclass(frozen=True, slots=True)
 class HeaderVerdict:
-    """``err`` as upstream returns it; ``rejection`` is what the node reports, when it reports anything."""
+    """``err`` as upstream returns it; ``rejection`` is what the node reports, after a ``warning`` on its console."""
 
     err: EspErr = EspErr.ESP_OK
     rejection: str | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class _Check:
     option: str  # the Kconfig option that skips it
     refuses: Callable[[AppDesc, AppDesc, int], bool]
     rejection: str
+    warning: str  # with the names of both projects
 
 
 # In upstream's order. Names and versions are compared as 32 bytes; a lower version is as good as a higher one.
@@ -36,16 +40,19 @@ _CHECKS = (
         "esp_rmaker_skip_project_name_check",
         lambda new, running, _efuse: new.project_name_bytes != running.project_name_bytes,
         PROJECT_NAME_MISMATCH,
+        "OTA Image built for Project: {new}. Expected: {running}",
     ),
     _Check(
         "esp_rmaker_skip_version_check",
         lambda new, running, _efuse: new.version_bytes == running.version_bytes,
         SAME_VERSION,
+        "Current running version is same as the new. We will not continue the update.",
     ),
     _Check(
         "esp_rmaker_skip_secure_version_check",
         lambda new, _running, efuse: new.secure_version < efuse,
         LOWER_SECURE_VERSION,
+        "New secure version is lower than stored in efuse. We will not continue the update.",
     ),
 )
 
@@ -59,22 +66,35 @@ def validate_image_header(
         new_app_info: The offered image's descriptor; ``None`` gives ESP_ERR_INVALID_ARG and no report.
         running: The running slot's descriptor.
         config: Which checks the build skips.
-        efuse_secure_version: The number of bits burnt in the eFuse field.
+        efuse_secure_version: The number of bits burnt in the eFuse field, as ``read_secure_version`` counts them.
     """
     if new_app_info is None:
         return HeaderVerdict(EspErr.ESP_ERR_INVALID_ARG)
     for check in _CHECKS:
         if not getattr(config, check.option) and check.refuses(new_app_info, running, efuse_secure_version):
-            return HeaderVerdict(EspErr.ESP_FAIL, check.rejection)
+            warning = check.warning.format(new=new_app_info.project_name, running=running.project_name)
+            return HeaderVerdict(EspErr.ESP_FAIL, check.rejection, warning)
     return HeaderVerdict()
+
+
+def read_secure_version(burnt: int, config: Sdkconfig) -> int:
+    """``esp_efuse_read_secure_version``: of ``burnt`` bits those this build knows, four without anti-rollback."""
+    known = config.bootloader_app_sec_ver_size_efuse_field if config.bootloader_app_anti_rollback else 4
+    return burnt if known is None else min(burnt, known)
 
 
 def progress_to_report(read: int, file_size: int, last: int, interval: int) -> int | None:
     """The percentage to report after ``read`` bytes, if any: an exact multiple above the last one, neither 0 nor 100.
 
-    ``file_size`` is the message's word, not the server's; without it there is nothing to report.
+    ``file_size`` is the message's word, not the server's; ``divides_by_zero`` asks first whether there is one. Through
+    a negative one it is less than nothing, which is never reported, and so is -1, a RISC-V's quotient by zero.
     """
     if file_size <= 0:
         return None
     percent = 100 * read // file_size
     return percent if percent not in {0, 100} and percent % interval == 0 and percent > last else None
+
+
+def divides_by_zero(file_size: int, target: str) -> bool:
+    """Whether the percentage ends the app: without a ``file_size`` it is a division by zero, and Xtensa has a trap."""
+    return file_size == 0 and target in _XTENSA

@@ -18,7 +18,6 @@ from py_esp_ota.rainmaker.mqtt import MqttClient
 from py_esp_ota.rainmaker.params import ParamStore
 from py_esp_ota.sdkconfig import Sdkconfig
 
-TAG = "esp_rmaker_core"
 WORK_QUEUE_SIZE = 8
 
 Work = Callable[[], Awaitable[object]]
@@ -93,7 +92,6 @@ class Core:
 
     def reboot(self, seconds: float) -> None:
         """``esp_rmaker_reboot``: restart after a while, whatever runs then."""
-        self.log.info(TAG, f"Rebooting in {seconds:g} seconds...")
         self.after(seconds, _restart, "reboot timer")
 
 

@@ -99,6 +99,11 @@ def ota_status_from_string(text: str) -> OtaStatus | None:
 # -------------------------------------------------------------------------------------------------------- cloud to node
 
 
+JSON_PAYLOAD_ERROR = "Aborted. JSON Payload error"
+ID_NOT_FOUND = "Aborted. OTA Updated ID not found in JSON"
+URL_NOT_FOUND = "Aborted. URL not found in JSON"
+
+
 class OtaUrlError(ValueError):
     """An ``otaurl`` message that the node refuses; ``info`` is its report, ``ota_job_id`` what it had read by then."""
 
@@ -110,7 +115,7 @@ class OtaUrlError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtaUrl:
-    """``otaurl``: download this. ``metadata`` is the raw text of a JSON object."""
+    """``otaurl``: download this. ``metadata`` is the raw text of a JSON object; an empty ``file_md5`` is one, too."""
 
     ota_job_id: str
     url: str
@@ -143,20 +148,20 @@ class OtaUrl:
         try:
             root = json_text.parse(payload)
         except ValueError:
-            raise OtaUrlError("Aborted. JSON Payload error") from None
+            raise OtaUrlError(JSON_PAYLOAD_ERROR) from None
         ota_job_id = root.get_string("ota_job_id")
         if ota_job_id is None:
-            raise OtaUrlError("Aborted. OTA Updated ID not found in JSON")
+            raise OtaUrlError(ID_NOT_FOUND)
         url = root.get_string("url")
         if url is None:
-            raise OtaUrlError("Aborted. URL not found in JSON", ota_job_id)
+            raise OtaUrlError(URL_NOT_FOUND, ota_job_id)
         metadata = root.get_object("metadata")
         return cls(
             ota_job_id=ota_job_id,
             url=url,
             fw_version=root.get_string("fw_version") or None,
             file_size=root.get_int("file_size") or 0,
-            file_md5=root.get_string("file_md5") or None,
+            file_md5=root.get_string("file_md5"),
             stream_id=root.get_string("stream_id") or None,
             metadata=None if metadata is None else metadata.text,
         )

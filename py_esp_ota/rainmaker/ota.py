@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
 
 from py_esp_ota.errors import EspErr, EspError, OtaError
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.rainmaker.core import Core
-from py_esp_ota.rainmaker.messages import OTAURL, OtaStatus, OtaUrl, OtaUrlError, ParamValue, ota_status_to_string
+from py_esp_ota.rainmaker.json_text import shown
+from py_esp_ota.rainmaker.messages import (
+    ID_NOT_FOUND,
+    JSON_PAYLOAD_ERROR,
+    OTAURL,
+    TOPIC_LIMIT,
+    URL_NOT_FOUND,
+    OtaStatus,
+    OtaUrl,
+    OtaUrlError,
+    ParamValue,
+    ota_status_to_string,
+    topic,
+)
 from py_esp_ota.rainmaker.ota_handle import (
     OTA_SERVICE,
     RMAKER_OTA_FAIL_JOB_ID_NVS_NAME,
@@ -23,6 +38,7 @@ from py_esp_ota.rainmaker.ota_handle import (
     OtaEvent,
     OtaHandle,
     OtaType,
+    job_id_in_buffer,
 )
 from py_esp_ota.rainmaker.ota_workflow import default_cb
 from py_esp_ota.rainmaker.params import Param, ParamDevice
@@ -51,6 +67,24 @@ PARAM_OTA_URL = "esp.param.ota_url"
 SERVICE_OTA = "esp.service.ota"
 
 
+# What the console says of a message that is refused; the report has words of its own.
+_REFUSED = {
+    JSON_PAYLOAD_ERROR: "Invalid JSON received: {}",
+    ID_NOT_FOUND: "Aborted. OTA Job ID not found in JSON",
+    URL_NOT_FOUND: "Aborted. URL not found in JSON",
+}
+
+
+def _what_came(job: OtaUrl) -> Iterator[str]:
+    """The console's lines about a message, in the order of reading."""
+    yield f"URL: {job.url}"
+    if job.file_md5 is not None:
+        yield f"File MD5: {job.file_md5}"
+    yield f"File Size: {job.file_size}"
+    if job.fw_version is not None:
+        yield f"Firmware version: {job.fw_version}"
+
+
 class RmakerOta:
     """OTA of one boot. ``enable`` makes it; the node calls the ``on_*`` methods as its life goes on."""
 
@@ -58,6 +92,7 @@ class RmakerOta:
         self.handle = handle
         self._awaits_mqtt = False
         self._rollback_timer: asyncio.Task[object] | None = None
+        self._otaurl = topic(handle.core.node_id, OTAURL)[:TOPIC_LIMIT]
 
     @classmethod
     def enable(cls, core: Core, config: OtaConfig | None = None) -> RmakerOta:
@@ -69,6 +104,7 @@ class RmakerOta:
         """
         config = config or OtaConfig()
         if config.type not in tuple(OtaType):
+            core.log.error(TAG, "Invalid arguments for esp_rmaker_ota_enable()")
             raise OtaError(EspErr.ESP_ERR_INVALID_ARG, "{type!r} is no OTA type", type=config.type)
         if core.ota_enabled:
             core.log.error(TAG, "OTA already initialised")
@@ -92,6 +128,7 @@ class RmakerOta:
         state = self._state()
         if state is None:
             return
+        handle.core.log.info(TAG, f"OTA state = {state - (1 << 32) if state >> 31 else state}")
         if state == OtaImgState.PENDING_VERIFY:
             self._first_boot()
         elif handle.validation_in_progress:
@@ -128,12 +165,21 @@ class RmakerOta:
         text = f"Could not verify firmware even after {period} seconds since boot-up. Rolling back."
         handle.core.log.error(TAG, text)
         if handle.core.config.esp_rmaker_ota_rollback_report_failed:
-            handle.nvs_set(RMAKER_OTA_FAIL_REASON_NVS_NAME, f"MQTT did not connect within {period} seconds")
-            job_id = handle.nvs_get(RMAKER_OTA_JOB_ID_NVS_NAME)
-            if isinstance(job_id, bytes):
-                handle.nvs_set(RMAKER_OTA_FAIL_JOB_ID_NVS_NAME, job_id.decode("utf-8", "surrogateescape"))
-                handle.nvs_erase(RMAKER_OTA_JOB_ID_NVS_NAME)
+            self._leave_failure(f"MQTT did not connect within {period} seconds")
         self.mark_invalid()
+
+    def _leave_failure(self, reason: str) -> None:
+        """For the old firmware: why it is back, and for which job. One with a longer id is only forgotten."""
+        handle = self.handle
+        err = handle.nvs_set(RMAKER_OTA_FAIL_REASON_NVS_NAME, reason)
+        if err is not EspErr.ESP_OK:
+            handle.core.log.warning(TAG, f"Failed to store failure reason: {err.name}")
+        job_id = job_id_in_buffer(handle.nvs_get(RMAKER_OTA_JOB_ID_NVS_NAME))
+        if job_id is not None:
+            err = handle.nvs_set(RMAKER_OTA_FAIL_JOB_ID_NVS_NAME, job_id)
+            if err is not EspErr.ESP_OK:
+                handle.core.log.warning(TAG, f"Failed to store failure job ID: {err.name}")
+        handle.nvs_erase(RMAKER_OTA_JOB_ID_NVS_NAME)
 
     def _state(self) -> int | None:
         """``esp_ota_get_state_partition`` of the running slot; ``None`` where there is no otadata for it."""
@@ -150,10 +196,8 @@ class RmakerOta:
             return EspErr.ESP_ERR_INVALID_STATE
         handle = self.handle
         self._awaits_mqtt = False
-        try:
+        with suppress(EspError):
             handle.core.ops.mark_app_valid_cancel_rollback()
-        except EspError as error:
-            handle.core.log.error(TAG, str(error))
         handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
         handle.ota_in_progress = False
         if self._rollback_timer is not None:
@@ -173,10 +217,8 @@ class RmakerOta:
         if self._state() not in {None, OtaImgState.PENDING_VERIFY}:
             self.handle.core.log.error(TAG, "Cannot rollback due to invalid OTA state.")
             return EspErr.ESP_ERR_INVALID_STATE
-        try:
+        with suppress(EspError):
             self.handle.core.ops.mark_app_invalid_rollback_and_reboot()
-        except EspError as error:
-            self.handle.core.log.error(TAG, str(error))
         return EspErr.ESP_OK
 
     # ---------------------------------------------------------------------------------------------- the node's life
@@ -202,6 +244,7 @@ class RmakerOta:
         if handle.rolled_back:
             self._report_rolled_back()
             handle.rolled_back = False
+        handle.core.log.info(TAG_TOPICS, f"Subscribing to: {self._otaurl}")
         await handle.core.mqtt.subscribe(OTAURL, self.on_otaurl)
         config = handle.core.config
         if not config.esp_rmaker_ota_autofetch:
@@ -218,11 +261,14 @@ class RmakerOta:
         if not isinstance(job_id, str):
             handle.report_status(OtaStatus.REJECTED, ROLLED_BACK)
             return
+        handle.core.log.info(TAG_TOPICS, f"Rollback failure job_id found: {shown(job_id)}")
         reason = handle.nvs_get(RMAKER_OTA_FAIL_REASON_NVS_NAME)
+        if isinstance(reason, str):
+            handle.core.log.info(TAG_TOPICS, f"Rollback failure reason found: {shown(reason)}")
         handle.job_id = job_id
         handle.report_status(OtaStatus.FAILED, reason if isinstance(reason, str) else "Firmware verification failed")
         handle.job_id = None
-        handle.nvs_erase(RMAKER_OTA_FAIL_REASON_NVS_NAME, RMAKER_OTA_FAIL_JOB_ID_NVS_NAME, RMAKER_OTA_JOB_ID_NVS_NAME)
+        handle.nvs_erase(RMAKER_OTA_FAIL_JOB_ID_NVS_NAME, RMAKER_OTA_FAIL_REASON_NVS_NAME, RMAKER_OTA_JOB_ID_NVS_NAME)
 
     # -------------------------------------------------------------------------------------------------- over topics
 
@@ -233,17 +279,20 @@ class RmakerOta:
             handle.core.log.error(TAG_TOPICS, "OTA already in progress. Please try later.")
             return
         handle.ota_in_progress = True
-        text = payload.decode(errors="replace")
-        handle.core.log.info(TAG_TOPICS, f"Upgrade Handler got:{text} on {OTAURL} topic")
+        log = handle.core.log
+        text = payload.split(b"\0", 1)[0].decode(errors="replace")
+        log.info(TAG_TOPICS, f"Upgrade Handler got:{text} on {self._otaurl} topic\n")
         try:
             job = OtaUrl.decode(payload)
         except OtaUrlError as error:
             if error.ota_job_id is not None:
                 self._remember(error.ota_job_id)
+            log.error(TAG_TOPICS, _REFUSED[error.info].format(text))
             handle.report_status(OtaStatus.FAILED, error.info)
             handle.finish()
             return
         self._remember(job.ota_job_id)
+        log.block(("I", TAG_TOPICS, shown(line)) for line in _what_came(job))
         config = handle.config
         self._queue(
             OtaData(
@@ -260,6 +309,7 @@ class RmakerOta:
 
     def _remember(self, job_id: str) -> None:
         self.handle.nvs_set(RMAKER_OTA_JOB_ID_NVS_NAME, job_id.encode("utf-8", "surrogateescape"))
+        self.handle.core.log.info(TAG_TOPICS, f"OTA Job ID: {shown(job_id)}")
         self.handle.job_id = job_id
 
     def _queue(self, data: OtaData) -> bool:
@@ -302,7 +352,7 @@ class RmakerOta:
             return EspErr.ESP_FAIL
         if param.type != PARAM_OTA_URL or not isinstance(value, str):
             return EspErr.ESP_FAIL
-        handle.core.log.info(TAG_PARAMS, f"Received value = {value} for {OTA_SERVICE} - {param.name}")
+        handle.core.log.info(TAG_PARAMS, f"Received value = {shown(value)} for {OTA_SERVICE} - {param.name}")
         handle.ota_in_progress = True
         data = OtaData(url=value, server_cert=handle.config.server_cert, priv=handle.config.priv)
         return EspErr.ESP_OK if self._queue(data) else EspErr.ESP_FAIL

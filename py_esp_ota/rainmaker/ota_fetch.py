@@ -18,6 +18,8 @@ TAG = "esp_rmaker_ota_using_topics"
 OTA_FETCH_TIMEOUT_S = 60
 OTA_FETCH_RETRY_BASE_DELAY_S = 30
 OTA_FETCH_MAX_RETRIES = 5
+FREERTOS_HZ = 100  # CONFIG_FREERTOS_HZ of a default build
+_TICKS = 1 << 32  # of a TickType_t
 
 
 class FetchEvent(Enum):
@@ -40,6 +42,18 @@ class FetchState:
 def backoff(retry: int) -> int:
     """``ota_fetch_schedule_retry``: seconds before the n-th repetition, doubling from 30 to 480 and staying there."""
     return OTA_FETCH_RETRY_BASE_DELAY_S << (min(retry, OTA_FETCH_MAX_RETRIES) - 1)
+
+
+def timer_period(seconds: int) -> float:
+    """What a timer makes of ``seconds``: a number of ticks that starts over after 497 days."""
+    return seconds * FREERTOS_HZ % _TICKS / FREERTOS_HZ
+
+
+def retry_text(retry: int, delay: int) -> str:
+    """What the console calls the n-th repetition: beyond the fifth they are persistent."""
+    if retry <= OTA_FETCH_MAX_RETRIES:
+        return f"retry {retry} in {delay} seconds"
+    return f"persistent retry {retry} at max interval ({delay} seconds)"
 
 
 def step(state: FetchState, event: FetchEvent) -> tuple[FetchState, int | None]:
@@ -69,22 +83,20 @@ class Fetcher:
             return EspErr.ESP_OK
         if not core.mqtt.connected:
             core.log.warning(TAG, "MQTT not connected. Cannot fetch OTA.")
-            self._advance(FetchEvent.NOT_SENT)
-            return EspErr.ESP_ERR_INVALID_STATE
+            return self._fail(EspErr.ESP_ERR_INVALID_STATE)
         core.log.info(TAG, "Fetching OTA details, if any.")
         question = OtaFetch(node_id=core.node_id, fw_version=core.app.version)
         sent = core.mqtt.publish(OTAFETCH, question.encode())
         if sent is None:
-            core.log.error(TAG, f"OTA Fetch Publish Error {EspErr.ESP_FAIL}")
-            self._advance(FetchEvent.NOT_SENT)
-            return EspErr.ESP_FAIL
+            core.log.error(TAG, f"OTA Fetch Publish Error {int(EspErr.ESP_FAIL)}")
+            return self._fail(EspErr.ESP_FAIL)
         self._advance(FetchEvent.SENT)
         core.spawn(self._watch(sent), "otafetch PUBACK")
         return EspErr.ESP_OK
 
-    def fetch_with_delay(self, seconds: float) -> None:
+    def fetch_with_delay(self, seconds: int) -> None:
         """``esp_rmaker_ota_fetch_with_delay``: one more one-shot timer; nothing ever cancels it."""
-        self._core.after(seconds, self.fetch, "otafetch timer")
+        self._core.after(timer_period(seconds), self.fetch, "otafetch timer")
 
     async def _watch(self, sent: Outgoing) -> None:
         try:
@@ -96,7 +108,13 @@ class Fetcher:
         else:
             self._advance(FetchEvent.PUBACK)
 
+    def _fail(self, err: EspErr) -> EspErr:
+        self._core.log.warning(TAG, f"OTA fetch attempt failed: {err.name}")
+        self._advance(FetchEvent.NOT_SENT)
+        return err
+
     def _advance(self, event: FetchEvent) -> None:
         self.state, delay = step(self.state, event)
         if delay is not None:
+            self._core.log.info(TAG, f"OTA fetch failed, {retry_text(self.state.retry_count, delay)}")
             self.fetch_with_delay(delay)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -14,6 +15,7 @@ from py_esp_ota.rainmaker.ota_fetch import Fetcher
 
 TAG = "esp_rmaker_ota"
 TAG_TOPICS = "esp_rmaker_ota_using_topics"
+TAG_HTTPS = "esp_rmaker_https_ota"
 
 RMAKER_OTA_NVS_NAMESPACE = "rmaker_ota"
 RMAKER_OTA_JOB_ID_NVS_NAME = "rmaker_ota_id"
@@ -72,6 +74,13 @@ _STATUS_EVENTS = {
 def ota_status_to_event(status: int) -> OtaEvent:
     """``esp_rmaker_ota_status_to_event``."""
     return {int(member): event for member, event in _STATUS_EVENTS.items()}.get(status, OtaEvent.INVALID)
+
+
+def job_id_in_buffer(stored: NvsValue | None) -> str | None:
+    """``nvs_get_blob`` of a job id into 64 bytes: ``None`` for a longer one, as for none and one of another type."""
+    if not isinstance(stored, bytes) or len(stored) > _JOB_ID_BUFFER:
+        return None
+    return stored.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,7 +175,10 @@ class OtaHandle:
         )
         payload = report.encode()
         self.core.log.info(TAG_TOPICS, payload.decode(errors="replace"))
-        return EspErr.ESP_FAIL if self.core.mqtt.publish(OTASTATUS, payload) is None else EspErr.ESP_OK
+        if self.core.mqtt.publish(OTASTATUS, payload) is not None:
+            return EspErr.ESP_OK
+        self.core.log.error(TAG_TOPICS, f"esp_rmaker_mqtt_publish_data returned error {int(EspErr.ESP_FAIL)}")
+        return EspErr.ESP_FAIL
 
     def _job_id_for_report(self) -> tuple[bool, str | None]:
         """Whether to report at all, and for which job. An id from NVS serves once: it is erased before it is used."""
@@ -174,12 +186,12 @@ class OtaHandle:
             return True, self.job_id
         try:
             stored = self.core.nvs.get(RMAKER_OTA_NVS_NAMESPACE, RMAKER_OTA_JOB_ID_NVS_NAME)
-            if not isinstance(stored, bytes) or len(stored) > _JOB_ID_BUFFER:
-                return False, None
-            self.core.nvs.erase(RMAKER_OTA_NVS_NAMESPACE, RMAKER_OTA_JOB_ID_NVS_NAME)
         except EspError:  # the namespace cannot be opened: reported without an id
             return True, None
-        return True, stored.decode("utf-8", "surrogateescape")
+        job_id = job_id_in_buffer(stored)
+        if job_id is not None:
+            self.nvs_erase(RMAKER_OTA_JOB_ID_NVS_NAME)
+        return job_id is not None, job_id
 
     # ----------------------------------------------------------------------------------------------------------- NVS
 
@@ -190,20 +202,19 @@ class OtaHandle:
         except EspError:
             return None
 
-    def nvs_set(self, key: str, value: bytes | str) -> None:
-        """Store a value in the OTA namespace; like upstream, deaf to refusals."""
+    def nvs_set(self, key: str, value: bytes | str) -> EspErr:
+        """Store a value in the OTA namespace. Most callers are, like upstream, deaf to refusals."""
         try:
             self.core.nvs.set(RMAKER_OTA_NVS_NAMESPACE, key, value)
-        except EspError as error:
-            self.core.log.error(TAG, f"{key} not stored: {error}")
+        except EspError as refused:
+            return refused.err
+        return EspErr.ESP_OK
 
     def nvs_erase(self, *keys: str) -> None:
         """Forget values of the OTA namespace; like upstream, deaf to refusals."""
         for key in keys:
-            try:
+            with suppress(EspError):
                 self.core.nvs.erase(RMAKER_OTA_NVS_NAMESPACE, key)
-            except EspError as error:
-                self.core.log.error(TAG, f"{key} not erased: {error}")
 
     # -------------------------------------------------------------------------------------------------------- fetch
 
@@ -211,7 +222,7 @@ class OtaHandle:
         """``esp_rmaker_ota_fetch``."""
         return self.fetcher.fetch()
 
-    def fetch_with_delay(self, seconds: float) -> None:
+    def fetch_with_delay(self, seconds: int) -> None:
         """``esp_rmaker_ota_fetch_with_delay``."""
         self.fetcher.fetch_with_delay(seconds)
 

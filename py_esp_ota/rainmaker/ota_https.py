@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from py_esp_ota.errors import EspErr, HttpsOtaError
+from py_esp_ota.errors import EspErr, HttpsOtaError, Restart
 from py_esp_ota.idf import newlib
 from py_esp_ota.idf.esp_https_ota import https_ota
 from py_esp_ota.idf.esp_https_ota.https_ota import HttpClientConfig, HttpsOta, HttpsOtaConfig, esp_err_to_name
-from py_esp_ota.rainmaker.checks import CHIP_REVISION_MISMATCH, progress_to_report, validate_image_header
+from py_esp_ota.rainmaker.checks import (
+    CHIP_REVISION_MISMATCH,
+    divides_by_zero,
+    progress_to_report,
+    read_secure_version,
+    validate_image_header,
+)
 from py_esp_ota.rainmaker.messages import OtaStatus
-from py_esp_ota.rainmaker.ota_handle import TAG, OtaData, OtaHandle
+from py_esp_ota.rainmaker.ota_handle import TAG, TAG_HTTPS, OtaData, OtaHandle
 from py_esp_ota.rainmaker.ota_resume import Resumption
 
 DEF_HTTP_TX_BUFFER_SIZE = 1024
 _TX_BUFFER_MARGIN = 128
 _ERR_DESC = 127  # a buffer of 128 with its NUL
+_STEPS_PER_LINE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +64,11 @@ def http_config(url: str, rx_buffer_size: int) -> HttpClientConfig:
 async def use_https(ota: OtaHandle, data: OtaData) -> Attempt:
     """``esp_rmaker_ota_use_https``: begin, check the header, download, finish; each with its own report or text."""
     core = ota.core
+    if data.filesize:
+        core.log.debug(TAG_HTTPS, f"Received file size: {data.filesize}")
     resumption = Resumption(ota, data.file_md5)
     offset = resumption.recall()
-    core.log.warning(TAG, "Starting OTA. This may take time.")
+    core.log.warning(TAG_HTTPS, "Starting OTA. This may take time.")
     config = HttpsOtaConfig(
         http_config=http_config(data.url, core.config.esp_rmaker_ota_http_rx_buffer_size),
         ota_resumption=offset is not None,
@@ -86,11 +95,12 @@ async def _download(ota: OtaHandle, data: OtaData, handle: HttpsOta, resumption:
     except HttpsOtaError as error:
         return Attempt(EspErr.ESP_FAIL, describe("Failed to read image description", error))
     core = ota.core
-    verdict = validate_image_header(
-        new_app_info, core.app, core.config, efuse_secure_version=core.ops.chip.efuse.secure_version
-    )
+    core.log.debug(TAG, f"Running firmware version: {core.app.version}")
+    secure_version = read_secure_version(core.ops.chip.efuse.secure_version, core.config)
+    verdict = validate_image_header(new_app_info, core.app, core.config, efuse_secure_version=secure_version)
     if verdict.err is not EspErr.ESP_OK:
-        core.log.error(TAG, "Image header verification failed")
+        if verdict.warning is not None:
+            core.log.warning(TAG, verdict.warning)
         if verdict.rejection is not None:
             ota.report_status(OtaStatus.REJECTED, verdict.rejection)
         return _REJECTED
@@ -110,12 +120,18 @@ async def _download(ota: OtaHandle, data: OtaData, handle: HttpsOta, resumption:
 
 
 async def _perform(ota: OtaHandle, data: OtaData, handle: HttpsOta, resumption: Resumption) -> None:
-    config, last = ota.core.config, 0
+    """Step by step to the last byte. Raises ``HttpsOtaError``, and ``Restart`` where progress divides by zero."""
+    config, last, steps = ota.core.config, 0, 0
     while await handle.perform() is EspErr.ESP_ERR_HTTPS_OTA_IN_PROGRESS:
-        resumption.remember(handle.get_image_len_read())
+        read = handle.get_image_len_read()
+        steps += 1
+        if steps % _STEPS_PER_LINE == 0:
+            ota.core.log.info(TAG_HTTPS, f"Image bytes read: {read}")
+        resumption.remember(read)
         if not config.esp_rmaker_ota_progress_support:
             continue
-        read = handle.get_image_len_read()
+        if divides_by_zero(data.filesize, ota.core.ops.chip.target.name):
+            raise Restart("IntegerDivideByZero in esp_rmaker_ota_use_https: the message has no file_size")
         percent = progress_to_report(read, data.filesize, last, config.esp_rmaker_ota_progress_interval)
         if percent is not None:
             last = percent

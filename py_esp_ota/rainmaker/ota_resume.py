@@ -5,7 +5,7 @@ from __future__ import annotations
 from py_esp_ota.errors import EspError
 from py_esp_ota.idf.esp_https_ota.features import https_ota_features
 from py_esp_ota.ports import U16
-from py_esp_ota.rainmaker.ota_handle import RMAKER_OTA_NVS_NAMESPACE, TAG, OtaHandle
+from py_esp_ota.rainmaker.ota_handle import RMAKER_OTA_NVS_NAMESPACE, TAG_HTTPS, OtaHandle
 from py_esp_ota.sdkconfig import Sdkconfig
 
 RMAKER_OTA_WRITTEN_LENGTH_NVS_NAME = "ota_written"  # u16, KiB
@@ -28,7 +28,7 @@ def resumption_is_built(config: Sdkconfig) -> bool:
 def offset_to_resume(stored_md5: object, stored_kib: object, file_md5: str) -> int | None:
     """Bytes of this very file that are in flash; ``None`` for another file, or when one of the two is not there.
 
-    The stored MD5 is compared as far as the received one goes.
+    The stored MD5 is compared as far as the received one goes: an empty one is that of any file.
     """
     if not isinstance(stored_md5, str) or not isinstance(stored_kib, int):
         return None
@@ -42,7 +42,7 @@ class Resumption:
         self._ota = ota
         self._file_md5 = file_md5 if resumption_is_built(ota.core.config) else None
         if file_md5 is None and resumption_is_built(ota.core.config):
-            ota.core.log.warning(TAG, _NO_MD5)
+            ota.core.log.warning(TAG_HTTPS, _NO_MD5)
 
     def recall(self) -> int | None:
         """Where to resume; for another file than the last one the memory starts anew, and ``None`` comes back."""
@@ -54,7 +54,7 @@ class Resumption:
         if offset is None:
             if isinstance(stored, str) and isinstance(written, int):
                 text = "File MD5 mismatch, seems a new firmware, not resuming OTA"
-                self._ota.core.log.warning(TAG, text)
+                self._ota.core.log.warning(TAG_HTTPS, text)
             self._store(0, self._file_md5)
         return offset
 
@@ -75,4 +75,4 @@ class Resumption:
             if file_md5 is not None:
                 nvs.set(RMAKER_OTA_NVS_NAMESPACE, RMAKER_OTA_FILE_MD5_NVS_NAME, file_md5)
         except EspError:
-            self._ota.core.log.error(TAG, _NOT_SAVED if file_md5 is None else _NOT_STARTED)
+            self._ota.core.log.error(TAG_HTTPS, _NOT_SAVED if file_md5 is None else _NOT_STARTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,22 +18,39 @@ NOT_SET = -1
 
 
 @dataclass(frozen=True, slots=True)
-class TimeInfo:
-    """The numbers of a metadata object; -1 stands for a missing one, and so also for a given -1."""
+class Span:
+    """``start`` and ``end`` of an object; -1 stands for a missing one, and so also for a given -1."""
 
-    window_start: int = NOT_SET
-    window_end: int = NOT_SET
-    valid_from: int = NOT_SET
-    valid_until: int = NOT_SET
+    start: int = NOT_SET
+    end: int = NOT_SET
+
+
+@dataclass(frozen=True, slots=True)
+class TimeInfo:
+    """What a metadata object says about time: minutes of the day, seconds since 1970; ``None`` is not in it."""
+
+    window: Span | None = None
+    validity: Span | None = None
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Level and text of what the console says when it was read."""
+        if self.window is not None:
+            yield "I", f"Download Window : {self.window.start} {self.window.end}"
+        if self.validity is not None:
+            yield "I", f"Validity : {self.validity.start} {self.validity.end}"
 
 
 @dataclass(frozen=True, slots=True)
 class TimeDecision:
-    """Go on, or report ``status`` with ``info`` and perhaps ask again after ``refetch_after`` seconds."""
+    """Go on, or report ``status`` with ``info`` and perhaps ask again after ``refetch_after`` seconds.
+
+    ``lines`` is what the console says before that: level and text.
+    """
 
     status: OtaStatus | None = None
     info: str = ""
     refetch_after: int | None = None
+    lines: tuple[tuple[str, str], ...] = ()
 
     @property
     def go(self) -> bool:
@@ -40,50 +58,59 @@ class TimeDecision:
         return self.status is None
 
 
-def read_metadata(metadata: str) -> TimeInfo | None:
-    """The time part of a metadata object; ``None`` when there is none, or no JSON."""
+def read_metadata(metadata: str) -> TimeInfo:
+    """The time part of a metadata object; an empty one when that is no JSON."""
     try:
         root = parse(metadata.encode("utf-8", "surrogateescape"))
     except ValueError:
-        return None
-    window, validity = root.get_object("download_window"), root.get_object("validity")
-    if window is None and validity is None:
-        return None
-    return TimeInfo(
-        _number(window, "start"), _number(window, "end"), _number(validity, "start"), _number(validity, "end")
-    )
+        return TimeInfo()
+    return TimeInfo(_span(root.get_object("download_window")), _span(root.get_object("validity")))
 
 
-def _number(holder: JsonValue | None, name: str) -> int:
-    value = None if holder is None else holder.get_int(name)
+def _span(holder: JsonValue | None) -> Span | None:
+    return None if holder is None else Span(_number(holder, "start"), _number(holder, "end"))
+
+
+def _number(holder: JsonValue, name: str) -> int:
+    value = holder.get_int(name)
     return NOT_SET if value is None else value
 
 
-def handle_time(info: TimeInfo | None, now: int, local_minute: int) -> TimeDecision:
+def handle_time(info: TimeInfo, now: int, local_minute: int) -> TimeDecision:
     """``esp_rmaker_ota_handle_time`` (components/esp_rainmaker/src/ota/esp_rmaker_ota.c).
 
     Args:
-        info: What the message says about time; ``None`` when it says nothing.
+        info: What the message says about time.
         now: Seconds since 1970.
         local_minute: Minutes since local midnight.
     """
-    if info is None:
+    if info.window is None and info.validity is None:
         return TimeDecision()
     if now <= CLOCK_IS_SET_AFTER:
         return TimeDecision(OtaStatus.DELAYED, "No time information available yet.", OTA_FETCH_RETRY_DELAY_S)
-    if info.valid_from != NOT_SET and now < info.valid_from:
-        delay = info.valid_from - now + OTA_DELAY_TIME_BUFFER_S
-        return TimeDecision(OtaStatus.DELAYED, "Not within valid window.", delay)
-    if info.valid_until != NOT_SET and now > info.valid_until:
-        return TimeDecision(OtaStatus.FAILED, "OTA download window lapsed.")
-    if info.window_start == NOT_SET:
-        return TimeDecision()
-    if info.window_end == NOT_SET:
-        return TimeDecision(OtaStatus.FAILED, "Invalid download window specified.")
-    wait = minutes_until_window(info.window_start, info.window_end, local_minute)
+    validity, window = info.validity or Span(), info.window or Span()
+    if validity.start != NOT_SET and now < validity.start:
+        return _delay(validity.start - now, "Not within valid window.", "it is not valid yet.")
+    if validity.end != NOT_SET and now > validity.end:
+        return _fail("OTA download window lapsed.", "OTA download window lapsed")
+    if window.start == NOT_SET:
+        return TimeDecision(lines=(("I", "OTA received within validity period."),))
+    if window.end == NOT_SET:
+        text = "Download window should have an end time if start time is specified."
+        return _fail("Invalid download window specified.", text)
+    wait = minutes_until_window(window.start, window.end, local_minute)
     if wait is None:
-        return TimeDecision()
-    return TimeDecision(OtaStatus.DELAYED, "Not within download window.", wait * 60 + OTA_DELAY_TIME_BUFFER_S)
+        return TimeDecision(lines=(("I", "OTA received within download window."),))
+    return _delay(wait * 60, "Not within download window.", "it is not within download window.")
+
+
+def _delay(seconds: int, info: str, reason: str) -> TimeDecision:
+    line = f"Delaying OTA by {seconds} seconds ({seconds // 60} min) as {reason}"
+    return TimeDecision(OtaStatus.DELAYED, info, seconds + OTA_DELAY_TIME_BUFFER_S, (("I", line),))
+
+
+def _fail(info: str, line: str) -> TimeDecision:
+    return TimeDecision(OtaStatus.FAILED, info, lines=(("E", line),))
 
 
 def minutes_until_window(start: int, end: int, minute: int) -> int | None:

@@ -44,7 +44,9 @@ def _handle_metadata(ota: OtaHandle, metadata: str) -> bool:
     if not core.config.esp_rmaker_ota_time_support:
         return True
     now = core.clock.now()
-    decision = handle_time(read_metadata(metadata), int(now), local_minute(now, _timezone(ota)))
+    info = read_metadata(metadata)
+    decision = handle_time(info, int(now), local_minute(now, _timezone(ota)))
+    core.log.block((level, TAG, text) for level, text in (*info.lines(), *decision.lines))
     if decision.status is not None:
         ota.report_status(decision.status, decision.info)
     if decision.refetch_after is not None:
@@ -68,12 +70,13 @@ async def _retry_loop(ota: OtaHandle, data: OtaData) -> int | None:
     for number in range(1, total + 1):
         info = f"Starting OTA Upgrade (HTTPS attempt {number}/{total})"
         ota.report_status(OtaStatus.IN_PROGRESS, info[:_START_INFO])
+        ota.core.log.warning(TAG, f"Starting HTTPS OTA attempt {number}/{total}. This may take time.")
         attempt = await use_https(ota, data)
         if attempt.err is EspErr.ESP_OK:
             return number
         if attempt.rejected:
             return None
-        ota.core.log.error(TAG, f"OTA attempt {number} failed: {attempt.err_desc}")
+        ota.core.log.error(TAG, f"HTTPS OTA attempt {number} failed: {attempt.err_desc}")
         failure = f"OTA Attempt {number}/{total} failed: {attempt.err_desc}"
         ota.report_status(OtaStatus.FAILED, failure[:_FAIL_INFO])
     if ota.config.type is OtaType.TOPICS:
@@ -93,9 +96,9 @@ def _succeed(ota: OtaHandle, attempts: int) -> None:
         info = f"HTTPS OTA Upgrade finished successfully (after {attempts} attempt{plural})"
         ota.report_status(OtaStatus.SUCCESS, info)
     if config.esp_rmaker_ota_disable_auto_reboot:
-        text = "OTA upgrade successful. Auto reboot is disabled. Requesting a Reboot via Event handler."
+        text = "HTTPS OTA upgrade successful. Auto reboot is disabled. Requesting a Reboot via Event handler."
         ota.core.log.info(TAG, text)
         ota.post_event(OtaEvent.REQ_FOR_REBOOT)
         return
-    ota.core.log.info(TAG, f"OTA upgrade successful. Rebooting in {OTA_REBOOT_TIMER_SEC} seconds...")
+    ota.core.log.info(TAG, f"HTTPS OTA upgrade successful. Rebooting in {OTA_REBOOT_TIMER_SEC} seconds...")
     ota.core.reboot(OTA_REBOOT_TIMER_SEC)

@@ -1,16 +1,29 @@
 """The header checks, one by one and in their order."""
 
+from dataclasses import replace
+
 import pytest
 
 from py_esp_ota._core import AppDesc
 from py_esp_ota.errors import EspErr
 from py_esp_ota.firmware import app_desc
-from py_esp_ota.rainmaker.checks import HeaderVerdict, progress_to_report, validate_image_header
+from py_esp_ota.rainmaker.checks import (
+    HeaderVerdict,
+    divides_by_zero,
+    progress_to_report,
+    read_secure_version,
+    validate_image_header,
+)
 from py_esp_ota.sdkconfig import Sdkconfig
 
 
 def desc(project: str = "lamp", version: str = "1.0", secure_version: int = 0) -> AppDesc:
     return AppDesc.from_bytes(app_desc(project, version, secure_version=secure_version))
+
+
+def judged(*args, **options) -> HeaderVerdict:
+    """The verdict without its warning, which is in test_ota_console.py."""
+    return replace(validate_image_header(*args, **options), warning=None)
 
 
 OK = HeaderVerdict()
@@ -20,7 +33,7 @@ SECURE = HeaderVerdict(EspErr.ESP_FAIL, "Lower secure version received")
 
 
 def test_null_new_app_info_is_an_invalid_argument_and_no_report():
-    assert validate_image_header(None, desc(), Sdkconfig()) == HeaderVerdict(EspErr.ESP_ERR_INVALID_ARG, None)
+    assert judged(None, desc(), Sdkconfig()) == HeaderVerdict(EspErr.ESP_ERR_INVALID_ARG, None)
 
 
 @pytest.mark.parametrize(
@@ -37,13 +50,13 @@ def test_null_new_app_info_is_an_invalid_argument_and_no_report():
     ],
 )
 def test_project_must_be_equal_and_version_different(new, verdict):
-    assert validate_image_header(new, desc(), Sdkconfig()) == verdict
+    assert judged(new, desc(), Sdkconfig()) == verdict
 
 
 def test_all_32_bytes_of_a_version_count():
     hidden = bytearray(app_desc("lamp", "1.0"))
     hidden[16 + 31] = 1  # the last byte of version[], behind the NUL
-    assert validate_image_header(AppDesc.from_bytes(bytes(hidden)), desc(), Sdkconfig()) == OK
+    assert judged(AppDesc.from_bytes(bytes(hidden)), desc(), Sdkconfig()) == OK
 
 
 @pytest.mark.parametrize(
@@ -57,7 +70,7 @@ def test_all_32_bytes_of_a_version_count():
     ],
 )
 def test_both_skip_options(options, new, verdict):
-    assert validate_image_header(new, desc(), Sdkconfig(**options)) == verdict
+    assert judged(new, desc(), Sdkconfig(**options)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -67,7 +80,36 @@ def test_both_skip_options(options, new, verdict):
 def test_the_secure_version_must_not_be_below_the_efuse(secure_version, efuse, skip, verdict):
     config = Sdkconfig(esp_rmaker_skip_secure_version_check=skip)
     new = desc(version="1.1", secure_version=secure_version)
-    assert validate_image_header(new, desc(), config, efuse_secure_version=efuse) == verdict
+    assert judged(new, desc(), config, efuse_secure_version=efuse) == verdict
+
+
+@pytest.mark.parametrize(
+    ("options", "burnt", "read"),
+    [
+        ({}, 3, 3),
+        ({}, 9, 4),  # a build without anti-rollback knows of four bits
+        ({"bootloader_app_anti_rollback": True, "bootloader_app_rollback_enable": True}, 9, 9),
+        (
+            {
+                "bootloader_app_anti_rollback": True,
+                "bootloader_app_rollback_enable": True,
+                "bootloader_app_sec_ver_size_efuse_field": 6,
+            },
+            9,
+            6,
+        ),
+    ],
+)
+def test_a_build_reads_the_bits_of_the_efuse_that_it_knows(options, burnt, read):
+    assert read_secure_version(burnt, Sdkconfig(**options)) == read
+
+
+@pytest.mark.parametrize(
+    ("size", "target", "ends"),
+    [(0, "esp32s3", True), (0, "esp32c3", False), (1, "esp32s3", False), (-1, "esp32", False)],
+)
+def test_progress_without_a_size_divides_by_zero(size, target, ends):
+    assert divides_by_zero(size, target) is ends
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """The quirks of the node's two JSON libraries."""
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from py_esp_ota.rainmaker.json_text import generate, parse, to_bytes, to_int
+from py_esp_ota.rainmaker.json_text import MAX_TOKENS, generate, parse, to_bytes, to_int
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,7 @@ def test_strings_are_read_verbatim_and_by_type(raw, read):
         ("4294967296", -1),
         ("99999999999999999999999", -1),
         ("-5", -5),
+        ("-4294967295", 1),
         ("-99999999999999999999999", -1),
         ("1.0", None),
         ("1e3", None),
@@ -64,7 +66,9 @@ def test_booleans(text, value):
     assert parse(f'{{"b":{text}}}'.encode()).get_bool("b") is value
 
 
-@pytest.mark.parametrize(("text", "value"), [("1.5", 1.5), ("2", 2.0), ("-1e3", -1000.0), ("1x", None), ("true", None)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("1.5", 1.5), ("2", 2.0), ("-1e3", -1000.0), ("1x", None), ("1_0", None), ("true", None)]
+)
 def test_floats(text, value):
     assert parse(f'{{"f":{text}}}'.encode()).get_float("f") == value
 
@@ -80,23 +84,63 @@ def test_an_object_keeps_its_raw_text():
     ("raw", "place"),
     [
         (b"", "a value expected at character 0, found the end"),
-        (b"hello", "a value expected at character 0, found 'h'"),
-        (b"5", "a delimiter expected at character 1, found the end"),
-        (b"{", "a key expected at character 1, found the end"),
-        (b'{"a":1', "a delimiter expected at character 6, found the end"),
-        (b'{"a":"x"', "a comma or a closing bracket expected at character 8, found the end"),
-        (b'{"a" "b"}', "a colon expected at character 5, found '\"'"),
-        (b'{"a":[1}', "a comma or a closing bracket expected at character 7, found '}'"),
-        (b'{"a":"\\x"}', "a value expected at character 5, found '\"'"),
-        (b'{"a":1}x', "surplus text at character 7"),
-        (b"{'a':1}", 'a key expected at character 1, found "\'"'),
-        (b"[" * 100_000, "a value expected at character 100000, found the end"),
+        (b" ", "a value expected at character 1, found the end"),
+        (b"hello", "a value or a bracket expected at character 0, found 'h'"),
+        (b"5", "a value or a bracket expected at character 0, found '5'"),  # how would it know that the number is whole
+        (b"{", "a closing bracket expected at character 1, found the end"),
+        (b'{"a":1', "a value or a bracket expected at character 5, found '1'"),
+        (b'{"a":"x"', "a closing bracket expected at character 8, found the end"),
+        (b'{"a":[1}', "the other bracket expected at character 7, found '}'"),
+        (b'{"a":1 2}', "a comma or a closing bracket expected at character 7, found '2'"),
+        (b'{"a":"\\x"}', "a value or a bracket expected at character 5, found '\"'"),
+        (b'{"a":1}x', "a value or a bracket expected at character 7, found 'x'"),
+        (b'{"a":1}}', "the end expected at character 7, found '}'"),
+        (b"{'a':1}", 'a value or a bracket expected at character 1, found "\'"'),
+        (b"{1:2}", "a key expected at character 1, found '1'"),
+        (b"{{}:2}", "a key expected at character 1, found '{'"),
+        (b"[" * 30_000, "a closing bracket expected at character 30000, found the end"),
+        (b"[" * 100_000, f"more than {MAX_TOKENS} values and keys at character {MAX_TOKENS}"),
     ],
 )
 def test_what_is_no_json_is_refused_with_its_place(raw, place):
     with pytest.raises(ValueError, match="character") as refused:
         parse(raw)
     assert str(refused.value) == place
+
+
+@pytest.mark.parametrize(
+    ("raw", "read"),
+    [
+        (b'{"a":"x",}', "x"),  # a comma too many
+        (b'{,"a":"x"}', "x"),
+        (b'{"b":1,,"a":"x"}', "x"),
+        (b'{"a":"x"}{"a":"y"}', "x"),  # a second message behind the first
+        (b'{"a":"x" "b":1}', "x"),  # no comma: b belongs to a
+        (b'{"b":"y" "a":"x"}', None),
+        (b'{"b":[1 2],"a":"x"}', "x"),
+        (b'{"a","x"}', "x"),  # a key without a value takes the next one
+        (b'{"a" "x"}', "x"),
+        (b'{"a"}', None),
+        (b'{"a":"x"}:}', "x"),  # a bracket too many
+        (b'{"a":"x":"y"}', "x"),
+        (b'["b":{"a":"y"}]', None),
+    ],
+)
+def test_the_tokeniser_forgives_what_jsmn_forgives(raw, read):
+    assert parse(raw).get_string("a") == read
+
+
+def test_a_deep_message_costs_what_a_flat_one_costs():
+    depth = 10_000
+    deep = b'{"m":' * depth + b"1" + b"}" * depth
+    tracemalloc.start()
+    root = parse(b'{"d":' + deep + b',"a":"x"}')
+    assert root.get_string("a") == "x"
+    assert tracemalloc.get_traced_memory()[1] < 100 * len(deep)
+    tracemalloc.stop()
+    inner = root.get_object("d")
+    assert inner
+    assert inner.text == deep.decode()
 
 
 plain = st.text(st.characters(exclude_characters='"\\', exclude_categories=["Cs", "Cc"]))

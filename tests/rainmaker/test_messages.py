@@ -161,7 +161,7 @@ def test_otaurl_refusals(payload, info, job):
         ('"fw_version":2', "fw_version", None),
         ('"metadata":"{}"', "metadata", None),
         ('"metadata":{"a": 1}', "metadata", '{"a": 1}'),
-        ('"file_md5":""', "file_md5", None),
+        ('"file_md5":""', "file_md5", ""),
     ],
 )
 def test_optional_keys_of_the_wrong_type_are_not_there(extra, attribute, value):

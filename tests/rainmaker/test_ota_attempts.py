@@ -5,9 +5,10 @@ import json
 import pytest
 from node_bench import EPOCH, JOB, NEW, URL, Answer, Bench, flashed
 
-from py_esp_ota._core import PartitionTable
+from py_esp_ota._core import Flash, PartitionTable
+from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError, NvsError
-from py_esp_ota.firmware import Firmware
+from py_esp_ota.firmware import Firmware, merge
 from py_esp_ota.rainmaker.ota import OtaConfig, OtaEvent, OtaType
 from py_esp_ota.rainmaker.ota_https import describe, http_config
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -251,3 +252,39 @@ def test_an_update_works_without_nvs(monkeypatch):
 
 def refuse(*_args: object) -> None:
     raise NvsError(EspErr.ESP_FAIL)
+
+
+# --------------------------------------------------------------------------------------------------------- progress
+
+
+@pytest.mark.parametrize(("target", "boots"), [("esp32c3", 2), ("esp32s3", 4)])
+def test_progress_without_a_size_ends_the_app_on_xtensa(target, boots):
+    """A quotient by zero is a trap there, on RISC-V it is -1: each job is a panic, or an update without progress."""
+    rows = PartitionTable.builtin("two_ota_large")
+    old, new = (Firmware("lamp", version, chip=target).to_bytes() for version in ("1.0", "1.1"))
+    image = merge({0x8000: rows.to_bytes(), 0x20000: old})
+    chip = Chip(target, flash=Flash.from_bytes(image, size=0x400000))
+    config = Sdkconfig(esp_rmaker_ota_progress_support=True)
+    bench = Bench(chip=chip, config=config, server={URL: Answer(new)})
+
+    async def scenario(bench: Bench) -> None:
+        for _ in range(3):
+            await bench.sleep(10)
+            await bench.push()
+        await bench.sleep(30)
+
+    bench.run(scenario)
+    assert len(bench.boots) == boots
+    assert bench.running[0] == ("1.1" if target == "esp32c3" else "1.0")
+    assert not any("Downloaded" in report for report in bench.reports)
+    if target == "esp32s3":
+        assert {str(end) for end in bench.ends} == {
+            "IntegerDivideByZero in esp_rmaker_ota_use_https: the message has no file_size"
+        }
+        assert bench.reports[-1] == "in-progress: Downloading Firmware Image"
+
+
+def test_a_build_without_anti_rollback_knows_four_bits_of_the_efuse():
+    image = Firmware("lamp", "1.1", secure_version=4).to_bytes()
+    bench = Bench(server={URL: Answer(image)}, secure_version=9).update()
+    assert bench.running == ("1.1", "VALID")

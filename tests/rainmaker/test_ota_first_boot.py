@@ -114,6 +114,17 @@ def test_failed_is_reported_for_a_time_out_when_the_build_says_so():
     assert left == []
 
 
+@pytest.mark.parametrize(("length", "status"), [(64, "failed"), (65, None)])
+def test_a_long_job_id_is_forgotten_when_the_firmware_gives_up(length, status):
+    """It does not fit the buffer it is copied through, and is erased all the same: nobody hears of the rollback."""
+    bench = Bench(config=Sdkconfig(esp_rmaker_ota_rollback_report_failed=True), ota=diag(PASS, WAIT))
+    bench.update(seconds=150, job="j" * length)
+    assert bench.running[0] == "1.0"
+    assert bench.nvs.get("rmaker_ota", "rmaker_ota_id") is None
+    last = json.loads(bench.payloads("otastatus")[-1])["status"]
+    assert last == (status or "in-progress")
+
+
 def test_a_missing_reason_has_a_text_of_its_own():
     bench = Bench()
     bench.nvs.set("rmaker_ota", "ota_update", b"\x01")

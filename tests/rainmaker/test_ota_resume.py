@@ -43,6 +43,9 @@ class Node(Bench):
         ("abd", 5, "abc", None),
         ("ab", 5, "abc", None),
         ("abcd", 5, "abc", 5120),  # as far as the received one goes
+        ("abc", 5, "", 5120),  # nothing differs from nothing
+        ("", 5, "", 5120),
+        ("", 5, "abc", None),
         (None, 5, "abc", None),
         ("abc", None, "abc", None),
         (b"abc", 5, "abc", None),
@@ -102,6 +105,24 @@ def test_the_md5_is_a_name_and_nothing_is_computed():
     node = Node(6000).update(file_md5=OTHER_MD5)
     assert node.fetch.asked == ["GET", "GET bytes=5120-"]
     assert node.running == ("1.1", "VALID")
+
+
+def test_an_empty_md5_goes_on_with_any_file():
+    """It is a name like another one, is kept like one, and as far as it goes every stored name is equal to it."""
+    node = Node(6000, 0, 0, 0, 0, 0)
+
+    async def scenario(node: Node) -> None:
+        await node.sleep(10)
+        await node.push(file_md5=MD5)
+        await node.sleep(20)
+        await node.push(file_md5="")
+        await node.sleep(20)
+        assert node.stored() == {"ota_written": ("u16", 5), "ota_file_md5": ("str", MD5)}
+
+    node.run(scenario)
+    assert node.fetch.asked == ["GET", *["GET bytes=5120-"] * 5]
+    node = Node(6000, 0, 0).update(seconds=20, file_md5="")
+    assert node.stored() == {"ota_written": ("u16", 5), "ota_file_md5": ("str", "")}
 
 
 def test_another_file_starts_at_nothing():

@@ -1,9 +1,12 @@
 """Validity and download window of a job."""
 
+from dataclasses import replace
+
 import pytest
 
 from py_esp_ota.rainmaker.messages import OtaStatus
 from py_esp_ota.rainmaker.ota_time import (
+    Span,
     TimeDecision,
     TimeInfo,
     handle_time,
@@ -14,6 +17,12 @@ from py_esp_ota.rainmaker.ota_time import (
 
 NOW = 1_665_081_000
 GO = TimeDecision()
+EMPTY = TimeInfo(validity=Span())
+
+
+def decided(info: TimeInfo, now: int, minute: int) -> TimeDecision:
+    """The decision without what the console says of it: that is in test_ota_console.py."""
+    return replace(handle_time(info, now, minute), lines=())
 
 
 def clock(text: str) -> int:
@@ -38,7 +47,7 @@ def clock(text: str) -> int:
 )
 def test_download_windows(start, end, local, delay):
     assert minutes_until_window(start, end, clock(local)) == delay
-    decision = handle_time(TimeInfo(window_start=start, window_end=end), NOW, clock(local))
+    decision = decided(TimeInfo(window=Span(start, end)), NOW, clock(local))
     if delay is None:
         assert decision == GO
     else:
@@ -48,40 +57,43 @@ def test_download_windows(start, end, local, delay):
 @pytest.mark.parametrize(
     ("info", "now", "decision"),
     [
-        (None, 0, GO),
-        (TimeInfo(), 1546300800, TimeDecision(OtaStatus.DELAYED, "No time information available yet.", 30)),
-        (TimeInfo(), 1546300801, GO),
-        (TimeInfo(valid_from=NOW), NOW, GO),
-        (TimeInfo(valid_from=NOW + 1), NOW, TimeDecision(OtaStatus.DELAYED, "Not within valid window.", 6)),
-        (TimeInfo(valid_until=NOW), NOW, GO),
-        (TimeInfo(valid_until=NOW - 1), NOW, TimeDecision(OtaStatus.FAILED, "OTA download window lapsed.")),
+        (TimeInfo(), 0, GO),
+        (EMPTY, 1546300800, TimeDecision(OtaStatus.DELAYED, "No time information available yet.", 30)),
+        (EMPTY, 1546300801, GO),
+        (TimeInfo(validity=Span(NOW)), NOW, GO),
+        (TimeInfo(validity=Span(NOW + 1)), NOW, TimeDecision(OtaStatus.DELAYED, "Not within valid window.", 6)),
+        (TimeInfo(validity=Span(end=NOW)), NOW, GO),
+        (TimeInfo(validity=Span(end=NOW - 1)), NOW, TimeDecision(OtaStatus.FAILED, "OTA download window lapsed.")),
         # an end beyond 2038 does not fit the node's int and has lapsed for ever
-        (TimeInfo(valid_until=-(2**31)), NOW, TimeDecision(OtaStatus.FAILED, "OTA download window lapsed.")),
-        (TimeInfo(window_end=5), NOW, GO),
-        (TimeInfo(window_start=5), NOW, TimeDecision(OtaStatus.FAILED, "Invalid download window specified.")),
+        (TimeInfo(validity=Span(end=-(2**31))), NOW, TimeDecision(OtaStatus.FAILED, "OTA download window lapsed.")),
+        (TimeInfo(window=Span(end=5)), NOW, GO),
+        (TimeInfo(window=Span(5)), NOW, TimeDecision(OtaStatus.FAILED, "Invalid download window specified.")),
         # validity is looked at before the window
         (
-            TimeInfo(window_start=5, valid_until=1546300900),
+            TimeInfo(window=Span(5), validity=Span(end=1546300900)),
             NOW,
             TimeDecision(OtaStatus.FAILED, "OTA download window lapsed."),
         ),
     ],
 )
 def test_time_rules_in_their_order(info, now, decision):
-    assert handle_time(info, now, 0) == decision
+    assert decided(info, now, 0) == decision
 
 
 @pytest.mark.parametrize(
     ("metadata", "info"),
     [
-        ('{"download_window":{"end":1155,"start":1080},"validity":{"end":3,"start":2}}', TimeInfo(1080, 1155, 2, 3)),
-        ('{"validity":{"start":2}}', TimeInfo(valid_from=2)),
-        ('{"validity":{}}', TimeInfo()),
-        ('{"validity":{"start":"2"}}', TimeInfo()),
-        ('{"validity":5}', None),
-        ('{"esp.ota.target":"host_mcu"}', None),
-        ("{}", None),
-        ("{", None),
+        (
+            '{"download_window":{"end":1155,"start":1080},"validity":{"end":3,"start":2}}',
+            TimeInfo(Span(1080, 1155), Span(2, 3)),
+        ),
+        ('{"validity":{"start":2}}', TimeInfo(validity=Span(2))),
+        ('{"validity":{}}', EMPTY),
+        ('{"validity":{"start":"2"}}', EMPTY),
+        ('{"validity":5}', TimeInfo()),
+        ('{"esp.ota.target":"host_mcu"}', TimeInfo()),
+        ("{}", TimeInfo()),
+        ("{", TimeInfo()),
     ],
 )
 def test_metadata_is_read_leniently(metadata, info):
