@@ -25,7 +25,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 from fastapi import FastAPI
 
-from py_esp_ota._core import EFuse, PartitionTable, verify_image
+from py_esp_ota._core import EFuse, PartitionTable, verify_image, whole
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.apps import Apps
@@ -36,7 +36,7 @@ from py_esp_ota.cloud.store import Store
 from py_esp_ota.device import Device, Diagnostics, Doors
 from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
-from py_esp_ota.ports import Clock, Fetch, Response
+from py_esp_ota.ports import Bytes, Clock, Fetch, Response
 from py_esp_ota.rainmaker.ota import OtaType
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.world import LAB_HOST, OpenWorld, World, memory_world
@@ -89,6 +89,12 @@ class Lab:
         self._places: dict[str, _Place] = {}
         self._runner: asyncio.Runner | None = None
         self._headers: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        if "world" not in vars(self):
+            return "<Lab, not open>"
+        devices = ", ".join(self._places) or "no devices"
+        return f"<Lab with {devices}; broker: {self.world.broker}>"
 
     # ------------------------------------------------------------------------------------------------------- opening
 
@@ -147,10 +153,10 @@ class Lab:
         self,
         partitions: PartitionTable | str = "two_ota_large",
         *,
-        firmware: bytes,
+        firmware: Bytes,
         node_id: str | None = None,
         config: Sdkconfig | None = None,
-        bootloader: bytes | None = None,
+        bootloader: Bytes | None = None,
         efuse: EFuse | None = None,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
@@ -226,14 +232,14 @@ class Lab:
 
     # ----------------------------------------------------------------------------------------------------- the cloud
 
-    async def upload(self, firmware: bytes, *, name: str, on_progress: Progress | None = None) -> str:
+    async def upload(self, firmware: Bytes, *, name: str, on_progress: Progress | None = None) -> str:
         """Upload an image as the dashboard does (request, put, confirm); its ``ota_image_id``.
 
         Raises ``LabError`` with the cloud's own words when it refuses.
         """
         request = await self._call("GET", "admin/otaimage/upload_request", params={"image_name": name})
         url = request["upload_url"]
-        answer = await self.world.api.put(url, content=_pieces(firmware, on_progress))
+        answer = await self.world.api.put(url, content=_pieces(whole(firmware), on_progress))
         _checked(answer)
         body = {"ota_image_id": request["ota_image_id"]}
         await self._call("POST", "admin/otaimage/upload_confirm", json=body)
@@ -269,7 +275,7 @@ class Lab:
         ]
 
     async def update(
-        self, firmware: bytes, *, name: str, nodes: Sequence[str] | None = None, seconds: float = 600.0
+        self, firmware: Bytes, *, name: str, nodes: Sequence[str] | None = None, seconds: float = 600.0
     ) -> dict[str, list[dict[str, str]]]:
         """Upload, push and wait for every node's last word; the reports by node. Raises ``TimeoutError``."""
         targets = list(nodes or self._places)
