@@ -11,7 +11,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-import httpx2
+from py_esp_ota.extras import missing
+
+try:
+    import httpx2
+except ModuleNotFoundError as error:
+    raise missing("a lab", "cloud", error) from None
 
 from py_esp_ota.adapters.asgi import AsgiApp, AsgiFetch
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock
