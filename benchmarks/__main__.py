@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks import searching, silicon, sweeps
-from benchmarks.timing import Figure, interleaved, process
+from benchmarks.timing import Figure, interleaved, once, process
 from py_esp_ota import Flash, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
 from py_esp_ota.cli.demo.cast import Cast, real_releases
@@ -43,7 +43,7 @@ def verify(image: bytes) -> Figure:
         assert verify_image(flash, 0x10000, next(sizes), chip="esp32s3", mode="verify_silent").err == 0
 
     mine, sha = interleaved(ours, lambda: hashlib.sha256(image).digest(), rounds=61)
-    return Figure("verify_image of 1 MiB", mine, "OpenSSL SHA-256 alone", sha, "at most 1.11x", 0.9 * mine <= sha)
+    return Figure("verify_image of 1 MiB", mine, "OpenSSL SHA-256 alone", sha, 1.11)
 
 
 def fork() -> Figure:
@@ -51,7 +51,7 @@ def fork() -> Figure:
     flash = Flash.from_bytes(bytes(range(256)) * (4 * MIB // 256))
     raw = bytearray(flash.to_bytes())
     mine, copy = interleaved(flash.fork, lambda: bytearray(raw), rounds=501)
-    return Figure("fork of a 4 MiB flash, nothing dirty", mine, "copying the bytes", copy, "below 20 us", mine < 20e-6)
+    return Figure("fork of a 4 MiB flash, nothing dirty", mine, "copying the bytes", copy, 1 / 50)
 
 
 def boots(image: bytes) -> Figure:
@@ -65,7 +65,7 @@ def boots(image: bytes) -> Figure:
 
     mine, sha = interleaved(ours, lambda: [hashlib.sha256(image).digest() for _ in range(100)], rounds=7)
     name, peer = "1,000 boots of an unchanged device, 1 MiB", "1,000 times SHA-256 of the image"
-    return Figure(name, mine, peer, 10 * sha, "below 100 ms", mine < 0.1)
+    return Figure(name, mine, peer, 10 * sha, 0.2)
 
 
 def image_info(image: bytes) -> Figure:
@@ -79,11 +79,14 @@ def image_info(image: bytes) -> Figure:
             rounds=9,
         )
     name = "esp-ota image-info, 1 MiB, whole process"
-    return Figure(name, mine, "esptool image-info", theirs, "at most 0.2x", 5 * mine <= theirs)
+    return Figure(name, mine, "esptool image-info", theirs, 0.2)
 
 
 def update(cast: Cast) -> Figure:
-    """Chapter 2 of the demo in the lab, after imports: from the upload to the last report."""
+    """Chapter 2 of the demo in the lab, after imports: from the upload to the last report.
+
+    No tool does this elsewhere; beside it stands what it takes to look at that image with esptool.
+    """
 
     async def chapters() -> float:
         async with Lab() as lab:
@@ -95,9 +98,14 @@ def update(cast: Cast) -> Figure:
             assert outcome.ok, outcome.got
             return seconds
 
-    run_virtual(chapters())
-    seconds = statistics.median(run_virtual(chapters()) for _ in range(9))
-    return Figure("one whole OTA in the lab (demo, chapter 2)", seconds, None, None, "below 50 ms", seconds < 0.05)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "new.bin"
+        file.write_bytes(cast.new)
+        look = process([sys.executable, "-m", "esptool", "image-info", str(file)])
+        run_virtual(chapters())
+        rounds = [(run_virtual(chapters()), once(look)) for _ in range(9)]
+    mine, theirs = map(statistics.median, zip(*rounds, strict=True))
+    return Figure("one whole OTA in the lab (demo, chapter 2)", mine, "esptool image-info of its image", theirs, 0.6)
 
 
 def _now() -> float:

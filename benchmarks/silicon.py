@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.timing import Figure, once
+from benchmarks.timing import Figure, interleaved, once, process
 from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.silicon import Machine
 
 _FLASHES, _BOOTS, _ROUNDS = 200, 1000, 5
-_GOAL = 1000 / 300
 _TESTS = Path(__file__).parents[1] / "tests"
 sys.path += [str(_TESTS), str(_TESTS / "silicon")]
 
@@ -47,13 +46,13 @@ def _seconds(one: Build) -> tuple[float, float]:
 def that_logs() -> Figure:
     """The bootloader of espflash, which prints what it does."""
     ours, peer = _seconds(_ESPFLASH)
-    return Figure("1,000 boots of a bootloader's machine code", ours, "our model", peer, "below 3.3 s", ours < _GOAL)
+    return Figure("1,000 boots of a bootloader's machine code", ours, "our model", peer, 25)
 
 
 def with_rollback() -> Figure:
     """MicroPython's, which prints nothing."""
     ours, peer = _seconds(_ROLLBACK)
-    return Figure("1,000 boots of a silent one, with rollback", ours, "our model", peer, "below 3.3 s", ours < _GOAL)
+    return Figure("1,000 boots of a silent one, with rollback", ours, "our model", peer, 8)
 
 
 def prompt() -> Figure:
@@ -65,8 +64,8 @@ def prompt() -> Figure:
         session = machine.session(Chip("esp32c3", flash=chip.flash.fork()))
         to_prompt(session)
 
-    seconds = statistics.median(once(switch_on) for _ in range(_ROUNDS))
-    return Figure("MicroPython, from power-on to its prompt", seconds, None, None, "below 2 s", seconds < 2)
+    mine, theirs = interleaved(switch_on, process([sys.executable, "-c", "pass"]), _ROUNDS)
+    return Figure("MicroPython, from power-on to its prompt", mine, "this Python, from start to end", theirs, 60)
 
 
 def figures() -> list[Figure]:

@@ -11,23 +11,31 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One result: ours and the peer's median seconds, and what must hold."""
+    """One result: ours and the peer's seconds, measured in the same run, and how much of the peer's ours may take.
+
+    ``also`` is what must hold besides, which does not depend on how fast the machine is.
+    """
 
     name: str
     ours: float
-    peer_name: str | None
-    peer: float | None
-    goal: str
-    ok: bool
+    peer_name: str
+    peer: float
+    at_most: float
+    also: bool = True
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the goal is met."""
+        return self.ours <= self.at_most * self.peer and self.also
 
     def row(self) -> str:
         """A line for the terminal."""
-        ours = _seconds(self.ours)
-        if self.peer is None:
-            ratio = ""
-        else:
-            ratio = f"{self.ours / self.peer:6.2f}x the time of {self.peer_name} ({_seconds(self.peer)})"
-        return f"{'ok  ' if self.ok else 'MISS'} {self.name:<42} {ours:>10}   {ratio:<58} goal: {self.goal}"
+        verdict = "ok  " if self.ok else "MISS"
+        ratio = f"{_ratio(self.ours / self.peer):>8} the time of {self.peer_name} ({_seconds(self.peer)})"
+        return (
+            f"{verdict} {self.name:<42} {_seconds(self.ours):>10} {ratio:<68} goal: {_ratio(self.at_most)}{self.note}"
+        )
 
 
 def interleaved(ours: Callable[[], object], peer: Callable[[], object], rounds: int = 31) -> tuple[float, float]:
@@ -50,6 +58,10 @@ def once(run: Callable[[], object]) -> float:
 def process(command: Sequence[str]) -> Callable[[], object]:
     """A whole process as a call."""
     return lambda: subprocess.run(command, check=True, capture_output=True)
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}x" if value > 0.05 else f"1/{1 / value:.0f}"
 
 
 def _seconds(value: float) -> str:

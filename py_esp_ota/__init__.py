@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from py_esp_ota.chip import Chip
     from py_esp_ota.device import Device
     from py_esp_ota.errors import EspErr, EspError, PowerLoss
+    from py_esp_ota.firmware import Firmware
     from py_esp_ota.idf.bootloader.start import BootReport
     from py_esp_ota.lab import Lab
     from py_esp_ota.power_cuts import every_power_cut
@@ -19,6 +20,7 @@ _HOME = {
     "Device": "device",
     "EspErr": "errors",
     "EspError": "errors",
+    "Firmware": "firmware",
     "Flash": "_core",
     "ImageInfo": "_core",
     "Lab": "lab",
@@ -37,6 +39,7 @@ __all__ = [
     "Device",
     "EspErr",
     "EspError",
+    "Firmware",
     "Flash",
     "ImageInfo",
     "Lab",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, Literal, Self, TypeAlias, TypedDict, final
 
 from py_esp_ota.errors import EspErr
+from py_esp_ota.ports import Bytes
 
 __all__ = [
     "AppDesc",
@@ -61,6 +62,7 @@ __all__ = [
     "verify_image",
     "verify_partition_table",
     "verify_signature_v1",
+    "whole",
     "write_nvs_keys",
     "write_otadata",
 ]
@@ -271,10 +273,10 @@ class FlashCrypt:
     def of_efuse(efuse: EFuse) -> FlashCrypt | None:
         """The engine that these fuses switch on; ``None`` while encryption is off or has no key."""
 
-    def encrypt(self, address: int, data: bytes) -> bytes:
+    def encrypt(self, address: int, data: Bytes) -> bytes:
         """What stands in flash for plain bytes at ``address``. Raises ``ValueError`` unless both are multiples of 16."""
 
-    def decrypt(self, address: int, data: bytes) -> bytes:
+    def decrypt(self, address: int, data: Bytes) -> bytes:
         """What the cache shows for bytes that stand in flash at ``address``. Raises ``ValueError`` likewise."""
 
     def __eq__(self, other: object, /) -> bool: ...
@@ -325,7 +327,7 @@ class Flash:
         """An erased flash. ``size``: a power of two from 1 MiB to 128 MiB, else ``ValueError``."""
 
     @staticmethod
-    def from_bytes(image: bytes, *, size: int | None = None, strict: bool = True) -> Flash:
+    def from_bytes(image: Bytes, *, size: int | None = None, strict: bool = True) -> Flash:
         """Load a raw image; the rest stays erased. Without ``size``: the smallest flash that holds it. Raises ``ValueError``."""
 
     @property
@@ -365,7 +367,7 @@ class Flash:
     def mmap(self, address: int, length: int) -> bytes:
         """``bootloader_mmap``, ``spi_flash_mmap``: what the cache shows. Raises ``FlashError``, ``PowerLoss``, as ``read``."""
 
-    def program_encrypted(self, address: int, data: bytes) -> None:
+    def program_encrypted(self, address: int, data: Bytes) -> None:
         """``esp_flash_write_encrypted``; plain bytes while encryption is off.
 
         Raises ``FlashError``: ESP_ERR_INVALID_ARG for an address, ESP_ERR_INVALID_SIZE for a length off 16 bytes.
@@ -377,7 +379,7 @@ class Flash:
 
     @encryption.setter
     def encryption(self, engine: FlashCrypt | None) -> None: ...
-    def program(self, address: int, data: bytes) -> None:
+    def program(self, address: int, data: Bytes) -> None:
         """``esp_flash_write``: program page by page. Raises ``FlashError``, ``PowerLoss``.
 
         A strict flash looks at each page before it programs it; the pages before a refused one stay programmed.
@@ -513,10 +515,10 @@ class Partition:
     def read_raw(self, flash: Flash, offset: int, length: int) -> bytes:
         """``esp_partition_read_raw``. Raises ``FlashError``."""
 
-    def write_raw(self, flash: Flash, offset: int, data: bytes) -> None:
+    def write_raw(self, flash: Flash, offset: int, data: Bytes) -> None:
         """``esp_partition_write_raw``. Raises ``FlashError``."""
 
-    def write(self, flash: Flash, offset: int, data: bytes) -> None:
+    def write(self, flash: Flash, offset: int, data: Bytes) -> None:
         """``esp_partition_write``. Raises ``FlashError``."""
 
     def erase_range(self, flash: Flash, offset: int, length: int) -> None:
@@ -552,7 +554,7 @@ class PartitionTable:
         """
 
     @staticmethod
-    def from_bytes(data: bytes, *, md5: bool = True) -> PartitionTable:
+    def from_bytes(data: Bytes, *, md5: bool = True) -> PartitionTable:
         """gen_esp32part.py ``PartitionTable.from_binary``; without ``md5`` an MD5 row is a row of unknown magic.
 
         Raises ``PartitionTableError`` naming the row: ESP_ERR_INVALID_STATE, or ESP_ERR_INVALID_SIZE for a part of a row.
@@ -610,7 +612,7 @@ class TableVerdict:
     def rows(self) -> list[Partition]:
         """The rows the bootloader will walk: the first ``num_partitions`` ones, an MD5 row in the middle included."""
 
-def verify_partition_table(data: bytes, flash_size: int, *, wraps: bool = False, empty: bool = False) -> TableVerdict:
+def verify_partition_table(data: Bytes, flash_size: int, *, wraps: bool = False, empty: bool = False) -> TableVerdict:
     """``esp_partition_table_verify`` (components/bootloader_support/src/flash_partitions.c).
 
     ``wraps``: the end of a row is computed in 32 bits, as in releases up to v6.0. ``empty``: no row at all is a table, as
@@ -624,7 +626,7 @@ class ImageHeader:
     """``esp_image_header_t``, 24 bytes."""
 
     @staticmethod
-    def from_bytes(data: bytes) -> ImageHeader:
+    def from_bytes(data: Bytes) -> ImageHeader:
         """Decode without judging. Raises ``ImageError`` (ESP_ERR_INVALID_SIZE) below 24 bytes."""
 
     @property
@@ -659,7 +661,7 @@ class AppDesc:
     """``esp_app_desc_t``, 256 bytes at image offset 0x20. Text is decoded as UTF-8 with replacement up to the first NUL."""
 
     @staticmethod
-    def from_bytes(data: bytes) -> AppDesc:
+    def from_bytes(data: Bytes) -> AppDesc:
         """Raises ``ImageError``: ESP_ERR_INVALID_SIZE below 256 bytes, ESP_ERR_NOT_FOUND for a wrong magic word."""
 
     @property
@@ -700,7 +702,7 @@ class BootloaderDesc:
     """``esp_bootloader_desc_t``, 80 bytes at image offset 0x20."""
 
     @staticmethod
-    def from_bytes(data: bytes) -> BootloaderDesc:
+    def from_bytes(data: Bytes) -> BootloaderDesc:
         """Raises ``ImageError``: ESP_ERR_INVALID_SIZE below 80 bytes, ESP_ERR_NOT_FOUND for a wrong magic byte."""
 
     @property
@@ -921,7 +923,7 @@ class VerifyOptions:
         """
 
 def inspect_image(
-    data: bytes, *, chip: str | None = None, kind: Literal["auto", "app", "bootloader"] = "auto"
+    data: Bytes, *, chip: str | None = None, kind: Literal["auto", "app", "bootloader"] = "auto"
 ) -> ImageInfo:
     """Read all there is and name every fault; no bytes make it fail.
 
@@ -961,6 +963,12 @@ def flash_sha256(flash: Flash, address: int, length: int) -> bytes:
 
 def sha256_compress(state: bytes, data: bytes) -> bytes:
     """What a SHA accelerator does with the whole 64-byte blocks of ``data``: the digest so far, 32 bytes, and the next."""
+
+def whole(source: Bytes, /) -> bytes:
+    """The bytes themselves: those of a buffer, or of the file that a path names. ``bytes`` come back as they are.
+
+    Raises ``TypeError`` for anything else, and what reading the file raises.
+    """
 
 def check_image_validity(
     header: ImageHeader,
@@ -1032,7 +1040,7 @@ class SignatureVerdict:
     def detail(self) -> str:
         """Empty when nothing is wrong."""
 
-def signature_blocks(data: bytes, digest: bytes | None = None) -> list[SignatureBlock]:
+def signature_blocks(data: Bytes, digest: bytes | None = None) -> list[SignatureBlock]:
     """The blocks in a 4096-byte signature sector, or in the last sector of a signed image.
 
     With the signed bytes, or with their ``digest`` for a sector alone, the signatures are verified too. Raises
@@ -1086,7 +1094,7 @@ class OtaSelectEntry:
         """Without ``crc`` the right one is computed; ``seq_label`` defaults to 20 bytes of 0xFF."""
 
     @staticmethod
-    def from_bytes(data: bytes) -> OtaSelectEntry:
+    def from_bytes(data: Bytes) -> OtaSelectEntry:
         """Decode 32 bytes; any bytes are an entry. Raises ``ValueError`` for another length."""
 
     def to_bytes(self) -> bytes: ...
@@ -1228,10 +1236,10 @@ class OtaWriter:
     def flush(self, flash: Flash) -> None:
         """``esp_ota_end``: with flash encryption on, program the block that waits. Raises ``FlashError``, ``PowerLoss``."""
 
-    def write(self, flash: Flash, data: bytes) -> None:
+    def write(self, flash: Flash, data: Bytes) -> None:
         """Raises ``FlashError``, ``PowerLoss``, and ``OtaError`` (ESP_ERR_OTA_VALIDATE_FAILED) for a wrong beginning."""
 
-    def write_with_offset(self, flash: Flash, offset: int, data: bytes) -> None:
+    def write_with_offset(self, flash: Flash, offset: int, data: Bytes) -> None:
         """``esp_ota_write_with_offset``: program at ``offset`` and count; no erase. Raises ``FlashError``, ``PowerLoss``."""
 
 # ----------------------------------------------------------------------------------------------------------------- NVS

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from py_esp_ota._core import AppDesc, Partition
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import Restart
+from py_esp_ota.extras import missing
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -105,10 +106,8 @@ class MachineCode:
             import unicorn  # noqa: F401, PLC0415 (the base install has none)
 
             from py_esp_ota.elf import Symbols, elf_sha256  # noqa: PLC0415 (the same)
-        except ModuleNotFoundError as missing:
-            raise ModuleNotFoundError(
-                f"an app runs as machine code with {missing.name}: pip install 'py_esp_ota[silicon]'", name=missing.name
-            ) from None
+        except ModuleNotFoundError as error:
+            raise missing("an app as machine code", "silicon", error) from None
         self._symbols: dict[bytes, Symbols] = {elf_sha256(elf): Symbols.from_elf(elf) for elf in self.elfs}
 
     def __call__(self, booted: Booted) -> AppRun:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from py_esp_ota._core import AppDesc, EFuse, Flash, FlashCrypt, ImageHeader, PartitionTable, Target
+from py_esp_ota._core import AppDesc, EFuse, Flash, FlashCrypt, ImageHeader, PartitionTable, Target, whole
 from py_esp_ota.apps import App, AppRun, Apps, Booted, run_app
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import OtaError, PowerLoss, Restart
@@ -22,7 +22,7 @@ from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.bootloader.start import BootReport, boot, state_of
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs
-from py_esp_ota.ports import Clock, Fetch, MqttConnect
+from py_esp_ota.ports import Bytes, Clock, Fetch, MqttConnect
 from py_esp_ota.rainmaker.node import RmakerNode
 from py_esp_ota.rainmaker.ota import DiagState, DiagStatus, OtaConfig, OtaType
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -73,8 +73,8 @@ class Device:
         self,
         partitions: PartitionTable | str = "two_ota_large",
         *,
-        firmware: bytes | None = None,
-        bootloader: bytes | None = None,
+        firmware: Bytes | None = None,
+        bootloader: Bytes | None = None,
         target: str | None = None,
         flash_size: int | None = None,
         efuse: EFuse | None = None,
@@ -98,13 +98,24 @@ class Device:
         self._ota_diag = ota_diag
         self._crashes = crashes
         self._apps = apps
-        target = target or _target_of(firmware)
+        image, loader = (None if part is None else whole(part) for part in (firmware, bootloader))
+        target = target or _target_of(image)
         engine = FlashCrypt.of_efuse(efuse) if efuse else None
-        flash = _flashed(table, target, self.config, firmware, bootloader, flash_size, engine)
+        flash = _flashed(table, target, self.config, image, loader, flash_size, engine)
         self.chip = Chip(target, flash=flash, efuse=efuse)
         self.nvs = FlashNvs(self.chip, self.config)
         self._app: asyncio.Task[NoReturn] | None = None
         self._turned_on = asyncio.Event()
+
+    def __repr__(self) -> str:
+        size = f"{self.flash.size >> 20} MiB" if self.flash.size >> 20 else f"{self.flash.size >> 10} KiB"
+        chip = f"<Device {self.node_id!r}: {self.chip.target.name}, {size}"
+        if not self.flash.powered:
+            return f"{chip}, without power>"
+        if not (self.report and self.report.partition):
+            return f"{chip}, {'nothing boots' if self.report else 'not switched on'}>"
+        app = f"{self.running.project_name} {self.running.version}" if self.running else "an app"
+        return f"{chip}, runs {app} from {self.report.partition.label}{self.state and f', {self.state}'}>"
 
     @property
     def report(self) -> BootReport | None:

@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from py_esp_ota.extras import missing
 from py_esp_ota.firmware import APP_DESC_MAGIC, MMU_PAGE, image, patched, resealed
 
 try:
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
-except ModuleNotFoundError as missing:  # the base install makes and boots images, it does not look into programs
-    raise ModuleNotFoundError(
-        "programs are read with pyelftools: pip install 'py_esp_ota[silicon]'", name=missing.name
-    ) from None
+except ModuleNotFoundError as error:  # the base install makes and boots images, it does not look into programs
+    raise missing("a linked program", "silicon", error) from None
 
 _IMAGE_HEADER = 24
 _SEGMENT_HEADER = 8

@@ -67,6 +67,9 @@ class EspErr(IntEnum):
     ESP_ERR_HTTP_HEADER_TOO_LONG = 0x700E
     ESP_ERR_HTTPS_OTA_IN_PROGRESS = 0x9001
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}.{self.name}: 0x{self & 0xFFFFFFFF:x}>"
+
 
 class EspError(Exception):
     """An ``esp_err_t`` other than ``ESP_OK``, with the facts behind it.

@@ -20,26 +20,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import httpx2
-from fastapi import FastAPI
-
-from py_esp_ota._core import EFuse, PartitionTable, verify_image
+from py_esp_ota._core import EFuse, PartitionTable, verify_image, whole
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.apps import Apps
-from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts
-from py_esp_ota.cloud.api import create_app
-from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.store import Store
 from py_esp_ota.device import Device, Diagnostics, Doors
 from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
-from py_esp_ota.ports import Clock, Fetch, Response
+from py_esp_ota.ports import Bytes, Clock, Fetch, Response
 from py_esp_ota.rainmaker.ota import OtaType
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.world import LAB_HOST, OpenWorld, World, memory_world
+
+if TYPE_CHECKING:
+    import httpx2
+    from fastapi import FastAPI
+
+    from py_esp_ota.cloud.service import CloudService
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -80,9 +79,7 @@ class Lab:
         self._open_world = world or partial(memory_world, epoch=EPOCH)
         self._database = database
         self._token_hex = token_hex or Repeatable().token_hex
-        # A made-up password is never typed and never stored for long: no reason to make it slow.
-        self._scrypt_n = SCRYPT_N if admin_password else 2
-        self._admin_password = admin_password or self._token_hex(16)
+        self._admin_password = admin_password
         self._deliver = deliver or (lambda _user_name, _code: None)
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[Any]] = []
@@ -90,15 +87,28 @@ class Lab:
         self._runner: asyncio.Runner | None = None
         self._headers: dict[str, str] = {}
 
+    def __repr__(self) -> str:
+        if "world" not in vars(self):
+            return "<Lab, not open>"
+        devices = ", ".join(self._places) or "no devices"
+        return f"<Lab with {devices}; broker: {self.world.broker}>"
+
     # ------------------------------------------------------------------------------------------------------- opening
 
     async def __aenter__(self) -> Self:
+        # Half a second of imports, for those who open a lab and not for all who name one.
+        from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts  # noqa: PLC0415
+        from py_esp_ota.cloud.api import create_app  # noqa: PLC0415
+        from py_esp_ota.cloud.service import CloudService  # noqa: PLC0415
+        from py_esp_ota.cloud.store import Store  # noqa: PLC0415
+
         self._loop = asyncio.get_running_loop()
+        # A made-up password is never typed and never stored for long: no reason to make it slow.
+        scrypt_n = SCRYPT_N if self._admin_password else 2
+        self._admin_password = self._admin_password or self._token_hex(16)
         store = self._stack.enter_context(closing(Store(self._database)))
         clock = _WorldClock()
-        accounts = Accounts(
-            store, clock=clock, token_hex=self._token_hex, deliver=self._deliver, scrypt_n=self._scrypt_n
-        )
+        accounts = Accounts(store, clock=clock, token_hex=self._token_hex, deliver=self._deliver, scrypt_n=scrypt_n)
         self.service = CloudService(
             store, clock=clock, public_url=lambda: self.world.public_url, token_hex=self._token_hex
         )
@@ -147,10 +157,10 @@ class Lab:
         self,
         partitions: PartitionTable | str = "two_ota_large",
         *,
-        firmware: bytes,
+        firmware: Bytes,
         node_id: str | None = None,
         config: Sdkconfig | None = None,
-        bootloader: bytes | None = None,
+        bootloader: Bytes | None = None,
         efuse: EFuse | None = None,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
@@ -226,14 +236,14 @@ class Lab:
 
     # ----------------------------------------------------------------------------------------------------- the cloud
 
-    async def upload(self, firmware: bytes, *, name: str, on_progress: Progress | None = None) -> str:
+    async def upload(self, firmware: Bytes, *, name: str, on_progress: Progress | None = None) -> str:
         """Upload an image as the dashboard does (request, put, confirm); its ``ota_image_id``.
 
         Raises ``LabError`` with the cloud's own words when it refuses.
         """
         request = await self._call("GET", "admin/otaimage/upload_request", params={"image_name": name})
         url = request["upload_url"]
-        answer = await self.world.api.put(url, content=_pieces(firmware, on_progress))
+        answer = await self.world.api.put(url, content=_pieces(whole(firmware), on_progress))
         _checked(answer)
         body = {"ota_image_id": request["ota_image_id"]}
         await self._call("POST", "admin/otaimage/upload_confirm", json=body)
@@ -269,7 +279,7 @@ class Lab:
         ]
 
     async def update(
-        self, firmware: bytes, *, name: str, nodes: Sequence[str] | None = None, seconds: float = 600.0
+        self, firmware: Bytes, *, name: str, nodes: Sequence[str] | None = None, seconds: float = 600.0
     ) -> dict[str, list[dict[str, str]]]:
         """Upload, push and wait for every node's last word; the reports by node. Raises ``TimeoutError``."""
         targets = list(nodes or self._places)

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+
+class File(Protocol):
+    """A file that reads itself, such as a ``pathlib.Path``."""
+
+    def read_bytes(self) -> bytes:
+        """All of it. Raises ``OSError``."""
+
+
+#: Bytes as callers hold them.
+Bytes: TypeAlias = bytes | bytearray | memoryview | File
 
 
 class Clock(Protocol):

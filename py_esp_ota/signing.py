@@ -19,9 +19,14 @@ from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from py_esp_ota.extras import missing
+
+try:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+except ModuleNotFoundError as error:
+    raise missing("a signature", "sign", error) from None
 
 SECTOR = 4096
 BLOCK = 1216

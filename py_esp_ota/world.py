@@ -1,6 +1,6 @@
-"""Two worlds for the same cloud and the same devices: in memory under virtual time, or real sockets on loopback.
+"""The world around a cloud and its devices: a set of doors. Here is the one in memory, under virtual time.
 
-A world is a set of doors. Everything that waits behind them is one code path; only the doors differ.
+Everything that waits behind the doors is one code path; only the doors differ. Those of ``socket_world`` are real ones.
 """
 
 from __future__ import annotations
@@ -9,22 +9,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Literal
 
-import httpx2
+from py_esp_ota.extras import missing
+
+try:
+    import httpx2
+except ModuleNotFoundError as error:
+    raise missing("a lab", "cloud", error) from None
 
 from py_esp_ota.adapters.asgi import AsgiApp, AsgiFetch
-from py_esp_ota.adapters.broker import open_broker
-from py_esp_ota.adapters.certificates import LocalCa
-from py_esp_ota.adapters.clock import SystemClock
-from py_esp_ota.adapters.http import HttpFetch, serve
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock
 from py_esp_ota.ports import Clock, Fetch, MqttConnect
 
 Presence = Callable[[str, bool], None]
-BrokerKind = Literal["mosquitto", "embedded"]
 
 LAB_HOST = "cloud.lab"
 LAB_URL = f"https://{LAB_HOST}"
@@ -64,42 +62,3 @@ async def memory_world(app: AsgiApp, presence: Presence, *, epoch: float) -> Asy
             api=api,
             public_url=LAB_URL,
         )
-
-
-@asynccontextmanager
-async def _socket_world(
-    app: AsgiApp, presence: Presence, *, folder: Path, prefer: BrokerKind | None, https_port: int, mqtt_port: int
-) -> AsyncIterator[World]:
-    ca = LocalCa(folder)
-    certificate = ca.server()
-    async with (
-        open_broker(folder, ca, prefer=prefer, port=mqtt_port) as broker,
-        serve(app, port=https_port, certfile=certificate.cert, keyfile=certificate.key) as url,
-        HttpFetch(ca.ca_file) as fetch,
-        httpx2.AsyncClient(base_url=url, verify=fetch.ssl_context, trust_env=False) as api,
-    ):
-        broker.on_presence(presence)
-        yield World(
-            mode="sockets",
-            broker=broker.name,
-            basic_ingest=broker.basic_ingest,
-            clock=SystemClock(),
-            mqtt=broker.mqtt,
-            fetch=fetch,
-            api=api,
-            public_url=url,
-        )
-
-
-def socket_world(
-    folder: Path, *, prefer: BrokerKind | None = None, https_port: int = 0, mqtt_port: int = 0
-) -> OpenWorld:
-    """A real broker and real HTTPS on loopback, with a local CA kept in ``folder``.
-
-    Args:
-        folder: where the CA, certificates and the broker's configuration are kept.
-        prefer: which broker; Mosquitto when installed, else the embedded one, when not given.
-        https_port: 0 takes a free one.
-        mqtt_port: 0 takes a free one.
-    """
-    return partial(_socket_world, folder=folder, prefer=prefer, https_port=https_port, mqtt_port=mqtt_port)

@@ -17,7 +17,7 @@ from py_esp_ota.cloud.web import mount_web
 from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN, Lab
-from py_esp_ota.world import BrokerKind, socket_world
+from py_esp_ota.socket_world import BrokerKind, socket_world
 
 _PORT = click.IntRange(0, 65535)
 

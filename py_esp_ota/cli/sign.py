@@ -76,8 +76,7 @@ def _forge() -> ModuleType:
     try:
         from py_esp_ota import signing
     except ModuleNotFoundError as missing:
-        what = f"keys need {missing.name}, which comes with an extra: pip install 'py_esp_ota[sign]'"
-        raise Unusable(what) from None
+        raise Unusable(str(missing)) from None
     return signing
 
 

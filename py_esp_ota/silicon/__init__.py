@@ -21,6 +21,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from py_esp_ota.extras import missing
 from py_esp_ota.silicon.report import FlashWrite, Outcome, SiliconReport, Trap
 
 if TYPE_CHECKING:
@@ -33,5 +34,8 @@ __all__ = ["FlashWrite", "Machine", "Outcome", "Session", "SiliconReport", "Trap
 def __getattr__(name: str) -> object:
     # Lazy, so that what another emulator did can be told where Unicorn is not installed.
     if name in {"Machine", "Session"}:
-        return getattr(import_module(f"{__name__}.{name.lower()}"), name)
+        try:
+            return getattr(import_module(f"{__name__}.{name.lower()}"), name)
+        except ModuleNotFoundError as error:
+            raise missing("machine code", "silicon", error) from None
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

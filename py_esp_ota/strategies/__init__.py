@@ -19,13 +19,12 @@ first chip.
 
 from __future__ import annotations
 
+from py_esp_ota.extras import missing
+
 try:
     import hypothesis  # noqa: F401
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "py_esp_ota.strategies needs Hypothesis, which comes with the extra [test]: pip install 'py_esp_ota[test]'",
-        name=error.name,
-    ) from error
+    raise missing("py_esp_ota.strategies", "test", error) from None
 
 from py_esp_ota.strategies.bench import Bench, bench_of
 from py_esp_ota.strategies.corrupted import FAULT_KINDS, CorruptedImage, ImageFault, corrupted_images

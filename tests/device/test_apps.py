@@ -155,5 +155,5 @@ def test_without_the_extra_everything_else_works_and_machine_code_names_it():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "it runs",
-        "an app runs as machine code with unicorn: pip install 'py_esp_ota[silicon]'",
+        "an app as machine code needs unicorn, which comes with an extra: pip install 'py_esp_ota[silicon]'",
     ]

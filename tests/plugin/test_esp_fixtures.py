@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import py_esp_ota.cli.inputs
+import py_esp_ota.cloud.api
 import py_esp_ota.dut
 import py_esp_ota.view.flash_map  # noqa: F401 - before pytester looks, for it forgets what an inner run imports
 from py_esp_ota import PartitionTable
@@ -173,7 +174,8 @@ def test_a_build_directory_is_an_app_too(pytester):
 
 
 def test_a_lab_without_the_cloud_says_what_to_install(pytester, monkeypatch):
-    monkeypatch.delitem(sys.modules, "py_esp_ota.lab")
+    for module in ("py_esp_ota.lab", "py_esp_ota.world"):
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "httpx2", None)
     pytester.makepyfile("""
         def test_lab(ota_lab): ...
@@ -182,7 +184,7 @@ def test_a_lab_without_the_cloud_says_what_to_install(pytester, monkeypatch):
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
-        ["ota_lab needs the cloud, and httpx2 is not installed: pip install 'py_esp_ota[[]cloud]'"]
+        ["ota_lab: a lab needs httpx2, which comes with an extra: pip install 'py_esp_ota[[]cloud]'"]
     )
     assert "Traceback" not in result.stdout.str()
     assert "During handling" not in result.stdout.str()

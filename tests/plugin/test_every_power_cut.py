@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import py_esp_ota.cloud.api
 import py_esp_ota.dut
 import py_esp_ota.view.flash_map
 import py_esp_ota.view.sweep_words  # noqa: F401 - before pytester looks, for it forgets what an inner run imports

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-SENTENCE = "py_esp_ota.strategies needs Hypothesis, which comes with the extra [test]: pip install 'py_esp_ota[test]'"
+SENTENCE = "py_esp_ota.strategies needs hypothesis, which comes with an extra: pip install 'py_esp_ota[test]'"
 
 
 def program(text):

@@ -20,7 +20,8 @@ from py_esp_ota.cli.demo.story import CHAPTERS, Outcome, play
 from py_esp_ota.cli.files import Unusable, print_json
 from py_esp_ota.errors import MqttError
 from py_esp_ota.lab import Lab
-from py_esp_ota.world import BrokerKind, OpenWorld, socket_world
+from py_esp_ota.socket_world import BrokerKind, socket_world
+from py_esp_ota.world import OpenWorld
 
 _FLASH_SHOWN = frozenset({"update", "power cut"})  # chapters with a flash map before and after
 

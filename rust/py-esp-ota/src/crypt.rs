@@ -5,6 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::bytes::Bytes;
 use crate::efuse::EFuse;
 use crate::err::{misuse, number};
 use crate::target::by_name;
@@ -38,7 +39,7 @@ impl FlashCrypt {
         &self,
         py: Python<'py>,
         #[pyo3(from_py_with = number)] address: u64,
-        data: &[u8],
+        data: Bytes,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut blocks = blocks(address, data)?;
         py.detach(|| self.0.encrypt(address, &mut blocks));
@@ -50,7 +51,7 @@ impl FlashCrypt {
         &self,
         py: Python<'py>,
         #[pyo3(from_py_with = number)] address: u64,
-        data: &[u8],
+        data: Bytes,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut blocks = blocks(address, data)?;
         py.detach(|| self.0.decrypt(address, &mut blocks));
@@ -62,7 +63,7 @@ impl FlashCrypt {
     }
 }
 
-fn blocks(address: u64, data: &[u8]) -> PyResult<Vec<u8>> {
+fn blocks(address: u64, data: Bytes) -> PyResult<Vec<u8>> {
     if address % core::BLOCK as u64 != 0 || data.len() % core::BLOCK != 0 {
         let text = format!("address 0x{address:x} and length {} must be multiples of 16", data.len());
         return Err(PyValueError::new_err(text));

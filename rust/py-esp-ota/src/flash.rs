@@ -8,6 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::bytes::Bytes;
 use crate::crypt::FlashCrypt;
 use crate::err::{FlashError, failure_to_err, misuse, number};
 use crate::journal::{FlashOp, FlashStats, Sectors};
@@ -91,11 +92,11 @@ impl Flash {
     #[pyo3(signature = (image, *, size=None, strict=true))]
     fn from_bytes(
         py: Python<'_>,
-        image: &[u8],
+        image: Bytes,
         #[pyo3(from_py_with = number)] size: Option<u64>,
         strict: bool,
     ) -> PyResult<Self> {
-        let loaded = py.detach(|| core::Flash::from_bytes(image, size, strict));
+        let loaded = py.detach(|| core::Flash::from_bytes(&image, size, strict));
         loaded.map(Self::wrap).map_err(|fault| misuse(&fault))
     }
 
@@ -174,9 +175,9 @@ impl Flash {
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = number)] address: u64,
-        data: &[u8],
+        data: Bytes,
     ) -> PyResult<()> {
-        self.sized(py, data.len(), |chip| chip.program_encrypted(address, data))
+        self.sized(py, data.len(), |chip| chip.program_encrypted(address, &data))
     }
 
     /// The engine, when flash encryption is on.
@@ -192,8 +193,8 @@ impl Flash {
     }
 
     /// `esp_flash_write`: program page by page.
-    fn program(&self, py: Python<'_>, #[pyo3(from_py_with = number)] address: u64, data: &[u8]) -> PyResult<()> {
-        self.sized(py, data.len(), |chip| chip.program(address, data))
+    fn program(&self, py: Python<'_>, #[pyo3(from_py_with = number)] address: u64, data: Bytes) -> PyResult<()> {
+        self.sized(py, data.len(), |chip| chip.program(address, &data))
     }
 
     /// `esp_flash_erase_region`: whole sectors, ascending.

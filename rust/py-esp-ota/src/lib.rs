@@ -1,6 +1,9 @@
 //! Python binding of esp-ota-core: conversions only, no rule. Long work drops the GIL.
 
+#![allow(clippy::needless_pass_by_value, reason = "what Python hands over arrives by value")]
+
 mod boot;
+mod bytes;
 mod crypt;
 mod efuse;
 mod err;
@@ -23,6 +26,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     err::register(module)?;
+    bytes::register(module)?;
     target::register(module)?;
     efuse::register(module)?;
     crypt::register(module)?;

@@ -6,6 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::bytes::Bytes;
 use crate::err::{OtaError, fault_to_err, misuse, number};
 use crate::flash::Flash;
 
@@ -45,8 +46,8 @@ impl OtaSelectEntry {
 
     /// Decode 32 bytes; any bytes are an entry.
     #[staticmethod]
-    fn from_bytes(data: &[u8]) -> PyResult<Self> {
-        let entry = data
+    fn from_bytes(data: Bytes) -> PyResult<Self> {
+        let entry = (&*data)
             .try_into()
             .map_err(|_| PyValueError::new_err(format!("otadata entry: found {} bytes, expected 32", data.len())))?;
         Ok(Self(core::OtaSelectEntry::from_bytes(entry)))

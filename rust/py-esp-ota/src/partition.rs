@@ -6,6 +6,7 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyList};
 
+use crate::bytes::Bytes;
 use crate::err::{Fault, LogLine, PartitionTableError};
 use crate::err::{esp_err, fault_saying, fault_to_err, log_lines, number};
 use crate::flash::Flash;
@@ -132,9 +133,9 @@ impl Partition {
         py: Python<'_>,
         flash: &Flash,
         #[pyo3(from_py_with = number)] offset: u64,
-        data: &[u8],
+        data: Bytes,
     ) -> PyResult<()> {
-        flash.sized(py, data.len(), |chip| self.0.write_raw(chip, offset, data))
+        flash.sized(py, data.len(), |chip| self.0.write_raw(chip, offset, &data))
     }
 
     /// `esp_partition_write`.
@@ -143,9 +144,9 @@ impl Partition {
         py: Python<'_>,
         flash: &Flash,
         #[pyo3(from_py_with = number)] offset: u64,
-        data: &[u8],
+        data: Bytes,
     ) -> PyResult<()> {
-        flash.sized(py, data.len(), |chip| self.0.write(chip, offset, data))
+        flash.sized(py, data.len(), |chip| self.0.write(chip, offset, &data))
     }
 
     /// `esp_partition_erase_range`.
@@ -230,8 +231,8 @@ impl PartitionTable {
     /// gen_esp32part.py `PartitionTable.from_binary`. Raises `PartitionTableError` naming the row.
     #[staticmethod]
     #[pyo3(signature = (data, *, md5=true))]
-    fn from_bytes(py: Python<'_>, data: &[u8], md5: bool) -> PyResult<Self> {
-        core::binary::from_bytes(data, md5).map(Self).map_err(|fault| refused(py, &fault))
+    fn from_bytes(py: Python<'_>, data: Bytes, md5: bool) -> PyResult<Self> {
+        core::binary::from_bytes(&data, md5).map(Self).map_err(|fault| refused(py, &fault))
     }
 
     /// `load_partitions` of components/esp_partition/partition.c: what a running app sees.
@@ -352,10 +353,10 @@ impl TableVerdict {
 #[pyfunction]
 #[pyo3(signature = (data, flash_size, *, wraps=false, empty=false))]
 fn verify_partition_table(
-    data: &[u8],
+    data: Bytes,
     #[pyo3(from_py_with = number)] flash_size: u64,
     wraps: bool,
     empty: bool,
 ) -> TableVerdict {
-    TableVerdict(core::device::verify(data, flash_size, wraps, empty))
+    TableVerdict(core::device::verify(&data, flash_size, wraps, empty))
 }

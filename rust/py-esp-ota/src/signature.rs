@@ -5,6 +5,7 @@ use esp_ota_core::signature as core;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::bytes::Bytes;
 use crate::efuse::EFuse;
 use crate::err::{Fault, FlashError, LogLine, esp_err, failure_to_err, log_lines, number};
 use crate::flash::Flash;
@@ -12,7 +13,7 @@ use crate::flash::Flash;
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SignatureBlock>()?;
     module.add_class::<SignatureVerdict>()?;
-    module.add_function(wrap_pyfunction!(signature_blocks, module)?)?;
+    module.add_function(wrap_pyfunction!(blocks, module)?)?;
     module.add_function(wrap_pyfunction!(signing_slots, module)?)?;
     module.add_function(wrap_pyfunction!(rom_verify_signature, module)?)?;
     module.add_function(wrap_pyfunction!(enable_secure_boot, module)?)?;
@@ -81,7 +82,11 @@ impl SignatureVerdict {
 
 /// The blocks in a signature sector, or in the last sector of a signed image; blank ones are left out.
 #[pyfunction]
-#[pyo3(signature = (data, digest=None))]
+#[pyo3(name = "signature_blocks", signature = (data, digest=None))]
+fn blocks(data: Bytes, digest: Option<&[u8]>) -> PyResult<Vec<SignatureBlock>> {
+    signature_blocks(&data, digest)
+}
+
 pub(crate) fn signature_blocks(data: &[u8], digest: Option<&[u8]>) -> PyResult<Vec<SignatureBlock>> {
     if data.is_empty() || data.len() % SECTOR != 0 {
         let text = format!("a signature stands in whole sectors of {SECTOR} bytes, not in {} bytes", data.len());

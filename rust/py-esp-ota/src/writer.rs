@@ -6,6 +6,7 @@ use esp_ota_core::err::{EspErr, Failure};
 use esp_ota_core::writer as core;
 use pyo3::prelude::*;
 
+use crate::bytes::Bytes;
 use crate::err::{FlashError, OtaError, failure_to_err, fault_to_err, number};
 use crate::flash::Flash;
 use crate::lock::{brief, lock};
@@ -49,9 +50,9 @@ impl OtaWriter {
         py: Python<'_>,
         flash: &Flash,
         #[pyo3(from_py_with = number)] offset: u64,
-        data: &[u8],
+        data: Bytes,
     ) -> PyResult<()> {
-        flash.sized(py, data.len(), |chip| lock(&self.0).write_with_offset(chip, offset, data))
+        flash.sized(py, data.len(), |chip| lock(&self.0).write_with_offset(chip, offset, &data))
     }
 
     /// `esp_ota_end`: program the block that waits to be filled, with flash encryption on.
@@ -60,9 +61,9 @@ impl OtaWriter {
     }
 
     /// `esp_ota_write`: erase what this data begins, check the first bytes, program.
-    fn write(&self, py: Python<'_>, flash: &Flash, data: &[u8]) -> PyResult<()> {
+    fn write(&self, py: Python<'_>, flash: &Flash, data: Bytes) -> PyResult<()> {
         // The flash is locked first, then the writer: always in this order, and never with the GIL needed.
-        let done = flash.run(py, data.len(), |chip| lock(&self.0).write(chip, data));
+        let done = flash.run(py, data.len(), |chip| lock(&self.0).write(chip, &data));
         done.map_err(|failure| match &failure {
             Failure::Fault(fault) if fault.err == EspErr::OtaValidateFailed => fault_to_err::<OtaError>(py, fault),
             _ => failure_to_err::<FlashError>(py, &failure),

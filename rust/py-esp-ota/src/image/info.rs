@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 use super::parts::{
     AppDesc, BootloaderDesc, ImageHeader, Segment, app_desc_dict, bootloader_desc_dict, segment_dict, segments,
 };
+use crate::bytes::Bytes;
 use crate::err::{Fault, esp_err};
 use crate::signature::{SignatureBlock, signature_blocks};
 use crate::target::by_name;
@@ -18,7 +19,7 @@ use crate::target::by_name;
 /// Read all there is and name every fault. With `chip`, a wrong chip id is a fault too.
 #[pyfunction]
 #[pyo3(signature = (data, *, chip=None, kind="auto"))]
-pub(crate) fn inspect_image(py: Python<'_>, data: &[u8], chip: Option<&str>, kind: &str) -> PyResult<ImageInfo> {
+pub(crate) fn inspect_image(py: Python<'_>, data: Bytes, chip: Option<&str>, kind: &str) -> PyResult<ImageInfo> {
     let chip = chip.map(by_name).transpose()?;
     let kind = match kind {
         "auto" => None,
@@ -29,7 +30,7 @@ pub(crate) fn inspect_image(py: Python<'_>, data: &[u8], chip: Option<&str>, kin
             return Err(PyValueError::new_err(text));
         }
     };
-    let info = py.detach(|| core::inspect(data, chip, kind));
+    let info = py.detach(|| core::inspect(&data, chip, kind));
     let sector = info.signature_at.and_then(|at| data.get(at as usize..)?.get(..SECTOR));
     let signature = sector.map_or(Ok(Vec::new()), |sector| signature_blocks(sector, None))?;
     Ok(ImageInfo { info, signature })

@@ -5,6 +5,7 @@ use esp_ota_core::image as core;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::bytes::Bytes;
 use crate::err::{ImageError, fault_to_err};
 
 /// `esp_image_header_t`, 24 bytes.
@@ -16,8 +17,8 @@ pub(crate) struct ImageHeader(pub(crate) core::ImageHeader);
 impl ImageHeader {
     /// Decode without judging. Raises `ImageError` (ESP_ERR_INVALID_SIZE) below 24 bytes.
     #[staticmethod]
-    fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
-        core::ImageHeader::parse(data).map(Self).map_err(|fault| fault_to_err::<ImageError>(py, &fault))
+    fn from_bytes(py: Python<'_>, data: Bytes) -> PyResult<Self> {
+        core::ImageHeader::parse(&data).map(Self).map_err(|fault| fault_to_err::<ImageError>(py, &fault))
     }
 
     #[getter]
@@ -103,8 +104,8 @@ pub(crate) struct AppDesc(pub(crate) desc::AppDesc);
 impl AppDesc {
     /// Raises `ImageError`: ESP_ERR_INVALID_SIZE below 256 bytes, ESP_ERR_NOT_FOUND for a wrong magic word.
     #[staticmethod]
-    fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
-        desc::AppDesc::parse(data).map(Self).map_err(|fault| fault_to_err::<ImageError>(py, &fault))
+    fn from_bytes(py: Python<'_>, data: Bytes) -> PyResult<Self> {
+        desc::AppDesc::parse(&data).map(Self).map_err(|fault| fault_to_err::<ImageError>(py, &fault))
     }
 
     #[getter]
@@ -191,8 +192,8 @@ pub(crate) struct BootloaderDesc(pub(crate) desc::BootloaderDesc);
 impl BootloaderDesc {
     /// Raises `ImageError`: ESP_ERR_INVALID_SIZE below 80 bytes, ESP_ERR_NOT_FOUND for a wrong magic byte.
     #[staticmethod]
-    fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
-        desc::BootloaderDesc::parse(data).map(Self).map_err(|fault| fault_to_err::<ImageError>(py, &fault))
+    fn from_bytes(py: Python<'_>, data: Bytes) -> PyResult<Self> {
+        desc::BootloaderDesc::parse(&data).map(Self).map_err(|fault| fault_to_err::<ImageError>(py, &fault))
     }
 
     #[getter]

@@ -1,0 +1,59 @@
+"""The world of real sockets on loopback: a broker, HTTPS, the clock of the host."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import httpx2
+
+from py_esp_ota.adapters.asgi import AsgiApp
+from py_esp_ota.adapters.broker import open_broker
+from py_esp_ota.adapters.certificates import LocalCa
+from py_esp_ota.adapters.clock import SystemClock
+from py_esp_ota.adapters.http import HttpFetch, serve
+from py_esp_ota.world import OpenWorld, Presence, World
+
+BrokerKind = Literal["mosquitto", "embedded"]
+
+
+@asynccontextmanager
+async def _socket_world(
+    app: AsgiApp, presence: Presence, *, folder: Path, prefer: BrokerKind | None, https_port: int, mqtt_port: int
+) -> AsyncIterator[World]:
+    ca = LocalCa(folder)
+    certificate = ca.server()
+    async with (
+        open_broker(folder, ca, prefer=prefer, port=mqtt_port) as broker,
+        serve(app, port=https_port, certfile=certificate.cert, keyfile=certificate.key) as url,
+        HttpFetch(ca.ca_file) as fetch,
+        httpx2.AsyncClient(base_url=url, verify=fetch.ssl_context, trust_env=False) as api,
+    ):
+        broker.on_presence(presence)
+        yield World(
+            mode="sockets",
+            broker=broker.name,
+            basic_ingest=broker.basic_ingest,
+            clock=SystemClock(),
+            mqtt=broker.mqtt,
+            fetch=fetch,
+            api=api,
+            public_url=url,
+        )
+
+
+def socket_world(
+    folder: Path, *, prefer: BrokerKind | None = None, https_port: int = 0, mqtt_port: int = 0
+) -> OpenWorld:
+    """A real broker and real HTTPS on loopback, with a local CA kept in ``folder``.
+
+    Args:
+        folder: where the CA, certificates and the broker's configuration are kept.
+        prefer: which broker; Mosquitto when installed, else the embedded one, when not given.
+        https_port: 0 takes a free one.
+        mqtt_port: 0 takes a free one.
+    """
+    return partial(_socket_world, folder=folder, prefer=prefer, https_port=https_port, mqtt_port=mqtt_port)
