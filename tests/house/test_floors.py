@@ -83,7 +83,7 @@ def test_words_and_bytes_know_nobody_above(source):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("py_esp_ota")
     }
     if name in {"errors.py", "ports.py", "sdkconfig.py", "firmware.py", "signing.py"}:
-        assert not ours
+        assert ours <= {"py_esp_ota.extras"}  # one sentence, which knows nobody
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *sorted((ROOT / "rust").rglob("*.rs"))], ids=lambda path: path.name)
