@@ -32,7 +32,10 @@ def image_info(words: list[str]) -> int | None:
 
         text = json.dumps(info.to_dict(), indent=2)
     else:
-        text = "\n".join(report(files[0], info))
+        lines = report(files[0], info)
+        if not all(map(str.isprintable, lines)):  # the way out in output.py is for these
+            return None
+        text = "\n".join(lines)
     return _printed(text, 0 if info.valid else 1)
 
 
