@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import click
 
 from py_esp_ota._core import Flash, PartitionTable, Target
-from py_esp_ota.cli.files import Unusable, read_input, read_text, write_output
+from py_esp_ota.cli.files import LARGEST_FLASH, Unusable, read_input, read_text, write_output
 from py_esp_ota.errors import PartitionTableError
-from py_esp_ota.firmware import LARGEST_FLASH, merge
+from py_esp_ota.firmware import merge
 from py_esp_ota.idf.detect import detect_start, detect_table, detect_target, load_flash
 from py_esp_ota.sdkconfig import Sdkconfig
 

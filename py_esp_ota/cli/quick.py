@@ -61,7 +61,7 @@ def _plain_file(name: str) -> bytes | None:
 
 def _printed(text: str, code: int) -> int | None:
     """Print and give back ``code``; 1, as click has it, when nobody reads. What may not be encodable is not printed."""
-    if not text.isascii():
+    if sys.stdout is None or not text.isascii():
         return None
     try:
         sys.stdout.write(text + "\n")

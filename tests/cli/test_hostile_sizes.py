@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from py_esp_ota import firmware
+from py_esp_ota.cli import files
 from py_esp_ota.firmware import LARGEST_FLASH, Firmware, bootloader, merge
 
 APP, NEWER = (Firmware("lamp", version).to_bytes() for version in ("1.0.0", "2.0.0"))
@@ -146,4 +147,4 @@ def test_the_constant_is_the_flash_of_the_judge():
     assert Flash(LARGEST_FLASH).size == LARGEST_FLASH
     with pytest.raises(ValueError, match="size"):
         Flash(2 * LARGEST_FLASH)
-    assert firmware.LARGEST_FLASH == 0x8000000
+    assert files.LARGEST_FLASH == firmware.LARGEST_FLASH == 0x8000000

@@ -269,6 +269,44 @@ def test_a_file_with_a_nasty_name(tmp_path, name):
         assert (shown in text) == (words[0] != "boot")  # which has no reason to name it
 
 
+ODD_STREAMS = [
+    ["image-info", "plain"],
+    ["image-info", "app"],
+    ["image-info", "flash"],
+    ["partition-table", "--no-verify", "flash"],
+    ["partition-table", "--no-verify", "flash", "-"],
+    ["boot", "flash"],
+    ["nvs", "list", "flash", "--json"],
+    ["boot", "gone"],
+    ["sweep", "app", "newer", "--cut", "1"],
+]
+
+
+@pytest.mark.parametrize("words", ODD_STREAMS, ids=" ".join)
+@pytest.mark.parametrize("how", ["latin-1", "closed"])
+def test_a_stream_that_lacks_letters_or_is_closed(tmp_path, words, how):
+    (tmp_path / "flash").write_bytes(flash_of(["é日"] * 5, ["é日"] * 5))
+    (tmp_path / "app").write_bytes(Firmware("é日", "1").to_bytes())
+    (tmp_path / "newer").write_bytes(Firmware("é日", "2").to_bytes())
+    (tmp_path / "plain").write_bytes(Firmware("lamp", "1").to_bytes())
+    closed = ">&- 2>err" if how == "closed" else "2>err"
+    script = f'"$0" -m py_esp_ota "$@" {closed}; code=$?; cat err >&2; exit $code'
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1:strict"},
+        capture_output=True,
+        encoding="latin-1",
+        check=False,
+    )
+    assert done.returncode in {0, 1, 2}
+    assert "Traceback" not in done.stderr
+    if how == "closed":
+        assert done.stdout == ""
+    elif words == ["image-info", "app"]:
+        assert "Project name: \xe9\\u65e5\n" in done.stdout
+
+
 def test_what_an_image_says_is_shown_as_an_escape(tmp_path):
     (tmp_path / "app").write_bytes(app(["\x1b[2Jlamp", "1\nApp version: 9", "d", "t", "v6"]))
     done = run("image-info", tmp_path / "app")
