@@ -96,6 +96,11 @@ def test_it_is_refused_in_one_line_before_it_costs_anything(words, room):
     assert not (room / "out").exists()
 
 
+def test_a_table_for_more_than_the_largest_flash_is_told_what_that_is(room):
+    done = esp_ota("sweep", "app", "newer", "--partitions", "huge.csv")
+    assert done.stderr == "Error: the partition table needs 0x80000000 bytes of flash, there are 0x8000000\n"
+
+
 def test_a_table_that_names_the_same_bytes_again_and_again_is_looked_at_one_by_one(room):
     size = 32 << 20
     apps = flash(*(row(0, 16 + n % 16, 0x10000, size - 0x10000, b"a") for n in range(24)))

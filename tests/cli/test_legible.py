@@ -16,6 +16,7 @@ import sys
 import unicodedata
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -23,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+import _py_esp_ota_pytest
 import py_esp_ota
 from py_esp_ota import firmware
 from py_esp_ota._core import Flash, NvsPartition, Partition, PartitionTable
@@ -381,6 +383,11 @@ def test_the_demo_takes_no_markup_and_no_letters_for_bytes(tmp_path):
 def test_the_demo_on_an_image_that_no_cloud_takes(tmp_path, project, version, what):
     done = told(tmp_path, project, version)
     assert (done.exit_code, done.stderr) == (2, f"Error: 400: {what} contains a control character\n")
+
+
+def test_what_pytest_shows_of_a_device():
+    device = SimpleNamespace(console=["\x1b[2J", "I (1) boot: a\nb"])
+    assert _py_esp_ota_pytest._console(device) == "\\x1b[2J\nI (1) boot: a\\nb"
 
 
 @pytest.mark.parametrize("nasty", NASTY, ids=ascii)
