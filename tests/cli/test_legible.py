@@ -20,7 +20,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -223,7 +223,6 @@ def test_no_verb_lets_a_text_of_a_file_command_the_terminal(tmp_path, words, nas
 TEXTS = st.lists(st.sampled_from(NASTY) | st.text(max_size=40), min_size=5, max_size=8)
 
 
-@settings(max_examples=int(os.environ.get("LEGIBLE_EXAMPLES", "40")))
 @given(
     TEXTS,
     TEXTS,
