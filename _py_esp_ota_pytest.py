@@ -430,7 +430,9 @@ def _sections(bench: Bench) -> list[tuple[str, str]]:
 
 
 def _console(device: Device) -> str:
-    lines = device.console[-_CONSOLE_LINES:]
+    from py_esp_ota.view.visible import visible  # noqa: PLC0415
+
+    lines = [visible(line) for line in device.console[-_CONSOLE_LINES:]]
     left_out = len(device.console) - len(lines)
     return "\n".join([*([f"({left_out} lines before)"] if left_out else []), *lines]) or "(nothing was printed)"
 

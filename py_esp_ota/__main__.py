@@ -21,7 +21,9 @@ def main() -> None:
         if code is not None:
             sys.exit(code)
     from py_esp_ota.cli import main as verbs
+    from py_esp_ota.cli.streams import prepare
 
+    prepare()
     verbs(prog_name="esp-ota")
 
 

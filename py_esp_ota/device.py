@@ -329,7 +329,7 @@ def _flashed(
             raise ValueError(f"the firmware has {len(firmware)} bytes, partition {slot.label} only {slot.size}")
         parts[slot.offset] = firmware
     needed = max(row.offset + row.size for row in table) if len(table) else config.partition_table_offset + 0x1000
-    size = flash_size or next((size for size in _FLASH_SIZES if size >= needed), 0)
+    size = flash_size or next((size for size in _FLASH_SIZES if size >= needed), _FLASH_SIZES[-1])
     if size < needed:
         raise ValueError(f"the partition table needs 0x{needed:x} bytes of flash, there are 0x{size:x}")
     if engine is not None:

@@ -16,7 +16,7 @@ from io import BytesIO
 from typing import Any
 
 from py_esp_ota.extras import missing
-from py_esp_ota.firmware import APP_DESC_MAGIC, MMU_PAGE, image, patched, resealed
+from py_esp_ota.firmware import APP_DESC_MAGIC, LARGEST_FLASH, MMU_PAGE, image, patched, resealed
 
 try:
     from elftools.common.exceptions import ELFError
@@ -99,16 +99,20 @@ def _opened(elf: bytes) -> Any:
     return file
 
 
-_BROKEN = (ELFError, ValueError, struct.error, OverflowError, KeyError, AttributeError, TypeError, IndexError)
+_BROKEN = (ELFError, ValueError, struct.error, ArithmeticError, KeyError, AttributeError, TypeError, IndexError)
 
 
 def _segments_of(elf: bytes) -> tuple[int, list[Segment]]:
     """The entry address, and what is to be loaded, by its address."""
     file = _opened(elf)
     found: list[Segment] = []
+    room = LARGEST_FLASH  # headers may all name the same bytes of the file
     try:
         for header in file.iter_segments("PT_LOAD"):
             address, length = int(header["p_paddr"]), int(header["p_filesz"])
+            room -= length
+            if room < 0:
+                raise ValueError(f"its segments have more than the 0x{LARGEST_FLASH:x} bytes of the largest flash")
             if address and length:
                 found.append((address, _padded(elf, int(header["p_offset"]), length)))
     except _BROKEN as error:

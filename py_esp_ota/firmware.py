@@ -27,6 +27,8 @@ BOOTLOADER_DESC_MAGIC = 80
 CHECKSUM_SEED = 0xEF
 DESC_OFFSET = 0x20  # image header and first segment header
 MMU_PAGE = 0x10000
+#: The largest flash that a header can name (``ESP_IMAGE_FLASH_SIZE_128MB``), and so the most that any chip has.
+LARGEST_FLASH = 128 << 20
 
 _HEADER = struct.Struct("<BBBB I B3s H BHH 4x B")
 _SEGMENT = struct.Struct("<II")
@@ -437,15 +439,16 @@ def patched(
 def merge(parts: Mapping[int, bytes], *, size: int | None = None) -> bytes:
     """A raw flash image from address zero: each part at its offset, 0xFF between, and after up to ``size``.
 
-    Raises ``ValueError`` when two parts overlap or one does not fit.
+    Raises ``ValueError`` when two parts overlap, or one does not fit: into ``size``, into the largest flash without it.
     """
+    end, limit = max((offset + len(part) for offset, part in parts.items()), default=0), LARGEST_FLASH
+    if size is None and end > limit:
+        raise ValueError(f"the parts end at 0x{end:x}, beyond the largest flash, which has 0x{limit:x} bytes")
+    if size is not None and not end <= size <= limit:
+        raise ValueError(f"the parts end at 0x{end:x}, beyond the flash size 0x{min(size, limit):x}")
     flash = bytearray()
     for offset, part in sorted(parts.items()):
         if offset < len(flash):
             raise ValueError(f"the part at 0x{offset:x} overlaps the one before it, which ends at 0x{len(flash):x}")
         flash += b"\xff" * (offset - len(flash)) + part
-    if size is None:
-        return bytes(flash)
-    if len(flash) > size:
-        raise ValueError(f"the parts end at 0x{len(flash):x}, beyond the flash size 0x{size:x}")
-    return bytes(flash.ljust(size, b"\xff"))
+    return bytes(flash.ljust(size or 0, b"\xff"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from py_esp_ota.chip import Chip, Held, ResetReason
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_text, write_output
 from py_esp_ota.cli.inputs import FlashInput, flash_arguments, open_flash
+from py_esp_ota.cli.output import say
 from py_esp_ota.idf.bootloader.start import BootDict, BootReport, boot
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -143,7 +145,7 @@ def command(
         told = machine_code(board, config, wish, times)
         given = wish.take(given, original, target)
         facts: list[BootDict] = [*(one.to_dict() for one in told)]
-        text, ok = [one.text() for one in told], told[-1].ok
+        text, ok = [one.lines() for one in told], told[-1].ok
     else:
         board = board_of(given, given.target(chip), efuse_file)
         board.pins = dict(_pin(text) for text in pins)
@@ -153,11 +155,11 @@ def command(
             reports.append(boot(board, config))
             board.reset_reason = ResetReason.SW
         facts = [report.to_dict() for report in reports]
-        text, ok = [_text(report) for report in reports], reports[-1].ok
+        text, ok = [_lines(report) for report in reports], reports[-1].ok
     if as_json:
         print_json(facts[0] if times == 1 else facts)
     else:
-        click.echo("\n\n".join(text))
+        say(*chain.from_iterable([*lines, ""] for lines in text[:-1]), *text[-1])
     if write:
         given.save()
         if efuse_file is not None:
@@ -165,8 +167,8 @@ def command(
     sys.exit(0 if ok else 1)
 
 
-def _text(report: BootReport) -> str:
-    return "\n".join([*report.log, "", *(f"  {reason}" for reason in report.why)])
+def _lines(report: BootReport) -> list[str]:
+    return [*report.log, "", *(f"  {reason}" for reason in report.why)]
 
 
 def config_of(file: Path) -> Sdkconfig:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from py_esp_ota.cli.files import Unusable, write_output
+from py_esp_ota.cli.output import say
 
 
 @dataclass(frozen=True)
@@ -148,5 +149,5 @@ if __name__ == "__main__":
             fetch(one)
             print(f"{one.package} {one.version}: {one.path}")  # noqa: T201 (a door's output)
     except Unusable as error:
-        error.show()
+        say(f"Error: {error.message}", err=True)
         sys.exit(error.exit_code)

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from py_esp_ota._core import EFuse, Target
-from py_esp_ota.cli.files import Unusable, print_json, read_input, read_text, write_output
+from py_esp_ota.cli.files import Unusable, is_taken, print_json, read_input, read_text, write_output
 from py_esp_ota.cli.inputs import named_target
+from py_esp_ota.cli.output import say
 from py_esp_ota.errors import OtaError
 
 
@@ -34,7 +35,7 @@ def load(file: Path) -> EFuse:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def new(file: Path, chip: str, chip_revision: int | None, block_revision: int, as_json: bool) -> None:
     """Write the eFuses of a chip from the factory."""
-    if file.exists():
+    if is_taken(file):
         raise Unusable(f"{file} exists; burn it, or remove it first")
     target = named_target(chip)
     try:
@@ -57,7 +58,7 @@ def show(file: Path, as_json: bool) -> None:
     if facts["flash_encryption_key"] is not None:
         facts["flash_encryption_key"] = f"{len(facts['flash_encryption_key']) // 2} bytes"
     for name, value in facts.items():
-        click.echo(f"{name:<28} {'-' if value is None else value}")
+        say(f"{name:<28} {'-' if value is None else value}")
 
 
 @command.command("burn")
@@ -109,4 +110,4 @@ def _tell(efuse: EFuse, as_json: bool, text: str) -> None:
     if as_json:
         print_json(json.loads(efuse.to_json()))
     else:
-        click.echo(text)
+        say(text)

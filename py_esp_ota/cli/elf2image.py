@@ -8,6 +8,7 @@ import click
 
 from py_esp_ota._core import inspect_image
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
+from py_esp_ota.cli.output import say
 from py_esp_ota.elf import from_elf
 
 
@@ -41,4 +42,4 @@ def command(
         placed = [{"load_addr": segment.load_addr, "length": segment.length} for segment in segments]
         print_json({"output": str(output), "length": len(image), "segments": placed})
     else:
-        click.echo(f"Wrote {len(image)} bytes in {len(segments)} segments to {output}")
+        say(f"Wrote {len(image)} bytes in {len(segments)} segments to {output}")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import click
 
 from py_esp_ota._core import inspect_image
+from py_esp_ota.cli.output import stdout_is_taken, take_stdout
 
+#: What ``firmware.LARGEST_FLASH`` says, too; the forge is a long import for the shortest verbs.
 LARGEST_FLASH = 128 << 20
+
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+_NAME_SHOWN = 32  # of a file's name in the name of the one beside it, which must not become too long
 
 
 class Unusable(click.ClickException):
@@ -27,7 +33,10 @@ def read_input(path: Path, *, limit: int = LARGEST_FLASH) -> bytes:
         size = path.stat().st_size
         if size > limit:
             raise Unusable(f"{path} has {size} bytes; no ESP32-family flash holds more than {limit}")
-        data = path.read_bytes()
+        with path.open("rb") as file:  # a device or a FIFO tells no size and may never end
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise Unusable(f"{path} has more than {limit} bytes")
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror}") from error
     except ValueError as error:  # a name out of a file may hold anything, even a zero byte
@@ -60,36 +69,91 @@ def read_app(path: Path) -> bytes:
     return data
 
 
-def write_output(path: Path, data: bytes) -> None:
-    """Write beside and rename, so that an interrupted write leaves the old file. Raises ``Unusable``."""
+def write_output(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """The one place that writes what the user named. Raises ``Unusable``.
+
+    A regular file is written beside and renamed, so that an interrupted write leaves the old one; it keeps its mode,
+    and a new one gets ``mode``, or what the umask leaves. Links stay, and the file they lead to is written. A device, a
+    FIFO and an open file of a process (``/dev/stdout``) are written through.
+    """
+    try:
+        target = _regular(path)
+        if target is None:
+            _write_through(path, data)
+        else:
+            _write_beside(target, data, mode)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and stdout_is_taken():
+            raise  # nobody reads any more; click ends quietly then
+        raise Unusable(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Unusable(f"{str(path)!r} is no file name: {error}") from error
+
+
+def is_taken(path: Path) -> bool:
+    """Whether something lies there that a verb which only makes new files must not write over."""
+    return path.is_file() or path.is_dir()
+
+
+def _regular(path: Path) -> Path | None:
+    """The regular file, perhaps not there yet, that a name leads to through its links; ``None`` for what is none."""
+    try:
+        found = path.stat().st_mode  # raises for links that go in a circle
+    except FileNotFoundError:
+        found = stat.S_IFREG
+    if not (stat.S_ISREG(found) or stat.S_ISDIR(found)):
+        return None
+    while path.is_symlink():
+        if path.parent.resolve().is_relative_to("/proc"):  # no name of a file, but the open file itself
+            return None
+        path = path.parent / path.readlink()
+    return path
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    if _is_stdout(path):  # by its own position: what was written before stays
+        take_stdout()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    with path.open("wb") as file:
+        file.write(data)
+
+
+def _is_stdout(path: Path) -> bool:
+    try:
+        found = path.stat()
+        return not stat.S_ISCHR(found.st_mode) and os.path.samestat(found, os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):  # a stdout that is no file of the system
+        return False
+
+
+def _write_beside(path: Path, data: bytes, mode: int | None) -> None:
     import tempfile
 
+    if path.exists():
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if not mode & _WRITABLE or not os.access(path, os.W_OK):
+            raise Unusable(f"{path} is read-only")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_NAME_SHOWN]}.")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(name).chmod(_mode(path))
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise Unusable(f"{path}: {error.strerror}") from error
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(name).chmod(_left_by_umask() if mode is None else mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
-def _mode(path: Path) -> int:
-    """What the file is allowed now, or what the user's umask leaves of a new one."""
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+def _left_by_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def print_json(value: object) -> None:
     """One JSON document on stdout."""
     import json
 
-    click.echo(json.dumps(value, indent=2))
+    click.echo(json.dumps(value, indent=2), err=stdout_is_taken())

@@ -11,7 +11,8 @@ import click
 
 from py_esp_ota._core import Flash, Partition
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
-from py_esp_ota.cli.inputs import FlashInput, number, open_flash, pairs
+from py_esp_ota.cli.inputs import FlashInput, number, open_flash, pairs, read_parts
+from py_esp_ota.cli.output import say
 from py_esp_ota.sdkconfig import Sdkconfig
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -66,11 +67,11 @@ def _range(given: FlashInput, words: tuple[str, ...], part: Partition | None, us
     return offset, size
 
 
-def _tell(as_json: bool, facts: dict[str, object], text: str) -> None:
+def _tell(as_json: bool, facts: dict[str, object], *lines: str) -> None:
     if as_json:
         print_json(facts)
     else:
-        click.echo(text)
+        say(*lines)
 
 
 @click.command("read-flash")
@@ -132,7 +133,7 @@ def write_flash(
         if not words:
             raise click.UsageError("write-flash FILE OFFSET PART [OFFSET PART ...]")
         parts = pairs(words)
-    data = {offset: read_input(path) for offset, path in sorted(parts.items())}
+    data = read_parts(parts)
     _check(given.flash, data, part)
     if erase_all:
         given.flash.erase(0, given.flash.size)
@@ -145,7 +146,7 @@ def write_flash(
     _tell(
         as_json,
         {"erased_all": erase_all, "written": written},
-        "\n".join(f"Wrote {len(piece)} bytes at 0x{offset:08x}" for offset, piece in data.items()),
+        *(f"Wrote {len(piece)} bytes at 0x{offset:08x}" for offset, piece in data.items()),
     )
 
 
@@ -222,5 +223,5 @@ def verify_flash(file: Path, words: tuple[str, ...], as_json: bool) -> None:
     else:
         for row in found:
             verdict = "matches" if row["equal"] else f"DIFFERS from byte 0x{row['first_difference']:x} on"
-            click.echo(f"0x{row['offset']:08x} {row['file']}: {verdict}")
+            say(f"0x{row['offset']:08x} {row['file']}: {verdict}")
     sys.exit(0 if all(row["equal"] for row in found) else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from py_esp_ota.cli.files import Unusable
@@ -12,30 +13,33 @@ _APP = 0x00
 _MAGIC = b"\xe9"
 
 
-def images_in(file: Path, data: bytes | None) -> list[tuple[str, int, bytes]] | None:
+def images_in(file: Path, data: bytes | None) -> Iterator[tuple[str, int, bytes]] | None:
     """Name, flash address and bytes of each image; ``None`` when ``data`` is no flash image.
 
-    Bytes reach to the end of the partition. Raises ``Unusable`` for a folder that is no build directory.
+    Bytes reach to the end of the partition, one image at a time: a table may name the same ones again and again.
+    Raises ``Unusable`` for a folder that is no build directory.
     """
     if data is not None and detect_start(data) is None and detect_start(data, 0x10000) is None:
         return None
     given = open_flash(file)
     try:
-        return _images(given)
+        places = _places(given)
     except Unusable:
         if data is None:
             raise
         return None
+    flash = given.flash
+    return ((name, at, flash.read(at, size).rstrip(b"\xff") + b"\xff" * 32) for name, at, size in places)
 
 
-def _images(given: FlashInput) -> list[tuple[str, int, bytes]]:
+def _places(given: FlashInput) -> list[tuple[str, int, int]]:
     table, flash = given.table(), given.flash
     target = given.target()
     start, end = target.bootloader_offset, given.config.partition_table_offset
     places = [("bootloader", start, end - start)]
     places += [(row.label, row.offset, row.size) for row in table if row.type == _APP]
-    found = []
-    for name, offset, size in places:
-        if offset + size <= flash.size and flash.read(offset, 1) == _MAGIC:
-            found.append((name, offset, flash.read(offset, size).rstrip(b"\xff") + b"\xff" * 32))
-    return found
+    return [
+        (name, offset, size)
+        for name, offset, size in places
+        if size >= 0 and offset + max(size, 1) <= flash.size and flash.read(offset, 1) == _MAGIC
+    ]

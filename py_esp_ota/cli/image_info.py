@@ -10,6 +10,7 @@ import click
 from py_esp_ota._core import Target, inspect_image
 from py_esp_ota.cli.files import print_json, read_input
 from py_esp_ota.cli.image_report import holds_one_image, report
+from py_esp_ota.cli.output import say
 
 
 @click.command("image-info")
@@ -34,7 +35,7 @@ def command(file: Path, chip: str, as_json: bool) -> None:
     if as_json:
         print_json(info.to_dict())
     else:
-        click.echo("\n".join(report(str(file), info)))
+        say(*report(str(file), info))
     sys.exit(0 if info.valid else 1)
 
 
@@ -49,6 +50,8 @@ def _several(file: Path, chip: str | None, as_json: bool, data: bytes | None = N
     if as_json:
         print_json({"images": [{"name": name, "offset": offset, **info.to_dict()} for name, offset, info in infos]})
     else:
-        reports = ["\n".join(report(f"{name} at 0x{offset:x}", info)) for name, offset, info in infos]
-        click.echo("\n\n".join([f"{file}: a flash image", *reports]))
+        lines = [f"{file}: a flash image"]
+        for name, offset, info in infos:
+            lines += ["", *report(f"{name} at 0x{offset:x}", info)]
+        say(*lines)
     sys.exit(0 if infos and all(info.valid for _, _, info in infos) else 1)

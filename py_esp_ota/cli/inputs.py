@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from py_esp_ota._core import Flash, PartitionTable, Target
-from py_esp_ota.cli.files import Unusable, read_input, read_text, write_output
+from py_esp_ota.cli.files import LARGEST_FLASH, Unusable, read_input, read_text, write_output
 from py_esp_ota.errors import PartitionTableError
 from py_esp_ota.firmware import merge
 from py_esp_ota.idf.detect import detect_start, detect_table, detect_target, load_flash
@@ -120,6 +120,20 @@ def pairs(words: tuple[str, ...]) -> dict[int, Path]:
     return found
 
 
+def read_parts(parts: Mapping[int, Path]) -> dict[int, bytes]:
+    """The bytes of each part by its offset, in their order. Raises ``Unusable`` for more than any flash holds."""
+    read: dict[int, bytes] = {}
+    room = LARGEST_FLASH
+    for offset, path in sorted(parts.items()):
+        if offset >= LARGEST_FLASH:
+            raise Unusable(f"{path} lies at 0x{offset:x}, behind the 0x{LARGEST_FLASH:x} bytes of the largest flash")
+        read[offset] = read_input(path)
+        room -= len(read[offset])
+        if room < 0:
+            raise Unusable(f"up to {path} the parts have more than the 0x{LARGEST_FLASH:x} bytes of the largest flash")
+    return read
+
+
 def build_parts(folder: Path) -> dict[int, Path]:
     """What ``idf.py flash`` would write from a build directory, by ``flasher_args.json``. Raises ``Unusable``."""
     file = folder / _FLASHER_ARGS
@@ -156,7 +170,7 @@ def _from_build_directory(folder: Path, config: Sdkconfig | None) -> FlashInput:
 
 def _from_parts(path: Path, parts: Mapping[int, Path], config: Sdkconfig | None) -> FlashInput:
     try:
-        image = merge({offset: read_input(file) for offset, file in parts.items()})
+        image = merge(read_parts(parts))
     except ValueError as error:
         raise Unusable(f"{path}: {error}") from error
     return replace(_placed(path, image, 0, config), merged=False)

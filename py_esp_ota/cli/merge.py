@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from py_esp_ota._core import ImageHeader, Partition, verify_image
-from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
-from py_esp_ota.cli.inputs import FlashInput, build_parts, flash_arguments, named_target, number, open_flash, pairs
+from py_esp_ota.cli.files import Unusable, print_json, write_output
+from py_esp_ota.cli.inputs import (
+    FlashInput,
+    build_parts,
+    flash_arguments,
+    named_target,
+    number,
+    open_flash,
+    pairs,
+    read_parts,
+)
+from py_esp_ota.cli.output import say
+from py_esp_ota.cli.part_names import PartNames
 from py_esp_ota.firmware import merge
 
 _SIZES = {f"{1 << n}MB": 1 << (20 + n) for n in range(8)}
@@ -34,15 +46,17 @@ def merge_bin(words: tuple[str, ...], output: Path, target_offset: str, pad_to_s
     if min(parts) < start:
         raise Unusable(f"the part at 0x{min(parts):x} lies before the target offset 0x{start:x}")
     size = None if pad_to_size is None else _SIZES[pad_to_size] - start
+    if size is not None and size < 0:
+        raise Unusable(f"the target offset 0x{start:x} lies behind the end of a flash of {pad_to_size}")
     try:
-        image = merge({offset - start: read_input(path) for offset, path in parts.items()}, size=size)
+        image = merge({offset - start: data for offset, data in read_parts(parts).items()}, size=size)
     except ValueError as error:
         raise Unusable(str(error)) from error
     write_output(output, image)
     if as_json:
         print_json({"output": str(output), "target_offset": start, "length": len(image)})
     else:
-        click.echo(f"Wrote {len(image)} bytes to {output}, to be flashed at 0x{start:x}")
+        say(f"Wrote {len(image)} bytes to {output}, to be flashed at 0x{start:x}")
 
 
 @click.command("split")
@@ -74,7 +88,7 @@ def split(files: tuple[str, ...], output: Path, chip: str, as_json: bool) -> Non
         print_json([{"offset": o, "file": n, "length": len(d)} for o, (n, d) in sorted(parts.items())])
     else:
         for offset, (name, data) in sorted(parts.items()):
-            click.echo(f"0x{offset:08x} {len(data):8d} bytes  {name}")
+            say(f"0x{offset:08x} {len(data):8d} bytes  {name}")
 
 
 def _settings(given: FlashInput, chip: str) -> dict[str, str]:
@@ -94,24 +108,24 @@ def _parts(given: FlashInput, chip: str) -> dict[int, tuple[str, bytes]]:
     taken: list[tuple[int, int]] = []
 
     def take(name: str, offset: int, length: int) -> None:
+        taken.append((offset, offset + length))
+        if sum(end - start for start, end in taken) > flash.size:
+            raise Unusable(f"{given.path}: the partitions overlap: together they have more than the whole flash")
         if length:
             found[offset] = (name, flash.read(offset, length))
-        taken.append((offset, offset + length))
 
     image_len = verify_image(
         flash, target.bootloader_offset, table_offset - target.bootloader_offset, chip=target.name, mode="metadata"
     ).image_len
     take("bootloader/bootloader.bin", target.bootloader_offset, image_len)
     take("partition_table/partition-table.bin", table_offset, _TABLE_LENGTH)
-    names: dict[str, int] = {}
+    names = PartNames()
     for row in table:
         if row.offset + row.size > flash.size:
             raise Unusable(f"{given.path}: partition {row.label} ends beyond the flash")
-        number_of = names.setdefault(row.label, 0)
-        names[row.label] += 1
-        safe = "".join(c if c.isalnum() or c in "_-." else "_" for c in row.label).strip(".") or "partition"
-        take(f"{safe}{f'-{number_of}' if number_of else ''}.bin", row.offset, _length(given, row, target.name))
-    _rest(flash.to_bytes(), taken, found)
+        take(names.of(row.label), row.offset, _length(given, row, target.name))
+    for offset, data in _rest(flash.to_bytes(), taken):
+        found[offset] = (names.of(f"unknown-0x{offset:x}"), data)
     return found
 
 
@@ -125,7 +139,7 @@ def _length(given: FlashInput, row: Partition, chip: str) -> int:
     return max(verify_image(given.flash, row.offset, row.size, chip=chip, mode="metadata").image_len, used)
 
 
-def _rest(image: bytes, taken: list[tuple[int, int]], found: dict[int, tuple[str, bytes]]) -> None:
+def _rest(image: bytes, taken: list[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
     """What lies outside bootloader, table and partitions and is not blank."""
     at = 0
     for start, end in [*sorted(taken), (len(image), len(image))]:
@@ -133,5 +147,5 @@ def _rest(image: bytes, taken: list[tuple[int, int]], found: dict[int, tuple[str
         used = gap.rstrip(b"\xff")
         if used:
             skip = len(used) - len(used.lstrip(b"\xff"))
-            found[at + skip] = (f"unknown-0x{at + skip:x}.bin", used[skip:])
+            yield at + skip, used[skip:]
         at = max(at, end)

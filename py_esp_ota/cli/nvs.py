@@ -18,6 +18,7 @@ from py_esp_ota._core import Flash, NvsHandle, NvsPartition, Partition, Partitio
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import open_flash
 from py_esp_ota.cli.nvs_csv import Kind, Value, read_csv
+from py_esp_ota.cli.output import say
 from py_esp_ota.errors import EspError, PartitionTableError
 
 _PAGE = 0x1000
@@ -64,8 +65,8 @@ def _open(file: Path, label: str | None, keys: Path | None) -> _Bench:
     partition = _in_table(given.flash, given.config.partition_table_offset, label, file)
     save = given.save
     if partition is None:
-        size = len(read_input(file))
-        if size % _PAGE:
+        size = given.length
+        if not given.merged or size % _PAGE:
             raise Unusable(f"{file} holds neither a partition table nor whole pages of NVS ({size} bytes)")
         partition = Partition("nvs", _DATA, _NVS, 0, size)
 
@@ -136,7 +137,7 @@ def list_entries(file: Path, label: str | None, keys: Path | None, as_json: bool
         print_json({"partition": bench.partition.label, "entries": rows})
         return
     for row in rows:
-        click.echo(f"{row['namespace']:<15} {row['key']:<15} {row['type']:<6} {_short(row)}")
+        say(f"{row['namespace']:<15} {row['key']:<15} {row['type']:<6} {_short(row)}")
 
 
 @command.command("stats")
@@ -158,19 +159,19 @@ def stats(file: Path, label: str | None, keys: Path | None, as_json: bool) -> No
         print_json({"partition": bench.partition.label, **numbers, "namespaces": names, "pages": pages})
         return
     for name, number in numbers.items():
-        click.echo(f"{name:<18} {number}")
+        say(f"{name:<18} {number}")
     for name, number in names.items():
-        click.echo(f"namespace {name:<15} {number} entries")
+        say(f"namespace {name:<15} {number} entries")
     for page in pages:
         seq = "" if page["seq"] is None else f", sequence {page['seq']}"
-        click.echo(f"page 0x{page['offset']:04x} {page['state']}{seq}: {page['used']} used, {page['erased']} erased")
+        say(f"page 0x{page['offset']:04x} {page['state']}{seq}: {page['used']} used, {page['erased']} erased")
 
 
 @command.command("get")
 @_options
 @click.argument("namespace")
 @click.argument("key")
-@click.option("--raw", is_flag=True, help="A blob's own bytes to stdout, not in hexadecimal.")
+@click.option("--raw", is_flag=True, help="A blob's or a text's own bytes to stdout, whatever they are.")
 def get(file: Path, label: str | None, keys: Path | None, as_json: bool, namespace: str, key: str, raw: bool) -> None:
     """One value. Exit 1 when there is none."""
     bench = _open(file, label, keys)
@@ -183,10 +184,10 @@ def get(file: Path, label: str | None, keys: Path | None, as_json: bool, namespa
     kind, value = _asked(file, read)
     if as_json:
         print_json({"namespace": namespace, "key": key, "type": kind, "value": _plain(value)})
-    elif raw and isinstance(value, bytes):
-        click.echo(value, nl=False)
+    elif raw and isinstance(value, bytes | str):
+        click.echo(value.encode() if isinstance(value, str) else value, nl=False)
     else:
-        click.echo(_plain(value))
+        say(*str(_plain(value)).split("\n"))  # a text of several lines, a certificate perhaps, stays one
 
 
 @command.command("set", context_settings={"ignore_unknown_options": True})

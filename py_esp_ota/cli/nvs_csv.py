@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +51,11 @@ def read_csv(path: Path) -> Iterator[Row]:
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
-        fields = next(csv.reader([line]))
         where = f"{path}, line {number}"
+        fields = _fields(line, where)
         if heading:
             if fields[:4] != _COLUMNS:
-                raise Unusable(f"{where}: found {line!r}, expected the columns {','.join(_COLUMNS)}")
+                raise Unusable(f"{where}: found {line[:80]!r}, expected the columns {','.join(_COLUMNS)}")
             heading = False
             continue
         key, kind, encoding, text = [*fields, "", "", ""][:4]
@@ -67,10 +68,29 @@ def read_csv(path: Path) -> Iterator[Row]:
             try:
                 stored, value = _value(kind, encoding, text)
             except ValueError as error:
-                raise Unusable(f"{where}: {text[:40]!r} is no {encoding}: {error}") from error
+                raise Unusable(f"{where}: {text[:40]!r} is no {encoding[:40]}: {error}") from error
             yield Row(number, namespace, key, stored, value)
         else:
-            raise Unusable(f"{where}: type: found {kind!r}, expected namespace, data or file")
+            raise Unusable(f"{where}: type: found {kind[:40]!r}, expected namespace, data or file")
+
+
+def _fields(line: str, where: str) -> list[str]:
+    """The fields of one line. Raises ``Unusable`` with the name of the one that is too long."""
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as error:  # it does not say in which field
+        fitting = bisect_left(range(len(line)), True, key=lambda end: not _is_csv(line[: end + 1]))
+        at = len(next(csv.reader([line[:fitting]]))) - 1
+        name = _COLUMNS[at] if at < len(_COLUMNS) else f"number {at + 1}"
+        raise Unusable(f"{where}: the field {name} is too long: {error}") from error
+
+
+def _is_csv(text: str) -> bool:
+    try:
+        next(csv.reader([text]))
+    except csv.Error:
+        return False
+    return True
 
 
 def _value(kind: str, encoding: str, text: str) -> tuple[Kind, Value]:

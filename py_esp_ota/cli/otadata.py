@@ -23,6 +23,7 @@ from py_esp_ota._core import (
 )
 from py_esp_ota.cli.files import Unusable, print_json, write_output
 from py_esp_ota.cli.inputs import FlashInput, open_flash
+from py_esp_ota.cli.output import say
 from py_esp_ota.errors import FlashError, OtaError
 from py_esp_ota.idf import rollback
 from py_esp_ota.idf.app_update import otatool
@@ -134,7 +135,7 @@ def switch(
     _show(bench, as_json)
     if not effective:
         state = rollback.state_name(rewrite.entry.ota_state)
-        click.echo(f"otadata[{rewrite.index}] keeps its state {state}: no bootloader selects it", err=True)
+        say(f"otadata[{rewrite.index}] keeps its state {state}: no bootloader selects it", err=True)
         sys.exit(1)
 
 
@@ -233,11 +234,11 @@ def _show(bench: _Bench, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    click.echo("Entry  OTA_SEQ     State           CRC                  Slot")
+    say("Entry  OTA_SEQ     State           CRC                  Slot")
     rows: Any = facts["entries"]
     for row in rows:
         mark = "*" if row["active"] else " "
         crc = f"0x{row['crc']:08x} ({'valid' if row['crc_ok'] else 'invalid'})"
         state = "(blank)" if row["blank"] else row["state"]
-        click.echo(f"{mark} {row['index']}    0x{row['ota_seq']:08x}  {state:<14}  {crc:<20} {row['partition'] or '-'}")
-    click.echo(f"The bootloader tries first: {facts['boots'] or 'every slot in turn'}")
+        say(f"{mark} {row['index']}    0x{row['ota_seq']:08x}  {state:<14}  {crc:<20} {row['partition'] or '-'}")
+    say(f"The bootloader tries first: {facts['boots'] or 'every slot in turn'}")

@@ -13,6 +13,7 @@ import click
 from py_esp_ota._core import PartitionTable
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import number, open_flash
+from py_esp_ota.cli.output import say
 from py_esp_ota.errors import PartitionTableError
 from py_esp_ota.idf.detect import detect_start
 
@@ -102,7 +103,7 @@ def command(
     except PartitionTableError as error:
         raise _Refused(f"{file}: {error}") from error
     for warning in table.warnings():
-        click.echo(f"WARNING: {warning}", err=True)
+        say(f"WARNING: {warning}", err=True)
     _tell(table, converted, output, as_json)
 
 
@@ -119,7 +120,7 @@ def _tell(table: PartitionTable, converted: bytes, output: Path | None, as_json:
     if as_json:
         print_json([_row(table, index) for index in range(len(table))])
     elif output is None:
-        click.echo(table.to_csv(), nl=False)
+        say(*table.to_csv().removesuffix("\n").split("\n"))
 
 
 def read_table(file: Path) -> PartitionTable:
@@ -160,7 +161,7 @@ def _row(table: PartitionTable, index: int) -> dict[str, object]:
 
 def _progress(quiet: bool, text: str) -> None:
     if not quiet:
-        click.echo(text, err=True)
+        say(text, err=True)
 
 
 def _text(file: Path, data: bytes) -> str:

@@ -32,7 +32,10 @@ def image_info(words: list[str]) -> int | None:
 
         text = json.dumps(info.to_dict(), indent=2)
     else:
-        text = "\n".join(report(files[0], info))
+        lines = report(files[0], info)
+        if not all(map(str.isprintable, lines)):  # the way out in output.py is for these
+            return None
+        text = "\n".join(lines)
     return _printed(text, 0 if info.valid else 1)
 
 
@@ -58,7 +61,7 @@ def _plain_file(name: str) -> bytes | None:
 
 def _printed(text: str, code: int) -> int | None:
     """Print and give back ``code``; 1, as click has it, when nobody reads. What may not be encodable is not printed."""
-    if not text.isascii():
+    if sys.stdout is None or not text.isascii():
         return None
     try:
         sys.stdout.write(text + "\n")

@@ -13,6 +13,7 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.cli.boot import board_of
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import flash_arguments, open_flash
+from py_esp_ota.cli.output import say
 from py_esp_ota.cli.terminal import Terminal
 from py_esp_ota.silicon import Machine, Session
 
@@ -96,7 +97,7 @@ def command(
     if as_json:
         print_json(_facts(board, session, "".join(terminal.shown), ok=ok))
     else:
-        click.echo(_summary(session, found=found, exit_on=exit_on), err=True)
+        say("", _summary(session, found=found, exit_on=exit_on), err=True)
     if write:
         given.save()
         if efuse_file is not None:
@@ -150,7 +151,7 @@ def _summary(session: Session, *, found: bool, exit_on: str | None) -> str:
     if session.resets:
         what += f", resets: {', '.join(reason.name for reason in session.resets[-8:])}"
     if session.trap is not None:
-        return f"\n{what}; it ended: {session.trap}"
+        return f"{what}; it ended: {session.trap}"
     if exit_on is not None and not found:
-        return f"\n{what}; {exit_on!r} was not printed"
-    return f"\n{what}"
+        return f"{what}; {exit_on!r} was not printed"
+    return f"{what}"

@@ -10,7 +10,8 @@ from types import ModuleType
 import click
 
 from py_esp_ota._core import SignatureBlock, inspect_image, signature_blocks, verify_signature_v1
-from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
+from py_esp_ota.cli.files import Unusable, is_taken, print_json, read_input, write_output
+from py_esp_ota.cli.output import say
 from py_esp_ota.errors import EspErr
 
 _SECTOR = 4096
@@ -84,17 +85,16 @@ def _forge() -> ModuleType:
 
 
 def _generate(file: Path, scheme: str, as_json: bool) -> None:
-    if file.exists():
+    if is_taken(file):
         raise Unusable(f"{file} exists already; a key is not written over another file")
     signing = _forge()
     key = signing.generate_key(scheme)
-    write_output(file, key)
-    file.chmod(0o600)
+    write_output(file, key, mode=0o600)
     digest = signing.public_key_digest(key).hex()
     if as_json:
         print_json({"key": str(file), "scheme": scheme, "key_digest": digest})
     else:
-        click.echo(f"{file}: new private key, {scheme}\nPublic key digest: {digest}")
+        say(f"{file}: new private key, {scheme}", f"Public key digest: {digest}")
 
 
 def _sign(file: Path, keys: tuple[Path, ...], version: str, scheme: str | None, append: bool, output: Path) -> _Report:
@@ -167,7 +167,7 @@ class _Report:
         if as_json:
             print_json(self._to_dict())
         else:
-            click.echo("\n".join(self._lines()))
+            say(*self._lines())
 
     def _to_dict(self) -> dict[str, object]:
         return {

@@ -19,6 +19,7 @@ from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.oracle import BootOracle, Unicorn
 from py_esp_ota.silicon.report import Trap
+from py_esp_ota.view.visible import uncoloured
 
 if TYPE_CHECKING:
     from py_esp_ota.elf import Symbols
@@ -127,10 +128,10 @@ class Told:
         compare: CompareDict = {"agree": agree, "difference": self.difference, "options": self.options}
         return ComparedDict(**facts, compare=compare)
 
-    def text(self) -> str:
+    def lines(self) -> list[str]:
         """For people: the console, the reasons, the figures, the comparison."""
         report, run = self.silicon.report, self.silicon.last
-        lines = [*report.log, "", *(f"  {reason}" for reason in report.why)]
+        lines = [*map(uncoloured, report.log), "", *(f"  {reason}" for reason in report.why)]
         where = _place(run.trap, self.symbols) if run.trap else ""
         lines += [f"  {where}"] if where else []
         writes = [write for one in self.silicon.runs for write in one.flash_writes]
@@ -142,7 +143,7 @@ class Told:
         if self.compared:
             agree = "the model agrees: the same app, the same flash, the same lines"
             lines.append(f"  {agree if self.difference is None else f'the model differs: {self.difference}'}")
-        return "\n".join(lines)
+        return lines
 
 
 def machine_code(board: Chip, config: Sdkconfig, wish: Wish, times: int) -> list[Told]:

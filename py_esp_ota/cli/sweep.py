@@ -18,6 +18,7 @@ from py_esp_ota._core import PartitionTable
 from py_esp_ota.cli.boot import config_of
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_app, write_output
+from py_esp_ota.cli.output import say
 from py_esp_ota.cli.partition_table import read_table
 from py_esp_ota.faults import Plan, parse
 from py_esp_ota.mutants import MUTANTS
@@ -185,7 +186,7 @@ def _show(ending: Ending, plan: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"plan": plan, **asdict(ending)})
     else:
-        click.echo("\n".join(ending_lines(ending)))
+        say(*ending_lines(ending))
     sys.exit(1 if ending.outcome == "violation" else 0)
 
 

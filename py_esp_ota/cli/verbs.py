@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
 from py_esp_ota.cli import _PLACES, _VERBS
+from py_esp_ota.cli.output import legible
 
 
 class _Missing(click.ClickException):
@@ -38,6 +40,14 @@ class _Verbs(click.Group):
             raise _Missing(name, missing.name) from None
         command: click.Command = getattr(module, attribute)
         return command
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with legible():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with legible():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

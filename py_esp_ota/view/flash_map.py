@@ -11,6 +11,7 @@ from rich.text import Text
 from py_esp_ota._core import AppDesc, Flash, Partition, PartitionTable, active_otadata, read_otadata
 from py_esp_ota.errors import FlashError, ImageError
 from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.view.visible import visible
 
 _SECTOR = 4096
 _WIDTH = 32
@@ -32,7 +33,8 @@ def flash_rows(flash: Flash, table: PartitionTable) -> list[MapRow]:
 
 def flash_map(flash: Flash, table: PartitionTable, *, running: Partition | None, title: str) -> Table:
     """A rich table of ``flash_rows``; the running partition carries an arrow."""
-    picture = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    heading = Text(visible(title), style="table.title")
+    picture = Table(title=heading, title_justify="left", box=None, pad_edge=False)
     for header in ("", "Partition", "Offset", "Size", "Written", ""):
         picture.add_column(header, no_wrap=True)
     for row in flash_rows(flash, table):
@@ -42,11 +44,11 @@ def flash_map(flash: Flash, table: PartitionTable, *, running: Partition | None,
         style = "bold green" if here else ""
         picture.add_row(
             Text("▶" if here else "", style=style),
-            Text(part.label, style=style),
+            Text(visible(part.label), style=style),
             f"0x{part.offset:06x}",
             _size(part.size),
             Text(bar, style="green" if here else "cyan"),
-            Text(row.note, style=style),
+            Text(visible(row.note), style=style),
         )
     return picture
 

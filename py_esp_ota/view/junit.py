@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from xml.sax.saxutils import escape, quoteattr
 
 from py_esp_ota.sweep.result import Case, SweepReport
 from py_esp_ota.view.sweep_words import ending_lines, first_plans, operation_at
-
-#: What XML 1.0 cannot say, not even escaped.
-_NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from py_esp_ota.view.visible import visible
 
 
 def sweep_junit(report: SweepReport, *, elapsed_s: float = 0.0) -> str:
@@ -75,8 +72,9 @@ def _told(report: SweepReport, cases: list[Case], outcome: str) -> tuple[str, st
 
 
 def _text(words: str) -> str:
-    return escape(_NO_XML.sub("\ufffd", words))
+    """What stands between tags; XML 1.0 has no way to say a control character at all."""
+    return escape(visible(words, keep="\n"))
 
 
 def _attribute(words: str) -> str:
-    return quoteattr(_NO_XML.sub("\ufffd", words))
+    return quoteattr(visible(words))

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from rich.table import Table
 from rich.text import Text
 
+from py_esp_ota.view.visible import visible
+
 _COLOURS = {
     "success": "green",
     "failed": "red",
@@ -21,11 +23,15 @@ _COLOURS = {
 def job_monitor(name: str, status: str, reports: Iterable[Mapping[str, str]], *, node_id: str) -> Table:
     """One job and everything one node said about it, oldest first."""
     table = Table(
-        title=Text(f"OTA job {name}: {status}", style="table.title"), title_justify="left", box=None, pad_edge=False
+        title=Text(visible(f"OTA job {name}: {status}"), style="table.title"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
     )
     for header in ("Node", "Status", "Additional info"):
         table.add_column(header)
     for report in reports:
         word = report["status"]
-        table.add_row(Text(node_id), Text(word, style=_COLOURS.get(word, "")), Text(report["additional_info"]))
+        said = Text(visible(report["additional_info"]))
+        table.add_row(Text(visible(node_id)), Text(visible(word), style=_COLOURS.get(word, "")), said)
     return table

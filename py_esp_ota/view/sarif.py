@@ -28,7 +28,7 @@ def sweep_sarif(report: SweepReport, *, artifact: str = "flash.bin") -> str:
 
     ``artifact`` is the path of the file that was swept, as the results name it; addresses are those of the flash.
     """
-    artifact = quote(artifact.replace("\\", "/"))
+    artifact = quote(artifact.replace("\\", "/"), errors="surrogateescape")  # a name that is no UTF-8
     found = [finding for outcome in FINDINGS for finding in findings(report, outcome)]
     rules = {(finding.outcome, finding.ending.why): "" for finding in found}
     for number, key in enumerate(rules):

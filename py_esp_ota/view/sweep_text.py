@@ -8,6 +8,7 @@ from rich.text import Text
 
 from py_esp_ota.sweep.result import OUTCOMES, Outcome, SweepReport
 from py_esp_ota.view.sweep_words import FINDINGS, MEANING, Finding, findings, operation_at
+from py_esp_ota.view.visible import visible
 
 _STYLES: dict[Outcome, str] = {"old": "blue", "new": "cyan", "as_the_chip": "yellow", "violation": "bold red"}
 
@@ -26,11 +27,12 @@ def sweep_text(
         for finding in findings(report, outcome):
             broken.setdefault(finding.ending.why, []).append(finding)
         for why, found in broken.items():
-            parts += [Text(), Text(f"{outcome.replace('_', ' ')}: {why}", style=_STYLES[outcome])]
+            parts += [Text(), Text(visible(f"{outcome.replace('_', ' ')}: {why}"), style=_STYLES[outcome])]
             parts.append(_listed(report, found[:limit]))
             if len(found) > limit:
                 parts.append(Text(f"  and {len(found) - limit:,} more operations", style="dim"))
-            parts.append(Text(f"  replay: {command} {found[0].plans[0]}".replace("  replay:  ", "  replay: ")))
+            replay = f"  replay: {command} {found[0].plans[0]}".replace("  replay:  ", "  replay: ")
+            parts.append(Text(visible(replay)))
     return Group(*parts)
 
 

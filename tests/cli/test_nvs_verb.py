@@ -189,3 +189,32 @@ def test_generate_refuses_and_writes_nothing(tmp_path, text, size, says):
     assert result.exit_code in {1, 2}
     assert says in result.output
     assert not (tmp_path / "out.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("k,data,string," + "a" * 200_000, "the field value is too long"),
+        ("k" * 200_000 + ",data,u8,1", "the field key is too long"),
+        (f"k,{'t' * 131_073},u8,1", "the field type is too long"),
+        (f"{'k' * 100_000},data,{'e' * 140_000},1", "the field encoding is too long"),
+        ('k,data,string,"' + "a" * 131_073 + '"', "the field value is too long"),
+        ("k,data,u8,1,more," + "m" * 140_000, "the field number 6 is too long"),
+        ("k" * 16 + ",data,u8,1", "key"),
+        ("n" * 16 + ",namespace,,", "key"),
+        ("k,data,string," + "a" * 5000, "value"),
+        ("k,data,u8," + "9" * 5000, "is no u8"),
+        (f"k,data,{'e' * 100_000},1", "is no e"),
+        (f"k,{'t' * 100_000},u8,1", "type: found 't"),
+    ],
+    ids=lambda text: text[:24],
+)
+def test_generate_names_a_field_that_is_too_long(tmp_path, line, says):
+    (tmp_path / "x.csv").write_text(f"key,type,encoding,value\napp,namespace,,\n{line}\n")
+    done = run("generate", tmp_path / "x.csv", "0x3000", tmp_path / "out.bin")
+    assert done.exit_code in {1, 2}
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert f"{tmp_path / 'x.csv'}, line 3: " in done.stderr
+    assert says in done.stderr
+    assert len(done.stderr) < 600
+    assert not (tmp_path / "out.bin").exists()

@@ -180,12 +180,12 @@ def test_a_thousand_cases_at_one_place_are_counted_and_a_few_named():
     assert (result["properties"]["cases"], len(result["properties"]["plans"])) == (1000, 21)
 
 
-def test_what_xml_cannot_say_is_replaced():
+def test_what_xml_cannot_say_is_shown_as_an_escape():
     odd = replace(BROKEN, why="a\x00b]]>\"'<\ud800", log=("\x1b[0;31mE (1) boot: red\x1b[0m", "\ufffe"))
     text = sweep_junit(report(endings=(OLD, NEW, CHIP, odd)))
     failure = ET.fromstring(text.encode()).find("testsuite/testcase/failure")
-    assert failure.get("message") == "a\ufffdb]]>\"'<\ufffd"
-    assert "\ufffd[0;31mE (1) boot: red" in failure.text
+    assert failure.get("message") == "a\\x00b]]>\"'<\\ud800"
+    assert "\\x1b[0;31mE (1) boot: red" in failure.text
 
 
 # ---------------------------------------------------------------------------------------------------------------- SARIF

@@ -19,7 +19,7 @@ from py_esp_ota.cli.demo.stage import Stage
 from py_esp_ota.cli.demo.story import CHAPTERS, Outcome, play
 from py_esp_ota.cli.files import Unusable, print_json
 from py_esp_ota.errors import MqttError
-from py_esp_ota.lab import Lab
+from py_esp_ota.lab import Lab, LabError
 from py_esp_ota.socket_world import BrokerKind, socket_world
 from py_esp_ota.world import OpenWorld
 
@@ -43,16 +43,15 @@ def command(images: tuple[Path, ...], sockets: bool, broker: BrokerKind | None, 
         raise click.UsageError("--broker goes with --sockets")
     cast = own_images(*images) if images else real_releases()
     terminal = None if as_json else Terminal(Console(highlight=False, width=None if sys.stdout.isatty() else 120))
-    with ExitStack() as stack:
-        if sockets:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="esp-ota-")))
-            world = socket_world(folder, prefer=broker)
-            try:
-                result = asyncio.run(_tell(cast, terminal, world))
-            except MqttError as error:
-                raise Unusable(str(error)) from error
-        else:
-            result = run_virtual(_tell(cast, terminal, None))
+    try:
+        with ExitStack() as stack:
+            if sockets:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="esp-ota-")))
+                result = asyncio.run(_tell(cast, terminal, socket_world(folder, prefer=broker)))
+            else:
+                result = run_virtual(_tell(cast, terminal, None))
+    except (MqttError, LabError) as error:  # no broker, or images that no cloud would take
+        raise Unusable(str(error)) from error
     if as_json:
         print_json(result)
     sys.exit(0 if result["ok"] else 1)

@@ -98,7 +98,7 @@ def _desc(image: bytes) -> AppDesc:
 
 
 def _suffixed(text: str, suffix: str) -> str:
-    return text[: _VERSION_LIMIT - len(suffix)] + suffix
+    return text.encode()[: _VERSION_LIMIT - len(suffix)].decode("utf-8", "ignore") + suffix
 
 
 def _two_slots(image_size: int) -> PartitionTable:

@@ -10,6 +10,7 @@ from py_esp_ota.cli.demo.stage import Stage
 from py_esp_ota.cli.demo.story import Chapter, Outcome
 from py_esp_ota.view.flash_map import flash_map
 from py_esp_ota.view.monitor import job_monitor
+from py_esp_ota.view.visible import visible
 
 _LEVELS = {"E": "red", "W": "yellow", "I": "dim"}
 _BAR = 40
@@ -39,12 +40,12 @@ class Terminal:
         """One line of the device, in the colour of its level."""
         self._end_bar()
         # Not folded: people search these lines for whole sentences.
-        self._out.print(Text("    " + line, style=_LEVELS.get(line[:1], "")), soft_wrap=True)
+        self._out.print(Text(visible("    " + line), style=_LEVELS.get(line[:1], "")), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A remark."""
         self._end_bar()
-        self._out.print(Text(f"  {text}", style="bold yellow"))
+        self._out.print(Text(visible(f"  {text}"), style="bold yellow"))
 
     def progress(self, what: str, done: int, total: int) -> None:
         """A bar that grows in place; where the output is no terminal, only its last state is printed."""
@@ -78,9 +79,9 @@ class Terminal:
             self._out.print(job_monitor(outcome.name, outcome.job_status or "", outcome.node_status, node_id=node_id))
         mark = Text("✔ as it should be: ", style="bold green") if outcome.ok else Text("✘ expected: ", style="bold red")
         self._out.print()
-        self._out.print(mark + Text(outcome.expected, style=""))
+        self._out.print(mark + Text(visible(outcome.expected), style=""))
         if not outcome.ok:
-            self._out.print(Text(f"         got: {outcome.got}", style="red"))
+            self._out.print(Text(visible(f"         got: {outcome.got}"), style="red"))
 
     def summary(self, outcomes: list[Outcome], broker: str, elapsed: float) -> None:
         """The last word."""
