@@ -19,7 +19,7 @@ mod report;
 mod storage;
 mod value;
 
-pub use crypt::{KEY_PARTITION_SIZE, Keys, read_keys, write_keys};
+pub use crypt::{KEY_PARTITION_SIZE, Keys, generate_keys, read_keys, write_keys};
 pub use entry::ItemType;
 pub use medium::Rules;
 pub use page::PageState;
