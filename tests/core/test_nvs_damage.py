@@ -69,6 +69,18 @@ def test_a_read_only_init_forgets_the_old_value_that_it_cannot_erase():
     assert nvs.open().get("s", "str") == "new"
 
 
+@pytest.mark.parametrize(("release", "err"), [((5, 5, 0), None), ((5, 4, 4), EspErr.ESP_ERR_NVS_NO_FREE_PAGES)])
+def test_before_v5_5_a_read_only_partition_is_recovered_too(release, err):
+    """``PageManager::load`` did not ask whether it may write: a factory's partition without a free page is refused."""
+    nvs = Nvs(1, idf_version=release)
+    nvs.open().set("k", "u8", 1)
+    closed = readonly(nvs)
+    if err is None:
+        assert closed.open("app", "readonly").get("k", "u8") == 1
+    else:
+        assert refused(closed.init) is err
+
+
 def test_a_code_that_cannot_be_set_takes_the_page_out_of_use():
     """One entry, not a span: there ``Page::alterEntryState`` marks the page INVALID, and init still answers ESP_OK."""
     nvs = Nvs(4)

@@ -19,6 +19,8 @@ pub struct Rules {
     pub rewrite_blobs: bool,
     /// Init compares an index with the chunks that are there.
     pub check_index: bool,
+    /// Init of a read-only partition leaves duplicates and a page that was being moved as they are (since v5.5).
+    pub readonly_load: bool,
     /// Types float and double exist (since v6.1).
     pub floats: bool,
     /// Not as on the chip: init does not take the old chunk of a blob for a duplicate of the new one.
@@ -33,6 +35,7 @@ impl Rules {
             replace_type: has(version, &REPLACES_TYPE),
             rewrite_blobs: has(version, &COMPARES_CRCS),
             check_index: has(version, &CHECKS_INDEX),
+            readonly_load: version >= (5, 5, 0),
             floats: version >= (6, 1, 0),
             repaired: false,
         }

@@ -36,7 +36,7 @@ impl Pages {
             return Ok(pages);
         };
         pages.next_seq = last.seq.wrapping_add(1);
-        if !medium.readonly() {
+        if !(medium.readonly() && medium.rules().readonly_load) {
             pages.erase_old_copy(medium)?;
             pages.finish_freeing(medium)?;
             if pages.free.is_empty() {
