@@ -46,8 +46,10 @@ __all__ = [
     "active_otadata",
     "boot_order",
     "check_image_validity",
+    "derive_nvs_keys",
     "enable_secure_boot",
     "flash_sha256",
+    "generate_nvs_keys",
     "inspect_image",
     "ota_select_crc",
     "ota_slot",
@@ -163,6 +165,7 @@ class EFuse:
         flash_crypt_cnt: int = 0,
         flash_crypt_config: int = 0,
         flash_encryption_key: bytes | None = None,
+        hmac_keys: Sequence[bytes | None] = ...,
         recovery_bootloader_sector: int = 0,
     ) -> Self:
         """A chip from the factory, of a revision that default builds accept, unless said otherwise.
@@ -215,6 +218,10 @@ class EFuse:
         """``efuse_hal_flash_encryption_enabled``: an odd number of counter bits is burnt."""
 
     @property
+    def hmac_keys(self) -> list[bytes | None]:
+        """The key of purpose HMAC_UP in each of the six key blocks; an empty list on chips without the peripheral."""
+
+    @property
     def recovery_bootloader_sector(self) -> int:
         """12 bits: 0 never set, 0xFFF disabled for ever, else the number of the sector it starts at."""
 
@@ -239,6 +246,14 @@ class EFuse:
         """``esp_efuse_write_key``, purpose XTS_AES_128_KEY or 256.
 
         Raises ``OtaError``: ESP_ERR_INVALID_SIZE for a length the chip does not know, ESP_ERR_INVALID_STATE the second time.
+        """
+
+    def burn_hmac_key(self, block: int, key: bytes) -> None:
+        """``esp_efuse_write_key``, purpose HMAC_UP.
+
+        Digests and the flash encryption key are taken to have the lowest blocks that no HMAC key has. Raises
+        ``OtaError``: ESP_ERR_NOT_SUPPORTED on chips without the peripheral, ESP_ERR_INVALID_ARG for no such block,
+        ESP_ERR_INVALID_STATE for one in use; ``ValueError`` unless ``key`` has 32 bytes.
         """
 
     def burn_flash_crypt_cnt(self) -> None:
@@ -1358,4 +1373,13 @@ def read_nvs_keys(flash: Flash, partition: Partition) -> bytes:
     """``nvs_flash_read_security_cfg``: the 64 bytes in a key partition. Raises ``NvsError``."""
 
 def write_nvs_keys(flash: Flash, partition: Partition, keys: bytes) -> None:
-    """``nvs_flash_generate_keys`` with given keys: erase, then write them and their CRC."""
+    """A key partition as a factory flashes it: erase, then write 64 given bytes and their CRC."""
+
+def generate_nvs_keys(flash: Flash, partition: Partition) -> bytes:
+    """``nvs_flash_generate_keys``: erase, write constants past flash encryption; what they decrypt to is the keys.
+
+    Raises ``NvsError``, ``FlashError`` and ``PowerLoss``.
+    """
+
+def derive_nvs_keys(hmac_key: bytes) -> bytes:
+    """``compute_nvs_keys_with_hmac``: the 64 bytes of both keys. Raises ``ValueError`` unless ``hmac_key`` has 32."""

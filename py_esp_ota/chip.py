@@ -49,6 +49,10 @@ class Held:
     seconds: float = inf
 
 
+def _repeatable(size: int) -> bytes:
+    return bytes(0xA7 * (at + 1) & 0xFF for at in range(size))
+
+
 class Chip:
     """One chip of the family with its flash: what a programmer could take off the board and study."""
 
@@ -74,6 +78,8 @@ class Chip:
         self.pins: dict[int, Held] = {}
         #: What looks at an image, for the app and for the bootloader.
         self.judge: Judge = verify_image
+        #: ``esp_fill_random``: so many bytes. Repeatable, for nothing here is a secret; where something is, replace it.
+        self.fill_random: Callable[[int], bytes] = _repeatable
         #: RTC memory as far as the bootloader uses it; lost with the power.
         self.rtc = bytes(16)
 

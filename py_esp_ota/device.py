@@ -22,6 +22,7 @@ from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.bootloader.start import BootReport, boot, state_of
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs
+from py_esp_ota.idf.nvs_residents import write_residents
 from py_esp_ota.ports import Bytes, Clock, Fetch, MqttConnect
 from py_esp_ota.rainmaker.node import RmakerNode
 from py_esp_ota.rainmaker.ota import DiagState, DiagStatus, OtaConfig, OtaType
@@ -63,6 +64,8 @@ class Device:
             it panics before it has done anything; a chip that resets for ever like that takes a second each time.
         apps: asked at each boot what the image does that booted: a function of Python, or machine code
             (``py_esp_ota.apps``); ``None`` is the RainMaker app, which all images are when this is not given.
+        nvs_residents: whether the RainMaker app's NVS also holds what PHY, Wi-Fi and the time zone keep there, so that
+            it is as full as in the field.
         console: called with each console line as it is printed.
 
     Raises:
@@ -84,6 +87,7 @@ class Device:
         ota_diag: Diagnostics | None = None,
         crashes: Crashes | None = None,
         apps: Apps | None = None,
+        nvs_residents: bool = False,
         console: Callable[[str], None] | None = None,
     ) -> None:
         table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
@@ -98,6 +102,7 @@ class Device:
         self._ota_diag = ota_diag
         self._crashes = crashes
         self._apps = apps
+        self._nvs_residents = nvs_residents
         image, loader = (None if part is None else whole(part) for part in (firmware, bootloader))
         target = target or _target_of(image)
         engine = FlashCrypt.of_efuse(efuse) if efuse else None
@@ -239,7 +244,13 @@ class Device:
             ota=ota,
         )
         crash = self._crashes(running) if self._crashes else None
-        await self._live_as(node.run() if crash is None else _until_panic(node.run(), crash, log))
+        life = self._live_as_node(node)
+        await self._live_as(life if crash is None else _until_panic(life, crash, log))
+
+    async def _live_as_node(self, node: RmakerNode) -> NoReturn:
+        if self._nvs_residents:
+            write_residents(self.nvs)
+        await node.run()
 
     def _booted_app(self) -> tuple[App, Booted] | None:
         """The app from ``apps`` that is booted, and what it finds."""

@@ -66,6 +66,8 @@ class EspErr(IntEnum):
     ESP_ERR_HTTP_REDIRECT_DOWNGRADE = 0x700D
     ESP_ERR_HTTP_HEADER_TOO_LONG = 0x700E
     ESP_ERR_HTTPS_OTA_IN_PROGRESS = 0x9001
+    ESP_ERR_NVS_SEC_HMAC_KEY_NOT_FOUND = 0xF001
+    ESP_ERR_NVS_SEC_HMAC_KEY_GENERATION_FAILED = 0xF003
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}.{self.name}: 0x{self & 0xFFFFFFFF:x}>"

@@ -165,6 +165,7 @@ class Lab:
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
         apps: Apps | None = None,
+        nvs_residents: bool = False,
         console: Callable[[str], None] | None = None,
         on_download: Progress | None = None,
     ) -> Device:
@@ -194,6 +195,7 @@ class Lab:
             ota_diag=weather.app.ota_diag,
             crashes=weather.app.crashes,
             apps=apps,
+            nvs_residents=nvs_residents,
             console=console,
         )
         device.chip.judge = weather.judge

@@ -93,6 +93,10 @@ class Sdkconfig:
     nvs_encryption: bool = False
     nvs_legacy_dup_keys_compatibility: bool = False
 
+    # ESP-IDF: components/nvs_sec_provider/Kconfig; without HMAC a key partition under flash encryption
+    nvs_sec_key_protect_using_hmac: bool = False
+    nvs_sec_hmac_efuse_key_id: int = -1  # of the key blocks 0 to 5
+
     # ESP-IDF: components/esp_https_ota/Kconfig, components/esp_http_client/Kconfig
     esp_https_ota_allow_http: bool = False
     esp_https_ota_decrypt_cb: bool = False
@@ -171,6 +175,10 @@ class Sdkconfig:
             (
                 self.secure_boot_v1_enabled and self.secure_boot_v2_enabled,
                 "SECURE_BOOT_V1_ENABLED and SECURE_BOOT_V2_ENABLED exclude each other",
+            ),
+            (
+                self.nvs_sec_key_protect_using_hmac and not 0 <= self.nvs_sec_hmac_efuse_key_id <= 5,
+                f"NVS_SEC_HMAC_EFUSE_KEY_ID is {self.nvs_sec_hmac_efuse_key_id}, expected 0 to 5",
             ),
         ):
             if broken:

@@ -50,13 +50,14 @@ def new(file: Path, chip: str, chip_revision: int | None, block_revision: int, a
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(file: Path, as_json: bool) -> None:
-    """Print every fuse that the update path knows. The flash encryption key is not shown as text."""
+    """Print every fuse that the update path knows. Keys that the hardware hides are not shown as text."""
     facts = json.loads(load(file).to_json())
     if as_json:
         print_json(facts)
         return
     if facts["flash_encryption_key"] is not None:
         facts["flash_encryption_key"] = f"{len(facts['flash_encryption_key']) // 2} bytes"
+    facts["hmac_keys"] = [None if key is None else f"{len(key) // 2} bytes" for key in facts["hmac_keys"]]
     for name, value in facts.items():
         say(f"{name:<28} {'-' if value is None else value}")
 
@@ -73,6 +74,12 @@ def show(file: Path, as_json: bool) -> None:
 @click.option("--revoke", type=click.IntRange(0, 2), help="Revoke the key in this slot.")
 @click.option("--secure-boot", is_flag=True, help="SECURE_BOOT_EN.")
 @click.option("--flash-encryption-key", type=click.Path(path_type=Path), help="A key file as espsecure makes it.")
+@click.option(
+    "--hmac-key",
+    nargs=2,
+    type=(click.IntRange(0, 5), click.Path(path_type=Path)),
+    help="BLOCK and a file of 32 bytes.",
+)
 @click.option("--crypt-cnt", is_flag=True, help="One bit more of the flash encryption counter.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def burn(
@@ -82,6 +89,7 @@ def burn(
     revoke: int | None,
     secure_boot: bool,
     flash_encryption_key: Path | None,
+    hmac_key: tuple[int, Path] | None,
     crypt_cnt: bool,
     as_json: bool,
 ) -> None:
@@ -96,6 +104,8 @@ def burn(
             efuse.revoke_key(revoke)
         if flash_encryption_key is not None:
             efuse.burn_flash_encryption_key(read_input(flash_encryption_key, limit=1 << 20))
+        if hmac_key is not None:
+            efuse.burn_hmac_key(hmac_key[0], read_input(hmac_key[1], limit=1 << 20))
         if crypt_cnt:
             efuse.burn_flash_crypt_cnt()
     except (OtaError, ValueError) as error:

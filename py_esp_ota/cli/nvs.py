@@ -14,7 +14,15 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from py_esp_ota._core import Flash, NvsHandle, NvsPartition, Partition, PartitionTable, read_nvs_keys
+from py_esp_ota._core import (
+    Flash,
+    NvsHandle,
+    NvsPartition,
+    Partition,
+    PartitionTable,
+    derive_nvs_keys,
+    read_nvs_keys,
+)
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import open_flash
 from py_esp_ota.cli.nvs_csv import Kind, Value, read_csv
@@ -26,6 +34,7 @@ _DATA, _NVS, _NVS_KEYS = 0x01, 0x02, 0x04
 _NUMBERS = {"u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64"}
 _TYPES = [*get_args(Kind)[:-1], "hex2bin", "base64", "file"]
 _LARGEST_BLOB = 508000
+_HMAC_KEY = 32
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
 
@@ -51,7 +60,11 @@ class _Bench:
 def _options(function: _F) -> _F:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
-        click.option("--keys", type=click.Path(path_type=Path), help="A key partition, for an encrypted one."),
+        click.option(
+            "--keys",
+            type=click.Path(path_type=Path),
+            help="A key partition or a 32-byte HMAC key, for an encrypted one.",
+        ),
         click.option("--partition", "label", help="Which partition of a flash.  [default: nvs]"),
         click.argument("file", type=click.Path(path_type=Path)),
     ):
@@ -100,6 +113,8 @@ def _in_table(flash: Flash, offset: int, label: str | None, file: Path) -> Parti
 
 def _keys(file: Path) -> bytes:
     data = read_input(file)
+    if len(data) == _HMAC_KEY:
+        return derive_nvs_keys(data)
     try:
         return read_nvs_keys(Flash.from_bytes(data), Partition("nvs_key", _DATA, _NVS_KEYS, 0, _PAGE))
     except EspError as error:
@@ -244,7 +259,7 @@ def erase(file: Path, label: str | None, keys: Path | None, as_json: bool, names
 @click.argument("csv", type=click.Path(path_type=Path))
 @click.argument("size")
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--keys", type=click.Path(path_type=Path), help="A key partition, to encrypt with.")
+@click.option("--keys", type=click.Path(path_type=Path), help="A key partition or a 32-byte HMAC key, to encrypt with.")
 def generate(csv: Path, size: str, output: Path, keys: Path | None) -> None:
     """A partition from the CSV of ESP-IDF's generator: key, type, encoding, value.
 

@@ -6,9 +6,10 @@ left in the pages is put in order.
 
 from __future__ import annotations
 
-from py_esp_ota._core import NvsHandle, NvsPartition, Partition, PartitionTable, read_nvs_keys
+from py_esp_ota._core import NvsHandle, NvsPartition, Partition, PartitionTable
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, NvsError, PartitionTableError
+from py_esp_ota.idf.nvs_sec_provider import security_cfg
 from py_esp_ota.ports import U16, NvsValue
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -16,38 +17,29 @@ NVS_DEFAULT_PART_NAME = "nvs"
 ESP_RMAKER_FACTORY_PARTITION_NAME = "fctry"
 ESP_RMAKER_FACTORY_NAMESPACE = "rmaker_creds"
 
-_DATA, _NVS, _NVS_KEYS = 0x01, 0x02, 0x04
+_DATA, _NVS = 0x01, 0x02
 _ERASE_AND_INIT_AGAIN = {EspErr.ESP_ERR_NVS_NO_FREE_PAGES, EspErr.ESP_ERR_NVS_NEW_VERSION_FOUND}
 
 
 def find_partition(chip: Chip, config: Sdkconfig, label: str = NVS_DEFAULT_PART_NAME) -> Partition:
     """``NVSPartitionManager``'s look into the table. Raises ``NvsError`` (ESP_ERR_NOT_FOUND) when there is none."""
-    partition = _find(chip, config, _NVS, label)
+    try:
+        table = PartitionTable.load(chip.flash, config.partition_table_offset, md5=config.partition_table_md5)
+        partition = table.find(type=_DATA, subtype=_NVS, label=label)
+    except PartitionTableError:  # a table that is refused has no rows
+        partition = None
     if partition is None:
         raise NvsError(EspErr.ESP_ERR_NOT_FOUND, "no data/nvs partition is called {label}", label=label)
     return partition
 
 
-def _find(chip: Chip, config: Sdkconfig, subtype: int, label: str | None) -> Partition | None:
-    try:
-        table = PartitionTable.load(chip.flash, config.partition_table_offset, md5=config.partition_table_md5)
-    except PartitionTableError:  # a table that is refused has no rows
-        return None
-    return table.find(type=_DATA, subtype=subtype, label=label)
-
-
 def nvs_flash_init(chip: Chip, config: Sdkconfig, label: str = NVS_DEFAULT_PART_NAME) -> NvsPartition:
-    """``nvs_flash_init_partition`` (components/nvs_flash/src/nvs_api.cpp), with the keys of an encrypting build.
+    """``nvs_flash_init_partition`` (components/nvs_flash/src/nvs_api.cpp); an encrypting build makes its keys first.
 
-    Raises ``NvsError`` and ``PowerLoss``. Keys are never made up here: a blank key partition is
-    ESP_ERR_NVS_KEYS_NOT_INITIALIZED until ``write_nvs_keys`` fills it, as its image would be flashed in a factory.
+    Only the partition with the default name is encrypted. Raises ``NvsError`` and ``PowerLoss``.
     """
-    keys = None
-    if config.nvs_encryption and label == NVS_DEFAULT_PART_NAME:
-        row = _find(chip, config, _NVS_KEYS, None)
-        if row is None:
-            raise NvsError(EspErr.ESP_ERR_NOT_FOUND, "there is no data/nvs_keys partition")
-        keys = read_nvs_keys(chip.flash, row)
+    encrypted = config.nvs_encryption and label == NVS_DEFAULT_PART_NAME
+    keys = security_cfg(chip, config) if encrypted else None
     return NvsPartition(
         chip.flash,
         find_partition(chip, config, label),

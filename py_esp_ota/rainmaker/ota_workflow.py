@@ -55,13 +55,13 @@ def _handle_metadata(ota: OtaHandle, metadata: str) -> bool:
 
 
 def _timezone(ota: OtaHandle) -> str:
-    """``esp_rmaker_time_get_tz``: the zone in NVS, else the build's."""
+    """``esp_rmaker_time_get_timezone``: the zone in NVS, a blob, else the build's."""
     core = ota.core
     try:
         stored = core.nvs.get(_RMAKER_TIME_NVS_NAMESPACE, _TZ_NVS_NAME)
     except EspError:
         stored = None
-    return stored if isinstance(stored, str) else core.config.esp_rmaker_def_timezone
+    return stored.decode(errors="replace") if isinstance(stored, bytes) else core.config.esp_rmaker_def_timezone
 
 
 async def _retry_loop(ota: OtaHandle, data: OtaData) -> int | None:

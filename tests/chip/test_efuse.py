@@ -19,6 +19,7 @@ BURNT = EFuse(
     revoked=[2],
     flash_crypt_cnt=1,
     flash_encryption_key=bytes(64),
+    hmac_keys=[None, None, None, DIGEST],
     recovery_bootloader_sector=0x3F0,
 )
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from nvs_bench import header
 from nvs_parser import parse
 
-from py_esp_ota._core import Flash, Partition, PartitionTable, write_nvs_keys
+from py_esp_ota._core import Flash, NvsPartition, Partition, PartitionTable, derive_nvs_keys, write_nvs_keys
 from py_esp_ota.cli import main
 from py_esp_ota.firmware import merge
 
@@ -167,6 +167,17 @@ def test_generate_with_keys_makes_what_only_the_keys_read(tmp_path):
     assert run("generate", tmp_path / "in.csv", "0x3000", tmp_path / "out.bin", *keys).exit_code == 0
     assert run("get", tmp_path / "out.bin", "app", "name", *keys).stdout == "bench unit 7\n"
     assert run("get", tmp_path / "out.bin", "app", "name").exit_code == 1
+
+
+def test_an_hmac_key_stands_for_the_keys_it_gives(tmp_path):
+    (tmp_path / "hmac.bin").write_bytes(bytes(range(32)))
+    (tmp_path / "in.csv").write_text(CSV)
+    keys = ("--keys", tmp_path / "hmac.bin")
+    assert run("generate", tmp_path / "in.csv", "0x3000", tmp_path / "out.bin", *keys).exit_code == 0
+    assert run("get", tmp_path / "out.bin", "app", "name", *keys).stdout == "bench unit 7\n"
+    flash, part = Flash.from_bytes((tmp_path / "out.bin").read_bytes()), Partition("nvs", 1, 2, 0, 0x3000)
+    nvs = NvsPartition(flash, part, keys=derive_nvs_keys(bytes(range(32))))
+    assert nvs.open("app").get("name", "str") == "bench unit 7"
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,11 @@ def test_efuse_files(tmp_path):
         assert fuses.read_text() == before
     assert run("efuse", "new", fuses, "--chip", "esp32").exit_code == 2
     assert "secure_version" in ok("efuse", "show", fuses).stdout
+    ok("efuse", "burn", fuses, "--hmac-key", "4", digest)
+    assert json.loads(fuses.read_text())["hmac_keys"] == [None] * 4 + [bytes(range(32)).hex(), None]
+    row = next(line for line in ok("efuse", "show", fuses).stdout.splitlines() if line.startswith("hmac_keys"))
+    assert "32 bytes" in row
+    assert bytes(range(32)).hex() not in row
 
 
 # -------------------------------------------------------------------------------------------------- partition tables

@@ -10,7 +10,7 @@ import pytest
 from nvs_bench import PAGE, Nvs
 from nvs_parser import parse
 
-from py_esp_ota._core import Flash, Partition, read_nvs_keys, write_nvs_keys
+from py_esp_ota._core import Flash, Partition, derive_nvs_keys, read_nvs_keys, write_nvs_keys
 
 CAL = bytes.fromhex("00112233445566778899aabbccddeeff102030405060708090a0b0c0d0e0f0010203040506")
 HEADING = "key,type,encoding,value\n"
@@ -136,6 +136,19 @@ def test_an_encrypted_partition(generate, tmp_path):
     app.set("name", "str", "bench unit 7")
     app.set("cal", "blob", CAL)
     assert ours.image == made
+
+
+def test_a_partition_whose_keys_an_hmac_key_gives(generate, tmp_path):
+    """``nvs_sec_provider``'s scheme: the generator makes the HMAC key, derives both keys and encrypts."""
+    words = ("--key_protect_hmac", "--kp_hmac_keygen", "--kp_hmac_keyfile", "hmac.bin", "--keyfile", "k.bin")
+    generate("generate-key", *words)
+    key_page, hmac_key = ((tmp_path / "keys" / name).read_bytes() for name in ("k.bin", "hmac.bin"))
+    keys = derive_nvs_keys(hmac_key)
+    assert keys == key_page[:64]
+    made = generate("encrypt", "--keygen", "--key_protect_hmac", "--kp_hmac_inputkey", "keys/hmac.bin", csv=EXAMPLE)
+    nvs = Nvs(3, made, keys=keys)
+    assert nvs.operations(nvs.init) == []
+    assert nvs.open().get("cal", "blob") == CAL
 
 
 def test_blobs_that_end_a_page_are_laid_out_alike(generate):

@@ -27,9 +27,12 @@ from py_esp_ota._core import (
     verify_image,
 )
 from py_esp_ota.adapters.virtual_time import run_virtual
+from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, EspError, FetchError, FlashError, OtaError, PowerLoss
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf.esp_https_ota import https_ota
+from py_esp_ota.idf.nvs_sec_provider import read_security_cfg, security_cfg
+from py_esp_ota.sdkconfig import Sdkconfig
 
 APP = Firmware("lamp", "1.0.0").to_bytes()
 URL = "https://cloud.test/firmware.bin"
@@ -142,6 +145,8 @@ LONGER_THAN_ITS_INDEX = [
     entry(1, 0x48, 1, b"b", b"\x00\x00\x00\x00\x01\x00"),
 ]
 
+HMAC = Sdkconfig(nvs_encryption=True, nvs_sec_key_protect_using_hmac=True, nvs_sec_hmac_efuse_key_id=0)
+
 PROVOKE = {
     EspErr.ESP_OK: lambda: inspect_image(APP).err,
     EspErr.ESP_FAIL: lambda: inspect_image(APP, chip="esp32s3").err,
@@ -201,6 +206,8 @@ PROVOKE = {
         Answer(status=302, headers={"location": "http://cloud.test/firmware.bin", "content-length": "0"})
     ),
     EspErr.ESP_ERR_HTTPS_OTA_IN_PROGRESS: lambda: fetched(Answer(APP)),
+    EspErr.ESP_ERR_NVS_SEC_HMAC_KEY_NOT_FOUND: lambda: raised(read_security_cfg, Chip(), HMAC),
+    EspErr.ESP_ERR_NVS_SEC_HMAC_KEY_GENERATION_FAILED: lambda: raised(security_cfg, Chip("esp32"), HMAC),
 }
 
 

@@ -218,7 +218,7 @@ def test_download_window_in_local_time(clock, window, delay):
 
 def test_a_zone_in_nvs_beats_the_default():
     bench = Bench(epoch=1_753_804_800)  # 00:00 in Shanghai, 16:00 UTC
-    bench.nvs.set("rmaker_time", "tz", "UTC")
+    bench.nvs.set("rmaker_time", "tz", b"UTC")
     bench.update(metadata='{"download_window":{"start":959,"end":961}}')
     assert bench.running == ("1.1", "VALID")
 

@@ -8,6 +8,8 @@ use crate::target::Target;
 
 /// Slots for digests of secure-boot keys on most chips; see [`EFuse::digest_slots`].
 pub const MAX_DIGEST_SLOTS: usize = 3;
+/// Key blocks of the chips that have more than one (`EFUSE_BLK_KEY0` to `EFUSE_BLK_KEY5`).
+pub const KEY_BLOCKS: usize = 6;
 
 /// The eFuses of one chip.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +41,8 @@ pub struct EFuse {
     pub flash_crypt_config: u8,
     /// The flash encryption key as espsecure's key file has it: 16, 24, 32 or 64 bytes.
     pub flash_encryption_key: Option<Vec<u8>>,
+    /// The key of purpose HMAC_UP in each key block.
+    pub hmac_keys: [Option<[u8; 32]>; KEY_BLOCKS],
     /// `RECOVERY_BOOTLOADER_FLASH_SECTOR`, 12 bits: 0 never set, 0xFFF disabled for ever, else the sector's number.
     pub recovery_bootloader_sector: u16,
 }
@@ -64,6 +68,7 @@ impl EFuse {
             flash_crypt_cnt: 0,
             flash_crypt_config: 0,
             flash_encryption_key: None,
+            hmac_keys: [None; KEY_BLOCKS],
             recovery_bootloader_sector: 0,
         }
     }
@@ -169,6 +174,35 @@ impl EFuse {
         }
         self.flash_encryption_key = Some(key.to_vec());
         Ok(())
+    }
+
+    /// Key blocks in which software can find an HMAC key: none on chips without the peripheral.
+    pub fn hmac_blocks(&self) -> usize {
+        if self.target.has_hmac() { KEY_BLOCKS } else { 0 }
+    }
+
+    /// `esp_efuse_write_key` with purpose HMAC_UP: a block takes one key, once.
+    ///
+    /// Digests and the flash encryption key are taken to have the lowest blocks that no HMAC key has
+    /// (`esp_efuse_find_unused_key_block`).
+    pub fn burn_hmac_key(&mut self, block: usize, key: [u8; 32]) -> Result<(), Fault> {
+        let field = "HMAC key block";
+        let blocks = self.hmac_blocks();
+        if blocks == 0 {
+            return refuse(EspErr::NotSupported, field, block.to_string(), "a chip with the HMAC peripheral");
+        }
+        let digests = self.key_digests.iter().flatten().count();
+        let crypt = self.flash_encryption_key.as_ref().map_or(0, |key| key.len().div_ceil(32));
+        let free = (0..).zip(&self.hmac_keys).filter(|(_, key)| key.is_none()).skip(digests + crypt);
+        let unused = free.map(|(at, _)| at).any(|at: usize| at == block);
+        match self.hmac_keys.get_mut(..blocks).and_then(|all| all.get_mut(block)) {
+            None => refuse(EspErr::InvalidArg, field, block.to_string(), format!("below {blocks}")),
+            Some(slot) if unused => {
+                *slot = Some(key);
+                Ok(())
+            }
+            Some(_) => refuse(EspErr::InvalidState, field, format!("block {block} in use"), "an unused block"),
+        }
     }
 
     /// `esp_efuse_write_field_cnt` on the flash encryption counter: one bit more, which turns encryption on or off.

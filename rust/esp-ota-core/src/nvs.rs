@@ -19,13 +19,15 @@ mod report;
 mod storage;
 mod value;
 
-pub use crypt::{KEY_PARTITION_SIZE, Keys, read_keys, write_keys};
+pub use crypt::{KEY_PARTITION_SIZE, Keys, generate_keys, read_keys, write_keys};
 pub use entry::ItemType;
 pub use medium::Rules;
 pub use page::PageState;
 pub use partition::{Handle, Mode, NvsPartition};
 pub use report::{EntryInfo, PageInfo, Stats};
 pub use value::Value;
+
+use medium::Medium;
 
 use crate::err::{EspErr, Failure, Fault};
 
@@ -64,6 +66,11 @@ fn crc32(parts: &[&[u8]]) -> u32 {
 /// A refusal that NVS itself makes.
 fn refused(err: EspErr, field: &str, offset: u64, found: impl Into<String>, expected: impl Into<String>) -> Failure {
     Fault::new(err, field, offset, found, expected).into()
+}
+
+/// What upstream answers with `NVS_ASSERT_OR_RETURN`.
+fn broken(medium: &Medium<'_>, offset: u32, field: &str, found: String, expected: &str) -> Failure {
+    refused(EspErr::Fail, field, medium.address(offset), found, expected)
 }
 
 /// What is there, where upstream takes every error of a page for "not found". A power loss is none and goes on upwards.

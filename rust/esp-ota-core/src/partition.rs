@@ -104,6 +104,12 @@ impl Partition {
         if self.encrypted() { flash.read_cached(address, out) } else { flash.read(address, out) }
     }
 
+    /// `esp_partition_read_raw`: as it stands in flash.
+    pub fn read_raw(&self, flash: &mut Flash, offset: u64, out: &mut [u8]) -> Result<(), Failure> {
+        let address = self.check_read(flash, offset, out.len() as u64)?;
+        flash.read(address, out)
+    }
+
     /// `esp_partition_write` (components/esp_partition/partition_target.c): the argument checks, then the flash.
     pub fn write(&self, flash: &mut Flash, offset: u64, data: &[u8]) -> Result<(), Failure> {
         let address = self.check_write(flash, offset, data)?;

@@ -150,6 +150,11 @@ impl Target {
         matches!(self.name, "esp32c5" | "esp32c61" | "esp32p4" | "esp32s31")
     }
 
+    /// Whether an eFuse key can make HMACs that software reads (`SOC_HMAC_SUPPORTED`).
+    pub fn has_hmac(&self) -> bool {
+        !matches!(self.name, "esp32" | "esp32c2" | "esp32c61")
+    }
+
     /// The part of mapped flash that a build with MMU pages of `page` bytes reaches: three chips have 256 pages,
     /// however large those are.
     fn shown(&self, flash: Span, page: u32) -> Span {

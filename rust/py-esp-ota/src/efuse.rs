@@ -66,7 +66,7 @@ impl EFuse {
         chip="esp32c3", *, chip_revision=None, block_revision=0, secure_version=0,
         disable_wafer_version_major=false, disable_blk_version_major=false, secure_boot_en=false,
         aggressive_revoke=false, key_digests=vec![], revoked=vec![], flash_crypt_cnt=0, flash_crypt_config=0,
-        flash_encryption_key=None, recovery_bootloader_sector=0
+        flash_encryption_key=None, hmac_keys=vec![], recovery_bootloader_sector=0
     ))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "each keyword is one fuse")]
     fn new(
@@ -83,6 +83,7 @@ impl EFuse {
         #[pyo3(from_py_with = number)] flash_crypt_cnt: u8,
         #[pyo3(from_py_with = number)] flash_crypt_config: u8,
         flash_encryption_key: Option<Vec<u8>>,
+        hmac_keys: Vec<Option<Vec<u8>>>,
         #[pyo3(from_py_with = number)] recovery_bootloader_sector: u16,
     ) -> PyResult<Self> {
         let mut bits = core::EFuse::new(by_name(chip)?);
@@ -93,6 +94,12 @@ impl EFuse {
         bits.secure_boot_en = secure_boot_en;
         bits.aggressive_revoke = aggressive_revoke;
         bits.burn_secure_version(secure_version, u32::MAX).map_err(|fault| misfit(&fault))?;
+        // Named by their blocks, and so before the keys that take what is left.
+        for (block, key) in hmac_keys.into_iter().enumerate() {
+            if let Some(key) = key {
+                bits.burn_hmac_key(block, hmac_key(&key)?).map_err(|fault| misfit(&fault))?;
+            }
+        }
         for (slot, digest) in key_digests.into_iter().enumerate() {
             if let Some(digest) = digest {
                 bits.burn_key_digest(slot, key_digest(&digest)?).map_err(|fault| misfit(&fault))?;
@@ -187,6 +194,11 @@ impl EFuse {
     }
 
     #[getter]
+    fn hmac_keys(&self) -> Vec<Option<[u8; 32]>> {
+        self.read(|bits| bits.hmac_keys.iter().take(bits.hmac_blocks()).copied().collect())
+    }
+
+    #[getter]
     fn recovery_bootloader_sector(&self) -> u16 {
         self.read(|bits| bits.recovery_bootloader_sector)
     }
@@ -231,6 +243,12 @@ impl EFuse {
         self.burn(py, |bits| bits.burn_flash_encryption_key(key))
     }
 
+    /// `esp_efuse_write_key` with purpose HMAC_UP.
+    fn burn_hmac_key(&self, py: Python<'_>, #[pyo3(from_py_with = number)] block: usize, key: &[u8]) -> PyResult<()> {
+        let key = hmac_key(key)?;
+        self.burn(py, |bits| bits.burn_hmac_key(block, key))
+    }
+
     /// One bit more of the flash encryption counter.
     fn burn_flash_crypt_cnt(&self, py: Python<'_>) -> PyResult<()> {
         self.burn(py, core::EFuse::burn_flash_crypt_cnt)
@@ -259,8 +277,10 @@ impl EFuse {
     fn to_json(&self) -> String {
         let bits = self.value();
         let text = |value: Option<&[u8]>| value.map_or("null".to_owned(), |bytes| format!("\"{}\"", hex(bytes)));
-        let digests: Vec<_> =
-            bits.key_digests.iter().take(bits.digest_slots()).map(|one| text(one.as_ref().map(|d| &d[..]))).collect();
+        let list = |keys: &[Option<[u8; 32]>]| {
+            let all: Vec<_> = keys.iter().map(|one| text(one.as_ref().map(|key| &key[..]))).collect();
+            format!("[{}]", all.join(", "))
+        };
         let rows = [
             ("chip", format!("{:?}", bits.target.name)),
             ("chip_revision", bits.chip_revision.to_string()),
@@ -270,11 +290,12 @@ impl EFuse {
             ("disable_blk_version_major", bits.disable_blk_version_major.to_string()),
             ("secure_boot_en", bits.secure_boot_en.to_string()),
             ("aggressive_revoke", bits.aggressive_revoke.to_string()),
-            ("key_digests", format!("[{}]", digests.join(", "))),
+            ("key_digests", list(bits.key_digests.get(..bits.digest_slots()).unwrap_or_default())),
             ("revoked", format!("{:?}", self.revoked())),
             ("flash_crypt_cnt", bits.flash_crypt_cnt.to_string()),
             ("flash_crypt_config", bits.flash_crypt_config.to_string()),
             ("flash_encryption_key", text(bits.flash_encryption_key.as_deref())),
+            ("hmac_keys", list(bits.hmac_keys.get(..bits.hmac_blocks()).unwrap_or_default())),
             ("recovery_bootloader_sector", bits.recovery_bootloader_sector.to_string()),
         ];
         let mut json = String::new();
@@ -293,7 +314,7 @@ impl EFuse {
         let fuses = loaded.cast_into::<PyDict>().map_err(|_| wrong("expected one JSON object".to_owned()))?;
         let chip = fuses.get_item("chip")?.ok_or_else(|| wrong("the key \"chip\" is missing".to_owned()))?;
         fuses.del_item("chip")?;
-        for key in ["key_digests", "flash_encryption_key"] {
+        for key in ["key_digests", "flash_encryption_key", "hmac_keys"] {
             if let Some(value) = fuses.get_item(key)? {
                 fuses.set_item(key, bytes(py, &value)?)?;
             }
@@ -325,6 +346,11 @@ fn misfit(fault: &Fault) -> PyErr {
 fn key_digest(digest: &[u8]) -> PyResult<[u8; 32]> {
     let wrong = || PyValueError::new_err(format!("a key digest has 32 bytes, not {}", digest.len()));
     digest.try_into().map_err(|_| wrong())
+}
+
+pub(crate) fn hmac_key(key: &[u8]) -> PyResult<[u8; 32]> {
+    let wrong = || PyValueError::new_err(format!("an HMAC key has 32 bytes, not {}", key.len()));
+    key.try_into().map_err(|_| wrong())
 }
 
 /// A value that must fit a field of `size` bits.

@@ -22,7 +22,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NvsHandle>()?;
     module.add_class::<NvsPartition>()?;
     module.add_function(wrap_pyfunction!(read_nvs_keys, module)?)?;
-    module.add_function(wrap_pyfunction!(write_nvs_keys, module)?)
+    module.add_function(wrap_pyfunction!(write_nvs_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(generate_nvs_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(derive_nvs_keys, module)?)
 }
 
 /// What the flash refuses is `FlashError`, everything else `NvsError`.
@@ -333,10 +335,27 @@ impl NvsHandle {
 #[pyfunction]
 fn read_nvs_keys<'py>(py: Python<'py>, flash: &Flash, partition: &Partition) -> PyResult<Bound<'py, PyBytes>> {
     let keys = flash.brief(py, |chip| core::read_keys(chip, &partition.0)).map_err(|failure| raised(py, &failure))?;
-    Ok(PyBytes::new(py, &[keys.eky, keys.tky].concat()))
+    Ok(both(py, &keys))
 }
 
-/// `nvs_flash_generate_keys`, with keys that are given.
+/// `nvs_flash_generate_keys`.
+#[pyfunction]
+fn generate_nvs_keys<'py>(py: Python<'py>, flash: &Flash, partition: &Partition) -> PyResult<Bound<'py, PyBytes>> {
+    let made = flash.brief(py, |chip| core::generate_keys(chip, &partition.0));
+    Ok(both(py, &made.map_err(|failure| raised(py, &failure))?))
+}
+
+/// `compute_nvs_keys_with_hmac`.
+#[pyfunction]
+fn derive_nvs_keys<'py>(py: Python<'py>, hmac_key: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(both(py, &core::Keys::of_hmac(&crate::efuse::hmac_key(hmac_key)?)))
+}
+
+fn both<'py>(py: Python<'py>, keys: &core::Keys) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &[keys.eky, keys.tky].concat())
+}
+
+/// A key partition with keys that are given.
 #[pyfunction]
 fn write_nvs_keys(py: Python<'_>, flash: &Flash, partition: &Partition, keys: [u8; 64]) -> PyResult<()> {
     let keys = core::Keys::from_bytes(&keys);

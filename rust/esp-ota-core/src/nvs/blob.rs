@@ -5,8 +5,8 @@ use super::lookup::Query;
 use super::medium::Medium;
 use super::page::NewItem;
 use super::pages::{Hit, no_space};
-use super::storage::{Storage, broken};
-use super::{CHUNK_ANY, CHUNK_MAX, ENTRY, crc32, found, refused};
+use super::storage::Storage;
+use super::{CHUNK_ANY, CHUNK_MAX, ENTRY, broken, crc32, found, refused};
 use crate::err::{EspErr, Failure};
 
 /// Most pages a blob may fill: the chunk numbers of one version.
@@ -113,7 +113,7 @@ impl Storage {
                 return Ok(false);
             };
             // Upstream computes this CRC over the start of all data, so a second chunk never matches.
-            let compared = if medium.rules().rewrite_chunks { data } else { piece };
+            let compared = if medium.rules().rewrite_blobs { data } else { piece };
             if crc32(&[compared.get(..piece.len()).unwrap_or_default()]) != hit.entry.data_crc() {
                 return Ok(false);
             }
@@ -156,7 +156,7 @@ impl Storage {
         }
         if data.len() != size {
             let found = format!("{} bytes in its chunks", data.len());
-            return Err(broken(medium, "NVS blob", found, "as many as its index says"));
+            return Err(broken(medium, 0, "NVS blob", found, "as many as its index says"));
         }
         if too_long {
             let expected = "chunks as long as the index says";

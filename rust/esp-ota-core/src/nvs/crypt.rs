@@ -2,6 +2,8 @@
 
 use aes::Aes256;
 use aes::cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 
 use super::{crc32, refused};
 use crate::err::{EspErr, Failure};
@@ -14,6 +16,16 @@ pub const KEY_PARTITION_SIZE: u32 = 4096;
 const KEY: usize = 32;
 const BLOCK: usize = 16;
 const CRC_OFFSET: u64 = 2 * KEY as u64;
+
+/// Both keys and their CRC.
+const PAGE_LEN: usize = 2 * KEY + 4;
+type Page = [u8; PAGE_LEN];
+
+/// The words whose HMACs are the keys.
+const EKEY_SEED: u32 = 0xAEBE_5A5A;
+const TKEY_SEED: u32 = 0xCEDE_A5A5;
+/// What `nvs_flash_generate_keys` fills the keys with, past flash encryption: neighbouring blocks differ.
+const FILL: [[u8; 2]; 2] = [[0xFF, 0x99], [0xEE, 0x88]];
 
 /// `nvs_sec_cfg_t`: the key of the data and the key of the tweak.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +43,18 @@ impl Keys {
         keys.eky.copy_from_slice(&bytes[..KEY]);
         keys.tky.copy_from_slice(&bytes[KEY..]);
         keys
+    }
+
+    /// `compute_nvs_keys_with_hmac` (components/nvs_sec_provider): what an HMAC key in eFuse makes of two seeds.
+    pub fn of_hmac(key: &[u8; KEY]) -> Self {
+        let mut block = [0; 64]; // HMAC itself fills a short key up to a block
+        block[..KEY].copy_from_slice(key);
+        let [eky, tky] = [EKEY_SEED, TKEY_SEED].map(|seed| {
+            let mut mac = <Hmac<Sha256> as KeyInit>::new(&block.into());
+            mac.update(&seed.to_le_bytes().repeat(KEY / 4));
+            mac.finalize().into_bytes().into()
+        });
+        Self { eky, tky }
     }
 }
 
@@ -87,33 +111,60 @@ fn double(tweak: &mut Block<Aes256>) {
     }
 }
 
-/// `nvs_flash_read_security_cfg` (components/nvs_sec_provider): the keys of a key partition.
+/// `nvs_flash_read_security_cfg` (components/nvs_flash/src/nvs_api.cpp): the keys of a key partition.
 ///
-/// A blank one is ESP_ERR_NVS_KEYS_NOT_INITIALIZED, one with a wrong CRC ESP_ERR_NVS_CORRUPT_KEY_PART.
+/// One that is blank, in flash or once decrypted, is ESP_ERR_NVS_KEYS_NOT_INITIALIZED, one with a wrong CRC
+/// ESP_ERR_NVS_CORRUPT_KEY_PART.
 pub fn read_keys(flash: &mut Flash, partition: &Partition) -> Result<Keys, Failure> {
-    let mut bytes = [0; 2 * KEY];
-    let mut stored = [0; 4];
-    partition.read(flash, 0, &mut bytes)?;
-    partition.read(flash, CRC_OFFSET, &mut stored)?;
     let address = u64::from(partition.offset);
-    let stored = u32::from_le_bytes(stored);
-    if stored == u32::MAX && bytes.iter().all(|&byte| byte == 0xFF) {
-        return Err(refused(EspErr::NvsKeysNotInitialized, "NVS keys", address, "erased flash", "two keys"));
+    let blank = |page: &Page| page.iter().all(|&byte| byte == 0xFF);
+    let uninitialized = || refused(EspErr::NvsKeysNotInitialized, "NVS keys", address, "erased flash", "two keys");
+    let mut raw = [0; PAGE_LEN];
+    partition.read_raw(flash, 0, &mut raw)?;
+    if blank(&raw) {
+        return Err(uninitialized());
     }
-    let computed = crc32(&[&bytes]);
-    if computed != stored {
-        let (found, expected) = (format!("0x{stored:08x}"), format!("0x{computed:08x}"));
-        return Err(refused(EspErr::NvsCorruptKeyPart, "CRC of the NVS keys", address + CRC_OFFSET, found, expected));
+    let mut page = [0; PAGE_LEN];
+    partition.read(flash, 0, &mut page)?;
+    let (keys, stored) = page.split_at(2 * KEY);
+    let computed = crc32(&[keys]).to_le_bytes();
+    if stored != computed {
+        if blank(&page) {
+            return Err(uninitialized());
+        }
+        let word = |bytes: &[u8]| format!("0x{:08x}", bytes.iter().rfold(0, |all, &byte| all << 8 | u32::from(byte)));
+        let (field, place) = ("CRC of the NVS keys", address + CRC_OFFSET);
+        return Err(refused(EspErr::NvsCorruptKeyPart, field, place, word(stored), word(&computed)));
     }
-    Ok(Keys::from_bytes(&bytes))
+    let mut both = [0; 2 * KEY];
+    both.copy_from_slice(keys);
+    Ok(Keys::from_bytes(&both))
 }
 
-/// `nvs_flash_generate_keys` with keys that are given: erase the sector, write both and their CRC.
+/// `nvs_flash_generate_keys`: constants past flash encryption, whose decryption the keys are, and their CRC.
+pub fn generate_keys(flash: &mut Flash, partition: &Partition) -> Result<Keys, Failure> {
+    partition.erase_range(flash, 0, partition.size.into())?;
+    for (at, fill) in (0..).step_by(KEY).zip(FILL) {
+        let blocks = fill.map(|byte| [byte; BLOCK]);
+        partition.write_raw(flash, at, blocks.as_flattened())?;
+    }
+    let mut bytes = [0; 2 * KEY];
+    partition.read(flash, 0, &mut bytes)?;
+    let keys = Keys::from_bytes(&bytes);
+    write_crc(flash, partition, &keys)?;
+    Ok(keys)
+}
+
+/// A key partition with keys that are given, as a factory flashes it: erase the sector, write both and their CRC.
 pub fn write_keys(flash: &mut Flash, partition: &Partition, keys: &Keys) -> Result<(), Failure> {
     partition.erase_range(flash, 0, KEY_PARTITION_SIZE.into())?;
     partition.write(flash, 0, &keys.eky)?;
     partition.write(flash, KEY as u64, &keys.tky)?;
-    // A whole block, so that flash encryption can take it.
+    write_crc(flash, partition, keys)
+}
+
+/// A whole block, so that flash encryption can take it.
+fn write_crc(flash: &mut Flash, partition: &Partition, keys: &Keys) -> Result<(), Failure> {
     let mut crc = [0xFF; BLOCK];
     crc[..4].copy_from_slice(&crc32(&[&keys.eky, &keys.tky]).to_le_bytes());
     partition.write(flash, CRC_OFFSET, &crc)

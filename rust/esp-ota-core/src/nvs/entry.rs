@@ -146,8 +146,13 @@ impl Entry {
         self.0[0]
     }
 
+    /// The code of its type.
+    pub(super) fn code(&self) -> u8 {
+        self.0[1]
+    }
+
     pub(super) fn kind(&self) -> Option<ItemType> {
-        ItemType::from_code(self.0[1])
+        ItemType::from_code(self.code())
     }
 
     pub(super) fn span(&self) -> usize {

@@ -1,11 +1,16 @@
 //! Loading a page at init (`Page::load`, `Page::mLoadEntryTable`): what a power cut left is put in order here.
 
 use super::bitmap::{Bitmap, Code};
+use super::entry::{Entry, Key};
 use super::lookup::Query;
 use super::medium::Medium;
 use super::page::{HEADER, Page, PageState};
-use super::{BITMAP_OFFSET, CHUNK_ANY, ENTRY_COUNT, NONE, VERSION, crc32, refused};
+use super::{BITMAP_OFFSET, CHUNK_ANY, ENTRY_COUNT, NONE, VERSION, crc32, found, refused};
 use crate::err::{EspErr, Failure};
+
+/// `Page::NS_ANY` and `ItemType::ANY`.
+const NS_ANY: u8 = 0xFF;
+const TYPE_ANY: u8 = 0xFF;
 
 impl Page {
     /// `Page::load`: classify the page, then read and repair its entries.
@@ -52,7 +57,7 @@ impl Page {
         self.next_free = self.codes.first(0, ENTRY_COUNT, Code::Empty).unwrap_or(NONE);
         self.skip_torn(medium)?;
         match self.walk_active(medium)? {
-            Some(last) => self.erase_namesake(medium, last),
+            Some((last, entry)) => self.erase_namesake(medium, last, &entry),
             None => Ok(()),
         }
     }
@@ -80,8 +85,10 @@ impl Page {
         Ok(())
     }
 
-    /// Every header of the active page. Returns the place of the last item when it is the last thing there.
-    fn walk_active(&mut self, medium: &mut Medium<'_>) -> Result<Option<usize>, Failure> {
+    /// Every header of the active page. Returns the last item, and its place, when it is the last thing there.
+    ///
+    /// A header that was refused and erased still counts as one.
+    fn walk_active(&mut self, medium: &mut Medium<'_>) -> Result<Option<(usize, Entry)>, Failure> {
         let (mut index, mut last) = (0, None);
         let end = self.end();
         while index < end {
@@ -101,21 +108,22 @@ impl Page {
             let entry = self.watch(read)?;
             if !entry.is_header(here, medium.rules().floats) {
                 self.recover(medium, here)?;
+                last = Some((here, entry));
                 continue;
             }
             self.hashes.push((entry.hash(), here));
             if entry.kind().is_some_and(super::ItemType::is_variable) {
                 index = here + entry.span();
                 if !self.is_whole(here, entry.span()) {
-                    self.recover(medium, here)?;
+                    self.try_recover(medium, here)?;
                     continue;
                 }
             }
-            last = Some(here);
+            last = Some((here, entry));
             // Only the hash is compared: an unrelated key with the same one goes too.
             let earlier = self.hashes.iter().find(|&&(hash, at)| hash == entry.hash() && at < here);
             if let Some(&(_, at)) = earlier {
-                self.recover(medium, at)?;
+                self.try_recover(medium, at)?;
             }
         }
         Ok(last)
@@ -124,14 +132,15 @@ impl Page {
     /// The last item may be the new version of one before it.
     ///
     /// For a chunk of a blob any chunk of that key will do, so the old version's dies while the new one has no index yet.
-    fn erase_namesake(&mut self, medium: &mut Medium<'_>, last: usize) -> Result<(), Failure> {
-        let read = self.read_entry(medium, last);
-        let entry = self.watch(read)?;
-        let key = super::entry::Key::new(&entry.key());
+    fn erase_namesake(&mut self, medium: &mut Medium<'_>, last: usize, entry: &Entry) -> Result<(), Failure> {
+        let key = Key::new(&entry.key());
         let chunk = if medium.rules().repaired { entry.chunk() } else { CHUNK_ANY };
-        let query = Query { ns: Some(entry.ns()), kind: entry.kind(), key: Some(&key), chunk, start: None };
+        // What the refused header says is looked for as well: 255 is any namespace or type, a type unknown matches none.
+        let (ns, code) = (Some(entry.ns()).filter(|&ns| ns != NS_ANY), entry.code());
+        let query = Query { ns, kind: entry.kind(), key: Some(&key), chunk, start: None };
+        let known = entry.kind().is_some() || code == TYPE_ANY;
         match self.find(medium, 0, &query)? {
-            Some((index, _)) if index < last => self.recover(medium, index),
+            Some((index, _)) if known && index < last => self.recover(medium, index),
             _ => Ok(()),
         }
     }
@@ -150,7 +159,7 @@ impl Page {
             self.hashes.push((entry.hash(), here));
             index = here + entry.span();
             if !self.is_whole(here, entry.span()) {
-                self.recover(medium, here)?;
+                self.try_recover(medium, here)?;
             }
         }
         Ok(())
@@ -163,5 +172,10 @@ impl Page {
     fn recover(&mut self, medium: &mut Medium<'_>, index: usize) -> Result<(), Failure> {
         let erased = self.erase_entry(medium, index, true);
         self.watch(erased)
+    }
+
+    /// Where upstream drops the answer: an init that may not write goes on with what RAM says then.
+    fn try_recover(&mut self, medium: &mut Medium<'_>, index: usize) -> Result<(), Failure> {
+        found(self.erase_entry(medium, index, true).map(Some)).map(|_| ())
     }
 }

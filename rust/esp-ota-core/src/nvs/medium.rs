@@ -14,10 +14,13 @@ pub struct Rules {
     pub purge: bool,
     /// A value replaces one of another type under the same key (`!CONFIG_NVS_LEGACY_DUP_KEYS_COMPATIBILITY`).
     pub replace_type: bool,
-    /// An unchanged blob of several chunks is written again: its chunks are compared with the start of the new data.
-    pub rewrite_chunks: bool,
+    /// An unchanged blob of several chunks is written again: its chunks are compared with the start of the new data. So is
+    /// an empty one: it is compared with a CRC whose computation never began, and which is taken to differ here.
+    pub rewrite_blobs: bool,
     /// Init compares an index with the chunks that are there.
     pub check_index: bool,
+    /// Init of a read-only partition leaves duplicates and a page that was being moved as they are (since v5.5).
+    pub readonly_load: bool,
     /// Types float and double exist (since v6.1).
     pub floats: bool,
     /// Not as on the chip: init does not take the old chunk of a blob for a duplicate of the new one.
@@ -26,22 +29,31 @@ pub struct Rules {
 
 impl Rules {
     /// The rules of a release.
-    pub fn of(version: (u32, u32, u32)) -> Self {
-        let patch = version.2;
-        let patched = match (version.0, version.1) {
-            (4, 4) => patch >= 8,
-            (5, 0) => patch >= 9,
-            (5, 1) => patch >= 7,
-            _ => patch > 0,
-        };
+    pub fn of(version: Release) -> Self {
         Self {
             purge: version >= (6, 0, 1),
-            replace_type: version >= (5, 1, 7),
-            rewrite_chunks: version >= (6, 0, 0) || version >= (5, 1, 7) && patched,
-            check_index: version >= (5, 3, 0) || version >= (4, 4, 8) && patched,
+            replace_type: has(version, &REPLACES_TYPE),
+            rewrite_blobs: has(version, &COMPARES_CRCS),
+            check_index: has(version, &CHECKS_INDEX),
+            readonly_load: version >= (5, 5, 0),
             floats: version >= (6, 1, 0),
             repaired: false,
         }
+    }
+}
+
+type Release = (u32, u32, u32);
+
+/// The first patch of each branch; newer branches have it from their first release on.
+const REPLACES_TYPE: [Release; 2] = [(5, 1, 7), (5, 2, 0)];
+const COMPARES_CRCS: [Release; 6] = [(5, 1, 7), (5, 2, 7), (5, 3, 5), (5, 4, 4), (5, 5, 2), (6, 0, 0)];
+const CHECKS_INDEX: [Release; 5] = [(4, 4, 8), (5, 0, 7), (5, 1, 4), (5, 2, 2), (5, 3, 0)];
+
+/// Whether a release has what came to the branches with these ones.
+fn has(version: Release, firsts: &[Release]) -> bool {
+    match firsts.iter().find(|first| (first.0, first.1) == (version.0, version.1)) {
+        Some(first) => version >= *first,
+        None => firsts.last().is_some_and(|last| version > *last),
     }
 }
 

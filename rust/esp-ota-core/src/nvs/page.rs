@@ -4,7 +4,7 @@ use super::bitmap::{Bitmap, Code, PER_WORD};
 use super::entry::{Entry, ItemType, Key, span_of};
 use super::medium::Medium;
 use super::{BITMAP_OFFSET, CHUNK_MAX, ENTRIES_OFFSET, ENTRY, ENTRY_COUNT, MAX_KEY, NONE, PAGE, VERSION};
-use super::{crc32, refused};
+use super::{broken, crc32, refused};
 use crate::err::{EspErr, Failure};
 
 /// Bytes of a page's header.
@@ -191,6 +191,10 @@ impl Page {
 
     /// `Page::writeEntry`: the entry, then its code.
     fn write_entry(&mut self, medium: &mut Medium<'_>, entry: &Entry) -> Result<(), Failure> {
+        if self.next_free >= ENTRY_COUNT {
+            let found = format!("entry {}", self.next_free);
+            return Err(broken(medium, self.base, "NVS page", found, "one of 126 entries"));
+        }
         let done = medium.write_entries(self.entry_offset(self.next_free), &entry.0);
         self.watch(done)?;
         self.set_code(medium, self.next_free, Code::Written)?;
@@ -205,6 +209,10 @@ impl Page {
     /// `Page::writeEntryData`: whole slices in one program, then their codes.
     fn write_slices(&mut self, medium: &mut Medium<'_>, slices: &[u8]) -> Result<(), Failure> {
         let count = slices.len() / ENTRY;
+        if self.first_used == NONE {
+            let found = "no header before its data".to_owned();
+            return Err(broken(medium, self.base, "NVS page", found, "one"));
+        }
         let done = medium.write_entries(self.entry_offset(self.next_free), slices);
         self.watch(done)?;
         self.set_codes(medium, self.next_free, count, Code::Written)?;
@@ -272,6 +280,9 @@ impl Page {
     }
 
     /// `Page::copyItems`: every live item into a fresh page, entry by entry.
+    ///
+    /// The spans are believed: what a header does not cover is taken for a header, and one that leads out of the page is
+    /// noticed when it has been copied.
     pub(super) fn copy_items(&mut self, medium: &mut Medium<'_>, other: &mut Self) -> Result<(), Failure> {
         if self.first_used == NONE {
             return Ok(());
@@ -280,21 +291,34 @@ impl Page {
             other.initialize(medium)?;
         }
         let mut index = self.first_used;
-        while let Some(start) = self.codes.first(index, ENTRY_COUNT, Code::Written) {
-            let header = self.read_entry(medium, start)?;
-            index = start + header.span().max(1);
-            if index > ENTRY_COUNT {
-                let found = format!("span {}", header.span());
-                let expected = "an item that ends in its page";
-                let address = medium.address(self.entry_offset(start));
-                return Err(refused(EspErr::Fail, "NVS entry", address, found, expected));
+        while index < ENTRY_COUNT {
+            if self.codes.get(index) != Code::Written {
+                if index == self.first_used {
+                    let found = "another code".to_owned();
+                    return Err(broken(medium, self.entry_offset(index), "first NVS entry", found, "a written one"));
+                }
+                index += 1;
+                continue;
             }
+            let header = self.read_entry(medium, index)?;
             other.hashes.push((header.hash(), other.next_free));
             other.write_entry(medium, &header)?;
-            for at in start + 1..index {
+            let end = index + header.span();
+            if end > ENTRY_COUNT {
+                let found = format!("span {}", header.span());
+                return Err(broken(
+                    medium,
+                    self.entry_offset(index),
+                    "NVS entry",
+                    found,
+                    "an item that ends in its page",
+                ));
+            }
+            for at in index + 1..end {
                 let data = self.read_entry(medium, at)?;
                 other.write_entry(medium, &data)?;
             }
+            index = end;
         }
         Ok(())
     }

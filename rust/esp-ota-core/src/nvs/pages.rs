@@ -6,7 +6,7 @@ use super::entry::{ItemType, Key};
 use super::lookup::Query;
 use super::medium::Medium;
 use super::page::{Page, PageState, bases};
-use super::{CHUNK_ANY, ENTRY_COUNT, found, refused};
+use super::{CHUNK_ANY, ENTRY_COUNT, broken, found, refused};
 use crate::err::{EspErr, Failure};
 
 /// All pages of a partition.
@@ -36,7 +36,7 @@ impl Pages {
             return Ok(pages);
         };
         pages.next_seq = last.seq.wrapping_add(1);
-        if !medium.readonly() {
+        if !(medium.readonly() && medium.rules().readonly_load) {
             pages.erase_old_copy(medium)?;
             pages.finish_freeing(medium)?;
             if pages.free.is_empty() {
@@ -84,7 +84,8 @@ impl Pages {
         }
         let (mut victim, mut most) = (None, 0);
         for (place, page) in self.live.iter().enumerate() {
-            let unused = ENTRY_COUNT.saturating_sub(page.used);
+            // Of a page that counts an entry twice, as it does after writing over one, upstream's difference wraps.
+            let unused = ENTRY_COUNT.wrapping_sub(page.used);
             if unused > most {
                 (victim, most) = (Some(place), unused);
             }
@@ -95,21 +96,37 @@ impl Pages {
         if let Some(page) = self.live.get_mut(place) {
             page.mark_freeing(medium)?;
         }
+        let moved = self.live.get(place).map(|page| page.used);
         self.activate(medium)?;
-        self.move_page(medium, place)
+        self.empty(medium, place)?;
+        let copied = self.live.last().map(|page| page.used);
+        if moved != copied {
+            // The erased page stays among those in use, so none is free until the next init.
+            let (found, count) = (copied.unwrap_or_default(), moved.unwrap_or_default());
+            let (found, expected) = (format!("{found} entries moved"), format!("{count}, as counted before"));
+            return Err(broken(medium, 0, "NVS partition", found, &expected));
+        }
+        self.release(place);
+        Ok(())
     }
 
     /// Copy a page's items into the current page and erase it.
-    fn move_page(&mut self, medium: &mut Medium<'_>, place: usize) -> Result<(), Failure> {
-        if let Some((new, others)) = self.live.split_last_mut() {
-            if let Some(old) = others.get_mut(place) {
+    fn empty(&mut self, medium: &mut Medium<'_>, place: usize) -> Result<(), Failure> {
+        match self.live.split_last_mut() {
+            Some((new, others)) => others.get_mut(place).map_or(Ok(()), |old| {
                 old.copy_items(medium, new)?;
-                old.erase(medium)?;
-                let freed = self.live.remove(place);
-                self.free.push_back(freed);
-            }
+                old.erase(medium)
+            }),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// An erased page is the last of the free ones.
+    fn release(&mut self, place: usize) {
+        if place < self.live.len() {
+            let freed = self.live.remove(place);
+            self.free.push_back(freed);
+        }
     }
 
     /// The last item written may have an older copy in another page: power went before that one was erased.
@@ -150,7 +167,9 @@ impl Pages {
             self.free.extend(self.live.pop());
         }
         self.activate(medium)?;
-        self.move_page(medium, place)
+        self.empty(medium, place)?;
+        self.release(place);
+        Ok(())
     }
 
     /// `Storage::findItem`: pages in order, the first hit wins. Returns the page's place among the live ones.

@@ -6,7 +6,7 @@ use super::medium::Medium;
 use super::page::{NewItem, PageState};
 use super::pages::{Hit, Pages, no_space};
 use super::value::Value;
-use super::{CHUNK_ANY, ENTRY_COUNT, VER_1, found, refused};
+use super::{CHUNK_ANY, ENTRY_COUNT, VER_1, broken, found, refused};
 use crate::err::{EspErr, Failure, Fault};
 
 /// The namespace of the directory (`Page::NS_INDEX`).
@@ -79,7 +79,7 @@ impl Storage {
                 start = match hit.entry.chunk_start() {
                     0 => VER_1,
                     VER_1 => 0,
-                    other => return Err(broken(medium, "chunk start", format!("0x{other:02x}"), "0x00 or 0x80")),
+                    other => return Err(broken(medium, 0, "chunk start", format!("0x{other:02x}"), "0x00 or 0x80")),
                 };
             }
             self.write_blob(medium, ns, key, data, start, purge)?;
@@ -225,9 +225,4 @@ pub(super) fn not_found(medium: &Medium<'_>, field: &str, name: &[u8]) -> Failur
     let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
     let expected = format!("{:?}", String::from_utf8_lossy(name));
     refused(EspErr::NvsNotFound, field, medium.address(0), "none", expected)
-}
-
-/// What upstream answers with an assertion.
-pub(super) fn broken(medium: &Medium<'_>, field: &str, found: String, expected: &str) -> Failure {
-    refused(EspErr::Fail, field, medium.address(0), found, expected)
 }
