@@ -29,7 +29,7 @@ from py_esp_ota._core import EFuse, PartitionTable, verify_image
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.apps import Apps
-from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts
+from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts, Derive, derive_here
 from py_esp_ota.cloud.api import create_app
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
@@ -62,6 +62,7 @@ class Lab:
             can reach the cloud.
         admin_password: the password of ``ADMIN``; made up when not given.
         deliver: brings verification codes to users who sign up: ``deliver(user_name, code)``.
+        derive: makes password hashes; at once by default, so pass one that works in a thread where others wait.
     """
 
     world: World
@@ -76,6 +77,7 @@ class Lab:
         token_hex: Callable[[int], str] | None = None,
         admin_password: str | None = None,
         deliver: Callable[[str, str], None] | None = None,
+        derive: Derive = derive_here,
     ) -> None:
         self._open_world = world or partial(memory_world, epoch=EPOCH)
         self._database = database
@@ -84,6 +86,7 @@ class Lab:
         self._scrypt_n = SCRYPT_N if admin_password else 2
         self._admin_password = admin_password or self._token_hex(16)
         self._deliver = deliver or (lambda _user_name, _code: None)
+        self._derive = derive
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[Any]] = []
         self._places: dict[str, _Place] = {}
@@ -97,7 +100,12 @@ class Lab:
         store = self._stack.enter_context(closing(Store(self._database)))
         clock = _WorldClock()
         accounts = Accounts(
-            store, clock=clock, token_hex=self._token_hex, deliver=self._deliver, scrypt_n=self._scrypt_n
+            store,
+            clock=clock,
+            token_hex=self._token_hex,
+            deliver=self._deliver,
+            scrypt_n=self._scrypt_n,
+            derive=self._derive,
         )
         self.service = CloudService(
             store, clock=clock, public_url=lambda: self.world.public_url, token_hex=self._token_hex
@@ -105,7 +113,7 @@ class Lab:
         self.app = create_app(self.service, accounts, allowed_hosts=[LAB_HOST])
         self.world = await self._stack.enter_async_context(self._open_world(self.app, self.service.on_presence))
         clock.source = self.world.clock
-        accounts.ensure_admin(ADMIN, self._admin_password)
+        await accounts.ensure_admin(ADMIN, self._admin_password)
         self._changed = asyncio.Condition()
         self._start(self._listen(), "listener")
         self._start(self.service.run(self.world.mqtt), "cloud")
