@@ -1,7 +1,7 @@
 """JSON as the cloud reads it: text that every reader understands alike, and no deeper than anybody can follow.
 
-Python's own reader takes UTF-16, ``NaN``, half a surrogate pair and numbers of any length, and text of a thousand brackets
-ends it with a ``RecursionError``. What it lets through is stored, and whoever reads it next falls over it.
+Python's own reader takes UTF-16, ``NaN``, half a surrogate pair and numbers of any length, and text of a thousand
+brackets ends it with a ``RecursionError``. What it lets through is stored, and whoever reads it next falls over it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read_json(payload: bytes | str) -> Any:
     Linear in time and memory: the depth is counted before anything is built.
 
     Raises:
-        JsonError: no UTF-8, no JSON, deeper than ``DEPTH_LIMIT``, half a surrogate pair, or a number that no double holds.
+        JsonError: no UTF-8, no JSON, deeper than ``DEPTH_LIMIT``, half a surrogate pair, a number that no double holds.
     """
     try:
         text = payload if isinstance(payload, str) else payload.decode()

@@ -262,13 +262,13 @@ class Accounts:
     # ---------------------------------------------------------------------------------------------- passwords, codes
 
     async def _hash(self, password: str, like: str = "") -> str:
-        """The hash of a password: as it is stored, or, to be compared, with cost and salt of the one that is ``like`` it."""
+        """The hash of a password as it is stored; to be compared, with cost and salt of the one it may be ``like``."""
         n, salt = like.split("$")[1:3] if like else (str(self._scrypt_n), self._token_hex(16))
         derived = await self._derive(password, bytes.fromhex(salt), int(n))
         return f"scrypt${n}${salt}${derived.hex()}"
 
     def _awaits_code(self, row: UserRow) -> bool:
-        """Whether the code of a sign-up may still come back; one that was guessed at too often holds its place as well."""
+        """Whether a sign-up holds its place: until its code is too old, however often somebody guessed at it."""
         return row.code is not None and self._clock.now() < row.code_expires
 
     def _new_code(self, row: UserRow) -> str:

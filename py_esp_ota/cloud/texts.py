@@ -27,7 +27,7 @@ def heard(text: str, limit: int = 1024) -> str:
 
 
 def storable(document: dict[str, Any], what: str) -> dict[str, Any]:
-    """A JSON object that can be stored and sent on. Raises ``ValueError`` for one that is too large, too deep or not JSON."""
+    """A JSON object that can be stored and sent on. Raises ``ValueError``: too large, too deep or not JSON."""
     try:
         # allow_nan: NaN is Python's, not JSON's. encode: half of a surrogate pair is no text.
         text = json.dumps(document, allow_nan=False, ensure_ascii=False)

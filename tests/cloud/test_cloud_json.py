@@ -39,7 +39,7 @@ def test_rest_bodies_are_400(bench, method, path, body, value):
 
 def test_the_refusal_names_what_is_wrong(bench):
     bench.join("n1")
-    answer = bench.call("PUT", MAPPING, content='{"metadata":{"a":%s}}' % DEEP, headers=AS_JSON)
+    answer = bench.call("PUT", MAPPING, content='{"metadata":{"a":' + DEEP + "}}", headers=AS_JSON)
     assert answer.json()["description"] == "the body: nested deeper than 64 levels"
     answer = bench.call("PUT", MAPPING, content='{"metadata":{,', headers=AS_JSON)
     assert answer.json()["description"] == "the body is not JSON, at character 13"
@@ -52,7 +52,7 @@ def test_what_a_node_reports_is_one_line_in_the_log(bench, caplog, suffix, value
     bench.hear(
         "n1",
         suffix,
-        '{"node_id":"n1","fw_version":"1","status":"success","info":{"fw_version":"1"},"a":{"b":%s}}' % value,
+        '{"node_id":"n1","fw_version":"1","status":"success","info":{"fw_version":"1"},"a":{"b":' + value + "}}",
     )
     (line,) = caplog.records
     assert line.levelname == "WARNING"

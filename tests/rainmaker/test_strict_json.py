@@ -118,9 +118,9 @@ def test_the_time_grows_with_the_size_and_not_faster(hostile):
 
 
 def test_a_nodes_report_says_what_is_wrong():
-    with pytest.raises(ValueError, match="^params: nested deeper than 64 levels$"):
+    with pytest.raises(ValueError, match=r"^params: nested deeper than 64 levels$"):
         decode_params(b'{"Light":{"a":' + nested(80) + b"}}")
-    with pytest.raises(ValueError, match="^params: NaN is no JSON number$"):
+    with pytest.raises(ValueError, match=r"^params: NaN is no JSON number$"):
         decode_params(b'{"Light":{"a":NaN}}')
-    with pytest.raises(ValueError, match="^params: 5 bytes that are not JSON at byte 1$"):
+    with pytest.raises(ValueError, match=r"^params: 5 bytes that are not JSON at byte 1$"):
         decode_params(b"{true")

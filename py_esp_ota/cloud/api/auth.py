@@ -28,7 +28,10 @@ AccountsOf = Annotated[Accounts, Depends(_accounts)]
 
 
 def identify(request: Request) -> User:
-    """Who sends it: the ``Authorization`` header is the raw access token, without ``Bearer``. Raises ``UnauthorizedError``."""
+    """Who sends it: the ``Authorization`` header is the raw access token, without ``Bearer``.
+
+    Raises ``UnauthorizedError``.
+    """
     accounts: Accounts = request.app.state.accounts
     user = accounts.user_of(request.headers.get("authorization", ""))
     if user is None:
