@@ -1,7 +1,7 @@
 """JSON as the cloud reads it: text that every reader understands alike, and no deeper than anybody can follow.
 
-Python's own reader takes UTF-16, ``NaN``, half a surrogate pair and numbers of any length, and text of a thousand
-brackets ends it with a ``RecursionError``. What it lets through is stored, and whoever reads it next falls over it.
+Python's own reader takes UTF-16, ``NaN`` and numbers of any length, and text of a thousand brackets ends it with a
+``RecursionError``. What it lets through is stored, and whoever reads it next falls over it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ DEPTH_LIMIT = 64
 
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NO_BRACKET = re.compile(r"[^\[\]{}]++")
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
 _LONG = re.compile(r"[0-9]{300}")  # a double holds integers of up to 309 digits, Python would read 4300
 
@@ -33,10 +32,11 @@ class JsonError(ValueError):
 def read_json(payload: bytes | str) -> Any:
     """The value of a JSON text (RFC 8259) in UTF-8. Of members with one name the last one counts.
 
-    Linear in time and memory: the depth is counted before anything is built.
+    Linear in time and memory: the depth is counted before anything is built. Half a surrogate pair, which JSON can
+    spell and no text contains, is left to those who store or show it.
 
     Raises:
-        JsonError: no UTF-8, no JSON, deeper than ``DEPTH_LIMIT``, half a surrogate pair, a number that no double holds.
+        JsonError: no UTF-8, no JSON, deeper than ``DEPTH_LIMIT``, a number that no double holds.
     """
     try:
         text = payload if isinstance(payload, str) else payload.decode()
@@ -46,12 +46,9 @@ def read_json(payload: bytes | str) -> Any:
         raise JsonError(f"nested deeper than {DEPTH_LIMIT} levels")
     try:
         integer = _integer if _LONG.search(text) else int
-        value = json.loads(text, parse_int=integer, parse_float=_float, parse_constant=_constant)
+        return json.loads(text, parse_int=integer, parse_float=_float, parse_constant=_constant)
     except json.JSONDecodeError as error:
         raise JsonError("not JSON", error.pos) from None
-    if _SURROGATE.search(text) and not _encodable(value):
-        raise JsonError("half a surrogate pair is no text")
-    return value
 
 
 def too_deep(text: str) -> bool:
@@ -76,11 +73,3 @@ def _float(digits: str) -> float:
 
 def _constant(name: str) -> NoReturn:
     raise JsonError(f"{name} is no JSON number")
-
-
-def _encodable(value: Any) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

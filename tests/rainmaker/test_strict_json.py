@@ -77,8 +77,6 @@ def test_depth_is_that_of_the_brackets_outside_of_strings(text):
         (b"[1e999]", "a number that no double holds"),
         (b"-" + b"9" * 400, "a number that no double holds"),
         (b"[" + b"9" * 5000 + b"]", "a number that no double holds"),  # Python itself gives up beyond 4300
-        (rb'{"a":"\ud800"}', "half a surrogate pair is no text"),
-        (rb'{"\udc00 \ud83d\ude00":1}', "half a surrogate pair is no text"),
         (b'"\xed\xa0\x80"', "not UTF-8"),
         ('{"a":1}'.encode("utf-16"), "not UTF-8"),
         ('{"a":1}'.encode("utf-16-le"), "not JSON"),
@@ -99,7 +97,7 @@ def test_what_readers_disagree_about_is_refused(payload, problem):
         (b"1" + b"0" * 308, 10**308),
         (b"-0.0", -0.0),
         (rb'"\ud83d\ude00"', "\N{GRINNING FACE}"),
-        (rb'"\\ud800"', r"\ud800"),  # an escaped backslash, no surrogate
+        (rb'"\ud800"', "\ud800"),  # whoever stores it refuses it, and a node's words are shown without it
         (b'{"a":1,"a":2}', {"a": 2}),  # as every reader of Python and JavaScript; what is sent on is written anew
     ],
 )
