@@ -38,7 +38,7 @@ class Dispatch(OtaJobs):
             return
         try:
             handler(self, node_id, message.payload)
-        except (ValueError, CloudError) as error:  # what it says, or that there is no room to keep it
+        except ValueError as error:
             log.warning("ignored a message of node %s: %s", heard(node_id, 64), error)
         except Exception:
             log.exception("a message of node %s could not be handled", heard(node_id, 64))

@@ -56,18 +56,9 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
-        """One transaction: committed at the end of the block, rolled back when it raises.
-
-        Raises:
-            CloudError: STORAGE_FULL; nothing of the transaction is stored.
-        """
-        try:
-            with Session(self._engine, expire_on_commit=False) as tx, tx.begin():
-                yield tx
-        except DatabaseError as error:
-            if _no_space(error.orig):
-                raise CloudError(Refusal.STORAGE_FULL, "the disk is full: nothing was stored") from error
-            raise
+        """One transaction: committed at the end of the block, rolled back when it raises."""
+        with Session(self._engine, expire_on_commit=False) as tx, tx.begin():
+            yield tx
 
     def setting(self, key: str, make: Callable[[], str]) -> str:
         """A value that is made once and kept for ever."""
@@ -101,6 +92,21 @@ def page(
     rows = list(tx.scalars(query.order_by(key.desc() if newest_first else key).limit(size + 1)))
     following = getattr(rows[size], key.key) if len(rows) > size else None
     return rows[:size], total, following
+
+
+@contextmanager
+def refusing_without_room() -> Iterator[None]:
+    """For those who answer somebody: a disk without room is a refusal. What has nobody to tell may wait for room.
+
+    Raises:
+        CloudError: STORAGE_FULL; nothing of the transaction is stored.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        if _no_space(error.orig):
+            raise CloudError(Refusal.STORAGE_FULL, "the disk is full: nothing was stored") from error
+        raise
 
 
 def _no_space(error: BaseException | None) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from cloud_bench import Bench, base64_text, done, expect, failure, refused
+from cloud_bench import Bench, base64_text, expect, failure
+from sqlalchemy.exc import DatabaseError
 
 from py_esp_ota.cloud.refusals import Refusal
+from py_esp_ota.cloud.web import mount_web
 from py_esp_ota.firmware import Firmware
 
 BIG = Firmware("lamp", "2.0.0", size=256 << 10).to_bytes()
@@ -78,23 +80,38 @@ def test_an_upload_by_link_can_be_sent_again(bench):
 
 def test_logins_and_sign_ups_end_as_clearly(bench):
     fill(bench)
-    with refused(Refusal.STORAGE_FULL):
+    for letter in "ab":
+        statuses = set()
         for number in range(500):
-            done(bench.accounts.sign_up(f"{'a' * 100}{number}@example.com", "a long secret"))
-    sent = len(bench.mail)
-    with refused(Refusal.STORAGE_FULL):
-        for number in range(500):
-            done(bench.accounts.sign_up(f"{'b' * 100}{number}@example.com", "a long secret"))
-    assert len(bench.mail) == sent  # no code without an account
+            account = {"user_name": f"{letter * 100}{number}@example.com", "password": "a long secret"}
+            sent = len(bench.mail)
+            answer = bench.call("POST", "/v1/user2", json=account)
+            statuses.add(answer.status_code)
+            if answer.status_code == 507:
+                assert failure(answer) == FULL
+                assert len(bench.mail) == sent  # no code without an account
+                break
+        assert statuses <= {201, 507}
+        assert 507 in statuses
 
 
-def test_a_nodes_report_is_one_line_in_the_log(bench, caplog):
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["form", "htmx"])
+def test_the_page_says_so_too(bench, headers):
+    mount_web(bench.app, bench.service)
     before = fill(bench)
-    bench.hear("n1", "params/local", {"Light": LONG})
-    (line,) = caplog.records
-    assert line.getMessage() == "ignored a message of node n1: the disk is full: nothing was stored"
-    assert line.exc_info is None
+    answer = bench.call("POST", "/images/upload", files={"file": ("big.bin", BIG)}, headers=headers)
+    assert answer.status_code == 507
+    assert "the disk is full: nothing was stored" in answer.text.lower()
+    assert ("<html" in answer.text) == (not headers)
+    assert dump(bench) == before
+
+
+def test_who_has_nobody_to_tell_sees_the_database_fail(bench):
+    """A report may wait for room and a deadline for its hour: that is for those who know how to wait."""
+    before = fill(bench)
+    with pytest.raises(DatabaseError, match="full"):
+        bench.service.on_params("n1", {"Light": LONG})
     assert dump(bench) == before
     make_room(bench)
-    bench.hear("n1", "params/local", {"Light": LONG})
+    bench.service.on_params("n1", {"Light": LONG})
     assert bench.service.node_detail("n1").params == {"Light": LONG}

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from py_esp_ota.cloud.api.auth import admin, identify, only_admin, signed_in
 from py_esp_ota.cloud.refusals import Refusal
+from py_esp_ota.cloud.store import refusing_without_room
 from py_esp_ota.strict_json import JsonError, read_json
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -33,7 +34,8 @@ class ApiRoute(APIRoute):
                 request.state.user = identify(request)
             if admin in asked:
                 only_admin(request.state.user)
-            return await handle(_StrictRequest(request.scope, request.receive))
+            with refusing_without_room():
+                return await handle(_StrictRequest(request.scope, request.receive))
 
         return guarded
 

@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.store import refusing_without_room
 from py_esp_ota.cloud.web import show
 from py_esp_ota.cloud.web.link import PATH, OneTimeLink
 
@@ -114,7 +115,8 @@ class Site:
 
                 async def judged(request: Request) -> Response:
                     try:
-                        return await handle(request)
+                        with refusing_without_room():
+                            return await handle(request)
                     except CloudError as refused:
                         return error(refused.refusal.http_status, refused.description)
                     except RequestValidationError as wrong:
