@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import httpx2
     from fastapi import FastAPI
 
+    from py_esp_ota.cloud.accounts import Derive
     from py_esp_ota.cloud.service import CloudService
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class Lab:
             can reach the cloud.
         admin_password: the password of ``ADMIN``; made up when not given.
         deliver: brings verification codes to users who sign up: ``deliver(user_name, code)``.
+        derive: makes password hashes; at once by default, so pass one that works in a thread where others wait.
     """
 
     world: World
@@ -75,12 +77,14 @@ class Lab:
         token_hex: Callable[[int], str] | None = None,
         admin_password: str | None = None,
         deliver: Callable[[str, str], None] | None = None,
+        derive: Derive | None = None,
     ) -> None:
         self._open_world = world or partial(memory_world, epoch=EPOCH)
         self._database = database
         self._token_hex = token_hex or Repeatable().token_hex
         self._admin_password = admin_password
         self._deliver = deliver or (lambda _user_name, _code: None)
+        self._derive = derive
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[Any]] = []
         self._places: dict[str, _Place] = {}
@@ -97,7 +101,7 @@ class Lab:
 
     async def __aenter__(self) -> Self:
         # Half a second of imports, for those who open a lab and not for all who name one.
-        from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts  # noqa: PLC0415
+        from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts, derive_here  # noqa: PLC0415
         from py_esp_ota.cloud.api import create_app  # noqa: PLC0415
         from py_esp_ota.cloud.service import CloudService  # noqa: PLC0415
         from py_esp_ota.cloud.store import Store  # noqa: PLC0415
@@ -108,14 +112,21 @@ class Lab:
         self._admin_password = self._admin_password or self._token_hex(16)
         store = self._stack.enter_context(closing(Store(self._database)))
         clock = _WorldClock()
-        accounts = Accounts(store, clock=clock, token_hex=self._token_hex, deliver=self._deliver, scrypt_n=scrypt_n)
+        accounts = Accounts(
+            store,
+            clock=clock,
+            token_hex=self._token_hex,
+            deliver=self._deliver,
+            scrypt_n=scrypt_n,
+            derive=self._derive or derive_here,
+        )
         self.service = CloudService(
             store, clock=clock, public_url=lambda: self.world.public_url, token_hex=self._token_hex
         )
         self.app = create_app(self.service, accounts, allowed_hosts=[LAB_HOST])
         self.world = await self._stack.enter_async_context(self._open_world(self.app, self.service.on_presence))
         clock.source = self.world.clock
-        accounts.ensure_admin(ADMIN, self._admin_password)
+        await accounts.ensure_admin(ADMIN, self._admin_password)
         self._changed = asyncio.Condition()
         self._start(self._listen(), "listener")
         self._start(self.service.run(self.world.mqtt), "cloud")

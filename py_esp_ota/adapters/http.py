@@ -17,6 +17,7 @@ import uvicorn
 
 from py_esp_ota.adapters.asgi import AsgiApp
 from py_esp_ota.adapters.body import TIMEOUT, Body, BodyResponse, lower_headers, request_headers
+from py_esp_ota.adapters.patience import CONNECTIONS, PatientProtocol
 from py_esp_ota.errors import FetchError
 from py_esp_ota.ports import Response
 
@@ -169,7 +170,7 @@ async def serve(
     try:
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=PatientProtocol,
             ws="none",
             loop="none",
             log_config=None,
@@ -178,6 +179,7 @@ async def serve(
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=1,
+            limit_concurrency=CONNECTIONS,
             ssl_certfile=certfile,
             ssl_keyfile=keyfile,
         )

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import signal
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.http import serve
+from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, open_folder
 from py_esp_ota.cli.files import Unusable, read_app
-from py_esp_ota.cloud.web import mount_web
+from py_esp_ota.cloud.accounts import Derive, scrypt
+from py_esp_ota.cloud.refusals import CloudError
+from py_esp_ota.cloud.web import OneTimeLink, mount_web
 from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN, Lab
 from py_esp_ota.socket_world import BrokerKind, socket_world
 
 _PORT = click.IntRange(0, 65535)
+_Page = OneTimeLink | Literal["open"] | None  # one browser, everybody, nobody
 
 
 @click.command("serve")
@@ -42,6 +46,12 @@ _PORT = click.IntRange(0, 65535)
     "--devices", default=0, type=click.IntRange(0), show_default=True, help="Simulated devices to bring along."
 )
 @click.option("--firmware", type=click.Path(path_type=Path), help="What they run; a forged `lamp 1.0.0` by default.")
+@click.option("--no-web", is_flag=True, help="No web page, only the REST API.")
+@click.option(
+    "--one-time-link",
+    is_flag=True,
+    help="The page for one browser: without it every user of this machine is its admin.",
+)
 def command(
     data: Path,
     port: int,
@@ -50,14 +60,21 @@ def command(
     broker: BrokerKind | None,
     devices: int,
     firmware: Path | None,
+    no_web: bool,
+    one_time_link: bool,
 ) -> None:
-    """Serve a local RainMaker-compatible OTA cloud. The first start makes a CA and an admin password in --data."""
+    """Serve a local RainMaker-compatible OTA cloud. The first start makes a CA and an admin password in --data.
+
+    The web page has no login: every user of this machine acts as its admin. --one-time-link and --no-web change that.
+    """
+    if no_web and one_time_link:
+        raise click.UsageError("--no-web leaves no page that --one-time-link could lead to")
+    page: _Page = None if no_web else OneTimeLink(secrets.token_hex) if one_time_link else "open"
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        password = _admin_password(data / "admin-password")
-        asyncio.run(_serve(data, port, https_port, mqtt_port, broker, [image] * devices, password))
-    except (OSError, ValueError, MqttError) as error:
+        password = open_folder(data)
+        asyncio.run(_serve(data, port, https_port, mqtt_port, broker, [image] * devices, password, page))
+    except (OSError, ValueError, MqttError, CloudError) as error:
         raise Unusable(str(error)) from error
 
 
@@ -69,6 +86,7 @@ async def _serve(
     broker: BrokerKind | None,
     images: list[bytes],
     password: str,
+    page: _Page,
 ) -> None:
     world = socket_world(
         data,
@@ -76,17 +94,23 @@ async def _serve(
         https_port=https_port,
         mqtt_port=mqtt_port,
     )
-    database = f"sqlite:///{data.resolve() / 'cloud.db'}"
+    database = f"sqlite:///{data.resolve() / DATABASE}"
     async with Lab(
-        world, database=database, token_hex=secrets.token_hex, admin_password=password, deliver=_print_code
+        world,
+        database=database,
+        token_hex=secrets.token_hex,
+        admin_password=password,
+        deliver=_print_code,
+        derive=in_a_thread(),
     ) as lab:
-        mount_web(lab.app, lab.service)
+        if page is not None:
+            mount_web(lab.app, lab.service, None if page == "open" else page)
         async with serve(lab.app, port=port) as url:
             for image in images:
                 lab.device(firmware=image).power_on()
             click.echo(
-                f"web page        {url}\n"
-                f"REST API        {url}/v1   (user {ADMIN}, password in {data / 'admin-password'})\n"
+                f"web page        {_page_line(page, url)}\n"
+                f"REST API        {url}/v1   (user {ADMIN}, password in {data / PASSWORD})\n"
                 f"downloads       {lab.world.public_url}\n"
                 f"broker          {lab.world.broker} on port {mqtt_port}\n"
                 f"CA certificate  {LocalCa(data).ca_file}\n"
@@ -103,12 +127,23 @@ async def _interrupted() -> None:
     await stop.wait()
 
 
-def _admin_password(file: Path) -> str:
-    if not file.exists():
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as writable:
-            writable.write(secrets.token_urlsafe(12) + "\n")
-    return file.read_text().strip()
+def _page_line(page: _Page, url: str) -> str:
+    if page is None:
+        return "none (--no-web)"
+    if page == "open":
+        return f"{url}   (no login: every user of this machine is admin; --one-time-link, --no-web)"
+    return f"{url}{page.path}   (once, for one browser)"
+
+
+def in_a_thread(at_once: int = 2) -> Derive:
+    """Password hashes beside the event loop, so many at a time: each takes a tenth of a second and 32 MiB."""
+    turn = asyncio.Semaphore(at_once)
+
+    async def derive(password: str, salt: bytes, n: int) -> bytes:
+        async with turn:
+            return await asyncio.to_thread(scrypt, password, salt, n)
+
+    return derive
 
 
 def _print_code(user_name: str, code: str) -> None:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
-from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -40,6 +39,19 @@ _ALGORITHM = "HS256"
 
 Deliver = Callable[[str, str], None]
 """Brings a verification code to its user: ``deliver(user_name, code)``. A local server prints it."""
+
+Derive = Callable[[str, bytes, int], Awaitable[bytes]]
+"""Makes a key of a password, a salt and scrypt's cost: a tenth of a second in which a server does something else."""
+
+
+async def derive_here(password: str, salt: bytes, n: int) -> bytes:
+    """scrypt, at once: for a lab, where nobody waits."""
+    return scrypt(password, salt, n)
+
+
+def scrypt(password: str, salt: bytes, n: int) -> bytes:
+    """RFC 7914 with r = 8 and p = 1; at the usual cost it takes 32 MiB."""
+    return Scrypt(salt=salt, length=32, n=n, r=8, p=1).derive(password.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,7 @@ class Accounts:
         token_hex: ``secrets.token_hex`` or something repeatable.
         deliver: brings verification codes to their users.
         scrypt_n: the cost of a password hash; only tests lower it.
+        derive: makes the hash; a server hands in one that works in a thread.
         access_token_s: how long an access token lives before the CLI refreshes it.
     """
 
@@ -81,6 +94,7 @@ class Accounts:
         token_hex: TokenHex,
         deliver: Deliver,
         scrypt_n: int = SCRYPT_N,
+        derive: Derive = derive_here,
         access_token_s: int = ACCESS_TOKEN_S,
     ) -> None:
         self._store = store
@@ -89,15 +103,19 @@ class Accounts:
         self._token_hex = token_hex
         self._deliver = deliver
         self._scrypt_n = scrypt_n
+        self._derive = derive
         self._access_token_s = access_token_s
         self._key = store.setting("token_key", self._ids.key)
+        self._nobody = (
+            f"scrypt${scrypt_n}${token_hex(16)}$"  # no key is empty: it costs what others cost, and never fits
+        )
 
     # -------------------------------------------------------------------------------------------------------- accounts
 
-    def ensure_admin(self, user_name: str, password: str) -> User:
+    async def ensure_admin(self, user_name: str, password: str) -> User:
         """Make the account that owns every node, or give it this name and password; its logins end."""
         user_name, password = _user_name(user_name), _password(password)
-        hashed = self._hash(password)
+        hashed = await self._hash(password)
         with self._store.begin() as tx:
             namesake = _find(tx, user_name)
             if namesake is not None and namesake.user_id != ADMIN_USER_ID:
@@ -110,8 +128,11 @@ class Accounts:
             _end_logins(tx, ADMIN_USER_ID)
             return _user(row)
 
-    def sign_up(self, user_name: str, password: str) -> None:
-        """Make an account that waits for its verification code. Signing up again before that sends a new one.
+    async def sign_up(self, user_name: str, password: str) -> None:
+        """Make an account that waits for its verification code.
+
+        While the code is good a second sign-up changes nothing: with the same password it sends the code again, with
+        another one it is refused. Else somebody else's password could slip in before the user confirms.
 
         Raises:
             CloudError: EMAIL_FORMAT, INVALID_REQUEST, USER_EXISTS.
@@ -119,7 +140,9 @@ class Accounts:
         user_name, password = _user_name(user_name), _password(password)
         if not _EMAIL.fullmatch(user_name):
             raise CloudError(Refusal.EMAIL_FORMAT, "user_name is no e-mail address")
-        hashed = self._hash(password)
+        with self._store.begin() as tx:
+            row = _find(tx, user_name)
+        hashed = await self._hash(password, like=row.password if row is not None and self._awaits_code(row) else "")
         with self._store.begin() as tx:
             row = _find(tx, user_name)
             if row is not None and row.verified:
@@ -127,8 +150,15 @@ class Accounts:
             if row is None:
                 row = UserRow(user_id=self._ids.user(), user_name=user_name)
                 tx.add(row)
-            row.password = hashed
-            code = self._new_code(row)
+            if not self._awaits_code(row):  # so it is new, or nobody can confirm it any more
+                row.password = hashed
+                self._new_code(row)
+            elif not _same(row.password, hashed):
+                raise CloudError(
+                    Refusal.USER_EXISTS,
+                    "a sign-up with another password waits for its code; who has the mailbox can set a new password",
+                )
+            code = row.code or ""
         self._deliver(user_name, code)
 
     def confirm(self, user_name: str, code: str) -> None:
@@ -138,24 +168,28 @@ class Accounts:
             tx.get_one(UserRow, user_id).verified = True
 
     def forgot_password(self, user_name: str) -> None:
-        """Send a code to a user who forgot the password; says nothing about whether there is such a user."""
+        """Send a code to a user who forgot the password; says nothing about whether there is such a user.
+
+        An account that is not verified yet may have been made by somebody else: its owner takes it over this way.
+        """
         with self._store.begin() as tx:
             row = _find(tx, user_name)
-            code = self._new_code(row) if row is not None and row.verified else None
+            code = self._new_code(row) if row is not None else None
         if code is not None:
             self._deliver(user_name, code)
 
-    def reset_password(self, user_name: str, password: str, code: str) -> None:
+    async def reset_password(self, user_name: str, password: str, code: str) -> None:
         """Set a new password with the code; every login of the user ends. Raises ``CloudError`` (WRONG_CODE)."""
-        hashed = self._hash(_password(password))
+        hashed = await self._hash(_password(password))
         user_id = self._check_code(user_name, code)
         with self._store.begin() as tx:
-            tx.get_one(UserRow, user_id).password = hashed
+            row = tx.get_one(UserRow, user_id)
+            row.password, row.verified = hashed, True  # the code went to the user's mailbox, as that of a sign-up does
             _end_logins(tx, user_id)
 
     # ---------------------------------------------------------------------------------------------------------- logins
 
-    def log_in(self, user_name: str, password: str) -> Tokens:
+    async def log_in(self, user_name: str, password: str) -> Tokens:
         """Check the password and begin a login.
 
         Raises:
@@ -164,13 +198,14 @@ class Accounts:
         with self._store.begin() as tx:
             row = _find(tx, user_name)
         # An unknown user costs as much time as a wrong password.
-        hashed = row.password if row is not None else self._hash("")
-        if not _matches(hashed, password) or row is None:
-            raise CloudError(Refusal.WRONG_PASSWORD, "incorrect user name or password")
-        if not row.verified:
-            raise CloudError(Refusal.NOT_VERIFIED, "the account is not verified yet")
-        session_id = self._ids.request()
+        hashed = await self._hash(password, like=row.password if row is not None else self._nobody)
         with self._store.begin() as tx:
+            row = _find(tx, user_name)  # again: the password may have been changed in the meantime
+            if row is None or not _same(row.password, hashed):
+                raise CloudError(Refusal.WRONG_PASSWORD, "incorrect user name or password")
+            if not row.verified:
+                raise CloudError(Refusal.NOT_VERIFIED, "the account is not verified yet")
+            session_id = self._ids.request()
             tx.add(SessionRow(session_id=session_id, user_id=row.user_id))
         return self._tokens(_user(row, session_id))
 
@@ -226,10 +261,15 @@ class Accounts:
 
     # ---------------------------------------------------------------------------------------------- passwords, codes
 
-    def _hash(self, password: str) -> str:
-        salt = self._token_hex(16)
-        derived = _scrypt(salt, self._scrypt_n).derive(password.encode())
-        return f"scrypt${self._scrypt_n}${salt}${derived.hex()}"
+    async def _hash(self, password: str, like: str = "") -> str:
+        """The hash of a password as it is stored; to be compared, with cost and salt of the one it may be ``like``."""
+        n, salt = like.split("$")[1:3] if like else (str(self._scrypt_n), self._token_hex(16))
+        derived = await self._derive(password, bytes.fromhex(salt), int(n))
+        return f"scrypt${n}${salt}${derived.hex()}"
+
+    def _awaits_code(self, row: UserRow) -> bool:
+        """Whether a sign-up holds its place: until its code is too old, however often somebody guessed at it."""
+        return row.code is not None and self._clock.now() < row.code_expires
 
     def _new_code(self, row: UserRow) -> str:
         code = self._ids.code()
@@ -255,17 +295,8 @@ class Accounts:
         return row.user_id
 
 
-def _scrypt(salt: str, n: int) -> Scrypt:
-    return Scrypt(salt=bytes.fromhex(salt), length=32, n=n, r=8, p=1)
-
-
-def _matches(hashed: str, password: str) -> bool:
-    _, n, salt, derived = hashed.split("$")
-    try:
-        _scrypt(salt, int(n)).verify(password.encode(), bytes.fromhex(derived))
-    except InvalidKey:
-        return False
-    return True
+def _same(stored: str, hashed: str) -> bool:
+    return hmac.compare_digest(stored.encode(), hashed.encode())
 
 
 def _user_name(user_name: str) -> str:

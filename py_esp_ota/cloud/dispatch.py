@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from py_esp_ota.cloud.texts import JSON_LIMIT, heard, storable
 from py_esp_ota.ports import Message
 from py_esp_ota.rainmaker import messages
 from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport
+from py_esp_ota.strict_json import read_json
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Dispatch(OtaJobs):
 
     def _config(self, node_id: str, payload: bytes) -> None:
         NodeConfig.decode(payload)  # says what is wrong, if anything
-        self.on_config(node_id, json.loads(payload))
+        self.on_config(node_id, read_json(payload))
 
     def _params(self, node_id: str, payload: bytes) -> None:
         self.on_params(node_id, messages.decode_params(payload))

@@ -147,10 +147,16 @@ class Images(Part):
         token = self.links.sign(PUT, ota_image_id, now + UPLOAD_LINK_S)
         return ota_image_id, f"{self.public_url}/v1/ota/upload/{ota_image_id}?token={token}"
 
-    def put_upload(self, ota_image_id: str, token: str, data: bytes) -> None:
-        """Take the bytes of a pre-signed upload; sent again before the confirmation, they replace the earlier ones."""
+    def may_upload(self, ota_image_id: str, token: str) -> None:
+        """Whether bytes are awaited behind a pre-signed link. Raises ``CloudError`` (LINK_REFUSED, UPLOAD_UNKNOWN)."""
         if not self.links.allows(token, PUT, ota_image_id, self.clock.now()):
             raise CloudError(Refusal.LINK_REFUSED, "this upload link is forged or older than an hour")
+        with self.store.begin() as tx:
+            _upload(tx, ota_image_id)
+
+    def put_upload(self, ota_image_id: str, token: str, data: bytes) -> None:
+        """Take the bytes of a pre-signed upload; sent again before the confirmation, they replace the earlier ones."""
+        self.may_upload(ota_image_id, token)
         if len(data) > SIZE_LIMIT:
             raise CloudError(Refusal.IMAGE_TOO_LARGE, f"an image has at most {SIZE_LIMIT} bytes")
         with self.store.begin() as tx:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from py_esp_ota.cloud.models import SettingRow, Table
+from py_esp_ota.cloud.refusals import CloudError, Refusal
 
 Item = TypeVar("Item")
 
@@ -91,6 +92,27 @@ def page(
     rows = list(tx.scalars(query.order_by(key.desc() if newest_first else key).limit(size + 1)))
     following = getattr(rows[size], key.key) if len(rows) > size else None
     return rows[:size], total, following
+
+
+@contextmanager
+def refusing_without_room() -> Iterator[None]:
+    """For those who answer somebody: a disk without room is a refusal. What has nobody to tell may wait for room.
+
+    Raises:
+        CloudError: STORAGE_FULL; nothing of the transaction is stored.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        if _no_space(error.orig):
+            raise CloudError(Refusal.STORAGE_FULL, "the disk is full: nothing was stored") from error
+        raise
+
+
+def _no_space(error: BaseException | None) -> bool:
+    """Whether SQLite or PostgreSQL ran out of room; the index of SQLite's log has an error of its own for it."""
+    sqlite = getattr(error, "sqlite_errorname", "")
+    return sqlite in {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"} or getattr(error, "sqlstate", "") == "53100"
 
 
 def _misfit(engine: Engine) -> str | None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.strict_json import DEPTH_LIMIT, too_deep
 
 JSON_LIMIT = 128 * 1024
 """Bytes of one MQTT payload or one stored document: what AWS IoT takes in one message."""
@@ -26,14 +27,17 @@ def heard(text: str, limit: int = 1024) -> str:
 
 
 def storable(document: dict[str, Any], what: str) -> dict[str, Any]:
-    """A JSON object that can be stored and sent on. Raises ``ValueError`` for one that is too large or not JSON."""
+    """A JSON object that can be stored and sent on. Raises ``ValueError``: too large, too deep or not JSON."""
     try:
         # allow_nan: NaN is Python's, not JSON's. encode: half of a surrogate pair is no text.
-        size = len(json.dumps(document, allow_nan=False, ensure_ascii=False).encode())
+        text = json.dumps(document, allow_nan=False, ensure_ascii=False)
+        size = len(text.encode())
     except (ValueError, RecursionError):
         raise ValueError(f"{what}: contains a number or a text that is not JSON") from None
     if size > JSON_LIMIT:
         raise ValueError(f"{what}: {size} bytes are more than {JSON_LIMIT}")
+    if too_deep(text):
+        raise ValueError(f"{what}: nested deeper than {DEPTH_LIMIT} levels")
     return document
 
 

@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import Any, Self
 
 from py_esp_ota.rainmaker import json_text
+from py_esp_ota.strict_json import JsonError, read_json
 
 CONFIG_VERSION = "2020-03-20"
 OTASTATUS_LIMIT = 199
@@ -317,12 +318,13 @@ def _in_order(**members: str | int | None) -> str:
 def _object(payload: bytes, what: str, limit: int | None = None) -> dict[str, Any]:
     """Read a JSON object strictly, or say in one sentence why it is none."""
     try:
-        body = json.loads(payload)
-    except (ValueError, RecursionError) as error:
+        body = read_json(payload)
+    except JsonError as error:
         if limit is not None and len(payload) >= limit:
             raise ValueError(f"{what}: the JSON is cut off after {len(payload)} bytes, the node's limit") from None
-        place = f" at byte {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise ValueError(f"{what}: {len(payload)} bytes that are not JSON{place}") from None
+        if error.pos is None:
+            raise ValueError(f"{what}: {error}") from None
+        raise ValueError(f"{what}: {len(payload)} bytes that are not JSON at byte {error.pos}") from None
     if not isinstance(body, dict):
         raise ValueError(f"{what}: the JSON is not an object")  # noqa: TRY004 - the value came over the wire
     return body

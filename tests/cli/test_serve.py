@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +17,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from py_esp_ota.cli.serve import in_a_thread
+from py_esp_ota.cloud.accounts import scrypt
 from py_esp_ota.lab import ADMIN
 
 pytestmark = pytest.mark.sockets
@@ -84,6 +88,71 @@ def test_page_api_and_a_simulated_device_until_ctrl_c(tmp_path, broker):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
         assert process.stdout.read() == "stopping\n"
+
+
+def page_and_banner(data, ports, *words):
+    """What a stranger gets for the page, and what the banner says of it."""
+    with serving(data, ports, "--broker", "embedded", *words) as (_, said):
+        line = next(line for line in said.splitlines() if line.startswith("web page"))
+        with httpx2.Client(base_url=f"http://127.0.0.1:{ports[0]}", trust_env=False) as client:
+            return client.get("/images").status_code, line.removeprefix("web page").strip()
+
+
+def test_the_banner_says_who_is_admin_on_the_page(tmp_path):
+    ports = free_ports(3)
+    url = f"http://127.0.0.1:{ports[0]}"
+    status, line = page_and_banner(tmp_path / "data", ports)
+    assert (status, line) == (
+        200,
+        f"{url}   (no login: every user of this machine is admin; --one-time-link, --no-web)",
+    )
+    assert page_and_banner(tmp_path / "data", ports, "--no-web") == (403, "none (--no-web)")
+    assert "--no-web leaves no page" in refused(tmp_path / "data", ports, "--no-web", "--one-time-link")
+
+
+def test_the_one_time_link_lets_one_browser_in(tmp_path):
+    ports = free_ports(3)
+    with serving(tmp_path / "data", ports, "--broker", "embedded", "--one-time-link") as (_, said):
+        link = re.search(r"http://\S+/enter\?token=[0-9a-f]{64}", said)[0]
+        for status in (200, 403):
+            with httpx2.Client(trust_env=False, follow_redirects=True) as client:
+                assert client.get(link).status_code == status
+
+
+def test_everything_it_keeps_is_private(tmp_path):
+    data, ports = tmp_path / "data", free_ports(3)
+    with serving(data, ports, "--broker", "embedded"):
+        modes = {file.name: file.stat().st_mode & 0o777 for file in data.rglob("*") if file.is_file()}
+    public = {name for name, mode in modes.items() if mode & 0o077}
+    assert {name for name in public if not name.endswith(".pem")} <= {".gitignore"}
+    assert {"cloud.db", "cloud.db-wal", "cloud.db-shm", "admin-password", "ca.key"} <= modes.keys() - public
+    assert data.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_empty_password_file_is_refused(tmp_path):
+    (tmp_path / "admin-password").write_text("")
+    assert "admin-password is empty" in refused(tmp_path, free_ports(3), "--broker", "embedded")
+
+
+def test_the_loop_goes_on_while_a_password_is_hashed():
+    async def story():
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.001)
+                ticks += 1
+
+        ticker = asyncio.create_task(tick())
+        derive = in_a_thread()
+        keys = await asyncio.gather(*(derive("a long secret", b"salt" * 4, 2**16) for _ in range(3)))
+        ticker.cancel()
+        return ticks, keys
+
+    ticks, keys = asyncio.run(story())
+    assert ticks >= 10
+    assert keys == [scrypt("a long secret", b"salt" * 4, 2**16)] * 3
 
 
 def test_what_it_cannot_use_is_said_in_one_sentence(tmp_path):

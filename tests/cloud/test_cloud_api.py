@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from cloud_bench import ADMIN, NOW, PASSWORD, expect, failure, user_token
+from cloud_bench import ADMIN, NOW, PASSWORD, done, expect, failure, user_token
 
 from py_esp_ota.cloud.refusals import Refusal
 
@@ -18,7 +18,7 @@ def test_the_two_calls_outside_v1(bench):
 
 
 def test_login_refresh_whoami_logout(bench):
-    bench.accounts.ensure_admin(ADMIN, PASSWORD)
+    done(bench.accounts.ensure_admin(ADMIN, PASSWORD))
     tokens = bench.ok("POST", "/v1/login2", json={"user_name": ADMIN, "password": PASSWORD}, token="")
     assert tokens["status"] == "success"
     renewed = bench.ok("POST", "/v1/login2", json={"refreshtoken": tokens["refreshtoken"]}, token="")

@@ -209,7 +209,7 @@ def test_a_job_that_is_wrong_is_400(bench, fields):
     assert bench.ok("GET", "/v1/admin/otajob?all=true")["total"] == 0
 
 
-def test_metadata_with_python_numbers_is_400(bench):
+def test_metadata_with_numbers_of_python_is_no_json(bench):
     bench.join("n1")
     body = {
         "ota_job_name": "j",
@@ -220,7 +220,7 @@ def test_metadata_with_python_numbers_is_400(bench):
     answer = bench.call(
         "POST", "/v1/admin/otajob", content=json.dumps(body), headers={"Content-Type": "application/json"}
     )
-    assert failure(answer) == expect(Refusal.JOB_METADATA)
+    assert failure(answer) == expect(Refusal.INVALID_REQUEST)
 
 
 @pytest.mark.parametrize("option", ["notify", "continuous", "network_serialised", "network_serialized"])

@@ -18,7 +18,7 @@ from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.api import create_app
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
-from py_esp_ota.cloud.web import mount_web
+from py_esp_ota.cloud.web import OneTimeLink, mount_web
 from py_esp_ota.ports import Mqtt
 from py_esp_ota.rainmaker.messages import (
     CONFIG,
@@ -38,7 +38,7 @@ T = TypeVar("T")
 class Cloud:
     """A service, its app with API and page, and a broker."""
 
-    def __init__(self) -> None:
+    def __init__(self, link: OneTimeLink | None = None) -> None:
         numbers = random.Random(7)
         self.store = Store()
         self.service = CloudService(
@@ -54,7 +54,7 @@ class Cloud:
             deliver=lambda _name, _code: None,
         )
         self.app = create_app(self.service, accounts)
-        mount_web(self.app, self.service)
+        mount_web(self.app, self.service, link)
         self.broker = MemoryBroker()
         self.broker.on_presence(self.service.on_presence)
 
@@ -162,13 +162,13 @@ class Stage:
 
 
 @contextmanager
-def on_a_socket() -> Iterator[Stage]:
+def on_a_socket(link: OneTimeLink | None = None) -> Iterator[Stage]:
     """The cloud in a thread, for a browser in another process."""
     stage = Stage()
     ready, done = threading.Event(), asyncio.Event()
 
     async def live() -> None:
-        stage.cloud = Cloud()
+        stage.cloud = Cloud(link)
         async with stage.cloud.running(), serve(stage.cloud.app) as stage.url:
             ready.set()
             await done.wait()

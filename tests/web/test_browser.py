@@ -12,6 +12,7 @@ from page_stage import Stage, on_a_socket
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from py_esp_ota.cloud.images import SIZE_LIMIT
+from py_esp_ota.cloud.web import OneTimeLink
 from py_esp_ota.firmware import Firmware
 
 CHROMIUM = shutil.which("chromium")
@@ -332,3 +333,26 @@ def test_no_page_is_wider_than_its_window_whatever_names_it_shows(browser, page,
         assert picture.stat().st_size > 5000
     assert view.strays == view.complaints == []
     context.close()
+
+
+def test_a_one_time_link_lets_this_browser_in_and_no_other(browser):
+    link = OneTimeLink(lambda size: "5a" * size)
+    with on_a_socket(link) as stage:
+        mine, other = (browser.new_context(base_url=stage.url) for _ in range(2))
+        page = watched(mine, stage)
+        page.goto(link.path)
+        expect(page).to_have_url(f"{stage.url}/images")
+        expect(page.get_by_role("heading", name="Firmware Images")).to_be_visible()
+        stage.do(lambda service: service.add_image("live", LAMP))
+        expect(page.get_by_text("live").first).to_be_visible()  # the stream of events is let in too
+        (cookie,) = mine.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (True, "Strict", -1)
+        assert page.evaluate("document.cookie") == ""
+        stranger = other.new_page()
+        for path in (link.path, "/images"):
+            answer = stranger.goto(path)
+            assert answer is not None
+            assert answer.status == 403
+        expect(stranger.get_by_text("works once, in one browser")).to_be_visible()
+        mine.close()
+        other.close()

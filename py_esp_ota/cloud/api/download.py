@@ -11,8 +11,9 @@ from fastapi.responses import StreamingResponse
 
 from py_esp_ota.cloud.api.auth import Service
 from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.route import ApiRoute
 
-router = APIRouter(prefix="/v1", responses=RESPONSES)
+router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
 
 PIECE = 64 * 1024
 _SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
@@ -43,6 +44,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(UnauthorizedError, _unauthorized)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _crashed)
 
 
@@ -71,6 +73,10 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
         if error.status_code == refusal.http_status:
             return failure(refusal, str(error.detail))
     return JSONResponse({"message": str(error.detail)}, error.status_code)
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it; the line in the log is ``guard.BodyLimit``'s
 
 
 async def _crashed(_request: Request, _error: Exception) -> JSONResponse:

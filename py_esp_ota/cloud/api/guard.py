@@ -8,6 +8,7 @@ nothing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
@@ -17,6 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from py_esp_ota.cloud.api.errors import failure
 from py_esp_ota.cloud.refusals import Refusal
+from py_esp_ota.cloud.texts import heard
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 BODY_LIMIT = 1024 * 1024
@@ -58,7 +62,7 @@ class LocalGuard:
 
 
 class BodyLimit:
-    """ASGI middleware that stops reading a request body where it becomes too large.
+    """ASGI middleware that stops reading a request body where it becomes too large, and notes where one broke off.
 
     Args:
         app: what is guarded.
@@ -80,12 +84,15 @@ class BodyLimit:
         if announced.isdigit() and int(announced[:20]) > limit:
             await failure(Refusal.BODY_TOO_LARGE, f"the request body has more than {limit} bytes")(scope, receive, send)
             return
-        total = 0
+        total, whole = 0, False
 
         async def counted() -> Message:
-            nonlocal total
+            nonlocal total, whole
             message = await receive()
             total += len(message.get("body", b""))
+            if message["type"] == "http.disconnect" and not whole:
+                log.warning("%s %s was broken off after %d bytes", scope["method"], heard(path, 200), total)
+            whole = not message.get("more_body", False)
             if total > limit:
                 raise HTTPException(Refusal.BODY_TOO_LARGE.http_status, f"the request body has more than {limit} bytes")
             return message

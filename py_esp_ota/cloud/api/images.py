@@ -10,11 +10,12 @@ from pydantic import BaseModel
 
 from py_esp_ota.cloud.api.auth import DEFAULT_RECORDS, Admin, NumRecords, Service, SignedIn, StartId
 from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json, image_json, listing, single, success
 from py_esp_ota.cloud.images import SIZE_LIMIT, StoredImage
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
-router = APIRouter(prefix="/v1", responses=RESPONSES)
+router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
 
 BODY_LIMITS = {
     "/v1/admin/otaimage": SIZE_LIMIT * 4 // 3 + 65_536,  # base64 and what is around it
@@ -86,7 +87,8 @@ async def upload_confirm(_user: Admin, service: Service, body: Confirm) -> Json:
 
 @router.put("/ota/upload/{ota_image_id}", openapi_extra={"requestBody": _BYTES_BODY})
 async def put_upload(service: Service, request: Request, ota_image_id: str, token: Annotated[str, Query()]) -> Json:
-    """Take the bytes; the link is the permission."""
+    """Take the bytes; the link is the permission, and nothing is read without it."""
+    service.may_upload(ota_image_id, token)
     service.put_upload(ota_image_id, token, await request.body())
     return success("Uploaded; confirm it with upload_confirm")
 

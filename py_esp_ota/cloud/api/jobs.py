@@ -19,10 +19,11 @@ from py_esp_ota.cloud.api.auth import (
     StartId,
 )
 from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json, job_json, listing, node_state_json, single, success
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
-router = APIRouter(prefix="/v1", responses=RESPONSES)
+router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
 
 Flag = Annotated[bool, Query()]
 JobId = Annotated[str, Query()]

@@ -18,6 +18,7 @@ from py_esp_ota.cloud.api.auth import (
     StartId,
 )
 from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import (
     Json,
     connectivity_json,
@@ -29,7 +30,7 @@ from py_esp_ota.cloud.api.shapes import (
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.store import Page
 
-router = APIRouter(prefix="/v1", responses=RESPONSES)
+router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
 
 Params = dict[str, dict[str, Any]]
 Flag = Annotated[bool, Query()]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json
 
-router = APIRouter()
+router = APIRouter(route_class=ApiRoute)
 
 
 @router.get("/apiversions")

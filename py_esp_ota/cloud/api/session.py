@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from py_esp_ota.cloud.accounts import PASSWORD_MAX, USER_NAME_LIMIT, Tokens
 from py_esp_ota.cloud.api.auth import AccountsOf, SignedIn
 from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json, success
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
@@ -17,7 +18,7 @@ UserName = Annotated[str, Field(max_length=USER_NAME_LIMIT)]
 Password = Annotated[str, Field(max_length=PASSWORD_MAX)]
 Code = Annotated[str, Field(max_length=16)]
 
-router = APIRouter(prefix="/v1", responses=RESPONSES)
+router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
 
 
 class SignUp(BaseModel):
@@ -43,7 +44,7 @@ async def sign_up(body: SignUp, accounts: AccountsOf, response: Response) -> Jso
     if body.verification_code is not None:
         accounts.confirm(body.user_name, body.verification_code)
         return success("The account is verified")
-    accounts.sign_up(body.user_name, body.password or "")
+    await accounts.sign_up(body.user_name, body.password or "")
     response.status_code = 201
     return success("The verification code was sent")
 
@@ -57,7 +58,7 @@ async def log_in(body: Login, accounts: AccountsOf) -> Json:
         return success("Tokens renewed", idtoken=tokens.idtoken, accesstoken=tokens.accesstoken)
     if body.user_name is None or body.password is None:
         raise CloudError(Refusal.INVALID_REQUEST, "user_name and password are needed, or a refreshtoken")
-    return _logged_in(accounts.log_in(body.user_name, body.password))
+    return _logged_in(await accounts.log_in(body.user_name, body.password))
 
 
 def _logged_in(tokens: Tokens) -> Json:
@@ -72,7 +73,7 @@ async def forgot_password(body: SignUp, accounts: AccountsOf) -> Json:
     if body.password is None or body.verification_code is None:
         accounts.forgot_password(body.user_name)
         return success("If there is such a user, a verification code was sent")
-    accounts.reset_password(body.user_name, body.password, body.verification_code)
+    await accounts.reset_password(body.user_name, body.password, body.verification_code)
     return success("The password is changed")
 
 

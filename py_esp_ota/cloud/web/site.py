@@ -17,7 +17,9 @@ from starlette.staticfiles import StaticFiles
 
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.store import refusing_without_room
 from py_esp_ota.cloud.web import show
+from py_esp_ota.cloud.web.link import PATH, OneTimeLink
 
 HERE = Path(__file__).parent
 
@@ -35,14 +37,25 @@ HEADERS = {
 }
 """Sent with every page, fragment, stream and static file."""
 
+NOT_LET_IN = (
+    "This page asks for the link that esp-ota serve printed. It works once, in one browser. "
+    "For a new one, start it again."
+)
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Site:
-    """The service behind the pages, and how a page is made."""
+    """The service behind the pages, and how a page is made.
 
-    def __init__(self, service: CloudService) -> None:
+    Args:
+        service: the cloud.
+        link: lets one browser in; everybody is in when there is none.
+    """
+
+    def __init__(self, service: CloudService, link: OneTimeLink | None = None) -> None:
         self.service = service
+        self.link = link
         self._env = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -52,6 +65,7 @@ class Site:
         )
         self._env.filters |= show.FILTERS
         self._env.globals["version"] = version("py_esp_ota")
+        self._env.globals["open_to_all"] = link is None
 
     def html(self, template: str, /, **context: Any) -> str:
         """A template as text."""
@@ -75,27 +89,41 @@ class Site:
         """An error as a page of its own."""
         return self.page("error.html", status, status=status, phrase=HTTPStatus(status).phrase, sentence=sentence)
 
-    def route_class(self) -> type[APIRoute]:
-        """Routes whose refusals are pages instead of the API's JSON, and whose every answer carries ``HEADERS``."""
-        error = self.error
+    def admits(self, request: Request) -> bool:
+        """Whether this browser may see the pages."""
+        return self.link is None or self.link.admits(request.cookies)
+
+    def route_class(self, *, guarded: bool = True) -> type[APIRoute]:
+        """Routes whose refusals are pages instead of the API's JSON, and whose every answer carries ``HEADERS``.
+
+        With ``guarded`` a browser that was not let in is turned away before anything it sends is read.
+        """
+        error, admits = self.error, self.admits
 
         class PageRoute(APIRoute):
             def get_route_handler(self) -> Handler:
                 handle = super().get_route_handler()
 
-                async def guarded(request: Request) -> Response:
-                    try:
-                        response = await handle(request)
-                    except CloudError as refused:
-                        response = error(refused.refusal.http_status, refused.description)
-                    except RequestValidationError as wrong:
-                        fields = ", ".join(str(problem["loc"][-1]) for problem in wrong.errors())
-                        response = error(Refusal.INVALID_REQUEST.http_status, f"This request makes no sense: {fields}.")
+                async def answered(request: Request) -> Response:
+                    if guarded and not admits(request):
+                        response: Response = error(403, NOT_LET_IN)
+                    else:
+                        response = await judged(request)
                     for name, value in HEADERS.items():
                         response.headers.setdefault(name, value)
                     return response
 
-                return guarded
+                async def judged(request: Request) -> Response:
+                    try:
+                        with refusing_without_room():
+                            return await handle(request)
+                    except CloudError as refused:
+                        return error(refused.refusal.http_status, refused.description)
+                    except RequestValidationError as wrong:
+                        fields = ", ".join(str(problem["loc"][-1]) for problem in wrong.errors())
+                        return error(Refusal.INVALID_REQUEST.http_status, f"This request makes no sense: {fields}.")
+
+                return answered
 
         return PageRoute
 
@@ -112,6 +140,19 @@ class Site:
         @router.get("/")
         async def home() -> Response:
             return go("/images")
+
+    def add_entrance(self, router: APIRouter, link: OneTimeLink) -> None:
+        """Where the one-time link leads."""
+
+        @router.get(PATH)
+        async def enter(request: Request, token: str = "") -> Response:
+            session = None if link.admits(request.cookies) else link.spend(token)
+            if session is None:
+                return go("/images")  # who was let in before is in, and who was not is told
+            response = go("/images")
+            # Nothing but a request of our own pages carries it, and no script reads it.
+            response.set_cookie(link.cookie, session, httponly=True, samesite="strict")
+            return response
 
 
 def go(url: str) -> RedirectResponse:

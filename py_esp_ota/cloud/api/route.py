@@ -1,0 +1,58 @@
+"""One route of the API. Who may not call it learns so before a byte of the body is read, and the body is strict JSON.
+
+The framework reads and parses the body first and looks at the token afterwards: strangers could send megabytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from py_esp_ota.cloud.api.auth import admin, identify, only_admin, signed_in
+from py_esp_ota.cloud.refusals import Refusal
+from py_esp_ota.cloud.store import refusing_without_room
+from py_esp_ota.strict_json import JsonError, read_json
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class ApiRoute(APIRoute):
+    """A route whose parameters ``SignedIn`` and ``Admin`` are asked for at the door."""
+
+    def get_route_handler(self) -> Handler:
+        """As the framework's, behind the two checks."""
+        handle = super().get_route_handler()
+        asked = set(_calls(self.dependant))
+
+        async def guarded(request: Request) -> Response:
+            if signed_in in asked:
+                request.state.user = identify(request)
+            if admin in asked:
+                only_admin(request.state.user)
+            with refusing_without_room():
+                return await handle(_StrictRequest(request.scope, request.receive))
+
+        return guarded
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        """The body, read as a node's messages are."""
+        if not hasattr(self, "_json"):
+            try:
+                self._json = read_json(await self.body())
+            except JsonError as error:
+                problem = f": {error}" if error.pos is None else f" is {error}, at character {error.pos}"
+                raise HTTPException(Refusal.INVALID_REQUEST.http_status, f"the body{problem}") from None
+        return self._json
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    for inner in dependant.dependencies:
+        yield inner.call
+        yield from _calls(inner)

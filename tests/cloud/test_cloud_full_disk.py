@@ -1,0 +1,117 @@
+"""A disk without room: 507 and one sentence, nothing half stored, and everything works again once there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from cloud_bench import Bench, base64_text, expect, failure
+from sqlalchemy.exc import DatabaseError
+
+from py_esp_ota.cloud.refusals import Refusal
+from py_esp_ota.cloud.web import mount_web
+from py_esp_ota.firmware import Firmware
+
+BIG = Firmware("lamp", "2.0.0", size=256 << 10).to_bytes()
+FULL = expect(Refusal.STORAGE_FULL)
+LONG = {f"key {number}": "x" * 1000 for number in range(90)}
+
+
+def pragma(bench: Bench, text: str) -> int:
+    with bench.store.begin() as tx:
+        return int(tx.connection().exec_driver_sql(f"PRAGMA {text}").scalar_one())
+
+
+def fill(bench: Bench) -> list[str]:
+    """From now on no page is free; what is stored."""
+    bench.join("n1")
+    _ = bench.token
+    pragma(bench, f"max_page_count={pragma(bench, 'page_count')}")
+    return dump(bench)
+
+
+def make_room(bench: Bench) -> None:
+    pragma(bench, "max_page_count=1000000")
+
+
+def dump(bench: Bench) -> list[str]:
+    with bench.store.begin() as tx:
+        return list(tx.connection().connection.driver_connection.iterdump())
+
+
+WRITES: dict[str, Callable[[Bench], object]] = {
+    "upload": lambda bench: bench.call(
+        "POST", "/v1/admin/otaimage", json={"image_name": "big", "base64_fwimage": base64_text(BIG)}
+    ),
+    "metadata": lambda bench: bench.call("PUT", "/v1/user/nodes?node_id=n1", json={"metadata": LONG}),
+    "tags": lambda bench: bench.call(
+        "PUT", "/v1/user/nodes?node_id=n1", json={"tags": [f"{number}:{'y' * 120}" for number in range(100)]}
+    ),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_every_write_is_507_and_leaves_nothing_behind(bench, caplog, write):
+    before = fill(bench)
+    for _ in range(2):
+        answer = WRITES[write](bench)
+        assert failure(answer) == FULL
+        assert answer.json()["description"] == "the disk is full: nothing was stored"
+    assert dump(bench) == before
+    assert bench.ok("GET", "/v1/admin/otaimage")["total"] == 0  # reading needs no room
+    make_room(bench)
+    assert WRITES[write](bench).status_code == 200
+    assert "Traceback" not in caplog.text
+
+
+def test_an_upload_by_link_can_be_sent_again(bench):
+    request = bench.ok("GET", "/v1/admin/otaimage/upload_request?image_name=big")
+    before = fill(bench)
+    path = request["upload_url"].removeprefix("http://cloud.lab")
+    assert failure(bench.call("PUT", path, content=BIG)) == FULL
+    assert dump(bench) == before
+    confirm = {"ota_image_id": request["ota_image_id"]}
+    answer = bench.call("POST", "/v1/admin/otaimage/upload_confirm", json=confirm)
+    assert failure(answer) == expect(Refusal.UPLOAD_EMPTY)
+    make_room(bench)
+    bench.ok("PUT", path, content=BIG)
+    bench.ok("POST", "/v1/admin/otaimage/upload_confirm", json=confirm)
+
+
+def test_logins_and_sign_ups_end_as_clearly(bench):
+    fill(bench)
+    for letter in "ab":
+        statuses = set()
+        for number in range(500):
+            account = {"user_name": f"{letter * 100}{number}@example.com", "password": "a long secret"}
+            sent = len(bench.mail)
+            answer = bench.call("POST", "/v1/user2", json=account)
+            statuses.add(answer.status_code)
+            if answer.status_code == 507:
+                assert failure(answer) == FULL
+                assert len(bench.mail) == sent  # no code without an account
+                break
+        assert statuses <= {201, 507}
+        assert 507 in statuses
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["form", "htmx"])
+def test_the_page_says_so_too(bench, headers):
+    mount_web(bench.app, bench.service)
+    before = fill(bench)
+    answer = bench.call("POST", "/images/upload", files={"file": ("big.bin", BIG)}, headers=headers)
+    assert answer.status_code == 507
+    assert "the disk is full: nothing was stored" in answer.text.lower()
+    assert ("<html" in answer.text) == (not headers)
+    assert dump(bench) == before
+
+
+def test_who_has_nobody_to_tell_sees_the_database_fail(bench):
+    """A report may wait for room and a deadline for its hour: that is for those who know how to wait."""
+    before = fill(bench)
+    with pytest.raises(DatabaseError, match="full"):
+        bench.service.on_params("n1", {"Light": LONG})
+    assert dump(bench) == before
+    make_room(bench)
+    bench.service.on_params("n1", {"Light": LONG})
+    assert bench.service.node_detail("n1").params == {"Light": LONG}
