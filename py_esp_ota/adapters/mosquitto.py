@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from py_esp_ota.adapters.certificates import CLOUD, LocalCa
+from py_esp_ota.adapters.limits import CONNECTION_LIMIT, PACKET_LIMIT, PAYLOAD_LIMIT, QUEUE_BYTES, QUEUE_LIMIT
 from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
 from py_esp_ota.adapters.presence import Presence
 from py_esp_ota.errors import MqttError
@@ -47,7 +48,11 @@ use_username_as_clientid true
 allow_anonymous false
 acl_file {acl}
 persistence false
-max_queued_messages 1000000
+max_connections {connections}
+message_size_limit {payload}
+max_packet_size {packet}
+max_queued_messages {queued}
+max_queued_bytes {queued_bytes}
 set_tcp_nodelay true
 sys_interval 0
 log_dest stderr
@@ -191,7 +196,16 @@ def _write_config(folder: Path, ca: LocalCa, port: int) -> Path:
     acl, config = folder / "mosquitto.acl", folder / "mosquitto.conf"
     acl.write_text(_ACL)
     text = _CONFIG.format(
-        port=port, ca=ca.ca_file.absolute(), cert=server.cert.absolute(), key=server.key.absolute(), acl=acl
+        port=port,
+        ca=ca.ca_file.absolute(),
+        cert=server.cert.absolute(),
+        key=server.key.absolute(),
+        acl=acl,
+        connections=CONNECTION_LIMIT,
+        payload=PAYLOAD_LIMIT,
+        packet=PACKET_LIMIT,
+        queued=QUEUE_LIMIT,
+        queued_bytes=QUEUE_BYTES,
     )
     if os.geteuid() == 0:
         text += "user root\n"  # else it would become another user and could not read its key
