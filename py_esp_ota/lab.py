@@ -26,6 +26,7 @@ import httpx2
 from fastapi import FastAPI
 
 from py_esp_ota._core import EFuse, PartitionTable, verify_image
+from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.apps import Apps
@@ -62,6 +63,7 @@ class Lab:
             can reach the cloud.
         admin_password: the password of ``ADMIN``; made up when not given.
         deliver: brings verification codes to users who sign up: ``deliver(user_name, code)``.
+        on_end: called with one sentence when the cloud's half on MQTT, or a device, ends by itself.
     """
 
     world: World
@@ -76,6 +78,7 @@ class Lab:
         token_hex: Callable[[int], str] | None = None,
         admin_password: str | None = None,
         deliver: Callable[[str, str], None] | None = None,
+        on_end: OnEnd | None = None,
     ) -> None:
         self._open_world = world or partial(memory_world, epoch=EPOCH)
         self._database = database
@@ -84,6 +87,7 @@ class Lab:
         self._scrypt_n = SCRYPT_N if admin_password else 2
         self._admin_password = admin_password or self._token_hex(16)
         self._deliver = deliver or (lambda _user_name, _code: None)
+        self._on_end = on_end
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[Any]] = []
         self._places: dict[str, _Place] = {}
@@ -107,8 +111,8 @@ class Lab:
         clock.source = self.world.clock
         accounts.ensure_admin(ADMIN, self._admin_password)
         self._changed = asyncio.Condition()
-        self._start(self._listen(), "listener")
-        self._start(self.service.run(self.world.mqtt), "cloud")
+        self._start(self._listen(), "the cloud's listener")
+        self._start(self.service.run(self.world.mqtt), "the cloud's half on MQTT")
         await self.service.wait_connected()
         await self._log_in()
         return self
@@ -139,7 +143,10 @@ class Lab:
 
     def _start(self, life: Coroutine[Any, Any, Any], name: str) -> None:
         # The synchronous face makes devices while its loop stands still.
-        self._tasks.append(self._loop.create_task(life, name=name))
+        task = self._loop.create_task(life, name=name)
+        self._tasks.append(task)
+        if self._on_end:
+            watch(task, name, self._on_end)
 
     # ------------------------------------------------------------------------------------------------------- devices
 

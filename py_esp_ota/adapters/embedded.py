@@ -25,6 +25,7 @@ from amqtt.session import Session  # type: ignore[import-untyped]
 from py_esp_ota.adapters.certificates import CLOUD
 from py_esp_ota.adapters.embedded_gate import PacketReader, not_authorised, read_connect, refusal, unavailable
 from py_esp_ota.adapters.limits import CONNECT_TIME, CONNECTION_LIMIT, PAYLOAD_LIMIT
+from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.mosquitto import free_port
 from py_esp_ota.adapters.mqtt import TcpMqtt
 from py_esp_ota.adapters.presence import Presence
@@ -140,6 +141,12 @@ class _TidyBroker(Broker):  # type: ignore[misc]
     async def retain_message(self, *_message: object) -> None:
         """Keep nothing."""
 
+    @property
+    def broadcasts(self) -> asyncio.Task[None]:
+        """The task without which amqtt takes messages and delivers none."""
+        task: asyncio.Task[None] = self._broadcast_task
+        return task
+
     def cut(self, session: Session) -> None:
         """Close a client's socket; the rest follows from that, however far its greeting has come."""
         if transport := self._transports.get((session.remote_address, session.remote_port)):
@@ -198,20 +205,22 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def open_embedded(port: int = 0) -> AsyncIterator[EmbeddedBroker]:
+async def open_embedded(port: int = 0, *, on_end: OnEnd | None = None) -> AsyncIterator[EmbeddedBroker]:
     """Run amqtt on 127.0.0.1 while the context is entered; port 0 takes a free one.
 
-    Raises ``MqttError`` when it does not start.
+    ``on_end`` is called with one sentence when it ends by itself. Raises ``MqttError`` when it does not start.
     """
     embedded, broker = await _start(port, 1 if port else _ATTEMPTS)
+    unwatch = watch(broker.broadcasts, "the embedded broker", on_end)
     try:
         yield embedded
     finally:
+        unwatch()
         embedded.presence.callbacks.clear()
         await broker.shutdown()
 
 
-async def _start(port: int, attempts: int) -> tuple[EmbeddedBroker, Broker]:
+async def _start(port: int, attempts: int) -> tuple[EmbeddedBroker, _TidyBroker]:
     embedded = EmbeddedBroker(port or free_port())
     rights = f"{NodeRights.__module__}.{NodeRights.__qualname__}"
     config = BrokerConfig(

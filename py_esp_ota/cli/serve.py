@@ -6,12 +6,16 @@ import asyncio
 import os
 import secrets
 import signal
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.http import serve
+from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.cli.files import Unusable, read_app
 from py_esp_ota.cloud.web import mount_web
 from py_esp_ota.errors import MqttError
@@ -56,9 +60,30 @@ def command(
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         password = _admin_password(data / "admin-password")
-        asyncio.run(_serve(data, port, https_port, mqtt_port, broker, [image] * devices, password))
+        serving = partial(_serve, data, port, https_port, mqtt_port, broker, [image] * devices, password)
+        asyncio.run(_whole(serving))
     except (OSError, ValueError, MqttError) as error:
         raise Unusable(str(error)) from error
+
+
+async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, None]]) -> None:
+    """Serve until the end, or until a part ends by itself: then end all of it, with exit 1 and one sentence."""
+    ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def on_end(why: str) -> None:
+        if not ended.done():
+            ended.set_result(why)
+
+    life = asyncio.create_task(serving(on_end), name="serve")
+    either: list[asyncio.Future[Any]] = [life, ended]
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        life.cancel()
+        await asyncio.wait([life])
+    if ended.done():
+        raise click.ClickException(ended.result())
+    life.result()
 
 
 async def _serve(
@@ -69,19 +94,26 @@ async def _serve(
     broker: BrokerKind | None,
     images: list[bytes],
     password: str,
+    on_end: OnEnd,
 ) -> None:
     world = socket_world(
         data,
         prefer=broker,
         https_port=https_port,
         mqtt_port=mqtt_port,
+        on_end=on_end,
     )
     database = f"sqlite:///{data.resolve() / 'cloud.db'}"
     async with Lab(
-        world, database=database, token_hex=secrets.token_hex, admin_password=password, deliver=_print_code
+        world,
+        database=database,
+        token_hex=secrets.token_hex,
+        admin_password=password,
+        deliver=_print_code,
+        on_end=on_end,
     ) as lab:
         mount_web(lab.app, lab.service)
-        async with serve(lab.app, port=port) as url:
+        async with serve(lab.app, port=port, on_end=on_end) as url:
             for image in images:
                 lab.device(firmware=image).power_on()
             click.echo(
