@@ -83,7 +83,7 @@ class TcpMqtt:
                 async for message in client.messages:
                     payload = message.payload if isinstance(message.payload, bytes) else b""
                     link.inbox.put(Message(str(message.topic), payload))
-        except aiomqtt.MqttError as error:
+        except (aiomqtt.MqttError, OSError) as error:  # OSError: its certificate cannot be read
             why = str(error.__cause__ or error)
         finally:
             link.inbox.lose(why)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from sqlalchemy.exc import DBAPIError
 
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.http import serve
@@ -23,6 +24,7 @@ from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN, Lab
 from py_esp_ota.world import BrokerKind, socket_world
 
+_DATABASE = "cloud.db"
 _PORT = click.IntRange(0, 65535)
 
 
@@ -64,6 +66,8 @@ def command(
         asyncio.run(_whole(serving))
     except (OSError, ValueError, MqttError) as error:
         raise Unusable(str(error)) from error
+    except DBAPIError as error:
+        raise Unusable(f"{data / _DATABASE}: {error.orig}") from error
 
 
 async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, None]]) -> None:
@@ -103,7 +107,7 @@ async def _serve(
         mqtt_port=mqtt_port,
         on_end=on_end,
     )
-    database = f"sqlite:///{data.resolve() / 'cloud.db'}"
+    database = f"sqlite:///{data.resolve() / _DATABASE}"
     async with Lab(
         world,
         database=database,

@@ -46,6 +46,19 @@ def test_nobody_listens():
     run_real(story())
 
 
+def test_a_certificate_that_cannot_be_read_is_no_connection():
+    def lost(client_id):
+        raise FileNotFoundError(2, "No such file", f"{client_id}.pem")
+
+    async def story():
+        with pytest.raises(MqttError, match=r"no connection to .*No such file: 'n1.pem'"):
+            async with TcpMqtt("127.0.0.1", free_port(), tls=lost)("n1"):
+                pass
+
+    run_real(story())
+    gc.collect()
+
+
 def test_a_broker_that_never_answers_is_left_behind_cleanly():
     async def story():
         async with deaf_broker() as (port, heard, ended):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import ssl
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
@@ -19,6 +21,7 @@ from py_esp_ota.adapters import embedded, mosquitto
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.cli.serve import command
 from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.store import Store
 from py_esp_ota.device import Device
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN
@@ -73,6 +76,17 @@ def test_a_mosquitto_that_cannot_be_started_again_ends_it_with_its_own_last_line
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     last = ended(tmp_path, broker="mosquitto")
     assert last == "Error: mosquitto ended: 3 times in a row, at last with 'Error: out of cheese'"
+
+
+def test_a_database_that_somebody_else_holds_is_said_in_one_sentence(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    Store(f"sqlite:///{data / 'cloud.db'}").close()
+    with closing(sqlite3.connect(data / "cloud.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        result = CliRunner().invoke(command, ["--data", str(data), "--broker", "embedded"])
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {data / 'cloud.db'}: database is locked\n"
 
 
 # ----------------------------------------------------------------------------------------------- Mosquitto as a process
