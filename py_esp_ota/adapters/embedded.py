@@ -81,7 +81,7 @@ class _TidyBroker(Broker):  # type: ignore[misc]
         self._transports[peer] = writer.transport
         writer.transport.set_write_buffer_limits(high=2 * _UNREAD)  # who reads nothing is cut before amqtt waits for it
         try:
-            packets = PacketReader(reader, self._room)
+            packets = PacketReader(reader)
             if await self._lets_in(packets, writer):
                 await self._client_connected(listener_name, packets, StreamWriterAdapter(writer))
         except asyncio.CancelledError:
@@ -110,6 +110,8 @@ class _TidyBroker(Broker):  # type: ignore[misc]
         if why:
             _log.warning("refused an MQTT connection as %r: %s", connect.client_id[:64], why)
             writer.write(answer)
+        if connect.client_id != CLOUD:  # its answers, for which the others wait, come behind what it publishes
+            packets.room = self._room
         return not why
 
     async def _room(self) -> None:
@@ -154,12 +156,19 @@ class _TidyBroker(Broker):  # type: ignore[misc]
 
     async def shutdown(self) -> None:
         """End the broker and every socket."""
-        # amqtt waits for ever for a client that it greets at this very moment.
+        # amqtt waits for ever for a client that it greets at this very moment, or that takes nothing.
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIME):
                 await super().shutdown()
+        for server in self._servers.values():
+            server.instance.close()
         for writer in self._open:
             writer.transport.abort()
+        if self._session_monitor_task:
+            self._session_monitor_task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_TIME):
+                await self._shutdown_broadcast_loop()
         left = [task for task in self._open.values() if task]
         if left:
             _, stuck = await asyncio.wait(left, timeout=_STOP_TIME)

@@ -27,12 +27,11 @@ class PacketReader(ReaderAdapter):  # type: ignore[misc]
 
     Args:
         reader: the socket.
-        room: waited for before each PUBLISH is handed on.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, room: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self.room: Callable[[], Awaitable[None]] | None = None  # waited for before each PUBLISH is handed on
         self._reader = reader
-        self._room = room
         self._packet = b""
         self._at = 0  # how much of it amqtt has read
         self._broken = False
@@ -74,8 +73,8 @@ class PacketReader(ReaderAdapter):  # type: ignore[misc]
         if size > PACKET_LIMIT:
             raise ConnectionResetError(f"a packet of {size} bytes")
         packet = header + await self._reader.readexactly(size)
-        if kind == _PUBLISH:
-            await self._room()
+        if kind == _PUBLISH and self.room is not None:
+            await self.room()
         self._broken = False
         return packet
 

@@ -70,7 +70,7 @@ class Errands:
             self._arrived.set()
 
     async def run(self) -> NoReturn:
-        """Try again, for ever."""
+        """Try again, for ever; what waits at the end is lost, and the log says so."""
         self._arrived = asyncio.Event()  # of the loop that runs now
         try:
             while True:
@@ -80,6 +80,8 @@ class Errands:
                 await self._arrived.wait()
         finally:
             self._arrived = None
+            if self._waiting:
+                log.error("%d things still waited for the database and are lost", len(self._waiting))
 
     async def _catch_up(self) -> None:
         done, pause = 0, pauses()

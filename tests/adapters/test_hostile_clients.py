@@ -207,6 +207,52 @@ def test_a_flood_is_slowed_down_and_none_of_it_is_lost():
     assert embedded(story) == list(range(count))
 
 
+def test_the_cloud_is_heard_while_nodes_wait_for_it(monkeypatch):
+    """Its PUBACK may come behind what it publishes itself."""
+    monkeypatch.setattr(embedded_broker, "_BUSY", 0)
+
+    async def story(broker):
+        async with raw(broker.port, connect("cloud", password=broker.secret), subscribe("node/+/otastatus")) as cloud:
+            assert await cloud.hear(9) == ACCEPTED + b"\x90\x03\x00\x01\x01"
+            async with broker.mqtt("n1") as node:
+                await node.subscribe("node/n1/otaurl")
+                await node.publish("node/n1/otastatus", b"first")
+                assert (await cloud.hear(28)).endswith(b"first")  # and is not acknowledged
+                second = asyncio.create_task(node.publish("node/n1/otastatus", b"second"))
+                await asyncio.sleep(0.1)
+                assert not second.done()
+                cloud.send(publish("node/n1/otaurl", b"url"))
+                assert (await next_of(node, 2)).payload == b"url"
+                cloud.send(PUBACK)
+                await asyncio.wait_for(second, 2)
+
+    embedded(story)
+
+
+def test_nothing_stays_open_when_amqtt_does_not_come_to_its_end(monkeypatch):
+    """It waits for ever for a client that takes nothing."""
+
+    async def never(_broker):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(embedded_broker, "_STOP_TIME", 0.1)
+    monkeypatch.setattr(embedded_broker.Broker, "shutdown", never)
+
+    async def story():
+        async with open_embedded() as broker, raw(broker.port, connect("n1")) as client:
+            assert await client.hear() == ACCEPTED
+        assert await client.ends()
+        with pytest.raises(ConnectionRefusedError):
+            async with raw(broker.port):
+                pass
+        return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+    async def alone():
+        return await asyncio.create_task(story())
+
+    assert len(run_real(alone())) == 1  # the one that runs the story
+
+
 def test_retained_messages_are_not_kept():
     """RainMaker retains nothing, and who could would fill this program's memory."""
 

@@ -167,6 +167,18 @@ def test_what_no_longer_fits_is_dropped_with_one_line(caplog, monkeypatch):
     ]
 
 
+def test_what_waits_at_the_end_is_not_lost_without_a_word(caplog):
+    async def story():
+        async with world() as w, w.broker("n1"):
+            await settle()
+            Failing(w.service.store).error = FULL
+            w.service.on_presence("n2", True)
+
+    run_virtual(story())
+    # n2 came, n1 went with the broker's last connection
+    assert lines(caplog)[-1] == "2 things still waited for the database and are lost"
+
+
 def test_a_mistake_in_one_letter_is_not_the_end_of_the_others(caplog):
     taken_back: list[int] = []
     outbox = Outbox()
