@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from py_esp_ota._core import EFuse, PartitionTable, verify_image, whole
+from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.apps import Apps
@@ -63,6 +64,7 @@ class Lab:
         admin_password: the password of ``ADMIN``; made up when not given.
         deliver: brings verification codes to users who sign up: ``deliver(user_name, code)``.
         derive: makes password hashes; at once by default, so pass one that works in a thread where others wait.
+        on_end: called with one sentence when the cloud's half on MQTT, or a device, ends by itself.
     """
 
     world: World
@@ -78,6 +80,7 @@ class Lab:
         admin_password: str | None = None,
         deliver: Callable[[str, str], None] | None = None,
         derive: Derive | None = None,
+        on_end: OnEnd | None = None,
     ) -> None:
         self._open_world = world or partial(memory_world, epoch=EPOCH)
         self._database = database
@@ -85,6 +88,7 @@ class Lab:
         self._admin_password = admin_password
         self._deliver = deliver or (lambda _user_name, _code: None)
         self._derive = derive
+        self._on_end = on_end
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[Any]] = []
         self._places: dict[str, _Place] = {}
@@ -128,8 +132,8 @@ class Lab:
         clock.source = self.world.clock
         await accounts.ensure_admin(ADMIN, self._admin_password)
         self._changed = asyncio.Condition()
-        self._start(self._listen(), "listener")
-        self._start(self.service.run(self.world.mqtt), "cloud")
+        self._start(self._listen(), "the cloud's listener")
+        self._start(self.service.run(self.world.mqtt), "the cloud's half on MQTT")
         await self.service.wait_connected()
         await self._log_in()
         return self
@@ -160,7 +164,10 @@ class Lab:
 
     def _start(self, life: Coroutine[Any, Any, Any], name: str) -> None:
         # The synchronous face makes devices while its loop stands still.
-        self._tasks.append(self._loop.create_task(life, name=name))
+        task = self._loop.create_task(life, name=name)
+        self._tasks.append(task)
+        if self._on_end:
+            watch(task, name, self._on_end)
 
     # ------------------------------------------------------------------------------------------------------- devices
 

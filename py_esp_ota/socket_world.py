@@ -15,6 +15,7 @@ from py_esp_ota.adapters.broker import open_broker
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.clock import SystemClock
 from py_esp_ota.adapters.http import HttpFetch, serve
+from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.world import OpenWorld, Presence, World
 
 BrokerKind = Literal["mosquitto", "embedded"]
@@ -22,13 +23,20 @@ BrokerKind = Literal["mosquitto", "embedded"]
 
 @asynccontextmanager
 async def _socket_world(
-    app: AsgiApp, presence: Presence, *, folder: Path, prefer: BrokerKind | None, https_port: int, mqtt_port: int
+    app: AsgiApp,
+    presence: Presence,
+    *,
+    folder: Path,
+    prefer: BrokerKind | None,
+    https_port: int,
+    mqtt_port: int,
+    on_end: OnEnd | None,
 ) -> AsyncIterator[World]:
     ca = LocalCa(folder)
     certificate = ca.server()
     async with (
-        open_broker(folder, ca, prefer=prefer, port=mqtt_port) as broker,
-        serve(app, port=https_port, certfile=certificate.cert, keyfile=certificate.key) as url,
+        open_broker(folder, ca, prefer=prefer, port=mqtt_port, on_end=on_end) as broker,
+        serve(app, port=https_port, certfile=certificate.cert, keyfile=certificate.key, on_end=on_end) as url,
         HttpFetch(ca.ca_file) as fetch,
         httpx2.AsyncClient(base_url=url, verify=fetch.ssl_context, trust_env=False) as api,
     ):
@@ -46,7 +54,12 @@ async def _socket_world(
 
 
 def socket_world(
-    folder: Path, *, prefer: BrokerKind | None = None, https_port: int = 0, mqtt_port: int = 0
+    folder: Path,
+    *,
+    prefer: BrokerKind | None = None,
+    https_port: int = 0,
+    mqtt_port: int = 0,
+    on_end: OnEnd | None = None,
 ) -> OpenWorld:
     """A real broker and real HTTPS on loopback, with a local CA kept in ``folder``.
 
@@ -55,5 +68,8 @@ def socket_world(
         prefer: which broker; Mosquitto when installed, else the embedded one, when not given.
         https_port: 0 takes a free one.
         mqtt_port: 0 takes a free one.
+        on_end: called with one sentence when the broker or the HTTPS server ends by itself.
     """
-    return partial(_socket_world, folder=folder, prefer=prefer, https_port=https_port, mqtt_port=mqtt_port)
+    return partial(
+        _socket_world, folder=folder, prefer=prefer, https_port=https_port, mqtt_port=mqtt_port, on_end=on_end
+    )

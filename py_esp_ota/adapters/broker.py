@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from py_esp_ota.adapters.certificates import LocalCa
+from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.adapters.mosquitto import find_mosquitto, open_mosquitto
 from py_esp_ota.ports import MqttConnect
 
@@ -29,7 +30,12 @@ class Broker(Protocol):
 
 @asynccontextmanager
 async def open_broker(
-    folder: Path, ca: LocalCa, *, prefer: Literal["mosquitto", "embedded"] | None = None, port: int = 0
+    folder: Path,
+    ca: LocalCa,
+    *,
+    prefer: Literal["mosquitto", "embedded"] | None = None,
+    port: int = 0,
+    on_end: OnEnd | None = None,
 ) -> AsyncIterator[Broker]:
     """Run a broker on loopback while the context is entered.
 
@@ -38,16 +44,17 @@ async def open_broker(
         ca: the authority that says who is who.
         prefer: this one and no other; Mosquitto if installed, else the embedded one, when not given.
         port: 0 takes a free one.
+        on_end: called with one sentence when it ended by itself and could not be started again.
 
     Raises:
         MqttError: it cannot start.
     """
     if prefer == "mosquitto" or (prefer is None and find_mosquitto()):
-        async with open_mosquitto(folder, ca, port=port) as mosquitto:
+        async with open_mosquitto(folder, ca, port=port, on_end=on_end) as mosquitto:
             yield mosquitto
     else:
         # Only who needs it pays for its imports.
         from py_esp_ota.adapters.embedded import open_embedded  # noqa: PLC0415
 
-        async with open_embedded(port) as embedded:
+        async with open_embedded(port, on_end=on_end) as embedded:
             yield embedded

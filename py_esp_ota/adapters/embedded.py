@@ -1,18 +1,21 @@
 """The broker for those who have none installed: amqtt inside this process, plain TCP on loopback.
 
-It knows a client only by the name it gives, so any program on this computer can be any node. It does not deliver topics
-that begin with ``$``: nodes use RainMaker's own option of plain topics.
+It knows a node only by the name it gives, so any program on this computer can be any node; the cloud proves itself by a
+secret. It does not deliver topics that begin with ``$``: nodes use RainMaker's own option of plain topics. It keeps no
+retained message: RainMaker has none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
+from amqtt.adapters import StreamWriterAdapter  # type: ignore[import-untyped]
 from amqtt.broker import Broker  # type: ignore[import-untyped]
 from amqtt.contexts import Action, BrokerConfig, ListenerConfig  # type: ignore[import-untyped]
 from amqtt.errors import BrokerError  # type: ignore[import-untyped]
@@ -20,6 +23,9 @@ from amqtt.plugins.base import BaseTopicPlugin  # type: ignore[import-untyped]
 from amqtt.session import Session  # type: ignore[import-untyped]
 
 from py_esp_ota.adapters.certificates import CLOUD
+from py_esp_ota.adapters.embedded_gate import PacketReader, not_authorised, read_connect, refusal, unavailable
+from py_esp_ota.adapters.limits import CONNECT_TIME, CONNECTION_LIMIT, PAYLOAD_LIMIT
+from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.mosquitto import free_port
 from py_esp_ota.adapters.mqtt import TcpMqtt
 from py_esp_ota.adapters.presence import Presence
@@ -30,8 +36,14 @@ from py_esp_ota.ports import MqttConnect
 # What goes wrong reaches us as an exception; amqtt's own report of it is for those who listen.
 logging.getLogger("amqtt").addHandler(logging.NullHandler())
 
+_log = logging.getLogger(__name__)
+
 _ATTEMPTS = 3  # another process may take the free port first
 _STOP_TIME = 1.0  # seconds
+_BUSY = 1000  # messages on their way, with which nodes are kept waiting until the cloud has taken some
+_LOOK = 0.01  # seconds between two looks whether it has
+_UNREAD = 1 << 20  # bytes a client may leave unread
+_SECRET_BYTES = 32
 
 
 class EmbeddedBroker:
@@ -42,7 +54,8 @@ class EmbeddedBroker:
     def __init__(self, port: int) -> None:
         self.name = f"embedded (amqtt {version('amqtt')}, no TLS)"
         self.port = port
-        self.mqtt: MqttConnect = TcpMqtt("127.0.0.1", port, dollar_topics=False)
+        self.secret = secrets.token_urlsafe(_SECRET_BYTES)  # the cloud's
+        self.mqtt: MqttConnect = TcpMqtt("127.0.0.1", port, dollar_topics=False, password={CLOUD: self.secret}.get)
         self.presence = Presence()
 
     def on_presence(self, callback: Callable[[str, bool], None]) -> None:
@@ -51,39 +64,111 @@ class EmbeddedBroker:
 
 
 class _TidyBroker(Broker):  # type: ignore[misc]
-    """amqtt, which forgets a socket now and then: when a client goes while it is being greeted, or at the very end."""
+    """amqtt behind a gate, and without the sockets that it forgets when a client goes while it is being greeted."""
 
-    def __init__(self, config: BrokerConfig) -> None:
+    def __init__(self, config: BrokerConfig, secret: str) -> None:
         super().__init__(config)
+        self._secret = secret
         self._open: dict[asyncio.StreamWriter, asyncio.Task[Any] | None] = {}
+        self._transports: dict[tuple[str, int], asyncio.WriteTransport] = {}  # by the client's address and port
 
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
         """One connection, from its first byte until its socket is closed."""
         self._open[writer] = asyncio.current_task()
+        peer = (writer.get_extra_info("peername") or ("", 0))[:2]
+        self._transports[peer] = writer.transport
+        writer.transport.set_write_buffer_limits(high=2 * _UNREAD)  # who reads nothing is cut before amqtt waits for it
         try:
-            await super().stream_connected(reader, writer, listener_name)
+            packets = PacketReader(reader)
+            if await self._lets_in(packets, writer):
+                await self._client_connected(listener_name, packets, StreamWriterAdapter(writer))
         except asyncio.CancelledError:
             pass  # the end of this task either way, and asyncio would report a cancelled one as a mistake
+        except OSError as error:
+            _log.info("an MQTT connection was lost: %s", error)
         finally:
             del self._open[writer]
+            if self._transports.get(peer) is writer.transport:
+                del self._transports[peer]
             writer.transport.abort()
+
+    async def _lets_in(self, packets: PacketReader, writer: asyncio.StreamWriter) -> bool:
+        """Whether a client may come in; who may not is told so, and the log too, in one line."""
+        try:
+            async with asyncio.timeout(CONNECT_TIME):
+                connect = await read_connect(await packets.first())
+        except (TimeoutError, EOFError, OSError):
+            connect = None
+        if connect is None:
+            _log.info("ended an MQTT connection that did not begin with CONNECT")
+            return False
+        why, answer = refusal(connect, self._secret), not_authorised()
+        if not why and connect.client_id != CLOUD and len(self._open) > CONNECTION_LIMIT:
+            why, answer = f"there are {CONNECTION_LIMIT} connections already", unavailable()
+        if why:
+            _log.warning("refused an MQTT connection as %r: %s", connect.client_id[:64], why)
+            writer.write(answer)
+        if connect.client_id != CLOUD:  # its answers, for which the others wait, come behind what it publishes
+            packets.room = self._room
+        return not why
+
+    async def _room(self) -> None:
+        """Wait until the cloud has taken some of what is on its way to it."""
+        while self._broadcast_queue.qsize() + self._unanswered(CLOUD) > _BUSY:  # noqa: ASYNC110 - amqtt has no event for it
+            await asyncio.sleep(_LOOK)
+
+    def _unanswered(self, client_id: str) -> int:
+        session, _ = self._sessions.get(client_id, (None, None))
+        return len(session.inflight_out) if session else 0
+
+    def reads(self, session: Session) -> bool:
+        """Whether a client takes what it is sent; one that left too much unread is cut."""
+        transport = self._transports.get((session.remote_address, session.remote_port))
+        if transport is None or transport.get_write_buffer_size() <= _UNREAD:
+            return True
+        _log.warning("cut the MQTT connection of %r: it does not read what it is sent", session.client_id)
+        transport.abort()
+        return False
+
+    async def _broadcast_message(
+        self, session: Session | None, topic: str | None, data: bytes | None, force_qos: int | None = None
+    ) -> None:
+        if len(data or b"") > PAYLOAD_LIMIT:
+            _log.warning("dropped a message of %d bytes to %.80r: more than %d", len(data or b""), topic, PAYLOAD_LIMIT)
+        else:
+            await super()._broadcast_message(session, topic, data, force_qos)
+
+    async def retain_message(self, *_message: object) -> None:
+        """Keep nothing."""
+
+    @property
+    def broadcasts(self) -> asyncio.Task[None]:
+        """The task without which amqtt takes messages and delivers none."""
+        task: asyncio.Task[None] = self._broadcast_task
+        return task
 
     def cut(self, session: Session) -> None:
         """Close a client's socket; the rest follows from that, however far its greeting has come."""
-        for writer in self._open:
-            if writer.get_extra_info("peername")[:2] == (session.remote_address, session.remote_port):
-                writer.transport.abort()
+        if transport := self._transports.get((session.remote_address, session.remote_port)):
+            transport.abort()
 
     async def shutdown(self) -> None:
         """End the broker and every socket."""
-        # amqtt waits for ever for a client that it greets at this very moment.
+        # amqtt waits for ever for a client that it greets at this very moment, or that takes nothing.
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIME):
                 await super().shutdown()
+        for server in self._servers.values():
+            server.instance.close()
         for writer in self._open:
             writer.transport.abort()
+        if self._session_monitor_task:
+            self._session_monitor_task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_TIME):
+                await self._shutdown_broadcast_loop()
         left = [task for task in self._open.values() if task]
         if left:
             _, stuck = await asyncio.wait(left, timeout=_STOP_TIME)
@@ -108,8 +193,9 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
     ) -> bool:
         """Whether a client may publish, subscribe or receive."""
         client_id = (session.client_id if session else None) or ""
-        # What a client receives it has subscribed to, and that was its right.
-        return action is Action.RECEIVE or client_id == CLOUD or may_use(client_id, topic or "")
+        if action is Action.RECEIVE:  # it has subscribed to it, and that was its right
+            return session is not None and self.broker.reads(session)
+        return client_id == CLOUD or may_use(client_id, topic or "")
 
     async def on_broker_client_connected(self, *, client_id: str, client_session: Session) -> None:
         """A client came. amqtt lets two connections share a clean session's id; the first must go."""
@@ -128,27 +214,29 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def open_embedded(port: int = 0) -> AsyncIterator[EmbeddedBroker]:
+async def open_embedded(port: int = 0, *, on_end: OnEnd | None = None) -> AsyncIterator[EmbeddedBroker]:
     """Run amqtt on 127.0.0.1 while the context is entered; port 0 takes a free one.
 
-    Raises ``MqttError`` when it does not start.
+    ``on_end`` is called with one sentence when it ends by itself. Raises ``MqttError`` when it does not start.
     """
     embedded, broker = await _start(port, 1 if port else _ATTEMPTS)
+    unwatch = watch(broker.broadcasts, "the embedded broker", on_end)
     try:
         yield embedded
     finally:
+        unwatch()
         embedded.presence.callbacks.clear()
         await broker.shutdown()
 
 
-async def _start(port: int, attempts: int) -> tuple[EmbeddedBroker, Broker]:
+async def _start(port: int, attempts: int) -> tuple[EmbeddedBroker, _TidyBroker]:
     embedded = EmbeddedBroker(port or free_port())
     rights = f"{NodeRights.__module__}.{NodeRights.__qualname__}"
     config = BrokerConfig(
         listeners={"default": ListenerConfig(bind=f"127.0.0.1:{embedded.port}")},
         plugins={"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}, rights: {}},
     )
-    broker = _TidyBroker(config)
+    broker = _TidyBroker(config, embedded.secret)
     plugin = broker.plugins_manager.get_plugin(NodeRights.__name__)
     if not isinstance(plugin, NodeRights):
         raise TypeError(f"amqtt did not load {rights}")

@@ -17,6 +17,7 @@ import uvicorn
 
 from py_esp_ota.adapters.asgi import AsgiApp
 from py_esp_ota.adapters.body import TIMEOUT, Body, BodyResponse, lower_headers, request_headers
+from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.patience import CONNECTIONS, PatientProtocol
 from py_esp_ota.errors import FetchError
 from py_esp_ota.ports import Response
@@ -151,6 +152,7 @@ async def serve(
     port: int = 0,
     certfile: Path | str | None = None,
     keyfile: Path | str | None = None,
+    on_end: OnEnd | None = None,
 ) -> AsyncIterator[str]:
     """Serve an ASGI app on loopback while the context is entered; yields the base URL.
 
@@ -160,6 +162,7 @@ async def serve(
         port: 0 takes a free one.
         certfile: with ``keyfile``: serve HTTPS, else HTTP.
         keyfile: the private key, PEM.
+        on_end: called with one sentence when the server ends by itself.
 
     Raises:
         ValueError: ``host`` is not loopback.
@@ -186,9 +189,11 @@ async def serve(
         server = _Server(config)
         await server.open([listener])
         ticker = asyncio.create_task(server.main_loop(), name="uvicorn")
+        name = f"[{host}]" if ":" in host else host
+        url = f"{'https' if certfile else 'http'}://{name}:{listener.getsockname()[1]}"
+        watch(ticker, f"the server at {url}", on_end)
         try:
-            name = f"[{host}]" if ":" in host else host
-            yield f"{'https' if certfile else 'http'}://{name}:{listener.getsockname()[1]}"
+            yield url
         finally:
             ticker.cancel()
             await server.close([listener])

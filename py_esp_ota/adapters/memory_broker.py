@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from py_esp_ota.adapters.inbox import Inbox
+from py_esp_ota.adapters.limits import CONNECTION_LIMIT, PAYLOAD_LIMIT
 from py_esp_ota.adapters.topics import check_client_id, check_filter, check_topic, matches, may_use
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, Mqtt, MqttConnect
@@ -17,7 +18,8 @@ class MemoryBroker:
 
     Messages keep their order for each subscriber. A client that is not connected misses what is published meanwhile,
     and a second connection with the same client id ends the first. A node may use only topics that carry its id: a
-    refused subscription raises ``MqttError``, a refused publish ends the connection, as AWS IoT does.
+    refused subscription raises ``MqttError``, a refused publish ends the connection, as AWS IoT does, and so does one
+    that is too large.
 
     Args:
         admin: client ids that may use every topic. Their presence is not reported.
@@ -76,6 +78,8 @@ class MemoryBroker:
         await asyncio.sleep(0)
         if not self._running:
             raise MqttError("the broker is unreachable")
+        if len(self._clients) >= CONNECTION_LIMIT and client_id not in self._admin:
+            raise MqttError(f"the broker has {len(self._clients)} connections already")
         if client_id in self._clients:
             self._drop(self._clients[client_id], "another connection has the same client id")
         client = _Client(self, client_id)
@@ -122,6 +126,9 @@ class MemoryBroker:
     def _publish(self, client: _Client, message: Message) -> None:
         if not self._may_use(client, message.topic):
             self._drop(client, f"{client.client_id} may not publish to {message.topic}")
+            client.inbox.check()
+        if len(message.payload) > PAYLOAD_LIMIT:
+            self._drop(client, f"{len(message.payload)} bytes in one message are more than {PAYLOAD_LIMIT}")
             client.inbox.check()
         for receiver in dict.fromkeys(self._receivers(message.topic)):
             receiver.inbox.put(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import shutil
@@ -13,17 +14,24 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from py_esp_ota.adapters.certificates import CLOUD, LocalCa
+from py_esp_ota.adapters.limits import CONNECTION_LIMIT, PACKET_LIMIT, PAYLOAD_LIMIT, QUEUE_BYTES, QUEUE_LIMIT
+from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
 from py_esp_ota.adapters.presence import Presence
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import MqttConnect
 
+_log = logging.getLogger(__name__)
+
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # often not in a user's PATH
 _START_TIME = 10.0  # seconds it may take until it listens
 _STOP_ATTEMPTS, _STOP_PATIENCE = 25, 0.2  # seconds for each
 _ATTEMPTS = 3  # another process may take the free port before Mosquitto does
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each new start of one that died; as many starts, and no more
+_STEADY_TIME = 60.0  # seconds after which it has not died again, but for the first time
 
 # The user name is the certificate's common name, and so is the client id.
 _ACL = f"""\
@@ -47,7 +55,11 @@ use_username_as_clientid true
 allow_anonymous false
 acl_file {acl}
 persistence false
-max_queued_messages 1000000
+max_connections {connections}
+message_size_limit {payload}
+max_packet_size {packet}
+max_queued_messages {queued}
+max_queued_bytes {queued_bytes}
 set_tcp_nodelay true
 sys_interval 0
 log_dest stderr
@@ -73,15 +85,26 @@ def find_mosquitto() -> Path | None:
 
 
 class MosquittoBroker:
-    """A running Mosquitto. A publish without the right to it is acknowledged and dropped, as Mosquitto does."""
+    """A running Mosquitto, started again when it dies.
+
+    A publish without the right to it is acknowledged and dropped, as Mosquitto does.
+
+    Args:
+        program: the executable.
+        config: its configuration file.
+        port: the port in it.
+        ca: the authority of the broker's, the cloud's and the nodes' certificates.
+    """
 
     basic_ingest = True
 
-    def __init__(self, process: Process, port: int, ca: LocalCa) -> None:
+    def __init__(self, program: Path, config: Path, port: int, ca: LocalCa) -> None:
         self.name = "mosquitto"
         self.port = port
+        self._program = program
+        self._config = config
         self._ca = ca
-        self._process = process
+        self._process: Process | None = None
         self._last_lines: deque[str] = deque(maxlen=5)
         self._presence = Presence()
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -97,8 +120,27 @@ class MosquittoBroker:
             self._contexts[client_id] = client_context(self._ca.ca_file, files)
         return self._contexts[client_id]
 
-    async def wait_until_running(self) -> None:
-        """Read the log until Mosquitto listens; ``MqttError`` with its own words when it does not."""
+    async def start(self) -> None:
+        """Start the process and wait until it listens; ``MqttError`` with its own words when it does not."""
+        # Its own session: a Ctrl-C in the terminal must not end the broker before those who use it.
+        self._process = await asyncio.create_subprocess_exec(
+            *await _ends_with_us(),
+            self._program,
+            "-c",
+            self._config,
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=PIPE,
+            start_new_session=True,
+        )
+        self._last_lines.clear()
+        try:
+            await self._wait_until_running()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _wait_until_running(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_START_TIME):
                 while (line := await self._line()) is not None:
@@ -107,8 +149,28 @@ class MosquittoBroker:
                         return
         raise MqttError("mosquitto did not start: " + ("; ".join(self._last_lines) or "it said nothing"))
 
-    async def follow(self) -> None:
-        """Tell presence from the log, until Mosquitto ends."""
+    async def keep_alive(self) -> NoReturn:
+        """Tell presence from the log, and start Mosquitto again when it ends; ``MqttError`` when it does too often."""
+        clock = asyncio.get_running_loop().time
+        falls = 0
+        while True:
+            began = clock()
+            await self._follow()
+            falls = 1 if clock() - began > _STEADY_TIME else falls + 1
+            why = self._last_lines[-1] if self._last_lines else "it said nothing"
+            while falls <= len(_PAUSES):
+                pause = _PAUSES[falls - 1]
+                _log.warning("mosquitto ended, starting it again in %g s: %s", pause, why)
+                await asyncio.sleep(pause)
+                try:
+                    await self.start()
+                    break
+                except (MqttError, OSError) as error:
+                    falls, why = falls + 1, str(error)
+            else:
+                raise MqttError(f"{falls} times in a row, at last with {why!r}")
+
+    async def _follow(self) -> None:
         while (line := await self._line()) is not None:
             if found := _CAME.match(line):
                 self._presence.report(found[1], connected=True)
@@ -117,39 +179,57 @@ class MosquittoBroker:
         self._presence.all_gone()
 
     async def _line(self) -> str | None:
-        line = await self._process.stderr.readline() if self._process.stderr else b""
+        """The next line of the log, ``None`` when there is none any more."""
+        if self._process is None or self._process.stderr is None:
+            return None
+        try:
+            line = await self._process.stderr.readline()
+        except ValueError:  # longer than a line may be, and dropped
+            return ""
         if not line:
             return None
         text = line.decode(errors="replace").strip()
-        self._last_lines.append(text)
+        if text:
+            self._last_lines.append(text)
         return text
 
     async def stop(self) -> None:
         """End the process, gently first."""
-        self._presence.callbacks.clear()
         # Asked more than once: Mosquitto forgets a SIGTERM that comes between its last word of starting and its loop.
+        process = self._process
         for _ in range(_STOP_ATTEMPTS):
-            if self._process.returncode is not None:
+            if process is None or process.returncode is not None:
                 return
-            self._process.terminate()
+            process.terminate()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_STOP_PATIENCE):
-                    await self._process.wait()
-        self._process.kill()
-        await self._process.wait()
+                    await process.wait()
+        if process:
+            process.kill()
+            await process.wait()
+
+    def nobody_listens(self) -> None:
+        """Tell presence to nobody any more."""
+        self._presence.callbacks.clear()
 
 
 @asynccontextmanager
 async def open_mosquitto(
-    folder: Path, ca: LocalCa, program: Path | None = None, *, port: int = 0
+    folder: Path,
+    ca: LocalCa,
+    program: Path | None = None,
+    *,
+    port: int = 0,
+    on_end: OnEnd | None = None,
 ) -> AsyncIterator[MosquittoBroker]:
-    """Run Mosquitto while the context is entered.
+    """Run Mosquitto while the context is entered; when it dies, it is started again.
 
     Args:
         folder: where its configuration is written.
         ca: the authority of the broker's, the cloud's and the nodes' certificates.
         program: the executable; the installed one when not given.
         port: 0 takes a free one.
+        on_end: called with one sentence, its own last words in it, when it has died too often.
 
     Raises:
         MqttError: it is not installed, or does not start; the message has its own words.
@@ -158,30 +238,37 @@ async def open_mosquitto(
     if program is None:
         raise MqttError("mosquitto is not installed")
     broker = await _start(folder, ca, program, port, attempts=1 if port else _ATTEMPTS)
-    follower = asyncio.create_task(broker.follow(), name="mosquitto's log")
+    keeper = asyncio.create_task(broker.keep_alive(), name="mosquitto")
+    watch(keeper, "mosquitto", on_end)
     try:
         yield broker
     finally:
+        broker.nobody_listens()
+        keeper.cancel()
+        await asyncio.wait([keeper])
         await broker.stop()
-        await follower
 
 
 async def _start(folder: Path, ca: LocalCa, program: Path, wanted: int, attempts: int) -> MosquittoBroker:
     port = wanted or free_port()
-    config = _write_config(folder, ca, port)
-    # Its own session: a Ctrl-C in the terminal must not end the broker before those who use it.
-    process = await asyncio.create_subprocess_exec(
-        program, "-c", config, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, start_new_session=True
-    )
-    broker = MosquittoBroker(process, port, ca)
+    broker = MosquittoBroker(program, _write_config(folder, ca, port), port, ca)
     try:
-        await broker.wait_until_running()
-    except BaseException as error:
-        await broker.stop()
-        if isinstance(error, MqttError) and "already in use" in str(error) and attempts > 1:
+        await broker.start()
+    except MqttError as error:
+        if "already in use" in str(error) and attempts > 1:
             return await _start(folder, ca, program, wanted, attempts - 1)
         raise
     return broker
+
+
+async def _ends_with_us() -> list[str]:
+    """What to begin a command with so that the kernel ends it when this process is killed; nothing where it cannot."""
+    program = shutil.which("setpriv")  # of util-linux; the one of BusyBox does not know the option
+    if program is None:
+        return []
+    prefix = [program, "--pdeathsig", "KILL"]
+    probe = await asyncio.create_subprocess_exec(*prefix, "true", stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
+    return prefix if await probe.wait() == 0 else []
 
 
 def _write_config(folder: Path, ca: LocalCa, port: int) -> Path:
@@ -191,7 +278,16 @@ def _write_config(folder: Path, ca: LocalCa, port: int) -> Path:
     acl, config = folder / "mosquitto.acl", folder / "mosquitto.conf"
     acl.write_text(_ACL)
     text = _CONFIG.format(
-        port=port, ca=ca.ca_file.absolute(), cert=server.cert.absolute(), key=server.key.absolute(), acl=acl
+        port=port,
+        ca=ca.ca_file.absolute(),
+        cert=server.cert.absolute(),
+        key=server.key.absolute(),
+        acl=acl,
+        connections=CONNECTION_LIMIT,
+        payload=PAYLOAD_LIMIT,
+        packet=PACKET_LIMIT,
+        queued=QUEUE_LIMIT,
+        queued_bytes=QUEUE_BYTES,
     )
     if os.geteuid() == 0:
         text += "user root\n"  # else it would become another user and could not read its key

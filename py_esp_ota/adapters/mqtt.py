@@ -33,6 +33,7 @@ class TcpMqtt:
         tls: gives the TLS context for a client id, which decides who the client is; no TLS when not given.
         timeout: seconds for connecting and for each answer of the broker.
         dollar_topics: whether the broker delivers topics that begin with ``$``; else publishing to them is refused.
+        password: gives the password of a client id, whose user name is the id too; no password when not given.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class TcpMqtt:
         tls: Callable[[str], ssl.SSLContext] | None = None,
         timeout: float = 10.0,
         dollar_topics: bool = True,
+        password: Callable[[str], str | None] | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._tls = tls
         self._timeout = timeout
         self._dollar_topics = dollar_topics
+        self._password = password or (lambda _client_id: None)
 
     def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
@@ -80,7 +83,7 @@ class TcpMqtt:
                 async for message in client.messages:
                     payload = message.payload if isinstance(message.payload, bytes) else b""
                     link.inbox.put(Message(str(message.topic), payload))
-        except aiomqtt.MqttError as error:
+        except (aiomqtt.MqttError, OSError) as error:  # OSError: its certificate cannot be read
             why = str(error.__cause__ or error)
         finally:
             link.inbox.lose(why)
@@ -89,10 +92,13 @@ class TcpMqtt:
                 link.connected.set_exception(MqttError(f"no connection to {self._host}:{self._port}: {why}"))
 
     def _client(self, client_id: str) -> aiomqtt.Client:
+        password = self._password(client_id)
         return _Client(
             self._host,
             self._port,
             identifier=client_id,
+            username=None if password is None else client_id,
+            password=password,
             protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True,
             keepalive=KEEP_ALIVE,

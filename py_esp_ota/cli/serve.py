@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
+from sqlalchemy.exc import DBAPIError
 
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.http import serve
+from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, open_folder
 from py_esp_ota.cli.files import Unusable, read_app
 from py_esp_ota.cloud.accounts import Derive, scrypt
@@ -73,9 +77,32 @@ def command(
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     try:
         password = open_folder(data)
-        asyncio.run(_serve(data, port, https_port, mqtt_port, broker, [image] * devices, password, page))
+        serving = partial(_serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page)
+        asyncio.run(_whole(serving))
     except (OSError, ValueError, MqttError, CloudError) as error:
         raise Unusable(str(error)) from error
+    except DBAPIError as error:
+        raise Unusable(f"{data / DATABASE}: {error.orig}") from error
+
+
+async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, None]]) -> None:
+    """Serve until the end, or until a part ends by itself: then end all of it, with exit 1 and one sentence."""
+    ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def on_end(why: str) -> None:
+        if not ended.done():
+            ended.set_result(why)
+
+    life = asyncio.create_task(serving(on_end), name="serve")
+    either: list[asyncio.Future[Any]] = [life, ended]
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        life.cancel()
+        await asyncio.wait([life])
+    if ended.done():
+        raise click.ClickException(ended.result())
+    life.result()
 
 
 async def _serve(
@@ -87,12 +114,14 @@ async def _serve(
     images: list[bytes],
     password: str,
     page: _Page,
+    on_end: OnEnd,
 ) -> None:
     world = socket_world(
         data,
         prefer=broker,
         https_port=https_port,
         mqtt_port=mqtt_port,
+        on_end=on_end,
     )
     database = f"sqlite:///{data.resolve() / DATABASE}"
     async with Lab(
@@ -102,10 +131,11 @@ async def _serve(
         admin_password=password,
         deliver=_print_code,
         derive=in_a_thread(),
+        on_end=on_end,
     ) as lab:
         if page is not None:
             mount_web(lab.app, lab.service, None if page == "open" else page)
-        async with serve(lab.app, port=port) as url:
+        async with serve(lab.app, port=port, on_end=on_end) as url:
             for image in images:
                 lab.device(firmware=image).power_on()
             click.echo(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from py_esp_ota.cloud.nodes import NODE_ID
@@ -18,6 +19,8 @@ from py_esp_ota.strict_json import read_json
 
 log = logging.getLogger(__name__)
 
+_Handler = Callable[["Dispatch", str, bytes], None]
+
 
 class Dispatch(OtaJobs):
     """Reads what nodes publish and hands it to the part it belongs to.
@@ -27,7 +30,10 @@ class Dispatch(OtaJobs):
     """
 
     def handle(self, message: Message) -> None:
-        """Take one message from a node; whatever it holds, the worst that happens is a line in the log."""
+        """Take one message from a node; whatever it holds, the worst that happens is a line in the log.
+
+        When the database fails the message waits for it.
+        """
         parsed = messages.parse_topic(message.topic)
         handler = None if parsed is None else self._HANDLERS.get(parsed[1])
         if parsed is None or handler is None:
@@ -37,11 +43,16 @@ class Dispatch(OtaJobs):
             log.warning("ignored a message of node %s: %d bytes", heard(node_id, 64), len(message.payload))
             return
         try:
-            handler(self, node_id, message.payload)
-        except ValueError as error:
-            log.warning("ignored a message of node %s: %s", heard(node_id, 64), error)
+            act = partial(self._act, handler, node_id, message.payload)
+            self.errands.do(f"a message of node {node_id}", act)
         except Exception:
-            log.exception("a message of node %s could not be handled", heard(node_id, 64))
+            log.exception("a message of node %s could not be handled", node_id)
+
+    def _act(self, handler: _Handler, node_id: str, payload: bytes) -> None:
+        try:
+            handler(self, node_id, payload)
+        except ValueError as error:
+            log.warning("ignored a message of node %s: %s", node_id, error)
 
     def _config(self, node_id: str, payload: bytes) -> None:
         NodeConfig.decode(payload)  # says what is wrong, if anything

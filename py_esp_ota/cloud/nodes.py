@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, exists, select, update
@@ -124,10 +125,14 @@ class Nodes(Part):
         """The broker saw a client come or go. Clients whose name no node can have are none of ours."""
         if not NODE_ID.fullmatch(node_id) or node_id == CLIENT_ID:
             return
+        note = partial(self._note_presence, node_id, connected, self.now_ms())
+        self.errands.do(f"the presence of node {node_id}", note)
+
+    def _note_presence(self, node_id: str, connected: bool, now: int) -> None:
         with self.store.begin() as tx:
             row = self._known(tx, node_id)
             row.connected = connected
-            row.connectivity_timestamp = self.now_ms()
+            row.connectivity_timestamp = now
         self.events.publish("node", node_id)
 
     def on_config(self, node_id: str, config: Mapping[str, Any]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
 from py_esp_ota.ports import Mqtt
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +75,7 @@ class Outbox:
 def _give_up(letters: list[Letter]) -> None:
     for letter in letters:
         if letter.unsent is not None:
-            letter.unsent()
+            try:
+                letter.unsent()
+            except Exception:
+                log.exception("a message to %s was not sent, and that could not be noted", letter.topic)

@@ -1,9 +1,10 @@
-"""What the parts of the cloud have in common: the store, the clock, identifiers, links, notices and outgoing mail."""
+"""What the parts of the cloud have in common: store, clock, identifiers, links, notices, outgoing mail, errands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from py_esp_ota.cloud.errands import Errands
 from py_esp_ota.cloud.events import Events
 from py_esp_ota.cloud.jobs import DEFAULT_FETCH_CYCLES
 from py_esp_ota.cloud.outbox import Outbox
@@ -42,6 +43,7 @@ class Part:
         self.links = Links(store.setting("link_key", self.ids.key))
         self.events = Events()
         self.outbox = Outbox()
+        self.errands = Errands()
         self.max_fetch_cycles = max_fetch_cycles
         self._public_url = public_url
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from py_esp_ota.cloud.dispatch import Dispatch
+from py_esp_ota.cloud.errands import outage, pauses
 from py_esp_ota.cloud.jobs import DEFAULT_FETCH_CYCLES
 from py_esp_ota.cloud.part import CLIENT_ID
 from py_esp_ota.cloud.store import Store
@@ -67,10 +68,11 @@ class CloudService(Dispatch):
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch_deadlines(self._job_made))
+                group.create_task(self.errands.run())
                 await self._stay_connected(connect)
         finally:
             self._job_made = None
-        raise AssertionError("unreachable")  # both halves go on for ever
+        raise AssertionError("unreachable")  # all of them go on for ever
 
     async def _stay_connected(self, connect: MqttConnect) -> NoReturn:
         pause = RECONNECT_S
@@ -116,8 +118,18 @@ class CloudService(Dispatch):
             self._job_made.set()
 
     async def _watch_deadlines(self, job_made: asyncio.Event) -> NoReturn:
+        retry = pauses()
         while True:
-            deadline = self.expire_jobs()
+            try:
+                deadline = self.expire_jobs()
+            except Exception as error:
+                if not (why := outage(error)):
+                    raise
+                seconds = next(retry)
+                log.error("deadlines of jobs wait, looking again in %g s: %s", seconds, why)
+                await asyncio.sleep(seconds)
+                continue
+            retry = pauses()
             job_made.clear()
             pause = None if deadline is None else min((deadline - self.now_ms() + 1) / 1000, EXPIRY_CHECK_S)
             try:

@@ -139,7 +139,11 @@ class Serving(Images, Nodes):
             topic(before.node_id, OTAURL),
             payload,
             about=row.ota_job_id,
-            unsent=partial(self._take_back, row.ota_job_id, before, after),
+            unsent=partial(
+                self.errands.do,
+                f"a URL for node {before.node_id}",
+                partial(self._take_back, row.ota_job_id, before, after),
+            ),
         )
 
     def _take_back(self, ota_job_id: str, before: NodeState, after: NodeState) -> None:

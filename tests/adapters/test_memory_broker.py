@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from broker_bench import next_of, silent
 
+from py_esp_ota.adapters import inbox, memory_broker
 from py_esp_ota.adapters.memory import MemoryBroker, run_virtual
 from py_esp_ota.errors import MqttError
 
@@ -170,3 +171,38 @@ def test_ten_thousand_nodes_are_served_in_the_same_order_each_time():
     first = run_virtual(story())
     assert len(set(first)) == 10_000
     assert run_virtual(story()) == first
+
+
+def test_a_client_that_lags_behind_loses_what_is_too_much_and_the_log_says_so_once(monkeypatch, caplog):
+    monkeypatch.setattr(inbox, "QUEUE_LIMIT", 3)
+    monkeypatch.setattr(inbox, "QUEUE_BYTES", 10)
+
+    async def story():
+        broker = MemoryBroker()
+        async with broker("cloud") as cloud, broker("n1") as node:
+            await node.subscribe("node/n1/otaurl")
+            for payload in (b"1", b"2", b"3", b"4", b"5"):
+                await cloud.publish("node/n1/otaurl", payload)
+            few = [(await next_of(node)).payload for _ in range(3)]
+            for payload in (b"123456", b"1234567", b"1234"):
+                await cloud.publish("node/n1/otaurl", payload)
+            return few, [(await next_of(node)).payload for _ in range(2)], await silent(node)
+
+    assert run_virtual(story()) == ([b"1", b"2", b"3"], [b"123456", b"1234"], True)
+    assert [record.message for record in caplog.records] == [
+        "dropped a message to 'node/n1/otaurl': 3 wait already",
+        "dropped a message to 'node/n1/otaurl': 1 wait already",
+    ]
+
+
+def test_nodes_are_turned_away_when_there_are_too_many_and_the_cloud_never(monkeypatch):
+    monkeypatch.setattr(memory_broker, "CONNECTION_LIMIT", 1)
+
+    async def story():
+        broker = MemoryBroker()
+        async with broker("n1"), broker("cloud"):
+            with pytest.raises(MqttError, match="2 connections already"):
+                async with broker("n2"):
+                    pass
+
+    run_virtual(story())

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import ssl
 import stat
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from broker_bench import needs_mosquitto, next_of, run_real, silent, soon
@@ -44,6 +44,19 @@ def test_nobody_listens():
                 pass
 
     run_real(story())
+
+
+def test_a_certificate_that_cannot_be_read_is_no_connection():
+    def lost(client_id):
+        raise FileNotFoundError(2, "No such file", f"{client_id}.pem")
+
+    async def story():
+        with pytest.raises(MqttError, match=r"no connection to .*No such file: 'n1.pem'"):
+            async with TcpMqtt("127.0.0.1", free_port(), tls=lost)("n1"):
+                pass
+
+    run_real(story())
+    gc.collect()
 
 
 def test_a_broker_that_never_answers_is_left_behind_cleanly():
@@ -257,3 +270,90 @@ def test_a_broker_takes_the_port_it_is_given_and_says_when_it_is_taken(tmp_path,
             return broker.port
 
     assert run_real(story()) == port
+
+
+# --------------------------------------------------------------------------------------------------- a broker that dies
+
+
+@needs_mosquitto
+def test_a_mosquitto_that_is_killed_comes_back_on_its_port_with_its_certificates(tmp_path, ca, caplog):
+    async def story():
+        ends, seen = [], []
+        async with open_mosquitto(tmp_path, ca, on_end=ends.append) as broker:
+            broker.on_presence(lambda node_id, connected: seen.append((node_id, connected)))
+            for node_id in ("n1", "n2"):
+                first = broker._process
+                async with broker.mqtt(node_id) as node:
+                    await soon(lambda node_id=node_id: seen[-1:] == [(node_id, True)])
+                    first.kill()
+                    with pytest.raises(MqttError):
+                        await next_of(node)
+                await soon(lambda first=first: broker._process is not first)
+                async with retried(broker.mqtt, node_id) as node:
+                    await node.publish(f"node/{node_id}/otafetch", b"")
+        assert broker._process.returncode is not None
+        return ends, seen
+
+    ends, seen = run_real(story())
+    assert ends == []
+    assert seen[:4] == [("n1", True), ("n1", False), ("n1", True), ("n1", False)]
+    assert [record.message.split(":")[0] for record in caplog.records if record.levelname == "WARNING"] == [
+        "mosquitto ended, starting it again in 0.5 s",
+        "mosquitto ended, starting it again in 1 s",
+    ]
+
+
+@asynccontextmanager
+async def retried(mqtt, client_id):
+    """A connection, as soon as there can be one."""
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(MqttError):
+                connection = mqtt(client_id)
+                node = await connection.__aenter__()
+                break
+            await asyncio.sleep(0.05)
+    try:
+        yield node
+    finally:
+        await connection.__aexit__(None, None, None)
+
+
+RUNS_AND_DIES = "echo x >>{tries}; echo 'mosquitto version 9 running' >&2; echo 'Error: out of cheese' >&2; exit 1"
+RUNS_ONCE = (
+    "echo x >>{tries}; [ $(wc -l <{tries}) = 1 ] && echo 'mosquitto version 9 running' >&2; echo 'Error: gone' >&2"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [(RUNS_AND_DIES, "Error: out of cheese"), (RUNS_ONCE, "mosquitto did not start: Error: gone")],
+    ids=["dies", "does-not-start"],
+)
+def test_a_broker_that_dies_again_and_again_is_given_up_with_its_own_last_words(tmp_path, ca, monkeypatch, text, last):
+    monkeypatch.setattr("py_esp_ota.adapters.mosquitto._PAUSES", (0.01, 0.02, 0.03))
+    tries = tmp_path / "tries"
+    program = script(tmp_path / "mosquitto", text.format(tries=tries))
+
+    async def story():
+        ends = []
+        async with open_mosquitto(tmp_path, ca, program, on_end=ends.append):
+            await soon(lambda: ends)
+            await asyncio.sleep(0.1)
+        return ends
+
+    assert run_real(story()) == [f"mosquitto ended: 4 times in a row, at last with {last!r}"]
+    assert tries.read_text().split() == ["x"] * 4
+
+
+def test_a_broker_that_ends_while_it_waits_to_be_started_again_is_left_alone(tmp_path, ca, monkeypatch):
+    monkeypatch.setattr("py_esp_ota.adapters.mosquitto._PAUSES", (60.0,))
+    tries = tmp_path / "tries"
+    program = script(tmp_path / "mosquitto", RUNS_AND_DIES.format(tries=tries))
+
+    async def story():
+        async with open_mosquitto(tmp_path, ca, program):
+            await asyncio.sleep(0.2)
+
+    run_real(story())
+    assert tries.read_text().split() == ["x"]

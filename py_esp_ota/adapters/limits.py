@@ -1,0 +1,24 @@
+"""How much one client may ask of a broker, the same for every broker."""
+
+from __future__ import annotations
+
+PAYLOAD_LIMIT = 128 << 10
+"""Bytes of one message: AWS IoT takes no more, and RainMaker's largest is sized by that.
+
+Its file delivery asks for 128 KB at most (``MQTT_OTA_MAX_BYTES_PER_REQUEST``); a node's config has no other bound.
+"""
+
+PACKET_LIMIT = PAYLOAD_LIMIT + (1 << 10)
+"""Bytes of one MQTT packet: the payload, a topic of at most 150 bytes (``MQTT_TOPIC_BUFFER_SIZE``), and headers."""
+
+QUEUE_LIMIT = 200_000
+"""Messages that wait for one client; what comes then is dropped. A fleet of 10,000 nodes says about ten each."""
+
+QUEUE_BYTES = 256 << 20
+"""Bytes that wait for one client."""
+
+CONNECTION_LIMIT = 20_000
+"""Clients at a time."""
+
+CONNECT_TIME = 10.0
+"""Seconds between the first byte that could come and the end of CONNECT."""

@@ -1,0 +1,161 @@
+"""``esp-ota serve`` is whole or ends: what becomes of it when a part of it dies, and of its broker with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import ssl
+import time
+from contextlib import closing
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+from click.testing import CliRunner
+from test_serve import MOSQUITTO, free_ports, serving
+
+from py_esp_ota.adapters import embedded, mosquitto
+from py_esp_ota.adapters.certificates import LocalCa
+from py_esp_ota.cli.serve import command
+from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.store import Store
+from py_esp_ota.device import Device
+from py_esp_ota.firmware import Firmware
+from py_esp_ota.lab import ADMIN
+
+pytestmark = pytest.mark.sockets
+needs_mosquitto = pytest.mark.skipif(not MOSQUITTO, reason="Mosquitto is not installed")
+LINUX = Path("/proc/self/task").exists()
+
+
+def ended(tmp_path, *words, broker="embedded"):
+    """Run ``serve`` in this process until it ends by itself; what it said at last."""
+    names = ("--port", "--https-port", "--mqtt-port")
+    ports = [word for pair in zip(names, map(str, free_ports(3)), strict=True) for word in pair]
+    result = CliRunner().invoke(command, ["--data", str(tmp_path / "data"), *ports, "--broker", broker, *words])
+    assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.output
+    return result.stderr.splitlines()[-1]
+
+
+async def dies(*_arguments, **_options):
+    await asyncio.sleep(0.2)
+    raise ValueError("a mistake")
+
+
+async def returns(*_arguments, **_options):
+    await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "what", "life", "why"),
+    [
+        (uvicorn.Server, "main_loop", "the server at http", dies, "ValueError: a mistake"),
+        (uvicorn.Server, "main_loop", "the server at http", returns, "it returned"),
+        (CloudService, "_watch_deadlines", "the cloud's half on MQTT", dies, "ValueError: a mistake"),
+        (CloudService, "run", "the cloud's half on MQTT", returns, "it returned"),
+        (embedded.Broker, "_broadcast_loop", "the embedded broker", dies, "ValueError: a mistake"),
+        (Device, "live", "device node000001", dies, "ValueError: a mistake"),
+    ],
+)
+def test_a_part_that_dies_ends_all_of_it_with_one_sentence(tmp_path, monkeypatch, owner, name, what, life, why):
+    monkeypatch.setattr(owner, name, life)
+    last = ended(tmp_path, "--devices", "1")
+    assert last.startswith(f"Error: {what}")
+    assert last.endswith(f" ended: {why}")
+
+
+def test_a_mosquitto_that_cannot_be_started_again_ends_it_with_its_own_last_line(tmp_path, monkeypatch):
+    program = tmp_path / "mosquitto"
+    program.write_text("#!/bin/sh\necho 'mosquitto version 9 running' >&2; echo 'Error: out of cheese' >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(mosquitto, "_PAUSES", (0.01, 0.02))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    last = ended(tmp_path, broker="mosquitto")
+    assert last == "Error: mosquitto ended: 3 times in a row, at last with 'Error: out of cheese'"
+
+
+def test_a_database_that_somebody_else_holds_is_said_in_one_sentence(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    Store(f"sqlite:///{data / 'cloud.db'}").close()
+    with closing(sqlite3.connect(data / "cloud.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        result = CliRunner().invoke(command, ["--data", str(data), "--broker", "embedded"])
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {data / 'cloud.db'}: database is locked\n"
+
+
+# ----------------------------------------------------------------------------------------------- Mosquitto as a process
+
+
+def broker_of(process):
+    """The process id of the broker that ``serve`` runs."""
+    children = [int(number) for number in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    (broker,) = [child for child in children if "mosquitto" in Path(f"/proc/{child}/cmdline").read_text()]
+    return broker
+
+
+def until(condition, *, seconds):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
+def gone(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@needs_mosquitto
+@pytest.mark.skipif(not LINUX, reason="looks into /proc")
+def test_a_mosquitto_that_is_killed_is_back_and_a_job_pushed_then_arrives(tmp_path):
+    ports = free_ports(3)
+    with serving(tmp_path / "data", ports, "--broker", "mosquitto", "--devices", "1") as (process, _said):
+        login = {"user_name": ADMIN, "password": (tmp_path / "data" / "admin-password").read_text().strip()}
+        url, trust = (
+            f"https://127.0.0.1:{ports[1]}/v1",
+            ssl.create_default_context(cafile=LocalCa(tmp_path / "data").ca_file),
+        )
+        with httpx2.Client(base_url=url, verify=trust, trust_env=False, timeout=30) as client:
+            client.headers["Authorization"] = client.post("/login2", json=login).json()["accesstoken"]
+
+            def online():
+                return client.get("/admin/nodes", params={"node_status": "online"}).json()["nodes"] == ["node000001"]
+
+            until(online, seconds=20)
+            first = broker_of(process)
+            os.kill(first, signal.SIGKILL)
+            until(lambda: gone(first) and not online(), seconds=5)
+            until(online, seconds=30)
+            assert broker_of(process) != first
+            request = client.get("/admin/otaimage/upload_request", params={"image_name": "1.1.0"}).json()
+            client.put(request["upload_url"], content=Firmware("lamp", "1.1.0").to_bytes()).raise_for_status()
+            image = {"ota_image_id": request["ota_image_id"]}
+            client.post("/admin/otaimage/upload_confirm", json=image).raise_for_status()
+            job = {"ota_job_name": "job", "nodes": ["node000001"], **image}
+            answer = client.post("/admin/otajob", params={"force_push": "true"}, json=job).json()
+
+            def status():
+                query = {"ota_job_id": answer["ota_job_id"]}
+                return client.get("/admin/otajob", params=query).json()["status"] == "completed"
+
+            until(status, seconds=60)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+
+@needs_mosquitto
+@pytest.mark.skipif(not LINUX or not mosquitto.shutil.which("setpriv"), reason="needs setpriv of util-linux")
+def test_mosquitto_ends_with_a_serve_that_is_killed(tmp_path):
+    with serving(tmp_path / "data", free_ports(3), "--broker", "mosquitto") as (process, _said):
+        broker = broker_of(process)
+        process.kill()
+        until(lambda: gone(broker), seconds=5)

@@ -1,0 +1,249 @@
+"""A database that fails for a while: nothing a node said is lost without a word, and nothing ends for good."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import DatabaseError, OperationalError
+from test_cloud_mqtt import World, nothing_comes, settle, world
+
+from py_esp_ota.adapters.memory import run_virtual
+from py_esp_ota.cloud import errands
+from py_esp_ota.cloud.outbox import Letter, Outbox
+from py_esp_ota.cloud.store import Store
+from py_esp_ota.rainmaker.messages import OTASTATUS, OtaStatusReport, topic
+
+FULL = OperationalError("COMMIT", {}, sqlite3.OperationalError("database or disk is full"))
+LOCKED = OperationalError("BEGIN", {}, sqlite3.OperationalError("database is locked"))
+TORN = DatabaseError("SELECT", {}, sqlite3.DatabaseError("database disk image is malformed"))
+
+
+class Failing:
+    """A store whose transactions fail at their end while ``error`` is set."""
+
+    def __init__(self, store: Store) -> None:
+        self.error: Exception | None = None
+        self.tries = 0
+        self._begin = store.begin
+        store.begin = self.begin
+
+    @contextmanager
+    def begin(self) -> Iterator[object]:
+        with self._begin() as tx:
+            yield tx
+            tx.flush()
+            if self.error:
+                self.tries += 1
+                raise self.error
+
+
+def lines(caplog) -> list[str]:
+    return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def report(node, job: str, *words: str) -> None:
+    for status in words:
+        body = OtaStatusReport(ota_job_id=job, status=status, additional_info="", ts=1)
+        await node.publish(topic("n1", OTASTATUS), body.encode())
+
+
+def said(w: World, job: str) -> list[str]:
+    return [line.status for line in w.service.history(job, "n1") if line.by_node]
+
+
+@pytest.mark.parametrize("error", [FULL, LOCKED, TORN], ids=["full", "locked", "torn"])
+def test_reports_wait_for_the_database_and_are_kept_once_and_in_order(caplog, error):
+    async def story():
+        async with world() as w, w.broker("n1") as node:
+            await settle()
+            job = w.job("n1")
+            await settle()
+            store = Failing(w.service.store)
+            store.error = error
+            await report(node, job, "in-progress", "success")
+            await asyncio.sleep(100)
+            store.error = None
+            assert said(w, job) == []
+            assert store.tries < 10
+            await asyncio.sleep(31)
+            assert said(w, job) == ["in-progress", "success"]
+            await report(node, job, "failed")
+            await settle()
+            return said(w, job), w.states(job)
+
+    assert run_virtual(story()) == (["in-progress", "success", "failed"], {"n1": "success"})
+    first, *others, last = lines(caplog)
+    why = str(error.orig)
+    assert first == f"the database failed, a message of node n1 waits for it: {why}"
+    assert others[0] == f"the database fails, 2 things wait for it, trying again in 2 s: {why}"
+    assert last == "the database works again: 2 things that waited for it are done"
+    assert len(others) < 10
+    assert "Traceback" not in caplog.text
+
+
+def test_deadlines_are_kept_after_the_database_failed(caplog):
+    async def story():
+        async with world() as w:
+            w.service.on_presence("n1", True)
+            image = w.job("n1") and w.service.images().items[0]
+            short = w.service.create_job("short", image.ota_image_id, nodes=["n1"], timeout=10).job.ota_job_id
+            store = Failing(w.service.store)
+            store.error = FULL
+            await asyncio.sleep(600)
+            tries = store.tries
+            store.error = None
+            await asyncio.sleep(31)
+            return tries, w.states(short)
+
+    tries, states = run_virtual(story())
+    assert states == {"n1": "failed"}
+    assert 5 < tries < 30  # neither given up nor a hot loop
+    assert len(lines(caplog)) == tries
+    assert lines(caplog)[0] == "deadlines of jobs wait, looking again in 1 s: database or disk is full"
+
+
+def test_a_url_that_did_not_go_out_is_taken_back_when_the_database_works_again(caplog):
+    async def story():
+        async with world() as w, w.broker("n1"):
+            await settle()
+            w.broker.kick("cloud")
+            job = w.job("n1", force_push=True)  # in the moment before the cloud notices
+            store = Failing(w.service.store)
+            store.error = FULL
+            await asyncio.sleep(5)
+            store.error = None
+            await asyncio.sleep(60)
+            assert w.service.connected
+            assert w.service.history(job, "n1")[-1].additional_info == "The URL was not sent"
+            async with w.broker("n1") as node:
+                assert await nothing_comes(node)
+            return w.states(job)
+
+    assert run_virtual(story()) == {"n1": "triggered"}
+    assert "the database failed, a URL for node n1 waits for it" in caplog.text
+
+
+def test_presence_is_what_it_was_at_last():
+    async def story():
+        async with world() as w:
+            store = Failing(w.service.store)
+            store.error = LOCKED
+            async with w.broker("n1"):
+                await settle()
+            async with w.broker("n1"):
+                store.error = None
+                await asyncio.sleep(31)
+                online = w.service.is_online("n1")
+            return online, w.service.is_online("n1")
+
+    assert run_virtual(story()) == (True, False)
+
+
+def test_what_no_longer_fits_is_dropped_with_one_line(caplog, monkeypatch):
+    monkeypatch.setattr(errands, "LIMIT", 2)
+
+    async def story():
+        async with world() as w, w.broker("n1") as node:
+            await settle()
+            job = w.job("n1")
+            await settle()
+            store = Failing(w.service.store)
+            store.error = FULL
+            await report(node, job, "in-progress", "in-progress", "success", "failed")
+            await settle()
+            store.error = None
+            await asyncio.sleep(31)
+            return said(w, job)
+
+    assert run_virtual(story()) == ["in-progress", "in-progress"]
+    assert [line for line in lines(caplog) if "lost" in line] == [
+        "a message of node n1 is lost, and so is what follows: 2 things wait for the database already"
+    ]
+
+
+def test_what_waits_at_the_end_is_not_lost_without_a_word(caplog):
+    async def story():
+        async with world() as w, w.broker("n1"):
+            await settle()
+            Failing(w.service.store).error = FULL
+            w.service.on_presence("n2", True)
+
+    run_virtual(story())
+    # n2 came, n1 went with the broker's last connection
+    assert lines(caplog)[-1] == "2 things still waited for the database and are lost"
+
+
+def test_a_mistake_in_one_letter_is_not_the_end_of_the_others(caplog):
+    taken_back: list[int] = []
+    outbox = Outbox()
+
+    async def story():
+        outbox.start()
+        outbox.put(Letter("t", b"", unsent=lambda: 1 / 0))
+        outbox.put(Letter("t", b"", unsent=lambda: taken_back.append(1)))
+        outbox.close()
+
+    run_virtual(story())
+    assert taken_back == [1]
+    assert "ZeroDivisionError" in caplog.text
+
+
+# ------------------------------------------------------------------------------------------------------ a real database
+
+
+@contextmanager
+def locked(store, file):
+    """Another program holds the write lock."""
+    with store.begin() as tx:
+        tx.connection().exec_driver_sql("PRAGMA busy_timeout=1")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextmanager
+def full(store, _file):
+    """The file may not grow."""
+
+    def limit(connection, *_others):
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    event.listen(store._engine, "checkout", limit)
+    yield
+    event.remove(store._engine, "checkout", limit)
+    with store.begin() as tx:
+        tx.connection().exec_driver_sql("PRAGMA max_page_count=1000000")
+
+
+@pytest.mark.parametrize(("outage", "why"), [(locked, "database is locked"), (full, "database or disk is full")])
+def test_a_real_file_that_is_locked_or_full(tmp_path, caplog, outage, why):
+    async def story():
+        with closing(Store(f"sqlite:///{tmp_path / 'cloud.db'}")) as store:
+            w = World(store)
+            run = asyncio.create_task(w.service.run(w.broker))
+            await w.service.wait_connected()
+            async with w.broker("n1") as node:
+                await settle()
+                job = w.job("n1")
+                with outage(store, tmp_path / "cloud.db"):
+                    await report(node, job, *["in-progress"] * 200)
+                    await asyncio.sleep(10)
+                    assert len(said(w, job)) < 200
+                await asyncio.sleep(31)
+                assert not run.done()
+                kept = said(w, job)
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+            return kept
+
+    assert run_virtual(story()) == ["in-progress"] * 200
+    assert why in lines(caplog)[0]
+    assert "Traceback" not in caplog.text
