@@ -43,7 +43,8 @@ class State(IntEnum):
 
 
 OnEvent = Callable[[Event, int | None], None]
-#: ``decrypt_cb_t``: what came in, to what may be written; nothing while it waits for more. Raises ``EspError``.
+#: ``decrypt_cb_t``: what came in, to what may be written. Raises ``EspError``. To give nothing, for it waits for more,
+#: ends ``esp_https_ota()``.
 DecryptCb = Callable[[bytes], bytes]
 #: ``http_client_init_cb_t``: may set headers. Raises ``EspError``.
 HttpClientInitCb = Callable[[HttpClient], None]

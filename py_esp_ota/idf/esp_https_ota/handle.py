@@ -148,7 +148,8 @@ class HttpsOta:
             ESP_ERR_HTTPS_OTA_IN_PROGRESS while there is more to come (a read time-out included), ESP_OK at the end.
 
         Raises:
-            HttpsOtaError: The step failed; the handle waits for ``abort``.
+            HttpsOtaError: The step failed; the handle waits for ``abort``. With the fact ``code`` 2 nothing is wrong: a
+                ``decrypt_cb`` waits for more, which upstream tells by the number of a state, and ``perform`` goes on.
         """
         await asyncio.sleep(0)  # the download is a task among others
         if self.state is State.BEGIN:
@@ -197,25 +198,25 @@ class HttpsOta:
 
     def _decrypt_header(self, data: bytes) -> bytes:
         try:
-            data = self._decrypt(data)
-        except HttpsOtaError:
-            data = b""
-        if not data:
+            return self._decrypt(data)
+        except HttpsOtaError as error:
             self._ops.log.error(TAG, "Decryption of image header failed")
-            raise HttpsOtaError(EspErr.ESP_FAIL, "the callback made nothing of the image's header")
-        return data
+            raise HttpsOtaError(EspErr.ESP_FAIL, "{why}", why=str(error)) from error
 
     def _decrypt(self, data: bytes) -> bytes:
-        """``esp_https_ota_decrypt_cb``."""
+        """``esp_https_ota_decrypt_cb``. Nothing came out of it yet: an error too, whose number is that of a state."""
         self._post(Event.DECRYPT_CB, None)
         callback = self._config.decrypt_cb
         if callback is None:
             raise AssertionError("begin refuses a build that decrypts without a callback")
         try:
-            return callback(data)
+            out = callback(data)
         except EspError as error:
             self._ops.log.error(TAG, f"Decrypt callback failed {int(error.err)}")
             raise HttpsOtaError(error.err, "decrypt_cb: {why}", why=str(error)) from error
+        if not out:
+            raise HttpsOtaError(EspErr.ESP_FAIL, "decrypt_cb has nothing to write yet", code=int(State.IN_PROGRESS))
+        return out
 
     def _write(self, data: bytes) -> EspErr:
         try:
@@ -241,13 +242,9 @@ class HttpsOta:
             text = f"data read -1, errno {number}" if codes else f"Connection closed, errno = {number}"
             self._ops.log.error(TAG, text)
             raise HttpsOtaError(EspErr.ESP_FAIL, "the connection broke: {why}", why=str(error), errno=number) from error
-        if data:
-            if self._ops.config.esp_https_ota_decrypt_cb:
-                data = self._decrypt(data)
-                if not data:
-                    return _IN_PROGRESS
-            return self._write(data)
-        return await self._response_ended()
+        if not data:
+            return await self._response_ended()
+        return self._write(self._decrypt(data) if self._ops.config.esp_https_ota_decrypt_cb else data)
 
     async def _response_ended(self) -> EspErr:
         """Of a partial download it was one range perhaps. More than the image is no success either, nor a failure."""

@@ -86,11 +86,10 @@ def _require_server_verification(http: HttpClientConfig, ops: OtaOps) -> None:
     """``is_server_verification_enabled``: a trust option must be there; the URL's scheme is not looked at."""
     if http.cert_pem or http.use_global_ca_store or http.crt_bundle_attach:
         return
-    text = "No option for server verification is enabled in esp_http_client config."
     if ops.config.esp_https_ota_allow_http:
-        ops.log.warning(TAG, f"{text} Continuing with insecure option because CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP is set.")
+        ops.log.warning(TAG, "Continuing with insecure option because CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP is set.")
         return
-    ops.log.error(TAG, text)
+    ops.log.error(TAG, "No option for server verification is enabled in esp_http_client config.")
     raise HttpsOtaError(EspErr.ESP_ERR_INVALID_ARG, "no option for server verification")
 
 

@@ -136,6 +136,14 @@ def test_only_the_presence_of_a_trust_option_counts_never_the_scheme(http, optio
         assert bench.fetch.requests == []
 
 
+def test_an_insecure_download_is_warned_of_in_one_sentence():
+    bench = Bench(Answer(NEW), options={"esp_https_ota_allow_http": True})
+    run_virtual(wrap(bench.begin(crt_bundle_attach=False)))
+    assert bench.log.lines[0] == (
+        "W (0) esp_https_ota: Continuing with insecure option because CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP is set."
+    )
+
+
 def test_trust_is_asked_before_the_url_is_read():
     bench = Bench({})
     error = bench.refused(lambda: bench.begin("no url", crt_bundle_attach=False))
