@@ -2,6 +2,7 @@
 
 mod boot;
 mod crypt;
+mod digest;
 mod efuse;
 mod err;
 mod flash;
@@ -33,6 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     nvs::register(module)?;
     image::register(module)?;
     sha256::register(module)?;
+    digest::register(module)?;
     signature::register(module)?;
     otadata::register(module)?;
     boot::register(module)?;
