@@ -12,9 +12,8 @@ from py_esp_ota.errors import EspErr, EspError, FetchError, HttpsOtaError
 from py_esp_ota.idf import newlib
 from py_esp_ota.idf.app_update.ota_ops import OTA_SIZE_UNKNOWN, OTA_WITH_SEQUENTIAL_WRITES, OtaOps
 from py_esp_ota.idf.app_update.otadata import is_ota_slot
-from py_esp_ota.idf.esp_http_client.client import HttpClient
 from py_esp_ota.idf.esp_https_ota.config import TAG, Event, HttpsOtaConfig, OnEvent, State, not_in_this_build
-from py_esp_ota.idf.esp_https_ota.connect import http_connect
+from py_esp_ota.idf.esp_https_ota.connect import HttpConnection
 from py_esp_ota.idf.esp_https_ota.features import https_ota_features
 from py_esp_ota.idf.esp_https_ota.partial import next_range
 from py_esp_ota.idf.esp_https_ota.verify import DESC_OFFSET, app_desc, bootloader_desc, header_size, verify_image
@@ -46,7 +45,7 @@ class HttpsOta:
         self,
         config: HttpsOtaConfig,
         ops: OtaOps,
-        client: HttpClient,
+        http: HttpConnection,
         download: Download,
         staging: Partition,
         final: Partition,
@@ -57,7 +56,8 @@ class HttpsOta:
         self.final = final
         self._config = config
         self._ops = ops
-        self._client = client
+        self._http = http
+        self._client = http.client
         self._post = post
         self._features = https_ota_features(ops.config.idf_version)
         self._header_size = header_size(self._features)
@@ -113,6 +113,7 @@ class HttpsOta:
         try:
             return self._ops.partitions.read(self.partition, DESC_OFFSET, size)
         except EspError as error:
+            self._ops.log.error(TAG, f"get_description_from_image(668): partition read failed {int(error.err)}")
             raise HttpsOtaError(error.err, "{why}", why=str(error)) from error
 
     async def _read_header(self) -> None:
@@ -164,15 +165,17 @@ class HttpsOta:
 
     async def _begin(self) -> EspErr:
         self._open_update("esp_ota_begin")
-        if self.final.type not in _DESC_SIZES:
-            return _IN_PROGRESS  # nothing is known of what comes
+        is_image = self.final.type in _DESC_SIZES
+        if not is_image and self._features.writes_data_as_it_comes:
+            return _IN_PROGRESS
         if not self._header:
             await self._read_header()
         self._binary_file_len = 0  # writing counts it
         data = self._header
         if self._ops.config.esp_https_ota_decrypt_cb:
             data = self._decrypt_header(data)
-        verify_image(self._ops, self._features, self.final.type, data, self._post)
+        if is_image:
+            verify_image(self._ops, self._features, self.final.type, data, self._post)
         return self._write(data)
 
     def _open_update(self, function: str) -> None:
@@ -248,7 +251,8 @@ class HttpsOta:
 
     async def _response_ended(self) -> EspErr:
         """Of a partial download it was one range perhaps. More than the image is no success either, nor a failure."""
-        self._ops.log.debug(TAG, "Connection closed")
+        log = self._ops.log
+        (log.debug if self._features.whispers_end else log.info)(TAG, "Connection closed")
         if not self._config.partial_http_download or self._image_length == self._binary_file_len:
             self.state = State.SUCCESS
         elif self._image_length > self._binary_file_len:
@@ -258,15 +262,15 @@ class HttpsOta:
 
     async def _ask_for_next_range(self) -> None:
         client, config = self._client, self._config
-        if self._features.keeps_connection and client.is_persistent_connection():
-            self._ops.log.debug(TAG, "Using existing connection for partial download")
-        else:
+        if not self._features.keeps_connection or not client.is_persistent_connection():
             await client.close()
+        elif self._features.partial_is_optional:
+            self._ops.log.debug(TAG, "Using existing connection for partial download")
         header_size = config.enc_img_header_size
         size = config.request_size
         client.set_header("Range", next_range(self._binary_file_len, self._image_length, size, header_size))
         try:
-            await http_connect(client, self._ops.log, self._features, wants_range=False)
+            await self._http.connect()
         except HttpsOtaError as error:
             self._ops.log.error(TAG, "Failed to establish HTTP connection")
             raise HttpsOtaError(EspErr.ESP_FAIL, "{why}", why=str(error), **_errno(error)) from error

@@ -3,13 +3,17 @@
 import asyncio
 import errno
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from scripted_fetch import Answer, ScriptedFetch
 
 from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError
 from py_esp_ota.idf import newlib
-from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig, parse_url, redirection
+from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig
+from py_esp_ota.idf.esp_http_client.url import parse_url, redirection
+from py_esp_ota.idf.log import Log
+from py_esp_ota.sdkconfig import Sdkconfig
 
 URL = "https://h/x.bin"
 
@@ -36,6 +40,9 @@ URL = "https://h/x.bin"
         ("https://h/\n", False),
         ("https://h/\udcff", False),
         ("https://h/ü", False),
+        ("https://a@b@h/x", False),
+        ("https://us\\er@h/x", False),
+        ("https://us%20er:p:q@h/x", True),
     ],
 )
 def test_which_urls_parse(url, usable):
@@ -91,9 +98,9 @@ def body_of(answer: Answer, limit: int = 1024) -> tuple[list[bytes], HttpClient]
         ({"content-length": "0"}, 0, 0, True),
         ({}, -1, 3000, True),  # until the clean end
         ({"transfer-encoding": "chunked"}, -1, 3000, True),
-        ({"transfer-encoding": "Chunked", "content-length": "5"}, -1, 3000, True),
-        ({"content-length": "many"}, -1, 3000, True),
-        ({"content-length": "-5"}, -1, 3000, True),
+        ({"transfer-encoding": "Chunked"}, -1, 3000, True),
+        ({"content-length": ""}, -1, 3000, True),
+        ({"content-length": "30 0"}, 300, 300, True),
     ],
 )
 def test_where_a_body_ends(headers, length, received, complete):
@@ -101,6 +108,104 @@ def test_where_a_body_ends(headers, length, received, complete):
     assert client.content_length == length
     assert sum(map(len, chunks)) == received == client.received
     assert client.is_complete_data_received() is complete
+
+
+@pytest.mark.parametrize(
+    ("headers", "fault"),
+    [
+        ({"content-length": "many"}, "invalid character in content-length header"),
+        ({"content-length": "-5"}, "invalid character in content-length header"),
+        ({"content-length": "0x10"}, "invalid character in content-length header"),
+        ({"content-length": "5\t5"}, "invalid character in content-length header"),
+        ({"content-length": "18446744073709551610"}, "invalid character in content-length header"),
+        ({"content-length": "5, 5"}, "unexpected content-length header"),
+        ({"content-length": "5", "transfer-encoding": "chunked"}, "unexpected content-length header"),
+        ({"content-length": "5", "transfer-encoding": "Chunked"}, "unexpected content-length header"),
+    ],
+)
+@pytest.mark.parametrize("closes", [False, True])
+def test_headers_that_contradict_themselves(headers, fault, closes):
+    """Releases before the parser was asked for its faults wait for the end of the header, which they never see."""
+    said = {**headers, **({"connection": "close"} if closes else {})}
+    for version, err, code, lines in (
+        ((6, 2, 0), EspErr.ESP_FAIL, None, [f"E (0) HTTP_CLIENT: HTTP parser error: {fault}"]),
+        (
+            (6, 1, 0),
+            EspErr.ESP_FAIL,
+            None if closes else -0x7007,
+            [] if closes else ["W (0) HTTP_CLIENT: Connection timed out before data was ready!"],
+        ),
+    ):
+        error, log = refusal(Answer(b"x" * 10, headers=said), idf_version=version)
+        assert (error.err, error.fact.get("code"), log) == (err, code, lines)
+
+
+def refusal(answer: Answer, url: str = URL, **build: Any) -> tuple[HttpsOtaError, list[str]]:
+    """What a client says of one answer, to the app and on the console."""
+    log = Log(lambda: 0)
+
+    async def main() -> None:
+        client = HttpClient(HttpClientConfig(url=url), ScriptedFetch({URL: answer}), Sdkconfig(**build), log=log)
+        await client.open()
+        await client.set_redirection()
+
+    with pytest.raises(HttpsOtaError) as refused:
+        asyncio.run(main())
+    return refused.value, log.lines
+
+
+@pytest.mark.parametrize(
+    ("answer", "url", "lines"),
+    [
+        (Answer(fails=FetchError("connect", "refused", 111)), URL, ["E Connection failed, sock < 0"]),
+        (Answer(fails=FetchError("timeout")), URL, ["W Connection timed out before data was ready!"]),
+        (Answer(fails=FetchError("closed")), URL, []),
+        (Answer(), f"{URL}?{'x' * 1100}", ["E Out of buffer"]),
+        (Answer(), "nowhere", ["E Error parse url nowhere", "E Failed to set URL"]),
+        (Answer(headers={"location": "https://"}), URL, ["E Error parse url https://"]),
+        (Answer(headers={}), URL, []),
+        (
+            Answer(headers={"location": "/y"}),
+            URL,
+            [
+                "E HTTPS origin can only redirect to https:// targets (got /y)."
+                + " Set disable_auto_redirect and handle manually if intended."
+            ],
+        ),
+    ],
+)
+def test_what_the_console_says_of_a_failure(answer, url, lines):
+    _, log = refusal(answer, url)
+    assert log == [f"{line[0]} (0) HTTP_CLIENT: {line[2:]}" for line in lines]
+
+
+def test_the_first_releases_had_no_word_for_a_header_that_does_not_come():
+    error, log = refusal(Answer(fails=FetchError("timeout")), idf_version=(4, 4, 8))
+    assert (error.err, error.fact.get("code"), log) == (EspErr.ESP_FAIL, None, [])
+
+
+@pytest.mark.parametrize(("version", "said"), [((6, 2, 0), True), ((6, 1, 0), False)])
+def test_chunks_that_end_early(version, said):
+    log = Log(lambda: 0)
+    cut = Answer(
+        b"x" * 3000,
+        headers={"transfer-encoding": "chunked"},
+        breaks_at=2000,
+        error=FetchError("closed", "the server closed the connection"),
+    )
+
+    async def main() -> None:
+        client = HttpClient(
+            HttpClientConfig(url=URL), ScriptedFetch({URL: cut}), Sdkconfig(idf_version=version), log=log
+        )
+        await client.open()
+        while await client.read(1024):
+            pass
+
+    with pytest.raises(FetchError):
+        asyncio.run(main())
+    line = "E (0) HTTP_CLIENT: HTTP parser error: stream ended at an unexpected time"
+    assert log.lines == ([line] if said else [])
 
 
 def test_reads_are_full_buffers_except_the_last():

@@ -237,7 +237,7 @@ class Late(Decryptor):
 
 
 def test_of_a_callback_that_keeps_data_back_perform_says_a_state():
-    """``ESP_HTTPS_OTA_IN_PROGRESS``, 2, which is no ``ESP_ERR_HTTPS_OTA_IN_PROGRESS``; an app that knows it may go on."""
+    """``ESP_HTTPS_OTA_IN_PROGRESS``, 2, no ``ESP_ERR_HTTPS_OTA_IN_PROGRESS``; an app that knows it may go on."""
     bench = Targets(locked(NEW), esp_https_ota_decrypt_cb=True)
 
     async def main() -> list[int]:
@@ -259,9 +259,7 @@ def test_of_a_callback_that_keeps_data_back_perform_says_a_state():
 
 def test_a_callback_that_keeps_data_back_ends_the_one_call():
     bench = Targets(locked(NEW), esp_https_ota_decrypt_cb=True)
-    config = HttpsOtaConfig(
-        http_config=HttpClientConfig(url=URL), decrypt_cb=Late(), enc_img_header_size=len(HEADER)
-    )
+    config = HttpsOtaConfig(http_config=HttpClientConfig(url=URL), decrypt_cb=Late(), enc_img_header_size=len(HEADER))
     error = bench.refused(
         lambda: https_ota.https_ota(config, ops=bench.ops, fetch=bench.fetch, on_event=bench.on_event)
     )

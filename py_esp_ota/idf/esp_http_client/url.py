@@ -1,0 +1,96 @@
+"""URLs as ``esp_http_client`` takes them: what parses, where a redirect leads, what fits the buffer for sending."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from py_esp_ota.errors import EspErr, HttpsOtaError
+
+USER_AGENT = "ESP32 HTTP Client/1.0"
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_PROTOCOL = "HTTP/1.1"
+_USERINFO = re.compile(r"[\w.!~*'()%;:&=+$,-]*", re.ASCII)
+
+
+def parse_url(url: str) -> SplitResult | None:
+    """``esp_http_client_set_url``: an absolute http or https URL, else ``None``."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
+        url.encode("ascii")
+    except ValueError:  # a port that is no number, a broken IPv6 address, raw bytes above 127
+        return None
+    userinfo = parts.netloc.rpartition("@")[0]
+    usable = usable and _USERINFO.fullmatch(userinfo) is not None
+    return parts if usable and not any(char <= " " for char in url) else None
+
+
+def without_userinfo(parts: SplitResult) -> str:
+    """The URL without ``user:pass@``, as it is asked for."""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def request_target(url: str) -> str:
+    """Path and query, as the request line has them."""
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def port_of(parts: SplitResult) -> int:
+    """The port, also where the URL does not say it."""
+    return parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
+def host_header(parts: SplitResult) -> str:
+    """``_get_host_header``: the two default ports are left out, whatever the scheme."""
+    name, port = parts.hostname or "", port_of(parts)
+    return name if port in _DEFAULT_PORTS.values() else f"{name}:{port}"
+
+
+def redirection(
+    origin: str, location: str | None, *, refuses_downgrade: bool = True, one_transport: bool = True
+) -> str:
+    """``esp_http_client_set_redirection``: the next URL after a 30x (components/esp_http_client/esp_http_client.c).
+
+    Args:
+        origin: The URL that redirects.
+        location: Its ``Location``.
+        refuses_downgrade: An https origin may point to an ``https://`` URL alone; relative targets are refused too.
+        one_transport: The transport of the first URL stays, whatever scheme the next one has.
+
+    Raises:
+        HttpsOtaError: ESP_ERR_INVALID_ARG without a usable Location; ESP_ERR_HTTP_REDIRECT_DOWNGRADE.
+    """
+    if not location:
+        raise HttpsOtaError(EspErr.ESP_ERR_INVALID_ARG, "redirected without a Location header")
+    source = urlsplit(origin)
+    if refuses_downgrade and source.scheme == "https" and not location.lower().startswith("https://"):
+        what = "redirected from https to {location}"
+        raise HttpsOtaError(EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE, what, location=location)
+    if location.startswith("/"):
+        return f"{source.scheme}://{source.netloc}{location}"
+    target = parse_url(location)
+    if target is None:
+        raise HttpsOtaError(EspErr.ESP_ERR_INVALID_ARG, "redirected to {location}, no URL", location=location)
+    if one_transport and source.scheme != target.scheme:
+        # A plain client stays plain and one of TLS stays so, on the port that the new scheme implies.
+        netloc = target.netloc if target.port else f"{target.netloc}:{_DEFAULT_PORTS[target.scheme]}"
+        return target._replace(scheme=source.scheme, netloc=netloc).geturl()
+    return location
+
+
+def request_error(method: str, url: str, buffer_size_tx: int) -> HttpsOtaError | None:
+    """``esp_http_client_request_send``: what is wrong with a request that does not fit the buffer for sending.
+
+    The request line must fit, and the first header behind it.
+    """
+    line = len(f"{method} {request_target(url)} {_PROTOCOL}\r\n")
+    if line >= buffer_size_tx:
+        what = "the request line has {found} bytes, the buffer for sending {expected}"
+        return HttpsOtaError(EspErr.ESP_FAIL, what, found=line, expected=buffer_size_tx)
+    if line + len(f"User-Agent: {USER_AGENT}\r\n") + 3 <= buffer_size_tx:
+        return None
+    what = "no header fits behind the request line of {found} bytes, the buffer for sending has {expected}"
+    return HttpsOtaError(EspErr.ESP_ERR_HTTP_HEADER_TOO_LONG, what, found=line, expected=buffer_size_tx)
