@@ -15,6 +15,7 @@ from py_esp_ota.idf.esp_http_client.features import http_client_features
 from py_esp_ota.idf.esp_http_client.headers import content_length, content_range, is_chunked, parser_error
 from py_esp_ota.idf.esp_http_client.url import (
     USER_AGENT,
+    has_transport,
     host_header,
     parse_url,
     port_of,
@@ -107,8 +108,10 @@ class HttpClient:
         self._log = log
         url = parse_url(config.url)
         if url is None:
-            self._print("E", f"Error parse url {config.url}")
-            self._print("E", "Failed to set URL")
+            host_is_missing = config.url.startswith(("/", "*"))
+            lines = ["invalid host"] if host_is_missing else [f"Error parse url {config.url}", "Failed to set URL"]
+            for line in lines:
+                self._print("E", line)
             raise HttpsOtaError(EspErr.ESP_FAIL, "{url!r} is no http or https URL", url=config.url)
         self.url = without_userinfo(url)
         self.status = -1
@@ -150,8 +153,9 @@ class HttpClient:
         A connection that was not closed is used again.
 
         Raises:
-            HttpsOtaError: ESP_ERR_HTTP_CONNECT; ESP_ERR_HTTP_WRITE_DATA and ESP_FAIL when the server is gone;
-                ESP_ERR_HTTP_HEADER_TOO_LONG; a code outside the name table when no header comes in time.
+            HttpsOtaError: ESP_ERR_HTTP_INVALID_TRANSPORT for another scheme; ESP_ERR_HTTP_CONNECT;
+                ESP_ERR_HTTP_WRITE_DATA and ESP_FAIL when the server is gone; ESP_ERR_HTTP_HEADER_TOO_LONG; ESP_FAIL
+                for a header that is no HTTP; a code outside the name table when no header comes in time.
         """
         await self._leave()
         self._method = method
@@ -159,6 +163,7 @@ class HttpClient:
         if self._connected and self._lost is not None:
             raise self._lost_error(self._lost)
         if not self._connected:
+            self._require_transport()
             self.connections += 1
             self._connected = True
         self._require_that_it_fits()
@@ -178,6 +183,11 @@ class HttpClient:
             self._log.warning("HTTP_AUTH", warning)
         if answer is not None:
             self._headers["Authorization"] = answer
+
+    def _require_transport(self) -> None:
+        if not has_transport(urlsplit(self.url)):
+            self._print("E", "No transport found")
+            raise HttpsOtaError(EspErr.ESP_ERR_HTTP_INVALID_TRANSPORT, "{url} is no http or https URL", url=self.url)
 
     def _require_that_it_fits(self) -> None:
         error = request_error(self._method, self.url, self._config.buffer_size_tx)

@@ -11,20 +11,29 @@ USER_AGENT = "ESP32 HTTP Client/1.0"
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PROTOCOL = "HTTP/1.1"
-_USERINFO = re.compile(r"[\w.!~*'()%;:&=+$,-]*", re.ASCII)
+_MAX_PORT = 0xFFFF
+_CHAR = r"[!-\"$->@-~]"  # what an URL is made of, without # and ?
+_URL = re.compile(
+    rf"""
+    [a-zA-Z]+ ://
+    ( [\w.!~*'()%;:&=+$,-]* @ )?
+    ( [a-zA-Z0-9.-]+ | \[ [0-9a-fA-F:.]+ ( % [\w%.~-]+ )? \] )
+    ( : (?P<port> [0-9]+ ) )?
+    (?! \# ) ( / {_CHAR}* )? ( \? ( {_CHAR} | \? )* )? ( \# ( {_CHAR} | [?\#] )* )?
+    """,
+    re.ASCII | re.VERBOSE,
+)
 
 
 def parse_url(url: str) -> SplitResult | None:
-    """``esp_http_client_set_url``: an absolute http or https URL, else ``None``."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
-        url.encode("ascii")
-    except ValueError:  # a port that is no number, a broken IPv6 address, raw bytes above 127
-        return None
-    userinfo = parts.netloc.rpartition("@")[0]
-    usable = usable and _USERINFO.fullmatch(userinfo) is not None
-    return parts if usable and not any(char <= " " for char in url) else None
+    """``http_parser_parse_url``: an absolute URL of any scheme, else ``None``. A host has no underscore in its name."""
+    found = _URL.fullmatch(url)
+    return urlsplit(url) if found and int(found["port"] or 0) <= _MAX_PORT else None
+
+
+def has_transport(parts: SplitResult) -> bool:
+    """``esp_transport_list_get_transport``: http or https."""
+    return parts.scheme in _DEFAULT_PORTS
 
 
 def without_userinfo(parts: SplitResult) -> str:
@@ -39,8 +48,8 @@ def request_target(url: str) -> str:
 
 
 def port_of(parts: SplitResult) -> int:
-    """The port, also where the URL does not say it."""
-    return parts.port or _DEFAULT_PORTS[parts.scheme]
+    """The port, also where the URL does not say it; 0 for a scheme without one."""
+    return _DEFAULT_PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
 
 
 def host_header(parts: SplitResult) -> str:
@@ -75,8 +84,8 @@ def redirection(
     if target is None:
         raise HttpsOtaError(EspErr.ESP_ERR_INVALID_ARG, "redirected to {location}, no URL", location=location)
     if one_transport and source.scheme != target.scheme:
-        # A plain client stays plain and one of TLS stays so, on the port that the new scheme implies.
-        netloc = target.netloc if target.port else f"{target.netloc}:{_DEFAULT_PORTS[target.scheme]}"
+        # A plain client stays plain and one of TLS stays so, on the port that the new scheme implies, or on its own.
+        netloc = target.netloc if target.port else f"{target.netloc}:{port_of(target) or port_of(source)}"
         return target._replace(scheme=source.scheme, netloc=netloc).geturl()
     return location
 

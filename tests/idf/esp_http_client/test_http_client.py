@@ -16,6 +16,10 @@ from py_esp_ota.idf.log import Log
 from py_esp_ota.sdkconfig import Sdkconfig
 
 URL = "https://h/x.bin"
+DOWNGRADE = (
+    "HTTPS origin can only redirect to https:// targets (got /y). "
+    "Set disable_auto_redirect and handle manually if intended."
+)
 
 
 @pytest.mark.parametrize(
@@ -29,10 +33,18 @@ URL = "https://h/x.bin"
         ("", False),
         ("h/x", False),
         ("/x", False),
-        ("ftp://h/x", False),
+        ("ftp://h/x", True),  # that there is no way is found out later
+        ("f+tp://h/x", False),
         ("https://", False),
         ("https:///x", False),
-        ("https://h:0/x", False),
+        ("https://h:0/x", True),
+        ("https://h:/x", False),
+        ("https://my_host/x", False),
+        ("https://h#x", False),
+        ("https://h?a=1#x?#", True),
+        ("https://[::1%25eth0]:8443/x", True),
+        ("https://[::1%]/x", False),
+        ("https://[]/x", False),
         ("https://h:99999/x", False),
         ("https://h:port/x", False),
         ("https://[::1/x", False),
@@ -62,6 +74,8 @@ def test_which_urls_parse(url, usable):
         ("https://a/x", "http://b/y", EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE),
         ("https://a/x", "/y", EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE),
         ("https://a/x", "//b/y", EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE),
+        ("http://a:81/x", "ftp://b/y", "http://b:81/y"),
+        ("http://a:81/x", "ftp://b:21/y", "http://b:21/y"),
         ("https://a/x", None, EspErr.ESP_ERR_INVALID_ARG),
         ("https://a/x", "", EspErr.ESP_ERR_INVALID_ARG),
         ("http://a/x", "y.bin", EspErr.ESP_ERR_INVALID_ARG),
@@ -162,15 +176,14 @@ def refusal(answer: Answer, url: str = URL, **build: Any) -> tuple[HttpsOtaError
         (Answer(fails=FetchError("closed")), URL, []),
         (Answer(), f"{URL}?{'x' * 1100}", ["E Out of buffer"]),
         (Answer(), "nowhere", ["E Error parse url nowhere", "E Failed to set URL"]),
+        (Answer(), "/x", ["E invalid host"]),
+        (Answer(), "ftp://h/x", ["E No transport found"]),
         (Answer(headers={"location": "https://"}), URL, ["E Error parse url https://"]),
         (Answer(headers={}), URL, []),
         (
             Answer(headers={"location": "/y"}),
             URL,
-            [
-                "E HTTPS origin can only redirect to https:// targets (got /y)."
-                + " Set disable_auto_redirect and handle manually if intended."
-            ],
+            [f"E {DOWNGRADE}"],
         ),
     ],
 )
