@@ -14,13 +14,16 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "short_server_error": ((4, 3, 1), (4, 4, 0)),
     "refuses_every_error_status": ((4, 3, 1), (4, 4, 0)),
     "follows_303_and_308": ((4, 3, 3), (4, 4, 2), (5, 0, 0)),
+    "reads_header_first": ((4, 3, 3), (4, 4, 1), (5, 0, 0)),
     "checks_chip_id": ((4, 3, 3), (4, 4, 1), (5, 0, 0)),
+    "tells_read_error": ((4, 3, 2), (4, 4, 0)),
+    "counts_header_once": ((4, 3, 3), (4, 4, 0)),
+    "tells_boot_failure": ((4, 4, 7), (5, 0, 5), (5, 1, 3), (5, 2, 0)),
     "names_head_failure": ((4, 4, 1),),
     "whispers_end": ((4, 4, 0),),
     "init_cb_before_head": ((4, 4, 3), (5, 0, 0)),
     "prefixed_options": ((5, 0, 0),),
     "long_header": ((5, 0, 0),),
-    "read_codes": ((5, 0, 0),),
     "events": ((5, 0, 1), (5, 1, 0)),
     "limits_authorization": ((5, 1, 0),),
     "names_partition": ((5, 4, 0),),
@@ -50,13 +53,16 @@ class HttpsOtaFeatures:
     short_server_error: bool  # its text; before: "Server error occurred"
     refuses_every_error_status: bool  # before: 403, 404 and 500 alone
     follows_303_and_308: bool  # they are redirects, not images
+    reads_header_first: bool  # before the first byte is written; before: only when the app asks for the descriptor
     checks_chip_id: bool  # before the first byte is written
+    tells_read_error: bool  # a connection that breaks has a line
+    counts_header_once: bool  # also when the app looked at it
+    tells_boot_failure: bool  # finish fails when the boot slot cannot be chosen; before, it only prints that
     names_head_failure: bool  # its status or error; before: that there is no length
     whispers_end: bool  # "Connection closed" is for debugging
     init_cb_before_head: bool  # http_client_init_cb is called before any request
     prefixed_options: bool  # CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP; before: CONFIG_OTA_ALLOW_HTTP
     long_header: bool  # 1024 bytes and a look at the descriptor's magic word; before: 289 bytes and none
-    read_codes: bool  # a read tells a time-out from a loss; before: errno does
     events: bool  # ESP_HTTPS_OTA_EVENT
     limits_authorization: bool  # max_authorization_retries; before, a 401 is asked again for ever
     names_partition: bool  # in "Writing to"

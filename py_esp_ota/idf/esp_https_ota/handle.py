@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -72,7 +72,8 @@ class HttpsOta:
     async def get_img_desc(self) -> AppDesc:
         """``esp_https_ota_get_img_desc``: the new image's descriptor, before anything is written.
 
-        A resumed download and a second call ask the staging partition instead of the network.
+        A resumed download and a second call ask the staging partition instead of the network; before v5.5 a second call
+        takes the next 1024 bytes for it.
 
         Raises:
             HttpsOtaError: ESP_FAIL for a body below 1024 bytes or a wrong magic word, ESP_ERR_INVALID_STATE without a
@@ -107,7 +108,7 @@ class HttpsOta:
         if self.final.type != kind:
             raise HttpsOtaError(EspErr.ESP_FAIL, "{label} holds no such image", label=self.final.label)
         size = _DESC_SIZES[kind]
-        if self._binary_file_len < DESC_OFFSET + size:
+        if self._binary_file_len < DESC_OFFSET + size or not self._features.resumption:
             await self._read_header()
             return self._header[DESC_OFFSET : DESC_OFFSET + size]
         try:
@@ -168,9 +169,12 @@ class HttpsOta:
         is_image = self.final.type in _DESC_SIZES
         if not is_image and self._features.writes_data_as_it_comes:
             return _IN_PROGRESS
+        if not self._header and not self._features.reads_header_first:
+            return await self._continue()
         if not self._header:
             await self._read_header()
-        self._binary_file_len = 0  # writing counts it
+        if self._features.counts_header_once:
+            self._binary_file_len = 0  # writing counts it
         data = self._header
         if self._ops.config.esp_https_ota_decrypt_cb:
             data = self._decrypt_header(data)
@@ -241,9 +245,8 @@ class HttpsOta:
                 self._ops.log.debug(TAG, "ESP_ERR_HTTP_EAGAIN invoked: Call timed out before data was ready")
                 return _IN_PROGRESS
             number = newlib.from_host(error.errno)
-            codes = self._features.read_codes
-            text = f"data read -1, errno {number}" if codes else f"Connection closed, errno = {number}"
-            self._ops.log.error(TAG, text)
+            if self._features.tells_read_error:
+                self._ops.log.error(TAG, f"data read -1, errno {number}")
             raise HttpsOtaError(EspErr.ESP_FAIL, "the connection broke: {why}", why=str(error), errno=number) from error
         if not data:
             return await self._response_ended()
@@ -291,7 +294,8 @@ class HttpsOta:
             if state in {State.IN_PROGRESS, State.SUCCESS}:
                 self._ops.end(self._update_handle)
             if state is State.SUCCESS and self.final.type == TYPE_APP:
-                self._set_boot_partition()
+                with nullcontext() if self._features.tells_boot_failure else suppress(EspError):
+                    self._set_boot_partition()
         except EspError as error:
             raise HttpsOtaError(error.err, "finish: {why}", why=str(error)) from error
         finally:

@@ -13,7 +13,7 @@ from scripted_fetch import Answer
 
 from py_esp_ota._core import EFuse
 from py_esp_ota.adapters.memory import run_virtual
-from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError
+from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError, OtaError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf.esp_http_client import features as http_client
 from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig
@@ -278,13 +278,74 @@ def test_nowhere_to_write(version, line):
     assert bench.logged(line)
 
 
-@pytest.mark.parametrize(
-    ("version", "line"), [("5.0.0", "data read -1, errno 104"), ("4.4.8", "Connection closed, errno = 104")]
-)
-def test_a_lost_connection(version, line):
+@pytest.mark.parametrize(("version", "said"), [("5.0.0", True), ("4.4.8", True), ("4.3.2", True), ("4.3.1", False)])
+def test_a_lost_connection(version, said):
     bench = old(Answer(NEW, breaks_at=9000), version)
     assert bench.refused(bench.update).err is FAIL
-    assert bench.logged(line)
+    assert bench.logged("E (0) esp_https_ota: data read -1, errno 104") is said
+    assert bench.logged("Connection closed") is False
+
+
+@pytest.mark.parametrize(("version", "again"), [("5.4.4", True), ("5.5.0", False)])
+def test_a_second_look_at_the_descriptor(version, again):
+    """Before v5.5 it takes the next 1024 bytes, and the image has lost its first."""
+    bench = old(Answer(NEW), version)
+
+    async def main() -> int:
+        handle = await bench.begin()
+        await handle.get_img_desc()
+        with pytest.raises(HttpsOtaError):
+            await handle.get_img_desc()
+        read = handle._client.received
+        if again:
+            with pytest.raises(HttpsOtaError, match="ESP_ERR_INVALID_VERSION"):
+                await handle.perform()
+        else:
+            await handle.perform()
+        return read
+
+    assert run_virtual(main()) == (2048 if again else 1024)
+
+
+@pytest.mark.parametrize(
+    ("version", "looks", "length"),
+    [
+        ("4.3.2", True, 289 * 2),
+        ("4.3.3", True, 289),
+        ("4.4.0", True, 289),
+        ("4.4.0", False, 1024),
+        ("4.4.1", False, 289),
+    ],
+)
+def test_the_first_step_of_the_first_releases(version, looks, length):
+    bench = old(Answer(NEW), version)
+
+    async def main() -> int:
+        handle = await bench.begin()
+        if looks:
+            await handle.get_img_desc()
+        await handle.perform()
+        return handle.get_image_len_read()
+
+    assert run_virtual(main()) == length
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [("4.4.6", False), ("4.4.7", True), ("5.0.4", False), ("5.0.5", True), ("5.1.2", False), ("5.1.3", True)],
+)
+def test_a_boot_slot_that_cannot_be_chosen(version, told, monkeypatch):
+    bench = old(Answer(NEW), version)
+
+    def refuse(_partition: object) -> None:
+        raise OtaError(EspErr.ESP_ERR_OTA_VALIDATE_FAILED, "no")
+
+    monkeypatch.setattr(bench.ops, "set_boot_partition", refuse)
+    if told:
+        assert bench.refused(lambda: whole(bench)).err is EspErr.ESP_ERR_OTA_VALIDATE_FAILED
+    else:
+        run_virtual(whole(bench))
+    assert bench.log.lines[-1] == "E (0) esp_https_ota: esp_ota_set_boot_partition failed! err=0x1503"
 
 
 @pytest.mark.parametrize(
