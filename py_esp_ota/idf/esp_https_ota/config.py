@@ -108,6 +108,7 @@ class HttpsOtaConfig:
                 build.esp_https_ota_enable_partial_download or not optional,
                 "partial_http_download without ESP_HTTPS_OTA_ENABLE_PARTIAL_DOWNLOAD",
             ),
+            (self.enc_img_header_size, features.encrypted_header, "enc_img_header_size"),
             (
                 self.decrypt_cb or self.enc_img_header_size,
                 build.esp_https_ota_decrypt_cb,

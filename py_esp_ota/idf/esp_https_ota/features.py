@@ -25,7 +25,10 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "prefixed_options": ((5, 0, 0),),
     "long_header": ((5, 0, 0),),
     "events": ((5, 0, 1), (5, 1, 0)),
+    "counts_what_it_reads": ((5, 0, 6), (5, 1, 3), (5, 2, 0)),
+    "encrypted_header": ((5, 0, 6), (5, 1, 3), (5, 2, 0)),
     "limits_authorization": ((5, 1, 0),),
+    "erases_image_alone": ((5, 3, 0),),
     "names_partition": ((5, 4, 0),),
     "tells_status": ((5, 0, 8), (5, 1, 5), (5, 2, 4), (5, 3, 2), (5, 4, 0)),
     "resumption": ((5, 5, 0),),
@@ -56,7 +59,7 @@ class HttpsOtaFeatures:
     reads_header_first: bool  # before the first byte is written; before: only when the app asks for the descriptor
     checks_chip_id: bool  # before the first byte is written
     tells_read_error: bool  # a connection that breaks has a line
-    counts_header_once: bool  # also when the app looked at it
+    counts_header_once: bool  # when the app has looked at it
     tells_boot_failure: bool  # finish fails when the boot slot cannot be chosen; before, it only prints that
     names_head_failure: bool  # its status or error; before: that there is no length
     whispers_end: bool  # "Connection closed" is for debugging
@@ -64,7 +67,12 @@ class HttpsOtaFeatures:
     prefixed_options: bool  # CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP; before: CONFIG_OTA_ALLOW_HTTP
     long_header: bool  # 1024 bytes and a look at the descriptor's magic word; before: 289 bytes and none
     events: bool  # ESP_HTTPS_OTA_EVENT
+    counts_what_it_reads: (
+        bool  # the header once also when no app has looked: before, the next range is asked too far on
+    )
+    encrypted_header: bool  # enc_img_header_size
     limits_authorization: bool  # max_authorization_retries; before, a 401 is asked again for ever
+    erases_image_alone: bool  # with bulk_flash_erase; before, the whole partition
     names_partition: bool  # in "Writing to"
     tells_status: bool  # esp_https_ota_get_status_code
     resumption: bool  # ota_resumption

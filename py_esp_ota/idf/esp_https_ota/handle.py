@@ -169,24 +169,27 @@ class HttpsOta:
         is_image = self.final.type in _DESC_SIZES
         if not is_image and self._features.writes_data_as_it_comes:
             return _IN_PROGRESS
-        if not self._header and not self._features.reads_header_first:
+        features = self._features
+        counts_once = features.counts_header_once if self._header else features.counts_what_it_reads
+        if not self._header and not features.reads_header_first:
             return await self._continue()
         if not self._header:
             await self._read_header()
-        if self._features.counts_header_once:
+        if counts_once:
             self._binary_file_len = 0  # writing counts it
         data = self._header
         if self._ops.config.esp_https_ota_decrypt_cb:
             data = self._decrypt_header(data)
         if is_image:
-            verify_image(self._ops, self._features, self.final.type, data, self._post)
+            verify_image(self._ops, features, self.final.type, data, self._post)
         return self._write(data)
 
     def _open_update(self, function: str) -> None:
         """``esp_ota_begin`` or ``esp_ota_resume`` of the staging partition, for the final one."""
         size = OTA_WITH_SEQUENTIAL_WRITES
         if self._config.bulk_flash_erase:
-            size = self._image_length if self._image_length > 0 else OTA_SIZE_UNKNOWN
+            known = self._image_length > 0 and self._features.erases_image_alone
+            size = self._image_length if known else OTA_SIZE_UNKNOWN
         ops = self._ops
         try:
             if function == "esp_ota_resume":

@@ -89,8 +89,7 @@ def test_a_whole_update_in_four_ranges(version, keep_alive):
 
     async def main() -> int:
         handle = await bench.start()
-        if version >= (5, 0, 0):
-            assert (await handle.get_img_desc()).version == "1.1"
+        assert (await handle.get_img_desc()).version == "1.1"
         assert handle.get_image_size() == SIZE
         while await handle.perform() is IN_PROGRESS:
             assert handle.is_complete_data_received() is (handle.get_image_len_read() == SIZE)
@@ -105,6 +104,24 @@ def test_a_whole_update_in_four_ranges(version, keep_alive):
     assert bench.next_boot == "ota_1"
     # The connection of the HEAD is closed in any case.
     assert connections == (2 if keep_alive and version >= (6, 0, 0) else 5)
+
+
+@pytest.mark.parametrize(
+    ("version", "header"),
+    [((4, 4, 8), 289), ((5, 0, 5), 1024), ((5, 0, 6), 0), ((5, 1, 2), 1024), ((5, 1, 3), 0), ((5, 2, 0), 0)],
+)
+def test_a_header_that_no_app_has_looked_at_once_counted_twice(version, header):
+    """The second range begins that much too far on, and the image has a hole."""
+    bench = Partial(idf_version=version)
+
+    async def main() -> None:
+        await bench.whole(await bench.start())
+
+    if header:
+        assert bench.refused(main).err is EspErr.ESP_ERR_OTA_VALIDATE_FAILED
+    else:
+        run_virtual(main())
+    assert bench.fetch.asked[1:3] == [f"GET bytes=0-{QUARTER - 1}", f"GET bytes={4096 + header}-{8191 + header}"]
 
 
 @pytest.mark.parametrize("size", [1, 288, 1023, 1024, 1025, 4096, SIZE - 1, SIZE, SIZE + 1, 0])

@@ -130,7 +130,7 @@ def test_where_a_redirect_leads(version, origin, location, target):
 # ---------------------------------------------------------------------------------------------------- the first bytes
 
 
-@pytest.mark.parametrize(("version", "header"), [("5.0.0", 1024), ("4.4.8", 289)])
+@pytest.mark.parametrize(("version", "header"), [("5.0.6", 1024), ("5.0.0", 1024), ("4.4.8", 289)])
 def test_how_much_is_read_first(version, header):
     short = old(Answer(NEW[: header - 1]), version)
     assert short.refused(short.update).err is FAIL
@@ -139,7 +139,8 @@ def test_how_much_is_read_first(version, header):
     async def main() -> int:
         return (await enough.update()).get_image_len_read()
 
-    assert run_virtual(main()) == header
+    twice = 1 if version == "5.0.6" else 2  # it was counted
+    assert run_virtual(main()) == header * twice
 
 
 @pytest.mark.parametrize(("version", "known"), [("5.0.0", True), ("4.4.8", False)])
@@ -314,7 +315,7 @@ def test_a_second_look_at_the_descriptor(version, again):
         ("4.3.3", True, 289),
         ("4.4.0", True, 289),
         ("4.4.0", False, 1024),
-        ("4.4.1", False, 289),
+        ("4.4.1", False, 289 * 2),
     ],
 )
 def test_the_first_step_of_the_first_releases(version, looks, length):
@@ -328,6 +329,20 @@ def test_the_first_step_of_the_first_releases(version, looks, length):
         return handle.get_image_len_read()
 
     assert run_virtual(main()) == length
+
+
+@pytest.mark.parametrize(("version", "erased"), [("5.2.7", True), ("5.3.0", False)])
+def test_what_a_bulk_erase_erases(version, erased):
+    bench = old(Answer(NEW), version)
+    slot = bench.ops.table.find(label="ota_1")
+    bench.ops.partitions.write(slot, 0x10000, b"old")
+
+    async def main() -> None:
+        handle = await bench.begin(bulk=True)
+        await handle.perform()
+
+    run_virtual(main())
+    assert (bench.ops.partitions.read(slot, 0x10000, 3) == b"\xff" * 3) is erased
 
 
 @pytest.mark.parametrize(
