@@ -35,6 +35,7 @@ DEFAULT_MAX_AUTH_RETRIES = 10
 _REDIRECTS = frozenset({301, 302, 307})
 _REDIRECTS_TOO = frozenset({303, 308})
 _UNAUTHORIZED = 401
+_WITHOUT_BODY = frozenset({204, 304})
 _DRAIN_STEP = 256
 _C_SPACE = " \t\n\v\f\r"
 # One round trip: without it a server that redirects for ever would stop virtual time.
@@ -135,6 +136,7 @@ class HttpClient:
         self._response: Response | None = None
         self._ended = False
         self._connected = False
+        self._keep_alive = False
         self._lost: FetchError | None = None  # the other side is gone from a connection that is still open here
 
     # ----------------------------------------------------------------------------------------------------- requests
@@ -147,10 +149,11 @@ class HttpClient:
         """``esp_http_client_delete_header``."""
         self._headers.pop(name, None)
 
-    async def open(self, method: str = "GET") -> None:
+    async def open(self, method: str = "GET", *, connects: bool = True) -> None:
         """``esp_http_client_open`` and ``esp_http_client_fetch_headers``: send the request, read status and headers.
 
-        A connection that was not closed is used again.
+        A connection that was not closed is used again. Without ``connects`` it must be there:
+        ``esp_http_client_prepare`` and ``esp_http_client_request_send``.
 
         Raises:
             HttpsOtaError: ESP_ERR_HTTP_INVALID_TRANSPORT for another scheme; ESP_ERR_HTTP_CONNECT;
@@ -160,8 +163,12 @@ class HttpClient:
         await self._leave()
         self._method = method
         self._prepare()
+        self._keep_alive = False
         if self._connected and self._lost is not None:
             raise self._lost_error(self._lost)
+        if not self._connected and not connects:
+            self._print("E", "Error write request")
+            raise HttpsOtaError(EspErr.ESP_ERR_HTTP_WRITE_DATA, "there is no connection any more")
         if not self._connected:
             self._require_transport()
             self.connections += 1
@@ -207,7 +214,8 @@ class HttpClient:
         self.content_length = content_length(length, encoding)
         self.received = 0
         self._ended = self._method == "HEAD"
-        self._lost = _closed_by_fin() if "close" in self._header("connection").lower() else None
+        self._keep_alive = not self._closes() and not self._ends_with_connection()
+        self._lost = _closed_by_fin() if self._closes() else None
         if fault := parser_error(length, encoding):
             raise await self._parser_error(fault)
         if part := self._header("content-range"):
@@ -351,8 +359,17 @@ class HttpClient:
     # ----------------------------------------------------------------------------------------------------- response
 
     def is_persistent_connection(self) -> bool:
-        """``esp_http_client_is_persistent_connection``: the server keeps it, as far as its headers say."""
-        return self._connected and self._lost is None
+        """``esp_http_client_is_persistent_connection``: the server keeps it, as far as its headers say.
+
+        They may be those of a connection that was closed for a redirect.
+        """
+        return self._keep_alive
+
+    def _ends_with_connection(self) -> bool:
+        """``http_message_needs_eof``."""
+        if self._method == "HEAD" or self.status // 100 == 1 or self.status in _WITHOUT_BODY:
+            return False
+        return self.content_length < 0 and not is_chunked(self._header("transfer-encoding"))
 
     async def read(self, limit: int) -> bytes:
         """``esp_http_client_read``: at most ``limit`` bytes of image data, ``b""`` at the end of the response.
@@ -371,6 +388,8 @@ class HttpClient:
             raise
         self.received += len(data)
         self._ended = not data
+        if self._ended and self._ends_with_connection():
+            self._lost = _closed_by_fin()
         if self._ended and self.received < self.content_length:
             self._lost = _closed_by_fin()
             raise self._lost
@@ -396,6 +415,9 @@ class HttpClient:
 
     def _is_cut_chunk(self, error: FetchError) -> bool:
         return error.kind == "closed" and not error.errno and is_chunked(self._header("transfer-encoding"))
+
+    def _closes(self) -> bool:
+        return "close" in self._header("connection").lower()
 
     def _header(self, name: str) -> str:
         return "" if self._response is None else self._response.headers.get(name, "")
@@ -425,9 +447,9 @@ class HttpClient:
         if self._features.parser_errors:
             self._print("E", f"HTTP parser error: {fault}")
         else:
-            self.content_length = -1
+            closes, self.content_length = self._closes(), -1
             await self._drain()
-            if self._lost is None:
+            if not closes:
                 return self._no_header_in_time(0)
         return HttpsOtaError(EspErr.ESP_FAIL, what, fault=fault, errno=0)
 

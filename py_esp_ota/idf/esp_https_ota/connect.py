@@ -92,15 +92,21 @@ class HttpConnection:
         self._features = features
         self._authorization_retries = authorization_retries
 
-    async def connect(self, *, wants_range: bool = False) -> None:
+    async def connect(self, *, wants_range: bool = False, in_progress: bool = False) -> None:
         """``_http_connect``: as many redirects as the servers like; only the clock of the caller sets a limit.
+
+        ``in_progress`` a server that kept the connection is asked on it, and not connected to again: also after a
+        redirect has closed it, which then fails.
 
         Raises ``HttpsOtaError``: what ``HttpClient.open`` and the status table say.
         """
         again = True
         while again:
+            kept = in_progress and self._features.partial_is_optional and self.client.is_persistent_connection()
+            if kept:
+                self._log.debug(TAG, "Using existing connection for partial download")
             try:
-                await self.client.open()
+                await self.client.open(connects=not kept)
             except HttpsOtaError as error:
                 if failed_to_open(error):
                     self._log.error(TAG, f"Failed to open HTTP connection: {esp_err_to_name(error)}")

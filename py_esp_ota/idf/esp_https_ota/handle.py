@@ -270,13 +270,11 @@ class HttpsOta:
         client, config = self._client, self._config
         if not self._features.keeps_connection or not client.is_persistent_connection():
             await client.close()
-        elif self._features.partial_is_optional:
-            self._ops.log.debug(TAG, "Using existing connection for partial download")
         header_size = config.enc_img_header_size
         size = config.request_size
         client.set_header("Range", next_range(self._binary_file_len, self._image_length, size, header_size))
         try:
-            await self._http.connect()
+            await self._http.connect(in_progress=True)
         except HttpsOtaError as error:
             self._ops.log.error(TAG, "Failed to establish HTTP connection")
             raise HttpsOtaError(EspErr.ESP_FAIL, "{why}", why=str(error), **_errno(error)) from error

@@ -85,8 +85,9 @@ def test_a_redirect_without_location_fails():
         (Answer(b"moved", status=302, breaks_at=2), EspErr.ESP_ERR_HTTP_WRITE_DATA),
         (Answer(b"moved", status=302, headers={"content-length": "9"}), EspErr.ESP_FAIL),
         (Answer(b"moved", status=302, headers={"connection": "close"}), EspErr.ESP_FAIL),
+        (Answer(b"moved", status=302, headers={"date": "today"}), EspErr.ESP_FAIL),
     ],
-    ids=["reset", "closed early", "closed as announced"],
+    ids=["reset", "closed early", "closed as announced", "closed where the body ends"],
 )
 def test_a_redirect_to_the_same_server_uses_its_connection_again_alive_or_not(moved, err):
     moved.headers = {"location": URL, **(moved.headers or {})}
@@ -101,7 +102,7 @@ def test_a_redirect_to_the_same_server_uses_its_connection_again_alive_or_not(mo
 
 
 def test_an_endless_redirect_keeps_the_world_going():
-    bench = Bench(Answer(status=302, headers={"location": URL}))
+    bench = Bench(Answer(status=302, headers={"location": URL, "content-length": "0"}))
 
     async def main() -> int:
         with pytest.raises(TimeoutError):

@@ -465,6 +465,33 @@ def test_a_head_that_fails(fails, err):
 # ----------------------------------------------------------------------------------------------------------- its ranges
 
 
+@pytest.mark.parametrize(
+    ("version", "follows"), [((6, 2, 0), False), ((6, 0, 0), False), ((5, 5, 5), True), ((5, 4, 0), True)]
+)
+@pytest.mark.parametrize("keep_alive", [True, False])
+def test_a_range_that_is_redirected_to_another_host(version, follows, keep_alive):
+    """Since v6.0 a kept connection is not made again, although the redirect has closed it."""
+    bench = Partial(idf_version=version)
+    bench.fetch.keep_alive = keep_alive
+    bench.ops.log._debug = False
+
+    async def main() -> None:
+        handle = await bench.start()
+        bench.fetch.redirects = {URL: "https://other/lamp.bin"}
+        await bench.whole(handle)
+
+    if follows or not keep_alive:
+        run_virtual(main())
+        assert bench.slot() == NEW
+        return
+    assert bench.refused(main).err is EspErr.ESP_FAIL
+    assert bench.log.lines[-3:] == [
+        "E (0) HTTP_CLIENT: Error write request",
+        "E (0) esp_https_ota: Failed to open HTTP connection: ESP_ERR_HTTP_WRITE_DATA",
+        "E (0) esp_https_ota: Failed to establish HTTP connection",
+    ]
+
+
 def test_a_server_that_ignores_ranges_and_sends_everything_is_as_good():
     bench = Partial()
     bench.fetch.ranges = False
