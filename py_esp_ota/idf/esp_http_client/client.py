@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError
 from py_esp_ota.idf import newlib
-from py_esp_ota.idf.esp_http_client.auth import AuthType
 from py_esp_ota.idf.esp_http_client.authorization import Authorization, EspRandom, Methods
+from py_esp_ota.idf.esp_http_client.config import HttpClientConfig, authorization_retries
 from py_esp_ota.idf.esp_http_client.features import http_client_features
 from py_esp_ota.idf.esp_http_client.headers import content_length, content_range, is_chunked, parser_error
+from py_esp_ota.idf.esp_http_client.request import USER_AGENT, request_error
 from py_esp_ota.idf.esp_http_client.url import (
-    USER_AGENT,
     has_transport,
     host_header,
     parse_url,
     port_of,
     redirection,
-    request_error,
     request_target,
     without_userinfo,
 )
@@ -30,7 +28,6 @@ from py_esp_ota.sdkconfig import Sdkconfig
 
 TAG = "HTTP_CLIENT"
 MAX_REDIRECT = 10
-DEFAULT_MAX_AUTH_RETRIES = 10
 
 _REDIRECTS = frozenset({301, 302, 307})
 _REDIRECTS_TOO = frozenset({303, 308})
@@ -46,33 +43,6 @@ _DEFAULT_BUILD = Sdkconfig()
 def no_noise() -> int:
     """``esp_random`` of a device whose noise nobody gave: the same bits for ever."""
     return 0
-
-
-def authorization_retries(configured: int) -> int:
-    """``max_authorization_retries``: 0 stands for 10, -1 for none."""
-    return {0: DEFAULT_MAX_AUTH_RETRIES, -1: 0}.get(configured, configured)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HttpClientConfig:
-    """``esp_http_client_config_t``, the fields that the update path sets.
-
-    The trust fields decide only whether ``esp_https_ota`` agrees to start; the certificates that are really used belong
-    to the ``Fetch`` door, as does the time-out. Name and password may stand in the URL too, which goes before. With
-    ``auth_type`` ``"basic"`` they are sent before anybody asks, in any build.
-    """
-
-    url: str
-    cert_pem: str | None = None
-    use_global_ca_store: bool = False
-    crt_bundle_attach: bool = True
-    timeout_ms: int = 5000
-    buffer_size: int = 1024
-    buffer_size_tx: int = 1024
-    username: str | None = None
-    password: str | None = None
-    auth_type: AuthType = "none"
-    max_authorization_retries: int = 0  # 0 stands for 10, -1 for none
 
 
 class HttpClient:
@@ -142,12 +112,15 @@ class HttpClient:
     # ----------------------------------------------------------------------------------------------------- requests
 
     def set_header(self, name: str, value: str) -> None:
-        """``esp_http_client_set_header``: every request from now on carries it."""
-        self._headers[name] = value
+        """``esp_http_client_set_header``: every request from now on carries it; the spelling of a name stays."""
+        self._headers[self._spelled(name)] = value.strip(_C_SPACE)
 
     def delete_header(self, name: str) -> None:
         """``esp_http_client_delete_header``."""
-        self._headers.pop(name, None)
+        self._headers.pop(self._spelled(name), None)
+
+    def _spelled(self, name: str) -> str:
+        return next((known for known in self._headers if known.lower() == name.lower()), name)
 
     async def open(self, method: str = "GET", *, connects: bool = True) -> None:
         """``esp_http_client_open`` and ``esp_http_client_fetch_headers``: send the request, read status and headers.
@@ -189,7 +162,7 @@ class HttpClient:
         if warning is not None and self._log is not None:
             self._log.warning("HTTP_AUTH", warning)
         if answer is not None:
-            self._headers["Authorization"] = answer
+            self.set_header("Authorization", answer)
 
     def _require_transport(self) -> None:
         if not has_transport(urlsplit(self.url)):
@@ -197,7 +170,9 @@ class HttpClient:
             raise HttpsOtaError(EspErr.ESP_ERR_HTTP_INVALID_TRANSPORT, "{url} is no http or https URL", url=self.url)
 
     def _require_that_it_fits(self) -> None:
-        error = request_error(self._method, self.url, self._config.buffer_size_tx)
+        lines, error = request_error(self._method, self.url, self._headers, self._config.buffer_size_tx)
+        if self._log is not None:
+            self._log.block([("E", "HTTP_HEADER", line) for line in lines])
         if error is None:
             return
         if error.err is EspErr.ESP_FAIL:
@@ -308,13 +283,13 @@ class HttpClient:
             raise
         old, new = urlsplit(self.url), urlsplit(target)
         if old.hostname != new.hostname:
-            self._headers["Host"] = new.hostname or ""
+            self.set_header("Host", new.hostname or "")
             if features.drops_credentials:
                 self.delete_header("Authorization")
                 self._authorization.forget()
                 self._asked_for_authorization = None
         elif port_of(old) != port_of(new):
-            self._headers.setdefault("Host", host_header(old))
+            self._headers.setdefault(self._spelled("Host"), host_header(old))
         if (old.hostname, port_of(old)) != (new.hostname, port_of(new)):
             await self.close()
         self._authorization.of_url(new)

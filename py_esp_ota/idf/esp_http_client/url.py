@@ -1,4 +1,4 @@
-"""URLs as ``esp_http_client`` takes them: what parses, where a redirect leads, what fits the buffer for sending."""
+"""URLs as ``esp_http_client`` takes them: what parses, what is asked for, where a redirect leads."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from py_esp_ota.errors import EspErr, HttpsOtaError
 
-USER_AGENT = "ESP32 HTTP Client/1.0"
-
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_PROTOCOL = "HTTP/1.1"
 _MAX_PORT = 0xFFFF
 _CHAR = r"[!-\"$->@-~]"  # what an URL is made of, without # and ?
 _URL = re.compile(
@@ -88,18 +85,3 @@ def redirection(
         netloc = target.netloc if target.port else f"{target.netloc}:{port_of(target) or port_of(source)}"
         return target._replace(scheme=source.scheme, netloc=netloc).geturl()
     return location
-
-
-def request_error(method: str, url: str, buffer_size_tx: int) -> HttpsOtaError | None:
-    """``esp_http_client_request_send``: what is wrong with a request that does not fit the buffer for sending.
-
-    The request line must fit, and the first header behind it.
-    """
-    line = len(f"{method} {request_target(url)} {_PROTOCOL}\r\n")
-    if line >= buffer_size_tx:
-        what = "the request line has {found} bytes, the buffer for sending {expected}"
-        return HttpsOtaError(EspErr.ESP_FAIL, what, found=line, expected=buffer_size_tx)
-    if line + len(f"User-Agent: {USER_AGENT}\r\n") + 3 <= buffer_size_tx:
-        return None
-    what = "no header fits behind the request line of {found} bytes, the buffer for sending has {expected}"
-    return HttpsOtaError(EspErr.ESP_ERR_HTTP_HEADER_TOO_LONG, what, found=line, expected=buffer_size_tx)

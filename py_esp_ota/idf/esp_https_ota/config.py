@@ -8,7 +8,8 @@ from enum import IntEnum
 
 from py_esp_ota._core import Partition
 from py_esp_ota.errors import EspErr, EspError, HttpsOtaError
-from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig
+from py_esp_ota.idf.esp_http_client.client import HttpClient
+from py_esp_ota.idf.esp_http_client.config import HttpClientConfig
 from py_esp_ota.idf.esp_https_ota.features import HttpsOtaFeatures
 from py_esp_ota.sdkconfig import Sdkconfig
 

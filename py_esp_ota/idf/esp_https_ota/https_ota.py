@@ -10,7 +10,8 @@ from py_esp_ota._core import Partition
 from py_esp_ota.errors import EspErr, EspError, HttpsOtaError
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.esp_http_client.authorization import EspRandom
-from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig, authorization_retries, no_noise
+from py_esp_ota.idf.esp_http_client.client import HttpClient, no_noise
+from py_esp_ota.idf.esp_http_client.config import HttpClientConfig, authorization_retries
 from py_esp_ota.idf.esp_https_ota.config import (
     IMAGE_HEADER_SIZE,
     TAG,

@@ -10,7 +10,9 @@ from scripted_fetch import Answer, ScriptedFetch
 
 from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError
 from py_esp_ota.idf import newlib
-from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig
+from py_esp_ota.idf.esp_http_client.client import HttpClient
+from py_esp_ota.idf.esp_http_client.config import HttpClientConfig
+from py_esp_ota.idf.esp_http_client.request import USER_AGENT, request_error
 from py_esp_ota.idf.esp_http_client.url import parse_url, redirection
 from py_esp_ota.idf.log import Log
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -278,6 +280,64 @@ def test_requests_carry_the_chip_s_user_agent():
         return fetch.requests
 
     assert asyncio.run(play()) == [(URL, {"User-Agent": "ESP32 HTTP Client/1.0"})]
+
+
+def test_a_header_has_one_name_in_any_case():
+    async def play() -> dict[str, str]:
+        fetch = ScriptedFetch({URL: Answer(b"x")})
+        client = HttpClient(HttpClientConfig(url=URL), fetch)
+        client.set_header("x-device", " 7\t")
+        client.set_header("X-Device", "8")
+        client.set_header("RANGE", "bytes=0-")
+        client.delete_header("Range")
+        await client.open()
+        return fetch.requests[0][1]
+
+    assert asyncio.run(play()) == {"User-Agent": "ESP32 HTTP Client/1.0", "x-device": "8"}
+
+
+SMALL = "Buffer length is small to fit all the headers, required"
+
+
+@pytest.mark.parametrize(
+    ("size", "room", "err", "lines"),
+    [
+        (0, 200, None, []),
+        (0, 59, None, [f"{SMALL} 45 bytes, buffer size 36"]),  # the host stands on the second page
+        (0, 58, EspErr.ESP_ERR_HTTP_HEADER_TOO_LONG, [f"{SMALL} 36 bytes, buffer size 35"]),
+        (0, 21, EspErr.ESP_FAIL, []),
+        (100, 103, None, [f"{SMALL} 145 bytes, buffer size 80"]),
+        (
+            100,
+            102,
+            EspErr.ESP_ERR_HTTP_HEADER_TOO_LONG,
+            [f"{SMALL} 145 bytes, buffer size 79", f"{SMALL} 101 bytes, buffer size 100"],
+        ),
+    ],
+)
+def test_what_goes_through_the_buffer_for_sending(size, room, err, lines):
+    """21 bytes of line, 35 of user agent, 9 of host, and one header of ``size``."""
+    headers = {"User-Agent": USER_AGENT, **({"X": "x" * (size - len("X: \r\n"))} if size else {})}
+    said, error = request_error("GET", URL, headers, room)
+    assert (None if error is None else error.err) is err
+    assert said == lines
+
+
+@pytest.mark.parametrize(("version", "code"), [((6, 2, 0), None), ((6, 1, 0), -0x7007)])
+def test_a_header_too_long_for_the_buffer(version, code):
+    """Before v6.2 a part of the request was sent, and an answer waited for."""
+    fetch, log = ScriptedFetch({URL: Answer(b"x")}), Log(lambda: 0)
+    config = HttpClientConfig(url=URL, username="u" * 100, password="p", auth_type="basic", buffer_size_tx=150)
+
+    async def main() -> None:
+        await HttpClient(config, fetch, Sdkconfig(idf_version=version), log=log).open()
+
+    with pytest.raises(HttpsOtaError) as refused:
+        asyncio.run(main())
+    assert refused.value.fact.get("code") == code
+    assert refused.value.err is (EspErr.ESP_FAIL if code else EspErr.ESP_ERR_HTTP_HEADER_TOO_LONG)
+    assert log.lines[1] == f"E (0) HTTP_HEADER: {SMALL} 160 bytes, buffer size 148"
+    assert fetch.requests == []
 
 
 def test_an_url_that_does_not_parse_is_refused_at_once():

@@ -16,7 +16,8 @@ from py_esp_ota.adapters.memory import run_virtual
 from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError, OtaError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf.esp_http_client import features as http_client
-from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig
+from py_esp_ota.idf.esp_http_client.client import HttpClient
+from py_esp_ota.idf.esp_http_client.config import HttpClientConfig
 from py_esp_ota.idf.esp_http_client.url import redirection
 from py_esp_ota.idf.esp_https_ota import https_ota
 from py_esp_ota.idf.esp_https_ota.features import SINCE, https_ota_features
