@@ -214,12 +214,13 @@ class HttpClient:
                 await self.open(method)
             except HttpsOtaError as error:
                 raise _perform_error(error) from error
+            endless = self._ends_with_connection()
             try:
                 again = await self._check_response()
             except HttpsOtaError:
                 self._print("E", "Error response")
                 raise
-            broken = await self._drain()
+            broken = await self._drain() or (_closed_by_fin() if endless else None)
             if not self.is_persistent_connection():
                 await self.close()
             if broken is not None and self._features.incomplete_data:

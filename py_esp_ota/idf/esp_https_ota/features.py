@@ -23,6 +23,7 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "whispers_end": ((4, 4, 0),),
     "init_cb_before_head": ((4, 4, 3), (5, 0, 0)),
     "prefixed_options": ((5, 0, 0),),
+    "tells_timeout": ((5, 0, 0),),
     "long_header": ((5, 0, 0),),
     "events": ((5, 0, 1), (5, 1, 0)),
     "counts_what_it_reads": ((5, 0, 6), (5, 1, 3), (5, 2, 0)),
@@ -65,6 +66,7 @@ class HttpsOtaFeatures:
     whispers_end: bool  # "Connection closed" is for debugging
     init_cb_before_head: bool  # http_client_init_cb is called before any request
     prefixed_options: bool  # CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP; before: CONFIG_OTA_ALLOW_HTTP
+    tells_timeout: bool  # of a read, to who debugs
     long_header: bool  # 1024 bytes and a look at the descriptor's magic word; before: 289 bytes and none
     events: bool  # ESP_HTTPS_OTA_EVENT
     counts_what_it_reads: (

@@ -128,6 +128,7 @@ class HttpsOta:
                     number = newlib.from_host(error.errno)
                     self._ops.log.error(TAG, f"Connection closed, errno = {number}")
                     self._fail_header(number, len(data))
+                self._say_that_it_waits()
                 await asyncio.sleep(0)
                 continue
             if not chunk:
@@ -135,6 +136,10 @@ class HttpsOta:
             data += chunk
         self._header = data
         self._binary_file_len = len(data)
+
+    def _say_that_it_waits(self) -> None:
+        if self._features.tells_timeout:
+            self._ops.log.debug(TAG, "ESP_ERR_HTTP_EAGAIN invoked: Call timed out before data was ready")
 
     def _fail_header(self, errno: int, length: int) -> NoReturn:
         self._ops.log.error(TAG, "Complete headers were not received")
@@ -245,7 +250,7 @@ class HttpsOta:
             data = await self._client.read(self._buffer_size)
         except FetchError as error:
             if error.kind == "timeout":
-                self._ops.log.debug(TAG, "ESP_ERR_HTTP_EAGAIN invoked: Call timed out before data was ready")
+                self._say_that_it_waits()
                 return _IN_PROGRESS
             number = newlib.from_host(error.errno)
             if self._features.tells_read_error:

@@ -185,6 +185,20 @@ def test_no_description(answer, log):
     assert bench.fetch.open == 0
 
 
+def test_waiting_for_the_header_is_told():
+    bench = Bench(Answer(NEW, stalls_at=500))
+    bench.log._debug = True
+
+    async def main() -> None:
+        async with asyncio.timeout(11):
+            await (await bench.begin()).get_img_desc()
+
+    with pytest.raises(TimeoutError):
+        run_virtual(main())
+    text = "ESP_ERR_HTTP_EAGAIN invoked: Call timed out before data was ready"
+    assert bench.log.lines[-2:] == [f"D (0) esp_https_ota: {text}"] * 2
+
+
 def test_a_second_description_is_read_from_the_slot():
     bench = Bench(Answer(NEW))
 

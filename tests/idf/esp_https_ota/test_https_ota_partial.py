@@ -378,6 +378,22 @@ def test_a_byte_that_does_not_come_ends_it(version, chunked):
     assert bench.logged("ESP HTTP client perform failed: 28684")
 
 
+@pytest.mark.parametrize("status", [200, 206, 500])
+def test_a_byte_that_nothing_ends_but_the_connection_is_incomplete(status):
+    """``perform`` does not ask the parser then; ``esp_http_client_read`` does."""
+    bench = says(status, "GET")
+    spoil = bench.fetch.spoil
+
+    def endless(request: object, reply: object) -> None:
+        spoil(request, reply)
+        if request.method == "GET":
+            del reply.headers["content-length"]
+
+    bench.fetch.spoil = endless
+    assert bench.refused(bench.start).err is EspErr.ESP_ERR_HTTP_INCOMPLETE_DATA
+    assert bench.logged("E (0) HTTP_CLIENT: Incomplete chunked data received -1")
+
+
 @pytest.mark.parametrize(
     ("version", "err"),
     [
