@@ -44,6 +44,8 @@ class Authorization:
 
     Attributes:
         type: ``auth_type``: as configured, then what the last challenge began with.
+        username: as C has it, one character a byte; ``None`` for a null pointer.
+        password: likewise.
     """
 
     def __init__(
@@ -56,8 +58,8 @@ class Authorization:
         esp_random: EspRandom,
     ) -> None:
         self.type = auth_type
-        self._username = auth.as_in_c(username)
-        self._password = auth.as_in_c(password)
+        self.username = auth.as_in_c(username)
+        self.password = auth.as_in_c(password)
         self._methods = methods
         self._features = features
         self._esp_random = esp_random
@@ -68,13 +70,13 @@ class Authorization:
         """``esp_http_client_set_url``: ``user:pass@`` of an URL counts, character by character, ``user@`` by half."""
         name, colon, password = url.netloc.rpartition("@")[0].partition(":")
         if colon:
-            self._password = password
+            self.password = password
         if name or colon:
-            self._username = name
+            self.username = name
 
     def forget(self) -> None:
         """Of another host none of it is true. What the last challenge began with stays."""
-        self._username = self._password = self._challenge = None
+        self.username = self.password = self._challenge = None
 
     def take(self, header: str, method: str) -> bool:
         """``esp_http_client_add_auth``: a new challenge; false when this build has no answer to its kind."""
@@ -87,10 +89,10 @@ class Authorization:
 
     def answer(self, uri: str) -> tuple[str | None, str | None]:
         """``esp_http_client_prepare``: the header of the next request, ``None`` for as it was, and a warning."""
-        if self._username is None:
+        if self.username is None:
             return None, None
         if self.type == "basic":
-            return auth.basic(self._username, self._password), None
+            return auth.basic(self.username, self.password), None
         asked = self._challenge
         if self.type != "digest" or not self._methods.digest or asked is None:
             return None, None
@@ -98,7 +100,7 @@ class Authorization:
             uri = uri.partition("?")[0]
         cnonce = (self._esp_random() << 32) + self._esp_random()
         answer = auth.digest(
-            asked, self._username, self._password, uri=uri, nc=self._nc, cnonce=cnonce, features=self._features
+            asked, self.username, self.password, uri=uri, nc=self._nc, cnonce=cnonce, features=self._features
         )
         if answer is None:
             return None, None

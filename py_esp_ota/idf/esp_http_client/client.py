@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from py_esp_ota.errors import EspErr, FetchError, HttpsOtaError
 from py_esp_ota.idf import newlib
+from py_esp_ota.idf.esp_http_client.auth import AuthType, as_in_c
 from py_esp_ota.idf.esp_http_client.authorization import Authorization, EspRandom, Methods
 from py_esp_ota.idf.esp_http_client.config import HttpClientConfig, authorization_retries
 from py_esp_ota.idf.esp_http_client.features import http_client_features
@@ -118,6 +119,18 @@ class HttpClient:
     def delete_header(self, name: str) -> None:
         """``esp_http_client_delete_header``."""
         self._headers.pop(self._spelled(name), None)
+
+    def set_username(self, username: str | None) -> None:
+        """``esp_http_client_set_username``."""
+        self._authorization.username = as_in_c(username)
+
+    def set_password(self, password: str | None) -> None:
+        """``esp_http_client_set_password``."""
+        self._authorization.password = as_in_c(password)
+
+    def set_authtype(self, auth_type: AuthType) -> None:
+        """``esp_http_client_set_authtype``."""
+        self._authorization.type = auth_type
 
     def _spelled(self, name: str) -> str:
         return next((known for known in self._headers if known.lower() == name.lower()), name)

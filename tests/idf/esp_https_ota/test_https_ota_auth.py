@@ -182,6 +182,30 @@ def test_the_head_of_a_wrong_password_ends_as_too_many_redirects():
     ]
 
 
+def test_a_server_that_closes_after_its_challenge_is_asked_in_vain():
+    """``perform`` connects again, the download itself does not."""
+    bench = Door(Doorkeeper("Basic"))
+    bench.fetch.keep_alive = False
+    assert bench.refused(lambda: bench.start(**KNOWN)).err is EspErr.ESP_FAIL
+    assert bench.answers == [""]
+    run_virtual(bench.whole(**KNOWN, partial=4096))
+    assert bench.next_boot == "ota_1"
+
+
+def test_an_app_may_name_itself_when_it_is_shown_the_client():
+    bench = Door(Doorkeeper("Basic"))
+
+    def init(client: HttpClient) -> None:
+        client.set_username("lamp")
+        client.set_password("light")
+        client.set_authtype("basic")
+
+    config = HttpsOtaConfig(http_config=HttpClientConfig(url=URL), http_client_init_cb=init)
+    run_virtual(https_ota.https_ota(config, ops=bench.ops, fetch=bench.fetch))
+    assert len(bench.fetch.requests) == 1
+    assert bench.next_boot == "ota_1"
+
+
 # ------------------------------------------------------------------------------------------------------------ redirects
 
 
