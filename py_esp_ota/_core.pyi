@@ -51,6 +51,7 @@ __all__ = [
     "flash_sha256",
     "generate_nvs_keys",
     "inspect_image",
+    "md5",
     "ota_select_crc",
     "ota_slot",
     "read_nvs_keys",
@@ -58,6 +59,7 @@ __all__ = [
     "rewrite_target",
     "rom_verify_signature",
     "select_boot_partition",
+    "sha256",
     "sha256_compress",
     "signature_blocks",
     "signing_slots",
@@ -975,6 +977,12 @@ def verify_image(
 
 def flash_sha256(flash: Flash, address: int, length: int) -> bytes:
     """``bootloader_sha256_flash_contents``: SHA-256 of what the cache shows. Raises ``FlashError``, ``PowerLoss``."""
+
+def md5(data: bytes) -> bytes:
+    """MD5 of ``data``."""
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256 of ``data``."""
 
 def sha256_compress(state: bytes, data: bytes) -> bytes:
     """What a SHA accelerator does with the whole 64-byte blocks of ``data``: the digest so far, 32 bytes, and the next."""

@@ -103,6 +103,9 @@ class Sdkconfig:
     esp_https_ota_enable_partial_download: bool = False  # since v6.0; before, every build has it
     esp_https_ota_verify_spi_mode: bool = True  # since v6.1
 
+    esp_http_client_enable_basic_auth: bool = False
+    esp_http_client_enable_digest_auth: bool | None = None  # None: as the release has it, on before v5.0 and off since
+
     # ESP RainMaker: components/esp_rainmaker/Kconfig.projbuild
     esp_rmaker_ota_autofetch: bool = True
     esp_rmaker_ota_autofetch_period: int = 0  # hours, 0 = off
@@ -215,7 +218,7 @@ def _put(found: dict[str, object], kinds: dict[str, str], name: str, value: str,
     kind = kinds.get(name)
     if kind is None or name == "secure_boot_verification_key":
         return
-    if kind == "bool":
+    if kind.startswith("bool"):
         if value not in {"y", "n"}:
             raise ValueError(f"line {number}: CONFIG_{name.upper()} is {value}, expected y or n")
         found[name] = value == "y"

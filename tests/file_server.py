@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from doorkeeper import Doorkeeper
+
 from py_esp_ota.errors import FetchError
 from py_esp_ota.ports import METHOD
 
@@ -41,6 +43,7 @@ class FileServer:
         redirects: from URL to Location, with status 301.
         breaks: the connection is lost after so many body bytes, request by request; ``None`` is a good one.
         pace: seconds between two reads.
+        doorkeeper: who may fetch; a 401 for all others. A redirect is for everybody.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class FileServer:
     redirects: dict[str, str] = field(default_factory=dict)
     breaks: list[int | None] = field(default_factory=list)
     pace: float = 0.0
+    doorkeeper: Doorkeeper | None = None
     spoil: Callable[[Request, Reply], None] | None = None
     requests: list[Request] = field(default_factory=list)
     open: int = 0
@@ -83,6 +87,10 @@ class FileServer:
     def _answer(self, request: Request) -> Reply:
         if request.url in self.redirects:
             return self._reply(301, b"moved", location=self.redirects[request.url])
+        keeper = self.doorkeeper
+        allowed = request.headers.get("Authorization", "")
+        if keeper is not None and not keeper.lets_in(request.method, request.url, allowed):
+            return self._reply(401, b"who are you?", www_authenticate=keeper.challenge())
         data = self.files.get(urlsplit(request.url).path)
         if data is None:
             return self._reply(404, b"not found")

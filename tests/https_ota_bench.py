@@ -57,6 +57,8 @@ class Bench:
         self.data.append((event, data))
 
     def begin(self, url: str = URL, bulk: bool = False, **http: Any) -> Awaitable[HttpsOta]:
+        if self.config.idf_version < (4, 3, 4):
+            http.setdefault("cert_pem", "PEM")  # the only trust that these know
         config = HttpsOtaConfig(http_config=HttpClientConfig(url=url, **http), bulk_flash_erase=bulk)
         return https_ota.begin(config, ops=self.ops, fetch=self.fetch, on_event=self.on_event)
 

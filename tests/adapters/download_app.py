@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
+from doorkeeper import Doorkeeper
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
 events: list[str] = []  # what the app itself noticed; emptied by each test that looks
+KEEPERS = {"basic": Doorkeeper("Basic"), "digest": Doorkeeper(algorithm="SHA-256", opaque="o")}
 
 
 @asynccontextmanager
@@ -31,6 +33,15 @@ async def data(request: Request) -> Response:
     start = int(wanted.removeprefix("bytes=").removesuffix("-"))
     headers = {"Content-Range": f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"}
     return Response(DATA[start:], status_code=206, headers=headers)
+
+
+@app.get("/known/{kind}")
+@app.head("/known/{kind}")
+async def known(kind: str, request: Request) -> Response:
+    keeper = KEEPERS[kind]
+    if keeper.lets_in(request.method, str(request.url), request.headers.get("authorization", "")):
+        return Response(DATA[:1000])
+    return Response(b"who are you?", status_code=401, headers={"WWW-Authenticate": keeper.challenge()})
 
 
 @app.get("/echo/{rest:path}")

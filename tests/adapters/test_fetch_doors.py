@@ -19,9 +19,13 @@ from py_esp_ota.adapters.body import Body
 from py_esp_ota.adapters.http import HttpFetch, serve
 from py_esp_ota.adapters.memory import AsgiFetch, run_virtual
 from py_esp_ota.errors import FetchError
+from py_esp_ota.idf.esp_http_client.client import HttpClient
+from py_esp_ota.idf.esp_http_client.config import HttpClientConfig
 from py_esp_ota.ports import METHOD
+from py_esp_ota.sdkconfig import Sdkconfig
 
 TIMEOUT = 0.3
+BOTH_KINDS = Sdkconfig(esp_http_client_enable_basic_auth=True, esp_http_client_enable_digest_auth=True)
 
 
 @asynccontextmanager
@@ -161,6 +165,29 @@ def test_other_statuses_are_answers_not_errors(client, path, status, body):
         return response.status, await response.read(1000)
 
     assert client.get(path, story) == (status, body)
+
+
+@pytest.mark.parametrize("kind", ["basic", "digest"])
+def test_a_name_in_the_url_opens_what_is_closed(client, kind):
+    """``esp_http_client`` on this door; the name does not leave with the URL."""
+
+    async def whole():
+        async with client.open() as (fetch, url):
+            scheme, _, rest = url.partition("://")
+            config = HttpClientConfig(url=f"{scheme}://lamp:light@{rest}/known/{kind}?v=1")
+            made = HttpClient(config, fetch, BOTH_KINDS, esp_random=iter(range(100)).__next__)
+            await made.perform("HEAD")
+            seen = [made.status]
+            await made.open()
+            if made.status == 401:  # the answer to the HEAD was for a HEAD
+                made.add_auth()
+                await made.pass_over()
+                await made.open()
+            data = await made.read(2000)
+            await made.close()
+            return [*seen, made.status, data]
+
+    assert client.run(whole()) == [200, 200, DATA[:1000]]
 
 
 def test_a_redirect_is_not_followed(client):

@@ -96,3 +96,10 @@ def test_which_build_looks_at_signatures():
 def test_signed_apps_are_always_validated():
     with pytest.raises(ValueError, match="SKIP_VALIDATE"):
         Sdkconfig(secure_boot=True, secure_boot_v2_enabled=True, bootloader_skip_validate_always=True).check()
+
+
+def test_an_option_whose_default_follows_the_release():
+    assert Sdkconfig.from_text("").esp_http_client_enable_digest_auth is None
+    assert Sdkconfig.from_text("CONFIG_ESP_HTTP_CLIENT_ENABLE_DIGEST_AUTH=y").esp_http_client_enable_digest_auth is True
+    unset = "# CONFIG_ESP_HTTP_CLIENT_ENABLE_DIGEST_AUTH is not set"
+    assert Sdkconfig.from_text(unset).esp_http_client_enable_digest_auth is False

@@ -198,6 +198,8 @@ PROVOKE = {
         Answer(b"moved", status=302, headers={"location": URL}, breaks_at=2)
     ),
     EspErr.ESP_ERR_HTTP_FETCH_HEADER: lambda: fetched(Answer(fails=FetchError("closed", "gone", 104)), partial=True),
+    EspErr.ESP_ERR_HTTP_INVALID_TRANSPORT: lambda: fetched(Answer(APP), "ftp://h/x"),
+    EspErr.ESP_ERR_HTTP_INCOMPLETE_DATA: lambda: fetched([Answer(status=405), Answer(APP, breaks_at=9)], partial=True),
     EspErr.ESP_ERR_HTTP_EAGAIN: lambda: fetched(Answer(fails=FetchError("timeout", "silence")), partial=True),
     EspErr.ESP_ERR_HTTP_HEADER_TOO_LONG: lambda: fetched(Answer(APP), URL + "?" + "x" * 970),
     EspErr.ESP_ERR_HTTP_NOT_MODIFIED: lambda: fetched(Answer(status=304)),

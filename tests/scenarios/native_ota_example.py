@@ -11,7 +11,8 @@ from example_board import Run
 from py_esp_ota._core import AppDesc
 from py_esp_ota.errors import EspErr, EspError, FetchError, HttpsOtaError, ImageError, Restart
 from py_esp_ota.idf.app_update.ota_ops import OTA_WITH_SEQUENTIAL_WRITES
-from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig
+from py_esp_ota.idf.esp_http_client.client import HttpClient
+from py_esp_ota.idf.esp_http_client.config import HttpClientConfig
 from py_esp_ota.idf.esp_https_ota.https_ota import esp_err_to_name
 from py_esp_ota.idf.rollback import OtaImgState
 

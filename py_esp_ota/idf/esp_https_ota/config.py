@@ -8,7 +8,8 @@ from enum import IntEnum
 
 from py_esp_ota._core import Partition
 from py_esp_ota.errors import EspErr, EspError, HttpsOtaError
-from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig
+from py_esp_ota.idf.esp_http_client.client import HttpClient
+from py_esp_ota.idf.esp_http_client.config import HttpClientConfig
 from py_esp_ota.idf.esp_https_ota.features import HttpsOtaFeatures
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -43,7 +44,8 @@ class State(IntEnum):
 
 
 OnEvent = Callable[[Event, int | None], None]
-#: ``decrypt_cb_t``: what came in, to what may be written; nothing while it waits for more. Raises ``EspError``.
+#: ``decrypt_cb_t``: what came in, to what may be written. Raises ``EspError``. To give nothing, for it waits for more,
+#: ends ``esp_https_ota()``.
 DecryptCb = Callable[[bytes], bytes]
 #: ``http_client_init_cb_t``: may set headers. Raises ``EspError``.
 HttpClientInitCb = Callable[[HttpClient], None]
@@ -107,6 +109,7 @@ class HttpsOtaConfig:
                 build.esp_https_ota_enable_partial_download or not optional,
                 "partial_http_download without ESP_HTTPS_OTA_ENABLE_PARTIAL_DOWNLOAD",
             ),
+            (self.enc_img_header_size, features.encrypted_header, "enc_img_header_size"),
             (
                 self.decrypt_cb or self.enc_img_header_size,
                 build.esp_https_ota_decrypt_cb,

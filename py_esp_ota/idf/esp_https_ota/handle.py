@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -12,9 +12,8 @@ from py_esp_ota.errors import EspErr, EspError, FetchError, HttpsOtaError
 from py_esp_ota.idf import newlib
 from py_esp_ota.idf.app_update.ota_ops import OTA_SIZE_UNKNOWN, OTA_WITH_SEQUENTIAL_WRITES, OtaOps
 from py_esp_ota.idf.app_update.otadata import is_ota_slot
-from py_esp_ota.idf.esp_http_client.client import HttpClient
 from py_esp_ota.idf.esp_https_ota.config import TAG, Event, HttpsOtaConfig, OnEvent, State, not_in_this_build
-from py_esp_ota.idf.esp_https_ota.connect import http_connect
+from py_esp_ota.idf.esp_https_ota.connect import HttpConnection
 from py_esp_ota.idf.esp_https_ota.features import https_ota_features
 from py_esp_ota.idf.esp_https_ota.partial import next_range
 from py_esp_ota.idf.esp_https_ota.verify import DESC_OFFSET, app_desc, bootloader_desc, header_size, verify_image
@@ -46,7 +45,7 @@ class HttpsOta:
         self,
         config: HttpsOtaConfig,
         ops: OtaOps,
-        client: HttpClient,
+        http: HttpConnection,
         download: Download,
         staging: Partition,
         final: Partition,
@@ -57,7 +56,8 @@ class HttpsOta:
         self.final = final
         self._config = config
         self._ops = ops
-        self._client = client
+        self._http = http
+        self._client = http.client
         self._post = post
         self._features = https_ota_features(ops.config.idf_version)
         self._header_size = header_size(self._features)
@@ -72,7 +72,8 @@ class HttpsOta:
     async def get_img_desc(self) -> AppDesc:
         """``esp_https_ota_get_img_desc``: the new image's descriptor, before anything is written.
 
-        A resumed download and a second call ask the staging partition instead of the network.
+        A resumed download and a second call ask the staging partition instead of the network; before v5.5 a second call
+        takes the next 1024 bytes for it.
 
         Raises:
             HttpsOtaError: ESP_FAIL for a body below 1024 bytes or a wrong magic word, ESP_ERR_INVALID_STATE without a
@@ -107,12 +108,13 @@ class HttpsOta:
         if self.final.type != kind:
             raise HttpsOtaError(EspErr.ESP_FAIL, "{label} holds no such image", label=self.final.label)
         size = _DESC_SIZES[kind]
-        if self._binary_file_len < DESC_OFFSET + size:
+        if self._binary_file_len < DESC_OFFSET + size or not self._features.resumption:
             await self._read_header()
             return self._header[DESC_OFFSET : DESC_OFFSET + size]
         try:
             return self._ops.partitions.read(self.partition, DESC_OFFSET, size)
         except EspError as error:
+            self._ops.log.error(TAG, f"get_description_from_image(668): partition read failed {int(error.err)}")
             raise HttpsOtaError(error.err, "{why}", why=str(error)) from error
 
     async def _read_header(self) -> None:
@@ -126,6 +128,7 @@ class HttpsOta:
                     number = newlib.from_host(error.errno)
                     self._ops.log.error(TAG, f"Connection closed, errno = {number}")
                     self._fail_header(number, len(data))
+                self._say_that_it_waits()
                 await asyncio.sleep(0)
                 continue
             if not chunk:
@@ -133,6 +136,10 @@ class HttpsOta:
             data += chunk
         self._header = data
         self._binary_file_len = len(data)
+
+    def _say_that_it_waits(self) -> None:
+        if self._features.tells_timeout:
+            self._ops.log.debug(TAG, "ESP_ERR_HTTP_EAGAIN invoked: Call timed out before data was ready")
 
     def _fail_header(self, errno: int, length: int) -> NoReturn:
         self._ops.log.error(TAG, "Complete headers were not received")
@@ -148,7 +155,8 @@ class HttpsOta:
             ESP_ERR_HTTPS_OTA_IN_PROGRESS while there is more to come (a read time-out included), ESP_OK at the end.
 
         Raises:
-            HttpsOtaError: The step failed; the handle waits for ``abort``.
+            HttpsOtaError: The step failed; the handle waits for ``abort``. With the fact ``code`` 2 nothing is wrong: a
+                ``decrypt_cb`` waits for more, which upstream tells by the number of a state, and ``perform`` goes on.
         """
         await asyncio.sleep(0)  # the download is a task among others
         if self.state is State.BEGIN:
@@ -163,22 +171,30 @@ class HttpsOta:
 
     async def _begin(self) -> EspErr:
         self._open_update("esp_ota_begin")
-        if self.final.type not in _DESC_SIZES:
-            return _IN_PROGRESS  # nothing is known of what comes
+        is_image = self.final.type in _DESC_SIZES
+        if not is_image and self._features.writes_data_as_it_comes:
+            return _IN_PROGRESS
+        features = self._features
+        counts_once = features.counts_header_once if self._header else features.counts_what_it_reads
+        if not self._header and not features.reads_header_first:
+            return await self._continue()
         if not self._header:
             await self._read_header()
-        self._binary_file_len = 0  # writing counts it
+        if counts_once:
+            self._binary_file_len = 0  # writing counts it
         data = self._header
         if self._ops.config.esp_https_ota_decrypt_cb:
             data = self._decrypt_header(data)
-        verify_image(self._ops, self._features, self.final.type, data, self._post)
+        if is_image:
+            verify_image(self._ops, features, self.final.type, data, self._post)
         return self._write(data)
 
     def _open_update(self, function: str) -> None:
         """``esp_ota_begin`` or ``esp_ota_resume`` of the staging partition, for the final one."""
         size = OTA_WITH_SEQUENTIAL_WRITES
         if self._config.bulk_flash_erase:
-            size = self._image_length if self._image_length > 0 else OTA_SIZE_UNKNOWN
+            known = self._image_length > 0 and self._features.erases_image_alone
+            size = self._image_length if known else OTA_SIZE_UNKNOWN
         ops = self._ops
         try:
             if function == "esp_ota_resume":
@@ -197,25 +213,25 @@ class HttpsOta:
 
     def _decrypt_header(self, data: bytes) -> bytes:
         try:
-            data = self._decrypt(data)
-        except HttpsOtaError:
-            data = b""
-        if not data:
+            return self._decrypt(data)
+        except HttpsOtaError as error:
             self._ops.log.error(TAG, "Decryption of image header failed")
-            raise HttpsOtaError(EspErr.ESP_FAIL, "the callback made nothing of the image's header")
-        return data
+            raise HttpsOtaError(EspErr.ESP_FAIL, "{why}", why=str(error)) from error
 
     def _decrypt(self, data: bytes) -> bytes:
-        """``esp_https_ota_decrypt_cb``."""
+        """``esp_https_ota_decrypt_cb``. Nothing came out of it yet: an error too, whose number is that of a state."""
         self._post(Event.DECRYPT_CB, None)
         callback = self._config.decrypt_cb
         if callback is None:
             raise AssertionError("begin refuses a build that decrypts without a callback")
         try:
-            return callback(data)
+            out = callback(data)
         except EspError as error:
             self._ops.log.error(TAG, f"Decrypt callback failed {int(error.err)}")
             raise HttpsOtaError(error.err, "decrypt_cb: {why}", why=str(error)) from error
+        if not out:
+            raise HttpsOtaError(EspErr.ESP_FAIL, "decrypt_cb has nothing to write yet", code=int(State.IN_PROGRESS))
+        return out
 
     def _write(self, data: bytes) -> EspErr:
         try:
@@ -234,24 +250,20 @@ class HttpsOta:
             data = await self._client.read(self._buffer_size)
         except FetchError as error:
             if error.kind == "timeout":
-                self._ops.log.debug(TAG, "ESP_ERR_HTTP_EAGAIN invoked: Call timed out before data was ready")
+                self._say_that_it_waits()
                 return _IN_PROGRESS
             number = newlib.from_host(error.errno)
-            codes = self._features.read_codes
-            text = f"data read -1, errno {number}" if codes else f"Connection closed, errno = {number}"
-            self._ops.log.error(TAG, text)
+            if self._features.tells_read_error:
+                self._ops.log.error(TAG, f"data read -1, errno {number}")
             raise HttpsOtaError(EspErr.ESP_FAIL, "the connection broke: {why}", why=str(error), errno=number) from error
-        if data:
-            if self._ops.config.esp_https_ota_decrypt_cb:
-                data = self._decrypt(data)
-                if not data:
-                    return _IN_PROGRESS
-            return self._write(data)
-        return await self._response_ended()
+        if not data:
+            return await self._response_ended()
+        return self._write(self._decrypt(data) if self._ops.config.esp_https_ota_decrypt_cb else data)
 
     async def _response_ended(self) -> EspErr:
         """Of a partial download it was one range perhaps. More than the image is no success either, nor a failure."""
-        self._ops.log.debug(TAG, "Connection closed")
+        log = self._ops.log
+        (log.debug if self._features.whispers_end else log.info)(TAG, "Connection closed")
         if not self._config.partial_http_download or self._image_length == self._binary_file_len:
             self.state = State.SUCCESS
         elif self._image_length > self._binary_file_len:
@@ -261,15 +273,13 @@ class HttpsOta:
 
     async def _ask_for_next_range(self) -> None:
         client, config = self._client, self._config
-        if self._features.keeps_connection and client.is_persistent_connection():
-            self._ops.log.debug(TAG, "Using existing connection for partial download")
-        else:
+        if not self._features.keeps_connection or not client.is_persistent_connection():
             await client.close()
         header_size = config.enc_img_header_size
         size = config.request_size
         client.set_header("Range", next_range(self._binary_file_len, self._image_length, size, header_size))
         try:
-            await http_connect(client, self._ops.log, self._features, wants_range=False)
+            await self._http.connect(in_progress=True)
         except HttpsOtaError as error:
             self._ops.log.error(TAG, "Failed to establish HTTP connection")
             raise HttpsOtaError(EspErr.ESP_FAIL, "{why}", why=str(error), **_errno(error)) from error
@@ -290,7 +300,8 @@ class HttpsOta:
             if state in {State.IN_PROGRESS, State.SUCCESS}:
                 self._ops.end(self._update_handle)
             if state is State.SUCCESS and self.final.type == TYPE_APP:
-                self._set_boot_partition()
+                with nullcontext() if self._features.tells_boot_failure else suppress(EspError):
+                    self._set_boot_partition()
         except EspError as error:
             raise HttpsOtaError(error.err, "finish: {why}", why=str(error)) from error
         finally:

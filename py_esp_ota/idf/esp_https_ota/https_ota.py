@@ -6,14 +6,14 @@ differently stands in ``features.py``.
 
 from __future__ import annotations
 
-from functools import partial
-
 from py_esp_ota._core import Partition
 from py_esp_ota.errors import EspErr, EspError, HttpsOtaError
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
-from py_esp_ota.idf.esp_http_client.client import HttpClient, HttpClientConfig
-from py_esp_ota.idf.esp_http_client.features import http_client_features
+from py_esp_ota.idf.esp_http_client.authorization import EspRandom
+from py_esp_ota.idf.esp_http_client.client import HttpClient, no_noise
+from py_esp_ota.idf.esp_http_client.config import HttpClientConfig, authorization_retries
 from py_esp_ota.idf.esp_https_ota.config import (
+    IMAGE_HEADER_SIZE,
     TAG,
     DecryptCb,
     Event,
@@ -22,7 +22,7 @@ from py_esp_ota.idf.esp_https_ota.config import (
     State,
     esp_err_to_name,
 )
-from py_esp_ota.idf.esp_https_ota.connect import StatusVerdict, handle_response_code, http_connect
+from py_esp_ota.idf.esp_https_ota.connect import HttpConnection, StatusVerdict, handle_response_code
 from py_esp_ota.idf.esp_https_ota.features import HttpsOtaFeatures, https_ota_features
 from py_esp_ota.idf.esp_https_ota.handle import Download, HttpsOta
 from py_esp_ota.idf.esp_https_ota.partial import discover_image_length, first_range, restart_range
@@ -46,8 +46,22 @@ __all__ = [
 _RANGE = "Range"
 
 
-async def begin(config: HttpsOtaConfig, *, ops: OtaOps, fetch: Fetch, on_event: OnEvent | None = None) -> HttpsOta:
+async def begin(
+    config: HttpsOtaConfig,
+    *,
+    ops: OtaOps,
+    fetch: Fetch,
+    on_event: OnEvent | None = None,
+    esp_random: EspRandom = no_noise,
+) -> HttpsOta:
     """``esp_https_ota_begin``: connect, follow redirects, find the slot.
+
+    Args:
+        config: What an app says.
+        ops: The device.
+        fetch: The way out.
+        on_event: Hears ``ESP_HTTPS_OTA_EVENT``.
+        esp_random: Noise for the answers to Digest challenges.
 
     Raises:
         HttpsOtaError: ESP_ERR_INVALID_ARG (no trust option, no callback in a build that decrypts),
@@ -58,39 +72,47 @@ async def begin(config: HttpsOtaConfig, *, ops: OtaOps, fetch: Fetch, on_event: 
     post = on_event if on_event is not None and features.events else _ignore
     post(Event.START, None)
     config.require_built(features, ops.config)
-    _require_server_verification(config.http_config, ops)
+    _require_server_verification(config.http_config, ops, features)
     _require_decrypt_cb(config, ops)
+    offset = _resume_offset(config, ops, features)
     try:
-        client = HttpClient(config.http_config, fetch, http_client_features(ops.config.idf_version))
+        client = HttpClient(config.http_config, fetch, ops.config, log=ops.log, esp_random=esp_random)
     except HttpsOtaError:
         ops.log.error(TAG, "Failed to initialise HTTP connection")
         raise
     try:
-        _init_client(config, client, ops)
-        download = await _connect(config, client, ops, features)
+        if features.init_cb_before_head:
+            _init_client(config, client, ops)
+        retries = authorization_retries(config.http_config.max_authorization_retries)
+        http = HttpConnection(client, ops.log, features, authorization_retries=retries)
+        download = await _connect(config, http, ops, features, offset)
         post(Event.CONNECTED, None)
         ops.log.info(TAG, "Starting OTA...")
         staging = _staging_partition(config, ops, features)
         final = _final_partition(config, staging, ops)
+        _require_whole_blocks(config, ops, features)
     except BaseException:
         await client.close()
         raise
-    return HttpsOta(config, ops, client, download, staging, final, post)
+    return HttpsOta(config, ops, http, download, staging, final, post)
 
 
 def _ignore(_event: Event, _data: int | None) -> None:
     """The event loop of an app that listens to nothing."""
 
 
-def _require_server_verification(http: HttpClientConfig, ops: OtaOps) -> None:
+def _require_server_verification(http: HttpClientConfig, ops: OtaOps, features: HttpsOtaFeatures) -> None:
     """``is_server_verification_enabled``: a trust option must be there; the URL's scheme is not looked at."""
-    if http.cert_pem or http.use_global_ca_store or http.crt_bundle_attach:
+    any_option = features.trusts_by_any_option
+    if http.cert_pem or (any_option and (http.use_global_ca_store or http.crt_bundle_attach)):
+        return
+    if ops.config.esp_https_ota_allow_http:
+        if any_option:
+            option = "CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP" if features.prefixed_options else "CONFIG_OTA_ALLOW_HTTP"
+            ops.log.warning(TAG, f"Continuing with insecure option because {option} is set.")
         return
     text = "No option for server verification is enabled in esp_http_client config."
-    if ops.config.esp_https_ota_allow_http:
-        ops.log.warning(TAG, f"{text} Continuing with insecure option because CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP is set.")
-        return
-    ops.log.error(TAG, text)
+    ops.log.error(TAG, text if any_option else "Server certificate not found in esp_http_client config")
     raise HttpsOtaError(EspErr.ESP_ERR_INVALID_ARG, "no option for server verification")
 
 
@@ -101,6 +123,15 @@ def _require_decrypt_cb(config: HttpsOtaConfig, ops: OtaOps) -> None:
         raise HttpsOtaError(EspErr.ESP_ERR_INVALID_ARG, "a build with ESP_HTTPS_OTA_DECRYPT_CB needs decrypt_cb")
     if config.ota_resumption:
         raise HttpsOtaError(EspErr.ESP_ERR_NOT_SUPPORTED, "a pre-encrypted image cannot be resumed")
+
+
+def _resume_offset(config: HttpsOtaConfig, ops: OtaOps, features: HttpsOtaFeatures) -> int:
+    offset = config.resume_offset(encrypted=ops.chip.efuse.flash_encryption_enabled, features=features)
+    if offset and features.rounds_resume_offset:
+        ops.log.debug(TAG, f"Resuming OTA from offset: {offset}")
+    elif offset:
+        ops.log.info(TAG, f"Valid OTA resumption case, offset {offset}")
+    return offset
 
 
 def _init_client(config: HttpsOtaConfig, client: HttpClient, ops: OtaOps) -> None:
@@ -116,30 +147,36 @@ def _init_client(config: HttpsOtaConfig, client: HttpClient, ops: OtaOps) -> Non
 # ----------------------------------------------------------------------------------------------------------- connecting
 
 
-async def _connect(config: HttpsOtaConfig, client: HttpClient, ops: OtaOps, features: HttpsOtaFeatures) -> Download:
+async def _connect(
+    config: HttpsOtaConfig, http: HttpConnection, ops: OtaOps, features: HttpsOtaFeatures, offset: int
+) -> Download:
     """From the URL to the first byte of the image, with one more try when the server cannot resume."""
-    offset = config.resume_offset(encrypted=ops.chip.efuse.flash_encryption_enabled, features=features)
-    if offset:
-        ops.log.debug(TAG, f"Resuming OTA from offset: {offset}")
+    client = http.client
     resumes, in_parts = config.ota_resumption, config.partial_http_download
     length = -1
     asked = f"bytes={offset}-" if resumes and (offset or features.asks_range_always) else None
     if in_parts:
-        length = await discover_image_length(client, ops.log, features) - config.enc_img_header_size
+        length = await discover_image_length(http, ops.log, features) - config.enc_img_header_size
         asked = first_range(offset, length, config.request_size)
+    if not features.init_cb_before_head:
+        _init_client(config, client, ops)
     if asked is not None:
         client.set_header(_RANGE, asked)
-    may_authorize = config.http_config.max_authorization_retries != -1
-    connect = partial(http_connect, client, ops.log, features, may_authorize=may_authorize)
     try:
         try:
-            await connect(wants_range=resumes and not in_parts)
+            await http.connect(wants_range=resumes and not in_parts)
         except HttpsOtaError as error:
-            if error.err is not EspErr.ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE or not resumes:
+            starts_over = resumes if features.asks_range_always else offset > 0
+            if error.err is not EspErr.ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE or not starts_over:
                 raise
             offset = 0
-            await _start_over(client, ops, error, restart_range(length, config.request_size) if in_parts else None)
-            await connect(wants_range=False)
+            _say_that_it_starts_over(ops, error, features)
+            client.delete_header(_RANGE)
+            if in_parts and (asked := restart_range(length, config.request_size)):
+                client.set_header(_RANGE, asked)
+            if features.asks_range_always:
+                await client.close()
+            await http.connect()
     except HttpsOtaError as error:
         if error.err is not EspErr.ESP_ERR_HTTP_NOT_MODIFIED:
             ops.log.error(TAG, "Failed to establish HTTP connection")
@@ -149,14 +186,14 @@ async def _connect(config: HttpsOtaConfig, client: HttpClient, ops: OtaOps, feat
     return Download(image_length=length, binary_file_len=offset)
 
 
-async def _start_over(client: HttpClient, ops: OtaOps, error: HttpsOtaError, asked: str | None) -> None:
-    """The server cannot resume: the next request, on a new connection, is one from the beginning."""
-    ops.log.error(TAG, f"OTA resumption failed with err: {int(error.err)}.")
-    ops.log.info(TAG, "Falling back to OTA without resumption and restarting download from beginning")
-    client.delete_header(_RANGE)
-    if asked is not None:
-        client.set_header(_RANGE, asked)
-    await client.close()
+def _say_that_it_starts_over(ops: OtaOps, error: HttpsOtaError, features: HttpsOtaFeatures) -> None:
+    text = f"OTA resumption failed with err: {int(error.err)}"
+    if features.asks_range_always:
+        ops.log.error(TAG, f"{text}.")
+        ops.log.info(TAG, "Falling back to OTA without resumption and restarting download from beginning")
+    else:
+        ops.log.error(TAG, text)
+        ops.log.info(TAG, "Restarting download from beginning")
 
 
 # ----------------------------------------------------------------------------------------------------------- partitions
@@ -185,15 +222,32 @@ def _final_partition(config: HttpsOtaConfig, staging: Partition, ops: OtaOps) ->
     return final
 
 
+def _require_whole_blocks(config: HttpsOtaConfig, ops: OtaOps, features: HttpsOtaFeatures) -> None:
+    """v5.5.2 alone looks at the buffer instead of the offset; upstream then returns no handle, and ESP_OK."""
+    if not features.wants_whole_blocks or features.rounds_resume_offset or not config.ota_resumption:
+        return
+    size = max(config.http_config.buffer_size, IMAGE_HEADER_SIZE)
+    if size % 16 and ops.chip.efuse.flash_encryption_enabled:
+        ops.log.error(TAG, "Buffer size must be multiple of 16 bytes for FE and ota resumption case")
+        raise HttpsOtaError(EspErr.ESP_FAIL, "a buffer of {found} bytes does not hold whole blocks", found=size)
+
+
 # ------------------------------------------------------------------------------------------------------------- one call
 
 
-async def https_ota(config: HttpsOtaConfig, *, ops: OtaOps, fetch: Fetch, on_event: OnEvent | None = None) -> None:
+async def https_ota(
+    config: HttpsOtaConfig,
+    *,
+    ops: OtaOps,
+    fetch: Fetch,
+    on_event: OnEvent | None = None,
+    esp_random: EspRandom = no_noise,
+) -> None:
     """``esp_https_ota``: the whole update in one call. Raises ``HttpsOtaError``; nothing is left open then."""
     if config.ota_resumption:
         ops.log.error(TAG, "OTA resumption is not supported in esp_https_ota API")
         raise HttpsOtaError(EspErr.ESP_ERR_NOT_SUPPORTED, "esp_https_ota() cannot resume")
-    handle = await begin(config, ops=ops, fetch=fetch, on_event=on_event)
+    handle = await begin(config, ops=ops, fetch=fetch, on_event=on_event, esp_random=esp_random)
     try:
         while await handle.perform() is EspErr.ESP_ERR_HTTPS_OTA_IN_PROGRESS:
             pass

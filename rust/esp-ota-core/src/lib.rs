@@ -7,6 +7,7 @@
 pub mod app_desc;
 pub mod boot;
 pub mod crypt;
+pub mod digest;
 pub mod efuse;
 pub mod err;
 pub mod fault;

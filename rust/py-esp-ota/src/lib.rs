@@ -5,6 +5,7 @@
 mod boot;
 mod bytes;
 mod crypt;
+mod digest;
 mod efuse;
 mod err;
 mod flash;
@@ -37,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     nvs::register(module)?;
     image::register(module)?;
     sha256::register(module)?;
+    digest::register(module)?;
     signature::register(module)?;
     otadata::register(module)?;
     boot::register(module)?;

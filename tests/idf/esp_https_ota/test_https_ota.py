@@ -8,7 +8,7 @@ from scripted_fetch import Answer, ScriptedFetch
 
 from py_esp_ota._core import EFuse, PartitionTable
 from py_esp_ota.adapters.memory import run_virtual
-from py_esp_ota.errors import EspErr, HttpsOtaError, PowerLoss
+from py_esp_ota.errors import EspErr, HttpsOtaError, OtaError, PowerLoss
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.app_update.otadata import OtaData
@@ -183,6 +183,37 @@ def test_no_description(answer, log):
     assert bench.logged(log)
     assert bench.events == [Event.START, Event.CONNECTED, Event.GET_IMG_DESC, Event.ABORT]
     assert bench.fetch.open == 0
+
+
+def test_a_slot_that_cannot_be_read(monkeypatch):
+    bench = Bench(Answer(NEW))
+
+    def refuse(*_args: object) -> bytes:
+        raise OtaError(EspErr.ESP_ERR_FLASH_OP_FAIL, "no")
+
+    async def main() -> None:
+        handle = await bench.begin()
+        await handle.get_img_desc()
+        monkeypatch.setattr(bench.ops.partitions, "read", refuse)
+        await handle.get_img_desc()
+
+    assert bench.refused(main).err is EspErr.ESP_ERR_FLASH_OP_FAIL
+    line = "get_description_from_image(668): partition read failed 24577"
+    assert bench.log.lines[-1] == f"E (0) esp_https_ota: {line}"
+
+
+def test_waiting_for_the_header_is_told():
+    bench = Bench(Answer(NEW, stalls_at=500))
+    bench.log._debug = True
+
+    async def main() -> None:
+        async with asyncio.timeout(11):
+            await (await bench.begin()).get_img_desc()
+
+    with pytest.raises(TimeoutError):
+        run_virtual(main())
+    text = "ESP_ERR_HTTP_EAGAIN invoked: Call timed out before data was ready"
+    assert bench.log.lines[-2:] == [f"D (0) esp_https_ota: {text}"] * 2
 
 
 def test_a_second_description_is_read_from_the_slot():

@@ -85,8 +85,9 @@ def test_a_redirect_without_location_fails():
         (Answer(b"moved", status=302, breaks_at=2), EspErr.ESP_ERR_HTTP_WRITE_DATA),
         (Answer(b"moved", status=302, headers={"content-length": "9"}), EspErr.ESP_FAIL),
         (Answer(b"moved", status=302, headers={"connection": "close"}), EspErr.ESP_FAIL),
+        (Answer(b"moved", status=302, headers={"date": "today"}), EspErr.ESP_FAIL),
     ],
-    ids=["reset", "closed early", "closed as announced"],
+    ids=["reset", "closed early", "closed as announced", "closed where the body ends"],
 )
 def test_a_redirect_to_the_same_server_uses_its_connection_again_alive_or_not(moved, err):
     moved.headers = {"location": URL, **(moved.headers or {})}
@@ -101,7 +102,7 @@ def test_a_redirect_to_the_same_server_uses_its_connection_again_alive_or_not(mo
 
 
 def test_an_endless_redirect_keeps_the_world_going():
-    bench = Bench(Answer(status=302, headers={"location": URL}))
+    bench = Bench(Answer(status=302, headers={"location": URL, "content-length": "0"}))
 
     async def main() -> int:
         with pytest.raises(TimeoutError):
@@ -134,6 +135,14 @@ def test_only_the_presence_of_a_trust_option_counts_never_the_scheme(http, optio
         assert bench.refused(lambda: bench.begin(url, **http)).err is EspErr.ESP_ERR_INVALID_ARG
         assert bench.logged("No option for server verification is enabled in esp_http_client config.")
         assert bench.fetch.requests == []
+
+
+def test_an_insecure_download_is_warned_of_in_one_sentence():
+    bench = Bench(Answer(NEW), options={"esp_https_ota_allow_http": True})
+    run_virtual(wrap(bench.begin(crt_bundle_attach=False)))
+    assert bench.log.lines[0] == (
+        "W (0) esp_https_ota: Continuing with insecure option because CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP is set."
+    )
 
 
 def test_trust_is_asked_before_the_url_is_read():

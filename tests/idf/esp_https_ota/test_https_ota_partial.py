@@ -89,8 +89,7 @@ def test_a_whole_update_in_four_ranges(version, keep_alive):
 
     async def main() -> int:
         handle = await bench.start()
-        if version >= (5, 0, 0):
-            assert (await handle.get_img_desc()).version == "1.1"
+        assert (await handle.get_img_desc()).version == "1.1"
         assert handle.get_image_size() == SIZE
         while await handle.perform() is IN_PROGRESS:
             assert handle.is_complete_data_received() is (handle.get_image_len_read() == SIZE)
@@ -105,6 +104,24 @@ def test_a_whole_update_in_four_ranges(version, keep_alive):
     assert bench.next_boot == "ota_1"
     # The connection of the HEAD is closed in any case.
     assert connections == (2 if keep_alive and version >= (6, 0, 0) else 5)
+
+
+@pytest.mark.parametrize(
+    ("version", "header"),
+    [((4, 4, 8), 289), ((5, 0, 5), 1024), ((5, 0, 6), 0), ((5, 1, 2), 1024), ((5, 1, 3), 0), ((5, 2, 0), 0)],
+)
+def test_a_header_that_no_app_has_looked_at_once_counted_twice(version, header):
+    """The second range begins that much too far on, and the image has a hole."""
+    bench = Partial(idf_version=version)
+
+    async def main() -> None:
+        await bench.whole(await bench.start())
+
+    if header:
+        assert bench.refused(main).err is EspErr.ESP_ERR_OTA_VALIDATE_FAILED
+    else:
+        run_virtual(main())
+    assert bench.fetch.asked[1:3] == [f"GET bytes=0-{QUARTER - 1}", f"GET bytes={4096 + header}-{8191 + header}"]
 
 
 @pytest.mark.parametrize("size", [1, 288, 1023, 1024, 1025, 4096, SIZE - 1, SIZE, SIZE + 1, 0])
@@ -192,20 +209,63 @@ def test_without_head_and_ranges_the_whole_file_tells_the_length_and_is_read():
     assert read[1].at == SIZE
 
 
-@pytest.mark.parametrize("said", ["bytes 0-0/*", "bytes 0-0", "bytes 0-0/many", None])
-def test_a_length_that_is_not_said(said):
+_NO_TOTAL = "Failed to extract total size from Content-Range"
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("bytes 0-0/*", "Content-Range header has unknown total size (bytes A-B/*)"),
+        ("bytes 0-0", "Invalid Content-Range format (missing '/')"),
+        ("bytes 0-0/many", _NO_TOTAL),
+        ("bytes 0-0/16384 or so", _NO_TOTAL),
+        ("bytes 0-0/0", _NO_TOTAL),
+        ("bytes 0-0/-5", _NO_TOTAL),
+    ],
+)
+def test_a_length_that_is_not_said(said, line):
     bench = no_head()
 
     def spoil(_request: object, reply: object) -> None:
         if reply.status == 206:
-            del reply.headers["content-range"]
-            if said:
-                reply.headers["content-range"] = said
+            reply.headers["content-range"] = said
 
     bench.fetch.spoil = spoil
     assert bench.refused(bench.start).err is EspErr.ESP_FAIL
+    assert bench.logged(f"E (0) HTTP_CLIENT: {line}")
     assert bench.logged("Failed to get image length from http response")
     assert bench.fetch.open == 0
+
+
+def test_a_range_that_nothing_is_said_of_has_no_length_which_is_zero():
+    """Nobody sets the length then, nor looks for it: the file is downloaded as a whole, and the boot slot stays."""
+    bench = no_head()
+
+    def spoil(_request: object, reply: object) -> None:
+        reply.headers.pop("content-range", None)
+
+    bench.fetch.spoil = spoil
+    config = HttpsOtaConfig(http_config=HttpClientConfig(url=URL), partial_http_download=True)
+    run_virtual(https_ota.https_ota(config, ops=bench.ops, fetch=bench.fetch, on_event=bench.on_event))
+    assert bench.fetch.asked == ["HEAD", "GET bytes=0-0", "GET"]
+    assert bench.slot() == NEW
+    assert bench.next_boot == "ota_0"
+
+
+@pytest.mark.parametrize("said", ["bytes 0-0/ 16384", "0-0/16384", "octets/16384"])
+def test_a_length_that_is_said_somehow(said):
+    bench = no_head()
+
+    def spoil(_request: object, reply: object) -> None:
+        if reply.status == 206:
+            reply.headers["content-range"] = said
+
+    bench.fetch.spoil = spoil
+
+    async def main() -> int:
+        return (await bench.start()).get_image_size()
+
+    assert run_virtual(main()) == 16384
 
 
 def test_a_chunked_head_has_no_length():
@@ -215,13 +275,73 @@ def test_a_chunked_head_has_no_length():
     assert bench.logged("Failed to get image length from http response")
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 500])
-def test_neither_head_nor_get(status):
-    bench = Partial()
-    bench.fetch.spoil = lambda _request, reply: setattr(reply, "status", status)
-    assert bench.refused(bench.start).err is EspErr.ESP_FAIL
+def says(status: int, method: str = "", **options: object) -> Partial:
+    """A server that gives one status to all requests, or to those with one method."""
+    bench = Partial(**options)
+    bench.fetch.head = 405
+
+    def spoil(request: object, reply: object) -> None:
+        if method in {"", request.method}:
+            reply.status = status
+
+    bench.fetch.spoil = spoil
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("status", "err", "line"),
+    [
+        (304, EspErr.ESP_ERR_HTTP_NOT_MODIFIED, "I (0) esp_https_ota: OTA image not modified since last request"),
+        (403, EspErr.ESP_FAIL, "E (0) esp_https_ota: File not found(403)"),
+        (404, EspErr.ESP_FAIL, "E (0) esp_https_ota: File not found(404)"),
+        (416, EspErr.ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE, "I (0) esp_https_ota: Requested range is incorrect"),
+        (418, EspErr.ESP_FAIL, "E (0) esp_https_ota: Client error (418)"),
+        (500, EspErr.ESP_FAIL, "E (0) esp_https_ota: Server error (500)"),
+        (503, EspErr.ESP_FAIL, "E (0) esp_https_ota: Server error (503)"),
+        (204, EspErr.ESP_FAIL, "E (0) esp_https_ota: Received incorrect http status 204"),
+        (300, EspErr.ESP_FAIL, "E (0) esp_https_ota: Received incorrect http status 300"),
+    ],
+)
+def test_the_get_of_one_byte_has_the_statuses_of_any_request(status, err, line):
+    bench = says(status, "GET")
+    assert bench.refused(bench.start).err is err
     assert bench.fetch.asked == ["HEAD", "GET bytes=0-0"]
-    assert bench.logged(f"Received incorrect http status {status}")
+    assert bench.log.lines[-2:][0].startswith("D (0) esp_https_ota: HEAD request returned status 405")
+    assert bench.log.lines[-1].startswith(line)
+
+
+@pytest.mark.parametrize("status", [304, 403, 404, 416, 500, 503])
+def test_before_june_2026_it_had_one_answer_to_all_of_them(status):
+    bench = says(status, "GET", idf_version=(6, 1, 0))
+    assert bench.refused(bench.start).err is EspErr.ESP_FAIL
+    assert bench.log.lines == [f"E (0) esp_https_ota: Received incorrect http status {status}"]
+
+
+@pytest.mark.parametrize(
+    ("version", "method", "asked"),
+    [
+        ((6, 2, 0), "", ["HEAD"]),
+        ((6, 2, 0), "GET", ["HEAD", "GET bytes=0-0"]),
+        ((6, 1, 0), "GET", ["HEAD", "GET bytes=0-0"]),
+        ((5, 5, 0), "", ["HEAD"]),
+    ],
+)
+def test_a_401_ends_the_search_for_the_length(version, method, asked):
+    """``esp_http_client_perform`` asks ``add_auth``, which has no answer."""
+    bench = says(401, method, idf_version=version)
+    assert bench.refused(bench.start).err is EspErr.ESP_ERR_NOT_SUPPORTED
+    assert bench.fetch.asked == asked
+    assert bench.log.lines[-3:] == [
+        "W (0) HTTP_CLIENT: This request requires authentication, but does not provide header information for that",
+        "E (0) HTTP_CLIENT: Error response",
+        "E (0) esp_https_ota: ESP HTTP client perform failed: 262",
+    ]
+
+
+def test_before_v5_5_a_401_was_a_status_like_others():
+    bench = says(401, idf_version=(5, 4, 0))
+    assert bench.refused(bench.start).err is EspErr.ESP_FAIL
+    assert bench.log.lines[-1] == "E (0) esp_https_ota: Received incorrect http status 401"
 
 
 def test_before_v6_there_is_no_second_way():
@@ -241,6 +361,72 @@ def test_a_head_that_says_not_modified(version, modified):
     else:
         assert bench.refused(bench.start).err is EspErr.ESP_ERR_HTTP_NOT_MODIFIED
         assert bench.fetch.asked == ["HEAD"]
+        assert bench.log.lines == []
+
+
+@pytest.mark.parametrize("version", [(6, 2, 0), (6, 0, 0)])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_byte_that_does_not_come_ends_it(version, chunked):
+    bench = Partial(idf_version=version)
+    bench.fetch.head = 405
+    bench.fetch.ranges = False
+    bench.fetch.chunked = chunked
+    bench.fetch.breaks = [5000]
+    assert bench.refused(bench.start).err is EspErr.ESP_ERR_HTTP_INCOMPLETE_DATA
+    said = "Incomplete chunked data received -2" if chunked else f"Incomlete data received, ret=-2, 5000/{SIZE} bytes"
+    assert bench.logged(f"E (0) HTTP_CLIENT: {said}")
+    assert bench.logged("ESP HTTP client perform failed: 28684")
+
+
+@pytest.mark.parametrize("status", [200, 206, 500])
+def test_a_byte_that_nothing_ends_but_the_connection_is_incomplete(status):
+    """``perform`` does not ask the parser then; ``esp_http_client_read`` does."""
+    bench = says(status, "GET")
+    spoil = bench.fetch.spoil
+
+    def endless(request: object, reply: object) -> None:
+        spoil(request, reply)
+        if request.method == "GET":
+            del reply.headers["content-length"]
+
+    bench.fetch.spoil = endless
+    assert bench.refused(bench.start).err is EspErr.ESP_ERR_HTTP_INCOMPLETE_DATA
+    assert bench.logged("E (0) HTTP_CLIENT: Incomplete chunked data received -1")
+
+
+@pytest.mark.parametrize(
+    ("version", "err"),
+    [
+        ((6, 2, 0), EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE),
+        ((5, 5, 5), EspErr.ESP_ERR_HTTP_REDIRECT_DOWNGRADE),
+        ((5, 0, 1), EspErr.ESP_ERR_HTTP_MAX_REDIRECT),  # the same URL is asked again
+    ],
+)
+def test_a_head_that_is_led_out_of_tls(version, err):
+    bench = Partial(idf_version=version)
+    bench.fetch.redirects = {URL: "http://two/lamp.bin" if version >= (5, 5, 5) else "nowhere"}
+    assert bench.refused(bench.start).err is err
+    assert bench.logged("E (0) HTTP_CLIENT: Error response")
+
+
+def test_a_head_that_is_led_nowhere():
+    """Only since v6.1, and v5.5.5 in its line, ``perform`` says what is wrong with the redirect."""
+    for version, err in (((6, 0, 2), EspErr.ESP_FAIL), ((5, 0, 2), EspErr.ESP_FAIL)):
+        bench = Partial(idf_version=version)
+        bench.fetch.redirects = {URL: "nowhere"}
+        assert bench.refused(bench.start).err is err
+
+
+def test_a_head_that_is_redirected_comes_back_on_a_new_connection_where_the_server_closes():
+    bench = Partial()
+    bench.fetch.keep_alive = False
+    bench.fetch.redirects = {URL: "https://cloud:443/lamp.bin"}
+
+    async def main() -> None:
+        await bench.whole(await bench.start())
+
+    run_virtual(main())
+    assert bench.next_boot == "ota_1"
 
 
 def test_the_head_follows_redirects_and_the_ranges_go_where_it_ended():
@@ -293,6 +479,33 @@ def test_a_head_that_fails(fails, err):
 
 
 # ----------------------------------------------------------------------------------------------------------- its ranges
+
+
+@pytest.mark.parametrize(
+    ("version", "follows"), [((6, 2, 0), False), ((6, 0, 0), False), ((5, 5, 5), True), ((5, 4, 0), True)]
+)
+@pytest.mark.parametrize("keep_alive", [True, False])
+def test_a_range_that_is_redirected_to_another_host(version, follows, keep_alive):
+    """Since v6.0 a kept connection is not made again, although the redirect has closed it."""
+    bench = Partial(idf_version=version)
+    bench.fetch.keep_alive = keep_alive
+    bench.ops.log._debug = False
+
+    async def main() -> None:
+        handle = await bench.start()
+        bench.fetch.redirects = {URL: "https://other/lamp.bin"}
+        await bench.whole(handle)
+
+    if follows or not keep_alive:
+        run_virtual(main())
+        assert bench.slot() == NEW
+        return
+    assert bench.refused(main).err is EspErr.ESP_FAIL
+    assert bench.log.lines[-3:] == [
+        "E (0) HTTP_CLIENT: Error write request",
+        "E (0) esp_https_ota: Failed to open HTTP connection: ESP_ERR_HTTP_WRITE_DATA",
+        "E (0) esp_https_ota: Failed to establish HTTP connection",
+    ]
 
 
 def test_a_server_that_ignores_ranges_and_sends_everything_is_as_good():

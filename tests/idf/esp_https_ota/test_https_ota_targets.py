@@ -220,25 +220,53 @@ def test_a_pre_encrypted_image_is_decrypted_on_its_way(partial):
     assert bench.events.index(Event.DECRYPT_CB) < bench.events.index(Event.VERIFY_CHIP_ID)
 
 
-def test_a_callback_may_keep_data_back():
-    """Nothing comes out of some calls: nothing is written then, and the download goes on."""
-    bench = Targets(locked(NEW), esp_https_ota_decrypt_cb=True)
-    decrypt, kept = Decryptor(), []
+class Late(Decryptor):
+    """Nothing comes out of every second call; the next one brings it."""
 
-    def late(data: bytes) -> bytes:
-        kept.append(decrypt(data))
-        if len(kept) % 2 and len(decrypt.calls) > 1 and len(decrypt.calls) < 16:
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[bytes] = []
+
+    def __call__(self, data: bytes) -> bytes:
+        self.kept.append(super().__call__(data))
+        if len(self.kept) % 2 and 1 < len(self.calls) < 16:
             return b""
-        out = b"".join(kept)
-        kept.clear()
+        out = b"".join(self.kept)
+        self.kept.clear()
         return out
 
-    async def main() -> None:
-        await bench.whole(decrypt_cb=late, enc_img_header_size=len(HEADER))
 
-    run_virtual(main())
+def test_of_a_callback_that_keeps_data_back_perform_says_a_state():
+    """``ESP_HTTPS_OTA_IN_PROGRESS``, 2, no ``ESP_ERR_HTTPS_OTA_IN_PROGRESS``; an app that knows it may go on."""
+    bench = Targets(locked(NEW), esp_https_ota_decrypt_cb=True)
+
+    async def main() -> list[int]:
+        handle = await bench.start(decrypt_cb=Late(), enc_img_header_size=len(HEADER))
+        codes: list[int] = []
+        while True:
+            try:
+                if await handle.perform() is not IN_PROGRESS:
+                    break
+            except HttpsOtaError as error:
+                codes.append(error.fact["code"])
+        await handle.finish()
+        return codes
+
+    assert run_virtual(main()) == [2] * 7
     assert bench.holds("ota_0", NEW)
-    assert bench.events.count(Event.WRITE_FLASH) < bench.events.count(Event.DECRYPT_CB)
+    assert bench.next_boot == "ota_0"
+
+
+def test_a_callback_that_keeps_data_back_ends_the_one_call():
+    bench = Targets(locked(NEW), esp_https_ota_decrypt_cb=True)
+    config = HttpsOtaConfig(http_config=HttpClientConfig(url=URL), decrypt_cb=Late(), enc_img_header_size=len(HEADER))
+    error = bench.refused(
+        lambda: https_ota.https_ota(config, ops=bench.ops, fetch=bench.fetch, on_event=bench.on_event)
+    )
+    assert error.fact["code"] == 2
+    assert https_ota.esp_err_to_name(error) == "ERROR"
+    assert bench.events[-2:] == [Event.DECRYPT_CB, Event.ABORT]
+    assert bench.next_boot == "factory"
 
 
 def test_a_header_of_which_nothing_comes_out():

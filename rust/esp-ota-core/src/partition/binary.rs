@@ -3,6 +3,7 @@
 use md5::{Digest, Md5};
 
 use super::{FLAG_ENCRYPTED, FLAG_READONLY, LABEL_SIZE, Partition, ROW_SIZE, TABLE_SIZE};
+use crate::digest::md5;
 use crate::err::{EspErr, Fault};
 
 /// The first two bytes of a row (`ESP_PARTITION_MAGIC`, 0x50AA).
@@ -55,11 +56,6 @@ impl Row<'_> {
     fn at<const N: usize>(self, offset: usize) -> [u8; N] {
         self.0.get(offset..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
     }
-}
-
-/// The MD5 over rows.
-pub(super) fn md5(rows: &[u8]) -> [u8; 16] {
-    Md5::digest(rows).into()
 }
 
 /// Bytes as the messages show them.

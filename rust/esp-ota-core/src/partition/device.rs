@@ -1,7 +1,8 @@
 //! The two readers on the device: the bootloader's verifier and the app's loader. They do not agree on every table.
 
-use super::binary::{MAGIC, MAGIC_MD5, Row, before, hex, md5, place, rows};
+use super::binary::{MAGIC, MAGIC_MD5, Row, before, hex, place, rows};
 use super::{ANY, FLAG_ENCRYPTED, MAX_ROWS, Partition};
+use crate::digest::md5;
 use crate::err::{EspErr, Fault, Level, LogLine};
 
 /// What [`verify`] said: `esp_err_t`, what it printed, and the rows the bootloader will walk.
