@@ -26,11 +26,10 @@ from py_esp_ota.errors import EspErr, FlashError
 from py_esp_ota.idf import rollback
 from py_esp_ota.idf.bootloader.console import print_banner, read_bootloader_header
 from py_esp_ota.idf.bootloader.deep_sleep import fast_boot
-from py_esp_ota.idf.bootloader.flash_encrypt import check_flash_encryption
 from py_esp_ota.idf.bootloader.map import unpack_load_app
 from py_esp_ota.idf.bootloader.pins import factory_reset, test_app_index, wants_factory_reset
 from py_esp_ota.idf.bootloader.run import FACTORY_INDEX, INVALID_INDEX, TEST_APP_INDEX, Run, reason
-from py_esp_ota.idf.bootloader.secure_boot import permanently_enable
+from py_esp_ota.idf.bootloader.security import enable_security
 from py_esp_ota.idf.bootloader.select import get_selected_boot_partition
 from py_esp_ota.idf.bootloader.table import TABLE_MAX_LEN, LoadedTable, judge, load_partition_table
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite
@@ -262,7 +261,7 @@ def _load_boot_image(run: Run, loaded: LoadedTable, start: int, *, self_heal: bo
                 run.log.warning("boot", "Falling back to test app as only bootable partition")
         else:
             _after_loading(run, table, index, partition, self_heal=self_heal)
-        if permanently_enable(run, partition) and check_flash_encryption(run):
+        if enable_security(run, partition):
             return None if run.encrypted_now else _load_image(run, partition, outcome)
         if index != TEST_APP_INDEX:
             run.log.error("boot", f"{_called(index)} is not bootable")
