@@ -420,12 +420,14 @@ def test_one_of_two_keys_in_one_block_is_refused(fuses):
     assert f"E boot: {text} (their keys go into one eFuse key block)" in untimed(report)
 
 
-def test_a_key_that_cannot_be_burnt_keeps_secure_boot_from_being_enabled_with_it():
-    chip = signed(flash_encryption_key=bytes(16), flash_encryption_key_open=True)
+def test_a_block_that_one_key_was_burnt_into_takes_no_other():
+    chip = signed(flash_encryption_key=bytes(16))
     before = chip.efuse.copy()
     report = boot(chip, TOGETHER)
     assert (report.ok, chip.efuse == before) == (False, True)
-    assert "E boot: Initialization of Flash Encryption key failed (259)" in untimed(report)
+    text = "Failed to write efuse block with purpose (err=0x103). Can't continue."
+    assert f"E secure_boot_v2: {text}" in untimed(report)
+    assert "E boot: Secure Boot v2 failed (259)" in untimed(report)
 
 
 # ---------------------------------------------------------------------------------------------------- what is encrypted
