@@ -167,12 +167,18 @@ class EFuse:
         flash_crypt_cnt: int = 0,
         flash_crypt_config: int = 0,
         flash_encryption_key: bytes | None = None,
+        flash_encryption_key_open: bool = False,
         hmac_keys: Sequence[bytes | None] = ...,
+        key_purposes: Sequence[int | None] | None = None,
         recovery_bootloader_sector: int = 0,
+        bootloader_secure_version: int = 0,
+        bootloader_anti_rollback_en: bool = False,
+        bootloader_anti_rollback_update_in_rom: bool = False,
     ) -> Self:
         """A chip from the factory, of a revision that default builds accept, unless said otherwise.
 
-        Raises ``ValueError`` for what does not fit the chip's fuses.
+        Keys take the first key blocks, digests before the flash encryption key, unless ``key_purposes`` says what each
+        block is burnt for. Raises ``ValueError`` for what does not fit the chip's fuses.
         """
 
     @property
@@ -216,6 +222,21 @@ class EFuse:
         """As espsecure's key file has it: 16, 24, 32 or 64 bytes."""
 
     @property
+    def flash_encryption_key_open(self) -> bool:
+        """Its block is not read- and write-protected, as ``espefuse --no-protect-key`` leaves it."""
+
+    @property
+    def key_purposes(self) -> list[int | None]:
+        """What each key block is burnt for, by the chip's own ``esp_efuse_purpose_t``; ``None`` for an unused one.
+
+        Empty on ESP32 and ESP32-C2, whose keys have fixed places.
+        """
+
+    @property
+    def free_key_blocks(self) -> list[int]:
+        """``esp_efuse_key_block_unused``: the numbers of the unused key blocks."""
+
+    @property
     def flash_encryption_enabled(self) -> bool:
         """``efuse_hal_flash_encryption_enabled``: an odd number of counter bits is burnt."""
 
@@ -227,6 +248,22 @@ class EFuse:
     def recovery_bootloader_sector(self) -> int:
         """12 bits: 0 never set, 0xFFF disabled for ever, else the number of the sector it starts at."""
 
+    @property
+    def has_recovery_bootloader(self) -> bool:
+        """Whether the chip's ROM knows such a thing: ESP32-C5, C61, S31, and ESP32-P4 since v3.0."""
+
+    @property
+    def recovery_bootloader_address(self) -> int | None:
+        """``efuse_hal_get_recovery_bootloader_address``; ``None`` unless ``efuse_hal_recovery_bootloader_enabled``."""
+
+    @property
+    def bootloader_secure_version(self) -> int:
+        """The number of burnt bits of ``BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION``, 0 to 4."""
+
+    @property
+    def bootloader_anti_rollback_en(self) -> bool: ...
+    @property
+    def bootloader_anti_rollback_update_in_rom(self) -> bool: ...
     def burn_secure_version(self, version: int, *, size: int | None = None) -> None:
         """``esp_efuse_update_secure_version``: burn until ``version`` bits are set; ``size``: the configured field width.
 
@@ -237,8 +274,8 @@ class EFuse:
     def burn_key_digest(self, slot: int, digest: bytes) -> None:
         """``esp_efuse_write_key``, purpose SECURE_BOOT_DIGEST0 to 2.
 
-        Raises ``OtaError``: ESP_ERR_INVALID_ARG for no such slot, ESP_ERR_INVALID_STATE for one in use; ``ValueError``
-        unless ``digest`` has 32 bytes.
+        Raises ``OtaError``: ESP_ERR_INVALID_ARG for no such slot, ESP_ERR_INVALID_STATE for one in use,
+        ESP_ERR_NOT_ENOUGH_UNUSED_KEY_BLOCKS; ``ValueError`` unless ``digest`` has 32 bytes.
         """
 
     def revoke_key(self, slot: int) -> None:
@@ -247,22 +284,37 @@ class EFuse:
     def burn_flash_encryption_key(self, key: bytes) -> None:
         """``esp_efuse_write_key``, purpose XTS_AES_128_KEY or 256.
 
-        Raises ``OtaError``: ESP_ERR_INVALID_SIZE for a length the chip does not know, ESP_ERR_INVALID_STATE the second time.
+        Raises ``OtaError``: ESP_ERR_INVALID_SIZE for a length the chip does not know, ESP_ERR_INVALID_STATE the second
+        time, ESP_ERR_NOT_ENOUGH_UNUSED_KEY_BLOCKS.
         """
 
     def burn_hmac_key(self, block: int, key: bytes) -> None:
         """``esp_efuse_write_key``, purpose HMAC_UP.
 
-        Digests and the flash encryption key are taken to have the lowest blocks that no HMAC key has. Raises
-        ``OtaError``: ESP_ERR_NOT_SUPPORTED on chips without the peripheral, ESP_ERR_INVALID_ARG for no such block,
+        Raises ``OtaError``: ESP_ERR_NOT_SUPPORTED on chips without the peripheral, ESP_ERR_INVALID_ARG for no such block,
         ESP_ERR_INVALID_STATE for one in use; ``ValueError`` unless ``key`` has 32 bytes.
         """
+
+    def burn_key_block(self, block: int, purpose: int) -> None:
+        """``esp_efuse_write_key`` of a key that no boot looks at: the block is taken.
+
+        Raises ``OtaError``: ESP_ERR_INVALID_ARG for no such block, ESP_ERR_INVALID_STATE for one in use.
+        """
+
+    def burn_recovery_bootloader_sector(self, sector: int) -> None:
+        """Burn the bits of ``sector`` too. Raises ``OtaError``: ESP_ERR_NOT_SUPPORTED, ESP_ERR_INVALID_ARG above 12 bits."""
+
+    def burn_bootloader_secure_version(self, version: int) -> None:
+        """Burn until ``version`` bits are set. Raises ``OtaError``: ESP_ERR_NOT_SUPPORTED, ESP_ERR_INVALID_ARG above 4."""
 
     def burn_flash_crypt_cnt(self) -> None:
         """One bit more, which turns encryption on or off. Raises ``OtaError`` (ESP_ERR_EFUSE_CNT_IS_FULL)."""
 
     def burn_flash_crypt_config(self, config: int) -> None:
         """ESP32: burn the bits of ``config``. Raises ``ValueError`` above 4 bits."""
+
+    def burn_all(self, batch: EFuse) -> None:
+        """``esp_efuse_batch_write_commit``: what was burnt in ``batch``, which was a copy of these fuses, in one go."""
 
     def on_burn(self, listener: Callable[[], object] | None) -> None:
         """Call ``listener()`` after each burn from here on; a copy has none."""
@@ -288,7 +340,11 @@ class FlashCrypt:
 
     @staticmethod
     def of_efuse(efuse: EFuse) -> FlashCrypt | None:
-        """The engine that these fuses switch on; ``None`` while encryption is off or has no key."""
+        """The engine that these fuses switch on; ``None`` while encryption is off."""
+
+    @staticmethod
+    def of_key(efuse: EFuse) -> FlashCrypt | None:
+        """The engine with the key in these fuses, switched on or not. A key that is not burnt reads as zeros."""
 
     def encrypt(self, address: int, data: Bytes) -> bytes:
         """What stands in flash for plain bytes at ``address``. Raises ``ValueError`` unless both are multiples of 16."""

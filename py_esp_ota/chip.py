@@ -16,6 +16,7 @@ from py_esp_ota._core import (
     Target,
     Verdict,
     VerifyOptions,
+    sha256_compress,
     signature_blocks,
     verify_image,
 )
@@ -24,8 +25,10 @@ from py_esp_ota.sdkconfig import Sdkconfig
 Build = Literal["app", "bootloader"]
 Mode = Literal["verify", "verify_silent", "load", "load_no_validate", "metadata"]
 Judge = Callable[..., Verdict]  # as ``verify_image`` of the core
+Random = Callable[[int], bytes]  # so many bytes
 
 _SECTOR = 0x1000
+_HASH_LEN, _HASH_BLOCK = 32, 64
 
 
 class ResetReason(IntEnum):
@@ -49,8 +52,22 @@ class Held:
     seconds: float = inf
 
 
-def _repeatable(size: int) -> bytes:
-    return bytes(0xA7 * (at + 1) & 0xFF for at in range(size))
+def numbers_from(seed: bytes) -> Random:
+    """A hardware random number generator that draws the same numbers in every run with the same ``seed``.
+
+    Good for a run that can be told again, and no secret: SHA-256's compression over the number of each piece.
+    """
+    state, drawn = bytes(_HASH_LEN), 0
+    for at in range(0, len(seed), _HASH_BLOCK):
+        state = sha256_compress(state, seed[at : at + _HASH_BLOCK].ljust(_HASH_BLOCK, b"\0"))
+
+    def fill(length: int) -> bytes:
+        nonlocal drawn
+        first, drawn = drawn, drawn + -(-length // _HASH_LEN)
+        pieces = (sha256_compress(state, number.to_bytes(_HASH_BLOCK, "big")) for number in range(first, drawn))
+        return b"".join(pieces)[:length]
+
+    return fill
 
 
 class Chip:
@@ -63,23 +80,25 @@ class Chip:
         flash: Flash | None = None,
         flash_size: int = 0x400000,
         efuse: EFuse | None = None,
+        fill_random: Random | None = None,
     ) -> None:
         """A chip off the reel: erased flash of ``flash_size`` bytes unless ``flash`` is given, a revision apps accept.
 
-        Raises ``ValueError`` for an unknown target or an impossible flash size.
+        ``fill_random`` is its random number generator; without one it draws the same numbers in every run. Raises
+        ``ValueError`` for an unknown target or an impossible flash size.
         """
         self.target = Target(target)
         self.flash = Flash(flash_size) if flash is None else flash
         self.efuse = EFuse(target) if efuse is None else efuse
         self.latch_efuses()
+        #: ``esp_fill_random``, ``bootloader_fill_random``: so many bytes.
+        self.fill_random: Random = numbers_from(b"") if fill_random is None else fill_random
         self.reset_reason = ResetReason.POWERON
         self.debugger_attached = False
         #: What is held at which pin at the next reset. A free pin reads 1, for the bootloader pulls it up.
         self.pins: dict[int, Held] = {}
         #: What looks at an image, for the app and for the bootloader.
         self.judge: Judge = verify_image
-        #: ``esp_fill_random``: so many bytes. Repeatable, for nothing here is a secret; where something is, replace it.
-        self.fill_random: Callable[[int], bytes] = _repeatable
         #: RTC memory as far as the bootloader uses it; lost with the power.
         self.rtc = bytes(16)
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from py_esp_ota._core import AppDesc, EFuse, Flash, FlashCrypt, ImageHeader, PartitionTable, Target, whole
 from py_esp_ota.apps import App, AppRun, Apps, Booted, run_app
-from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.chip import Chip, ResetReason, numbers_from
 from py_esp_ota.errors import OtaError, PowerLoss, Restart
 from py_esp_ota.firmware import merge
 from py_esp_ota.idf import startup
@@ -107,7 +107,7 @@ class Device:
         target = target or _target_of(image)
         engine = FlashCrypt.of_efuse(efuse) if efuse else None
         flash = _flashed(table, target, self.config, image, loader, flash_size, engine)
-        self.chip = Chip(target, flash=flash, efuse=efuse)
+        self.chip = Chip(target, flash=flash, efuse=efuse, fill_random=numbers_from(node_id.encode()))
         self.nvs = FlashNvs(self.chip, self.config)
         self._app: asyncio.Task[NoReturn] | None = None
         self._turned_on = asyncio.Event()

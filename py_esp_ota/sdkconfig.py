@@ -79,7 +79,14 @@ class Sdkconfig:
     #: The public key that version 1 signatures are checked with: 64 bytes, X then Y. Kconfig names a file.
     secure_boot_verification_key: bytes | None = None
     secure_flash_enc_enabled: bool = False
+    secure_flash_encryption_aes128_derived: bool = False  # ESP32-C2: half a key block
+    secure_flash_encryption_aes256: bool = False  # two key blocks
     secure_flash_encryption_mode_release: bool = False
+    secure_flash_uart_bootloader_allow_dec: bool = False
+    secure_flash_uart_bootloader_allow_cache: bool = False
+    secure_flash_pseudo_round_func: bool | None = None  # None: as the mode has it, on in release mode
+    secure_boot_allow_jtag: bool = False
+    secure_boot_allow_rom_basic: bool = False
     secure_flash_require_already_enabled: bool = False
     secure_flash_encrypt_only_image_len_in_app_part: bool = False
 

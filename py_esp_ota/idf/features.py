@@ -29,6 +29,8 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "says_block_revision": ((5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0)),
     "revision_check": ((5, 5, 2),),
     "resume_asks_state": ((6, 2, 0),),
+    "encrypts_loaders": ((5, 5, 0),),
+    "encrypts_signature": ((5, 3, 5), (5, 4, 3), (5, 5, 2)),
 }
 
 #: The first release that no longer has a fault.
@@ -57,6 +59,8 @@ class Features:
     says_block_revision: bool  # the bootloader prints the revision of the eFuse block
     revision_check: bool  # how the bootloader tells that the chip's revision is wrong for it
     resume_asks_state: bool  # esp_ota_resume is refused while the running app is unconfirmed
+    encrypts_loaders: bool  # the first encryption looks into bootloader and partition_table rows, but the primary ones
+    encrypts_signature: bool  # and the signature behind an app, where it encrypts no more of a slot than the app
     takes_empty_table: bool  # an erased partition table is one without rows
     table_bound_wraps: bool  # esp_partition_table_verify computes the end of a row in 32 bits
 

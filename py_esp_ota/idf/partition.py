@@ -17,6 +17,11 @@ TYPE_PARTITION_TABLE = 0x03
 _ANY = 0xFF
 _SECTOR = 0x1000
 _HASH_LEN = 32
+#: What ``load_partitions`` says of the MD5 row, by the code it then returns.
+_MD5_REFUSALS = {
+    EspErr.ESP_ERR_NOT_FOUND: "No MD5 found in partition table",
+    EspErr.ESP_ERR_INVALID_STATE: "Partition table MD5 mismatch",
+}
 
 
 def load_partitions(flash: Flash, config: Sdkconfig, log: Log) -> PartitionTable:
@@ -27,6 +32,8 @@ def load_partitions(flash: Flash, config: Sdkconfig, log: Log) -> PartitionTable
     try:
         return PartitionTable.load(flash, config.partition_table_offset, md5=config.partition_table_md5)
     except PartitionTableError as error:
+        if error.err in _MD5_REFUSALS:
+            log.error("partition", _MD5_REFUSALS[error.err])
         log.error("partition", f"load_partitions returned 0x{error.err:x}")
         return PartitionTable([])
 
@@ -146,7 +153,11 @@ class Partitions:
         for partition, offset in ((source, source_offset), (destination, destination_offset)):
             if offset + length > partition.size:
                 raise _out_of_range(EspErr.ESP_ERR_INVALID_SIZE, partition, offset, length)
-        self.erase_range(destination, destination_offset, erase + _SECTOR - 1 & ~(_SECTOR - 1))
+        try:
+            self.erase_range(destination, destination_offset, erase + _SECTOR - 1 & ~(_SECTOR - 1))
+        except FlashError as error:
+            self._log.error("partition", f"Erasing destination partition range failed (err=0x{error.err:x})")
+            raise
         for done in range(0, length, _SECTOR):
             piece = self.mmap(source, source_offset + done, min(_SECTOR, length - done))
             try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from py_esp_ota._core import AppDesc
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspErr, OtaError
-from py_esp_ota.idf.app_update.app import check_secure_version
 from py_esp_ota.idf.bootloader.flash_encrypt import counter_bits
+from py_esp_ota.idf.efuse import check_secure_version
 from py_esp_ota.idf.log import Log
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -38,7 +38,7 @@ def init_efuse_secure(chip: Chip, running: AppDesc, config: Sdkconfig, log: Log)
 
     Raises ``OtaError`` (ESP_FAIL); the chip resets then, and does so again for as long as this app is booted.
     """
-    if config.bootloader_app_anti_rollback and not check_secure_version(chip, config, running.secure_version):
+    if config.bootloader_app_anti_rollback and not check_secure_version(chip.efuse, config, running.secure_version):
         log.error("efuse_init", "Incorrect secure version of app")
         what = "the app's secure version is {found}, expected at least {expected}"
         fact = {"field": "secure_version", "found": running.secure_version, "expected": chip.efuse.secure_version}

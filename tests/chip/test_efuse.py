@@ -22,6 +22,16 @@ BURNT = EFuse(
     hmac_keys=[None, None, None, DIGEST],
     recovery_bootloader_sector=0x3F0,
 )
+C5 = EFuse(
+    "esp32c5",
+    recovery_bootloader_sector=0x3F0,
+    bootloader_secure_version=2,
+    bootloader_anti_rollback_en=True,
+    bootloader_anti_rollback_update_in_rom=True,
+    flash_encryption_key=bytes(32),
+    flash_encryption_key_open=True,
+    key_purposes=[None, 8, 4],
+)
 
 
 @pytest.mark.parametrize("chip", Target.names())
@@ -32,7 +42,7 @@ def test_a_new_chip_has_nothing_burnt(chip):
     assert efuse.secure_version_size == {"esp32": 32, "esp32c2": 4, "esp32c5": 9}.get(chip, 16)
 
 
-@pytest.mark.parametrize("efuse", [EFuse(), EFuse("esp32", flash_crypt_config=0xF), BURNT], ids=repr)
+@pytest.mark.parametrize("efuse", [EFuse(), EFuse("esp32", flash_crypt_config=0xF), BURNT, C5], ids=repr)
 def test_a_file_brings_back_every_fuse(efuse):
     assert EFuse.from_json(efuse.to_json()) == efuse
 
@@ -73,6 +83,10 @@ def test_burning_adds_and_never_takes_away():
         ({"flash_crypt_cnt": 8}, "the field has 3 bits"),
         ({"flash_crypt_config": 16}, "the field has 4 bits"),
         ({"recovery_bootloader_sector": 0x1000}, "the field has 12 bits"),
+        ({"key_purposes": [1] * 7}, "has 7 entries; this chip has 6"),
+        ({"chip": "esp32", "key_purposes": [2]}, "has 1 entries; this chip has 0"),
+        ({"bootloader_secure_version": 1}, "a chip with that field"),
+        ({"chip": "esp32c5", "bootloader_secure_version": 5}, "at most 4"),
         ({"flash_encryption_key": bytes(64)}, r"64 bytes, expected one of \[32\]"),
     ],
 )
@@ -97,3 +111,32 @@ def test_what_does_not_fit_is_a_value_error(wrong, says):
 def test_a_bad_file_is_refused_with_a_reason(text, says):
     with pytest.raises(ValueError, match=says):
         EFuse.from_json(text)
+
+
+def test_keys_take_the_first_unused_blocks():
+    assert BURNT.key_purposes == [9, 11, 2, 3, None, None]
+    assert BURNT.free_key_blocks == [4, 5]
+    assert (C5.key_purposes, C5.free_key_blocks) == ([None, 8, 4, None, None, None], [0, 3, 4, 5])
+    full = EFuse("esp32s31", key_purposes=[8] * 4)
+    with pytest.raises(OtaError, match=r"ESP_ERR_NOT_ENOUGH_UNUSED_KEY_BLOCKS.*1 unused.*2 unused"):
+        full.burn_flash_encryption_key(bytes(64))
+    full.burn_key_block(4, 8)
+    with pytest.raises(OtaError, match=r"ESP_ERR_INVALID_STATE.*an unused block"):
+        full.burn_key_block(4, 8)
+    with pytest.raises(OtaError, match=r"ESP_ERR_INVALID_ARG.*below 5"):
+        full.burn_key_block(5, 8)
+
+
+def test_fuses_of_the_rom_that_chooses_a_bootloader():
+    assert (C5.has_recovery_bootloader, C5.recovery_bootloader_address) == (True, 0x3F0000)
+    assert not EFuse("esp32p4", chip_revision=299).has_recovery_bootloader
+    efuse = EFuse("esp32c5")
+    efuse.burn_recovery_bootloader_sector(0x0F0)
+    efuse.burn_recovery_bootloader_sector(0x300)
+    efuse.burn_bootloader_secure_version(3)
+    efuse.burn_bootloader_secure_version(1)
+    assert (efuse.recovery_bootloader_sector, efuse.bootloader_secure_version) == (0x3F0, 3)
+    with pytest.raises(OtaError, match="ESP_ERR_NOT_SUPPORTED"):
+        EFuse().burn_recovery_bootloader_sector(1)
+    with pytest.raises(OtaError, match="ESP_ERR_INVALID_ARG"):
+        efuse.burn_recovery_bootloader_sector(0x1000)

@@ -277,7 +277,7 @@ def test_a_table_without_md5_boots_and_leaves_the_app_without_partitions():
     board.chip.flash.program(0x8000, rows.to_bytes()[:96])
     assert board.booted() == "factory"
     ops = board.ops("factory")
-    assert ops.log.lines == ["E (0) partition: load_partitions returned 0x105"]
+    assert ops.log.lines[-1] == "E (0) partition: load_partitions returned 0x105"
     assert len(ops.table) == 0
     assert ops.get_next_update_partition() is None
     with pytest.raises(OtaError) as refused:

@@ -190,6 +190,9 @@ PROVOKE = {
     EspErr.ESP_ERR_OTA_ALREADY_IN_PROGRESS: lambda: ota(begun_twice, config=PLAIN),
     EspErr.ESP_ERR_OTA_SPI_MODE_MISMATCH: other_flash_mode,
     EspErr.ESP_ERR_EFUSE_CNT_IS_FULL: lambda: raised(EFuse(flash_crypt_cnt=7).burn_flash_crypt_cnt),
+    EspErr.ESP_ERR_NOT_ENOUGH_UNUSED_KEY_BLOCKS: lambda: raised(
+        EFuse(key_purposes=[8] * 6).burn_flash_encryption_key, bytes(32)
+    ),
     EspErr.ESP_ERR_IMAGE_INVALID: lambda: verify_image(Flash(0x100000), 0x10000, 0x10000, chip="esp32c3").err,
     EspErr.ESP_ERR_FLASH_OP_FAIL: zero_to_one,
     EspErr.ESP_ERR_HTTP_CONNECT: lambda: fetched(Answer(fails=FetchError("connect", "no route", 113))),

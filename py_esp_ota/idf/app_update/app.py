@@ -6,7 +6,9 @@ from py_esp_ota._core import AppDesc, Fault, Partition
 from py_esp_ota.chip import Chip, Mode
 from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError, Restart
 from py_esp_ota.idf.app_update.otadata import OtaData
+from py_esp_ota.idf.efuse import check_secure_version
 from py_esp_ota.idf.features import features
+from py_esp_ota.idf.image_format import say_bootloader_offset
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.partition import TYPE_APP, Partitions, holding, load_partitions
 from py_esp_ota.idf.spi_flash import SpiFlash
@@ -103,11 +105,18 @@ class OtaApp:
             raise Restart(f"assertion in esp_image_verify: {verdict.assertion}")
         return verdict.err, verdict.fault
 
+    def _set_bootloader_offset(self, offset: int | None) -> None:
+        """``esp_image_bootloader_offset_set``: an image there is judged as a bootloader; ``None`` for the primary's."""
+        self._bootloader_offset = offset
+        at = self.chip.target.bootloader_offset if offset is None else offset
+        say_bootloader_offset(self.chip, self.config, at, self.log)
+
     # ------------------------------------------------------------------------------------------------ anti-rollback
 
     def _is_recent(self, partition: Partition) -> bool:
         """Whether a partition's app may run on this chip. Raises as ``get_partition_description`` does."""
-        return check_secure_version(self.chip, self.config, self.get_partition_description(partition).secure_version)
+        desc = self.get_partition_description(partition)
+        return check_secure_version(self.chip.efuse, self.config, desc.secure_version)
 
     def _is_readably_recent(self, partition: Partition) -> bool:
         """The same, for an app whose descriptor may be missing: it is not recent then."""
@@ -115,13 +124,6 @@ class OtaApp:
             return self._is_recent(partition)
         except (OtaError, FlashError):
             return False
-
-
-def check_secure_version(chip: Chip, config: Sdkconfig, secure_version: int) -> bool:
-    """``esp_efuse_check_secure_version`` (components/efuse/src/esp_efuse_fields.c)."""
-    size = config.bootloader_app_sec_ver_size_efuse_field
-    burnt = chip.efuse.secure_version
-    return secure_version >= (burnt if size is None else min(burnt, size))
 
 
 def refused(err: EspErr, what: str, fault: Fault | None, **fact: object) -> OtaError:

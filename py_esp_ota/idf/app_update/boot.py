@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from py_esp_ota._core import Partition
+from py_esp_ota._core import Partition, ota_slot
 from py_esp_ota.errors import EspErr, OtaError
 from py_esp_ota.idf import rollback
 from py_esp_ota.idf.app_update.app import TAG
@@ -54,6 +54,8 @@ class OtaBoot(OtaImages):
             raise OtaError(
                 EspErr.ESP_ERR_INVALID_ARG, "slot {slot} of {app_count} does not exist", slot=slot, app_count=app_count
             )
+        if self.config.bootloader_app_rollback_enable:
+            self.log.debug(TAG, "Monitoring the first boot of the app is enabled.")
         rewrite = rollback.select(
             entries,
             slot,
@@ -81,12 +83,16 @@ class OtaBoot(OtaImages):
         except OtaError:
             return None
         app_count = self.get_app_partition_count()
+        self.log.debug(TAG, f"found ota app max = {app_count}")
         if app_count == 0 or all(entry.invalid for entry in entries):
+            self.log.debug(TAG, "finding factory app...")
             return self._find_default_boot_partition()
         active = self._otadata.active(entries)
         if active is None:
             self.log.error(TAG, "ota data invalid, no current app. Assuming factory")
             return self._find_default_boot_partition()
+        slot = ota_slot(entries[active].ota_seq, app_count)
+        self.log.debug(TAG, f"finding ota_{OTA_MIN + slot} app...")
         return self._otadata.slot_partition(entries[active], app_count)
 
     def _find_default_boot_partition(self) -> Partition | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from py_esp_ota._core import AppDesc, BootloaderDesc, ImageHeader, Partition, check_image_validity
 from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError
-from py_esp_ota.idf.app_update.app import OtaApp, refused
+from py_esp_ota.idf.app_update.app import TAG, OtaApp, refused
 from py_esp_ota.idf.partition import TYPE_APP, TYPE_BOOTLOADER
 
 _BOOTLOADER_DESC_OFFSET = 0x20
@@ -48,18 +48,21 @@ class OtaImages(OtaApp):
             raise OtaError(EspErr.ESP_ERR_INVALID_ARG, "no image header given")
         if part_type not in (TYPE_APP, TYPE_BOOTLOADER):
             raise OtaError(EspErr.ESP_ERR_INVALID_ARG, "partition type {found} holds no image", found=part_type)
-        is_app = part_type == TYPE_APP
+        is_app, running = part_type == TYPE_APP, self._running_app_desc()
         verdict = check_image_validity(
             header,
             desc if is_app else None,
             chip=self.chip.target.name,
             chip_revision=self.chip.efuse.chip_revision,
-            running=self._running_app_desc(),
+            running=running,
             no_max_revision=not is_app or self.chip.efuse.disable_wafer_version_major,
         )
         self.log.core(verdict.log)
         if verdict.err != EspErr.ESP_OK:
             raise refused(verdict.err, "the image does not suit this chip", verdict.fault)
+        modes = [one.spi_flash_mode for one in (desc, running) if one is not None]
+        if is_app and desc is not None and 0 in modes and self.features.image_validity:
+            self.log.debug(TAG, "Older image format and hence no SPI flash mode info is available")
 
     def _running_app_desc(self) -> AppDesc | None:
         """``esp_app_get_description``: the running app's own descriptor, in RAM upstream, in its slot here."""

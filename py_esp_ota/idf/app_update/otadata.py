@@ -46,7 +46,11 @@ class OtaData:
 
         The second entry is read one sector on, even past the end of a partition that is too small.
         """
-        partition = self._partition()
+        try:
+            partition = self._partition()
+        except OtaError:
+            self._log.error(_TAG, "not found otadata")
+            raise
         try:
             return read_otadata(self._flash, partition.offset)
         except FlashError as error:
@@ -70,7 +74,6 @@ class OtaData:
     def _partition(self) -> Partition:
         partition = self._table.find(type=TYPE_DATA, subtype=_DATA_OTA)
         if partition is None:
-            self._log.error(_TAG, "not found otadata")
             raise OtaError(EspErr.ESP_ERR_NOT_FOUND, "no otadata partition in the table")
         return partition
 
@@ -112,6 +115,8 @@ class OtaData:
         other = entries[index]
         if other.ota_seq == BLANK_SEQ or not other.crc_ok:
             raise OtaError(EspErr.ESP_FAIL, "otadata[{index}] is blank or corrupt", index=index)
+        slot = ota_slot(other.ota_seq, app_count)
+        self._log.debug(_TAG, f"finding last_boot_app_partition ota_{OTA_MIN + slot} app...")
         partition = self.slot_partition(other, app_count)
         if partition is None or partition.offset == running.offset:
             raise OtaError(EspErr.ESP_FAIL, "otadata[{index}] names no other app", index=index)

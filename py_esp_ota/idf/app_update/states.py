@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from py_esp_ota._core import Partition
+from py_esp_ota._core import Partition, ota_slot
 from py_esp_ota.errors import EspErr, OtaError, Restart
 from py_esp_ota.idf import rollback
 from py_esp_ota.idf.app_update.app import TAG
 from py_esp_ota.idf.app_update.boot import OtaBoot
-from py_esp_ota.idf.app_update.otadata import is_ota_slot
+from py_esp_ota.idf.app_update.otadata import OTA_MIN, is_ota_slot
+from py_esp_ota.idf.efuse import update_secure_version
 from py_esp_ota.idf.partition import TYPE_APP
 from py_esp_ota.idf.rollback import OtaImgState
 
@@ -25,7 +26,7 @@ class OtaStates(OtaBoot):
             raise OtaError(EspErr.ESP_ERR_INVALID_ARG, "no partition given")
         if not is_ota_slot(partition):
             raise OtaError(EspErr.ESP_ERR_NOT_SUPPORTED, "{label} is no OTA slot", label=partition.label)
-        entries, app_count = self._otadata.read(), self.get_app_partition_count()
+        app_count, entries = self.get_app_partition_count(), self._otadata.read()
         state = rollback.state_of_slot(entries, partition.subtype & 0x0F, app_count) if app_count else None
         if state is None:
             raise OtaError(EspErr.ESP_ERR_NOT_FOUND, "no otadata entry names {label}", label=partition.label)
@@ -38,9 +39,16 @@ class OtaStates(OtaBoot):
         except OtaError:
             return None
         rejected = rollback.last_invalid(entries)
+        self.log.debug(TAG, f"Invalid otadata[{-1 if rejected is None else entries.index(rejected)}]")
         app_count = self.get_app_partition_count()
-        partition = self._otadata.slot_partition(rejected, app_count) if rejected and app_count else None
-        return partition if partition is not None and self._is_bootable(partition) else None
+        if rejected is None or app_count == 0:
+            return None
+        self.log.debug(TAG, f"Find invalid ota_{OTA_MIN + ota_slot(rejected.ota_seq, app_count)} app")
+        partition = self._otadata.slot_partition(rejected, app_count)
+        if partition is not None and not self._is_bootable(partition):
+            self.log.debug(TAG, "Last invalid partition has corrupted app")
+            return None
+        return partition
 
     def check_rollback_is_possible(self) -> bool:
         """``esp_ota_check_rollback_is_possible``: whether rejecting the active app leaves one to boot.
@@ -78,15 +86,15 @@ class OtaStates(OtaBoot):
         rewrite = rollback.confirm(entries, active)
         if rewrite is None:
             return
+        self.log.debug(TAG, "OTA[current] partition is marked as VALID")
         self._otadata.write(rewrite)
         if self.config.bootloader_app_anti_rollback:
             self._set_anti_rollback()
 
     def _set_anti_rollback(self) -> None:
         """``esp_ota_set_anti_rollback``: no app older than this one boots any more."""
-        secure_version = self.get_partition_description(self._running).secure_version
-        size = self.config.bootloader_app_sec_ver_size_efuse_field
-        self.chip.efuse.burn_secure_version(secure_version, size=size)
+        desc = self.get_partition_description(self._running)
+        update_secure_version(self.chip.efuse, self.config, desc.secure_version, self.log)
 
     def mark_app_invalid_rollback(self) -> None:
         """``esp_ota_mark_app_invalid_rollback``: the active entry becomes INVALID, if another app can boot."""
@@ -103,6 +111,7 @@ class OtaStates(OtaBoot):
         if not self.check_rollback_is_possible():
             self.log.error(TAG, "Rollback is not possible, do not have any suitable apps in slots")
             raise OtaError(EspErr.ESP_ERR_OTA_ROLLBACK_FAILED, "no other app can boot")
+        self.log.debug(TAG, "OTA[current] partition is marked as INVALID")
         self._otadata.write(rollback.reject(entries, active))
         restart = "" if self.features.reject_without_reboot else " Restart."
         self.log.info(TAG, f"Rollback to previously worked partition.{restart}")

@@ -189,7 +189,7 @@ class OtaUpdates(OtaKeys):
     def _prepare(self, final_type: int, staging: Partition) -> None:
         """A bootloader image may lie where it is staged, and its home may be written: nothing forbids that any more."""
         if final_type == TYPE_BOOTLOADER:
-            self._bootloader_offset = staging.offset
+            self._set_bootloader_offset(staging.offset)
         if final_type in (TYPE_BOOTLOADER, TYPE_PARTITION_TABLE):
             self.flash.set_dangerous_write_protection(False)
 
@@ -214,6 +214,7 @@ class OtaUpdates(OtaKeys):
         if data is None:
             raise self._no_data()
         if not data:
+            self.log.debug(TAG, "write data size is 0")
             return  # not even the handle is looked at
         record = self._records.get(handle)
         if record is None:
@@ -280,7 +281,7 @@ class OtaUpdates(OtaKeys):
             self._finish(record)
         finally:
             if record.final.type == TYPE_BOOTLOADER:
-                self._bootloader_offset = None
+                self._set_bootloader_offset(None)
 
     def _finish(self, record: _Record) -> None:
         if record.writer.wrote_size == 0:

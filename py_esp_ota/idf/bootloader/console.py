@@ -91,12 +91,12 @@ class InstalledBootloader:
     min_chip_rev_full: int = 0
 
 
-def read_bootloader_header(chip: Chip) -> InstalledBootloader:
+def read_bootloader_header(chip: Chip, address: int) -> InstalledBootloader:
     """``bootloader_read_bootloader_header`` (components/bootloader_support/src/bootloader_init.c).
 
-    Without an image of this chip at the bootloader's place: 80 MHz, DIO, and the size of the flash itself.
+    Without an image of this chip at ``address``: 80 MHz, DIO, and the size of the flash itself.
     """
-    data = chip.flash.mmap(chip.target.bootloader_offset, _DESC_OFFSET + _DESC_SIZE)
+    data = chip.flash.mmap(address, _DESC_OFFSET + _DESC_SIZE)
     return _installed(data, chip.target.chip_id, chip.flash.size)
 
 
@@ -118,15 +118,14 @@ def _installed(data: bytes, chip_id: int, flash_size: int) -> InstalledBootloade
     return InstalledBootloader(version, built, header.spi_speed, header.spi_mode, coded_size, revision)
 
 
-def loader_text(chip: Chip) -> tuple[int, int] | None:
-    """``_loader_text_start`` and ``_loader_text_end`` of the bootloader in flash, ``None`` when there is none.
+def loader_text(chip: Chip, address: int) -> tuple[int, int] | None:
+    """``_loader_text_start`` and ``_loader_text_end`` of the bootloader at ``address``, ``None`` when there is none.
 
     Its linker script gives that code a segment of its own.
     """
-    start = chip.target.bootloader_offset
-    if chip.flash.mmap(start, 1)[0] != _IMAGE_MAGIC:
+    if chip.flash.mmap(address, 1)[0] != _IMAGE_MAGIC:
         return None
-    return _code_in(chip.flash.mmap(start, _ROOM), chip.target.name)
+    return _code_in(chip.flash.mmap(address, min(_ROOM, chip.flash.size - address)), chip.target.name)
 
 
 @lru_cache(maxsize=32)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from py_esp_ota._core import Partition, RtcRetain, Verdict, active_otadata, ota_slot, read_otadata
 from py_esp_ota.errors import EspErr, FlashError
-from py_esp_ota.idf.bootloader.flash_encrypt import check_flash_encryption
 from py_esp_ota.idf.bootloader.run import FACTORY_INDEX, Run
+from py_esp_ota.idf.bootloader.security import enable_security
 from py_esp_ota.idf.bootloader.table import LoadedTable
 
 _NAME = "bootloader_utility_load_boot_image_from_deep_sleep"
@@ -27,7 +27,7 @@ def fast_boot(run: Run, load_partition_table: Callable[[], LoadedTable | None]) 
             run.decide(_NAME, f"woken: the app at 0x{partition.offset:x} again, not validated")
             if run.has_rtc_fast_mem:
                 run.update_rtc_retain_mem(None)
-            if check_flash_encryption(run):
+            if enable_security(run, partition):
                 return partition, verdict
     run.log.error("boot", "Fast booting is not successful")
     run.log.info("boot", "Try to load an app as usual with all validations")

@@ -1,78 +1,38 @@
 """The bootloader's part in flash encryption: encrypt the flash in place at the first boot.
 
-Source: components/bootloader_support/src/flash_encryption/flash_encrypt.c. Lines about fuses that are not modelled
-(download mode, JTAG, the batch that burns them) are not printed.
+Source: components/bootloader_support/src/flash_encryption/flash_encrypt.c. The key comes from ``flash_keys``, and
+``security`` puts the steps in order.
 """
 
 from __future__ import annotations
 
-from py_esp_ota._core import EFuse, FlashCrypt, Partition, verify_partition_table
+from py_esp_ota._core import EFuse, FlashCrypt, Partition, TableVerdict, verify_partition_table
 from py_esp_ota.errors import EspErr, FlashError
 from py_esp_ota.idf.bootloader.run import Run
+from py_esp_ota.idf.features import features
+from py_esp_ota.idf.image_format import say_bootloader_offset
+from py_esp_ota.sdkconfig import Sdkconfig
 
 _TAG = "flash_encrypt"
 _SECTOR = 0x1000
 _TABLE_MAX_LEN = 0xC00
 _APP, _DATA, _BOOTLOADER, _PARTITION_TABLE = range(4)
-_CRYPT_CONFIG = 0xF
+_PRIMARY = 0
+_SIGNATURE_V1 = 68
 _ALWAYS = frozenset({0x00, 0x04, 0x90})  # data/ota, data/nvs_keys, data/tee_ota
 
 
-def check_flash_encryption(run: Run) -> bool:
-    """The flash encryption steps of ``load_image`` (components/bootloader_support/src/bootloader_utility.c).
-
-    Returns whether to go on with this image. ``run.encrypted_now`` asks for a reset first. A chip makes up its key at
-    this moment; here the key is what the eFuses hold, and without one the step fails as where no key can be had.
-    """
-    efuse, log = run.chip.efuse, run.log
-    if not run.config.secure_flash_enc_enabled:
-        return True
-    log.info("boot", "Checking flash encryption...")
-    if efuse.flash_encryption_enabled:
-        left = (counter_bits(efuse) - efuse.flash_crypt_cnt.bit_count()) // 2
-        log.info(_TAG, f"flash encryption is enabled ({left} plaintext flashes left)")
-        return True
-    if run.config.secure_flash_require_already_enabled:
-        text = "flash encryption is not enabled, and SECURE_FLASH_REQUIRE_ALREADY_ENABLED is set, refusing to boot."
-        log.error("boot", text)
-        run.decide("load_image", text)
+def encryption_state(run: Run) -> bool:
+    """``esp_flash_encrypt_state``: whether it is on, and how often it can still be turned off to flash plain bytes."""
+    efuse = run.chip.efuse
+    if not efuse.flash_encryption_enabled:
         return False
-    engine = _init(run)
-    if engine is None:
-        log.error("boot", f"Initialization of Flash Encryption key failed ({int(EspErr.ESP_FAIL)})")
-        return False
-    err = encrypt_contents(run, engine)
-    if err != EspErr.ESP_OK:
-        log.error("boot", f"Encryption flash contents failed ({int(err)})")
-        run.decide("esp_flash_encrypt_contents", f"{err.name}; the flash stays as far as it came")
-        return False
-    _enable(run)
-    run.encrypted_now = True
-    log.info("boot", "Resetting with flash encryption enabled...")
+    left = (counter_bits(efuse) - efuse.flash_crypt_cnt.bit_count()) // 2
+    run.log.info(_TAG, f"flash encryption is enabled ({left} plaintext flashes left)")
     return True
 
 
-def _init(run: Run) -> FlashCrypt | None:
-    """``esp_flash_encrypt_init``: the key, and on ESP32 which of its bits the address flips."""
-    efuse = run.chip.efuse
-    key = efuse.flash_encryption_key
-    if key is None:
-        run.decide("esp_flash_encrypt_init", "the eFuses hold no flash encryption key, and none is made up here")
-        return None
-    if efuse.flash_crypt_cnt == 0:
-        run.log.info(_TAG, "Using pre-loaded flash encryption key in efuse")
-        if efuse.chip == "esp32":
-            run.log.info(_TAG, f"Setting CRYPT_CONFIG efuse to 0x{_CRYPT_CONFIG:X}")
-            if efuse.flash_crypt_config == 0:
-                efuse.burn_flash_crypt_config(_CRYPT_CONFIG)
-                run.wrote = True
-            elif efuse.flash_crypt_config != _CRYPT_CONFIG:
-                text = f"EFUSE_ENCRYPT_CONFIG should be set 0xF but it is 0x{efuse.flash_crypt_config:x}"
-                run.log.error(_TAG, text)  # and goes on with what is burnt
-    return FlashCrypt(efuse.chip, key, flash_crypt_config=efuse.flash_crypt_config)
-
-
-def _enable(run: Run) -> None:
+def enable(run: Run) -> None:
     """``esp_flash_encrypt_enable``: one counter bit more, or all of them in release mode."""
     efuse = run.chip.efuse
     if run.config.secure_flash_encryption_mode_release:
@@ -86,30 +46,52 @@ def _enable(run: Run) -> None:
     run.log.info(_TAG, "Flash encryption completed")
 
 
-def encrypt_contents(run: Run, engine: FlashCrypt) -> EspErr:
+def encrypt_contents(run: Run) -> EspErr:
     """``esp_flash_encrypt_contents``: bootloader, partition table, then the partitions that are to be encrypted.
 
     Images are encrypted only if they verify as plain bytes. The first failure ends it.
     """
+    engine = FlashCrypt.of_key(run.chip.efuse)
+    if engine is None:  # a key that no chip takes, from a file written by hand
+        return EspErr.ESP_FAIL
     err = _encrypt_bootloader(run, engine)
     if err != EspErr.ESP_OK:
         return err
-    # Whether the rows fit the flash was asked when this run loaded the table.
     offset = run.config.partition_table_offset
-    table = verify_partition_table(run.chip.flash.read(offset, _TABLE_MAX_LEN), 0xFFFFFFFF)
-    if table.err != EspErr.ESP_OK:
-        run.log.error(_TAG, "Failed to read partition table data - not plaintext?")
-        return EspErr.ESP_ERR_INVALID_STATE
+    table = _plain_table(run, offset)
+    if not isinstance(table, TableVerdict):
+        return table
     err = _encrypt_region(run, engine, offset, _SECTOR)
     if err != EspErr.ESP_OK:
         run.log.error(_TAG, f"Failed to encrypt partition table in place. {_hex(err)}")
         return err
     run.log.info(_TAG, "partition table encrypted and loaded successfully")
+    loaders = {_BOOTLOADER, _PARTITION_TABLE} if features(run.config.idf_version).encrypts_loaders else set()
     for index, row in enumerate(table.rows):
+        if row.type in loaders and row.subtype == _PRIMARY:
+            continue  # encrypted above
         err = _encrypt_partition(run, engine, index, row)
         if err != EspErr.ESP_OK:
             return err
     return EspErr.ESP_OK
+
+
+def _plain_table(run: Run, offset: int) -> TableVerdict | EspErr:
+    """``read_and_verify_partition_table``: a table of plain bytes, or why there is none."""
+    newer = features(run.config.idf_version).encrypts_loaders
+    try:
+        data = run.chip.flash.read(offset, _TABLE_MAX_LEN)
+    except FlashError:
+        where = f" at 0x{offset:x}" if newer else ""
+        run.log.error(_TAG, f"Failed to read partition table data{where}")
+        return EspErr.ESP_ERR_FLASH_OP_FAIL
+    # Whether the rows fit the flash was asked when this run loaded the table.
+    table = verify_partition_table(data, 0xFFFFFFFF)
+    if table.err == EspErr.ESP_OK:
+        return table
+    empty = " or empty" if newer else ""
+    run.log.error(_TAG, f"Failed to read partition table data - not plaintext{empty}?")
+    return table.err if newer else EspErr.ESP_ERR_INVALID_STATE
 
 
 def _encrypt_bootloader(run: Run, engine: FlashCrypt) -> EspErr:
@@ -156,20 +138,29 @@ def _encrypt_partition(run: Run, engine: FlashCrypt, index: int, row: Partition)
 
 def _length_to_encrypt(run: Run, row: Partition) -> int | None:
     """``should_encrypt``: how many bytes from the partition's start; ``None`` leaves it alone."""
-    if row.type in {_APP, _BOOTLOADER}:
-        verdict = run.chip.verify_image(row, build="bootloader", mode="verify", config=run.config)
+    config, loaders = run.config, features(run.config.idf_version).encrypts_loaders
+    if row.type == _APP or (row.type == _BOOTLOADER and loaders):
+        staged = row.offset if row.type == _BOOTLOADER else None
+        if staged is not None:
+            say_bootloader_offset(run.chip, config, staged, run.log)
+        verdict = run.chip.verify_image(row, build="bootloader", mode="verify", config=config, bootloader_offset=staged)
         run.log.core(verdict.log)
         if verdict.err != EspErr.ESP_OK:
             return None
-        only_image = run.config.secure_flash_encrypt_only_image_len_in_app_part and row.type == _APP
-        return verdict.image_len if only_image else row.size
-    if row.type == _PARTITION_TABLE:
-        try:
-            found = verify_partition_table(run.chip.flash.read(row.offset, _TABLE_MAX_LEN), 0xFFFFFFFF)
-        except FlashError:
-            return None
-        return row.size if found.err == EspErr.ESP_OK else None
+        if not config.secure_flash_encrypt_only_image_len_in_app_part or row.type != _APP:
+            return row.size
+        return verdict.image_len + (_signature_room(config) if features(config.idf_version).encrypts_signature else 0)
+    if row.type == _PARTITION_TABLE and loaders:
+        table = _plain_table(run, row.offset)
+        return row.size if isinstance(table, TableVerdict) and table.rows else None
     return row.size if row.encrypted or (row.type == _DATA and row.subtype in _ALWAYS) else None
+
+
+def _signature_room(config: Sdkconfig) -> int:
+    """``esp_secure_boot_sig_block_size``: bytes of a signature that an app has without Secure Boot."""
+    if not (config.secure_signed_apps_no_secure_boot and config.secure_signed_on_update):
+        return 0
+    return _SIGNATURE_V1 if config.signature_scheme == "ecdsa_v1" else _SECTOR
 
 
 def _encrypt_region(run: Run, engine: FlashCrypt, start: int, length: int) -> EspErr:

@@ -32,11 +32,13 @@ _NO_RTC_FAST_MEM = frozenset({"esp32c2", "esp32c61", "esp32h4"})
 class Run:
     """One run of the bootloader. A step that returns ``None`` where it could return more means: reset the chip."""
 
-    def __init__(self, chip: Chip, config: Sdkconfig) -> None:
+    def __init__(self, chip: Chip, config: Sdkconfig, address: int) -> None:
         self.chip = chip
         self.config = config
+        #: Where ROM found this bootloader.
+        self.address = address
         # Looked up before the clock of the console starts: the real one has it from its linker.
-        self._loader_text = loader_text(chip)
+        self._loader_text = loader_text(chip, address)
         self.log = BootLog(chip.flash)
         self.why: list[str] = []
         self.otadata_writes: list[Rewrite] = []

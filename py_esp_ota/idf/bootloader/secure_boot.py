@@ -5,7 +5,7 @@ Source: components/bootloader_support/src/secure_boot_v2/secure_boot.c.
 
 from __future__ import annotations
 
-from py_esp_ota._core import Partition, enable_secure_boot
+from py_esp_ota._core import EFuse, Partition, enable_secure_boot
 from py_esp_ota.errors import EspErr
 from py_esp_ota.idf.bootloader.run import Run
 
@@ -13,10 +13,11 @@ _TAG = "secure_boot_v2"
 _BOOTLOADER = 2
 
 
-def permanently_enable(run: Run, app: Partition) -> bool:
+def permanently_enable(run: Run, app: Partition, batch: EFuse | None = None) -> bool:
     """``esp_secure_boot_v2_permanently_enable`` for the app that was loaded: whether to go on.
 
-    Nothing is burnt unless bootloader and app are signed and share a key. Builds without Secure Boot V2 go on.
+    Nothing is burnt unless bootloader and app are signed and share a key, and then in ``batch`` if there is one: the
+    caller says the last line when that is burnt. Builds without Secure Boot V2 go on.
     """
     scheme = run.config.signature_scheme
     if not run.config.secure_boot_v2_enabled or scheme is None or scheme == "ecdsa_v1":
@@ -38,16 +39,17 @@ def permanently_enable(run: Run, app: Partition) -> bool:
         return _failed(run, verdict.err, "the bootloader is not valid")
     said = enable_secure_boot(
         chip.flash,
-        chip.efuse,
+        chip.efuse if batch is None else batch,
         bootloader=(loader.offset, loader.size),
         app=(app.offset, app.size),
         scheme=scheme,
         allow_unused_slots=config.secure_boot_allow_unused_digest_slots,
         aggressive_revoke=config.secure_boot_enable_aggressive_key_revoke,
     )
-    log.core(said.log[1:])
     if said.err != EspErr.ESP_OK:
+        log.core(said.log[1:])
         return _failed(run, said.err, said.detail)
+    log.core(said.log[1:] if batch is None else said.log[1:-1])
     run.decide("esp_secure_boot_v2_permanently_enable", "keys burnt, secure boot is on for good")
     return True
 

@@ -26,13 +26,14 @@ from py_esp_ota.errors import EspErr, FlashError
 from py_esp_ota.idf import rollback
 from py_esp_ota.idf.bootloader.console import print_banner, read_bootloader_header
 from py_esp_ota.idf.bootloader.deep_sleep import fast_boot
-from py_esp_ota.idf.bootloader.flash_encrypt import check_flash_encryption
 from py_esp_ota.idf.bootloader.map import unpack_load_app
 from py_esp_ota.idf.bootloader.pins import factory_reset, test_app_index, wants_factory_reset
+from py_esp_ota.idf.bootloader.rom import choose_bootloader, raise_secure_version
 from py_esp_ota.idf.bootloader.run import FACTORY_INDEX, INVALID_INDEX, TEST_APP_INDEX, Run, reason
-from py_esp_ota.idf.bootloader.secure_boot import permanently_enable
+from py_esp_ota.idf.bootloader.security import enable_security
 from py_esp_ota.idf.bootloader.select import get_selected_boot_partition
 from py_esp_ota.idf.bootloader.table import TABLE_MAX_LEN, LoadedTable, judge, load_partition_table
+from py_esp_ota.idf.efuse import knows_recovery_bootloader
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -116,11 +117,19 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
     fuses = _burnable(chip)
     seen: set[tuple[bytes, ...]] = set()
     resets = 0
+    ended: _End | None
     if chip.reset_reason == ResetReason.POWERON:
         chip.rtc = bytes(len(chip.rtc))
     while True:
         chip.latch_efuses()
-        run = Run(chip, config)
+        started = choose_bootloader(chip, config)
+        log += started.lines
+        why += started.why
+        if started.address is None:
+            ended = _DEAD
+            break
+        run = Run(chip, config, started.address)
+        run.wrote = raise_secure_version(chip, started)
         ended = _start(run)
         log += run.log.lines
         why += run.why
@@ -177,7 +186,11 @@ _DEAD = _End(ok=False, partition=None, state="", app_desc=None)
 def _burnable(chip: Chip) -> dict[str, int]:
     """The eFuse fields a boot may burn."""
     efuse = chip.efuse
-    return {"secure_version": efuse.secure_version, "flash_crypt_cnt": efuse.flash_crypt_cnt}
+    return {
+        "secure_version": efuse.secure_version,
+        "flash_crypt_cnt": efuse.flash_crypt_cnt,
+        "bootloader_secure_version": efuse.bootloader_secure_version,
+    }
 
 
 def _reset_matters(chip: Chip, config: Sdkconfig) -> bool:
@@ -212,7 +225,8 @@ def state_of(flash: Flash, partition: Partition, config: Sdkconfig) -> str:
 def _start(run: Run) -> _End | None:
     """One run, from the first line to the jump; ``None`` is a reset."""
     chip, config = run.chip, run.config
-    installed = read_bootloader_header(chip)
+    knows = knows_recovery_bootloader(chip.target.name, config)
+    installed = read_bootloader_header(chip, run.address if knows else chip.target.bootloader_offset)
     if not print_banner(run.log, chip, installed, config):
         revision = chip.efuse.chip_revision
         run.decide("bootloader_check_bootloader_validity", f"revision {revision} is below what the bootloader needs")
@@ -262,7 +276,7 @@ def _load_boot_image(run: Run, loaded: LoadedTable, start: int, *, self_heal: bo
                 run.log.warning("boot", "Falling back to test app as only bootable partition")
         else:
             _after_loading(run, table, index, partition, self_heal=self_heal)
-        if permanently_enable(run, partition) and check_flash_encryption(run):
+        if enable_security(run, partition):
             return None if run.encrypted_now else _load_image(run, partition, outcome)
         if index != TEST_APP_INDEX:
             run.log.error("boot", f"{_called(index)} is not bootable")

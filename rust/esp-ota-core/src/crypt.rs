@@ -62,8 +62,14 @@ impl FlashCrypt {
 
     /// The engine that these fuses switch on, if they do.
     pub fn of_efuse(efuse: &EFuse) -> Option<Self> {
-        let key = efuse.flash_encryption_key.as_ref().filter(|_| efuse.flash_encryption_enabled())?;
-        Self::new(efuse.target.name, key, efuse.flash_crypt_config).ok()
+        if efuse.flash_encryption_enabled() { Self::of_key(efuse) } else { None }
+    }
+
+    /// The engine with the key in these fuses, whether or not it is switched on. Where none is burnt the fuses read zero.
+    pub fn of_key(efuse: &EFuse) -> Option<Self> {
+        let chip = efuse.target.name;
+        let unburnt = vec![0; if chip == "esp32c2" { 16 } else { 32 }];
+        Self::new(chip, efuse.flash_encryption_key.as_ref().unwrap_or(&unburnt), efuse.flash_crypt_config).ok()
     }
 
     /// Encrypt whole blocks that stand at `address`, a multiple of 16. Bytes beyond the last whole block stay plain.
@@ -151,6 +157,17 @@ mod tests {
         assert_ne!(engine("esp32c3", 1, 0), engine("esp32c3", 2, 0));
         assert_ne!(engine("esp32", 1, 0xF), engine("esp32", 1, 7));
         assert_ne!(engine("esp32", 1, 0), engine("esp32c3", 1, 0));
+    }
+
+    #[test]
+    fn without_a_key_the_fuses_are_zeros() {
+        for (chip, length) in [("esp32c3", 32), ("esp32s3", 32), ("esp32c2", 16), ("esp32", 32)] {
+            let Some(mut efuse) = crate::target::Target::by_name(chip).map(EFuse::new) else { return };
+            let zeros = FlashCrypt::new(chip, &vec![0; length], 0).ok();
+            assert_eq!((FlashCrypt::of_efuse(&efuse), FlashCrypt::of_key(&efuse)), (None, zeros.clone()));
+            efuse.flash_crypt_cnt = 1;
+            assert_eq!(FlashCrypt::of_efuse(&efuse), zeros);
+        }
     }
 
     #[test]

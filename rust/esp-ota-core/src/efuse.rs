@@ -3,13 +3,16 @@
 //! Only the fields that the update path reads are here. Sources: `components/efuse/<chip>/esp_efuse_table.csv`,
 //! `components/efuse/src/esp_efuse_fields.c`, `components/hal/efuse_hal.c`.
 
+mod bootloader;
+mod keys;
+
 use crate::err::{EspErr, Fault};
 use crate::target::Target;
 
+pub use keys::{MAX_KEY_BLOCKS, XTS_AES_128_KEY, XTS_AES_256_KEY_1, XTS_AES_256_KEY_2};
+
 /// Slots for digests of secure-boot keys on most chips; see [`EFuse::digest_slots`].
 pub const MAX_DIGEST_SLOTS: usize = 3;
-/// Key blocks of the chips that have more than one (`EFUSE_BLK_KEY0` to `EFUSE_BLK_KEY5`).
-pub const KEY_BLOCKS: usize = 6;
 
 /// The eFuses of one chip.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,10 +44,20 @@ pub struct EFuse {
     pub flash_crypt_config: u8,
     /// The flash encryption key as espsecure's key file has it: 16, 24, 32 or 64 bytes.
     pub flash_encryption_key: Option<Vec<u8>>,
+    /// Its block was burnt without read or write protection, as `espefuse --no-protect-key` leaves it.
+    pub flash_encryption_key_open: bool,
     /// The key of purpose HMAC_UP in each key block.
-    pub hmac_keys: [Option<[u8; 32]>; KEY_BLOCKS],
+    pub hmac_keys: [Option<[u8; 32]>; MAX_KEY_BLOCKS],
+    /// What each key block is burnt for, by the chip's own number (`esp_efuse_purpose_t`); see [`EFuse::key_block_count`].
+    pub key_purposes: [Option<u8>; MAX_KEY_BLOCKS],
     /// `RECOVERY_BOOTLOADER_FLASH_SECTOR`, 12 bits: 0 never set, 0xFFF disabled for ever, else the sector's number.
     pub recovery_bootloader_sector: u16,
+    /// Burnt bits of `BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION`, 0 to 4.
+    pub bootloader_secure_version: u8,
+    /// `BOOTLOADER_ANTI_ROLLBACK_EN`: ROM starts no bootloader below that version.
+    pub bootloader_anti_rollback_en: bool,
+    /// `BOOTLOADER_ANTI_ROLLBACK_UPDATE_IN_ROM`: ROM raises that version itself.
+    pub bootloader_anti_rollback_update_in_rom: bool,
 }
 
 fn refuse<T>(err: EspErr, field: &str, found: impl Into<String>, expected: impl Into<String>) -> Result<T, Fault> {
@@ -68,8 +81,13 @@ impl EFuse {
             flash_crypt_cnt: 0,
             flash_crypt_config: 0,
             flash_encryption_key: None,
-            hmac_keys: [None; KEY_BLOCKS],
+            flash_encryption_key_open: false,
+            hmac_keys: [None; MAX_KEY_BLOCKS],
+            key_purposes: [None; MAX_KEY_BLOCKS],
             recovery_bootloader_sector: 0,
+            bootloader_secure_version: 0,
+            bootloader_anti_rollback_en: false,
+            bootloader_anti_rollback_update_in_rom: false,
         }
     }
 
@@ -80,31 +98,6 @@ impl EFuse {
             "esp32c2" => 4,
             "esp32c5" => 9,
             _ => 16,
-        }
-    }
-
-    /// Slots for key digests: ESP32 and ESP32-C2 have one.
-    pub fn digest_slots(&self) -> usize {
-        if matches!(self.target.name, "esp32" | "esp32c2") { 1 } else { MAX_DIGEST_SLOTS }
-    }
-
-    /// Bytes of a key digest that are kept: the one key block of ESP32-C2 has room for half.
-    pub fn digest_len(&self) -> usize {
-        if self.target.name == "esp32c2" { 16 } else { 32 }
-    }
-
-    /// Whether a key slot can be revoked.
-    pub fn revocable(&self) -> bool {
-        self.digest_slots() > 1
-    }
-
-    /// The lengths a flash encryption key may have, in bytes.
-    pub fn flash_encryption_key_sizes(&self) -> &'static [usize] {
-        match self.target.name {
-            "esp32" => &[24, 32],
-            "esp32c2" => &[16, 32],
-            "esp32s2" | "esp32s3" | "esp32p4" | "esp32c5" | "esp32h4" | "esp32s31" => &[32, 64],
-            _ => &[32],
         }
     }
 
@@ -133,76 +126,6 @@ impl EFuse {
             self.secure_version_bits |= u32::try_from((1u64 << version) - 1).unwrap_or(u32::MAX);
         }
         Ok(())
-    }
-
-    /// `esp_efuse_write_key` with purpose SECURE_BOOT_DIGESTn: a slot takes one key, once.
-    pub fn burn_key_digest(&mut self, slot: usize, digest: [u8; 32]) -> Result<(), Fault> {
-        let slots = self.digest_slots();
-        match self.key_digests.get_mut(..slots).and_then(|all| all.get_mut(slot)) {
-            None => refuse(EspErr::InvalidArg, "key digest slot", slot.to_string(), format!("below {slots}")),
-            Some(Some(_)) => refuse(EspErr::InvalidState, "key digest slot", slot.to_string(), "an empty slot"),
-            Some(free) => {
-                *free = Some(digest);
-                Ok(())
-            }
-        }
-    }
-
-    /// `esp_efuse_set_digest_revoke`: the key in `slot` counts no more.
-    pub fn revoke_key(&mut self, slot: usize) -> Result<(), Fault> {
-        if !self.revocable() {
-            return refuse(EspErr::NotSupported, "key digest slot", slot.to_string(), "a chip with revocation bits");
-        }
-        match self.revoked.get_mut(slot) {
-            None => refuse(EspErr::InvalidArg, "key digest slot", slot.to_string(), "below 3"),
-            Some(bit) => {
-                *bit = true;
-                Ok(())
-            }
-        }
-    }
-
-    /// `esp_efuse_write_key` with purpose XTS_AES_n_KEY (ESP32: BLOCK1): once, in a length the chip knows.
-    pub fn burn_flash_encryption_key(&mut self, key: &[u8]) -> Result<(), Fault> {
-        let sizes = self.flash_encryption_key_sizes();
-        let field = "flash_encryption_key";
-        if !sizes.contains(&key.len()) {
-            return refuse(EspErr::InvalidSize, field, format!("{} bytes", key.len()), format!("one of {sizes:?}"));
-        }
-        if self.flash_encryption_key.is_some() {
-            return refuse(EspErr::InvalidState, field, "a key", "no key yet");
-        }
-        self.flash_encryption_key = Some(key.to_vec());
-        Ok(())
-    }
-
-    /// Key blocks in which software can find an HMAC key: none on chips without the peripheral.
-    pub fn hmac_blocks(&self) -> usize {
-        if self.target.has_hmac() { KEY_BLOCKS } else { 0 }
-    }
-
-    /// `esp_efuse_write_key` with purpose HMAC_UP: a block takes one key, once.
-    ///
-    /// Digests and the flash encryption key are taken to have the lowest blocks that no HMAC key has
-    /// (`esp_efuse_find_unused_key_block`).
-    pub fn burn_hmac_key(&mut self, block: usize, key: [u8; 32]) -> Result<(), Fault> {
-        let field = "HMAC key block";
-        let blocks = self.hmac_blocks();
-        if blocks == 0 {
-            return refuse(EspErr::NotSupported, field, block.to_string(), "a chip with the HMAC peripheral");
-        }
-        let digests = self.key_digests.iter().flatten().count();
-        let crypt = self.flash_encryption_key.as_ref().map_or(0, |key| key.len().div_ceil(32));
-        let free = (0..).zip(&self.hmac_keys).filter(|(_, key)| key.is_none()).skip(digests + crypt);
-        let unused = free.map(|(at, _)| at).any(|at: usize| at == block);
-        match self.hmac_keys.get_mut(..blocks).and_then(|all| all.get_mut(block)) {
-            None => refuse(EspErr::InvalidArg, field, block.to_string(), format!("below {blocks}")),
-            Some(slot) if unused => {
-                *slot = Some(key);
-                Ok(())
-            }
-            Some(_) => refuse(EspErr::InvalidState, field, format!("block {block} in use"), "an unused block"),
-        }
     }
 
     /// `esp_efuse_write_field_cnt` on the flash encryption counter: one bit more, which turns encryption on or off.
@@ -240,32 +163,6 @@ mod tests {
             assert!(efuse.burn_secure_version(size, 32).is_ok() && efuse.secure_version() == size);
             assert_eq!(efuse.burn_secure_version(size + 1, 64).map_err(|fault| fault.err), Err(EspErr::InvalidArg));
         }
-    }
-
-    #[test]
-    fn a_slot_takes_one_key_and_only_some_chips_revoke() {
-        let Some(mut c3) = efuse("esp32c3") else { return };
-        assert!(c3.burn_key_digest(1, [1; 32]).is_ok());
-        assert_eq!(c3.burn_key_digest(1, [1; 32]).map_err(|fault| fault.err), Err(EspErr::InvalidState));
-        assert_eq!(c3.burn_key_digest(3, [1; 32]).map_err(|fault| fault.err), Err(EspErr::InvalidArg));
-        assert!(c3.revoke_key(1).is_ok() && c3.revoke_key(1).is_ok() && c3.revoke_key(3).is_err());
-        assert_eq!(c3.revoked, [false, true, false]);
-        for chip in ["esp32", "esp32c2"] {
-            let Some(mut one) = efuse(chip) else { return };
-            assert!(one.burn_key_digest(0, [1; 32]).is_ok() && one.burn_key_digest(1, [1; 32]).is_err());
-            assert_eq!(one.revoke_key(0).map_err(|fault| fault.err), Err(EspErr::NotSupported));
-        }
-    }
-
-    #[test]
-    fn a_flash_encryption_key_is_burnt_once_and_the_counter_bit_by_bit() {
-        let Some(mut c3) = efuse("esp32c3") else { return };
-        assert_eq!(c3.burn_flash_encryption_key(&[0; 64]).map_err(|fault| fault.err), Err(EspErr::InvalidSize));
-        assert!(c3.burn_flash_encryption_key(&[0; 32]).is_ok());
-        assert_eq!(c3.burn_flash_encryption_key(&[0; 32]).map_err(|fault| fault.err), Err(EspErr::InvalidState));
-        let counts = [1, 3, 7].map(|count| c3.burn_flash_crypt_cnt().is_ok() && c3.flash_crypt_cnt == count);
-        assert_eq!(counts, [true; 3]);
-        assert_eq!(c3.burn_flash_crypt_cnt().map_err(|fault| fault.err), Err(EspErr::EfuseCntIsFull));
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub enum EspErr {
     OtaValidateFailed = 0x1503,
     OtaSpiModeMismatch = 0x1508,
     EfuseCntIsFull = 0x1602,
+    NotEnoughUnusedKeyBlocks = 0x1605,
     ImageInvalid = 0x2002,
     FlashOpFail = 0x6001,
 }

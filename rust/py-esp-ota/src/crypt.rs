@@ -34,6 +34,12 @@ impl FlashCrypt {
         core::FlashCrypt::of_efuse(&efuse.get().value()).map(Self)
     }
 
+    /// The engine with the key in these fuses, switched on or not.
+    #[staticmethod]
+    fn of_key(efuse: &Bound<'_, EFuse>) -> Option<Self> {
+        core::FlashCrypt::of_key(&efuse.get().value()).map(Self)
+    }
+
     /// What stands in flash for plain bytes at `address`.
     fn encrypt<'py>(
         &self,

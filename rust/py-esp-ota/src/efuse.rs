@@ -66,7 +66,9 @@ impl EFuse {
         chip="esp32c3", *, chip_revision=None, block_revision=0, secure_version=0,
         disable_wafer_version_major=false, disable_blk_version_major=false, secure_boot_en=false,
         aggressive_revoke=false, key_digests=vec![], revoked=vec![], flash_crypt_cnt=0, flash_crypt_config=0,
-        flash_encryption_key=None, hmac_keys=vec![], recovery_bootloader_sector=0
+        flash_encryption_key=None, flash_encryption_key_open=false, hmac_keys=vec![], key_purposes=None,
+        recovery_bootloader_sector=0, bootloader_secure_version=0, bootloader_anti_rollback_en=false,
+        bootloader_anti_rollback_update_in_rom=false
     ))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "each keyword is one fuse")]
     fn new(
@@ -83,8 +85,13 @@ impl EFuse {
         #[pyo3(from_py_with = number)] flash_crypt_cnt: u8,
         #[pyo3(from_py_with = number)] flash_crypt_config: u8,
         flash_encryption_key: Option<Vec<u8>>,
+        flash_encryption_key_open: bool,
         hmac_keys: Vec<Option<Vec<u8>>>,
+        key_purposes: Option<Vec<Option<u8>>>,
         #[pyo3(from_py_with = number)] recovery_bootloader_sector: u16,
+        #[pyo3(from_py_with = number)] bootloader_secure_version: u8,
+        bootloader_anti_rollback_en: bool,
+        bootloader_anti_rollback_update_in_rom: bool,
     ) -> PyResult<Self> {
         let mut bits = core::EFuse::new(by_name(chip)?);
         bits.chip_revision = chip_revision.unwrap_or(bits.chip_revision);
@@ -115,6 +122,15 @@ impl EFuse {
         bits.flash_crypt_config = field("flash_crypt_config", flash_crypt_config.into(), 4)? as u8;
         bits.recovery_bootloader_sector =
             field("recovery_bootloader_sector", recovery_bootloader_sector.into(), 12)? as u16;
+        if bootloader_secure_version != 0 {
+            bits.burn_bootloader_secure_version(bootloader_secure_version).map_err(|fault| misfit(&fault))?;
+        }
+        bits.bootloader_anti_rollback_en = bootloader_anti_rollback_en;
+        bits.bootloader_anti_rollback_update_in_rom = bootloader_anti_rollback_update_in_rom;
+        bits.flash_encryption_key_open = flash_encryption_key_open;
+        if let Some(purposes) = key_purposes {
+            bits.key_purposes = key_blocks(&bits, &purposes)?;
+        }
         Ok(bits.into())
     }
 
@@ -189,6 +205,21 @@ impl EFuse {
     }
 
     #[getter]
+    fn flash_encryption_key_open(&self) -> bool {
+        self.read(|bits| bits.flash_encryption_key_open)
+    }
+
+    #[getter]
+    fn key_purposes(&self) -> Vec<Option<u8>> {
+        self.read(|bits| bits.key_purposes.iter().take(bits.key_block_count()).copied().collect())
+    }
+
+    #[getter]
+    fn free_key_blocks(&self) -> Vec<usize> {
+        self.read(core::EFuse::free_key_blocks)
+    }
+
+    #[getter]
     fn flash_encryption_enabled(&self) -> bool {
         self.read(core::EFuse::flash_encryption_enabled)
     }
@@ -201,6 +232,31 @@ impl EFuse {
     #[getter]
     fn recovery_bootloader_sector(&self) -> u16 {
         self.read(|bits| bits.recovery_bootloader_sector)
+    }
+
+    #[getter]
+    fn has_recovery_bootloader(&self) -> bool {
+        self.read(core::EFuse::has_recovery_bootloader)
+    }
+
+    #[getter]
+    fn recovery_bootloader_address(&self) -> Option<u32> {
+        self.read(core::EFuse::recovery_bootloader_address)
+    }
+
+    #[getter]
+    fn bootloader_secure_version(&self) -> u8 {
+        self.read(|bits| bits.bootloader_secure_version)
+    }
+
+    #[getter]
+    fn bootloader_anti_rollback_en(&self) -> bool {
+        self.read(|bits| bits.bootloader_anti_rollback_en)
+    }
+
+    #[getter]
+    fn bootloader_anti_rollback_update_in_rom(&self) -> bool {
+        self.read(|bits| bits.bootloader_anti_rollback_update_in_rom)
     }
 
     /// `esp_efuse_update_secure_version`.
@@ -249,6 +305,34 @@ impl EFuse {
         self.burn(py, |bits| bits.burn_hmac_key(block, key))
     }
 
+    /// `esp_efuse_write_key` with any purpose.
+    fn burn_key_block(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number)] block: usize,
+        #[pyo3(from_py_with = number)] purpose: u8,
+    ) -> PyResult<()> {
+        self.burn(py, |bits| bits.burn_key_block(block, purpose))
+    }
+
+    /// `RECOVERY_BOOTLOADER_FLASH_SECTOR`: the bits of `sector` too.
+    fn burn_recovery_bootloader_sector(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number)] sector: u16,
+    ) -> PyResult<()> {
+        self.burn(py, |bits| bits.burn_recovery_bootloader_sector(sector))
+    }
+
+    /// `BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION`.
+    fn burn_bootloader_secure_version(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number)] version: u8,
+    ) -> PyResult<()> {
+        self.burn(py, |bits| bits.burn_bootloader_secure_version(version))
+    }
+
     /// One bit more of the flash encryption counter.
     fn burn_flash_crypt_cnt(&self, py: Python<'_>) -> PyResult<()> {
         self.burn(py, core::EFuse::burn_flash_crypt_cnt)
@@ -261,6 +345,11 @@ impl EFuse {
             bits.flash_crypt_config |= config;
             Ok(())
         })
+    }
+
+    /// All that `batch`, once a copy, has more; in one burn.
+    fn burn_all(&self, py: Python<'_>, batch: &Bound<'_, Self>) -> PyResult<()> {
+        self.replace(py, batch.get().value())
     }
 
     /// `listener()` is called after each burn from here on; `None` calls nobody.
@@ -281,6 +370,8 @@ impl EFuse {
             let all: Vec<_> = keys.iter().map(|one| text(one.as_ref().map(|key| &key[..]))).collect();
             format!("[{}]", all.join(", "))
         };
+        let number = |purpose: &Option<u8>| purpose.map_or("null".to_owned(), |number| number.to_string());
+        let purposes: Vec<_> = self.key_purposes().iter().map(number).collect();
         let rows = [
             ("chip", format!("{:?}", bits.target.name)),
             ("chip_revision", bits.chip_revision.to_string()),
@@ -295,8 +386,13 @@ impl EFuse {
             ("flash_crypt_cnt", bits.flash_crypt_cnt.to_string()),
             ("flash_crypt_config", bits.flash_crypt_config.to_string()),
             ("flash_encryption_key", text(bits.flash_encryption_key.as_deref())),
+            ("flash_encryption_key_open", bits.flash_encryption_key_open.to_string()),
             ("hmac_keys", list(bits.hmac_keys.get(..bits.hmac_blocks()).unwrap_or_default())),
+            ("key_purposes", format!("[{}]", purposes.join(", "))),
             ("recovery_bootloader_sector", bits.recovery_bootloader_sector.to_string()),
+            ("bootloader_secure_version", bits.bootloader_secure_version.to_string()),
+            ("bootloader_anti_rollback_en", bits.bootloader_anti_rollback_en.to_string()),
+            ("bootloader_anti_rollback_update_in_rom", bits.bootloader_anti_rollback_update_in_rom.to_string()),
         ];
         let mut json = String::new();
         for (key, value) in rows {
@@ -351,6 +447,18 @@ fn key_digest(digest: &[u8]) -> PyResult<[u8; 32]> {
 pub(crate) fn hmac_key(key: &[u8]) -> PyResult<[u8; 32]> {
     let wrong = || PyValueError::new_err(format!("an HMAC key has 32 bytes, not {}", key.len()));
     key.try_into().map_err(|_| wrong())
+}
+
+/// What a list says of each key block; blocks behind its end are unused.
+fn key_blocks(bits: &core::EFuse, purposes: &[Option<u8>]) -> PyResult<[Option<u8>; core::MAX_KEY_BLOCKS]> {
+    let count = bits.key_block_count();
+    if purposes.len() > count {
+        let text = format!("key_purposes has {} entries; this chip has {count} such blocks", purposes.len());
+        return Err(PyValueError::new_err(text));
+    }
+    let mut blocks = [None; core::MAX_KEY_BLOCKS];
+    blocks.iter_mut().zip(purposes).for_each(|(block, purpose)| *block = *purpose);
+    Ok(blocks)
 }
 
 /// A value that must fit a field of `size` bits.

@@ -260,17 +260,15 @@ def test_the_first_boot_encrypts_in_place_and_starts_anew():
     assert boot(chip_, config).resets == 0
 
 
-def test_without_a_key_the_first_boot_starts_nothing():
-    chip_, config = fresh()
-    chip_.efuse = EFuse()
-    report = boot(chip_, config)
-    assert not report.ok
-    assert "E boot: Initialization of Flash Encryption key failed (-1)" in untimed(report)
-
-
-def test_a_counter_without_a_key_switches_nothing_on():
-    assert FlashCrypt.of_efuse(EFuse(flash_crypt_cnt=1)) is None
-    assert Chip(efuse=EFuse(flash_crypt_cnt=1)).flash.encryption is None
+@pytest.mark.parametrize(("chip", "length"), [("esp32c3", 32), ("esp32s3", 32), ("esp32c2", 16), ("esp32", 32)])
+def test_a_counter_without_a_key_encrypts_with_a_key_of_zeros(chip, length):
+    zeros = FlashCrypt(chip, bytes(length), flash_crypt_config=0)
+    assert FlashCrypt.of_efuse(EFuse(chip, flash_crypt_cnt=1)) == zeros
+    assert FlashCrypt.of_efuse(EFuse(chip)) is None
+    assert FlashCrypt.of_key(EFuse(chip)) == zeros
+    lamp = Device(slots(2), firmware=app("1", chip), efuse=EFuse(chip, flash_crypt_cnt=1), config=CONFIG)
+    assert lamp.flash.read(0x10000, 1) != b"\xe9"
+    assert lamp.power_on().app_desc.version == "1"
 
 
 def test_a_burnt_counter_bit_matters_from_the_next_reset_on():
@@ -297,7 +295,12 @@ def test_the_console_of_the_first_boot():
     end = lines.index("I boot: Resetting with flash encryption enabled...")
     assert [line for line in lines[start : end + 1] if "esp_image: segment" not in line] == [
         "I boot: Checking flash encryption...",
+        "I efuse: Batch mode of writing fields is enabled",
         "I flash_encrypt: Using pre-loaded flash encryption key in efuse",
+        "W flash_encrypt: Not disabling UART bootloader encryption",
+        "I flash_encrypt: Disable UART bootloader cache...",
+        "I flash_encrypt: Disable JTAG...",
+        "I efuse: Batch mode. Prepared fields are committed",
         "I flash_encrypt: bootloader encrypted successfully",
         "I flash_encrypt: partition table encrypted and loaded successfully",
         "I flash_encrypt: Encrypting partition 1 at offset 0xd000 (length 0x2000)...",

@@ -8,6 +8,7 @@ import pytest
 from board import PLAIN, Board, app, slots
 from signed_images import digest, key
 
+from py_esp_ota._core import EFuse
 from py_esp_ota.firmware import bootloader
 from py_esp_ota.signing import sign
 
@@ -76,6 +77,16 @@ def test_nothing_is_burnt_and_no_app_starts_when_the_first_boot_finds_fault(load
     assert (report.ok, made.chip.efuse == before) == (False, True)
     assert why in said(report)
     assert f"Secure Boot v2 failed ({code})" in said(report, "boot")
+
+
+def test_keys_without_a_free_block_are_not_burnt():
+    made = board()
+    made.chip.efuse = EFuse(key_purposes=[8] * 5)
+    before = made.chip.efuse.copy()
+    report = made.boot()
+    assert (report.ok, made.chip.efuse == before) == (False, True)
+    assert "Bootloader signatures(2) more than available key slots." in said(report)
+    assert "Secure Boot v2 failed (5637)" in said(report, "boot")
 
 
 def test_a_build_may_want_secure_boot_on_already():

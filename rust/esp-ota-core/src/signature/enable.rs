@@ -32,8 +32,8 @@ pub fn enable(
         console.say(Level::Info, "secure boot v2 is already enabled, continuing..");
         return (console.accept(), Some(burnt));
     }
-    if let Err(detail) = check_and_generate_keys(&mut console, &mut burnt, bootloader, app, scheme, options) {
-        return (console.refuse(EspErr::Fail, detail), None);
+    if let Err((err, detail)) = check_and_generate_keys(&mut console, &mut burnt, bootloader, app, scheme, options) {
+        return (console.refuse(err, detail), None);
     }
     console.say(Level::Info, "blowing secure boot efuse...");
     burnt.aggressive_revoke |= options.aggressive_revoke && burnt.revocable();
@@ -63,9 +63,30 @@ pub fn enable_on<S: Source + ?Sized>(
     })
 }
 
-fn fail<T>(console: &mut Console, text: &'static str) -> Result<T, &'static str> {
+type Refused = (EspErr, &'static str);
+
+fn fail<T>(console: &mut Console, text: &'static str) -> Result<T, Refused> {
     console.say(Level::Error, text);
-    Err(text)
+    Err((EspErr::Fail, text))
+}
+
+/// `esp_efuse_write_keys` with the purposes SECURE_BOOT_DIGESTn: all of the keys, or none.
+fn burn_keys(console: &mut Console, burnt: &mut EFuse, keys: &[[u8; 32]]) -> Result<(), Refused> {
+    // The one key block of ESP32-C2 reads as used once flash encryption has its half.
+    let taken = burnt.digest_len() < 32 && burnt.flash_encryption_key.is_some();
+    let err = if taken {
+        Some(EspErr::InvalidState)
+    } else {
+        keys.iter().enumerate().find_map(|(slot, key)| burnt.burn_key_digest(slot, *key).err()).map(|fault| fault.err)
+    };
+    let Some(err) = err else { return Ok(()) };
+    if err == EspErr::NotEnoughUnusedKeyBlocks {
+        console.say(Level::Error, format!("Bootloader signatures({}) more than available key slots.", keys.len()));
+    } else {
+        let text = format!("Failed to write efuse block with purpose (err=0x{:x}). Can't continue.", err as i32);
+        console.say(Level::Error, text);
+    }
+    Err((err, "the keys of the bootloader cannot be burnt"))
 }
 
 /// `check_and_generate_secure_boot_keys`.
@@ -76,7 +97,7 @@ fn check_and_generate_keys(
     app: &Signed,
     scheme: Scheme,
     options: Enabling,
-) -> Result<(), &'static str> {
+) -> Result<(), Refused> {
     let boot_keys = if burnt.key_digests.iter().any(Option::is_some) {
         console.say(Level::Info, "Secure boot digests already present");
         let keys: Vec<_> = Keys::of_efuse(burnt).slots.into_iter().flatten().collect();
@@ -95,11 +116,7 @@ fn check_and_generate_keys(
         }
         console.say(Level::Info, format!("{} signature block(s) found appended to the bootloader.", keys.len()));
         console.say(Level::Info, "Burning public key hash to eFuse");
-        for (slot, key) in keys.iter().enumerate() {
-            if burnt.burn_key_digest(slot, *key).is_err() {
-                return fail(console, "Failed to write efuse block with purpose (err=0x103). Can't continue.");
-            }
-        }
+        burn_keys(console, burnt, &keys)?;
         keys
     };
     let Some(app_keys) = image_keys(console, app, scheme, burnt.digest_slots()) else {
