@@ -111,6 +111,48 @@ def test_an_app_without_a_descriptor_is_skipped_before_it_is_loaded():
     assert "E boot: Failed to get partition description 261" in untimed(report)
 
 
+def test_an_app_row_without_a_size_still_has_a_descriptor_and_raises_the_efuse():
+    rows = table(
+        ("otadata", 1, 0, 0xD000, 0x2000), ("ota_0", 0, 0x10, 0x10000, 0x10000), ("ota_1", 0, 0x11, 0x20000, 0)
+    )
+    bench = board("-", "2/VALID", partitions=rows, versions={"ota_0": 1}, without=("ota_1",))
+    bench.chip.flash.program(0x20000, Firmware("bench", "ota_1", secure_version=2).to_bytes())
+    report = bench.boot()
+    assert bench.chip.efuse.secure_version == 2
+    assert not report.ok
+    # A slot of no bytes is passed over without a word; the other one is too old by now.
+    assert [line for line in untimed(report) if "bootable" in line][:2] == [
+        "E boot: OTA app partition slot 0 is not bootable",
+        "E boot: No bootable app partitions in the partition table",
+    ]
+
+
+def test_an_app_row_at_address_0_has_no_descriptor():
+    rows = table(("otadata", 1, 0, 0xD000, 0x2000), ("ota_0", 0, 0x10, 0, 0x8000), ("ota_1", 0, 0x11, 0x20000, 0x10000))
+    bench = board("1/VALID", "-", partitions=rows)
+    report = bench.boot()
+    assert report.partition.label == "ota_1"
+    lines = untimed(report)
+    assert lines.count("E boot: Failed to get partition description 258") == 2
+    at = lines.index("E boot: ota data partition invalid and no factory, will try all partitions")
+    assert lines[at + 1 : at + 3] == [
+        "E boot: Failed to get partition description 258",
+        "E boot: OTA app partition slot 0 is not bootable",
+    ]
+
+
+def test_an_app_row_beyond_the_flash_says_what_could_not_be_mapped():
+    rows = table(
+        ("otadata", 1, 0, 0xD000, 0x2000), ("ota_0", 0, 0x10, 0x20000, 0x10000), ("ota_1", 0, 0x11, 0x3FFFF0, 0x10)
+    )
+    bench = board("2/VALID", "-", partitions=rows, without=("ota_1",))
+    report = bench.boot()
+    assert report.partition.label == "ota_0"
+    lines = untimed(report)
+    at = lines.index("E boot: bootloader_mmap(0x3ffff0, 0x120) failed")
+    assert lines[at + 1] == "E boot: Failed to get partition description -1"
+
+
 def test_a_version_beyond_the_field_burns_nothing():
     bench = board("1/VALID", burnt=1, versions={"ota_0": 17})
     assert bench.booted() == "ota_0"
