@@ -27,7 +27,7 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "loader_types": ((5, 4, 0),),
     "maps_through_hal": ((5, 0, 0),),
     "says_block_revision": ((5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0)),
-    "revision_check": ((5, 5, 2),),
+    "revision_check": ((5, 5, 0),),
     "resume_asks_state": ((6, 2, 0),),
 }
 

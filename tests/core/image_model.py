@@ -264,7 +264,8 @@ class _Walk:
         if self.verifies:
             need(chip_id == self.chip.chip_id, FAIL)
             need(build.revision >= min_rev, FAIL)
-            unbound = self.of_bootloader or build.no_max_revision or max_rev in {0, 0xFFFF}
+            spared = self.of_bootloader and build.has((5, 5, 0))
+            unbound = spared or build.no_max_revision or max_rev in {0, 0xFFFF}
             need(unbound or build.revision <= max_rev, FAIL)
         need(head[1] <= 16 or not (self.verifies or self.newest), INVALID)
 
@@ -303,13 +304,13 @@ class _Walk:
         first = min(length, self.window - (self.page if data % self.page else 0))
         need(data + first <= self.reach, FAIL)
         if app and self.verifies:
-            self.judge_app_desc(self.flash[data : data + 256])
+            self.judge_app_desc(self.flash[data : data + 256], length)
         need(data + length <= self.reach, FAIL)
         if self.verifies:
             for byte in self.flash[data : data + length]:
                 self.total ^= byte
 
-    def judge_app_desc(self, desc: bytes) -> None:
+    def judge_app_desc(self, desc: bytes, length: int) -> None:
         build = self.build
         whole = len(desc) == 256
         blocks = build.has((5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0))
@@ -319,6 +320,8 @@ class _Walk:
             need(most in {0, 0xFFFF} or build.no_max_block or build.block_revision <= most, FAIL)
         if self.rolls_back():
             if not whole or desc[:4] != b"\x32\x54\xcd\xab":
+                raise Asserted
+            if length < 8 and not self.newest:
                 raise Asserted
             self.answer.secure_version = int.from_bytes(desc[4:8], "little")
 

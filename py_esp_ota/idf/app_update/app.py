@@ -101,6 +101,8 @@ class OtaApp:
         self.log.core(verdict.log)
         if verdict.assertion is not None:
             raise Restart(f"assertion in esp_image_verify: {verdict.assertion}")
+        if verdict.crash is not None:
+            raise Restart(f"esp_image_verify runs wild: {verdict.crash}")
         return verdict.err, verdict.fault
 
     # ------------------------------------------------------------------------------------------------ anti-rollback
@@ -119,9 +121,7 @@ class OtaApp:
 
 def check_secure_version(chip: Chip, config: Sdkconfig, secure_version: int) -> bool:
     """``esp_efuse_check_secure_version`` (components/efuse/src/esp_efuse_fields.c)."""
-    size = config.bootloader_app_sec_ver_size_efuse_field
-    burnt = chip.efuse.secure_version
-    return secure_version >= (burnt if size is None else min(burnt, size))
+    return secure_version >= chip.efuse.read_secure_version(size=config.bootloader_app_sec_ver_size_efuse_field)
 
 
 def refused(err: EspErr, what: str, fault: Fault | None, **fact: object) -> OtaError:

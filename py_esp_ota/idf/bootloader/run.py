@@ -10,7 +10,7 @@ from typing import Literal
 
 from py_esp_ota._core import AppDesc, Fault, Partition, RtcRetain, Verdict, read_otadata, write_otadata
 from py_esp_ota.chip import Chip, ResetReason
-from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError
+from py_esp_ota.errors import EspErr, FlashError, ImageError
 from py_esp_ota.idf.bootloader.console import BootLog, loader_text
 from py_esp_ota.idf.rollback import Entries, Rewrite
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -25,7 +25,7 @@ LoadMode = Literal["load", "load_no_validate"]
 Reset = Literal["reset"]
 RESET: Reset = "reset"
 
-_SECTOR, _WORD = 0x1000, 4
+_SECTOR, _WORD, _ENCRYPTED = 0x1000, 4, 32
 _APP_DESC_OFFSET = 0x20
 _APP_DESC_SIZE = 256
 _OTADATA_MIN_SIZE = 0x2000
@@ -74,6 +74,9 @@ class Run:
                 "process_segment", f"assertion: {partition.label or 'app'}: {reason(verdict.err, verdict.fault)}"
             )
             return RESET
+        if verdict.crash is not None:
+            self.decide("process_segment_data", f"runs wild: {partition.label or 'app'}: {verdict.crash}")
+            return RESET
         return verdict
 
     def _mode(self) -> LoadMode:
@@ -100,12 +103,17 @@ class Run:
 
     # ------------------------------------------------------------------------------------------------ anti-rollback
 
+    @property
+    def burnt_secure_version(self) -> int:
+        """``esp_efuse_read_secure_version``: what this build's part of the field says."""
+        return self.chip.efuse.read_secure_version(size=self.config.bootloader_app_sec_ver_size_efuse_field)
+
     def check_anti_rollback(self, partition: Partition | None) -> bool:
         """``check_anti_rollback``: without the option everything passes; a slot without a descriptor never does."""
         if not self.config.bootloader_app_anti_rollback:
             return True
         desc = self._described(partition)
-        return desc is not None and desc.secure_version >= self.chip.efuse.secure_version
+        return desc is not None and desc.secure_version >= self.burnt_secure_version
 
     def _described(self, partition: Partition | None) -> AppDesc | None:
         """The descriptor, or what is printed where there is none."""
@@ -122,21 +130,22 @@ class Run:
         """``update_anti_rollback``: the eFuse follows an app that has proved itself. A failure is ignored."""
         if not self.config.bootloader_app_anti_rollback or partition is None:
             return
-        desc, efuse = self._described(partition), self.chip.efuse
-        if desc is None or desc.secure_version == efuse.secure_version:
+        desc, burnt, efuse = self._described(partition), self.burnt_secure_version, self.chip.efuse
+        if desc is None:
             return
-        if desc.secure_version < efuse.secure_version:
+        version, size = desc.secure_version, self.config.bootloader_app_sec_ver_size_efuse_field
+        most = efuse.secure_version_size if size is None else min(size, efuse.secure_version_size)
+        if version > most:
+            self.log.error("efuse", f"Max secure version is {most}. Given {version} version can not be written.")
+            self.decide("update_anti_rollback", f"the eFuse stays at {burnt}: its field has no {version} bits")
+        elif version < burnt:
             text = "Anti-rollback is not set. secure_version of app is lower that eFuse field"
-            self.log.error("efuse", f"{text}({efuse.secure_version}).")
-            return
-        try:
-            efuse.burn_secure_version(desc.secure_version, size=self.config.bootloader_app_sec_ver_size_efuse_field)
-        except OtaError as error:
-            self.decide("update_anti_rollback", f"the eFuse stays at {efuse.secure_version}: {error}")
-            return
-        self.log.info("efuse", f"Anti-rollback is set. eFuse field is updated({efuse.secure_version}).")
-        self.decide("update_anti_rollback", f"secure version in eFuse = {efuse.secure_version}, from {partition.label}")
-        self.wrote = True
+            self.log.error("efuse", f"{text}({burnt}).")
+        elif version > burnt:
+            efuse.burn_secure_version(version, size=size)
+            self.log.info("efuse", f"Anti-rollback is set. eFuse field is updated({version}).")
+            self.decide("update_anti_rollback", f"secure version in eFuse = {version}, from {partition.label}")
+            self.wrote = True
 
     # ------------------------------------------------------------------------------------------------------ otadata
 
@@ -160,8 +169,9 @@ class Run:
     def write_otadata(self, ota_info: Partition, rewrite: Rewrite) -> None:
         """``write_otadata``: a flash error is printed and ignored; this boot goes on as decided."""
         at = ota_info.offset + _SECTOR * rewrite.index
-        if at % _WORD:
-            self._erase_for_nothing(at, rewrite)
+        alignment = _WORD if self.chip.flash.encryption is None else _ENCRYPTED
+        if at % alignment:
+            self._erase_for_nothing(at, rewrite, alignment)
             return
         try:
             write_otadata(self.chip.flash, ota_info.offset, rewrite.index, rewrite.entry)
@@ -173,14 +183,16 @@ class Run:
             self.wrote = True
             self.otadata_writes.append(rewrite)
 
-    def _erase_for_nothing(self, at: int, rewrite: Rewrite) -> None:
-        """``bootloader_flash_write`` takes whole words only, and finds out after the sector is erased."""
+    def _erase_for_nothing(self, at: int, rewrite: Rewrite, alignment: int) -> None:
+        """``bootloader_flash_write`` takes whole words, or encrypted rows of 32 bytes, and asks after the erase."""
         with suppress(FlashError):
             self.chip.flash.erase(at - at % _SECTOR, _SECTOR)
             self.wrote = True
-        self.log.error("bootloader_flash", f"bootloader_flash_write dest_addr 0x{at:x} not 4-byte aligned")
+        self.log.error("bootloader_flash", f"bootloader_flash_write dest_addr 0x{at:x} not {alignment}-byte aligned")
         self.log.error("boot", f"Error in write_otadata operation. err = 0x{EspErr.ESP_FAIL & 0xFFFFFFFF:x}")
-        self.decide("write_otadata", f"otadata[{rewrite.index}] is erased, and not written: 0x{at:x} is no whole word")
+        self.decide(
+            "write_otadata", f"otadata[{rewrite.index}] is erased, and not written: 0x{at:x} % {alignment} is not 0"
+        )
 
     # --------------------------------------------------------------------------------------------------- RTC memory
 

@@ -50,7 +50,7 @@ def get_selected_boot_partition(run: Run, table: BootTable) -> tuple[int, bool]:
 def _select_with_anti_rollback(run: Run, table: BootTable, entries: Entries) -> tuple[int, int, bool]:
     """The choice of a build with ``BOOTLOADER_APP_ANTI_ROLLBACK``: index, active entry, whether to heal."""
     run.log.info("boot", "Enabled a check secure version of app for anti rollback")
-    run.log.info("boot", f"Secure version (from eFuse) = {run.chip.efuse.secure_version}")
+    run.log.info("boot", f"Secure version (from eFuse) = {run.burnt_secure_version}")
     if all(entry.ota_seq == BLANK_SEQ or not entry.crc_ok for entry in entries):
         run.log.info("boot", "otadata[0..1] in initial state")
         run.decide(_NAME, "both otadata entries are blank or corrupt -> every slot in turn")

@@ -280,7 +280,7 @@ def _load_boot_image(run: Run, loaded: LoadedTable, start: int, *, self_heal: bo
 def _candidate(run: Run, partition: Partition | None) -> Verdict | str:
     """The loaded image, or why it is none; ``RESET`` when looking at it ends this run."""
     if not run.check_anti_rollback(partition):
-        return f"its secure version is not known or below the eFuse's {run.chip.efuse.secure_version}"
+        return f"its secure version is not known or below the eFuse's {run.burnt_secure_version}"
     if partition is None or partition.size == 0:
         return "absent"
     verdict = run.try_load_partition(partition)

@@ -9,7 +9,7 @@ from board import ROLLBACK, Board, slots, table
 from test_bootloader import untimed
 
 from py_esp_ota._core import EFuse
-from py_esp_ota.firmware import Firmware, image
+from py_esp_ota.firmware import Firmware, app_desc, image
 
 CONFIG = replace(ROLLBACK, bootloader_app_anti_rollback=True)
 
@@ -155,8 +155,37 @@ def test_an_app_row_beyond_the_flash_says_what_could_not_be_mapped():
 
 def test_a_version_beyond_the_field_burns_nothing():
     bench = board("1/VALID", burnt=1, versions={"ota_0": 17})
-    assert bench.booted() == "ota_0"
+    report = bench.boot()
+    assert report.partition.label == "ota_0"
     assert bench.chip.efuse.secure_version == 1
+    assert "E efuse: Max secure version is 16. Given 17 version can not be written." in untimed(report)
+
+
+def test_a_build_sees_its_own_part_of_the_field_alone():
+    bench = board("1/VALID", burnt=6, versions={"ota_0": 4, "ota_1": 3})
+    assert not bench.boot().ok
+    bench.config = replace(CONFIG, bootloader_app_sec_ver_size_efuse_field=4)
+    report = bench.boot()
+    assert report.partition.label == "ota_0"
+    assert "I boot: Secure version (from eFuse) = 4" in untimed(report)
+    assert bench.chip.efuse.secure_version == 6
+
+
+def test_an_image_that_runs_the_verifier_wild_boots_nothing_else():
+    desc = app_desc("bench", "ota_0")
+    wild = image([(0x3C000020, desc[:4]), (0, desc[12:])])
+    bench = board("1/VALID", "-")
+    bench.flash_app("ota_0", wild)
+    assert bench.booted() == "ota_1"
+    bench = board("1/VALID", "-")
+    bench.flash_app("ota_0", wild)
+    bench.config = replace(CONFIG, idf_version=(6, 1, 0))
+    report = bench.boot()
+    assert not report.ok
+    assert report.why[-2:] == (
+        "process_segment_data: runs wild: ota_0: data_len of segment 0 wraps below 0",
+        "bootloader_reset: the chip resets and finds the same again, for ever",
+    )
 
 
 def test_the_configured_field_may_be_smaller():

@@ -105,6 +105,19 @@ def test_a_unicore_build_on_a_chip_with_two_cores_warns():
 
 
 @pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ((5, 4, 4), "Image requires chip rev >= v9.9, but chip is v0.4"),
+        ((5, 5, 0), "chip revision check failed. Required >= v9.9, found v0.4."),
+    ],
+)
+def test_how_a_bootloader_for_newer_chips_says_so(version, said):
+    board = Board("two_ota", config=Sdkconfig(idf_version=version))
+    lines = untimed(with_bootloader(firmware.rewritten(firmware.bootloader(), min_chip_rev_full=909), board))
+    assert f"E boot_comm: {said}" in lines
+
+
+@pytest.mark.parametrize(
     ("version", "says"), [((5, 0, 7), False), ((5, 1, 2), False), ((5, 4, 2), True), ((6, 2, 0), True)]
 )
 def test_the_block_revision_is_printed_by_the_releases_that_look_at_it(version, says):
