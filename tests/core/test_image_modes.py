@@ -247,6 +247,24 @@ def test_only_the_configured_part_of_the_field_counts():
     assert [efuse.read_secure_version(size=size) for size in (None, 99, 6, 4, 0)] == [6, 6, 6, 4, 0]
 
 
+def test_a_descriptor_at_the_end_of_the_flash_is_read_as_far_as_it_is_asked_for():
+    """Two words of it for the page size; for anti-rollback the two that it begins with."""
+    c6 = image([(0x42000020, DESC)], chip_id=13)
+    whole = {"build": "bootloader", "chip": "esp32c6"}
+    for offset, err, field in (
+        (0x3FFF00, INVALID, "segment 0 load_addr"),  # 224 bytes of the descriptor are there
+        (0x3FFF40, EspErr.ESP_ERR_FLASH_OP_FAIL, "app_desc mmu_page_size"),
+        (0x3FFFDC, EspErr.ESP_ERR_FLASH_OP_FAIL, "app_desc mmu_page_size"),
+        (0x3FFFE0, EspErr.ESP_ERR_FLASH_OP_FAIL, "app_desc magic_word"),
+    ):
+        verdict = judge(c6[: 0x400000 - offset], offset=offset, **whole)
+        assert (verdict.err, verdict.fault.field) == (err, field)
+    assert judge(c6[:0x20], offset=0x3FFFE0, chip="esp32c6").err == INVALID_ARG
+    c3 = image([(0x3C00FF20, DESC[:4])])
+    verdict = judge(c3, offset=0x3FFF00, **options(idf_version=(6, 1, 0), **ANTI_ROLLBACK))
+    assert (verdict.crash is None, verdict.assertion) == (False, None)
+
+
 # ----------------------------------------------------------------------------------------------------------- page sizes
 
 
@@ -269,6 +287,14 @@ def test_edge_case_19_congruence_depends_on_partition_and_page():
     c3 = image([(0x3C008020, app_desc(mmu=15))])
     assert judge(c3, offset=0x18000).err == OK
     assert judge(image(), offset=0x18000).err == INVALID
+
+
+@pytest.mark.parametrize("chip", ["esp32c3", "esp32c6"])
+def test_an_image_without_segments_asks_for_no_page(chip):
+    data = image([], chip_id=CHIP_IDS[chip], max_rev=0)
+    for how in ({}, LOAD, NO_VALIDATE, METADATA):
+        verdict = judge(data, chip, **how)
+        assert (verdict.err, verdict.mmu_page_size) == (OK, 0)
 
 
 @pytest.mark.parametrize("chip", ["esp32c6", "esp32h2", "esp32h21"])

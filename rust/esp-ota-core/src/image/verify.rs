@@ -7,7 +7,7 @@ use super::rules::{Refusal, line};
 use super::signed;
 use super::walk::{Stop, Walk, ask, with_line};
 use super::{CHECKSUM_BLOCK, HASH_LEN};
-use crate::app_desc::AppDesc;
+use crate::app_desc::MMU_PAGE_SIZE_AT;
 use crate::err::{Failure, Level};
 use crate::source::Source;
 
@@ -86,7 +86,6 @@ impl<S: Source + ?Sized> Walk<'_, S> {
 
     fn process_segments(&mut self, header: ImageHeader, sums: &mut Sums) -> Result<(), Stop> {
         let mut next = HEADER_SIZE as u32;
-        self.data.mmu_page_size = self.rules.build_page;
         for index in 0..header.segment_count {
             next = self.process_segment(index, next, sums)?;
             self.data.image_len = next;
@@ -127,10 +126,15 @@ impl<S: Source + ?Sized> Walk<'_, S> {
     fn verify_segment_header(&mut self, index: u8, segment: SegmentHeader, at: u32) -> Result<(), Stop> {
         ask(self.rules.data_len(index, segment, u64::from(at)))?;
         ask(self.rules.room_for_app_desc(index, segment, u64::from(at)))?;
+        if index == 0 {
+            self.data.mmu_page_size = self.rules.build_page;
+        }
         if self.rules.needs_app_desc(index) {
-            let desc = self.app_desc_at(at.wrapping_add(SEGMENT_HEADER_SIZE as u32))?;
-            ask(self.rules.app_desc(desc.as_ref().map(AppDesc::magic_word)))?;
-            let (size, told) = self.rules.page_size(desc.map_or(0, |desc| desc.mmu_page_size()));
+            let desc = at.wrapping_add(SEGMENT_HEADER_SIZE as u32);
+            let magic_word: [u8; 4] = self.read(desc, "app_desc magic_word")?;
+            let [exponent, ..]: [u8; 4] = self.read(desc.wrapping_add(MMU_PAGE_SIZE_AT), "app_desc mmu_page_size")?;
+            ask(self.rules.app_desc(Some(u32::from_le_bytes(magic_word))))?;
+            let (size, told) = self.rules.page_size(exponent);
             self.data.mmu_page_size = size;
             self.data.log.extend(told);
         }
@@ -163,18 +167,16 @@ impl<S: Source + ?Sized> Walk<'_, S> {
     fn first_piece(&mut self, at: u32, length: u32) -> Result<(), Stop> {
         let desc = self.app_desc_at(at)?;
         let efuse = &self.request.efuse;
-        ask(desc.as_ref().and_then(|desc| {
-            self.rules.efuse_block_revision(desc, efuse.block_revision, efuse.disable_blk_version_major)
-        }))?;
+        ask(self.rules.efuse_block_revision(&desc, efuse.block_revision, efuse.disable_blk_version_major))?;
         if self.watches_rollback() {
-            let magic_word = desc.as_ref().map(AppDesc::magic_word);
-            if let Some(Refusal { fault, .. }) = self.rules.app_desc(magic_word).filter(|_| self.asserts()) {
+            let refusal = self.rules.app_desc(Some(desc.magic_word()));
+            if let Some(Refusal { fault, .. }) = refusal.filter(|_| self.asserts()) {
                 return Err(Stop::Assertion("app_desc magic word", fault));
             }
             if let Some(fault) = self.rules.read_past(length) {
                 return Err(Stop::Crash("data_len of segment 0 wraps below 0", fault));
             }
-            self.data.secure_version = desc.map_or(0, |desc| desc.secure_version());
+            self.data.secure_version = desc.secure_version();
         }
         Ok(())
     }

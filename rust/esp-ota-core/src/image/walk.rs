@@ -75,11 +75,11 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         self.data.log.push(line(Level::Info, "esp_image", text));
     }
 
-    /// What stands where the descriptor belongs, whatever it is; nothing where the flash ends.
-    pub(super) fn app_desc_at(&self, at: u32) -> Result<Option<AppDesc>, Stop> {
+    /// What stands where the descriptor belongs, whatever it is; zeros, which ask for nothing, where the flash ends.
+    pub(super) fn app_desc_at(&self, at: u32) -> Result<AppDesc, Stop> {
         let mut bytes = [0; APP_DESC_SIZE];
-        let count = self.fill(at, &mut bytes)?;
-        Ok((count == APP_DESC_SIZE).then_some(AppDesc::of(bytes)))
+        self.fill(at, &mut bytes)?;
+        Ok(AppDesc::of(bytes))
     }
 
     pub(super) fn read<const N: usize>(&self, at: u32, what: &str) -> Result<[u8; N], Stop> {
