@@ -193,7 +193,10 @@ class EFuse:
     def disable_blk_version_major(self) -> bool: ...
     @property
     def secure_version(self) -> int:
-        """``esp_efuse_read_secure_version``: the number of burnt bits of the anti-rollback field."""
+        """The number of burnt bits of the anti-rollback field."""
+
+    def read_secure_version(self, *, size: int | None = None) -> int:
+        """``esp_efuse_read_secure_version``: the number of burnt bits among the first ``size`` of the field."""
 
     @property
     def secure_version_size(self) -> int:
@@ -865,6 +868,7 @@ class _ImageDict(TypedDict):
     trailing: int
     signature: list[_Signature]
     faults: list[_Fault]
+    findings: list[str]
 
 @final
 class ImageInfo:
@@ -915,6 +919,10 @@ class ImageInfo:
 
     @property
     def faults(self) -> list[Fault]: ...
+    @property
+    def findings(self) -> list[str]:
+        """What older releases make of it where that is worse than to refuse it, each in a sentence that names them."""
+
     def to_dict(self) -> _ImageDict:
         """The JSON of ``esp-ota image-info --json``."""
 
@@ -934,7 +942,7 @@ class Verdict:
 
     @property
     def digest(self) -> bytes:
-        """The appended SHA-256, 32 bytes; empty when there is none."""
+        """The appended SHA-256, 32 bytes, zeros where nobody has read it; empty when there is none."""
 
     @property
     def segments(self) -> list[Segment]: ...
@@ -949,6 +957,10 @@ class Verdict:
     @property
     def assertion(self) -> str | None:
         """An assertion that failed in the verifier: the chip resets and no code is returned at all."""
+
+    @property
+    def crash(self) -> str | None:
+        """Where the verifier of an older release runs wild: the chip resets, and no code is returned either."""
 
 @final
 class VerifyOptions:

@@ -48,6 +48,8 @@ def report(file: str, info: ImageInfo) -> list[str]:
     if info.faults:
         lines += ["", f"{len(info.faults)} fault{'s' * (len(info.faults) > 1)}, the first is the chip's verdict:"]
         lines += [f"  {fault.err.name}: {fault}" for fault in info.faults]
+    if info.findings:
+        lines += ["", *info.findings]
     return lines
 
 

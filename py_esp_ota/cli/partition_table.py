@@ -191,15 +191,17 @@ def _optional(text: str | None, option: str) -> int | None:
 
 
 def _extra(text: str) -> tuple[int, str, int]:
-    """``data,settings,0x40``: the value is hexadecimal even without 0x."""
+    """``add_extra_subtypes``, ``data,settings,0x40``: the value is hexadecimal even without 0x.
+
+    The generator keeps the name as it is and reads rows in lower case: a name with capitals is no row's.
+    """
     parts = [part.strip() for part in text.split(",")]
     try:
         kind, name, value = parts
-        of = _TYPES[kind.lower()] if kind.lower() in _TYPES else int(kind, 0)
-        found = (of, name.lower(), int(value, 16))
-        if name and 0 <= found[0] < 256 and 0 <= found[2] < 256:
+        found = (_TYPES[kind], name, int(value, 16))
+        if name and 0 <= found[2] < 256:
             return found
-    except ValueError:
+    except (KeyError, ValueError):
         pass
     option = "--extra-partition-subtypes"
     raise click.BadParameter(f"{text!r} is no TYPE,NAME,VALUE, for example data,settings,0x40", param_hint=option)

@@ -44,8 +44,7 @@ class Batch:
 
 def read_secure_version(efuse: EFuse, config: Sdkconfig) -> int:
     """``esp_efuse_read_secure_version``: the burnt bits of the field, as wide as the build has it."""
-    size = config.bootloader_app_sec_ver_size_efuse_field
-    return efuse.secure_version if size is None else min(efuse.secure_version, size)
+    return efuse.read_secure_version(size=config.bootloader_app_sec_ver_size_efuse_field)
 
 
 def check_secure_version(efuse: EFuse, config: Sdkconfig, secure_version: int) -> bool:

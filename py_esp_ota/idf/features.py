@@ -25,9 +25,10 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "skip_validate": ((6, 1, 0),),
     "image_validity": ((6, 1, 0),),
     "loader_types": ((5, 4, 0),),
+    "recovery_type": ((5, 5, 0),),
     "maps_through_hal": ((5, 0, 0),),
     "says_block_revision": ((5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0)),
-    "revision_check": ((5, 5, 2),),
+    "revision_check": ((5, 5, 0),),
     "resume_asks_state": ((6, 2, 0),),
     "encrypts_loaders": ((5, 5, 0),),
     "encrypts_signature": ((5, 3, 5), (5, 4, 3), (5, 5, 2)),
@@ -55,6 +56,7 @@ class Features:
     skip_validate: bool  # esp_ota_set_boot_partition_skip_validate
     image_validity: bool  # esp_ota_check_image_validity
     loader_types: bool  # the bootloader knows partitions of the types bootloader and partition_table
+    recovery_type: bool  # and among them the recovery bootloader's
     maps_through_hal: bool  # the bootloader maps an app with mmu_hal_map_region, which asserts that it can
     says_block_revision: bool  # the bootloader prints the revision of the eFuse block
     revision_check: bool  # how the bootloader tells that the chip's revision is wrong for it

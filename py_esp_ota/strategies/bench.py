@@ -18,8 +18,9 @@ class Bench:
     """A chip as it comes from the factory, but for what is said here.
 
     ``chip_revision`` is ``major * 100 + minor``; without it, it is one that builds of today accept.
-    With ``secure_version`` it watches for rollbacks, with ``key_digests`` it boots nothing that these keys have not
-    signed by ``scheme``. ``size`` is that of the partition in bytes; without it, the image has room.
+    With ``secure_version`` or ``anti_rollback`` it watches for rollbacks, with ``key_digests`` it boots nothing that
+    these keys have not signed by ``scheme``. ``size`` is that of the partition in bytes; without it, the image has
+    room. ``idf_version`` is the release that its app and its bootloader are built with, the newest when not given.
     """
 
     chip: str
@@ -29,6 +30,8 @@ class Bench:
     scheme: str | None = None
     key_digests: tuple[bytes, ...] = ()
     size: int | None = None
+    anti_rollback: bool = False
+    idf_version: tuple[int, int, int] | None = None
 
     def verify(self, image: bytes) -> Verdict:
         """``esp_image_verify`` as a running app calls it, before it lets an update boot."""
@@ -54,10 +57,11 @@ class Bench:
             key_digests=list(self.key_digests),
         )
         options = VerifyOptions(
+            idf_version=self.idf_version,
             signature_scheme=self.scheme,  # type: ignore[arg-type]
             check_signature=self.scheme is not None,
             secure_boot_v2=self.scheme is not None,
-            anti_rollback=self.secure_version > 0,
+            anti_rollback=self.anti_rollback or self.secure_version > 0,
         )
         if boots:
             return verify_image(flash, OFFSET, size, build="bootloader", mode="load", efuse=efuse, options=options)

@@ -27,7 +27,8 @@ class ImageFault:
 
     ``what`` tells in words what was done; ``err`` is what the chip returns, and ``field`` what it means. ``found_by``
     is the first that can see it: a look at the file alone (``inspect_image``), an app's ``esp_image_verify`` on the
-    chip of the bench, or the bootloader as it loads.
+    chip of the bench, or the bootloader as it loads. With ``crashes`` the chip of the bench has a release that does not
+    refuse it: it answers nothing and resets (``Verdict.crash``).
     """
 
     kind: str
@@ -35,6 +36,7 @@ class ImageFault:
     err: EspErr
     field: str
     found_by: FoundBy
+    crashes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class _Spoiled:
     err: EspErr = EspErr.ESP_ERR_IMAGE_INVALID
     found_by: FoundBy = "inspect"
     bench: Bench | None = None
+    crashes: bool = False
 
 
 _Spoiler = Callable[[st.DrawFn, App], _Spoiled]
@@ -135,6 +138,21 @@ def _short_desc(draw: st.DrawFn, app: App) -> _Spoiled:
     short = replace(app, segments=((address, desc[: 4 * words]),))
     what = f"the first segment ends after {4 * words} bytes, within the app descriptor"
     return _Spoiled(short.file(short.plain()), what, "segment 0 data_len")
+
+
+#: Anti-rollback builds of these read past a first segment of one word: the first of each line, and the last of all.
+_READ_PAST = ((4, 4, 7), (5, 0, 7), (5, 1, 4), (5, 2, 1), (5, 3, 0), (6, 1, 0))
+
+
+def _one_word(draw: st.DrawFn, app: App) -> _Spoiled:
+    address, desc = app.segments[0]
+    # The next segment's header stands where the secure version does, and is one: an address that nobody loads to.
+    version = draw(st.integers(0, 16))
+    segments = ((address, desc[:4]), (version, desc[12:]), *app.segments[1:])
+    short = replace(app, segments=segments)
+    bench = Bench(chip=app.chip, anti_rollback=True, idf_version=draw(st.sampled_from(_READ_PAST)))
+    what = f"the first segment is the descriptor's magic word, and the next one's address its secure version, {version}"
+    return _Spoiled(short.file(short.plain()), what, "segment 0 data_len", bench=bench, crashes=True)
 
 
 def _app_desc(draw: st.DrawFn, app: App) -> _Spoiled:
@@ -224,10 +242,14 @@ def _secure_version(draw: st.DrawFn, app: App) -> _Spoiled:
 # ------------------------------------------------------------------------------------------------------ sums, signature
 
 
+#: Bytes of the descriptor that are asked for before the sums are: eFuse block revisions and the size of an MMU page.
+_ASKED = range(176, 181)
+
+
 def _checksum(draw: st.DrawFn, app: App) -> _Spoiled:
     plain = app.plain()
     end = len(plain) - (32 if app.hash_appended else 0)
-    data = firmware.DESC_OFFSET + 4 + draw(st.integers(0, len(app.segments[0][1]) - 5))
+    data = firmware.DESC_OFFSET + draw(st.integers(4, len(app.segments[0][1]) - 1).filter(lambda at: at not in _ASKED))
     place = draw(st.sampled_from((end - 1, data)))
     what = "the checksum byte is wrong" if place == end - 1 else f"byte {place}, of a segment, is wrong"
     return _Spoiled(app.file(_rehashed(app, flipped(plain, place))), what, "checksum")
@@ -318,6 +340,7 @@ _SPOILERS: dict[str, _Spoiler] = {
     "segment_count": _segment_count,
     "data_len": _data_len,
     "short_desc": _short_desc,
+    "one_word": _one_word,
     "app_desc": _app_desc,
     "congruence": _congruence,
     "load_range": _load_range,
@@ -370,5 +393,5 @@ def corrupted_images(
     kind = draw(st.sampled_from(known))
     app = draw(apps(AppOptions(chips=able[kind], signed=signed and kind != "signature")))
     spoiled = _SPOILERS[kind](draw, app)
-    fault = ImageFault(kind, spoiled.what, spoiled.err, spoiled.field, spoiled.found_by)
+    fault = ImageFault(kind, spoiled.what, spoiled.err, spoiled.field, spoiled.found_by, spoiled.crashes)
     return CorruptedImage(Image(spoiled.data), fault, spoiled.bench or Bench(chip=app.chip))

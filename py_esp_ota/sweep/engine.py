@@ -106,14 +106,19 @@ def rehearse(story: Story, scene: Scene) -> tuple[Terms, Run, str]:
     goal = scene.new if story.goal == "new" else scene.old
     if not life.runs(goal):
         runs = life.report.partition.label if life.report.partition else "nothing"
-        raise StoryError(
-            f"{story.name} misses its goal: without a cut {runs} runs in the end, not the {story.goal} image"
-        )
+        why = f"without a cut {runs} runs in the end, not the {story.goal} image"
+        raise StoryError(f"{story.name} misses its goal: {why}{_because(life)}")
     if not run.operations:
         raise StoryError(f"{story.name} does nothing to the flash here: there is nothing to cut")
     ends = (life.boots[booted].partition, life.report.partition)
     places = frozenset(partition.label for partition in ends if partition)
     return Terms(story, scene, places, (before, _settings(story, life))), run, life.chip.target.name
+
+
+def _because(life: Life) -> str:
+    """What kept the device from its goal, as far as its bootloader or its app has said it."""
+    said = life.last_restart if life.report.partition else "; ".join(life.report.why[-2:])
+    return f": {said}" if said else ""
 
 
 def _require_room(life: Life, scene: Scene) -> None:

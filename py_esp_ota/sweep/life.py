@@ -32,6 +32,8 @@ class Life:
         self.nvs = FlashNvs(chip, config)
         #: After how many flash operations the image on trial began to confirm itself, each time.
         self.confirmed_at: list[int] = []
+        #: What ended the app the last time that it did not end by itself: an assertion, say, or its own wish.
+        self.last_restart = ""
         #: The statuses that the agent reported since the story was begun.
         self.heard: list[str] = []
 
@@ -69,7 +71,8 @@ class Life:
             return
         try:
             act(OtaOps(self.chip, self.report.partition, self.config, Log(lambda: 0)))
-        except Restart:
+        except Restart as restart:
+            self.last_restart = str(restart)
             self.restart()
 
     @property

@@ -314,6 +314,12 @@ def test_the_generators_options(tmp_path, monkeypatch):
     assert (
         "own,data,64,0x9000,4K," in ok("partition-table", csv, "--extra-partition-subtypes", "data,settings,40").stdout
     )
+    # Rows are read in lower case and the extra name is not, so capitals in it match nothing; types are known by name.
+    for extra in ("data,Settings,40", "Data,settings,40", "1,settings,40", "data,Settings,40 "):
+        assert run("partition-table", csv, "--extra-partition-subtypes", extra).exit_code == 2
+    csv.write_text("own,data,Settings,,4K\n")
+    assert run("partition-table", csv, "--extra-partition-subtypes", "data,Settings,40").exit_code == 2
+    assert run("partition-table", csv, "--extra-partition-subtypes", "data,settings,40").exit_code == 0
     csv.write_text("# $HOME\nnvs,data,nvs,,${SIZE}K\n$NOWHERE,data,nvs,,16K\n")
     monkeypatch.setenv("SIZE", "16")
     done = run("partition-table", csv)

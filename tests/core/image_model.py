@@ -238,7 +238,6 @@ class _Walk:
         need(self.size <= self.limit, INVALID_ARG)
         head = self.read(self.offset, 24)
         self.judge_header(head)
-        answer.page = self.page
         at = self.offset + 24
         for index in range(head[1]):
             at = self.segment(index, at)
@@ -264,7 +263,8 @@ class _Walk:
         if self.verifies:
             need(chip_id == self.chip.chip_id, FAIL)
             need(build.revision >= min_rev, FAIL)
-            unbound = self.of_bootloader or build.no_max_revision or max_rev in {0, 0xFFFF}
+            spared = self.of_bootloader and build.has((5, 5, 0))
+            unbound = spared or build.no_max_revision or max_rev in {0, 0xFFFF}
             need(unbound or build.revision <= max_rev, FAIL)
         need(head[1] <= 16 or not (self.verifies or self.newest), INVALID)
 
@@ -272,12 +272,14 @@ class _Walk:
         address, length = struct.unpack("<II", self.read(at, 8))
         data = (at + 8) % 2**32
         need(length % 4 == 0 and length < self.limit, INVALID)
+        if index == 0:
+            self.answer.page = self.page
         app = index == 0 and not self.of_bootloader
         if app and self.newest:
             need(length >= 256, INVALID)
         if app and self.chip.configurable and self.build.has((5, 4, 0)):
-            need(data + 256 <= len(self.flash) and self.flash[data : data + 4] == b"\x32\x54\xcd\xab", FAIL)
-            exponent = self.flash[data + 180]
+            magic, exponent = self.read(data, 4), self.read(data + 180, 4)[0]
+            need(magic == b"\x32\x54\xcd\xab", FAIL)
             if 13 <= exponent <= 18 or (exponent and not self.newest):
                 self.answer.page = 1 << exponent % 32
         mapped = within(self.mapped, address)
@@ -303,22 +305,24 @@ class _Walk:
         first = min(length, self.window - (self.page if data % self.page else 0))
         need(data + first <= self.reach, FAIL)
         if app and self.verifies:
-            self.judge_app_desc(self.flash[data : data + 256])
+            self.judge_app_desc(self.flash[data : data + 256], length)
         need(data + length <= self.reach, FAIL)
         if self.verifies:
             for byte in self.flash[data : data + length]:
                 self.total ^= byte
 
-    def judge_app_desc(self, desc: bytes) -> None:
+    def judge_app_desc(self, desc: bytes, length: int) -> None:
         build = self.build
-        whole = len(desc) == 256
+        desc = desc + bytes(256 - len(desc))
         blocks = build.has((5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0))
-        if self.chip.chip_id and blocks and whole:
+        if self.chip.chip_id and blocks:
             least, most = struct.unpack("<HH", desc[176:180])
             need(least in {0, 0xFFFF} or build.block_revision >= least, FAIL)
             need(most in {0, 0xFFFF} or build.no_max_block or build.block_revision <= most, FAIL)
         if self.rolls_back():
-            if not whole or desc[:4] != b"\x32\x54\xcd\xab":
+            if desc[:4] != b"\x32\x54\xcd\xab":
+                raise Asserted
+            if length < 8 and not self.newest:
                 raise Asserted
             self.answer.secure_version = int.from_bytes(desc[4:8], "little")
 

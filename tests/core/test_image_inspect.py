@@ -207,6 +207,7 @@ def test_json_shape():
         "trailing": 0,
         "signature": [],
         "faults": [],
+        "findings": [],
     }
     assert inspect_image(bootloader("esp32c3")).to_dict()["bootloader_desc"] == {
         "version": 1,
@@ -215,6 +216,21 @@ def test_json_shape():
         "secure_version": 0,
     }
     assert inspect_image(image(hash_appended=0)).to_dict()["hash"] == {"appended": False, "valid": None}
+
+
+def test_a_first_segment_of_one_word_is_worse_than_invalid_to_older_releases():
+    desc = app_desc()
+    info = inspect_image(image([(0x3C000020, desc[:4]), (2, desc[12:])]))
+    assert [fault.field for fault in info.faults] == ["segment 0 data_len"]
+    assert info.app_desc.version == inspect_image(C3).app_desc.version  # by its place it is whole
+    (finding,) = info.findings
+    assert finding == (
+        "segment 0 has 4 bytes: ESP-IDF v4.4.7, v5.0.7, v5.1.4, v5.2.1 and v5.3.0 on, until v6.2.0, built with "
+        "anti-rollback, does not refuse it; its verifier reads past that, and the chip resets"
+    )
+    for length in (0, 8, 252):
+        assert inspect_image(image([(0x3C000020, desc[:length])])).findings == []
+    assert inspect_image(image([(0x3FC88000, desc[:4])]), kind="bootloader").findings == []
 
 
 def test_json_of_nothing():
@@ -241,6 +257,7 @@ def test_json_of_nothing():
                 "expected": "24",
             }
         ],
+        "findings": [],
     }
 
 

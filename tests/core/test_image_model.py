@@ -20,7 +20,17 @@ from py_esp_ota._core import EFuse, VerifyOptions, verify_image
 
 FLASH = 0x100000
 OFFSETS = [0x0, 0x1000, 0x2000, 0x8000, 0x10000, 0x18000, 0x40000, 0xFF000, 0xFFFE0, 0x100000]
-RELEASES = [(6, 2, 0)] * 6 + [(6, 1, 0), (5, 5, 0), (5, 4, 0), (5, 3, 1), (5, 1, 6), (5, 0, 0), (4, 4, 2)]
+RELEASES = [(6, 2, 0)] * 6 + [
+    (6, 1, 0),
+    (5, 5, 4),
+    (5, 5, 0),
+    (5, 4, 4),
+    (5, 4, 0),
+    (5, 3, 1),
+    (5, 1, 6),
+    (5, 0, 0),
+    (4, 4, 2),
+]
 MODES = [("app", "verify"), ("app", "verify_silent"), ("app", "metadata"), ("bootloader", "verify")]
 MODES += [("bootloader", "load")] * 2 + [("bootloader", "load_no_validate")] * 2
 
@@ -62,7 +72,7 @@ def cases(draw):
     lengths = draw(
         st.dictionaries(
             st.integers(0, 3),
-            st.sampled_from([0, 2, 0xFFFFFC, 0x1000000, 0xFFFFFFF8, 0xFFFFFFFC, 0xFFFFFFFF]),
+            st.sampled_from([0, 2, 4, 8, 0xFFFFFC, 0x1000000, 0xFFFFFFF8, 0xFFFFFFFC, 0xFFFFFFFF]),
             max_size=1,
         )
     )
@@ -154,11 +164,13 @@ def judged(flash, name, offset, size, build):
 
 C3 = Build(MODEL_CHIPS["esp32c3"])
 C6 = Build(MODEL_CHIPS["esp32c6"])
+ONE_WORD = image([(0x3C000020, app_desc()[:4]), (2, app_desc()[12:])])
 
 
 @settings(max_examples=50 * settings().max_examples)
 @given(cases())
 @example(("esp32c3", image(), 0x10000, FLASH, replace(C3, bootloader=True, mode="load", revision=4)))
+@example(("esp32c3", ONE_WORD, 0x10000, FLASH, replace(C3, anti_rollback=True, version=(5, 5, 0), revision=4)))
 @example(("esp32c6", image([(0x42000020, app_desc(mmu=15))], chip_id=13), 0x8000, FLASH, replace(C6, revision=2)))
 def test_everything_is_as_in_the_model(case):
     name, data, offset, size, build = case
@@ -166,9 +178,9 @@ def test_everything_is_as_in_the_model(case):
     verdict = judged(flash, name, offset, size, build)
     expected = verify(flash.to_bytes(), offset, size, build)
     if expected.asserted:
-        assert verdict.assertion, verdict
+        assert verdict.assertion or verdict.crash, verdict
         return
-    assert (int(verdict.err), verdict.assertion) == (expected.code, None), verdict
+    assert (int(verdict.err), verdict.assertion, verdict.crash) == (expected.code, None, None), verdict
     # After a failure only a look at the metadata leaves something, and nobody relies on it.
     if build.mode != "metadata" or expected.code == 0:
         assert (verdict.image_len, verdict.secure_version) == (expected.image_len, expected.secure_version)

@@ -76,6 +76,13 @@ def test_row_19_maps_only_what_is_loaded_without_validation():
     assert judge(data, **NO_VALIDATE).fault.field == "image_len"
 
 
+def test_a_digest_that_nobody_read_is_zeros():
+    digest = image()[-32:]
+    for how, found in ((METADATA, digest), (LOAD, digest), (NO_VALIDATE, bytes(32))):
+        assert judge(image(), **how).digest == found
+        assert judge(image(hash_appended=0), **how).digest == b""
+
+
 def test_metadata_says_what_it_found_silently():
     verdict = judge(image(), **METADATA)
     assert (verdict.err, verdict.image_len, verdict.log) == (OK, 0x150, [])
@@ -184,6 +191,80 @@ def test_row_20_comes_before_row_21():
     assert (verdict.assertion, verdict.fault.field) == (None, "min_efuse_blk_rev_full")
 
 
+# Segment 0 is the descriptor's magic word alone. What follows is a segment header, read as its secure version and as
+# reserved bytes, and then the rest: whoever reads the descriptor by its place finds it whole.
+ONE_WORD = image([(0x3C000020, DESC[:4]), (2, DESC[12:])])
+ANTI_ROLLBACK = {"anti_rollback": True}
+
+
+@pytest.mark.parametrize("how", [{}, {"mode": "verify_silent"}, {"build": "bootloader"}, LOAD])
+@pytest.mark.parametrize("version", [(4, 4, 7), (5, 0, 7), (5, 1, 4), (5, 2, 1), (5, 3, 0), (5, 5, 5), (6, 1, 0)])
+def test_a_first_segment_of_one_word_runs_an_older_anti_rollback_build_wild(how, version):
+    verdict = judge(ONE_WORD, **how, **options(idf_version=version, **ANTI_ROLLBACK))
+    assert (verdict.crash, verdict.assertion) == ("data_len of segment 0 wraps below 0", None)
+    assert (verdict.err, verdict.fault.field, verdict.fault.found) == (INVALID, "segment 0 data_len", "0x4")
+    assert verdict.image_len == 0
+    # Nobody else minds, and the newest release says what is wrong.
+    assert judge(ONE_WORD, **how, **options(idf_version=version)).err == OK
+    newest = judge(ONE_WORD, **how, **options(**ANTI_ROLLBACK))
+    assert (newest.err, newest.crash) == (INVALID, None)
+    # Nothing is summed up in a load without validation, and of no bytes nothing is read.
+    assert judge(ONE_WORD, **NO_VALIDATE, **options(idf_version=version, **ANTI_ROLLBACK)).crash is None
+    none = image([(0x3C000020, b""), (2, DESC[8:])])
+    assert judge(none, **how, **options(idf_version=version, **ANTI_ROLLBACK)).crash is None
+
+
+@pytest.mark.parametrize("version", [(4, 4, 6), (5, 0, 6), (5, 1, 3), (5, 2, 0)])
+def test_before_the_version_was_hashed_a_first_segment_of_one_word_was_one_like_any_other(version):
+    assert judge(ONE_WORD, **LOAD, **options(idf_version=version, **ANTI_ROLLBACK)).err == OK
+
+
+@pytest.mark.parametrize(
+    ("version", "once"), [((5, 5, 4), False), ((5, 5, 5), True), ((6, 0, 1), False), ((6, 0, 2), True)]
+)
+def test_a_first_segment_larger_than_the_window_is_asked_for_a_descriptor_at_each_piece(version, once):
+    data = image([(0x3F400020, DESC + bytes(0x320000))], chip_id=0, max_rev=0)
+    flash = flash_with(data, size=0x800000)
+    build = VerifyOptions(anti_rollback=True, idf_version=version)
+    verdict = verify_image(flash, 0x10000, 0x400000, chip="esp32", options=build)
+    assert (verdict.assertion is None) == once
+    assert verdict.err == OK or not once
+    # The block's revision is asked for there as well; ESP32 has none.
+    high = b"".join((bytes(0x7F0000 - 256), app_desc(min_blk=9), bytes(0x100)))
+    data = image([(0x3C000020, DESC + high)])
+    verdict = verify_image(
+        flash_with(data, size=0x1000000), 0x10000, 0x900000, chip="esp32c3", options=VerifyOptions(idf_version=version)
+    )
+    assert (verdict.err == OK) == once
+
+
+def test_only_the_configured_part_of_the_field_counts():
+    data = image([(0x3C000020, app_desc(secure_version=4))])
+    efuse = EFuse("esp32c3", secure_version=6)
+    for size, err in ((None, FAIL), (16, FAIL), (4, OK)):
+        how = options(anti_rollback=True, secure_version_size=size)
+        assert judge(data, efuse=efuse, **LOAD, **how).err == err
+    assert [efuse.read_secure_version(size=size) for size in (None, 99, 6, 4, 0)] == [6, 6, 6, 4, 0]
+
+
+def test_a_descriptor_at_the_end_of_the_flash_is_read_as_far_as_it_is_asked_for():
+    """Two words of it for the page size; for anti-rollback the two that it begins with."""
+    c6 = image([(0x42000020, DESC)], chip_id=13)
+    whole = {"build": "bootloader", "chip": "esp32c6"}
+    for offset, err, field in (
+        (0x3FFF00, INVALID, "segment 0 load_addr"),  # 224 bytes of the descriptor are there
+        (0x3FFF40, EspErr.ESP_ERR_FLASH_OP_FAIL, "app_desc mmu_page_size"),
+        (0x3FFFDC, EspErr.ESP_ERR_FLASH_OP_FAIL, "app_desc mmu_page_size"),
+        (0x3FFFE0, EspErr.ESP_ERR_FLASH_OP_FAIL, "app_desc magic_word"),
+    ):
+        verdict = judge(c6[: 0x400000 - offset], offset=offset, **whole)
+        assert (verdict.err, verdict.fault.field) == (err, field)
+    assert judge(c6[:0x20], offset=0x3FFFE0, chip="esp32c6").err == INVALID_ARG
+    c3 = image([(0x3C00FF20, DESC[:4])])
+    verdict = judge(c3, offset=0x3FFF00, **options(idf_version=(6, 1, 0), **ANTI_ROLLBACK))
+    assert (verdict.crash is None, verdict.assertion) == (False, None)
+
+
 # ----------------------------------------------------------------------------------------------------------- page sizes
 
 
@@ -206,6 +287,14 @@ def test_edge_case_19_congruence_depends_on_partition_and_page():
     c3 = image([(0x3C008020, app_desc(mmu=15))])
     assert judge(c3, offset=0x18000).err == OK
     assert judge(image(), offset=0x18000).err == INVALID
+
+
+@pytest.mark.parametrize("chip", ["esp32c3", "esp32c6"])
+def test_an_image_without_segments_asks_for_no_page(chip):
+    data = image([], chip_id=CHIP_IDS[chip], max_rev=0)
+    for how in ({}, LOAD, NO_VALIDATE, METADATA):
+        verdict = judge(data, chip, **how)
+        assert (verdict.err, verdict.mmu_page_size) == (OK, 0)
 
 
 @pytest.mark.parametrize("chip", ["esp32c6", "esp32h2", "esp32h21"])
@@ -232,6 +321,47 @@ def test_edge_case_31_the_address_decides_what_is_a_bootloader():
     assert judge(data, offset=0x20000, **old).fault.field == "min_efuse_blk_rev_full"
     wrong = bootloader("esp32c3", digest=bytes(32))
     assert judge(wrong, offset=0x20000, **options(bootloader_offset=0x20000)).err == OK
+
+
+def test_before_v5_5_a_bootloader_image_had_an_upper_bound_of_revisions_too():
+    data = bootloader("esp32c3", max_rev=1)
+    for version, err in (((5, 4, 4), FAIL), ((5, 5, 0), OK)):
+        for build in ("app", "bootloader"):
+            verdict = judge(data, offset=0, chip_revision=101, build=build, **options(idf_version=version))
+            assert verdict.err == err, version
+    old = judge(data, offset=0, chip_revision=101, **options(idf_version=(5, 4, 4)))
+    assert lines(old) == ["E boot_comm: Image requires chip rev <= v0.1, but chip is v1.1"]
+    fuse = EFuse("esp32c3", chip_revision=101, disable_wafer_version_major=True)
+    assert judge(data, offset=0, efuse=fuse, **options(idf_version=(5, 4, 4))).err == OK
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ((5, 4, 4), "Image requires chip rev >= v9.9, but chip is v0.4"),
+        ((5, 5, 0), "chip revision check failed. Required >= v9.9, found v0.4."),
+    ],
+)
+def test_how_a_wrong_revision_is_told(version, said):
+    verdict = judge(image(min_rev=909), chip_revision=4, **options(idf_version=version))
+    assert lines(verdict) == [f"E boot_comm: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [
+        ((5, 5, 2), ""),
+        ((5, 5, 3), ", size 0x18 or dest 0x3fcde524"),
+        ((5, 4, 9), ""),
+        ((6, 2, 0), ", size 0x18 or dest 0x3fcde524"),
+    ],
+)
+def test_how_a_crooked_read_is_told(version, numbers):
+    for mode in ("load", "verify_silent"):
+        verdict = judge(image(), offset=0x10002, build="bootloader", mode=mode, **options(idf_version=version))
+        text = f"E bootloader_flash: bootloader_flash_read src_addr 0x10002{numbers} not 4-byte aligned"
+        assert (verdict.err, lines(verdict)) == (FAIL, [text])
+    assert judge(image([(0x3C000022, DESC)]), offset=0x10002, **options(idf_version=version)).err == OK
 
 
 @pytest.mark.parametrize("chip", sorted(CHIP_IDS))

@@ -45,6 +45,18 @@ def test_a_chip_refuses_it_as_well(kind):
             assert verdict.err == corrupted.fault.err
             assert verdict.fault.field == corrupted.fault.field
             assert (verdict.assertion is not None) == ("wraps at 0x80000000" in corrupted.fault.what)
+            assert (verdict.crash is not None) == corrupted.fault.crashes == (kind == "one_word")
+
+    holds()
+
+
+def test_an_image_that_makes_a_chip_reset_is_sound_to_the_same_release_without_anti_rollback():
+    @settings(max_examples=max(1, settings().max_examples // 3))
+    @given(corrupted_images(faults=["one_word"]))
+    def holds(corrupted):
+        assert corrupted.bench.load(corrupted.data).crash
+        assert replace(corrupted.bench, anti_rollback=False).load(corrupted.data).err == 0
+        assert len(inspect_image(corrupted.data).findings) == 1
 
     holds()
 

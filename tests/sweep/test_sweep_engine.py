@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from py_esp_ota import PartitionTable
+from py_esp_ota import PartitionTable, firmware
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.sweep import STORIES, Scene, Share, Story, StoryError, replay, sweep
@@ -195,6 +195,17 @@ def test_a_share_that_does_not_exist():
 def test_a_story_that_misses_its_goal():
     with pytest.raises(StoryError, match="reject misses its goal: without a cut ota_0 runs"):
         sweep(STORIES["reject"], scene(bootloader_app_rollback_enable=False))
+
+
+def test_an_image_that_makes_the_app_reset_in_its_verifier():
+    """The next segment's header stands where the descriptor's version does; releases before v6.2 read on and on."""
+    desc = firmware.app_desc("lamp", "1.1.0")
+    wild = firmware.image([(0x3C000020, desc[:4]), (0, desc[12:])])
+    build = Sdkconfig(idf_version=(6, 1, 0), bootloader_app_rollback_enable=True, bootloader_app_anti_rollback=True)
+    with pytest.raises(StoryError, match="factory runs in the end, not the new image: esp_image_verify runs wild"):
+        sweep(STORIES["first-ota"], Scene(OLD, wild, config=build))
+    with pytest.raises(StoryError, match="nothing runs in the end, not the new image: process_segment_data: runs wild"):
+        sweep(STORIES["first-ota"], Scene(wild, NEW, config=build))
 
 
 def test_an_image_that_does_not_fit_its_slot():

@@ -103,6 +103,8 @@ class OtaApp:
         self.log.core(verdict.log)
         if verdict.assertion is not None:
             raise Restart(f"assertion in esp_image_verify: {verdict.assertion}")
+        if verdict.crash is not None:
+            raise Restart(f"esp_image_verify runs wild: {verdict.crash}")
         return verdict.err, verdict.fault
 
     def _set_bootloader_offset(self, offset: int | None) -> None:

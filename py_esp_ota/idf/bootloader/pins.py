@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from py_esp_ota._core import BootTable, Partition
@@ -12,6 +11,7 @@ from py_esp_ota.idf.bootloader.run import INVALID_INDEX, TEST_APP_INDEX, Run
 
 _DATA = 0x01
 _DATA_OTA = 0x00
+_DELIMITERS = frozenset(", ")
 _FREE = Held(1)  # the bootloader pulls the pin up
 
 
@@ -25,8 +25,20 @@ def is_long_hold(chip: Chip, pin: int, *, level: int, seconds: int) -> bool:
 
 
 def label_search(labels: str, label: str) -> bool:
-    """``bootloader_common_label_search``: ``label`` is one of the words, which commas and blanks divide."""
-    return bool(label) and label in re.split("[, ]+", labels)
+    """``bootloader_common_label_search``: ``label`` stands there, and beside it the ends of the list, commas or blanks.
+
+    What follows a place where it does not is looked at from the next comma or blank on. Upstream stands still on an
+    empty label and on one that begins with either; here it is not found.
+    """
+    at = labels.find(label)
+    while at >= 0:
+        end = at + len(label)
+        if (at == 0 or labels[at - 1] in _DELIMITERS) and (end == len(labels) or labels[end] in _DELIMITERS):
+            return True
+        onwards = next((place for place in range(at, len(labels)) if labels[place] in _DELIMITERS), at)
+        following = labels.find(label, onwards)
+        at = following if following > at else -1
+    return False
 
 
 def wants_factory_reset(run: Run) -> bool:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Literal
 
-from py_esp_ota._core import AppDesc, Fault, Partition, RtcRetain, Verdict, write_otadata
+from py_esp_ota._core import AppDesc, Fault, Partition, RtcRetain, Verdict, read_otadata, write_otadata
 from py_esp_ota.chip import Chip, ResetReason
-from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError
+from py_esp_ota.errors import EspErr, FlashError, ImageError
 from py_esp_ota.idf.bootloader.console import BootLog, loader_text
-from py_esp_ota.idf.rollback import Rewrite
+from py_esp_ota.idf.efuse import read_secure_version, update_secure_version
+from py_esp_ota.idf.rollback import Entries, Rewrite
 from py_esp_ota.sdkconfig import Sdkconfig
 
 FACTORY_INDEX = -1
@@ -21,9 +22,14 @@ INVALID_INDEX = -99
 
 LoadMode = Literal["load", "load_no_validate"]
 
-_SECTOR, _WORD = 0x1000, 4
+#: What a look at an image may end in besides a verdict: an assertion, after which the chip starts anew.
+Reset = Literal["reset"]
+RESET: Reset = "reset"
+
+_SECTOR, _WORD, _ENCRYPTED = 0x1000, 4, 32
 _APP_DESC_OFFSET = 0x20
 _APP_DESC_SIZE = 256
+_OTADATA_MIN_SIZE = 0x2000
 _MAX_COUNTER = 0xFFFF
 #: Chips without RTC fast memory: nothing to keep a record in.
 _NO_RTC_FAST_MEM = frozenset({"esp32c2", "esp32c61", "esp32h4"})
@@ -53,17 +59,27 @@ class Run:
 
     # ---------------------------------------------------------------------------------------------------- images
 
-    def try_load_partition(self, partition: Partition) -> Verdict | None:
-        """``try_load_partition``: ``bootloader_load_image`` on one candidate; ``None`` is an assertion, and a reset."""
+    def try_load_partition(self, partition: Partition) -> Verdict | Reset:
+        """``try_load_partition``: ``bootloader_load_image`` on one candidate."""
+        verdict = self.load(partition, self._mode())
+        if verdict != RESET and verdict.err == EspErr.ESP_OK:
+            self.log.info("boot", f"Loaded app from partition at offset 0x{partition.offset:x}")
+        return verdict
+
+    def load(self, partition: Partition, mode: LoadMode) -> Verdict | Reset:
+        """``image_load``, and what it prints."""
         verdict = self.chip.verify_image(
-            partition, build="bootloader", mode=self._mode(), config=self.config, loader_text=self._loader_text
+            partition, build="bootloader", mode=mode, config=self.config, loader_text=self._loader_text
         )
         self.log.core(verdict.log)
         if verdict.assertion is not None:
-            self.decide("process_segment", f"assertion: {partition.label}: {reason(verdict.err, verdict.fault)}")
-            return None
-        if verdict.err == EspErr.ESP_OK:
-            self.log.info("boot", f"Loaded app from partition at offset 0x{partition.offset:x}")
+            self.decide(
+                "process_segment", f"assertion: {partition.label or 'app'}: {reason(verdict.err, verdict.fault)}"
+            )
+            return RESET
+        if verdict.crash is not None:
+            self.decide("process_segment_data", f"runs wild: {partition.label or 'app'}: {verdict.crash}")
+            return RESET
         return verdict
 
     def _mode(self) -> LoadMode:
@@ -75,8 +91,11 @@ class Run:
         return "load_no_validate" if skip or self.config.bootloader_skip_validate_always else "load"
 
     def app_desc(self, partition: Partition) -> AppDesc | EspErr:
-        """``bootloader_common_get_partition_description``: the descriptor, or why there is none."""
-        if partition.size == 0:
+        """``bootloader_common_get_partition_description``: the descriptor, or why there is none.
+
+        Address 0 is "no such row"; how large the row is, nobody asks.
+        """
+        if partition.offset == 0:
             return EspErr.ESP_ERR_INVALID_ARG
         try:
             return AppDesc.from_bytes(self.chip.flash.mmap(partition.offset + _APP_DESC_OFFSET, _APP_DESC_SIZE))
@@ -87,43 +106,72 @@ class Run:
 
     # ------------------------------------------------------------------------------------------------ anti-rollback
 
+    @property
+    def burnt_secure_version(self) -> int:
+        """``esp_efuse_read_secure_version``: what this build's part of the field says."""
+        return read_secure_version(self.chip.efuse, self.config)
+
     def check_anti_rollback(self, partition: Partition | None) -> bool:
         """``check_anti_rollback``: without the option everything passes; a slot without a descriptor never does."""
         if not self.config.bootloader_app_anti_rollback:
             return True
+        desc = self._described(partition)
+        return desc is not None and desc.secure_version >= self.burnt_secure_version
+
+    def _described(self, partition: Partition | None) -> AppDesc | None:
+        """The descriptor, or what is printed where there is none."""
         desc = EspErr.ESP_ERR_INVALID_ARG if partition is None else self.app_desc(partition)
-        if isinstance(desc, EspErr):
-            self.log.error("boot", f"Failed to get partition description {int(desc)}")
-            return False
-        return desc.secure_version >= self.chip.efuse.secure_version
+        if not isinstance(desc, EspErr):
+            return desc
+        if partition is not None and desc == EspErr.ESP_FAIL:
+            size = _APP_DESC_OFFSET + _APP_DESC_SIZE
+            self.log.error("boot", f"bootloader_mmap(0x{partition.offset:x}, 0x{size:x}) failed")
+        self.log.error("boot", f"Failed to get partition description {int(desc)}")
+        return None
 
     def update_anti_rollback(self, partition: Partition | None) -> None:
         """``update_anti_rollback``: the eFuse follows an app that has proved itself. A failure is ignored."""
         if not self.config.bootloader_app_anti_rollback or partition is None:
             return
-        desc, efuse = self.app_desc(partition), self.chip.efuse
-        if isinstance(desc, EspErr) or desc.secure_version == efuse.secure_version:
+        desc, burnt = self._described(partition), self.burnt_secure_version
+        if desc is None:
             return
-        if desc.secure_version < efuse.secure_version:
-            text = "Anti-rollback is not set. secure_version of app is lower that eFuse field"
-            self.log.error("efuse", f"{text}({efuse.secure_version}).")
-            return
+        version = desc.secure_version
         try:
-            efuse.burn_secure_version(desc.secure_version, size=self.config.bootloader_app_sec_ver_size_efuse_field)
+            update_secure_version(self.chip.efuse, self.config, version, self.log)
         except OtaError as error:
-            self.decide("update_anti_rollback", f"the eFuse stays at {efuse.secure_version}: {error}")
+            if error.err == EspErr.ESP_ERR_INVALID_ARG:
+                self.decide("update_anti_rollback", f"the eFuse stays at {burnt}: its field has no {version} bits")
             return
-        self.log.info("efuse", f"Anti-rollback is set. eFuse field is updated({efuse.secure_version}).")
-        self.decide("update_anti_rollback", f"secure version in eFuse = {efuse.secure_version}, from {partition.label}")
-        self.wrote = True
+        if version > burnt:
+            self.decide("update_anti_rollback", f"secure version in eFuse = {version}, from {partition.label}")
+            self.wrote = True
 
     # ------------------------------------------------------------------------------------------------------ otadata
+
+    def read_otadata(self, ota_info: Partition, name: str) -> Entries | None:
+        """``bootloader_common_read_otadata``: both entries; ``None`` where they cannot be read.
+
+        ``name`` is the function that asks.
+        """
+        if ota_info.size < _OTADATA_MIN_SIZE:
+            text = f"ota_info partition size {ota_info.size} is too small (minimum {_OTADATA_MIN_SIZE} bytes)"
+            self.log.error("boot", text)
+            self.decide(name, f"otadata has {ota_info.size} bytes, two sectors are needed")
+            return None
+        try:
+            return read_otadata(self.chip.flash, ota_info.offset)
+        except FlashError:
+            self.log.error("boot", f"bootloader_mmap(0x{ota_info.offset:x}, 0x{ota_info.size:x}) failed")
+            self.decide(name, "otadata lies outside the flash")
+            return None
 
     def write_otadata(self, ota_info: Partition, rewrite: Rewrite) -> None:
         """``write_otadata``: a flash error is printed and ignored; this boot goes on as decided."""
         at = ota_info.offset + _SECTOR * rewrite.index
-        if at % _WORD:
-            self._erase_for_nothing(at, rewrite)
+        alignment = _WORD if self.chip.flash.encryption is None else _ENCRYPTED
+        if at % alignment:
+            self._erase_for_nothing(at, rewrite, alignment)
             return
         try:
             write_otadata(self.chip.flash, ota_info.offset, rewrite.index, rewrite.entry)
@@ -135,14 +183,16 @@ class Run:
             self.wrote = True
             self.otadata_writes.append(rewrite)
 
-    def _erase_for_nothing(self, at: int, rewrite: Rewrite) -> None:
-        """``bootloader_flash_write`` takes whole words only, and finds out after the sector is erased."""
+    def _erase_for_nothing(self, at: int, rewrite: Rewrite, alignment: int) -> None:
+        """``bootloader_flash_write`` takes whole words, or encrypted rows of 32 bytes, and asks after the erase."""
         with suppress(FlashError):
             self.chip.flash.erase(at - at % _SECTOR, _SECTOR)
             self.wrote = True
-        self.log.error("bootloader_flash", f"bootloader_flash_write dest_addr 0x{at:x} not 4-byte aligned")
+        self.log.error("bootloader_flash", f"bootloader_flash_write dest_addr 0x{at:x} not {alignment}-byte aligned")
         self.log.error("boot", f"Error in write_otadata operation. err = 0x{EspErr.ESP_FAIL & 0xFFFFFFFF:x}")
-        self.decide("write_otadata", f"otadata[{rewrite.index}] is erased, and not written: 0x{at:x} is no whole word")
+        self.decide(
+            "write_otadata", f"otadata[{rewrite.index}] is erased, and not written: 0x{at:x} % {alignment} is not 0"
+        )
 
     # --------------------------------------------------------------------------------------------------- RTC memory
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from py_esp_ota._core import BootTable, OtaSelectEntry, Partition, active_otadata, ota_slot, read_otadata
+from py_esp_ota._core import BootTable, OtaSelectEntry, active_otadata, ota_slot
 from py_esp_ota._core import select_boot_partition as choose
-from py_esp_ota.errors import FlashError
 from py_esp_ota.idf import rollback
 from py_esp_ota.idf.bootloader.run import FACTORY_INDEX, INVALID_INDEX, Run
 from py_esp_ota.idf.rollback import BLANK_SEQ, Entries, OtaImgState
 
 _NAME = "bootloader_utility_get_selected_boot_partition"
-_OTADATA_MIN_SIZE = 0x2000
 _XTENSA = frozenset({"esp32", "esp32s2", "esp32s3"})
 
 
@@ -23,7 +21,7 @@ def get_selected_boot_partition(run: Run, table: BootTable) -> tuple[int, bool]:
     if ota_info is None:
         run.decide(_NAME, "no otadata partition -> factory")
         return FACTORY_INDEX, False
-    entries = _read(run, ota_info)
+    entries = run.read_otadata(ota_info, _NAME)
     if entries is None:
         return INVALID_INDEX, False
     if run.config.bootloader_app_rollback_enable:
@@ -49,25 +47,10 @@ def get_selected_boot_partition(run: Run, table: BootTable) -> tuple[int, bool]:
     return index, self_heal
 
 
-def _read(run: Run, ota_info: Partition) -> Entries | None:
-    """``read_otadata`` of the bootloader."""
-    if ota_info.size < _OTADATA_MIN_SIZE:
-        text = f"ota_info partition size {ota_info.size} is too small (minimum {_OTADATA_MIN_SIZE} bytes)"
-        run.log.error("boot", text)
-        run.decide(_NAME, f"otadata has {ota_info.size} bytes, two sectors are needed -> no boot")
-        return None
-    try:
-        return read_otadata(run.chip.flash, ota_info.offset)
-    except FlashError:
-        run.log.error("boot", f"bootloader_mmap(0x{ota_info.offset:x}, 0x{ota_info.size:x}) failed")
-        run.decide(_NAME, "otadata lies outside the flash -> no boot")
-        return None
-
-
 def _select_with_anti_rollback(run: Run, table: BootTable, entries: Entries) -> tuple[int, int, bool]:
     """The choice of a build with ``BOOTLOADER_APP_ANTI_ROLLBACK``: index, active entry, whether to heal."""
     run.log.info("boot", "Enabled a check secure version of app for anti rollback")
-    run.log.info("boot", f"Secure version (from eFuse) = {run.chip.efuse.secure_version}")
+    run.log.info("boot", f"Secure version (from eFuse) = {run.burnt_secure_version}")
     if all(entry.ota_seq == BLANK_SEQ or not entry.crc_ok for entry in entries):
         run.log.info("boot", "otadata[0..1] in initial state")
         run.decide(_NAME, "both otadata entries are blank or corrupt -> every slot in turn")

@@ -29,7 +29,7 @@ from py_esp_ota.idf.bootloader.deep_sleep import fast_boot
 from py_esp_ota.idf.bootloader.map import unpack_load_app
 from py_esp_ota.idf.bootloader.pins import factory_reset, test_app_index, wants_factory_reset
 from py_esp_ota.idf.bootloader.rom import choose_bootloader, raise_secure_version
-from py_esp_ota.idf.bootloader.run import FACTORY_INDEX, INVALID_INDEX, TEST_APP_INDEX, Run, reason
+from py_esp_ota.idf.bootloader.run import FACTORY_INDEX, INVALID_INDEX, RESET, TEST_APP_INDEX, Run, reason
 from py_esp_ota.idf.bootloader.security import enable_security
 from py_esp_ota.idf.bootloader.select import get_selected_boot_partition
 from py_esp_ota.idf.bootloader.table import TABLE_MAX_LEN, LoadedTable, judge, load_partition_table
@@ -234,6 +234,8 @@ def _start(run: Run) -> _End | None:
     asleep = chip.reset_reason == ResetReason.DEEPSLEEP
     if asleep and config.bootloader_skip_validate_in_deep_sleep:
         woken = fast_boot(run, lambda: load_partition_table(run, installed.flash_size))
+        if woken == RESET:
+            return None
         if woken is not None:
             return None if run.encrypted_now else _load_image(run, *woken)
     loaded = load_partition_table(run, installed.flash_size)
@@ -262,7 +264,7 @@ def _load_boot_image(run: Run, loaded: LoadedTable, start: int, *, self_heal: bo
         if (partition is None or partition.size == 0) and index != TEST_APP_INDEX:
             continue
         outcome = _candidate(run, partition)
-        if outcome == _RESET:
+        if outcome == RESET:
             return None
         if not isinstance(outcome, Verdict) or partition is None:
             if index != TEST_APP_INDEX:
@@ -289,19 +291,16 @@ def _load_boot_image(run: Run, loaded: LoadedTable, start: int, *, self_heal: bo
     return None
 
 
-_RESET = "reset"
-
-
 def _candidate(run: Run, partition: Partition | None) -> Verdict | str:
-    """The loaded image, or why it is none; ``_RESET`` when looking at it ends this run."""
+    """The loaded image, or why it is none; ``RESET`` when looking at it ends this run."""
     if not run.check_anti_rollback(partition):
-        return f"its secure version is not known or below the eFuse's {run.chip.efuse.secure_version}"
+        return f"its secure version is not known or below the eFuse's {run.burnt_secure_version}"
     if partition is None or partition.size == 0:
         return "absent"
     verdict = run.try_load_partition(partition)
-    if verdict is None:
-        return _RESET
-    return verdict if verdict.err == EspErr.ESP_OK else reason(verdict.err, verdict.fault)
+    if verdict == RESET or verdict.err == EspErr.ESP_OK:
+        return verdict
+    return reason(verdict.err, verdict.fault)
 
 
 def _after_loading(run: Run, table: BootTable, index: int, partition: Partition, *, self_heal: bool) -> None:

@@ -8,13 +8,16 @@ from functools import lru_cache
 from py_esp_ota._core import BootTable, Fault, Partition, verify_partition_table
 from py_esp_ota.errors import EspErr, FlashError
 from py_esp_ota.idf.bootloader.run import Run, reason
-from py_esp_ota.idf.features import features
+from py_esp_ota.idf.features import Features, features
 from py_esp_ota.idf.log import Line
 
 TABLE_MAX_LEN = 0xC00
 
-#: ``PART_TYPE_BOOTLOADER``, ``PART_TYPE_PARTITION_TABLE``.
-_LOADER_TYPES = frozenset({2, 3})
+#: What rows of the types ``PART_TYPE_BOOTLOADER`` and ``PART_TYPE_PARTITION_TABLE`` are called.
+_LOADER_USAGES = frozenset(
+    {"primary bootloader", "ota bootloader", "primary partition_table", "ota partition_table"},
+)
+_RECOVERY = frozenset({"recovery bootloader"})
 _NAME = "bootloader_utility_load_partition_table"
 
 
@@ -38,9 +41,17 @@ class RefusedTable:
 
 @lru_cache(maxsize=32)
 def judge(
-    data: bytes, flash_size: int, *, wraps: bool = False, empty: bool = False, loaders: bool = True
+    data: bytes,
+    flash_size: int,
+    *,
+    wraps: bool = False,
+    empty: bool = False,
+    unknown: frozenset[str] = frozenset(),
 ) -> LoadedTable | RefusedTable:
-    """``esp_partition_table_verify`` and the walk over the rows. The same bytes are the same table, so it is kept."""
+    """``esp_partition_table_verify`` and the walk over the rows. The same bytes are the same table, so it is kept.
+
+    ``unknown`` are usages that the release has no word for.
+    """
     verdict = verify_partition_table(data, flash_size, wraps=wraps, empty=empty)
     said = tuple((line.level, line.tag, line.text) for line in verdict.log)
     if verdict.err != EspErr.ESP_OK:
@@ -49,12 +60,18 @@ def judge(
     lines: list[Line] = [*said, ("I", "boot", "Partition Table:")]
     lines.append(("I", "boot", "## Label            Usage          Type ST Offset   Length"))
     for index, (row, usage) in enumerate(zip(verdict.rows, meaning.usages(), strict=True)):
-        if row.type in _LOADER_TYPES and not loaders:
-            usage = "unknown"  # noqa: PLW2901 - an older release has no word for it
+        word = "unknown" if usage in unknown else usage
         place = f"{row.type:02x} {row.subtype:02x} {row.offset:08x} {row.size:08x}"
-        lines.append(("I", "boot", f"{index:2d} {row.label:<16} {usage:<16} {place}"))
+        lines.append(("I", "boot", f"{index:2d} {row.label:<16} {word:<16} {place}"))
     lines.append(("I", "boot", "End of partition table"))
     return LoadedTable(tuple(verdict.rows), meaning, tuple(lines))
+
+
+def _unknown(release: Features) -> frozenset[str]:
+    """The usages that came after this release."""
+    if not release.loader_types:
+        return _LOADER_USAGES | _RECOVERY
+    return frozenset() if release.recovery_type else _RECOVERY
 
 
 def load_partition_table(run: Run, flash_size: int) -> LoadedTable | None:
@@ -72,7 +89,7 @@ def load_partition_table(run: Run, flash_size: int) -> LoadedTable | None:
         flash_size,
         wraps=release.table_bound_wraps,
         empty=release.takes_empty_table,
-        loaders=release.loader_types,
+        unknown=_unknown(release),
     )
     run.log.block(table.lines)
     if isinstance(table, RefusedTable):

@@ -16,6 +16,9 @@ pub const BOOTLOADER_DESC_MAGIC_BYTE: u8 = 0x50;
 /// `sizeof(esp_app_desc_t)`.
 pub const APP_DESC_SIZE: usize = 256;
 
+/// Where `mmu_page_size` stands in it.
+pub const MMU_PAGE_SIZE_AT: u32 = 180;
+
 /// `sizeof(esp_bootloader_desc_t)`.
 pub const BOOTLOADER_DESC_SIZE: usize = 80;
 
@@ -106,7 +109,7 @@ impl AppDesc {
 
     /// log2 of the MMU page size; 0 in older images.
     pub fn mmu_page_size(&self) -> u8 {
-        u8::from_le_bytes(part(&self.0, 180))
+        u8::from_le_bytes(part(&self.0, MMU_PAGE_SIZE_AT as usize))
     }
 
     /// The SPI flash mode the app was built for; 0 in older images.

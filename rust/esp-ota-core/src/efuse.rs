@@ -106,15 +106,21 @@ impl EFuse {
         if self.target.name == "esp32" { 7 } else { 3 }
     }
 
-    /// `esp_efuse_read_secure_version`: the number of burnt bits.
+    /// The number of burnt bits.
     pub fn secure_version(&self) -> u32 {
         self.secure_version_bits.count_ones()
     }
 
+    /// `esp_efuse_read_secure_version`: the number of burnt bits among the first `size`, all without it.
+    pub fn read_secure_version(&self, size: Option<u32>) -> u32 {
+        let size = size.unwrap_or(u32::MAX).min(self.secure_version_size());
+        (u64::from(self.secure_version_bits) & ((1u64 << size) - 1)).count_ones()
+    }
+
     /// `esp_efuse_update_secure_version`: burn until `version` bits are set. `size`: the configured width of the field.
     pub fn burn_secure_version(&mut self, version: u32, size: u32) -> Result<(), Fault> {
+        let burnt = self.read_secure_version(Some(size));
         let size = size.min(self.secure_version_size());
-        let burnt = self.secure_version();
         let refused = |err, expected| refuse(err, "secure_version", version.to_string(), expected);
         if version > size {
             return refused(EspErr::InvalidArg, format!("at most {size}, the bits of the eFuse field"));

@@ -164,6 +164,12 @@ impl EFuse {
         self.read(core::EFuse::secure_version)
     }
 
+    /// `esp_efuse_read_secure_version`.
+    #[pyo3(signature = (*, size=None))]
+    fn read_secure_version(&self, #[pyo3(from_py_with = number)] size: Option<u32>) -> u32 {
+        self.read(|bits| bits.read_secure_version(size))
+    }
+
     #[getter]
     fn secure_version_size(&self) -> u32 {
         self.read(core::EFuse::secure_version_size)

@@ -9,7 +9,7 @@ from board import ROLLBACK, Board, slots, table
 from test_bootloader import untimed
 
 from py_esp_ota._core import EFuse
-from py_esp_ota.firmware import Firmware, image
+from py_esp_ota.firmware import Firmware, app_desc, image
 
 CONFIG = replace(ROLLBACK, bootloader_app_anti_rollback=True)
 
@@ -111,10 +111,81 @@ def test_an_app_without_a_descriptor_is_skipped_before_it_is_loaded():
     assert "E boot: Failed to get partition description 261" in untimed(report)
 
 
+def test_an_app_row_without_a_size_still_has_a_descriptor_and_raises_the_efuse():
+    rows = table(
+        ("otadata", 1, 0, 0xD000, 0x2000), ("ota_0", 0, 0x10, 0x10000, 0x10000), ("ota_1", 0, 0x11, 0x20000, 0)
+    )
+    bench = board("-", "2/VALID", partitions=rows, versions={"ota_0": 1}, without=("ota_1",))
+    bench.chip.flash.program(0x20000, Firmware("bench", "ota_1", secure_version=2).to_bytes())
+    report = bench.boot()
+    assert bench.chip.efuse.secure_version == 2
+    assert not report.ok
+    # A slot of no bytes is passed over without a word; the other one is too old by now.
+    assert [line for line in untimed(report) if "bootable" in line][:2] == [
+        "E boot: OTA app partition slot 0 is not bootable",
+        "E boot: No bootable app partitions in the partition table",
+    ]
+
+
+def test_an_app_row_at_address_0_has_no_descriptor():
+    rows = table(("otadata", 1, 0, 0xD000, 0x2000), ("ota_0", 0, 0x10, 0, 0x8000), ("ota_1", 0, 0x11, 0x20000, 0x10000))
+    bench = board("1/VALID", "-", partitions=rows)
+    report = bench.boot()
+    assert report.partition.label == "ota_1"
+    lines = untimed(report)
+    assert lines.count("E boot: Failed to get partition description 258") == 2
+    at = lines.index("E boot: ota data partition invalid and no factory, will try all partitions")
+    assert lines[at + 1 : at + 3] == [
+        "E boot: Failed to get partition description 258",
+        "E boot: OTA app partition slot 0 is not bootable",
+    ]
+
+
+def test_an_app_row_beyond_the_flash_says_what_could_not_be_mapped():
+    rows = table(
+        ("otadata", 1, 0, 0xD000, 0x2000), ("ota_0", 0, 0x10, 0x20000, 0x10000), ("ota_1", 0, 0x11, 0x3FFFF0, 0x10)
+    )
+    bench = board("2/VALID", "-", partitions=rows, without=("ota_1",))
+    report = bench.boot()
+    assert report.partition.label == "ota_0"
+    lines = untimed(report)
+    at = lines.index("E boot: bootloader_mmap(0x3ffff0, 0x120) failed")
+    assert lines[at + 1] == "E boot: Failed to get partition description -1"
+
+
 def test_a_version_beyond_the_field_burns_nothing():
     bench = board("1/VALID", burnt=1, versions={"ota_0": 17})
-    assert bench.booted() == "ota_0"
+    report = bench.boot()
+    assert report.partition.label == "ota_0"
     assert bench.chip.efuse.secure_version == 1
+    assert "E efuse: Max secure version is 16. Given 17 version can not be written." in untimed(report)
+
+
+def test_a_build_sees_its_own_part_of_the_field_alone():
+    bench = board("1/VALID", burnt=6, versions={"ota_0": 4, "ota_1": 3})
+    assert not bench.boot().ok
+    bench.config = replace(CONFIG, bootloader_app_sec_ver_size_efuse_field=4)
+    report = bench.boot()
+    assert report.partition.label == "ota_0"
+    assert "I boot: Secure version (from eFuse) = 4" in untimed(report)
+    assert bench.chip.efuse.secure_version == 6
+
+
+def test_an_image_that_runs_the_verifier_wild_boots_nothing_else():
+    desc = app_desc("bench", "ota_0")
+    wild = image([(0x3C000020, desc[:4]), (0, desc[12:])])
+    bench = board("1/VALID", "-")
+    bench.flash_app("ota_0", wild)
+    assert bench.booted() == "ota_1"
+    bench = board("1/VALID", "-")
+    bench.flash_app("ota_0", wild)
+    bench.config = replace(CONFIG, idf_version=(6, 1, 0))
+    report = bench.boot()
+    assert not report.ok
+    assert report.why[-2:] == (
+        "process_segment_data: runs wild: ota_0: data_len of segment 0 wraps below 0",
+        "bootloader_reset: the chip resets and finds the same again, for ever",
+    )
 
 
 def test_the_configured_field_may_be_smaller():

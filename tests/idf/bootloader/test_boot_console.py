@@ -1,7 +1,7 @@
 """What an installed bootloader image, or its absence, makes of the banner: versions, flash speed, mode and size."""
 
 import pytest
-from board import Board, slots
+from board import Board, slots, table
 
 from py_esp_ota import firmware
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -102,6 +102,34 @@ def test_a_unicore_build_on_a_chip_with_two_cores_warns():
     config = Sdkconfig(freertos_unicore=True)
     assert "W boot: Unicore bootloader" in untimed(Board("two_ota", chip="esp32s3", config=config).boot())
     assert not any("core bootloader" in line for line in untimed(Board("two_ota", config=config).boot()))
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ((5, 4, 4), "Image requires chip rev >= v9.9, but chip is v0.4"),
+        ((5, 5, 0), "chip revision check failed. Required >= v9.9, found v0.4."),
+    ],
+)
+def test_how_a_bootloader_for_newer_chips_says_so(version, said):
+    board = Board("two_ota", config=Sdkconfig(idf_version=version))
+    lines = untimed(with_bootloader(firmware.rewritten(firmware.bootloader(), min_chip_rev_full=909), board))
+    assert f"E boot_comm: {said}" in lines
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ((5, 3, 5), ["unknown", "unknown", "unknown"]),
+        ((5, 4, 0), ["primary bootloader", "unknown", "ota partition_table"]),
+        ((5, 5, 0), ["primary bootloader", "recovery bootloader", "ota partition_table"]),
+    ],
+)
+def test_what_rows_of_bootloaders_and_tables_are_called(version, words):
+    rows = [("boot", 2, 0, 0x1000, 0x1000), ("rescue", 2, 2, 0x2000, 0x1000), ("spare", 3, 1, 0x3000, 0x1000)]
+    lines = untimed(Board(table(*rows), config=Sdkconfig(idf_version=version)).boot())
+    at = lines.index("I boot: End of partition table")
+    assert [line[28:].rsplit(maxsplit=4)[0] for line in lines[at - 3 : at]] == words
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,13 @@ def board(*entries: str, config: Sdkconfig = ROLLBACK, **options: object) -> Boa
         ("NVS", "nvs", False),
         ("", "nvs", False),
         ("nvs,", "", False),
+        ("", "", True),
+        (",nvs", "", True),
+        ("nvs", "", False),
+        ("phy,user data", "user data", True),
+        ("phy,user data", "user", True),
+        ("user data2,user data", "user data", True),
+        ("user data2", "user data", False),
         ("sixteen_letters_", "sixteen_letters_", True),
     ],
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from board import PLAIN, ROLLBACK, Board, entry, slots
+from board import PLAIN, ROLLBACK, Board, entry, slots, table
 from test_bootloader import untimed
 
 from py_esp_ota._core import RtcRetain
 from py_esp_ota.chip import Held, ResetReason
+from py_esp_ota.firmware import image
 
 SKIP = {"bootloader_skip_validate_in_deep_sleep": True}
 
@@ -124,6 +125,56 @@ def test_a_chip_without_rtc_fast_memory_asks_otadata(entries, factory, woken):
     if fast:
         assert bench.otadata == entries
     assert bench.chip.rtc == bytes(16)
+
+
+def small_otadata(size: int) -> Board:
+    rows = table(
+        ("otadata", 1, 0, 0xD000, size), ("factory", 0, 0, 0x10000, 0x10000), ("ota_0", 0, 0x10, 0x20000, 0x10000)
+    )
+    return asleep(Board(rows, "1/VALID", config=replace(PLAIN, **SKIP), chip="esp32c2"))
+
+
+def test_a_chip_without_rtc_fast_memory_reads_no_otadata_of_one_sector():
+    report = small_otadata(0x1000).boot()
+    lines = untimed(report)
+    assert report.app_desc.version == "factory"
+    assert "E boot: ota_info partition size 4096 is too small (minimum 8192 bytes)" in lines
+    assert "I boot: Fast booting app from partition at offset 0x10000" in lines
+    # A row of no bytes is not looked at, and nothing is said of it.
+    report = small_otadata(0).boot()
+    assert report.app_desc.version == "factory"
+    assert not any("too small" in line for line in report.log)
+
+
+def test_without_ota_rows_a_remainder_by_zero_is_no_slot():
+    """On RISC-V it is the number itself: no slot has it, and the number before the first one is factory's."""
+    rows = table(("otadata", 1, 0, 0xD000, 0x2000), ("factory", 0, 0, 0x10000, 0x10000))
+    for seq, fast in ((1, False), (0, True)):
+        bench = asleep(Board(rows, f"{seq}/VALID", config=replace(PLAIN, **SKIP), chip="esp32c2"))
+        report = bench.boot()
+        assert report.app_desc.version == "factory"
+        assert any("Fast booting app from" in line for line in report.log) is fast
+
+
+def test_a_record_of_no_bytes_is_tried_all_the_same():
+    bench = asleep(Board(slots(2), "1/VALID", config=replace(PLAIN, **SKIP)))
+    bench.chip.rtc = RtcRetain(offset=bench["ota_1"].offset, size=0).to_bytes()
+    report = bench.boot()
+    assert report.app_desc.version == "ota_0"
+    lines = untimed(report)
+    at = lines.index("E boot: Fast booting is not successful")
+    assert lines[at - 1].startswith("E esp_image: Image length ")
+    assert lines[at - 1].endswith(" doesn't fit in partition length 0")
+
+
+def test_waking_an_app_whose_segment_wraps_is_an_assertion_and_a_reset():
+    bench = Board(slots(2), "1/VALID", config=replace(PLAIN, **SKIP))
+    bench.boot()
+    bench.flash_app("ota_0", image([(0x3C000020, bytes(256)), (0x7FFFFFFC, bytes(8))]))
+    report = asleep(bench).boot()
+    assert not report.ok
+    assert report.resets == 1  # and the next start, which is no waking, ends there again
+    assert not any("Fast booting is not successful" in line for line in report.log)
 
 
 @pytest.mark.parametrize(

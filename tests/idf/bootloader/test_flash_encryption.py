@@ -77,6 +77,20 @@ def test_edge_case_36_an_erased_slot_reads_as_noise_and_is_refused_in_the_chips_
     assert verdict.log[0].text == "image at 0x20000 has invalid magic byte (nothing flashed here?)"
 
 
+def test_otadata_in_the_middle_of_an_encrypted_row_is_erased_and_not_written():
+    rows = [Partition("otadata", 1, 0, 0xD010, 0x2000), Partition("ota_0", 0, 0x10, 0x10000, 0x10000)]
+    lamp = Device(PartitionTable(rows), firmware=app("1"), efuse=efuse(), config=CONFIG)
+    report = lamp.power_on()
+    assert report.app_desc.version == "1"
+    lines = untimed(report)
+    at = lines.index("E bootloader_flash: bootloader_flash_write dest_addr 0xd010 not 32-byte aligned")
+    assert lines[at + 1 : at + 3] == [
+        "E boot: Error in write_otadata operation. err = 0xffffffff",
+        "I boot: Set actual ota_seq=1 in otadata[0]",
+    ]
+    assert lamp.flash.read(0xD000, 0x1000) == b"\xff" * 0x1000
+
+
 def test_plain_bytes_where_cipher_is_expected_do_not_boot():
     lamp = device()
     lamp.flash.erase(0x10000, 0x10000)

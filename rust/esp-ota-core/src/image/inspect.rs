@@ -55,6 +55,8 @@ pub struct ImageInfo {
     pub signature_at: Option<u64>,
     /// What is wrong.
     pub faults: Vec<Fault>,
+    /// What older releases make of it, where that is worse than to refuse it.
+    pub findings: Vec<String>,
 }
 
 impl ImageInfo {
@@ -137,6 +139,7 @@ pub fn inspect(data: &[u8], chip: Option<&'static Target>, kind: Option<ImageKin
         trailing: 0,
         signature_at: None,
         faults: Vec::new(),
+        findings: Vec::new(),
     };
     let rules = Rules::new(chip.or(named), 0, kind == ImageKind::Bootloader);
     match header {
@@ -195,6 +198,7 @@ fn read_segment(info: &mut ImageInfo, data: &[u8], index: u8, rules: &Rules, pag
     let length_known = bad_length.is_none();
     info.ask(bad_length);
     info.ask(rules.room_for_app_desc(index, segment, at));
+    info.findings.extend(rules.found_elsewhere(index, segment));
     if rules.needs_app_desc(index) {
         let desc = tail(data, start);
         info.ask(rules.app_desc(desc.first_chunk().copied().map(u32::from_le_bytes)));

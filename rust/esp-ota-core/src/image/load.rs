@@ -7,6 +7,8 @@ const STACK_LOAD_HEADROOM: u32 = 0x8000;
 /// What the bootloader has on its stack when it asks. The real figure changes with every build: five of ESP32-C3 had
 /// 0x2D0 to 0x2F0.
 const STACK_IN_USE: u32 = 0x2E0;
+/// So far below the top of that stack the header of an image is read to. This figure changes with every build as well.
+pub(super) const HEADER_ON_STACK: u32 = 0x1EC;
 
 /// A range that may not be loaded, as the console shows it: an alias is named by its other address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -78,7 +78,7 @@ pub fn since(version: IdfVersion, releases: &[IdfVersion]) -> bool {
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is one change")]
 pub(super) struct Features {
-    /// The first segment must hold an app descriptor; magic and segment count are judged in every mode; a page size in
+    /// The first segment must hold an app descriptor (before, anti-rollback builds read past one of a single word); magic and segment count are judged in every mode; a page size in
     /// the descriptor that no chip has counts as absent.
     pub(super) newest: bool,
     /// The MMU page size is read from the descriptor.
@@ -93,24 +93,42 @@ pub(super) struct Features {
     pub(super) signature_room: bool,
     /// Anti-rollback builds take the secure version while they hash, and compare it after loading.
     pub(super) version_in_walk: bool,
-    /// "chip revision check failed": how a wrong revision is told.
+    /// How a wrong revision is told, one bound at a time; and a bootloader image has no upper one.
     pub(super) revision_check: bool,
     /// Bootloader images may lie at other places than the ROM's.
     pub(super) bootloader_elsewhere: bool,
+    /// A crooked read is told with all its numbers.
+    pub(super) reads_tell_all: bool,
+    /// The descriptor is looked for where the first segment begins. Before, at each piece of it that the cache can show.
+    pub(super) desc_once: bool,
+}
+
+/// From where on anti-rollback builds take the secure version while they hash.
+const VERSION_IN_WALK: [IdfVersion; 5] = [(4, 4, 7), (5, 0, 7), (5, 1, 4), (5, 2, 1), (5, 3, 0)];
+/// Until when they do so without a look at the length of the segment.
+const NEWEST: IdfVersion = (6, 2, 0);
+
+/// The releases whose anti-rollback builds read past a first segment of one word, in words.
+pub(super) fn read_past_a_word() -> String {
+    let [lines @ .., last] = VERSION_IN_WALK.map(|(major, minor, patch)| format!("v{major}.{minor}.{patch}"));
+    let (major, minor, patch) = NEWEST;
+    format!("{} and {last} on, until v{major}.{minor}.{patch}", lines.join(", "))
 }
 
 impl Features {
     pub(super) fn of(version: IdfVersion) -> Self {
         Self {
-            newest: since(version, &[(6, 2, 0)]),
+            newest: since(version, &[NEWEST]),
             page_in_desc: since(version, &[(5, 4, 0)]),
             efuse_blocks: since(version, &[(5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0)]),
             beyond_16mb: since(version, &[(5, 3, 4), (5, 4, 2), (5, 5, 0)]),
             c61_beyond_16mb: since(version, &[(6, 0, 0)]),
             signature_room: since(version, &[(4, 4, 3), (5, 0, 0)]),
-            version_in_walk: since(version, &[(4, 4, 7), (5, 0, 7), (5, 1, 4), (5, 2, 1), (5, 3, 0)]),
-            revision_check: since(version, &[(5, 5, 2)]),
+            version_in_walk: since(version, &VERSION_IN_WALK),
+            revision_check: since(version, &[(5, 5, 0)]),
             bootloader_elsewhere: since(version, &[(5, 5, 0)]),
+            reads_tell_all: since(version, &[(5, 5, 3), (6, 0, 0)]),
+            desc_once: since(version, &[(5, 5, 5), (6, 0, 2), (6, 1, 0)]),
         }
     }
 }

@@ -105,7 +105,7 @@ pub struct Verdict {
     pub log: Vec<LogLine>,
     /// Bytes of the image with checksum and hash, and with its signature when this build looked at it.
     pub image_len: u32,
-    /// The appended SHA-256.
+    /// The appended SHA-256; zeros where nobody has read it.
     pub digest: Option<[u8; HASH_LEN]>,
     /// The segment table.
     pub segments: Vec<Segment>,
@@ -115,6 +115,8 @@ pub struct Verdict {
     pub mmu_page_size: u32,
     /// An assertion that failed: the chip resets, and nothing is returned at all.
     pub assertion: Option<&'static str>,
+    /// Where the code runs wild: the chip resets, and nothing is returned either.
+    pub crash: Option<&'static str>,
 }
 
 impl Verdict {
@@ -129,6 +131,7 @@ impl Verdict {
             secure_version: 0,
             mmu_page_size: 0,
             assertion: None,
+            crash: None,
         }
     }
 

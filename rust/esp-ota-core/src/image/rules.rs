@@ -2,9 +2,9 @@
 //!
 //! The walks that put them in order are in [`super::verify`] (stops at the first) and [`super::inspect`] (collects all).
 
-use super::header::{ImageHeader, SegmentHeader, SegmentKind};
+use super::header::{HEADER_SIZE, ImageHeader, SegmentHeader, SegmentKind};
 use super::load;
-use super::options::{Features, HEAD};
+use super::options::{Features, HEAD, read_past_a_word};
 use crate::app_desc::{APP_DESC_MAGIC_WORD, APP_DESC_SIZE, AppDesc, DESC_OFFSET};
 use crate::err::{EspErr, Fault, Level, LogLine};
 use crate::target::{Ram, Span, Target};
@@ -13,6 +13,9 @@ use crate::target::{Ram, Span, Target};
 pub const IMAGE_MAGIC: u8 = 0xE9;
 /// `ESP_IMAGE_MAX_SEGMENTS`.
 pub const MAX_SEGMENTS: u8 = 16;
+
+/// Bytes of the descriptor that `process_esp_app_desc_data` takes: magic word and secure version.
+const DESC_WORDS: u32 = 8;
 
 const TAG: &str = "esp_image";
 const TAG_COMM: &str = "boot_comm";
@@ -131,12 +134,14 @@ impl Rules {
         Some(Refusal::loud(fault, TAG_COMM, text))
     }
 
-    /// `bootloader_common_check_chip_revision_validity`: the lower bound, then, for an app, the upper one.
+    /// `bootloader_common_check_chip_revision_validity`: the lower bound, then, for an app, the upper one. Older releases
+    /// ask a bootloader image for both.
     ///
     /// `no_max`: the eFuse that makes the chip ignore upper bounds is burnt.
     pub(super) fn chip_revision(&self, header: &ImageHeader, revision: u16, no_max: bool) -> Option<Refusal> {
         let (min, max) = (header.min_chip_rev_full, header.max_chip_rev_full);
-        let above = !self.bootloader && !no_max && is_set(max) && revision > max;
+        let unbound = self.bootloader && self.features.revision_check;
+        let above = !unbound && !no_max && is_set(max) && revision > max;
         let bounds = [
             ("min_chip_rev_full", 15, min, ">=", "at most", revision < min),
             ("max_chip_rev_full", 17, max, "<=", "at least", above),
@@ -192,6 +197,27 @@ impl Rules {
         let fault = invalid(format!("segment {index} data_len"), self.at(at + 4), format!("0x{length:x}"), expected);
         let text = format!("Segment {index}: length 0x{length:x} is too short for app description");
         Some(Refusal::loud(fault, TAG, text))
+    }
+
+    /// `process_segment_data`, in anti-rollback builds that do not ask for room: of `length` bytes two words are taken off,
+    /// and what is left of one word is nearly 4 GiB.
+    pub(super) fn read_past(&self, length: u32) -> Option<Fault> {
+        if length >= DESC_WORDS || self.bootloader || self.features.newest {
+            return None;
+        }
+        let expected = format!("at least 0x{DESC_WORDS:x}, what is read of the app descriptor");
+        Some(invalid("segment 0 data_len", self.at(DESC_OFFSET - 4), format!("0x{length:x}"), expected))
+    }
+
+    /// What older releases make of an app's first segment: a sentence.
+    pub(super) fn found_elsewhere(&self, index: u8, segment: SegmentHeader) -> Option<String> {
+        let length = segment.data_len;
+        if index != 0 || self.bootloader || !(1..DESC_WORDS).contains(&length) {
+            return None;
+        }
+        let releases = read_past_a_word();
+        let (who, what) = ("built with anti-rollback", "its verifier reads past that, and the chip resets");
+        Some(format!("segment 0 has {length} bytes: ESP-IDF {releases}, {who}, does not refuse it; {what}"))
     }
 
     /// Whether the verifier reads the app descriptor of this image for its MMU page size.
@@ -370,7 +396,13 @@ impl Rules {
             return None;
         }
         let fault = Fault::new(EspErr::Fail, "partition offset", self.base, format!("0x{offset:x}"), "a multiple of 4");
-        let text = format!("bootloader_flash_read src_addr 0x{offset:x} not 4-byte aligned");
+        let numbers = if self.features.reads_tell_all {
+            let stack = self.target.map_or(0, |target| target.ram.stack_start);
+            format!(", size 0x{HEADER_SIZE:x} or dest 0x{:x}", stack.wrapping_sub(load::HEADER_ON_STACK))
+        } else {
+            String::new()
+        };
+        let text = format!("bootloader_flash_read src_addr 0x{offset:x}{numbers} not 4-byte aligned");
         Some(Refusal::loud(fault, "bootloader_flash", text))
     }
 

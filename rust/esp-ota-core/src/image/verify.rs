@@ -7,7 +7,7 @@ use super::rules::{Refusal, line};
 use super::signed;
 use super::walk::{Stop, Walk, ask, with_line};
 use super::{CHECKSUM_BLOCK, HASH_LEN};
-use crate::app_desc::AppDesc;
+use crate::app_desc::MMU_PAGE_SIZE_AT;
 use crate::err::{Failure, Level};
 use crate::source::Source;
 
@@ -38,6 +38,7 @@ pub(super) fn judge<S: Source + ?Sized>(flash: &S, request: &Request) -> Result<
         Err(Stop::Assertion(text, fault)) => {
             Verdict { assertion: Some(text), ..Verdict::refused(fault, walk.data.log) }
         }
+        Err(Stop::Crash(text, fault)) => Verdict { crash: Some(text), ..Verdict::refused(fault, walk.data.log) },
         Err(Stop::PowerLost(operation)) => return Err(Failure::PowerLost(operation)),
     };
     Ok((verdict, seen))
@@ -53,7 +54,8 @@ impl<S: Source + ?Sized> Walk<'_, S> {
         self.process_checksum(&mut sums)?;
         self.process_appended_hash_and_sig(header, sums)?;
         if self.request.loads() && self.watches_rollback() {
-            ask(self.rules.secure_version(self.data.secure_version, self.request.efuse.secure_version()))?;
+            let burnt = self.request.efuse.read_secure_version(self.request.options.secure_version_size);
+            ask(self.rules.secure_version(self.data.secure_version, burnt))?;
         }
         Ok(())
     }
@@ -84,7 +86,6 @@ impl<S: Source + ?Sized> Walk<'_, S> {
 
     fn process_segments(&mut self, header: ImageHeader, sums: &mut Sums) -> Result<(), Stop> {
         let mut next = HEADER_SIZE as u32;
-        self.data.mmu_page_size = self.rules.build_page;
         for index in 0..header.segment_count {
             next = self.process_segment(index, next, sums)?;
             self.data.image_len = next;
@@ -125,10 +126,15 @@ impl<S: Source + ?Sized> Walk<'_, S> {
     fn verify_segment_header(&mut self, index: u8, segment: SegmentHeader, at: u32) -> Result<(), Stop> {
         ask(self.rules.data_len(index, segment, u64::from(at)))?;
         ask(self.rules.room_for_app_desc(index, segment, u64::from(at)))?;
+        if index == 0 {
+            self.data.mmu_page_size = self.rules.build_page;
+        }
         if self.rules.needs_app_desc(index) {
-            let desc = self.app_desc_at(at)?;
-            ask(self.rules.app_desc(desc.as_ref().map(AppDesc::magic_word)))?;
-            let (size, told) = self.rules.page_size(desc.map_or(0, |desc| desc.mmu_page_size()));
+            let desc = at.wrapping_add(SEGMENT_HEADER_SIZE as u32);
+            let magic_word: [u8; 4] = self.read(desc, "app_desc magic_word")?;
+            let [exponent, ..]: [u8; 4] = self.read(desc.wrapping_add(MMU_PAGE_SIZE_AT), "app_desc mmu_page_size")?;
+            ask(self.rules.app_desc(Some(u32::from_le_bytes(magic_word))))?;
+            let (size, told) = self.rules.page_size(exponent);
             self.data.mmu_page_size = size;
             self.data.log.extend(told);
         }
@@ -143,8 +149,9 @@ impl<S: Source + ?Sized> Walk<'_, S> {
             let pages_lost = if at % page != 0 { page } else { 0 };
             let piece = remain.min(target.mmap_window(page) - pages_lost);
             ask(rules.mapped(index, at, piece, self.flash.len()))?;
-            if index == 0 && remain == length && !rules.bootloader && self.request.verifies() {
-                self.first_piece(data.wrapping_sub(SEGMENT_HEADER_SIZE as u32))?;
+            let begins = remain == length || !rules.features.desc_once;
+            if index == 0 && begins && !rules.bootloader && self.request.verifies() {
+                self.first_piece(at.wrapping_sub(self.request.offset), piece)?;
             }
             self.see(u64::from(at), u64::from(piece));
             if self.request.verifies() {
@@ -157,18 +164,19 @@ impl<S: Source + ?Sized> Walk<'_, S> {
     }
 
     /// The first piece of an app holds its descriptor: its eFuse blocks, and for anti-rollback its version.
-    fn first_piece(&mut self, segment_header: u32) -> Result<(), Stop> {
-        let desc = self.app_desc_at(segment_header)?;
+    fn first_piece(&mut self, at: u32, length: u32) -> Result<(), Stop> {
+        let desc = self.app_desc_at(at)?;
         let efuse = &self.request.efuse;
-        ask(desc.as_ref().and_then(|desc| {
-            self.rules.efuse_block_revision(desc, efuse.block_revision, efuse.disable_blk_version_major)
-        }))?;
+        ask(self.rules.efuse_block_revision(&desc, efuse.block_revision, efuse.disable_blk_version_major))?;
         if self.watches_rollback() {
-            let magic_word = desc.as_ref().map(AppDesc::magic_word);
-            if let Some(Refusal { fault, .. }) = self.rules.app_desc(magic_word).filter(|_| self.asserts()) {
+            let refusal = self.rules.app_desc(Some(desc.magic_word()));
+            if let Some(Refusal { fault, .. }) = refusal.filter(|_| self.asserts()) {
                 return Err(Stop::Assertion("app_desc magic word", fault));
             }
-            self.data.secure_version = desc.map_or(0, |desc| desc.secure_version());
+            if let Some(fault) = self.rules.read_past(length) {
+                return Err(Stop::Crash("data_len of segment 0 wraps below 0", fault));
+            }
+            self.data.secure_version = desc.secure_version();
         }
         Ok(())
     }
@@ -193,9 +201,9 @@ impl<S: Source + ?Sized> Walk<'_, S> {
 
     fn process_appended_hash_and_sig(&mut self, header: ImageHeader, sums: Sums) -> Result<(), Stop> {
         if header.hash_appended != 0 {
-            if self.request.verifies() || self.request.mode == Mode::Metadata {
-                self.data.digest = Some(self.read(self.data.image_len, "hash")?);
-            }
+            let reads = self.request.verifies() || self.request.mode == Mode::Metadata;
+            let zeros = Ok([0; HASH_LEN]);
+            self.data.digest = Some(if reads { self.read(self.data.image_len, "hash") } else { zeros }?);
             self.data.image_len = self.data.image_len.wrapping_add(HASH_LEN as u32);
         }
         let room = signed::room(&self.request.options, &self.rules, self.data.image_len);

@@ -1,6 +1,6 @@
 //! One walk over an image: what it has read, found and printed so far.
 
-use super::header::{SEGMENT_HEADER_SIZE, SegmentHeader};
+use super::header::SegmentHeader;
 use super::request::{Build, Request, Verdict};
 use super::rules::{Refusal, Rules, line};
 use crate::app_desc::{APP_DESC_SIZE, AppDesc};
@@ -11,6 +11,7 @@ use crate::source::Source;
 pub(super) enum Stop {
     Refused(Box<Refusal>),
     Assertion(&'static str, Fault),
+    Crash(&'static str, Fault),
     PowerLost(u64),
 }
 
@@ -74,12 +75,11 @@ impl<'a, S: Source + ?Sized> Walk<'a, S> {
         self.data.log.push(line(Level::Info, "esp_image", text));
     }
 
-    /// What stands where the descriptor belongs, whatever it is; nothing where the flash ends.
-    pub(super) fn app_desc_at(&self, segment_header: u32) -> Result<Option<AppDesc>, Stop> {
+    /// What stands where the descriptor belongs, whatever it is; zeros, which ask for nothing, where the flash ends.
+    pub(super) fn app_desc_at(&self, at: u32) -> Result<AppDesc, Stop> {
         let mut bytes = [0; APP_DESC_SIZE];
-        let at = segment_header.wrapping_add(SEGMENT_HEADER_SIZE as u32);
-        let count = self.fill(at, &mut bytes)?;
-        Ok((count == APP_DESC_SIZE).then_some(AppDesc::of(bytes)))
+        self.fill(at, &mut bytes)?;
+        Ok(AppDesc::of(bytes))
     }
 
     pub(super) fn read<const N: usize>(&self, at: u32, what: &str) -> Result<[u8; N], Stop> {

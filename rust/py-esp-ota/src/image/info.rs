@@ -143,6 +143,12 @@ impl ImageInfo {
         self.info.faults.iter().cloned().map(Fault).collect()
     }
 
+    /// What older releases make of it.
+    #[getter]
+    fn findings(&self) -> Vec<String> {
+        self.info.findings.clone()
+    }
+
     /// The JSON of `esp-ota image-info --json`.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let info = &self.info;
@@ -174,6 +180,7 @@ impl ImageInfo {
             self.signature.iter().map(|block| signature_dict(py, block)).collect::<PyResult<_>>()?;
         all.set_item("signature", signature)?;
         all.set_item("faults", faults)?;
+        all.set_item("findings", &info.findings)?;
         Ok(all)
     }
 

@@ -157,6 +157,11 @@ impl Verdict {
         self.0.assertion
     }
 
+    #[getter]
+    fn crash(&self) -> Option<&'static str> {
+        self.0.crash
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let name: String = self.err(py)?.getattr(intern!(py, "name"))?.extract()?;
         Ok(match &self.0.fault {
