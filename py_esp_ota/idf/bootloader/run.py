@@ -10,7 +10,7 @@ from typing import Literal
 
 from py_esp_ota._core import AppDesc, Fault, Partition, RtcRetain, Verdict, read_otadata, write_otadata
 from py_esp_ota.chip import Chip, ResetReason
-from py_esp_ota.errors import EspErr, FlashError, ImageError
+from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError
 from py_esp_ota.idf.bootloader.console import BootLog, loader_text
 from py_esp_ota.idf.efuse import read_secure_version, update_secure_version
 from py_esp_ota.idf.rollback import Entries, Rewrite
