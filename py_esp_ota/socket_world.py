@@ -15,6 +15,8 @@ from py_esp_ota.adapters.broker import open_broker
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.clock import SystemClock
 from py_esp_ota.adapters.http import HttpFetch, serve
+from py_esp_ota.errors import MqttError
+from py_esp_ota.posix import lacks_posix
 from py_esp_ota.world import OpenWorld, Presence, World
 
 BrokerKind = Literal["mosquitto", "embedded"]
@@ -24,6 +26,8 @@ BrokerKind = Literal["mosquitto", "embedded"]
 async def _socket_world(
     app: AsgiApp, presence: Presence, *, folder: Path, prefer: BrokerKind | None, https_port: int, mqtt_port: int
 ) -> AsyncIterator[World]:
+    if reason := lacks_posix("a broker on real sockets"):
+        raise MqttError(reason)
     ca = LocalCa(folder)
     certificate = ca.server()
     async with (
@@ -55,5 +59,7 @@ def socket_world(
         prefer: which broker; Mosquitto when installed, else the embedded one, when not given.
         https_port: 0 takes a free one.
         mqtt_port: 0 takes a free one.
+
+    Who enters the world gets ``MqttError`` on Windows, or when the broker does not start.
     """
     return partial(_socket_world, folder=folder, prefer=prefer, https_port=https_port, mqtt_port=mqtt_port)

@@ -21,8 +21,9 @@ _GROUP = re.compile(r"^### (.+)\n+", re.MULTILINE)
 
 
 def read_fragments(folder: Path) -> dict[Path, tuple[str, str]]:
-    """Kind and sentence of each fragment, in the order of their names. Raises ``ValueError``: a name or a file that is
-    none.
+    """Kind and sentence of each fragment, in the order of their names.
+
+    Raises ``ValueError`` for a name that says no kind, and a file that says nothing.
     """
     found = {}
     for file in sorted(folder.glob("*")):
@@ -75,17 +76,15 @@ def main(words: list[str]) -> int:
     root = Path.cwd()
     changelog = root / "CHANGELOG.md"
     try:
-        if len(words) != 1:
-            raise ValueError("say which version: make changelog VERSION=X.Y.Z")
         fragments = read_fragments(root / "changes")
-        text = fold(changelog.read_text(), words[0], f"{datetime.now(UTC):%Y-%m-%d}", fragments.values())
+        text = fold(changelog.read_text(), "".join(words), f"{datetime.now(UTC):%Y-%m-%d}", fragments.values())
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     changelog.write_text(text)
     for file in fragments:
         file.unlink()
-    print(f"{len(fragments)} changes folded into {words[0]}: now read it, and make it read well")
+    print(f"{len(fragments)} changes folded into {words[0]}; now read it, and make it read well")
     return 0
 
 

@@ -19,6 +19,7 @@ from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
 from py_esp_ota.adapters.presence import Presence
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import MqttConnect
+from py_esp_ota.posix import lacks_posix
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # often not in a user's PATH
 _START_TIME = 10.0  # seconds it may take until it listens
@@ -152,8 +153,10 @@ async def open_mosquitto(
         port: 0 takes a free one.
 
     Raises:
-        MqttError: it is not installed, or does not start; the message has its own words.
+        MqttError: this is Windows, it is not installed, or does not start; the message has its own words.
     """
+    if reason := lacks_posix("mosquitto as a child process"):
+        raise MqttError(reason)
     program = program or find_mosquitto()
     if program is None:
         raise MqttError("mosquitto is not installed")

@@ -17,6 +17,7 @@ from py_esp_ota.cloud.web import mount_web
 from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN, Lab
+from py_esp_ota.posix import lacks_posix
 from py_esp_ota.socket_world import BrokerKind, socket_world
 
 _PORT = click.IntRange(0, 65535)
@@ -52,6 +53,8 @@ def command(
     firmware: Path | None,
 ) -> None:
     """Serve a local RainMaker-compatible OTA cloud. The first start makes a CA and an admin password in --data."""
+    if reason := lacks_posix("esp-ota serve"):
+        raise Unusable(reason)
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)

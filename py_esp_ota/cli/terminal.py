@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import select
 import sys
-import termios
 import time
-import tty
 from types import TracebackType
 from typing import Self
 
 import click
+
+from py_esp_ota.posix import lacks_posix
 
 _LEAVE = "\x1d"  # Ctrl-], as in idf.py monitor
 _LONGEST = 4096
@@ -31,7 +31,13 @@ class Terminal:
         self.left = False
 
     def __enter__(self) -> Self:
+        if self._typing and (reason := lacks_posix("typing into the chip")):
+            click.echo(reason, err=True)
+            self._typing = False
         if self._typing:
+            import termios
+            import tty
+
             self._settings = termios.tcgetattr(sys.stdin)
             tty.setraw(sys.stdin)
         return self
@@ -40,6 +46,8 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._settings is not None:
+            import termios
+
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._settings)  # type: ignore[arg-type]
 
     def show(self, text: str, *, echo: bool) -> None:

@@ -86,7 +86,7 @@ def test_a_release_has_its_tag_its_day_and_nothing_left_to_tell(checkout):
     ]
 
 
-# ------------------------------------------------------------------------------------------------------ README, elsewhere
+# ---------------------------------------------------------------------------------------------------- README, elsewhere
 
 
 def test_a_registry_gets_a_readme_without_relative_links(checkout):
