@@ -54,12 +54,12 @@ def socket_world(
 ) -> OpenWorld:
     """A real broker and real HTTPS on loopback, with a local CA kept in ``folder``.
 
+    Who enters it gets ``MqttError`` on Windows, or when the broker does not start.
+
     Args:
         folder: where the CA, certificates and the broker's configuration are kept.
         prefer: which broker; Mosquitto when installed, else the embedded one, when not given.
         https_port: 0 takes a free one.
         mqtt_port: 0 takes a free one.
-
-    Who enters the world gets ``MqttError`` on Windows, or when the broker does not start.
     """
     return partial(_socket_world, folder=folder, prefer=prefer, https_port=https_port, mqtt_port=mqtt_port)

@@ -53,9 +53,9 @@ def command(
     firmware: Path | None,
 ) -> None:
     """Serve a local RainMaker-compatible OTA cloud. The first start makes a CA and an admin password in --data."""
+    image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     if reason := lacks_posix("esp-ota serve"):
         raise Unusable(reason)
-    image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         password = _admin_password(data / "admin-password")
