@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tarfile
 import tomllib
 import zipfile
-from functools import partial
 from pathlib import Path
 
 import pytest
+from venvs import BIN, ROOT, run
 
 from py_esp_ota.cli import _VERBS
 from py_esp_ota.firmware import Firmware
 
-ROOT = Path(__file__).parents[2]
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
-BIN = Path(sys.executable).parent
 
 pytestmark = [
     pytest.mark.package,
@@ -29,90 +24,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not installed"),
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="an sdist is made of what git tracks"),
 ]
-
-#: A process that is not in the repository, nor told where it is.
-run = partial(subprocess.run, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": ""})
-
-
-@pytest.fixture(scope="module")
-def once(tmp_path_factory):
-    """``once(name, make)``: a folder that one of several pytest-xdist workers fills, and all of them use."""
-    root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
-
-    def folder(name, make):
-        with (root / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            made = root / name
-            if not made.exists():
-                try:
-                    make(made)
-                except BaseException:
-                    shutil.rmtree(made, ignore_errors=True)
-                    raise
-        return made
-
-    return folder
-
-
-@pytest.fixture(scope="module")
-def dist(once):
-    """A folder with the wheel and the sdist; the crates come out of target/ as they were built."""
-
-    def build(folder):
-        # Not `build --sdist`, which begins with an empty target/.
-        for command in (["build", "--release", "--locked"], ["sdist"]):
-            run([BIN / "maturin", *command, "--out", folder], cwd=ROOT)
-
-    return once("dist", build)
-
-
-@pytest.fixture(scope="module")
-def wheel(dist):
-    """The wheel."""
-    (file,) = dist.glob("*.whl")
-    return file
-
-
-@pytest.fixture(scope="module")
-def sdist(dist):
-    """The sdist."""
-    (file,) = dist.glob("*.tar.gz")
-    return file
-
-
-class Venv:
-    """A Python of its own, in ``folder``."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def make(self, wheel: str) -> None:
-        """As a user does: a venv, and pip."""
-        run([sys.executable, "-m", "venv", "--without-pip", self.folder])
-        self.pip("install", "-q", wheel)
-
-    def pip(self, *words: str) -> str:
-        """What pip says."""
-        return run([sys.executable, "-m", "pip", "--python", self.folder, *words], cwd=self.folder).stdout
-
-    def __call__(self, program: str, *words: str | Path, check: bool = True):
-        """Run one of its programs, in its folder."""
-        return run([self.folder / "bin" / program, *words], cwd=self.folder, check=check)
-
-
-@pytest.fixture(scope="module")
-def base(wheel, once):
-    """The base install."""
-    return Venv(once("base", lambda folder: Venv(folder).make(str(wheel))))
-
-
-@pytest.fixture(scope="module")
-def everything(wheel, once):
-    """What the README and the howtos need: every extra."""
-    return Venv(once("everything", lambda folder: Venv(folder).make(f"{wheel}[all]")))
-
 
 # ------------------------------------------------------------------------------------------------------------- contents
 
@@ -193,10 +104,17 @@ def test_every_verb_shows_its_help_or_names_its_extra(install, request):
 # ------------------------------------------------------------------------------------------------------ with the extras
 
 
+BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_the_first_block_needs_only_what_the_readme_installs(everything):
+    assert "$ pip install 'py_esp_ota[cloud]'" in (ROOT / "README.md").read_text()
+    absent = dict.fromkeys(["_pytest", "elftools", "hypothesis", "pytest", "unicorn"])
+    everything("python", "-c", f"import sys; sys.modules.update({absent!r})\n{BLOCKS[0]}")
+
+
 def test_the_readme_runs_where_all_is_installed(everything):
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    everything("python", "-c", blocks[0])
-    everything("python", "-c", "\n".join(blocks))
+    everything("python", "-c", "\n".join(BLOCKS))
 
 
 def test_pytest_finds_the_plugin(everything):
