@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware apps demo test fast conformance sweep fuzz check fmt lint types rust bench clean
+.PHONY: help setup system build firmware apps demo test fast conformance sweep fuzz check fmt lint types rust bench picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -108,6 +108,15 @@ rust:
 
 bench: setup firmware ## the figures, as ratios against a peer in the same run
 	$(BIN)/python -m benchmarks
+
+picture: setup ## take the README's picture of a sweep again
+	$(BIN)/python tools/sweep_picture.py
+
+changelog: ## fold changes/ into CHANGELOG.md: VERSION=X.Y.Z
+	@$(PYTHON) tools/changelog.py $(VERSION)
+
+release-check: ## what is in the way of publishing
+	@$(PYTHON) tools/release_check.py
 
 clean: ## remove what was built
 	rm -rf $(VENV) target build py_esp_ota/_core.*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

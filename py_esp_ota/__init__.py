@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from py_esp_ota.power_cuts import every_power_cut
     from py_esp_ota.sdkconfig import Sdkconfig
 
+    __version__: str
+
 _HOME = {
     "BootReport": "idf.bootloader.start",
     "Chip": "chip",
@@ -59,6 +61,10 @@ def __getattr__(name: str) -> object:
         from importlib import import_module
 
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -16,6 +16,8 @@ from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.clock import SystemClock
 from py_esp_ota.adapters.http import HttpFetch, serve
 from py_esp_ota.adapters.lives import OnEnd
+from py_esp_ota.errors import MqttError
+from py_esp_ota.posix import lacks_posix
 from py_esp_ota.world import OpenWorld, Presence, World
 
 BrokerKind = Literal["mosquitto", "embedded"]
@@ -32,6 +34,8 @@ async def _socket_world(
     mqtt_port: int,
     on_end: OnEnd | None,
 ) -> AsyncIterator[World]:
+    if reason := lacks_posix("a broker on real sockets"):
+        raise MqttError(reason)
     ca = LocalCa(folder)
     certificate = ca.server()
     async with (
@@ -62,6 +66,8 @@ def socket_world(
     on_end: OnEnd | None = None,
 ) -> OpenWorld:
     """A real broker and real HTTPS on loopback, with a local CA kept in ``folder``.
+
+    Who enters it gets ``MqttError`` on Windows, or when the broker does not start.
 
     Args:
         folder: where the CA, certificates and the broker's configuration are kept.

@@ -21,6 +21,7 @@ from typing import IO
 
 from py_esp_ota._core import EFuse
 from py_esp_ota.chip import Chip
+from py_esp_ota.posix import lacks_posix
 from py_esp_ota.silicon.console import ConsoleReader, changes
 from py_esp_ota.silicon.report import SiliconReport, Trap
 
@@ -50,7 +51,9 @@ class _Program(ABC):
         """What to start; ``folder`` holds ``flash.bin``, and may get more. Raises ``ValueError``."""
 
     def unavailable(self, chip: str) -> str | None:
-        """The chip is not emulated, or the program is not on PATH."""
+        """This is Windows, the chip is not emulated, or the program is not on PATH."""
+        if reason := lacks_posix(f"{self.name} as a child process"):
+            return reason
         if chip not in self.chips:
             return f"{self.name} has no {chip}, only {', '.join(self.chips)}"
         program, source = self._program(chip)
@@ -70,7 +73,8 @@ class _Program(ABC):
         for what, on in (("secure boot", fuses.secure_boot_en), ("flash encryption", fuses.flash_encryption_enabled)):
             if on:
                 raise ValueError(f"{self.name} is run for chips without {what}; this one has it on in its eFuses")
-        found = shutil.which(self._program(name)[0]) if name in self.chips else None
+        reason = lacks_posix(f"{self.name} as a child process")
+        found = shutil.which(self._program(name)[0]) if name in self.chips and reason is None else None
         if found is None:
             raise ValueError(self.unavailable(name) or f"{self.name} has just been removed")
         before = chip.flash.to_bytes()

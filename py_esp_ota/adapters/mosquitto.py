@@ -23,6 +23,7 @@ from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
 from py_esp_ota.adapters.presence import Presence
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import MqttConnect
+from py_esp_ota.posix import lacks_posix
 
 _log = logging.getLogger(__name__)
 
@@ -232,8 +233,10 @@ async def open_mosquitto(
         on_end: called with one sentence, its own last words in it, when it has died too often.
 
     Raises:
-        MqttError: it is not installed, or does not start; the message has its own words.
+        MqttError: this is Windows, it is not installed, or does not start; the message has its own words.
     """
+    if reason := lacks_posix("mosquitto as a child process"):
+        raise MqttError(reason)
     program = program or find_mosquitto()
     if program is None:
         raise MqttError("mosquitto is not installed")

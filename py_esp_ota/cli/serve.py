@@ -24,6 +24,7 @@ from py_esp_ota.cloud.web import OneTimeLink, mount_web
 from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN, Lab
+from py_esp_ota.posix import lacks_posix
 from py_esp_ota.socket_world import BrokerKind, socket_world
 
 _PORT = click.IntRange(0, 65535)
@@ -75,6 +76,8 @@ def command(
         raise click.UsageError("--no-web leaves no page that --one-time-link could lead to")
     page: _Page = None if no_web else OneTimeLink(secrets.token_hex) if one_time_link else "open"
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
+    if reason := lacks_posix("esp-ota serve"):
+        raise Unusable(reason)
     try:
         password = open_folder(data)
         serving = partial(_serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page)

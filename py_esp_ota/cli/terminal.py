@@ -6,14 +6,13 @@ import os
 import re
 import select
 import sys
-import termios
 import time
-import tty
 from types import TracebackType
 from typing import Self
 
 import click
 
+from py_esp_ota.posix import lacks_posix
 from py_esp_ota.view.visible import uncoloured, visible
 
 _LEAVE = "\x1d"  # Ctrl-], as in idf.py monitor
@@ -41,7 +40,13 @@ class Terminal:
         self.left = False
 
     def __enter__(self) -> Self:
+        if self._typing and (reason := lacks_posix("typing into the chip")):
+            click.echo(reason, err=True)
+            self._typing = False
         if self._typing:
+            import termios
+            import tty
+
             self._settings = termios.tcgetattr(sys.stdin)
             tty.setraw(sys.stdin)
         return self
@@ -52,6 +57,8 @@ class Terminal:
         if self._half:
             self._print(visible(self._half))
         if self._settings is not None:
+            import termios
+
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._settings)  # type: ignore[arg-type]
 
     def show(self, text: str, *, echo: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,23 @@ def test_every_command_exists():
     assert {verb for program, verb in shown if program == "esp-ota"} <= set(main.list_commands(None))
     assert ("make", "test") in shown
     assert ("make", "demo") in shown
+
+
+def test_the_table_of_extras_is_that_of_the_package():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert re.findall(r"^\| `py_esp_ota\[(\w+)\]` \|", README, re.MULTILINE) == list(extras)
+    assert re.search(r"^\| `py_esp_ota\[silicon\]` \|.*Unicorn.*GPL-2\.0", README, re.MULTILINE)
+    assert {extra for names in re.findall(r"py_esp_ota\[([\w,]+)\]'", README) for extra in names.split(",")} <= set(
+        extras
+    )
+
+
+def test_it_names_what_make_test_installs():
+    makefile = (ROOT / "Makefile").read_text()
+    packages = re.findall(r'missing="(?:\$\$missing )?([\w-]+)"', makefile)
+    assert len(packages) >= 3
+    sentence = re.search(r"on Debian it installs the packages (.*?) first", README, re.DOTALL)
+    assert set(re.findall(r"`([\w-]+)`", sentence[1])) == set(packages)
 
 
 def test_every_figure_is_one_the_benchmarks_print():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 
 import py_esp_ota
 from py_esp_ota.firmware import Firmware
@@ -24,6 +25,12 @@ def test_the_import_is_lazy():
     program = "import sys, py_esp_ota; print(sorted(m for m in sys.modules if m.startswith('py_esp_ota')))"
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "['py_esp_ota']"
+
+
+def test_the_version_is_asked_of_the_installed_package():
+    program = "import sys, py_esp_ota; print('importlib.metadata' in sys.modules, py_esp_ota.__version__)"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert output.split() == ["False", metadata.version("py_esp_ota")]
 
 
 def imported_by(*words):
