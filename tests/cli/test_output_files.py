@@ -285,10 +285,10 @@ WRITERS = {"write_bytes", "write_text", "NamedTemporaryFile", "mkstemp", "touch"
 
 
 def test_no_verb_has_a_way_of_its_own():
-    """What is held by reading: only files.py writes; serve keeps its own folder."""
+    """What is held by reading: only files.py writes; serve keeps a folder of its own."""
     package = Path(files.__file__).parent
     for source in package.rglob("*.py"):
-        if source.name in {"files.py", "serve.py", "serving.py"}:
+        if source.name in {"files.py", "serve.py", "data_folder.py"}:
             continue
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
