@@ -76,7 +76,7 @@ def _tell(as_json: bool, facts: dict[str, object], *lines: str) -> None:
 
 @click.command("read-flash")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("words", nargs=-1, metavar="OFFSET SIZE OUTPUT")
+@click.argument("words", nargs=-1, type=click.Path(), metavar="OFFSET SIZE OUTPUT")
 @_selectors
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where the bytes go, when a partition is named.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -107,7 +107,7 @@ def read_flash(
 
 @click.command("write-flash")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("words", nargs=-1, metavar="OFFSET PART...")
+@click.argument("words", nargs=-1, type=click.Path(), metavar="OFFSET PART...")
 @_selectors
 @click.option("--flash-size", type=click.Choice(list(_SIZES)), help="Make the file, erased, when there is none.")
 @click.option("--erase-all", is_flag=True, help="Erase the whole flash first.")
@@ -204,7 +204,7 @@ def erase_flash(file: Path, as_json: bool) -> None:
 
 @click.command("verify-flash")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("words", nargs=-1, required=True, metavar="OFFSET PART...")
+@click.argument("words", nargs=-1, required=True, type=click.Path(), metavar="OFFSET PART...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify_flash(file: Path, words: tuple[str, ...], as_json: bool) -> None:
     """Compare parts with the flash. Exit 1 when one differs."""

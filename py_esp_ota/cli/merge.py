@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from py_esp_ota._core import ImageHeader, Partition, verify_image
+from py_esp_ota.cli.complete import chip_option
 from py_esp_ota.cli.files import Unusable, print_json, write_output
 from py_esp_ota.cli.inputs import (
     FlashInput,
@@ -32,7 +33,7 @@ _MODES = {0: "qio", 1: "qout", 2: "dio", 3: "dout"}
 
 
 @click.command("merge-bin")
-@click.argument("words", nargs=-1, required=True, metavar="BUILD_DIR|OFFSET FILE...")
+@click.argument("words", nargs=-1, required=True, type=click.Path(), metavar="BUILD_DIR|OFFSET FILE...")
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The merged image.")
 @click.option(
     "--target-offset", "-t", default="0x0", show_default=True, help="The flash address of the file's first byte."
@@ -62,7 +63,7 @@ def merge_bin(words: tuple[str, ...], output: Path, target_offset: str, pad_to_s
 @click.command("split")
 @flash_arguments
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="A new folder for the parts.")
-@click.option("--chip", default="auto", help="The chip; auto takes it from the images.")
+@chip_option("The chip; auto takes it from the images.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def split(files: tuple[str, ...], output: Path, chip: str, as_json: bool) -> None:
     """Take a flash image apart: bootloader, table, each app by its length, data that is not blank.
