@@ -17,8 +17,8 @@ from py_esp_ota._core import PartitionTable, Target
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class ChipName(click.ParamType):
-    """A chip as esptool takes it: in any case, with or without its hyphen; ``auto`` where something else can tell it."""
+class ChipName(click.ParamType):  # type: ignore[type-arg] # generic to newer clicks only
+    """A chip as esptool takes it: in any case, with or without a hyphen; ``auto`` where something else can tell it."""
 
     name = "chip"
 
@@ -44,7 +44,7 @@ class ChipName(click.ParamType):
 class _Chip(click.Option):
     """``--chip`` of a verb; esptool has it before the verb, and there it counts, too."""
 
-    def get_default(self, ctx: click.Context, call: bool = True) -> Any:  # noqa: FBT002 (click's signature)
+    def get_default(self, ctx: click.Context, call: bool = True) -> Any:
         """What was said before the verb."""
         said = ctx.find_root().params.get("chip")
         return super().get_default(ctx, call=call) if said in {None, "auto"} else said
@@ -63,7 +63,7 @@ def chip_option(text: str, *, default: str | None = "auto") -> Callable[[_F], _F
     )
 
 
-class TableName(click.ParamType):
+class TableName(click.ParamType):  # type: ignore[type-arg]
     """A file with a partition table, or the name of a built-in one."""
 
     name = "table"

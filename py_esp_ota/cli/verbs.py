@@ -68,5 +68,5 @@ class _Verbs(click.Group):
 )
 @click.version_option(package_name="py_esp_ota", prog_name="esp-ota")
 @click.option("--chip", "-c", type=ChipName(auto=True), help="The chip, for verbs that can be told one.")
-def main(chip: str | None) -> None:  # noqa: ARG001 (the verbs look for it here)
+def main(chip: str | None) -> None:
     """An ESP32-family device, its over-the-air update path and its cloud, in one box."""

@@ -144,3 +144,42 @@ def test_nvs_set_says_what_was_written(kind, value, said):
     assert done.stdout == f"Wrote app.key = {said} ({stored}) to partition nvs of flash\n"
     done = ok("nvs", "erase", "flash", "app", "key")
     assert done.stdout == "Erased 1 value of app in partition nvs of flash\n"
+
+
+# -------------------------------------------------------------------------------------------------------- merge-bin
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["-f", "uf2", "--target-offset", "0x1000"], "--target-offset goes with --format raw"),
+        (["-f", "hex", "--pad-to-size", "4MB"], "--pad-to-size goes with --format raw"),
+        (["--chunk-size", "256"], "--chunk-size goes with --format uf2"),
+        (["-f", "hex", "--md5-disable"], "--md5-disable goes with --format uf2"),
+        (["-f", "uf2", "--chunk-size", "30"], "30 is no multiple of 4"),
+        (["-f", "uf2", "--chunk-size", "456"], "a UF2 block holds 1 to 452 bytes, not 456"),
+        (["--flash-freq", "60m"], "esp32c3 has no flash frequency 60m; it has 80m, 40m, 26m, 20m"),
+        (["-f", "hex", "0x10010", "app"], "the part at 0x10010 overlaps the one before it"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_what_merge_bin_refuses(words, says):
+    done = run("merge-bin", "-o", "out", *words, "0x10000", "app")
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert not Path("out").exists()
+
+
+def test_uf2_asks_for_a_chip():
+    Path("text").write_bytes(b"no image")
+    done = run("merge-bin", "-o", "out", "-f", "uf2", "0", "text")
+    assert done.exit_code == 2
+    assert "say it with --chip" in done.stderr
+    ok("--chip", "esp32c6", "merge-bin", "-o", "out", "-f", "uf2", "0", "text")
+    assert Path("out").read_bytes()[28:32] == (0x540DDF62).to_bytes(4, "little")
+
+
+def test_a_build_directory_as_hex_tells_its_chip():
+    ok("split", "flash", "-o", "build")
+    told = json.loads(ok("merge-bin", "build", "-o", "out.hex", "-f", "hex", "--flash-mode", "dout", "--json").stdout)
+    assert told == {"output": "out.hex", "format": "hex", "target_offset": 0, "length": Path("out.hex").stat().st_size}
