@@ -45,6 +45,11 @@ _PLACES = {
     "read-otadata": ("otadata", "read"),
     "erase-otadata": ("otadata", "erase"),
     "switch-ota-partition": ("otadata", "switch"),
+    # parttool.py's names
+    "get-partition-info": ("parttool", "get_partition_info"),
+    "read-partition": ("parttool", "read_partition"),
+    "write-partition": ("parttool", "write_partition"),
+    "erase-partition": ("parttool", "erase_partition"),
 }
 
 

@@ -77,13 +77,14 @@ def labels(*, type: int | None = None, subtype: int | None = None) -> Callable[.
     """Completes the labels of partitions, all or of one type, in the flash that the call names so far."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-        named = ctx.params.get("file") or ctx.params.get("files")
+        # An option without its value ends click's parsing: the arguments before it are left in ``args``.
+        named = [*filter(None, [ctx.params.get("file"), *(ctx.params.get("files") or ()), *ctx.args])]
         if not named:
             return []
         from py_esp_ota.cli.partition_table import read_table
 
         try:
-            table = read_table(Path(named[0] if isinstance(named, tuple) else named))
+            table = read_table(Path(named[0]))
         except (click.ClickException, OSError):
             return []
         wanted = [row for row in table if type in {None, row.type} and subtype in {None, row.subtype}]

@@ -183,3 +183,85 @@ def test_a_build_directory_as_hex_tells_its_chip():
     ok("split", "flash", "-o", "build")
     told = json.loads(ok("merge-bin", "build", "-o", "out.hex", "-f", "hex", "--flash-mode", "dout", "--json").stdout)
     assert told == {"output": "out.hex", "format": "hex", "target_offset": 0, "length": Path("out.hex").stat().st_size}
+
+
+# --------------------------------------------------------------------------------------------------- parttool's verbs
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-n", "nvs"], "0x9000 0x4000"),
+        (["--partition-name", "nvs", "--info", "size", "offset"], "0x4000 0x9000"),
+        (["--info", "name", "type", "subtype", "encrypted", "readonly", "-n", "otadata"], "otadata 1 0 False False"),
+        (["--info", "name", "--info", "size", "-n", "otadata"], "otadata 0x2000"),
+        (["-t", "data", "-s", "ota", "--info", "name"], "otadata"),
+        (["-t", "0x01", "-s", "0", "--info", "name"], "otadata"),
+        (["--partition-type", "app", "--part_list", "--info", "name"], "factory ota_0 ota_1"),
+        (["-t", "app", "--part-list"], "0x10000 0x100000 0x110000 0x100000 0x210000 0x100000"),
+        (["--partition-boot-default", "--info", "name"], "factory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.parametrize("file", ["flash", "table.csv", "table.bin"])
+def test_get_partition_info(words, said, file):
+    Path("table.csv").write_text(TABLE.to_csv())
+    Path("table.bin").write_bytes(TABLE.to_bytes())
+    assert ok("get_partition_info", file, *words).stdout == f"{said}\n"
+    assert ok("get-partition-info", *words, file).stdout == f"{said}\n" or words[-1] in {"name", "offset"}
+
+
+def test_the_first_ota_slot_boots_where_there_is_no_factory():
+    Path("table.csv").write_text("otadata,data,ota,0xd000,8K\na,app,ota_1,0x10000,64K\nb,app,ota_0,0x20000,64K\n")
+    assert ok("get-partition-info", "table.csv", "-d", "--info", "name").stdout == "b\n"
+
+
+def test_read_write_and_erase_a_partition():
+    before = Path("flash").read_bytes()
+    Path("new").write_bytes(b"new" * 100)
+    said = ok("write_partition", "flash", "--partition-name", "ota_0", "--input", "new").stdout
+    assert said == "Wrote 300 bytes of new to partition 'ota_0' at offset 0x110000\n"
+    assert ok("read_partition", "flash", "-n", "ota_0", "--output", "out").stdout.endswith(
+        "at offset 0x110000 into out\n"
+    )
+    assert Path("out").read_bytes() == (b"new" * 100).ljust(0x100000, b"\xff")
+    assert Path("flash").read_bytes()[: len(before)] == before
+    assert ok("erase_partition", "flash", "-n", "factory").stdout == "Erased partition 'factory' at offset 0x10000\n"
+    assert Path("flash").read_bytes()[0x10000:0x110000] == b"\xff" * 0x100000
+    facts = {"name": "nvs", "offset": 0x9000, "size": 0x4000}
+    assert json.loads(ok("erase-partition", "flash", "-n", "nvs", "--json").stdout) == facts
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["write-partition", "flash", "-n", "nvs", "-i", "large"], "large has 16385 bytes, more than the 16384 of "),
+        (["write-partition", "flash", "-f", "ro.csv", "-n", "kept", "-i", "app"], "partition kept is read-only; "),
+        (["write-partition", "flash", "-n", "gone", "-i", "app"], "flash: the table has no partition gone"),
+        (["read-partition", "flash", "-t", "app", "-s", "test", "-o", "out"], "no partition app/test"),
+        (["erase-partition", "flash", "-f", "far.csv", "-n", "far"], "partition far ends beyond the flash"),
+        (["erase-partition", "flash", "-f", "odd.csv", "-n", "odd"], "is no whole number of sectors"),
+        (["get-partition-info", "flash"], "name a partition: "),
+        (["get-partition-info", "flash", "-d", "-n", "nvs"], "name a partition: "),
+        (["get-partition-info", "data.csv", "-d"], "the table has no partition that boots"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_parttools_verbs_refuse(words, says):
+    Path("large").write_bytes(bytes(16385))
+    Path("ro.csv").write_text("kept,data,0x40,0x9000,4K,readonly\n")
+    Path("far.csv").write_text("far,data,0x40,0x8000000,4K\n")
+    Path("odd.csv").write_text("odd,data,0x40,0x9000,2K,readonly\n")
+    Path("data.csv").write_text("nvs,data,nvs,0x9000,16K\n")
+    before = Path("flash").read_bytes()
+    done = run(*words)
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert Path("flash").read_bytes() == before
+
+
+def test_a_read_only_partition_is_written_when_asked():
+    Path("ro.csv").write_text("kept,data,0x40,0x9000,4K,readonly\n")
+    Path("new").write_bytes(b"new")
+    ok("write-partition", "flash", "-f", "ro.csv", "-n", "kept", "-i", "new", "--ignore-readonly")
+    assert Path("flash").read_bytes()[0x9000:0x9003] == b"new"
