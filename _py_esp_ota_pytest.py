@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ _PROPERTY = "every_power_cut"
 _BENCH = pytest.StashKey["Bench"]()
 _SHARD = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", re.ASCII)
 _CONSOLE_LINES = 60  # of each device, in a failure report
+_NEWS_EVERY_S = 20.0  # between two lines about a long test, where no line can be written over
 
 
 # -------------------------------------------------------------------------------------------------------------- options
@@ -315,20 +317,32 @@ def _limit_of(config: pytest.Config, marker: pytest.Mark) -> int | None:
 
 
 class _Progress:
-    """How far a test has come, on a terminal that can be written over."""
+    """How far a test has come: written over on a terminal that can be, a line now and then elsewhere."""
 
     def __init__(self, config: pytest.Config, item: pytest.Item, total: int) -> None:
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        self.reporter = reporter if reporter is not None and reporter.isatty() else None
+        silent = config.get_verbosity() < -1
+        self.reporter = None if silent else config.pluginmanager.get_plugin("terminalreporter")
+        self.over = self.reporter is not None and self.reporter.isatty()
         self.name, self.total = item.name, total
         self.step = max(1, total // 100)
+        self.began = self.told = time.perf_counter()
 
     def show(self, done: int) -> None:
-        if self.reporter is not None and done % self.step == 0:
-            self.reporter.rewrite(f"{self.name}: power cut {done} of {self.total}", erase=True)
+        if self.reporter is None or (self.over and done % self.step):
+            return
+        now = time.perf_counter()
+        text = f"{self.name}: power cut {done:,} of {self.total:,}"
+        if done:
+            spent = now - self.began
+            text += f", {spent:.0f} s, about {spent / done * (self.total - done):.0f} s left"
+        if self.over:
+            self.reporter.rewrite(text, erase=True)
+        elif done and now - self.told >= _NEWS_EVERY_S:
+            self.told = now
+            self.reporter.write_line(text)
 
     def end(self) -> None:
-        if self.reporter is not None:
+        if self.reporter is not None and self.over:
             self.reporter.rewrite("", erase=True)
             self.reporter.currentfspath = None
 
