@@ -7,6 +7,7 @@ only when a test asks for it.
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -50,6 +51,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE|BUILD_DIR",
         type=Path,
         help="what esp_dut runs: an app image, or a build directory",
+    )
+    group.addoption(
+        "--esp-ota-save-failing",
+        metavar="DIR",
+        type=Path,
+        help="write the images that a test of Hypothesis failed with into this folder, the smallest it found",
     )
 
 
@@ -402,6 +409,51 @@ def _guarded(finalizer: Callable[[], object]) -> Callable[[], object]:
 
 def _is_power_loss(error: BaseException) -> bool:
     return type(error).__module__ == "py_esp_ota.errors" and not isinstance(error, Exception)
+
+
+# ------------------------------------------------------------------------------------------------------- failing images
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Keep the images of the last example that failed: Hypothesis ends with the smallest one."""
+    folder: Path | None = item.config.getoption("--esp-ota-save-failing")
+    handle = getattr(getattr(item, "obj", None), "hypothesis", None)
+    if folder is None or handle is None:
+        return (yield)
+    last: dict[str, bytes] = {}
+    inner = handle.inner_test
+
+    @functools.wraps(inner)
+    def watched(*args: Any, **drawn: Any) -> Any:
+        try:
+            return inner(*args, **drawn)
+        except BaseException:
+            values = {name: getattr(value, "data", value) for name, value in drawn.items()}
+            last.clear()
+            last.update({name: value for name, value in values.items() if isinstance(value, bytes)})
+            raise
+
+    handle.inner_test = watched
+    try:
+        return (yield)
+    except BaseException:
+        for name, data in last.items():
+            _save(item, folder, name, data)
+        raise
+    finally:
+        handle.inner_test = inner
+
+
+def _save(item: pytest.Item, folder: Path, name: str, data: bytes) -> None:
+    file = folder / f"{re.sub('[^A-Za-z0-9_.-]+', '-', item.name)[:100]}-{name}.bin"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        text = f"{len(data)} bytes; look at them: esp-ota image-info {file}"
+    except OSError as error:
+        text = f"not saved: {error}"
+    item.add_report_section("call", f"{name} of the smallest failing example", text)
 
 
 # -------------------------------------------------------------------------------------------------------------- reports

@@ -16,6 +16,7 @@ MAY_USE_BYTE_TOOLS = {
     "firmware.py",  # the forge
     "elf.py",  # the forge for programs: as the forge of images, it may not ask the judge
     "flashing.py",  # the forge of files that carry a flash
+    "packed.py",  # makes of bytes a text that can be pasted
     "signing.py",  # the forge of signatures: it makes blocks byte by byte, as the judge must not help it to
     "cloud/images.py",  # names a stored image by its hash
     "silicon/words.py",  # words, hashes and CRC of a CPU that is a second opinion on the core: it may not ask the core
