@@ -27,6 +27,7 @@ CALLS = {
     "run": ["flash --timeout 0.01"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
     "elf2image": ["program -o out"],
+    "fuzz-corpus": ["corpus --count 3"],
     "merge-bin": ["-o out 0x0 app"],
     "split": ["flash -o parts"],
     "read-flash": ["flash 0 16 out"],

@@ -62,7 +62,7 @@ def test_what_fails_prints_as_an_expression(pytester):
     result.assert_outcomes(failed=3, passed=1)
     result.stdout.fnmatch_lines(["*CorruptedImage(rebuilt(*"])
     result.stdout.no_fnmatch_line("*look at them*")
-    assert not [file for file in pytester.path.rglob("*.bin")]
+    assert not list(pytester.path.rglob("*.bin"))
 
 
 def test_a_folder_that_cannot_be_made_is_told(pytester):
