@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from py_esp_ota._core import PartitionTable, Target
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -70,7 +72,7 @@ class TableName(click.ParamType):  # type: ignore[type-arg]
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
         """The built-in ones that begin so; files, where none does."""
-        return _items(PartitionTable.builtin_names(), incomplete) or [CompletionItem(incomplete, type="file")]
+        return _items(PartitionTable.builtin_names(), incomplete) or _items([incomplete], "", type="file")
 
 
 def labels(*, type: int | None = None, subtype: int | None = None) -> Callable[..., list[CompletionItem]]:  # noqa: A002
@@ -93,5 +95,7 @@ def labels(*, type: int | None = None, subtype: int | None = None) -> Callable[.
     return complete
 
 
-def _items(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+def _items(words: Iterable[str], incomplete: str, *, type: str = "plain") -> list[CompletionItem]:  # noqa: A002
+    from click.shell_completion import CompletionItem  # only while somebody presses the key
+
+    return [CompletionItem(word, type) for word in words if word.startswith(incomplete)]

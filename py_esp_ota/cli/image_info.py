@@ -12,7 +12,6 @@ import click
 from py_esp_ota._core import inspect_image
 from py_esp_ota.cli.complete import chip_option
 from py_esp_ota.cli.files import print_json, read_input
-from py_esp_ota.cli.flash_images import images_in
 from py_esp_ota.cli.image_report import holds_one_image, report
 from py_esp_ota.cli.output import say
 
@@ -63,14 +62,20 @@ def _look_or_say(file: Path, chip: str | None, *, as_json: bool) -> _Look:
 def _look(file: Path, chip: str | None) -> _Look:
     """What there is to say about one file. Raises ``click.ClickException`` when it cannot be read."""
     if file.is_dir():
-        return _flash(file, images_in(file, None) or iter(()), chip)
+        return _flash(file, _images_in(file, None) or iter(()), chip)
     data = read_input(file)
     info = inspect_image(data, chip=chip)
     # A merged image begins like a bootloader; only then, and after strange bytes, is a partition table looked for.
-    found = None if holds_one_image(info, len(data)) else images_in(file, data)
+    found = None if holds_one_image(info, len(data)) else _images_in(file, data)
     if found is not None:
         return _flash(file, found, chip)
     return _Look(report(str(file), info), {**info.to_dict()}, 0 if info.valid else 1)
+
+
+def _images_in(file: Path, data: bytes | None) -> Iterator[tuple[str, int, bytes]] | None:
+    from py_esp_ota.cli.flash_images import images_in  # most files are one image, and this is a long import
+
+    return images_in(file, data)
 
 
 def _flash(file: Path, found: Iterator[tuple[str, int, bytes]], chip: str | None) -> _Look:

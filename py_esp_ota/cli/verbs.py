@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from py_esp_ota.cli import _PLACES, _VERBS
 from py_esp_ota.cli.complete import ChipName
 from py_esp_ota.cli.output import legible
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class _Missing(click.ClickException):
@@ -45,6 +47,8 @@ class _Verbs(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Verbs and what they do; click would import every one of them to see."""
+        from click.shell_completion import CompletionItem
+
         verbs = [CompletionItem(verb, help=text) for verb, text in _VERBS.items() if verb.startswith(incomplete)]
         return verbs + click.Command.shell_complete(self, ctx, incomplete)
 
