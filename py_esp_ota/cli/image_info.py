@@ -51,7 +51,7 @@ def _look_or_say(file: Path, chip: str | None, *, as_json: bool) -> _Look:
     try:
         look = _look(file, chip)
     except click.ClickException as error:
-        look = _Look([], {"error": error.message}, error.exit_code)
+        look = _Look([], {"error": {"message": error.message, "exit_code": error.exit_code}}, error.exit_code)
         if not as_json:
             say(f"Error: {error.message}", err=True)
     if look.lines and not as_json:

@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others():
     assert "app: app image" in done.stdout
     assert "broken: app image" in done.stdout
     gone, app = json.loads(run("image-info", "gone", "app", "--json").stdout)
-    assert gone == {"file": "gone", "error": "gone: No such file or directory"}
+    assert gone == {"file": "gone", "error": {"message": "gone: No such file or directory", "exit_code": 2}}
     assert app["valid"]
 
 

@@ -19,7 +19,12 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/json.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)$\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 APP = Firmware("lamp", "1.0.0").to_bytes()
 #: Keys of rows that no call below has: a fault, a damaged value.
-SELDOM = {"nvs": {"error"}, "image-info": {"error"}, "boot": {"kind", "address", "length"}, "run": {"reason", "number"}}
+SELDOM = {
+    "nvs": {"error"},
+    "image-info": {"error", "message", "exit_code"},
+    "boot": {"kind", "address", "length"},
+    "run": {"reason", "number"},
+}
 CALLS = {
     "image-info": ["app", "flash", "loader", "broken", "bad", "app bad"],
     "partition-table": ["flash"],
