@@ -7,7 +7,9 @@ only when a test asks for it.
 from __future__ import annotations
 
 import argparse
+import functools
 import re
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ _PROPERTY = "every_power_cut"
 _BENCH = pytest.StashKey["Bench"]()
 _SHARD = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", re.ASCII)
 _CONSOLE_LINES = 60  # of each device, in a failure report
+_NEWS_EVERY_S = 20.0  # between two lines about a long test, where no line can be written over
 
 
 # -------------------------------------------------------------------------------------------------------------- options
@@ -48,6 +51,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE|BUILD_DIR",
         type=Path,
         help="what esp_dut runs: an app image, or a build directory",
+    )
+    group.addoption(
+        "--esp-ota-save-failing",
+        metavar="DIR",
+        type=Path,
+        help="write the images that a test of Hypothesis failed with into this folder, the smallest it found",
     )
 
 
@@ -315,20 +324,32 @@ def _limit_of(config: pytest.Config, marker: pytest.Mark) -> int | None:
 
 
 class _Progress:
-    """How far a test has come, on a terminal that can be written over."""
+    """How far a test has come: written over on a terminal that can be, a line now and then elsewhere."""
 
     def __init__(self, config: pytest.Config, item: pytest.Item, total: int) -> None:
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        self.reporter = reporter if reporter is not None and reporter.isatty() else None
+        silent = config.get_verbosity() < -1
+        self.reporter = None if silent else config.pluginmanager.get_plugin("terminalreporter")
+        self.over = self.reporter is not None and self.reporter.isatty()
         self.name, self.total = item.name, total
         self.step = max(1, total // 100)
+        self.began = self.told = time.perf_counter()
 
     def show(self, done: int) -> None:
-        if self.reporter is not None and done % self.step == 0:
-            self.reporter.rewrite(f"{self.name}: power cut {done} of {self.total}", erase=True)
+        if self.reporter is None or (self.over and done % self.step):
+            return
+        now = time.perf_counter()
+        text = f"{self.name}: power cut {done:,} of {self.total:,}"
+        if done:
+            spent = now - self.began
+            text += f", {spent:.0f} s, about {spent / done * (self.total - done):.0f} s left"
+        if self.over:
+            self.reporter.rewrite(text, erase=True)
+        elif done and now - self.told >= _NEWS_EVERY_S:
+            self.told = now
+            self.reporter.write_line(text)
 
     def end(self) -> None:
-        if self.reporter is not None:
+        if self.reporter is not None and self.over:
             self.reporter.rewrite("", erase=True)
             self.reporter.currentfspath = None
 
@@ -388,6 +409,51 @@ def _guarded(finalizer: Callable[[], object]) -> Callable[[], object]:
 
 def _is_power_loss(error: BaseException) -> bool:
     return type(error).__module__ == "py_esp_ota.errors" and not isinstance(error, Exception)
+
+
+# ------------------------------------------------------------------------------------------------------- failing images
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Keep the images of the last example that failed: Hypothesis ends with the smallest one."""
+    folder: Path | None = item.config.getoption("--esp-ota-save-failing")
+    handle = getattr(getattr(item, "obj", None), "hypothesis", None)
+    if folder is None or handle is None:
+        return (yield)
+    last: dict[str, bytes] = {}
+    inner = handle.inner_test
+
+    @functools.wraps(inner)
+    def watched(*args: Any, **drawn: Any) -> Any:
+        try:
+            return inner(*args, **drawn)
+        except BaseException:
+            values = {name: getattr(value, "data", value) for name, value in drawn.items()}
+            last.clear()
+            last.update({name: value for name, value in values.items() if isinstance(value, bytes)})
+            raise
+
+    handle.inner_test = watched
+    try:
+        return (yield)
+    except BaseException:
+        for name, data in last.items():
+            _save(item, folder, name, data)
+        raise
+    finally:
+        handle.inner_test = inner
+
+
+def _save(item: pytest.Item, folder: Path, name: str, data: bytes) -> None:
+    file = folder / f"{re.sub('[^A-Za-z0-9_.-]+', '-', item.name)[:100]}-{name}.bin"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        text = f"{len(data)} bytes; look at them: esp-ota image-info {file}"
+    except OSError as error:
+        text = f"not saved: {error}"
+    item.add_report_section("call", f"{name} of the smallest failing example", text)
 
 
 # -------------------------------------------------------------------------------------------------------------- reports

@@ -406,10 +406,22 @@ def with_flash_size(image: bytes, flash_size: int) -> bytes:
 
     Raises ``ValueError`` when ``image`` is none that can be followed to its end.
     """
+    return with_flash_settings(image, size=(flash_size >> 20).bit_length() - 1)
+
+
+def with_flash_settings(
+    image: bytes, *, mode: int | None = None, frequency: int | None = None, size: int | None = None
+) -> bytes:
+    """``esptool --flash-mode``, ``--flash-freq``, ``--flash-size``: their codes in the header, its SHA-256 made right.
+
+    Raises ``ValueError`` when ``image`` is none that can be followed to its end.
+    """
     if len(image) < _HEADER.size or image[0] != IMAGE_MAGIC:
         raise ValueError("no image: it does not begin with a header")
-    code = (flash_size >> 20).bit_length() - 1
-    return rehashed(image[:3] + bytes([image[3] & 0xF | code << 4]) + image[4:])
+    byte = image[3]
+    byte = byte if frequency is None else byte & 0xF0 | frequency
+    byte = byte if size is None else byte & 0xF | size << 4
+    return rehashed(image[:2] + bytes([image[2] if mode is None else mode, byte]) + image[4:])
 
 
 def patched(

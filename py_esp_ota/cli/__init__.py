@@ -19,6 +19,7 @@ _VERBS = {
     "elf2image": "make an app image of a linked RISC-V program",
     "erase-flash": "erase a flash file",
     "erase-region": "erase sectors or a partition of a flash file",
+    "fuzz-corpus": "make images, sound and corrupted, for a fuzzer to start from",
     "image-info": "what an image is, whether it is sound, and if not, where",
     "merge-bin": "put parts or a build directory into one flash image",
     "nvs": "read and change the values in an NVS partition",
@@ -45,6 +46,11 @@ _PLACES = {
     "read-otadata": ("otadata", "read"),
     "erase-otadata": ("otadata", "erase"),
     "switch-ota-partition": ("otadata", "switch"),
+    # parttool.py's names
+    "get-partition-info": ("parttool", "get_partition_info"),
+    "read-partition": ("parttool", "read_partition"),
+    "write-partition": ("parttool", "write_partition"),
+    "erase-partition": ("parttool", "erase_partition"),
 }
 
 

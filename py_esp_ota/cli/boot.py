@@ -11,6 +11,7 @@ import click
 
 from py_esp_ota._core import Target
 from py_esp_ota.chip import Chip, Held, ResetReason
+from py_esp_ota.cli.complete import chip_option
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_text, write_output
 from py_esp_ota.cli.inputs import FlashInput, flash_arguments, open_flash
@@ -23,7 +24,7 @@ _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": R
 
 @click.command("boot")
 @flash_arguments
-@click.option("--chip", default="auto", help="The chip; auto takes it from the images in the flash.")
+@chip_option("The chip; auto takes it from the images in the flash.")
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="An sdkconfig file: how the bootloader was built."
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from py_esp_ota._core import EFuse, Target
+from py_esp_ota.cli.complete import chip_option
 from py_esp_ota.cli.files import Unusable, is_taken, print_json, read_input, read_text, write_output
 from py_esp_ota.cli.inputs import named_target
 from py_esp_ota.cli.output import say
@@ -29,7 +30,7 @@ def load(file: Path) -> EFuse:
 
 @command.command("new")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--chip", required=True, help=f"One of {', '.join(Target.names())}.")
+@chip_option(f"One of {', '.join(Target.names())}.", default=None)
 @click.option("--chip-revision", type=int, help="major * 100 + minor.")
 @click.option("--block-revision", type=int, default=0, show_default=True, help="major * 100 + minor.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from py_esp_ota._core import inspect_image
+from py_esp_ota.cli.complete import chip_option
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
 from py_esp_ota.cli.output import say
 from py_esp_ota.elf import from_elf
@@ -15,7 +16,7 @@ from py_esp_ota.elf import from_elf
 @click.command("elf2image")
 @click.argument("file", type=click.Path(path_type=Path), metavar="APP.elf")
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The image.")
-@click.option("--chip", default="esp32c3", show_default=True, help="The chip it was linked for.")
+@chip_option("The chip it was linked for; esp32c3 when not said.", default="esp32c3")
 @click.option("--project-name", help="Goes into the app descriptor.")
 @click.option("--version", "app_version", help="Goes into the app descriptor.")
 @click.option("--secure-version", type=click.IntRange(0, 0xFFFFFFFF), help="Goes into the app descriptor.")

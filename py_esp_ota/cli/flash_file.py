@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
@@ -13,9 +11,8 @@ from py_esp_ota._core import Flash, Partition
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import FlashInput, number, open_flash, pairs, read_parts
 from py_esp_ota.cli.output import say
+from py_esp_ota.cli.selectors import selected, selectors
 from py_esp_ota.sdkconfig import Sdkconfig
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 _SECTOR = 0x1000
 _SIZES = {f"{1 << n}MB": 1 << (20 + n) for n in range(8)}
@@ -25,29 +22,9 @@ def _partition(given: FlashInput, name: str | None, kind: str | None, subtype: s
     """parttool.py's selectors; ``None`` when there are none."""
     if name is None and kind is None:
         return None
-    for row in given.table():
-        if name is not None and row.label == name:
-            return row
-        if (
-            name is None
-            and kind in {row.type_name, str(row.type)}
-            and subtype in {None, row.subtype_name, str(row.subtype)}
-        ):
-            return row
+    for row in selected(given.table(), name, kind, subtype):
+        return row
     raise Unusable(f"{given.path}: the table has no partition {name or f'{kind}/{subtype}'}")
-
-
-_SELECTORS = (
-    click.option("--partition-name", "-n", help="A partition by its name instead of an offset."),
-    click.option("--partition-type", "-t", help="A partition by type, and perhaps subtype."),
-    click.option("--partition-subtype", "-s", help="The subtype."),
-)
-
-
-def _selectors(function: _F) -> _F:
-    for option in reversed(_SELECTORS):
-        function = option(function)
-    return function
 
 
 def _range(given: FlashInput, words: tuple[str, ...], part: Partition | None, usage: str) -> tuple[int, int]:
@@ -76,8 +53,8 @@ def _tell(as_json: bool, facts: dict[str, object], *lines: str) -> None:
 
 @click.command("read-flash")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("words", nargs=-1, metavar="OFFSET SIZE OUTPUT")
-@_selectors
+@click.argument("words", nargs=-1, type=click.Path(), metavar="OFFSET SIZE OUTPUT")
+@selectors
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where the bytes go, when a partition is named.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def read_flash(
@@ -107,8 +84,8 @@ def read_flash(
 
 @click.command("write-flash")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("words", nargs=-1, metavar="OFFSET PART...")
-@_selectors
+@click.argument("words", nargs=-1, type=click.Path(), metavar="OFFSET PART...")
+@selectors
 @click.option("--flash-size", type=click.Choice(list(_SIZES)), help="Make the file, erased, when there is none.")
 @click.option("--erase-all", is_flag=True, help="Erase the whole flash first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -170,7 +147,7 @@ def _check(flash: Flash, data: dict[int, bytes], part: Partition | None) -> None
 @click.command("erase-region")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("words", nargs=-1, metavar="OFFSET SIZE")
-@_selectors
+@selectors
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def erase_region(
     file: Path,
@@ -204,7 +181,7 @@ def erase_flash(file: Path, as_json: bool) -> None:
 
 @click.command("verify-flash")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("words", nargs=-1, required=True, metavar="OFFSET PART...")
+@click.argument("words", nargs=-1, required=True, type=click.Path(), metavar="OFFSET PART...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify_flash(file: Path, words: tuple[str, ...], as_json: bool) -> None:
     """Compare parts with the flash. Exit 1 when one differs."""

@@ -23,7 +23,9 @@ _FLASHER_ARGS = "flasher_args.json"
 
 def flash_arguments(function: _F) -> _F:
     """The argument of every verb that takes a flash, in whatever form: ``files``."""
-    return click.argument("files", nargs=-1, required=True, metavar="FLASH|BUILD_DIR|OFFSET FILE...")(function)
+    return click.argument(
+        "files", nargs=-1, required=True, type=click.Path(), metavar="FLASH|BUILD_DIR|OFFSET FILE..."
+    )(function)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from py_esp_ota._core import (
     derive_nvs_keys,
     read_nvs_keys,
 )
+from py_esp_ota.cli.complete import labels
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import open_flash
 from py_esp_ota.cli.nvs_csv import Kind, Value, read_csv
@@ -65,7 +66,12 @@ def _options(function: _F) -> _F:
             type=click.Path(path_type=Path),
             help="A key partition or a 32-byte HMAC key, for an encrypted one.",
         ),
-        click.option("--partition", "label", help="Which partition of a flash.  [default: nvs]"),
+        click.option(
+            "--partition",
+            "label",
+            shell_complete=labels(type=_DATA, subtype=_NVS),
+            help="Which partition of a flash.  [default: nvs]",
+        ),
         click.argument("file", type=click.Path(path_type=Path)),
     ):
         function = option(function)
@@ -229,6 +235,9 @@ def set_value(
     bench.save()
     if as_json:
         print_json({"namespace": namespace, "key": key, "type": stored, "value": _plain(parsed)})
+    else:
+        told = f"{len(parsed)} bytes" if isinstance(parsed, bytes) else _short({"value": repr(parsed)})
+        say(f"Wrote {namespace}.{key} = {told} ({stored}) to partition {bench.partition.label} of {file}")
 
 
 @command.command("erase")
@@ -253,6 +262,9 @@ def erase(file: Path, label: str | None, keys: Path | None, as_json: bool, names
     bench.save()
     if as_json:
         print_json({"namespace": namespace, "erased": erased})
+    else:
+        count = f"{erased} value{'' if erased == 1 else 's'}"
+        say(f"Erased {count} of {namespace} in partition {bench.partition.label} of {file}")
 
 
 @command.command("generate")

@@ -21,6 +21,7 @@ from py_esp_ota._core import (
     select_boot_partition,
     write_otadata,
 )
+from py_esp_ota.cli.complete import labels
 from py_esp_ota.cli.files import Unusable, print_json, write_output
 from py_esp_ota.cli.inputs import FlashInput, open_flash
 from py_esp_ota.cli.output import say
@@ -89,7 +90,9 @@ def _options(function: _F) -> _F:
     function = click.option("--slots", type=click.IntRange(1, 16), help="OTA slots, for a file with otadata alone.")(
         function
     )
-    return click.argument("files", nargs=-1, required=True, metavar="FLASH|BUILD_DIR|OFFSET FILE...")(function)
+    return click.argument(
+        "files", nargs=-1, required=True, type=click.Path(), metavar="FLASH|BUILD_DIR|OFFSET FILE..."
+    )(function)
 
 
 @click.group("otadata")
@@ -107,7 +110,7 @@ def read(files: tuple[str, ...], slots: int | None, as_json: bool) -> None:
 @command.command("switch")
 @_options
 @click.option("--slot", type=click.IntRange(0, 15), help="The slot by number.")
-@click.option("--name", help="The slot by its partition's name.")
+@click.option("--name", shell_complete=labels(type=0), help="The slot by its partition's name.")
 @click.option("--like-app", is_flag=True, help="Write what esp_ota_set_boot_partition would: a state that is tried.")
 @click.option("--no-rollback", is_flag=True, help="With --like-app: an app built without rollback.")
 def switch(
@@ -153,7 +156,7 @@ def erase(files: tuple[str, ...], slots: int | None, as_json: bool) -> None:
 @_options
 @click.option("--entry", type=click.IntRange(0, 1), help="The entry by number.")
 @click.option("--slot", type=click.IntRange(0, 15), help="The entry that names this slot.")
-@click.option("--name", help="The entry that names this partition.")
+@click.option("--name", shell_complete=labels(type=0), help="The entry that names this partition.")
 @click.option("--state", required=True, help=f"{', '.join(OtaImgState.__members__)}, or a number.")
 def set_state(
     files: tuple[str, ...],

@@ -11,6 +11,7 @@ import click
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.boot import board_of
+from py_esp_ota.cli.complete import chip_option
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import flash_arguments, open_flash
 from py_esp_ota.cli.output import say
@@ -42,7 +43,7 @@ class RunDict(TypedDict):
 
 @click.command("run")
 @flash_arguments
-@click.option("--chip", default="auto", help="The chip; auto takes it from the images in the flash.")
+@chip_option("The chip; auto takes it from the images in the flash.")
 @click.option("--efuse", "efuse_file", type=click.Path(path_type=Path), help="An eFuse file; a new chip without one.")
 @click.option(
     "--timeout",

@@ -24,7 +24,15 @@ _SCHEMES = ("rsa3072", "ecdsa192", "ecdsa256", "ecdsa384")
 
 @click.command("sign")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--key", "-k", "keys", multiple=True, type=click.Path(path_type=Path), help="A key in PEM; up to three.")
+@click.option(
+    "--key",
+    "--keyfile",
+    "-k",
+    "keys",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A key in PEM; up to three.",
+)
 @click.option(
     "--version", "-v", type=click.Choice(["1", "2"]), default="2", show_default=True, help="Of the signature."
 )

@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from py_esp_ota._core import PartitionTable
 from py_esp_ota.cli.boot import config_of
+from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_app, write_output
 from py_esp_ota.cli.output import say
@@ -48,6 +49,7 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option(
     "--partitions",
+    type=TableName(),
     help="A CSV or binary table, or a built-in one; two_ota with slots as large as needed when not given.",
 )
 @click.option("--depth", type=click.IntRange(1, 2), default=1, show_default=True, help="2: cut the recovery, too.")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from py_esp_ota.cli import _PLACES, _VERBS
+from py_esp_ota.cli.complete import ChipName
 from py_esp_ota.cli.output import legible
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class _Missing(click.ClickException):
@@ -41,6 +45,13 @@ class _Verbs(click.Group):
         command: click.Command = getattr(module, attribute)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Verbs and what they do; click would import every one of them to see."""
+        from click.shell_completion import CompletionItem
+
+        verbs = [CompletionItem(verb, help=text) for verb, text in _VERBS.items() if verb.startswith(incomplete)]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
+
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         with legible():
             return super().make_context(*args, **options)
@@ -54,7 +65,12 @@ class _Verbs(click.Group):
             formatter.write_dl(list(_VERBS.items()))
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog='Completion in bash: eval "$(_ESP_OTA_COMPLETE=bash_source esp-ota)"; zsh_source and fish_source likewise.',
+)
 @click.version_option(package_name="py_esp_ota", prog_name="esp-ota")
-def main() -> None:
+@click.option("--chip", "-c", type=ChipName(auto=True), help="The chip, for verbs that can be told one.")
+def main(chip: str | None) -> None:
     """An ESP32-family device, its over-the-air update path and its cloud, in one box."""

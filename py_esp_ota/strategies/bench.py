@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from py_esp_ota._core import EFuse, Flash, Verdict, VerifyOptions, inspect_image, signature_blocks, verify_image
 
@@ -32,6 +32,12 @@ class Bench:
     size: int | None = None
     anti_rollback: bool = False
     idf_version: tuple[int, int, int] | None = None
+
+    def __repr__(self) -> str:
+        """What differs from a chip of the factory."""
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        shown = [f"{field.name}={said[field.name]!r}" for field in fields(self) if said[field.name] != field.default]
+        return f"Bench({', '.join(shown)})"
 
     def verify(self, image: bytes) -> Verdict:
         """``esp_image_verify`` as a running app calls it, before it lets an update boot."""

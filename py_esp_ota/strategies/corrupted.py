@@ -38,14 +38,25 @@ class ImageFault:
     found_by: FoundBy
     crashes: bool = False
 
+    def __repr__(self) -> str:
+        """An expression: an ``EspErr`` shows itself with its number, and is none."""
+        return f"ImageFault({self.kind!r}, {self.what!r}, EspErr.{self.err.name}, {self.field!r}, {self.found_by!r})"
+
 
 @dataclass(frozen=True, slots=True)
 class CorruptedImage:
-    """``data`` with ``fault``, to be judged on ``bench``."""
+    """``data`` with ``fault``, to be judged on ``bench``.
+
+    It prints as an expression that gives exactly this one again, where ``EspErr`` and everything of
+    ``py_esp_ota.strategies`` are imported.
+    """
 
     data: bytes
     fault: ImageFault
     bench: Bench
+
+    def __repr__(self) -> str:
+        return f"CorruptedImage({Image(self.data)!r}, {self.fault!r}, {self.bench!r})"
 
     def faults(self) -> list[tuple[EspErr, str]]:
         """What our own judge says: codes and fields, by the first look that can see the fault.
@@ -356,6 +367,19 @@ _SPOILERS: dict[str, _Spoiler] = {
 #: Every kind of fault: one for each rule of the verifier that bytes, and not only a place in flash, can break.
 FAULT_KINDS: tuple[str, ...] = tuple(_SPOILERS)
 
+#: Of these, those that a file alone does not show: they are faults on one chip, and none on another.
+DEVICE_FAULT_KINDS: tuple[str, ...] = (
+    "min_revision",
+    "max_revision",
+    "load_range",
+    "load_wrap",
+    "block_revision",
+    "too_large",
+    "signature",
+    "secure_version",
+)
+_IN_THE_FILE = tuple(kind for kind in FAULT_KINDS if kind not in DEVICE_FAULT_KINDS)
+
 #: The chips on which a rule exists; all of them for a kind that is not here.
 _ONLY_ON = {
     "app_desc": READS_PAGE_SIZE,
@@ -379,13 +403,14 @@ def corrupted_images(
 
     Args:
         chips: ESP-IDF's names; all of them when not given.
-        faults: of ``FAULT_KINDS``; all of them when not given.
+        faults: of ``FAULT_KINDS``; when not given, those that a validator of files can see: all but
+            ``DEVICE_FAULT_KINDS``.
         signed: whether the other faults are in signed images; ``None`` is either. A wrong signature needs one anyway,
             and a wrong hash an unsigned image, for where a signature is asked for no one compares the hash.
 
     Raises ``InvalidArgument`` when drawn from arguments that no such image meets.
     """
-    kinds = some_of("faults", faults, FAULT_KINDS)
+    kinds = some_of("faults", _IN_THE_FILE if faults is None else faults, FAULT_KINDS)
     wanted = some_of("chips", chips, CHIPS)
     able = {kind: tuple(chip for chip in wanted if chip in _ONLY_ON.get(kind, CHIPS)) for kind in kinds}
     known = [kind for kind in kinds if able[kind]]

@@ -1,16 +1,21 @@
-"""How a drawn image is shown: a failing example with eight thousand bytes in it helps nobody."""
+"""How a drawn image is shown: in words, because eight thousand bytes help nobody, and packed, to have it again."""
 
 from __future__ import annotations
 
 from py_esp_ota._core import inspect_image
+from py_esp_ota.packed import packed, unpacked
 
 
 class Image(bytes):
-    """The bytes of a file, which show what they are; ``bytes(image)`` shows them all."""
+    """The bytes of a file; they print as what they are, in an expression that rebuilds them."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
+        return f"rebuilt({self.words()!r}, {packed(self)!r})"
+
+    def words(self) -> str:
+        """What it is, in a line."""
         info = inspect_image(self)
         words = [f"{len(self)} bytes"]
         if info.header is not None:
@@ -23,4 +28,9 @@ class Image(bytes):
         if info.signature:
             words.append("signed")
         words += [f"{fault.field} is {fault.found}" for fault in info.faults[:1]]
-        return f"<{info.chip or 'no'} image: {', '.join(words)}>"
+        return f"{info.chip or 'no'} image: {', '.join(words)}"
+
+
+def rebuilt(words: str, text: str) -> Image:  # noqa: ARG001 (the words are for whoever reads)
+    """The image that printed itself so. Raises ``ValueError`` for a text that no image printed."""
+    return Image(unpacked(text))

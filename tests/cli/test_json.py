@@ -19,14 +19,20 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/json.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)$\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 APP = Firmware("lamp", "1.0.0").to_bytes()
 #: Keys of rows that no call below has: a fault, a damaged value.
-SELDOM = {"nvs": {"error"}, "boot": {"kind", "address", "length"}, "run": {"reason", "number"}}
+SELDOM = {
+    "nvs": {"error"},
+    "image-info": {"error", "message", "exit_code"},
+    "boot": {"kind", "address", "length"},
+    "run": {"reason", "number"},
+}
 CALLS = {
-    "image-info": ["app", "flash", "loader", "broken", "bad"],
+    "image-info": ["app", "flash", "loader", "broken", "bad", "app bad"],
     "partition-table": ["flash"],
     "boot": ["flash", "flash --times 2", "updated --config rollback", "flash --silicon --compare"],
     "run": ["flash --timeout 0.01"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
     "elf2image": ["program -o out"],
+    "fuzz-corpus": ["corpus --count 3"],
     "merge-bin": ["-o out 0x0 app"],
     "split": ["flash -o parts"],
     "read-flash": ["flash 0 16 out"],
@@ -96,4 +102,4 @@ def test_every_verb_that_prints_json_is_on_the_page():
     described = {word for title in SECTIONS for word in re.findall(r"esp-ota ([\w-]+)", title)}
     assert described == set(_VERBS) - {"serve"}
     assert set(CALLS) == described - {"demo"}
-    assert set(_PLACES) <= described | {"read-otadata", "erase-otadata", "switch-ota-partition"}
+    assert set(_PLACES) <= described | set(re.findall(r"`(?:esp-ota )?([\w-]+)[^`]*`", PAGE))

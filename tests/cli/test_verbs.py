@@ -368,6 +368,7 @@ CALLS = {
         ["set", "F", "--entry", "1", "--state", "NEW"],
         ["erase", "F"],
     ],
+    "fuzz-corpus": [["F", "--count", "1"]],
     "partition-table": [["F"], ["F", "OUT"]],
     "read-flash": [["F", "0", "ALL", "OUT"]],
     "run": [["F", "--timeout", "0.01"]],

@@ -15,9 +15,12 @@ BYTE_TOOLS = {"struct", "zlib", "binascii", "hashlib"}
 MAY_USE_BYTE_TOOLS = {
     "firmware.py",  # the forge
     "elf.py",  # the forge for programs: as the forge of images, it may not ask the judge
+    "flashing.py",  # the forge of files that carry a flash
+    "packed.py",  # makes of bytes a text that can be pasted
     "signing.py",  # the forge of signatures: it makes blocks byte by byte, as the judge must not help it to
     "cloud/images.py",  # names a stored image by its hash
     "silicon/words.py",  # words, hashes and CRC of a CPU that is a second opinion on the core: it may not ask the core
+    "cli/fuzz_corpus.py",  # names a file by its hash
     "cli/corpus.py",  # checks a fetched file by its hash
 }
 WORLD = {"socket", "threading", "random", "secrets", "time", "subprocess", "tempfile", "ssl", "concurrent"}
@@ -82,7 +85,7 @@ def test_words_and_bytes_know_nobody_above(source):
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("py_esp_ota")
     }
-    if name in {"errors.py", "ports.py", "sdkconfig.py", "strict_json.py", "firmware.py", "signing.py"}:
+    if name in {"errors.py", "ports.py", "sdkconfig.py", "strict_json.py", "firmware.py", "flashing.py", "signing.py"}:
         assert ours <= {"py_esp_ota.extras"}  # one sentence, which knows nobody
 
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import _py_esp_ota_pytest
 import py_esp_ota.cloud.api
 import py_esp_ota.dut
 import py_esp_ota.view.flash_map
@@ -435,6 +436,24 @@ def test_progress_is_written_over_on_a_terminal_only(run, pytester):
     result.assert_outcomes(passed=1)
     text = result.stdout.str()
     assert [f"power cut {number} of 9" in text for number in (0, 8, 9)] == [True, True, False]
+
+
+def news(run, pytester, *options):
+    """What is said about a test's progress where nothing can be written over, when every run is news."""
+    pytester.makeconftest("import _py_esp_ota_pytest; _py_esp_ota_pytest._NEWS_EVERY_S = 0")
+    result = run(SAFE, *options)
+    assert result.ret == 0
+    return re.findall(
+        r"^test_safe: power cut (\d) of 9, (\d+) s, about (\d+) s left$", result.stdout.str(), re.MULTILINE
+    )
+
+
+def test_progress_is_a_line_now_and_then_where_nothing_is_written_over(run, pytester, monkeypatch):
+    monkeypatch.setattr("_py_esp_ota_pytest._NEWS_EVERY_S", _py_esp_ota_pytest._NEWS_EVERY_S)
+    assert _py_esp_ota_pytest._NEWS_EVERY_S >= 10
+    assert "power cut" not in run(SAFE).stdout.str().replace("every power cut", "")
+    assert [int(done) for done, _, _ in news(run, pytester)] == list(range(1, 9))
+    assert news(run, pytester, "-qq") == []
 
 
 def test_a_limit_of_the_marker_that_is_none(run):

@@ -10,8 +10,8 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from py_esp_ota import EspErr, inspect_image
-from py_esp_ota.strategies import FAULT_KINDS, bench_of, corrupted_images
+from py_esp_ota import EspErr, inspect_image, strategies
+from py_esp_ota.strategies import DEVICE_FAULT_KINDS, FAULT_KINDS, bench_of, corrupted_images, images
 
 QUIET = settings(database=None, max_examples=3000, derandomize=True)
 ONLY = {"signature": 12, "app_desc": 7, "block_revision": 12}  # how many chips have the rule, where not all do
@@ -171,11 +171,43 @@ def test_what_cannot_be_corrupted(options, sentence):
 def test_a_failing_example_can_be_read():
     found = smallest(corrupted_images(faults=["checksum"]))
     words = "336 bytes, 1 segment, project '0', version '0', secure version 0, checksum is 0x"
-    assert repr(found.data).startswith(f"<esp32 image: {words}")
+    assert repr(found.data).startswith(f'rebuilt("esp32 image: {words}')
+    assert len(repr(found)) < 600
     signed = smallest(corrupted_images(faults=["signature"]))
-    assert len(repr(signed)) < 1000
+    assert len(repr(signed)) < 3000  # 1200 bytes of a key and its signature are random
     assert "signed" in repr(signed.data)
     assert bytes(found.data) == found.data
+
+
+@given(corrupted_images(faults=FAULT_KINDS))
+def test_a_failing_example_can_be_had_again(corrupted):
+    again = eval(repr(corrupted), {**vars(strategies), "EspErr": EspErr})
+    assert again == corrupted
+    assert type(again.data) is type(corrupted.data)
+    assert again.faults() == corrupted.faults()
+
+
+@given(images())
+def test_a_valid_one_too(image):
+    assert eval(repr(image), vars(strategies)) == image
+
+
+def test_a_text_that_no_image_printed_is_refused():
+    for text in ("nonsense", "0" * 40, "'"):
+        with pytest.raises(ValueError):
+            strategies.rebuilt("words", text)
+
+
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_kinds_that_need_a_device_are_marked(kind):
+    found = smallest(corrupted_images(faults=[kind]))
+    assert (kind in DEVICE_FAULT_KINDS) == (found.fault.found_by != "inspect")
+
+
+@given(corrupted_images())
+def test_a_validator_of_files_is_asked_only_for_what_a_file_shows(corrupted):
+    assert corrupted.fault.kind not in DEVICE_FAULT_KINDS
+    assert not inspect_image(corrupted.data, chip=corrupted.bench.chip).valid
 
 
 @given(st.data())
