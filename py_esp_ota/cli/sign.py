@@ -100,7 +100,7 @@ def _generate(file: Path, scheme: str, as_json: bool) -> None:
     write_output(file, key, mode=0o600)
     digest = signing.public_key_digest(key).hex()
     if sys.platform == "win32":
-        click.echo("On Windows its folder says who may read it: keep the key where only you may", err=True)
+        say("On Windows its folder says who may read it: keep the key where only you may", err=True)
     if as_json:
         print_json({"key": str(file), "scheme": scheme, "key_digest": digest})
     else:

@@ -40,7 +40,9 @@ class ImageFault:
 
     def __repr__(self) -> str:
         """An expression: an ``EspErr`` shows itself with its number, and is none."""
-        return f"ImageFault({self.kind!r}, {self.what!r}, EspErr.{self.err.name}, {self.field!r}, {self.found_by!r})"
+        crashes = ", crashes=True" if self.crashes else ""
+        seen = f"{self.field!r}, {self.found_by!r}{crashes}"
+        return f"ImageFault({self.kind!r}, {self.what!r}, EspErr.{self.err.name}, {seen})"
 
 
 @dataclass(frozen=True, slots=True)
