@@ -108,7 +108,8 @@ class Shell:
         output = ""
         for line in self._bash.stdout:
             if line.startswith(_DONE):
-                return int(line.removeprefix(_DONE)), output[:-1]
+                output = output[:-1]  # the line break before the mark
+                return int(line.removeprefix(_DONE)), output if output.endswith("\n") or not output else output + "\n"
             output += line
             if ctrl_c_at is not None and ctrl_c_at in line:
                 os.killpg(self._bash.pid, signal.SIGINT)
