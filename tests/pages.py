@@ -112,18 +112,23 @@ class Shell:
                 return int(line.removeprefix(_DONE)), output if output.endswith("\n") or not output else output + "\n"
             output += line
             if ctrl_c_at is not None and ctrl_c_at in line:
+                time.sleep(0.5)  # nobody is faster
                 os.killpg(self._bash.pid, signal.SIGINT)
                 ctrl_c_at = None
         raise AssertionError(f"{command!r} ended the shell: {output}")
 
     def close(self):
-        """End the shell and whatever a page left running."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        """End the shell and whatever a page left running, which gets the time to end what it started itself."""
+        self._bash.stdin.close()
+        for number, patience_s in ((signal.SIGCONT, 2), (signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+            until = time.monotonic() + patience_s
             with suppress(ProcessLookupError):
                 os.killpg(self._bash.pid, number)
-                time.sleep(0.1)
+                while time.monotonic() < until:
+                    self._bash.poll()
+                    os.killpg(self._bash.pid, 0)  # raises when nobody is left
+                    time.sleep(0.02)
         self._bash.wait()
-        self._bash.stdin.close()
         self._bash.stdout.close()
 
 

@@ -15,6 +15,8 @@ from py_esp_ota.cli.files import Unusable
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SERVE = "esp-ota serve"
+SOURCES = [path for top in ("py_esp_ota", "rust", "tests", "examples") for path in (ROOT / top).rglob("*.*")]
+SOURCES += ROOT.glob("*.py")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
@@ -106,6 +108,16 @@ def test_no_link_is_broken(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name not in {"CHANGELOG.md", "fidelity.md"}],  # those name upstream's files, too
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_every_source_that_a_page_names_exists(page):
+    for name in re.findall(r"`([\w./-]+\.(?:py|pyi|rs))`", page.read_text()):
+        assert any(path.as_posix().endswith(f"/{name}") for path in SOURCES), name
 
 
 @pytest.mark.parametrize(
