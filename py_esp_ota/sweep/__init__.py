@@ -7,8 +7,21 @@ line, and ``replay`` plays it again.
 from __future__ import annotations
 
 from py_esp_ota.sweep.engine import Share, StoryError, replay, sweep
+from py_esp_ota.sweep.life import Life
 from py_esp_ota.sweep.result import Case, Ending, SweepReport
 from py_esp_ota.sweep.scene import Scene
 from py_esp_ota.sweep.stories import STORIES, Story
 
-__all__ = ["STORIES", "Case", "Ending", "Scene", "Share", "Story", "StoryError", "SweepReport", "replay", "sweep"]
+__all__ = [
+    "STORIES",
+    "Case",
+    "Ending",
+    "Life",
+    "Scene",
+    "Share",
+    "Story",
+    "StoryError",
+    "SweepReport",
+    "replay",
+    "sweep",
+]

@@ -49,6 +49,7 @@ CALLS = {
     ],
     "nvs": ["set flash ns key u8 5", "list flash", "get flash ns key", "stats flash", "erase flash ns"],
     "erase-flash": ["flash"],
+    "samples": ["."],
     "sweep": ["app next", "app next --story same-slot --cut 1", "app next --replay cut@1"],
 }
 

@@ -372,6 +372,7 @@ CALLS = {
     "partition-table": [["F"], ["F", "OUT"]],
     "read-flash": [["F", "0", "ALL", "OUT"]],
     "run": [["F", "--timeout", "0.01"]],
+    "samples": [["F"], ["OUT"], ["OUT", "--force"]],
     "sign": [["F", "--verify"], ["F", "--key", "F", "-o", "OUT"]],
     "split": [["F", "-o", "OUT"]],
     "sweep": [["F", "app.bin"], ["app.bin", "F"], ["app.bin", "app.bin", "--partitions", "F"]],

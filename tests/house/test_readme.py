@@ -6,12 +6,18 @@ import re
 import tomllib
 from pathlib import Path
 
+import pages
 import pytest
 
 from py_esp_ota.cli import main
+from py_esp_ota.cli.corpus import RELEASES, fetch
+from py_esp_ota.cli.files import Unusable
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+SERVE = "esp-ota serve"
+SOURCES = [path for top in ("py_esp_ota", "rust", "tests", "examples") for path in (ROOT / top).rglob("*.*")]
+SOURCES += ROOT.glob("*.py")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
@@ -19,12 +25,63 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
-def test_the_python_runs_as_printed(capsys):
-    namespace: dict[str, object] = {}
-    assert len(blocks("python")) >= 3
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), namespace)
-    assert "boot: Loaded app from partition at offset 0x20000" in capsys.readouterr().out
+@pytest.fixture
+def reader(tmp_path, monkeypatch):
+    """An empty folder, and a shell in it."""
+    (tmp_path / "room").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pages.shell(tmp_path / "here", tmp_path / "room") as opened:
+        yield opened
+
+
+def commands(text):
+    return [each for block in pages.blocks(text) if block.language == "console" for each in block.commands()]
+
+
+def fetched():
+    try:
+        for release in RELEASES:
+            fetch(release)
+    except Unusable as reason:
+        pytest.skip(str(reason))
+
+
+def test_each_piece_of_python_runs_alone(reader):
+    shown = [block for block in pages.blocks(README) if block.language == "python"]
+    assert len(shown) >= 3
+    printed = "".join(pages.python(block, reader, "README.md") for block in shown)
+    assert "boot: Loaded app from partition at offset 0x20000" in printed
+
+
+def test_the_commands_run_as_printed(reader):
+    pytest.importorskip("unicorn")
+    fetched()
+    for command, expected, _ in commands(README):
+        if not command.startswith(SERVE):
+            code, output = reader.run(command)
+            assert code == expected, (command, output)
+
+
+@pytest.mark.sockets
+def test_serve_runs_as_printed_until_ctrl_c(reader):
+    (command,) = {command for command, _, _ in commands(README) if command.startswith(SERVE)}
+    pages.needs_ports("--port 8000 --https-port 8443 --mqtt-port 8883")  # the defaults
+    code, output = reader.run(command, ctrl_c_at="Ctrl-C ends it.")
+    assert code in {0, 130}, output
+    assert "web page        http://127.0.0.1:8000" in output
+
+
+OTHERS = [
+    page for page in PAGES if page.name != "README.md" and "howto" not in page.parts and commands(page.read_text())
+]
+
+
+@pytest.mark.parametrize("page", OTHERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_commands_of_other_pages_run_as_printed(page, reader):
+    for command, expected, _ in commands(page.read_text()):
+        code, output = reader.run(command)
+        assert code == expected, (command, output)
 
 
 def test_the_first_screen_proves_it_in_ten_lines():
@@ -69,6 +126,16 @@ def test_no_link_is_broken(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name not in {"CHANGELOG.md", "fidelity.md"}],  # those name upstream's files, too
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_every_source_that_a_page_names_exists(page):
+    for name in re.findall(r"`([\w./-]+\.(?:py|pyi|rs))`", page.read_text()):
+        assert any(path.as_posix().endswith(f"/{name}") for path in SOURCES), name
 
 
 @pytest.mark.parametrize(

