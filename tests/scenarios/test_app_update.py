@@ -55,7 +55,7 @@ def test_app_update(title, config):
     CASES[title](UnityBoard(rollback=config == "rollback"))
 
 
-@pytest.mark.skip(reason="told chip by chip in tests/idf/bootloader/test_recovery_bootloader.py; this board has no such fuse")
+@pytest.mark.skip(reason="told in tests/idf/bootloader/test_recovery_bootloader.py; this board has no such fuse")
 def test_recovery_bootloader_feature():
     """Upstream: "Recovery bootloader feature" of test_bootloader_update.c."""
 
