@@ -16,7 +16,7 @@ from py_esp_ota.cli.files import Unusable
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SERVE = "esp-ota serve"
-SOURCES = [path for top in ("py_esp_ota", "rust", "tests", "examples") for path in (ROOT / top).rglob("*.*")]
+SOURCES = [path for top in ("py_esp_ota", "rust", "tests", "tools", "examples") for path in (ROOT / top).rglob("*.*")]
 SOURCES += ROOT.glob("*.py")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 

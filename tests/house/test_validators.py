@@ -15,7 +15,7 @@ from py_esp_ota.cli import main
 
 FOLDER = Path(__file__).parents[2] / "examples/validators"
 KNOWN = ("magic", "segment_count", "data_len", "truncated", "checksum")
-FORGOTTEN = {"chip_id", "short_desc", "app_desc", "congruence", "hash"}
+FORGOTTEN = {"chip_id", "short_desc", "one_word", "app_desc", "congruence", "hash"}
 
 
 @pytest.fixture(scope="module")
