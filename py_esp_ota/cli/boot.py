@@ -12,7 +12,7 @@ import click
 from py_esp_ota._core import Target
 from py_esp_ota.chip import Chip, Held, ResetReason
 from py_esp_ota.cli.efuse import load
-from py_esp_ota.cli.files import Unusable, print_json, read_text, write_output
+from py_esp_ota.cli.files import Unusable, check_writable, print_json, read_text, write_output
 from py_esp_ota.cli.inputs import FlashInput, flash_arguments, open_flash
 from py_esp_ota.cli.output import say
 from py_esp_ota.idf.bootloader.start import BootDict, BootReport, boot
@@ -129,6 +129,10 @@ def command(
     except ValueError as error:
         raise Unusable(str(error)) from error
     given = replace(given, config=config)
+    if write:
+        given.check_saves()
+        if efuse_file is not None:
+            check_writable(efuse_file)
     if silicon:
         from py_esp_ota.cli.silicon_boot import TOLD, Wish, machine_code
 
@@ -156,14 +160,14 @@ def command(
             board.reset_reason = ResetReason.SW
         facts = [report.to_dict() for report in reports]
         text, ok = [_lines(report) for report in reports], reports[-1].ok
+    if write:
+        if efuse_file is not None:
+            write_output(efuse_file, board.efuse.to_json().encode())
+        given.save()
     if as_json:
         print_json(facts[0] if times == 1 else facts)
     else:
         say(*chain.from_iterable([*lines, ""] for lines in text[:-1]), *text[-1])
-    if write:
-        given.save()
-        if efuse_file is not None:
-            write_output(efuse_file, board.efuse.to_json().encode())
     sys.exit(0 if ok else 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -90,6 +91,38 @@ def write_output(path: Path, data: bytes, *, mode: int | None = None) -> None:
         raise Unusable(f"{str(path)!r} is no file name: {error}") from error
 
 
+def write_folder(folder: Path, parts: Mapping[str, bytes]) -> None:
+    """Parts by their names in a folder that is not there yet, or empty: all of them, or nothing. Raises ``Unusable``."""
+    import shutil
+
+    missing = [path for path in (*reversed(folder.parents), folder) if not path.exists()]
+    try:
+        for name, data in parts.items():
+            path = folder / name
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise Unusable(f"{path.parent}: {error.strerror}") from error
+            write_output(path, data)
+    except BaseException:
+        for path in missing[:1] or folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def check_writable(path: Path) -> None:
+    """What ``write_output`` would refuse whatever the bytes are, asked before other work is done. Raises ``Unusable``."""
+    try:
+        target = _regular(path)
+        if target is not None:
+            _refuse_read_only(target)
+    except (OSError, ValueError):
+        pass  # write_output has the sentence
+
+
 def is_taken(path: Path) -> bool:
     """Whether something lies there that a verb which only makes new files must not write over."""
     return path.is_file() or path.is_dir()
@@ -131,10 +164,8 @@ def _is_stdout(path: Path) -> bool:
 def _write_beside(path: Path, data: bytes, mode: int | None) -> None:
     import tempfile
 
-    if path.exists():
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if not mode & _WRITABLE or not os.access(path, os.W_OK):
-            raise Unusable(f"{path} is read-only")
+    kept = _refuse_read_only(path)
+    mode = mode if kept is None else kept
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_NAME_SHOWN]}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -144,6 +175,16 @@ def _write_beside(path: Path, data: bytes, mode: int | None) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _refuse_read_only(path: Path) -> int | None:
+    """The mode of the file, ``None`` when there is none yet. Raises ``Unusable``."""
+    if not path.exists():
+        return None
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & _WRITABLE or not os.access(path, os.W_OK):
+        raise Unusable(f"{path} is read-only")
+    return mode
 
 
 def _left_by_umask() -> int:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from py_esp_ota._core import Flash, PartitionTable, Target
-from py_esp_ota.cli.files import LARGEST_FLASH, Unusable, read_input, read_text, write_output
+from py_esp_ota.cli.files import LARGEST_FLASH, Unusable, check_writable, read_input, read_text, write_output
 from py_esp_ota.errors import PartitionTableError
 from py_esp_ota.firmware import merge
 from py_esp_ota.idf.detect import detect_start, detect_table, detect_target, load_flash
@@ -65,10 +65,15 @@ class FlashInput:
             raise Unusable(f"{self.path}: no partition table at 0x{offset:x}: nothing is written there")
         return table
 
-    def save(self) -> None:
-        """Write the flash back as it came: beside, then renamed. What now lies behind the file's end is added."""
+    def check_saves(self) -> None:
+        """What ``save`` would refuse, asked before other work is done. Raises ``Unusable``."""
         if not self.merged:
             raise Unusable(f"{self.path} is not one file; merge it first: esp-ota merge-bin -o flash.bin {self.path}")
+        check_writable(self.path)
+
+    def save(self) -> None:
+        """Write the flash back as it came: beside, then renamed. What now lies behind the file's end is added."""
+        self.check_saves()
         data = self.flash.to_bytes()[self.start :]
         grown = len(data.rstrip(b"\xff"))
         write_output(self.path, data[: max(self.length, grown)])

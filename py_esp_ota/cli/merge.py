@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from py_esp_ota._core import ImageHeader, Partition, verify_image
-from py_esp_ota.cli.files import Unusable, print_json, write_output
+from py_esp_ota.cli.files import Unusable, print_json, write_folder, write_output
 from py_esp_ota.cli.inputs import (
     FlashInput,
     build_parts,
@@ -75,15 +75,8 @@ def split(files: tuple[str, ...], output: Path, chip: str, as_json: bool) -> Non
     parts = _parts(given, chip)
     folder = {name: data for _, (name, data) in sorted(parts.items())}
     listed = {f"0x{offset:x}": name for offset, (name, _) in sorted(parts.items())}
-    for name, data in folder.items():
-        path = output / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unusable(f"{path.parent}: {error.strerror}") from error
-        write_output(path, data)
     described = json.dumps({"flash_files": listed, "flash_settings": _settings(given, chip)}, indent=4)
-    write_output(output / "flasher_args.json", described.encode())
+    write_folder(output, {**folder, "flasher_args.json": described.encode()})
     if as_json:
         print_json([{"offset": o, "file": n, "length": len(d)} for o, (n, d) in sorted(parts.items())])
     else:

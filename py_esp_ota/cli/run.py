@@ -11,7 +11,7 @@ import click
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.boot import board_of
-from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
+from py_esp_ota.cli.files import Unusable, check_writable, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import flash_arguments, open_flash
 from py_esp_ota.cli.output import say
 from py_esp_ota.cli.terminal import Terminal
@@ -86,6 +86,10 @@ def command(
     """
     given = open_flash(files, chip=chip)
     board = board_of(given, given.target(chip), efuse_file)
+    if write:
+        given.check_saves()
+        if efuse_file is not None:
+            check_writable(efuse_file)
     talk = [(wait, _typed(text)) for wait, text in answers]
     try:
         session = Machine(board.target.name, rom=None if rom is None else read_input(rom)).session(board)
@@ -94,14 +98,14 @@ def command(
     except ValueError as error:
         raise Unusable(str(error)) from error
     ok = session.trap is None and (found or exit_on is None)
+    if write:
+        if efuse_file is not None:
+            write_output(efuse_file, board.efuse.to_json().encode())
+        given.save()
     if as_json:
         print_json(_facts(board, session, "".join(terminal.shown), ok=ok))
     else:
         say("", _summary(session, found=found, exit_on=exit_on), err=True)
-    if write:
-        given.save()
-        if efuse_file is not None:
-            write_output(efuse_file, board.efuse.to_json().encode())
     sys.exit(0 if ok else 1)
 
 
