@@ -178,7 +178,7 @@ def _lines(report: BootReport) -> list[str]:
 def config_of(file: Path) -> Sdkconfig:
     """The options of an sdkconfig file."""
     try:
-        return Sdkconfig.from_text(read_text(file))
+        return Sdkconfig.from_text(read_text(file, what="an sdkconfig"))
     except ValueError as error:
         raise Unusable(f"{file}: {error}") from error
 

@@ -145,7 +145,7 @@ def build_parts(folder: Path) -> dict[int, Path]:
     if not file.is_file():
         raise Unusable(f"{folder} is no build directory: it has no {_FLASHER_ARGS}")
     try:
-        listed = json.loads(read_text(file))["flash_files"]
+        listed = json.loads(read_text(file, what=_FLASHER_ARGS))["flash_files"]
         parts = {number(offset, "flash_files"): folder / name for offset, name in listed.items()}
         outside = [part for part in parts.values() if folder.resolve() not in part.resolve().parents]
     # RuntimeError: nested too deeply to be read, or a loop of links; OSError: a name that no file can have.
@@ -163,7 +163,7 @@ def build_config(folder: Path) -> Sdkconfig | None:
     for file in (folder / "sdkconfig", folder.parent / "sdkconfig"):
         if file.is_file():
             try:
-                return Sdkconfig.from_text(read_text(file))
+                return Sdkconfig.from_text(read_text(file, what="an sdkconfig"))
             except ValueError as error:
                 raise Unusable(f"{file}: {error}") from error
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from py_esp_ota._core import ImageHeader, Partition, verify_image
-from py_esp_ota.cli.files import Unusable, print_json, write_folder, write_output
+from py_esp_ota.cli.files import Unusable, is_dash, print_json, write_folder, write_output
 from py_esp_ota.cli.inputs import (
     FlashInput,
     build_parts,
@@ -69,6 +69,8 @@ def split(files: tuple[str, ...], output: Path, chip: str, as_json: bool) -> Non
 
     The folder is a build directory again: merge-bin of it gives the same flash.
     """
+    if is_dash(output):
+        raise click.UsageError("--output is a folder here, not -")
     given = open_flash(files, chip=chip)
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
         raise Unusable(f"{output} exists and is not empty")

@@ -35,6 +35,7 @@ _NUMBERS = {"u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64"}
 _TYPES = [*get_args(Kind)[:-1], "hex2bin", "base64", "file"]
 _LARGEST_BLOB = 508000
 _HMAC_KEY = 32
+_LARGEST_KEYS = 1 << 20
 _LIVE = {"ACTIVE", "FULL", "FREEING"}
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
@@ -121,7 +122,7 @@ def _in_table(flash: Flash, offset: int, label: str | None, file: Path) -> Parti
 
 
 def _keys(file: Path) -> bytes:
-    data = read_input(file)
+    data = read_input(file, limit=_LARGEST_KEYS, what="a key partition")
     if len(data) == _HMAC_KEY:
         return derive_nvs_keys(data)
     try:
@@ -327,7 +328,7 @@ def _parse(kind: str, text: str) -> Value:
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is no {kind}", param_hint="VALUE") from error
     if kind == "file":
-        return read_input(Path(text), limit=_LARGEST_BLOB)
+        return read_input(Path(text), limit=_LARGEST_BLOB, what="a blob in NVS")
     if "\0" in text:
         raise click.BadParameter("a text ends at its first NUL", param_hint="VALUE")
     return text

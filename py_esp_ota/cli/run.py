@@ -11,9 +11,9 @@ import click
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.boot import board_of
-from py_esp_ota.cli.files import Unusable, check_writable, print_json, read_input, write_output
+from py_esp_ota.cli.files import Unusable, check_writable, is_dash, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import flash_arguments, open_flash
-from py_esp_ota.cli.output import say
+from py_esp_ota.cli.output import say, take_stdout
 from py_esp_ota.cli.terminal import Terminal
 from py_esp_ota.silicon import Machine, Session
 
@@ -90,6 +90,8 @@ def command(
         given.check_saves()
         if efuse_file is not None:
             check_writable(efuse_file)
+        if is_dash(given.path):
+            take_stdout()  # before the console is shown
     talk = [(wait, _typed(text)) for wait, text in answers]
     try:
         session = Machine(board.target.name, rom=None if rom is None else read_input(rom)).session(board)

@@ -78,14 +78,16 @@ def command(
     try:
         password = open_folder(data)
         serving = partial(_serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page)
-        asyncio.run(_whole(serving))
+        number = asyncio.run(_whole(serving))
     except (OSError, ValueError, MqttError, CloudError) as error:
         raise Unusable(str(error)) from error
     except DBAPIError as error:
         raise Unusable(f"{data / DATABASE}: {error.orig}") from error
+    if number == signal.SIGINT:
+        raise click.Abort
 
 
-async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, None]]) -> None:
+async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, signal.Signals]]) -> signal.Signals:
     """Serve until the end, or until a part ends by itself: then end all of it, with exit 1 and one sentence."""
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -102,7 +104,7 @@ async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, None]]) -> None:
         await asyncio.wait([life])
     if ended.done():
         raise click.ClickException(ended.result())
-    life.result()
+    return life.result()
 
 
 async def _serve(
@@ -115,7 +117,7 @@ async def _serve(
     password: str,
     page: _Page,
     on_end: OnEnd,
-) -> None:
+) -> signal.Signals:
     world = socket_world(
         data,
         prefer=broker,
@@ -146,15 +148,23 @@ async def _serve(
                 f"CA certificate  {LocalCa(data).ca_file}\n"
                 "Ctrl-C ends it."
             )
-            await _interrupted()
+            number = await _signalled()
             click.echo("stopping")
+            return number
 
 
-async def _interrupted() -> None:
-    stop = asyncio.Event()
+async def _signalled() -> signal.Signals:
+    """Which of the signals that end it came."""
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def take(number: signal.Signals) -> None:
+        if not came.done():
+            came.set_result(number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+        loop.add_signal_handler(number, take, number)
+    return await came
 
 
 def _page_line(page: _Page, url: str) -> str:

@@ -18,7 +18,7 @@ from py_esp_ota._core import PartitionTable
 from py_esp_ota.cli.boot import config_of
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_app, write_output
-from py_esp_ota.cli.output import say
+from py_esp_ota.cli.output import say, stdout_is_taken
 from py_esp_ota.cli.partition_table import read_table
 from py_esp_ota.faults import Plan, parse
 from py_esp_ota.mutants import MUTANTS
@@ -121,7 +121,9 @@ def command(
     if as_json:
         print_json(report.to_dict(elapsed))
     else:
-        Console().print(sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed), soft_wrap=True)
+        Console(stderr=stdout_is_taken()).print(
+            sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed), soft_wrap=True
+        )
     sys.exit(0 if report.ok else 1)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import click
 
 from py_esp_ota.cli import _PLACES, _VERBS
+from py_esp_ota.cli.ending import ended
 from py_esp_ota.cli.output import legible
 
 
@@ -40,6 +44,18 @@ class _Verbs(click.Group):
             raise _Missing(name, missing.name) from None
         command: click.Command = getattr(module, attribute)
         return command
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        call = partial(super().main, words, prog_name, complete_var, standalone_mode=False, **extra)
+        return ended(words, call) if standalone_mode else call()
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         with legible():

@@ -1,4 +1,4 @@
-"""Ctrl-C while machine code runs: it ends the run, wherever the signal falls, and nothing of it is lost in a callback."""
+"""Ctrl-C while machine code runs: it ends the run, wherever the signal falls, and is not lost in a callback."""
 
 from __future__ import annotations
 
