@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from codecs import decode
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -13,9 +13,12 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.cli.boot import board_of
 from py_esp_ota.cli.files import Unusable, check_writable, is_dash, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import flash_arguments, open_flash
+from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say, take_stdout
 from py_esp_ota.cli.terminal import Terminal
-from py_esp_ota.silicon import Machine, Session
+
+if TYPE_CHECKING:
+    from py_esp_ota.silicon import Session
 
 #: How long the chip runs between two looks at the keyboard, in its own seconds.
 _TURN_S = 0.02
@@ -93,6 +96,8 @@ def command(
         if is_dash(given.path):
             take_stdout()  # before the console is shown
     talk = [(wait, _typed(text)) for wait, text in answers]
+    with needing("run", "silicon"):
+        from py_esp_ota.silicon import Machine
     try:
         session = Machine(board.target.name, rom=None if rom is None else read_input(rom)).session(board)
         with Terminal(typing=not as_json) as terminal:

@@ -11,6 +11,7 @@ import click
 
 from py_esp_ota._core import SignatureBlock, inspect_image, signature_blocks, verify_signature_v1
 from py_esp_ota.cli.files import Unusable, is_taken, print_json, read_input, write_output
+from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say
 from py_esp_ota.errors import EspErr
 
@@ -74,10 +75,8 @@ def _reject(options: dict[str, object], mode: str) -> None:
 
 
 def _forge() -> ModuleType:
-    try:
+    with needing("sign", "sign"):
         from py_esp_ota import signing
-    except ModuleNotFoundError as missing:
-        raise Unusable(str(missing)) from None
     return signing
 
 

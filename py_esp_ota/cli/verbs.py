@@ -15,16 +15,6 @@ from py_esp_ota.cli.ending import ended
 from py_esp_ota.cli.output import legible
 
 
-class _Missing(click.ClickException):
-    """A verb whose extra is not installed."""
-
-    exit_code = 2
-
-    def __init__(self, verb: str, module: str | None) -> None:
-        extra = {"elf2image": "silicon", "run": "silicon", "sign": "sign"}.get(verb, "cloud")
-        super().__init__(f"{verb} needs {module}, which comes with an extra: pip install 'py_esp_ota[{extra}]'")
-
-
 class _Verbs(click.Group):
     """Sub-commands by name; esptool's older underscore spelling is understood too."""
 
@@ -36,13 +26,7 @@ class _Verbs(click.Group):
         if name not in _VERBS and name not in _PLACES:
             return None
         place, attribute = _PLACES.get(name, (name.replace("-", "_"), "command"))
-        try:
-            module = import_module(f"{__package__}.{place}")
-        except ModuleNotFoundError as missing:
-            if (missing.name or "").startswith("py_esp_ota"):
-                raise
-            raise _Missing(name, missing.name) from None
-        command: click.Command = getattr(module, attribute)
+        command: click.Command = getattr(import_module(f"{__package__}.{place}"), attribute)
         return command
 
     def main(

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from py_esp_ota.cli.serve import in_a_thread
+from py_esp_ota.cli.serving import in_a_thread
 from py_esp_ota.cloud.accounts import scrypt
 from py_esp_ota.lab import ADMIN
 
