@@ -15,6 +15,7 @@ from py_esp_ota.cli.files import Unusable, check_writable, is_dash, print_json, 
 from py_esp_ota.cli.inputs import flash_arguments, open_flash
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say, take_stdout
+from py_esp_ota.cli.release import idf_version_option, in_flash, release
 from py_esp_ota.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class RunDict(TypedDict):
 @click.command("run")
 @flash_arguments
 @click.option("--chip", default="auto", help="The chip; auto takes it from the images in the flash.")
+@idf_version_option("Refuse a flash that says it is of another release.")
 @click.option("--efuse", "efuse_file", type=click.Path(path_type=Path), help="An eFuse file; a new chip without one.")
 @click.option(
     "--timeout",
@@ -74,6 +76,7 @@ class RunDict(TypedDict):
 def command(
     files: tuple[str, ...],
     chip: str,
+    asked: str | None,
     efuse_file: Path | None,
     timeout_s: float,
     exit_on: str | None,
@@ -88,7 +91,13 @@ def command(
     the chip still ran at the end; 1 otherwise. The files themselves are not changed without --write.
     """
     given = open_flash(files, chip=chip)
-    board = board_of(given, given.target(chip), efuse_file)
+    given.refuse_lone_app()
+    target = given.target(chip)
+    meant = in_flash(given, target)
+    if meant is not None:
+        meant.refuse_other(asked)
+    meant = release(asked, given.said, meant)
+    board = board_of(given, target, efuse_file)
     if write:
         given.check_saves()
         if efuse_file is not None:
@@ -110,7 +119,7 @@ def command(
             write_output(efuse_file, board.efuse.to_json().encode())
         given.save()
     if as_json:
-        print_json(_facts(board, session, "".join(terminal.shown), ok=ok))
+        print_json({**_facts(board, session, "".join(terminal.shown), ok=ok), "release": meant.to_dict()})
     else:
         say("", _summary(session, found=found, exit_on=exit_on), err=True)
     sys.exit(0 if ok else 1)
