@@ -17,6 +17,7 @@ _KCONFIG_DEFAULTS = {"bootloader_app_rollback_enable": False}
 _HEADING = re.compile(r"#.*\(ESP-IDF\) v?(\d+)\.(\d+)(?:\.(\d+))?")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(-(?:dev|beta|rc)[\w.-]*)?")
 _LAST_PATCH = 99
+_BLANK = " \t\r\n\ufeff"  # the last is the mark that some editors begin a file with
 _UNSET = re.compile(r"# CONFIG_(\w+) is not set")
 _SET = re.compile(r"CONFIG_(\w+)=(.*)")
 
@@ -156,7 +157,7 @@ class Sdkconfig:
         found: dict[str, object] = dict(_KCONFIG_DEFAULTS)
         kinds = {field.name: str(field.type) for field in fields(cls)}
         for number, raw in enumerate(text.splitlines(), 1):
-            line = raw.strip()
+            line = raw.strip(_BLANK)
             if heading := _HEADING.match(line):
                 found["idf_version"] = tuple(int(part or 0) for part in heading.groups())
             elif unset := _UNSET.fullmatch(line):
@@ -244,7 +245,7 @@ def _kinds() -> tuple[tuple[str, frozenset[type], str], ...]:
 
 def heading_release(text: str) -> bool:
     """Whether an ``sdkconfig`` says in its heading which release it is of."""
-    return any(_HEADING.match(line.strip()) for line in text.splitlines())
+    return any(_HEADING.match(line.strip(_BLANK)) for line in text.splitlines())
 
 
 def release_of(text: str) -> tuple[int, int, int] | None:

@@ -57,4 +57,7 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="py_esp_ota", prog_name="esp-ota")
 def main() -> None:
-    """An ESP32-family device, its over-the-air update path and its cloud, in one box."""
+    """An ESP32-family device, its over-the-air update path and its cloud, in one box.
+
+    Where a file is named, - is standard input or output.
+    """

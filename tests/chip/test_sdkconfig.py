@@ -125,6 +125,11 @@ def test_a_value_of_the_wrong_type_is_named(options, says):
         Sdkconfig(**options)
 
 
+def test_a_text_may_begin_with_a_byte_order_mark():
+    assert Sdkconfig.from_text("\ufeff" + FILE) == Sdkconfig.from_text(FILE)
+    assert Sdkconfig.from_text("\ufeffCONFIG_PARTITION_TABLE_MD5=n\n").partition_table_md5 is False
+
+
 def test_a_file_says_its_chip_and_a_heading_without_a_patch_is_the_first():
     assert Sdkconfig.from_text(FILE).idf_target == "esp32s3"
     assert Sdkconfig.from_text("# Framework (ESP-IDF) 5.5 Project Configuration\n").idf_version == (5, 5, 0)
