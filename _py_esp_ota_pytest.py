@@ -226,7 +226,7 @@ class _EveryPowerCut:
 
         self.item = item
         self.bench = item.stash[_BENCH] = Bench()
-        self.limit = _limit_of(item.config, marker)
+        self.marker = marker
         assert item.parent is not None  # noqa: S101 - only a session has none
         self.sibling = _Sibling.from_parent(item.parent, name=f"{item.name}, started again")
         self.duration = 0.0
@@ -236,7 +236,11 @@ class _EveryPowerCut:
         """The reports of the run that decides: the first that fails, else the last."""
         try:
             self._decide()
-        except (ValueError, pytest.fail.Exception) as error:  # a plan that is none; time that ran out between two runs
+        except (
+            ValueError,
+            TypeError,
+            pytest.fail.Exception,
+        ) as error:  # a plan or mark that is none; time that ran out between two runs
             self._fail(str(error))
         last = pytest.CallInfo.from_call(
             lambda: self.item.session._setupstate.teardown_exact(nextitem),  # noqa: SLF001 - as pytest_runtest_teardown
@@ -250,9 +254,11 @@ class _EveryPowerCut:
         return self.found
 
     def _decide(self) -> None:
-        from py_esp_ota.power_cuts import plans  # noqa: PLC0415
+        from py_esp_ota.power_cuts import limit_of_mark, plans  # noqa: PLC0415
 
         config = self.item.config
+        limits = (config.getoption("--esp-ota-limit"), limit_of_mark(self.marker.args, self.marker.kwargs))
+        limit = min((limit for limit in limits if limit is not None), default=None)
         self.bench.begin(counting=True)
         if not self._passes():
             return
@@ -264,7 +270,7 @@ class _EveryPowerCut:
             self._fail("the test did no flash operation on esp_flash, esp_device or ota_lab: there is nothing to cut")
             return
         replay = config.getoption("--esp-ota-replay")
-        tried = [replay] if replay else plans(total, limit=self.limit, shard=config.getoption("--esp-ota-shard"))
+        tried = [replay] if replay else plans(total, limit=limit, shard=config.getoption("--esp-ota-shard"))
         progress = _Progress(config, self.item, len(tried))
         for number, plan in enumerate(tried):
             progress.show(number)
@@ -316,11 +322,6 @@ class _EveryPowerCut:
     def _count(self, text: str) -> None:
         for report in self.found:
             report.user_properties.append((_PROPERTY, text))  # JUnit's writer asks the last one
-
-
-def _limit_of(config: pytest.Config, marker: pytest.Mark) -> int | None:
-    limits = [limit for limit in (config.getoption("--esp-ota-limit"), marker.kwargs.get("limit")) if limit is not None]
-    return min(limits, default=None)
 
 
 class _Progress:

@@ -9,10 +9,18 @@ from __future__ import annotations
 import sys
 
 _QUICK = ("image-info", "image_info")
+_INTERRUPTED = 130  # as a shell has it: 128 and SIGINT
 
 
 def main() -> None:
     """Answer the call in ``sys.argv`` and exit with its code."""
+    try:
+        _answer()
+    except KeyboardInterrupt:  # before or behind the verb, which has an end of its own
+        sys.exit(_INTERRUPTED)
+
+
+def _answer() -> None:
     verb, *words = sys.argv[1:] or [""]
     if verb in _QUICK:
         from py_esp_ota.cli.quick import image_info

@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
+from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -189,9 +190,12 @@ class Lab:
     ) -> Device:
         """A device in this world, without power yet: ``power_on()`` brings it to life.
 
-        ``on_download(done, total)`` is told of each piece of a download; for the rest see ``Device``.
+        ``on_download(done, total)`` is told of each piece of a download; for the rest see ``Device``. Raises
+        ``ValueError`` for a ``node_id`` that another device has.
         """
-        node_id = node_id or f"node{len(self._places) + 1:06d}"
+        node_id = node_id or self._free_node_id()
+        if node_id in self._places:
+            raise ValueError(f"node_id {node_id!r} is another device's in this lab already")
         config = replace(config or Sdkconfig(), esp_rmaker_mqtt_use_basic_ingest_topics=self.world.basic_ingest)
         table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
         weather = Weather(
@@ -222,6 +226,10 @@ class Lab:
         doors = Doors(mqtt=weather.mqtt, fetch=fetch, clock=weather.clock)
         self._start(device.live(doors), f"device {node_id}")
         return device
+
+    def _free_node_id(self) -> str:
+        names = (f"node{number:06d}" for number in count(len(self._places) + 1))
+        return next(name for name in names if name not in self._places)
 
     def faults(self, device: Device, plan: str | Plan) -> Plan:
         """Let ``plan`` happen to ``device`` from now on, on every side at once: ``cut@37+drop@65536*1+mqtt-lose@2``.

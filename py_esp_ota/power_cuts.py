@@ -7,7 +7,7 @@ test once to count, then once for each plan of :func:`plans`, and once more afte
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from py_esp_ota._core import EFuse, Flash, FlashOp
@@ -30,12 +30,28 @@ def every_power_cut(*, limit: int | None = None) -> Callable[[_Test], _Test]: ..
 def every_power_cut(test: _Test | None = None, /, *, limit: int | None = None) -> _Test | Callable[[_Test], _Test]:
     """Decorate a pytest test: run it under every power cut. The same as ``pytest.mark.every_power_cut``.
 
-    ``limit`` is how many cuts are tried at most, spread evenly over the test.
+    ``limit`` is how many cuts are tried at most, spread evenly over the test. Raises ``TypeError`` for one that is no
+    number.
     """
     import pytest  # noqa: PLC0415 - the package does not need it, only tests do
 
+    limit_of_mark((), {"limit": limit})
+    if test is not None and not callable(test):
+        raise TypeError(f"every_power_cut got {test!r}; expected a test, or limit=...")
+
     mark = pytest.mark.every_power_cut(limit=limit)
     return mark if test is None else mark(test)
+
+
+def limit_of_mark(args: Sequence[object], options: Mapping[str, object]) -> int | None:
+    """The one argument that the mark takes, ``limit``. Raises ``TypeError`` naming any other, or what is no number."""
+    unknown = [*map(repr, args), *(f"{name}={value!r}" for name, value in options.items() if name != "limit")]
+    if unknown:
+        raise TypeError(f"every_power_cut got {', '.join(unknown)}; it takes limit=... and nothing else")
+    limit = options.get("limit")
+    if limit is not None and type(limit) is not int:
+        raise TypeError(f"every_power_cut got limit={limit!r}, of type {type(limit).__name__}; expected int or None")
+    return limit
 
 
 def plans(operations: int, *, limit: int | None = None, shard: tuple[int, int] = (1, 1)) -> list[str]:

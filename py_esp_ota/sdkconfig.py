@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Literal, Self
+from functools import lru_cache
+from types import UnionType
+from typing import Literal, Self, get_args, get_origin, get_type_hints
 
 #: What Kconfig's own defaults have otherwise than the RainMaker examples, which this package starts from.
 _KCONFIG_DEFAULTS = {"bootloader_app_rollback_enable": False}
 
-_HEADING = re.compile(r"#.*\(ESP-IDF\) (\d+)\.(\d+)\.(\d+)")
+_HEADING = re.compile(r"#.*\(ESP-IDF\) v?(\d+)\.(\d+)(?:\.(\d+))?")
+_RELEASE = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(-(?:dev|beta|rc)[\w.-]*)?")
+_LAST_PATCH = 99
+_BLANK = " \t\r\n\ufeff"  # the last is the mark that some editors begin a file with
 _UNSET = re.compile(r"# CONFIG_(\w+) is not set")
 _SET = re.compile(r"CONFIG_(\w+)=(.*)")
 
@@ -29,6 +34,8 @@ class Sdkconfig:
 
     #: The ESP-IDF release whose behaviour is meant where it changed. No Kconfig option: sdkconfig's heading says it.
     idf_version: tuple[int, int, int] = (6, 2, 0)
+    #: The chip that a build is for, ``None`` when its file does not say it. Nothing here depends on it.
+    idf_target: str | None = None
 
     # ESP-IDF: components/bootloader/Kconfig.*, components/partition_table/Kconfig.projbuild
     bootloader_app_rollback_enable: bool = True
@@ -137,6 +144,15 @@ class Sdkconfig:
     esp_rmaker_mqtt_budget_revive_count: int = 1
     esp_rmaker_def_timezone: str = "Asia/Shanghai"
 
+    def __post_init__(self) -> None:
+        """Raise ``TypeError`` naming the option, what was found and what is expected."""
+        for name, kinds, expected in _kinds():
+            value = getattr(self, name)
+            if type(value) not in kinds:
+                raise TypeError(f"{name} is {value!r}, of type {type(value).__name__}; expected {expected}")
+        if len(self.idf_version) != 3 or any(type(part) is not int for part in self.idf_version):
+            raise TypeError(f"idf_version is {self.idf_version!r}; expected three numbers, as in (5, 5, 1)")
+
     @classmethod
     def from_text(cls, text: str) -> Self:
         """The options in an ``sdkconfig`` file, as ``idf.py`` writes it.
@@ -148,9 +164,9 @@ class Sdkconfig:
         found: dict[str, object] = dict(_KCONFIG_DEFAULTS)
         kinds = {field.name: str(field.type) for field in fields(cls)}
         for number, raw in enumerate(text.splitlines(), 1):
-            line = raw.strip()
+            line = raw.strip(_BLANK)
             if heading := _HEADING.match(line):
-                found["idf_version"] = tuple(int(part) for part in heading.groups())
+                found["idf_version"] = tuple(int(part or 0) for part in heading.groups())
             elif unset := _UNSET.fullmatch(line):
                 _put(found, kinds, unset[1].lower(), "n", number)
             elif line and not line.startswith("#"):
@@ -220,6 +236,48 @@ class Sdkconfig:
         return "ecdsa192" if self.secure_boot_ecdsa_key_len_192_bits else "ecdsa256"
 
 
+@lru_cache
+def _kinds() -> tuple[tuple[str, frozenset[type], str], ...]:
+    """Each option, the types its values have, and their names; a bool is no number here."""
+    hints = get_type_hints(Sdkconfig)
+    found = []
+    for field in fields(Sdkconfig):
+        hint = hints[field.name]
+        kinds = frozenset(
+            get_origin(kind) or kind for kind in (get_args(hint) if get_origin(hint) is UnionType else (hint,))
+        )
+        found.append((field.name, kinds, str(field.type)))
+    return tuple(found)
+
+
+def heading_release(text: str) -> bool:
+    """Whether an ``sdkconfig`` says in its heading which release it is of."""
+    return any(_HEADING.match(line.strip(_BLANK)) for line in text.splitlines())
+
+
+def release_of(text: str) -> tuple[int, int, int] | None:
+    """The release that a version of ESP-IDF means, as descriptors have it: ``v5.5.1``, ``v5.4-rc1``, ``v6.1-dirty``.
+
+    A pre-release counts as the last patch of the release line before it. ``None`` for what is no version, a bare commit
+    for instance.
+    """
+    found = _RELEASE.match(text)
+    if found is None:
+        return None
+    major, minor, patch = int(found[1]), int(found[2]), int(found[3] or 0)
+    if not found[4]:
+        return major, minor, patch
+    if patch:
+        return major, minor, patch - 1
+    return (major, minor - 1, _LAST_PATCH) if minor else (major - 1, _LAST_PATCH, _LAST_PATCH)
+
+
+def release_text(release: tuple[int, int, int]) -> str:
+    """As ESP-IDF writes it: a first release has no patch, ``v5.5`` and ``v5.5.1``."""
+    major, minor, patch = release
+    return f"v{major}.{minor}.{patch}" if patch else f"v{major}.{minor}"
+
+
 def _put(found: dict[str, object], kinds: dict[str, str], name: str, value: str, number: int) -> None:
     """One option as a value of its field's kind; an unknown one is passed over."""
     kind = kinds.get(name)
@@ -229,7 +287,7 @@ def _put(found: dict[str, object], kinds: dict[str, str], name: str, value: str,
         if value not in {"y", "n"}:
             raise ValueError(f"line {number}: CONFIG_{name.upper()} is {value}, expected y or n")
         found[name] = value == "y"
-    elif kind == "str":
+    elif kind.startswith("str"):
         if len(value) < 2 or value[0] != '"' or value[-1] != '"':
             raise ValueError(f"line {number}: CONFIG_{name.upper()} is {value}, expected text in quotes")
         found[name] = value[1:-1].replace('\\"', '"').replace("\\\\", "\\")

@@ -1,6 +1,7 @@
 """``esp-ota``: the doors. No rule lives here; every verb is one file, imported only when it is used.
 
-Data goes to stdout, errors to stderr. Exit codes: 0 fine, 1 a finding, 2 misuse or an unreadable input.
+Data goes to stdout, errors to stderr. Exit codes: 0 fine, 1 a finding, 2 misuse or an unreadable input, 130 Ctrl-C.
+``-`` is standard input or output wherever a file is named.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from py_esp_ota._core import Target
 from py_esp_ota.chip import Chip, Held, ResetReason
 from py_esp_ota.cli.complete import chip_option
 from py_esp_ota.cli.efuse import load
-from py_esp_ota.cli.files import Unusable, print_json, read_text, write_output
-from py_esp_ota.cli.inputs import FlashInput, flash_arguments, open_flash
+from py_esp_ota.cli.files import Unusable, check_writable, print_json, write_output
+from py_esp_ota.cli.inputs import FlashInput, flash_arguments, open_flash, read_config
 from py_esp_ota.cli.output import say
+from py_esp_ota.cli.release import Release, idf_version_option, in_flash, release
 from py_esp_ota.idf.bootloader.start import BootDict, BootReport, boot
-from py_esp_ota.sdkconfig import Sdkconfig
 
 _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": ResetReason.DEEPSLEEP}
 
@@ -31,6 +31,7 @@ _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": R
 @click.option(
     "--rollback/--no-rollback", default=None, help="CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE, whatever the file says."
 )
+@idf_version_option("The release whose bootloader it is; an sdkconfig or the images say it otherwise.")
 @click.option("--efuse", "efuse_file", type=click.Path(path_type=Path), help="An eFuse file; a new chip without one.")
 @click.option("--times", default=1, show_default=True, type=click.IntRange(1, 10_000), help="Boot so often in a row.")
 @click.option(
@@ -94,6 +95,7 @@ def command(
     chip: str,
     config_file: Path | None,
     rollback: bool | None,
+    asked: str | None,
     efuse_file: Path | None,
     times: int,
     pins: tuple[str, ...],
@@ -123,13 +125,18 @@ def command(
     ):
         if value and not silicon:
             raise Unusable(f"{name} goes with --silicon: without it no machine code runs")
-    given = open_flash(files, chip=chip, config=None if config_file is None else config_of(config_file))
+    given = open_flash(files, chip=chip, config=None if config_file is None else read_config(config_file))
+    given.refuse_lone_app()
     config = given.config if rollback is None else replace(given.config, bootloader_app_rollback_enable=rollback)
     try:
         config.check()
     except ValueError as error:
         raise Unusable(str(error)) from error
     given = replace(given, config=config)
+    if write:
+        given.check_saves()
+        if efuse_file is not None:
+            check_writable(efuse_file)
     if silicon:
         from py_esp_ota.cli.silicon_boot import TOLD, Wish, machine_code
 
@@ -141,6 +148,10 @@ def command(
         wish.refuse(config, pins=pins, reset_reason=reset_reason)
         original = given.flash
         target, given = wish.put(given, chip)
+        meant = in_flash(given, target)
+        if meant is not None:
+            meant.refuse_other(asked)
+        meant = release(asked, given.said, meant)
         board = board_of(given, target, efuse_file)
         board.reset_reason = _REASONS[reset_reason]
         told = machine_code(board, config, wish, times)
@@ -148,36 +159,32 @@ def command(
         facts: list[BootDict] = [*(one.to_dict() for one in told)]
         text, ok = [one.lines() for one in told], told[-1].ok
     else:
-        board = board_of(given, given.target(chip), efuse_file)
+        target = given.target(chip)
+        board = board_of(given, target, efuse_file)
+        meant = release(asked, given.said, in_flash(given, target))
+        config = replace(config, idf_version=meant.version)
         board.pins = dict(_pin(text) for text in pins)
         board.reset_reason = _REASONS[reset_reason]
         reports = []
         for _ in range(times):
             reports.append(boot(board, config))
             board.reset_reason = ResetReason.SW
-        facts = [report.to_dict() for report in reports]
-        text, ok = [_lines(report) for report in reports], reports[-1].ok
-    if as_json:
-        print_json(facts[0] if times == 1 else facts)
-    else:
-        say(*chain.from_iterable([*lines, ""] for lines in text[:-1]), *text[-1])
+        facts = [*(report.to_dict() for report in reports)]
+        text, ok = [_lines(report, meant) for report in reports], reports[-1].ok
     if write:
-        given.save()
         if efuse_file is not None:
             write_output(efuse_file, board.efuse.to_json().encode())
+        given.save()
+    if as_json:
+        told_facts = [{**one, "release": meant.to_dict()} for one in facts]
+        print_json(told_facts[0] if times == 1 else told_facts)
+    else:
+        say(*chain.from_iterable([*lines, ""] for lines in text[:-1]), *text[-1])
     sys.exit(0 if ok else 1)
 
 
-def _lines(report: BootReport) -> list[str]:
-    return [*report.log, "", *(f"  {reason}" for reason in report.why)]
-
-
-def config_of(file: Path) -> Sdkconfig:
-    """The options of an sdkconfig file."""
-    try:
-        return Sdkconfig.from_text(read_text(file))
-    except ValueError as error:
-        raise Unusable(f"{file}: {error}") from error
+def _lines(report: BootReport, meant: Release) -> list[str]:
+    return [*report.log, "", f"  release: {meant}", *(f"  {reason}" for reason in report.why)]
 
 
 def board_of(given: FlashInput, target: Target, efuse_file: Path | None) -> Chip:

@@ -23,7 +23,7 @@ def command() -> None:
 def load(file: Path) -> EFuse:
     """The eFuses in a file. Raises ``Unusable``."""
     try:
-        return EFuse.from_json(read_text(file))
+        return EFuse.from_json(read_text(file, what="an eFuse file"))
     except ValueError as error:
         raise Unusable(f"{file}: {error}") from error
 
@@ -100,13 +100,13 @@ def burn(
         if secure_version is not None:
             efuse.burn_secure_version(secure_version)
         if key_digest is not None:
-            efuse.burn_key_digest(key_digest[0], read_input(key_digest[1], limit=1 << 20))
+            efuse.burn_key_digest(key_digest[0], read_input(key_digest[1], limit=1 << 20, what="a key"))
         if revoke is not None:
             efuse.revoke_key(revoke)
         if flash_encryption_key is not None:
-            efuse.burn_flash_encryption_key(read_input(flash_encryption_key, limit=1 << 20))
+            efuse.burn_flash_encryption_key(read_input(flash_encryption_key, limit=1 << 20, what="a key"))
         if hmac_key is not None:
-            efuse.burn_hmac_key(hmac_key[0], read_input(hmac_key[1], limit=1 << 20))
+            efuse.burn_hmac_key(hmac_key[0], read_input(hmac_key[1], limit=1 << 20, what="a key"))
         if crypt_cnt:
             efuse.burn_flash_crypt_cnt()
     except (OtaError, ValueError) as error:

@@ -9,8 +9,8 @@ import click
 from py_esp_ota._core import inspect_image
 from py_esp_ota.cli.complete import chip_option
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
+from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say
-from py_esp_ota.elf import from_elf
 
 
 @click.command("elf2image")
@@ -31,6 +31,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Make an app image of a linked RISC-V program, laid out as esptool's elf2image lays it out."""
+    with needing("elf2image", "silicon"):
+        from py_esp_ota.elf import from_elf
     try:
         image = from_elf(
             read_input(file), chip=chip, project_name=project_name, version=app_version, secure_version=secure_version

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -15,6 +16,8 @@ from py_esp_ota.cli.output import stdout_is_taken, take_stdout
 #: What ``firmware.LARGEST_FLASH`` says, too; the forge is a long import for the shortest verbs.
 LARGEST_FLASH = 128 << 20
 
+_DASH = "-"
+_KEPT = f"{__name__}.kept"
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _NAME_SHOWN = 32  # of a file's name in the name of the one beside it, which must not become too long
 
@@ -25,34 +28,69 @@ class Unusable(click.ClickException):
     exit_code = 2
 
 
-def read_input(path: Path, *, limit: int = LARGEST_FLASH) -> bytes:
-    """The whole file. Raises ``Unusable``: a directory, unreadable, empty, or more than ``limit`` bytes."""
+def is_dash(path: Path) -> bool:
+    """Whether a name stands for standard input or output; a file called so is reached by another of its names."""
+    return str(path) == _DASH
+
+
+def read_input(path: Path, *, limit: int = LARGEST_FLASH, what: str = "") -> bytes:
+    """The whole file, or standard input for ``-``: the one place that reads what the user named.
+
+    What can be read only once, a pipe perhaps, is kept for a verb that asks again. Raises ``Unusable``: a directory,
+    unreadable, empty, or more than ``limit`` bytes, which ``what`` never has: a flash, if it is not said.
+    """
+    most = f"{what} has no more than {limit}" if what else f"no ESP32-family flash holds more than {limit}"
+    kept = _kept_inputs()
     try:
-        if path.is_dir():
-            raise Unusable(f"{path} is a directory; name a file in it")
-        size = path.stat().st_size
-        if size > limit:
-            raise Unusable(f"{path} has {size} bytes; no ESP32-family flash holds more than {limit}")
-        with path.open("rb") as file:  # a device or a FIFO tells no size and may never end
-            data = file.read(limit + 1)
-        if len(data) > limit:
-            raise Unusable(f"{path} has more than {limit} bytes")
+        if path in kept:
+            data = kept[path]
+        elif is_dash(path):
+            data = kept[path] = _standard_input(limit)
+        else:
+            if path.is_dir():
+                raise Unusable(f"{path} is a directory; name a file in it")
+            found = path.stat()
+            if found.st_size > limit:
+                raise Unusable(f"{path} has {found.st_size} bytes; {most}")
+            with path.open("rb") as file:  # a device or a FIFO tells no size and may never end
+                data = file.read(limit + 1)
+            if not stat.S_ISREG(found.st_mode):
+                kept[path] = data
     except OSError as error:
-        raise Unusable(f"{path}: {error.strerror}") from error
+        raise Unusable(f"{_named(path)}: {error.strerror}") from error
     except ValueError as error:  # a name out of a file may hold anything, even a zero byte
         raise Unusable(f"{str(path)!r} is no file name: {error}") from error
+    if len(data) > limit:
+        raise Unusable(f"{_named(path)} has more than {limit} bytes; {most}")
     if not data:
-        raise Unusable(f"{path} is empty")
+        raise Unusable(f"{_named(path)} is empty")
     return data
 
 
-def read_text(path: Path, *, limit: int = 1 << 20) -> str:
-    """The whole file as UTF-8 text. Raises ``Unusable``."""
-    data = read_input(path, limit=limit)
+def _standard_input(limit: int) -> bytes:
+    if sys.stdin is None:
+        raise Unusable("standard input is closed")
+    return sys.stdin.buffer.read(limit + 1)
+
+
+def _kept_inputs() -> dict[Path, bytes]:
+    """What this call of ``esp-ota`` has read and could not read again."""
+    context = click.get_current_context(silent=True)
+    kept: dict[Path, bytes] = {} if context is None else context.meta.setdefault(_KEPT, {})
+    return kept
+
+
+def _named(path: Path) -> str:
+    return "standard input" if is_dash(path) else str(path)
+
+
+def read_text(path: Path, *, what: str, limit: int = 1 << 20) -> str:
+    """The whole file as UTF-8 text, without the mark that some editors begin it with. Raises ``Unusable``."""
+    data = read_input(path, limit=limit, what=what)
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Unusable(f"{path} is no text: byte {error.start} is not UTF-8") from error
+        raise Unusable(f"{_named(path)} is no text: byte {error.start} is not UTF-8") from error
 
 
 def read_app(path: Path) -> bytes:
@@ -70,14 +108,14 @@ def read_app(path: Path) -> bytes:
 
 
 def write_output(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """The one place that writes what the user named. Raises ``Unusable``.
+    """The one place that writes what the user named; ``-`` is standard output. Raises ``Unusable``.
 
     A regular file is written beside and renamed, so that an interrupted write leaves the old one; it keeps its mode,
     and a new one gets ``mode``, or what the umask leaves. Links stay, and the file they lead to is written. A device, a
     FIFO and an open file of a process (``/dev/stdout``) are written through.
     """
     try:
-        target = _regular(path)
+        target = None if is_dash(path) else _regular(path)
         if target is None:
             _write_through(path, data)
         else:
@@ -85,14 +123,46 @@ def write_output(path: Path, data: bytes, *, mode: int | None = None) -> None:
     except OSError as error:
         if isinstance(error, BrokenPipeError) and stdout_is_taken():
             raise  # nobody reads any more; click ends quietly then
-        raise Unusable(f"{path}: {error.strerror}") from error
+        raise Unusable(f"{'standard output' if is_dash(path) else path}: {error.strerror}") from error
     except ValueError as error:
         raise Unusable(f"{str(path)!r} is no file name: {error}") from error
 
 
+def write_folder(folder: Path, parts: Mapping[str, bytes]) -> None:
+    """Parts by their names, into a folder that is not there yet or empty: all or nothing. Raises ``Unusable``."""
+    import shutil
+
+    missing = [path for path in (*reversed(folder.parents), folder) if not path.exists()]
+    try:
+        for name, data in parts.items():
+            path = folder / name
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise Unusable(f"{path.parent}: {error.strerror}") from error
+            write_output(path, data)
+    except BaseException:
+        for path in missing[:1] or folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def check_writable(path: Path) -> None:
+    """Refuse what ``write_output`` would refuse in the end, before other work is done. Raises ``Unusable``."""
+    try:
+        target = None if is_dash(path) else _regular(path)
+        if target is not None:
+            _refuse_read_only(target)
+    except (OSError, ValueError):
+        pass  # write_output has the sentence
+
+
 def is_taken(path: Path) -> bool:
     """Whether something lies there that a verb which only makes new files must not write over."""
-    return path.is_file() or path.is_dir()
+    return not is_dash(path) and (path.is_file() or path.is_dir())
 
 
 def _regular(path: Path) -> Path | None:
@@ -111,7 +181,7 @@ def _regular(path: Path) -> Path | None:
 
 
 def _write_through(path: Path, data: bytes) -> None:
-    if _is_stdout(path):  # by its own position: what was written before stays
+    if is_dash(path) or _is_stdout(path):  # by its own position: what was written before stays
         take_stdout()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -131,10 +201,8 @@ def _is_stdout(path: Path) -> bool:
 def _write_beside(path: Path, data: bytes, mode: int | None) -> None:
     import tempfile
 
-    if path.exists():
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if not mode & _WRITABLE or not os.access(path, os.W_OK):
-            raise Unusable(f"{path} is read-only")
+    kept = _refuse_read_only(path)
+    mode = mode if kept is None else kept
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_NAME_SHOWN]}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -146,14 +214,24 @@ def _write_beside(path: Path, data: bytes, mode: int | None) -> None:
         raise
 
 
+def _refuse_read_only(path: Path) -> int | None:
+    """The mode of the file, ``None`` when there is none yet. Raises ``Unusable``."""
+    if not path.exists():
+        return None
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & _WRITABLE or not os.access(path, os.W_OK):
+        raise Unusable(f"{path} is read-only")
+    return mode
+
+
 def _left_by_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
 
 
-def print_json(value: object) -> None:
-    """One JSON document on stdout."""
+def print_json(value: object, *, err: bool = False) -> None:
+    """One JSON document on stdout; on stderr with ``err``, and when stdout is the file that the verb writes."""
     import json
 
-    click.echo(json.dumps(value, indent=2), err=stdout_is_taken())
+    click.echo(json.dumps(value, indent=2), err=err or stdout_is_taken())

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
-from py_esp_ota._core import Flash, Partition
+from py_esp_ota._core import Flash, Partition, inspect_image
 from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
+from py_esp_ota.cli.image_report import holds_one_image
 from py_esp_ota.cli.inputs import FlashInput, number, open_flash, pairs, read_parts
 from py_esp_ota.cli.output import say
 from py_esp_ota.cli.selectors import selected, selectors
+from py_esp_ota.idf.detect import detect_table
 from py_esp_ota.sdkconfig import Sdkconfig
 
 _SECTOR = 0x1000
@@ -25,6 +27,9 @@ def _partition(given: FlashInput, name: str | None, kind: str | None, subtype: s
     for row in selected(given.table(), name, kind, subtype):
         return row
     raise Unusable(f"{given.path}: the table has no partition {name or f'{kind}/{subtype}'}")
+
+
+_FORCE = click.option("--force", is_flag=True, help="Whatever FILE looks like.")
 
 
 def _range(given: FlashInput, words: tuple[str, ...], part: Partition | None, usage: str) -> tuple[int, int]:
@@ -42,6 +47,22 @@ def _range(given: FlashInput, words: tuple[str, ...], part: Partition | None, us
             f"0x{offset:x} and 0x{max(size, 0):x} bytes on end beyond the 0x{given.flash.size:x} bytes of the flash"
         )
     return offset, size
+
+
+def _refuse_no_flash(given: FlashInput) -> None:
+    """A slip of the hand must not cost somebody's app or document. Raises ``Unusable``.
+
+    A flash is as large as flashes are, or blank, or has a partition table; an app is none.
+    """
+    data = given.flash.read(given.start, given.length)
+    info = inspect_image(data)
+    if holds_one_image(info, len(data)):
+        raise Unusable(f"{given.path} is an app, not a flash; --force takes it for one")
+    if given.start + len(data) not in _SIZES.values() and data.strip(b"\xff") and detect_table(given.flash) is None:
+        raise Unusable(
+            f"{given.path} does not look like a flash: its {len(data)} bytes are no size of one, and it has no "
+            "partition table; --force takes it for one"
+        )
 
 
 def _tell(as_json: bool, facts: dict[str, object], *lines: str) -> None:
@@ -88,6 +109,7 @@ def read_flash(
 @selectors
 @click.option("--flash-size", type=click.Choice(list(_SIZES)), help="Make the file, erased, when there is none.")
 @click.option("--erase-all", is_flag=True, help="Erase the whole flash first.")
+@_FORCE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def write_flash(
     file: Path,
@@ -97,10 +119,18 @@ def write_flash(
     partition_subtype: str | None,
     flash_size: str | None,
     erase_all: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
-    """Write parts into the flash: the sectors they touch are erased first, as esptool does. All or nothing."""
-    given = _made(file, flash_size) if flash_size and not file.exists() else open_flash(file)
+    """Write parts into the flash. All or nothing.
+
+    The sectors they touch are erased first, and what lay around a part in its first and last one is written back;
+    esptool leaves it erased on a chip.
+    """
+    made = flash_size is not None and not file.exists()
+    given = _made(file, flash_size) if made and flash_size else open_flash(file)
+    if not (made or force):
+        _refuse_no_flash(given)
     part = _partition(given, partition_name, partition_type, partition_subtype)
     if part is not None:
         if len(words) != 1:
@@ -116,8 +146,10 @@ def write_flash(
         given.flash.erase(0, given.flash.size)
     for offset, piece in data.items():
         start, end = offset & ~(_SECTOR - 1), offset + len(piece) + _SECTOR - 1 & ~(_SECTOR - 1)
+        before, behind = given.flash.read(start, end - start)[: offset - start], offset + len(piece)
+        after = given.flash.read(behind, end - behind) if behind < end else b""
         given.flash.erase(start, end - start)
-        given.flash.program(offset, piece)
+        given.flash.program(start, before + piece + after)
     given.save()
     written = [{"offset": offset, "length": len(piece), "file": str(parts[offset])} for offset, piece in data.items()]
     _tell(
@@ -171,10 +203,13 @@ def erase_region(
 
 @click.command("erase-flash")
 @click.argument("file", type=click.Path(path_type=Path))
+@_FORCE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def erase_flash(file: Path, as_json: bool) -> None:
+def erase_flash(file: Path, force: bool, as_json: bool) -> None:
     """Erase the whole flash."""
     given = open_flash(file)
+    if not force:
+        _refuse_no_flash(given)
     write_output(file, b"\xff" * given.length)
     _tell(as_json, {"offset": given.start, "length": given.length}, f"Erased {file}")
 

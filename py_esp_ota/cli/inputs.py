@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 import click
 
-from py_esp_ota._core import Flash, PartitionTable, Target
-from py_esp_ota.cli.files import LARGEST_FLASH, Unusable, read_input, read_text, write_output
+from py_esp_ota._core import Flash, PartitionTable, Target, inspect_image
+from py_esp_ota.cli.files import LARGEST_FLASH, Unusable, check_writable, read_input, read_text, write_output
+from py_esp_ota.cli.image_report import holds_one_image
 from py_esp_ota.errors import PartitionTableError
 from py_esp_ota.firmware import merge
 from py_esp_ota.idf.detect import detect_start, detect_table, detect_target, load_flash
-from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.sdkconfig import Sdkconfig, heading_release
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FLASHER_ARGS = "flasher_args.json"
@@ -29,11 +30,29 @@ def flash_arguments(function: _F) -> _F:
 
 
 @dataclass(frozen=True)
+class ConfigFile:
+    """The options in an sdkconfig; ``says_release``: its heading has the release of ESP-IDF."""
+
+    path: Path
+    config: Sdkconfig
+    says_release: bool
+
+
+def read_config(path: Path) -> ConfigFile:
+    """An sdkconfig. Raises ``Unusable`` naming its line."""
+    text = read_text(path, what="an sdkconfig")
+    try:
+        return ConfigFile(path, Sdkconfig.from_text(text), heading_release(text))
+    except ValueError as error:
+        raise Unusable(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True)
 class FlashInput:
     """A flash and where it came from.
 
-    ``start`` is the flash address of the file's first byte; ``length`` is how many bytes the file had. What was put
-    together from parts cannot be saved.
+    ``start`` is the flash address of the file's first byte; ``length`` is how many bytes the file had; ``said`` is the
+    sdkconfig that ``config`` is from. What was put together from parts cannot be saved.
     """
 
     path: Path
@@ -42,9 +61,15 @@ class FlashInput:
     start: int
     length: int
     merged: bool = True
+    said: ConfigFile | None = None
 
     def target(self, chip: str = "auto") -> Target:
-        """The chip: named, or told by the images. Raises ``Unusable`` when nothing tells it."""
+        """The chip: named, or told by the images. Raises ``Unusable`` when nothing does, or an sdkconfig another."""
+        target = self._target(chip)
+        refuse_other_chip(self.said, target, self.path)
+        return target
+
+    def _target(self, chip: str) -> Target:
         if chip != "auto":
             return named_target(chip)
         detected = detect_target(self.flash, self.config.partition_table_offset)
@@ -67,13 +92,34 @@ class FlashInput:
             raise Unusable(f"{self.path}: no partition table at 0x{offset:x}: nothing is written there")
         return table
 
-    def save(self) -> None:
-        """Write the flash back as it came: beside, then renamed. What now lies behind the file's end is added."""
+    def refuse_lone_app(self) -> None:
+        """An app is no flash. Raises ``Unusable`` with what makes one of it."""
+        data = self.flash.read(self.start, self.length)
+        if self.merged and holds_one_image(inspect_image(data), len(data)):
+            raise Unusable(
+                f"{self.path} is an app, not a flash; put it into one with its bootloader and partition table: esp-ota "
+                f"merge-bin -o flash.bin 0x8000 partition-table.bin 0x10000 {self.path}, or name a build directory"
+            )
+
+    def check_saves(self) -> None:
+        """What ``save`` would refuse, asked before other work is done. Raises ``Unusable``."""
         if not self.merged:
             raise Unusable(f"{self.path} is not one file; merge it first: esp-ota merge-bin -o flash.bin {self.path}")
+        check_writable(self.path)
+
+    def save(self) -> None:
+        """Write the flash back as it came: beside, then renamed. What now lies behind the file's end is added."""
+        self.check_saves()
         data = self.flash.to_bytes()[self.start :]
         grown = len(data.rstrip(b"\xff"))
         write_output(self.path, data[: max(self.length, grown)])
+
+
+def refuse_other_chip(said: ConfigFile | None, target: Target, file: Path) -> None:
+    """Raises ``Unusable`` for an sdkconfig of another chip than ``target``, which ``file`` is for."""
+    chip = None if said is None else said.config.idf_target
+    if said is not None and chip not in {None, target.name}:
+        raise Unusable(f"{said.path} is for {chip} (CONFIG_IDF_TARGET), and {file} for {target.name}")
 
 
 def named_target(chip: str) -> Target:
@@ -96,7 +142,7 @@ def number(text: str, hint: str) -> int:
 
 
 def open_flash(
-    files: Path | str | tuple[str, ...], *, chip: str = "auto", config: Sdkconfig | None = None
+    files: Path | str | tuple[str, ...], *, chip: str = "auto", config: ConfigFile | None = None
 ) -> FlashInput:
     """The flash in whatever the user named. Raises ``Unusable`` with one sentence for what is none.
 
@@ -142,7 +188,7 @@ def build_parts(folder: Path) -> dict[int, Path]:
     if not file.is_file():
         raise Unusable(f"{folder} is no build directory: it has no {_FLASHER_ARGS}")
     try:
-        listed = json.loads(read_text(file))["flash_files"]
+        listed = json.loads(read_text(file, what=_FLASHER_ARGS))["flash_files"]
         parts = {number(offset, "flash_files"): folder / name for offset, name in listed.items()}
         outside = [part for part in parts.values() if folder.resolve() not in part.resolve().parents]
     # RuntimeError: nested too deeply to be read, or a loop of links; OSError: a name that no file can have.
@@ -157,20 +203,20 @@ def build_parts(folder: Path) -> dict[int, Path]:
 
 def build_config(folder: Path) -> Sdkconfig | None:
     """The options of a build directory: its own ``sdkconfig``, or the project's beside it."""
-    for file in (folder / "sdkconfig", folder.parent / "sdkconfig"):
-        if file.is_file():
-            try:
-                return Sdkconfig.from_text(read_text(file))
-            except ValueError as error:
-                raise Unusable(f"{file}: {error}") from error
-    return None
+    found = _config_of_build(folder)
+    return None if found is None else found.config
 
 
-def _from_build_directory(folder: Path, config: Sdkconfig | None) -> FlashInput:
-    return _from_parts(folder, build_parts(folder), config or build_config(folder))
+def _config_of_build(folder: Path) -> ConfigFile | None:
+    files = (folder / "sdkconfig", folder.parent / "sdkconfig")
+    return next((read_config(file) for file in files if file.is_file()), None)
 
 
-def _from_parts(path: Path, parts: Mapping[int, Path], config: Sdkconfig | None) -> FlashInput:
+def _from_build_directory(folder: Path, config: ConfigFile | None) -> FlashInput:
+    return _from_parts(folder, build_parts(folder), config or _config_of_build(folder))
+
+
+def _from_parts(path: Path, parts: Mapping[int, Path], config: ConfigFile | None) -> FlashInput:
     try:
         image = merge(read_parts(parts))
     except ValueError as error:
@@ -178,17 +224,16 @@ def _from_parts(path: Path, parts: Mapping[int, Path], config: Sdkconfig | None)
     return replace(_placed(path, image, 0, config), merged=False)
 
 
-def _from_merged(path: Path, config: Sdkconfig | None) -> FlashInput:
+def _from_merged(path: Path, config: ConfigFile | None) -> FlashInput:
     data = read_input(path)
-    table_offset = config.partition_table_offset if config else 0x8000
+    table_offset = config.config.partition_table_offset if config else 0x8000
     return _placed(path, data, detect_start(data, table_offset) or 0, config)
 
 
-def _placed(path: Path, image: bytes, start: int, config: Sdkconfig | None) -> FlashInput:
+def _placed(path: Path, image: bytes, start: int, said: ConfigFile | None) -> FlashInput:
     try:
-        flash = load_flash(image, config.partition_table_offset if config else 0x8000, start=start)
+        flash = load_flash(image, said.config.partition_table_offset if said else 0x8000, start=start)
     except ValueError as error:
         raise Unusable(f"{path}: {error}") from error
-    if config is None:
-        config = Sdkconfig(partition_table_offset=detect_table(flash) or 0x8000)
-    return FlashInput(path, flash, config, start, len(image))
+    config = said.config if said else Sdkconfig(partition_table_offset=detect_table(flash) or 0x8000)
+    return FlashInput(path, flash, config, start, len(image), said=said)

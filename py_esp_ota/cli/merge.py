@@ -10,7 +10,7 @@ import click
 
 from py_esp_ota._core import ImageHeader, Partition, Target, inspect_image, verify_image
 from py_esp_ota.cli.complete import chip_option
-from py_esp_ota.cli.files import Unusable, print_json, write_output
+from py_esp_ota.cli.files import Unusable, is_dash, print_json, write_folder, write_output
 from py_esp_ota.cli.inputs import (
     FlashInput,
     build_parts,
@@ -141,21 +141,16 @@ def split(files: tuple[str, ...], output: Path, chip: str, as_json: bool) -> Non
 
     The folder is a build directory again: merge-bin of it gives the same flash.
     """
+    if is_dash(output):
+        raise click.UsageError("--output is a folder here, not -")
     given = open_flash(files, chip=chip)
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
         raise Unusable(f"{output} exists and is not empty")
     parts = _parts(given, chip)
     folder = {name: data for _, (name, data) in sorted(parts.items())}
     listed = {f"0x{offset:x}": name for offset, (name, _) in sorted(parts.items())}
-    for name, data in folder.items():
-        path = output / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unusable(f"{path.parent}: {error.strerror}") from error
-        write_output(path, data)
     described = json.dumps({"flash_files": listed, "flash_settings": _settings(given, chip)}, indent=4)
-    write_output(output / "flasher_args.json", described.encode())
+    write_folder(output, {**folder, "flasher_args.json": described.encode()})
     if as_json:
         print_json([{"offset": o, "file": n, "length": len(d)} for o, (n, d) in sorted(parts.items())])
     else:

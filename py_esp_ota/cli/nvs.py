@@ -36,6 +36,8 @@ _NUMBERS = {"u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64"}
 _TYPES = [*get_args(Kind)[:-1], "hex2bin", "base64", "file"]
 _LARGEST_BLOB = 508000
 _HMAC_KEY = 32
+_LARGEST_KEYS = 1 << 20
+_LIVE = {"ACTIVE", "FULL", "FREEING"}
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
 
@@ -92,11 +94,19 @@ def _open(file: Path, label: str | None, keys: Path | None) -> _Bench:
         def save() -> None:
             write_output(file, given.flash.read(0, size))
 
+    blank = _is_blank(given.flash, partition)
     try:
         nvs = NvsPartition(given.flash, partition, keys=None if keys is None else _keys(keys))
     except EspError as error:
         raise _Refused(f"{file}: {error}") from error
+    if not blank and not any(page.state in _LIVE for page in nvs.pages()):  # a chip would format it without a word
+        raise _Refused(f"{file}: {partition.label} is not NVS: none of its pages begins as one")
     return _Bench(nvs, partition, save)
+
+
+def _is_blank(flash: Flash, partition: Partition) -> bool:
+    size = min(partition.size, max(flash.size - partition.offset, 0))
+    return not flash.read(partition.offset, size).strip(b"\xff") if size else True
 
 
 def _in_table(flash: Flash, offset: int, label: str | None, file: Path) -> Partition | None:
@@ -118,7 +128,7 @@ def _in_table(flash: Flash, offset: int, label: str | None, file: Path) -> Parti
 
 
 def _keys(file: Path) -> bytes:
-    data = read_input(file)
+    data = read_input(file, limit=_LARGEST_KEYS, what="a key partition")
     if len(data) == _HMAC_KEY:
         return derive_nvs_keys(data)
     try:
@@ -330,7 +340,7 @@ def _parse(kind: str, text: str) -> Value:
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is no {kind}", param_hint="VALUE") from error
     if kind == "file":
-        return read_input(Path(text), limit=_LARGEST_BLOB)
+        return read_input(Path(text), limit=_LARGEST_BLOB, what="a blob in NVS")
     if "\0" in text:
         raise click.BadParameter("a text ends at its first NUL", param_hint="VALUE")
     return text

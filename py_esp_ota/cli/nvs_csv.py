@@ -43,7 +43,7 @@ class Row:
 def read_csv(path: Path) -> Iterator[Row]:
     """The rows in order; lines that begin with # are comments. Raises ``Unusable`` naming the line."""
     try:
-        lines = read_input(path, limit=_LARGEST).decode("utf-8-sig").splitlines()
+        lines = read_input(path, limit=_LARGEST, what="a CSV of values").decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise Unusable(f"{path}: byte {error.start} is not UTF-8") from error
     namespace = ""
@@ -95,9 +95,9 @@ def _is_csv(text: str) -> bool:
 
 def _value(kind: str, encoding: str, text: str) -> tuple[Kind, Value]:
     if encoding in _NUMBERS:
-        content = text if kind == "data" else read_input(Path(text), limit=_LARGEST).decode()
+        content = text if kind == "data" else read_input(Path(text), limit=_LARGEST, what="a value").decode()
         return _NUMBERS[encoding], int(content, 0)
-    data = text.encode() if kind == "data" else read_input(Path(text), limit=_LARGEST)
+    data = text.encode() if kind == "data" else read_input(Path(text), limit=_LARGEST, what="a value")
     if encoding == "string":
         return "str", data.decode()
     if encoding == "hex2bin":

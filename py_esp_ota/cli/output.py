@@ -12,6 +12,7 @@ from py_esp_ota.view.visible import visible
 #: Click lists choices in lines of their own; a sentence of ours is one line.
 _OF_CLICK = "\n\t"
 _TAKEN = f"{__name__}.taken"
+_TOOK = "took_stdout"
 
 
 def say(*lines: str, err: bool = False) -> None:
@@ -30,7 +31,14 @@ def legible() -> Iterator[None]:
     except click.ClickException as error:
         keep = _OF_CLICK if isinstance(error, click.UsageError) else ""
         error.message = visible(error.message, keep=keep)  # type: ignore[misc] # to click it is a variable
+        if stdout_is_taken():
+            setattr(error, _TOOK, True)  # what asks for it lives longer than the context
         raise
+
+
+def took_stdout(error: click.ClickException) -> bool:
+    """Whether stdout was the file that the verb wrote when it was refused."""
+    return getattr(error, _TOOK, False)
 
 
 def take_stdout() -> None:

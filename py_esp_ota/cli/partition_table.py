@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import os
 import string
-import sys
 from pathlib import Path
 
 import click
@@ -39,7 +38,7 @@ class _Refused(click.ClickException):
 
 @click.command("partition-table")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("output", required=False, type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("output", required=False, type=click.Path(path_type=Path))
 @click.option("--output", "-O", "output_option", hidden=True, type=click.Path(path_type=Path))
 @click.option(
     "--offset", "-o", "table_offset", default="0x8000", help="Where the table lies in flash.", show_default=True
@@ -108,9 +107,6 @@ def command(
 
 
 def _tell(table: PartitionTable, converted: bytes, output: Path | None, as_json: bool) -> None:
-    if output is not None and str(output) == "-":
-        sys.stdout.buffer.write(converted)
-        return
     if output is not None:
         try:
             output.parent.mkdir(parents=True, exist_ok=True)

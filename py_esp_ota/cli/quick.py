@@ -60,13 +60,14 @@ def _plain_file(name: str) -> bytes | None:
 
 
 def _printed(text: str, code: int) -> int | None:
-    """Print and give back ``code``; 1, as click has it, when nobody reads. What may not be encodable is not printed."""
+    """Print and give back ``code``, or that of a stdout that takes it not. What may not be encodable is not printed."""
     if sys.stdout is None or not text.isascii():
         return None
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except OSError as error:
+        from py_esp_ota.cli.ending import lost
+
+        return lost(error)
     return code

@@ -5,18 +5,22 @@ from __future__ import annotations
 import sys
 from codecs import decode
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.boot import board_of
 from py_esp_ota.cli.complete import chip_option
-from py_esp_ota.cli.files import Unusable, print_json, read_input, write_output
+from py_esp_ota.cli.files import Unusable, check_writable, is_dash, print_json, read_input, write_output
 from py_esp_ota.cli.inputs import flash_arguments, open_flash
-from py_esp_ota.cli.output import say
+from py_esp_ota.cli.needing import needing
+from py_esp_ota.cli.output import say, take_stdout
+from py_esp_ota.cli.release import idf_version_option, in_flash, release
 from py_esp_ota.cli.terminal import Terminal
-from py_esp_ota.silicon import Machine, Session
+
+if TYPE_CHECKING:
+    from py_esp_ota.silicon import Session
 
 #: How long the chip runs between two looks at the keyboard, in its own seconds.
 _TURN_S = 0.02
@@ -44,6 +48,7 @@ class RunDict(TypedDict):
 @click.command("run")
 @flash_arguments
 @chip_option("The chip; auto takes it from the images in the flash.")
+@idf_version_option("Refuse a flash that says it is of another release.")
 @click.option("--efuse", "efuse_file", type=click.Path(path_type=Path), help="An eFuse file; a new chip without one.")
 @click.option(
     "--timeout",
@@ -72,6 +77,7 @@ class RunDict(TypedDict):
 def command(
     files: tuple[str, ...],
     chip: str,
+    asked: str | None,
     efuse_file: Path | None,
     timeout_s: float,
     exit_on: str | None,
@@ -86,8 +92,22 @@ def command(
     the chip still ran at the end; 1 otherwise. The files themselves are not changed without --write.
     """
     given = open_flash(files, chip=chip)
-    board = board_of(given, given.target(chip), efuse_file)
+    given.refuse_lone_app()
+    target = given.target(chip)
+    meant = in_flash(given, target)
+    if meant is not None:
+        meant.refuse_other(asked)
+    meant = release(asked, given.said, meant)
+    board = board_of(given, target, efuse_file)
+    if write:
+        given.check_saves()
+        if efuse_file is not None:
+            check_writable(efuse_file)
+        if is_dash(given.path):
+            take_stdout()  # before the console is shown
     talk = [(wait, _typed(text)) for wait, text in answers]
+    with needing("run", "silicon"):
+        from py_esp_ota.silicon import Machine
     try:
         session = Machine(board.target.name, rom=None if rom is None else read_input(rom)).session(board)
         with Terminal(typing=not as_json) as terminal:
@@ -95,14 +115,14 @@ def command(
     except ValueError as error:
         raise Unusable(str(error)) from error
     ok = session.trap is None and (found or exit_on is None)
-    if as_json:
-        print_json(_facts(board, session, "".join(terminal.shown), ok=ok))
-    else:
-        say("", _summary(session, found=found, exit_on=exit_on), err=True)
     if write:
-        given.save()
         if efuse_file is not None:
             write_output(efuse_file, board.efuse.to_json().encode())
+        given.save()
+    if as_json:
+        print_json({**_facts(board, session, "".join(terminal.shown), ok=ok), "release": meant.to_dict()})
+    else:
+        say("", _summary(session, found=found, exit_on=exit_on), err=True)
     sys.exit(0 if ok else 1)
 
 

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-import signal
-from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy.exc import DBAPIError
 
-from py_esp_ota.adapters.certificates import LocalCa
-from py_esp_ota.adapters.http import serve
-from py_esp_ota.adapters.lives import OnEnd
-from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, open_folder
-from py_esp_ota.cli.files import Unusable, read_app
-from py_esp_ota.cloud.accounts import Derive, scrypt
-from py_esp_ota.cloud.refusals import CloudError
-from py_esp_ota.cloud.web import OneTimeLink, mount_web
-from py_esp_ota.errors import MqttError
-from py_esp_ota.firmware import Firmware
-from py_esp_ota.lab import ADMIN, Lab
+from py_esp_ota.cli.files import Unusable
+from py_esp_ota.cli.needing import needing
 from py_esp_ota.posix import lacks_posix
-from py_esp_ota.socket_world import BrokerKind, socket_world
+
+if TYPE_CHECKING:
+    from py_esp_ota.socket_world import BrokerKind
 
 _PORT = click.IntRange(0, 65535)
-_Page = OneTimeLink | Literal["open"] | None  # one browser, everybody, nobody
 
 
 @click.command("serve")
@@ -74,110 +60,10 @@ def command(
     """
     if no_web and one_time_link:
         raise click.UsageError("--no-web leaves no page that --one-time-link could lead to")
-    page: _Page = None if no_web else OneTimeLink(secrets.token_hex) if one_time_link else "open"
-    image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     if reason := lacks_posix("esp-ota serve"):
         raise Unusable(reason)
-    try:
-        password = open_folder(data)
-        serving = partial(_serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page)
-        asyncio.run(_whole(serving))
-    except (OSError, ValueError, MqttError, CloudError) as error:
-        raise Unusable(str(error)) from error
-    except DBAPIError as error:
-        raise Unusable(f"{data / DATABASE}: {error.orig}") from error
-
-
-async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, None]]) -> None:
-    """Serve until the end, or until a part ends by itself: then end all of it, with exit 1 and one sentence."""
-    ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def on_end(why: str) -> None:
-        if not ended.done():
-            ended.set_result(why)
-
-    life = asyncio.create_task(serving(on_end), name="serve")
-    either: list[asyncio.Future[Any]] = [life, ended]
-    try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        life.cancel()
-        await asyncio.wait([life])
-    if ended.done():
-        raise click.ClickException(ended.result())
-    life.result()
-
-
-async def _serve(
-    data: Path,
-    port: int,
-    https_port: int,
-    mqtt_port: int,
-    broker: BrokerKind | None,
-    images: list[bytes],
-    password: str,
-    page: _Page,
-    on_end: OnEnd,
-) -> None:
-    world = socket_world(
-        data,
-        prefer=broker,
-        https_port=https_port,
-        mqtt_port=mqtt_port,
-        on_end=on_end,
+    with needing("serve", "cloud"):
+        from py_esp_ota.cli.serving import serve_until_signalled
+    serve_until_signalled(
+        data, port, https_port, mqtt_port, broker, devices, firmware, web=not no_web, one_time_link=one_time_link
     )
-    database = f"sqlite:///{data.resolve() / DATABASE}"
-    async with Lab(
-        world,
-        database=database,
-        token_hex=secrets.token_hex,
-        admin_password=password,
-        deliver=_print_code,
-        derive=in_a_thread(),
-        on_end=on_end,
-    ) as lab:
-        if page is not None:
-            mount_web(lab.app, lab.service, None if page == "open" else page)
-        async with serve(lab.app, port=port, on_end=on_end) as url:
-            for image in images:
-                lab.device(firmware=image).power_on()
-            click.echo(
-                f"web page        {_page_line(page, url)}\n"
-                f"REST API        {url}/v1   (user {ADMIN}, password in {data / PASSWORD})\n"
-                f"downloads       {lab.world.public_url}\n"
-                f"broker          {lab.world.broker} on port {mqtt_port}\n"
-                f"CA certificate  {LocalCa(data).ca_file}\n"
-                "Ctrl-C ends it."
-            )
-            await _interrupted()
-            click.echo("stopping")
-
-
-async def _interrupted() -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
-
-
-def _page_line(page: _Page, url: str) -> str:
-    if page is None:
-        return "none (--no-web)"
-    if page == "open":
-        return f"{url}   (no login: every user of this machine is admin; --one-time-link, --no-web)"
-    return f"{url}{page.path}   (once, for one browser)"
-
-
-def in_a_thread(at_once: int = 2) -> Derive:
-    """Password hashes beside the event loop, so many at a time: each takes a tenth of a second and 32 MiB."""
-    turn = asyncio.Semaphore(at_once)
-
-    async def derive(password: str, salt: bytes, n: int) -> bytes:
-        async with turn:
-            return await asyncio.to_thread(scrypt, password, salt, n)
-
-    return derive
-
-
-def _print_code(user_name: str, code: str) -> None:
-    click.echo(f"verification code for {user_name}: {code}")

@@ -11,6 +11,7 @@ import click
 
 from py_esp_ota._core import SignatureBlock, inspect_image, signature_blocks, verify_signature_v1
 from py_esp_ota.cli.files import Unusable, is_taken, print_json, read_input, write_output
+from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say
 from py_esp_ota.errors import EspErr
 
@@ -82,10 +83,8 @@ def _reject(options: dict[str, object], mode: str) -> None:
 
 
 def _forge() -> ModuleType:
-    try:
+    with needing("sign", "sign"):
         from py_esp_ota import signing
-    except ModuleNotFoundError as missing:
-        raise Unusable(str(missing)) from None
     return signing
 
 
@@ -142,7 +141,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _key(path: Path, version: str, scheme: str | None, *, private: bool = True) -> bytes:
     """A key in PEM that is fit for this. Raises ``Unusable``."""
-    key = read_input(path, limit=_LARGEST_KEY)
+    key = read_input(path, limit=_LARGEST_KEY, what="a key")
     try:
         found = str(_forge().scheme_of(key))
     except ValueError as error:
@@ -230,7 +229,7 @@ def _verify(file: Path, keys: tuple[Path, ...], version: str, scheme: str | None
         return _v2_report(file, data, loaded, scheme)
     if len(keys) != 1:
         raise click.UsageError("a version 1 signature names no key: say one with --key")
-    raw = read_input(keys[0], limit=_LARGEST_KEY)
+    raw = read_input(keys[0], limit=_LARGEST_KEY, what="a key")
     if len(raw) != _V1_KEY_SIZE:
         raw = _forge().v1_public_key(_key(keys[0], version, scheme, private=False))
     return _v1_report(file, data, keys[0], raw)

@@ -12,6 +12,7 @@ from py_esp_ota.adapters.emulators import EspEmu, Qemu
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.cli.files import Unusable, read_input
 from py_esp_ota.cli.inputs import FlashInput
+from py_esp_ota.cli.needing import needing
 from py_esp_ota.firmware import with_flash_size
 from py_esp_ota.idf.bootloader.compare import Options, as_compiled, compiled_options, difference, read_build
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, SiliconBootDict, silicon_boot
@@ -200,10 +201,8 @@ def _oracle(wish: Wish, *, count: bool = True) -> BootOracle:
 def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:
     if not files:
         return ()
-    try:
+    with needing("--elf", "silicon"):
         from py_esp_ota.elf import Symbols
-    except ModuleNotFoundError as error:
-        raise Unusable(f"--elf: {error}") from error
     try:
         return tuple(Symbols.from_elf(read_input(file)) for file in files)
     except ValueError as error:

@@ -8,9 +8,14 @@ import sys
 
 
 def prepare() -> None:
-    """Letters that a stream's encoding lacks become escapes; a stream that the caller closed takes everything."""
+    """Letters that a stream's encoding lacks become escapes.
+
+    A stdout that the caller closed is an error as soon as something is to go there; a closed stderr takes everything.
+    Their numbers are given to nothing else: the next file to be opened must not be what is printed into.
+    """
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 (open until the process ends)
+        closed = os.open(os.devnull, os.O_RDONLY)  # to write into it is the error of a closed one
+        sys.stdout = open(closed, "w", encoding="utf-8")  # noqa: PTH123, SIM115 (open until the process ends)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):

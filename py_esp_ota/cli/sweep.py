@@ -14,13 +14,14 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from py_esp_ota._core import PartitionTable
-from py_esp_ota.cli.boot import config_of
+from py_esp_ota._core import ImageHeader, PartitionTable, Target
 from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_app, write_output
-from py_esp_ota.cli.output import say
+from py_esp_ota.cli.inputs import read_config, refuse_other_chip
+from py_esp_ota.cli.output import say, stdout_is_taken
 from py_esp_ota.cli.partition_table import read_table
+from py_esp_ota.cli.release import Release, idf_version_option, in_app, release
 from py_esp_ota.faults import Plan, parse
 from py_esp_ota.mutants import MUTANTS
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -34,6 +35,7 @@ from py_esp_ota.view.sweep_text import sweep_text
 from py_esp_ota.view.sweep_words import ending_lines
 
 _FILE = click.Path(path_type=Path)
+_HEADER = 24
 
 
 @click.command("sweep")
@@ -62,6 +64,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--weather", default="", metavar="PLAN", help="What goes wrong beside the power, in the agent's job.")
 @click.option("--mutant", type=click.Choice(list(MUTANTS)), help="Switch a bug of our own on, to see it found.")
 @click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
+@idf_version_option("The release that app and bootloader are of; an sdkconfig or OLD says it otherwise.")
 @click.option("--efuse", "efuse_file", type=_FILE, help="An eFuse file; a new chip without one.")
 @click.option("--junit", type=_FILE, help="Write a JUnit report.")
 @click.option("--sarif", type=_FILE, help="Write a SARIF report.")
@@ -82,6 +85,7 @@ def command(
     weather: str,
     mutant: str | None,
     config_file: Path | None,
+    asked: str | None,
     efuse_file: Path | None,
     junit: Path | None,
     sarif: Path | None,
@@ -92,7 +96,7 @@ def command(
 
     Exit 0 when every promise holds but those that the chip itself breaks, 1 when one is broken.
     """
-    story, scene = STORIES[name], _scene(old, new, partitions, config_file, efuse_file)
+    story, (scene, meant) = STORIES[name], _scene(old, new, partitions, config_file, asked, efuse_file)
     scene = replace(scene, weather=_weather(weather, story))
     try:
         started = time.perf_counter()
@@ -108,6 +112,7 @@ def command(
     options = {
         "--partitions": partitions,
         "--config": config_file,
+        "--idf-version": asked,
         "--efuse": efuse_file,
         "--weather": weather,
         "--mutant": mutant,
@@ -121,22 +126,32 @@ def command(
     if html:
         write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed).encode())
     if as_json:
-        print_json(report.to_dict(elapsed))
+        print_json({**report.to_dict(elapsed), "release": meant.to_dict()})
     else:
-        Console().print(sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed), soft_wrap=True)
+        Console(stderr=stdout_is_taken()).print(
+            sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed, release=str(meant)), soft_wrap=True
+        )
     sys.exit(0 if report.ok else 1)
 
 
-def _scene(old: Path, new: Path, partitions: str | None, config_file: Path | None, efuse_file: Path | None) -> Scene:
+def _scene(
+    old: Path, new: Path, partitions: str | None, config_file: Path | None, asked: str | None, efuse_file: Path | None
+) -> tuple[Scene, Release]:
     images = read_app(old), read_app(new)
     scene = Scene(*images, _roomy(max(map(len, images))) if partitions is None else _table(partitions))
     if scene.old == scene.new:
         raise Unusable(f"{old} and {new} are the same image: nobody could tell which of them boots")
-    if config_file is not None:
-        scene = replace(scene, config=_checked(config_of(config_file)))
+    said = None if config_file is None else read_config(config_file)
+    if said is not None:
+        target = Target.from_chip_id(ImageHeader.from_bytes(images[0][:_HEADER]).chip_id)
+        if target is not None:
+            refuse_other_chip(said, target, old)
+        scene = replace(scene, config=_checked(said.config))
+    meant = release(asked, said, in_app(images[0], str(old)))
+    scene = replace(scene, config=replace(scene.config, idf_version=meant.version))
     if efuse_file is not None:
         scene = replace(scene, efuse=load(efuse_file))
-    return scene
+    return scene, meant
 
 
 def _weather(text: str, story: Story) -> Plan:

@@ -12,6 +12,7 @@ from typing import Self
 
 import click
 
+from py_esp_ota.cli.output import stdout_is_taken
 from py_esp_ota.posix import lacks_posix
 from py_esp_ota.view.visible import uncoloured, visible
 
@@ -29,7 +30,7 @@ class Terminal:
 
     def __init__(self, *, typing: bool) -> None:
         """``typing``: whether what is typed is wanted at all."""
-        self._typing = typing and sys.stdin.isatty()
+        self._typing = typing and sys.stdin is not None and sys.stdin.isatty()
         self._session = self._typing and sys.stdout.isatty()
         self._half = ""
         self._settings: list[object] | None = None
@@ -75,7 +76,7 @@ class Terminal:
         return visible(uncoloured(text.removesuffix(self._half)).replace("\r", ""), keep="\n\t")
 
     def _print(self, text: str) -> None:
-        click.echo(text, nl=False)
+        click.echo(text, nl=False, err=stdout_is_taken())
 
     def read(self, seconds: float) -> str:
         """What was typed by now. With a terminal the chip, which is at ``seconds``, is held back to the user's time."""

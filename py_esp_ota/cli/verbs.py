@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -9,20 +12,11 @@ import click
 
 from py_esp_ota.cli import _PLACES, _VERBS
 from py_esp_ota.cli.complete import ChipName
+from py_esp_ota.cli.ending import ended
 from py_esp_ota.cli.output import legible
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-
-class _Missing(click.ClickException):
-    """A verb whose extra is not installed."""
-
-    exit_code = 2
-
-    def __init__(self, verb: str, module: str | None) -> None:
-        extra = {"elf2image": "silicon", "run": "silicon", "sign": "sign"}.get(verb, "cloud")
-        super().__init__(f"{verb} needs {module}, which comes with an extra: pip install 'py_esp_ota[{extra}]'")
 
 
 class _Verbs(click.Group):
@@ -36,13 +30,7 @@ class _Verbs(click.Group):
         if name not in _VERBS and name not in _PLACES:
             return None
         place, attribute = _PLACES.get(name, (name.replace("-", "_"), "command"))
-        try:
-            module = import_module(f"{__package__}.{place}")
-        except ModuleNotFoundError as missing:
-            if (missing.name or "").startswith("py_esp_ota"):
-                raise
-            raise _Missing(name, missing.name) from None
-        command: click.Command = getattr(module, attribute)
+        command: click.Command = getattr(import_module(f"{__package__}.{place}"), attribute)
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -51,6 +39,18 @@ class _Verbs(click.Group):
 
         verbs = [CompletionItem(verb, help=text) for verb, text in _VERBS.items() if verb.startswith(incomplete)]
         return verbs + click.Command.shell_complete(self, ctx, incomplete)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        call = partial(super().main, words, prog_name, complete_var, standalone_mode=False, **extra)
+        return ended(words, call) if standalone_mode else call()
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         with legible():
@@ -73,4 +73,7 @@ class _Verbs(click.Group):
 @click.version_option(package_name="py_esp_ota", prog_name="esp-ota")
 @click.option("--chip", "-c", type=ChipName(auto=True), help="The chip, for verbs that can be told one.")
 def main(chip: str | None) -> None:
-    """An ESP32-family device, its over-the-air update path and its cloud, in one box."""
+    """An ESP32-family device, its over-the-air update path and its cloud, in one box.
+
+    Where a file is named, - is standard input or output.
+    """

@@ -25,6 +25,7 @@ from unicorn.riscv_const import (
 )
 
 from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.interrupts import held_back
 from py_esp_ota.silicon.standstill import Standstill
 
 _MIE, _MPIE, _MPP = 1 << 3, 1 << 7, 3 << 11
@@ -66,6 +67,10 @@ class App:
 
         ``effort``: how much Python may do for it, as ``Cpu.grant`` counts; false when that was too little.
         """
+        with held_back(self._cpu.interrupt):
+            return self._run(cycles, effort)
+
+    def _run(self, cycles: int, effort: float) -> bool:
         hardware, cpu, clock = self._hardware, self._cpu, self._clock
         cpu.watcher = self
         hardware.registers.changed = self._pause

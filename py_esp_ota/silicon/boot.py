@@ -10,6 +10,7 @@ from unicorn import UC_ERR_FETCH_PROT, UC_ERR_FETCH_UNMAPPED, UcError
 from py_esp_ota._core import ImageHeader
 from py_esp_ota.silicon.cpu import ILLEGAL_INSTRUCTION
 from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.interrupts import held_back
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import SiliconReport
 from py_esp_ota.silicon.snapshot import Snapshot, Snapshots, Tripwire
@@ -59,10 +60,12 @@ class BootRun:
         snapshot = self._snapshot(program, image)
         cpu.watcher = self
         if snapshot is None or self._snapshots is None or budget <= snapshot.spent:
-            cpu.go(self._begin(program), budget)
+            pc = self._begin(program)
         else:
             self._snapshots.restore(snapshot)
-            cpu.go(snapshot.pc, budget - snapshot.spent)
+            pc, budget = snapshot.pc, budget - snapshot.spent
+        with held_back(cpu.interrupt):
+            cpu.go(pc, budget)
         if not self._is_whole(program):
             # It comes back past the CPU, which must not go on with what it has translated.
             cpu.forget_code()

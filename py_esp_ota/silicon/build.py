@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from py_esp_ota._core import BootloaderDesc
 from py_esp_ota.errors import ImageError
+from py_esp_ota.sdkconfig import release_of
 
 _DESC_OFFSET = 0x20
-_VERSION = re.compile(r"v(\d+)\.(\d+)(?:\.(\d+))?(-(?:dev|beta|rc)[\w.-]*)?")
 #: With a zero byte behind it: a string of its own, as the first line of the console prints it.
 _VERSION_STRING = re.compile(rb"v\d+\.\d+(?:\.\d+)?(?:-[\w.-]+)?(?=\0)")
 #: The level of a line, and a text that every build which prints lines of this level has.
@@ -29,7 +29,6 @@ _TEXTS: Mapping[str, tuple[str, bytes]] = {
     "idf_env_bringup": ("W", b"Ignoring invalid SHA-256 as running on FPGA / doing bringup"),
 }
 _ASSERTS = b"Assert failed in"
-_LAST_PATCH = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,4 @@ def _version(image: bytes) -> tuple[int, int, int] | None:
     except ImageError:
         string = _VERSION_STRING.search(image)
         text = string[0].decode() if string else ""
-    found = _VERSION.match(text)
-    if found is None:
-        return None
-    major, minor, patch = int(found[1]), int(found[2]), int(found[3] or 0)
-    if not found[4]:
-        return major, minor, patch
-    if patch:
-        return major, minor, patch - 1
-    return (major, minor - 1, _LAST_PATCH) if minor else (major - 1, _LAST_PATCH, _LAST_PATCH)
+    return release_of(text)

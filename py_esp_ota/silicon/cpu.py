@@ -113,6 +113,7 @@ class Cpu:
         self._loads: Callable[[int, int], None] | None = None
         self._in_store = False
         self._stopped_in_store = False
+        self._interrupted = False
         #: The ROM function called last, -1 for none.
         self._called = -1
 
@@ -146,7 +147,10 @@ class Cpu:
     # --------------------------------------------------------------------------------------------------------- running
 
     def go(self, pc: int, count: int) -> None:
-        """Run from ``pc`` for ``count`` instructions, or until something calls ``stop``. Raises ``PowerLoss``."""
+        """Run from ``pc`` for ``count`` instructions, or until something calls ``stop``.
+
+        Raises ``PowerLoss``, and ``KeyboardInterrupt`` after ``interrupt``.
+        """
         self._in_store = self._stopped_in_store = False
         self._called = -1
         try:
@@ -154,6 +158,9 @@ class Cpu:
         except UcError as error:
             if self.watcher is not None:
                 self.watcher.fault(error, self.pc)
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
         # Unicorn stops on what called back, not behind it: it would be done twice.
         if self._stopped_in_store:
             self.pc += 4 if self.peek(self.pc, 1)[0] & 3 == 3 else 2
@@ -164,6 +171,11 @@ class Cpu:
     def stop(self) -> None:
         """No instruction more, from inside of a callback."""
         self._stopped_in_store = self._in_store
+        self._uc.emu_stop()
+
+    def interrupt(self) -> None:
+        """No instruction more, and ``go`` raises ``KeyboardInterrupt``; from anywhere, as a signal comes."""
+        self._interrupted = True
         self._uc.emu_stop()
 
     def grant(self, effort: int) -> None:

@@ -14,6 +14,7 @@ from unicorn import UcError
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.cpu import Context, Watcher
 from py_esp_ota.silicon.hardware import Hardware
+from py_esp_ota.silicon.interrupts import held_back
 from py_esp_ota.silicon.rom.functions import sync
 
 _KEPT = 64
@@ -136,7 +137,8 @@ class Tripwire:
         cpu.watcher = self
         # What is looked at is known after the first run; in the second, only how long it takes to get there.
         first = not self._stop_at
-        with cpu.watched(loads=self._on_load if first else None, steps=None if first else self._on_step):
+        watched = cpu.watched(loads=self._on_load if first else None, steps=None if first else self._on_step)
+        with held_back(cpu.interrupt), watched:
             cpu.go(entry, _LONGEST)
 
     def _on_step(self) -> None:

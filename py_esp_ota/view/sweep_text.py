@@ -14,14 +14,14 @@ _STYLES: dict[Outcome, str] = {"old": "blue", "new": "cyan", "as_the_chip": "yel
 
 
 def sweep_text(
-    report: SweepReport, *, limit: int = 10, command: str = "", elapsed_s: float | None = None
+    report: SweepReport, *, limit: int = 10, command: str = "", elapsed_s: float | None = None, release: str = ""
 ) -> RenderableType:
     """The counts, then each broken promise with the first ``limit`` operations that break it.
 
     ``command`` stands before a plan in the line that replays it; print with ``soft_wrap=True``, and that line can be
-    pasted into a shell. ``elapsed_s`` is told when given.
+    pasted into a shell. ``elapsed_s`` is told when given, and ``release``: which ESP-IDF it was, and who says so.
     """
-    parts: list[RenderableType] = [_counts(report, elapsed_s)]
+    parts: list[RenderableType] = [_counts(report, elapsed_s, release)]
     for outcome in FINDINGS:
         broken: dict[str, list[Finding]] = {}
         for finding in findings(report, outcome):
@@ -36,10 +36,13 @@ def sweep_text(
     return Group(*parts)
 
 
-def _counts(report: SweepReport, elapsed_s: float | None) -> Table:
+def _counts(report: SweepReport, elapsed_s: float | None, release: str) -> Table:
     took = "" if elapsed_s is None else f" in {elapsed_s:.2f} s"
     title = f"{report.story}: {len(report.operations):,} flash operations, {len(report.cases):,} power cuts{took}"
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False, show_header=False)
+    heading = Text(title, style="bold")
+    if release:
+        heading.append(f"\nrelease: {visible(release)}", style="not bold")
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, show_header=False)
     table.add_column(justify="right")
     table.add_column(no_wrap=True)
     table.add_column()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.sdkconfig import Sdkconfig, release_of
 
 FILE = """\
 #
@@ -103,3 +103,51 @@ def test_an_option_whose_default_follows_the_release():
     assert Sdkconfig.from_text("CONFIG_ESP_HTTP_CLIENT_ENABLE_DIGEST_AUTH=y").esp_http_client_enable_digest_auth is True
     unset = "# CONFIG_ESP_HTTP_CLIENT_ENABLE_DIGEST_AUTH is not set"
     assert Sdkconfig.from_text(unset).esp_http_client_enable_digest_auth is False
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"bootloader_app_rollback_enable": "y"}, "is 'y', of type str; expected bool"),
+        ({"bootloader_app_rollback_enable": 1}, "is 1, of type int; expected bool"),
+        ({"partition_table_offset": "0x8000"}, "is '0x8000', of type str; expected int"),
+        ({"partition_table_offset": True}, "is True, of type bool; expected int"),
+        ({"mmu_page_size": 1.5}, "is 1.5, of type float; expected int | None"),
+        ({"bootloader_data_factory_reset": None}, "is None, of type NoneType; expected str"),
+        ({"secure_boot_verification_key": "key"}, "is 'key', of type str; expected bytes | None"),
+        ({"idf_version": "v5.5"}, "is 'v5.5', of type str; expected tuple"),
+        ({"idf_version": (5, 5)}, r"is \(5, 5\); expected three numbers"),
+        ({"idf_version": (5, "5", 1)}, r"is \(5, '5', 1\); expected three numbers"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named(options, says):
+    with pytest.raises(TypeError, match=f"^{next(iter(options))} {says}"):
+        Sdkconfig(**options)
+
+
+def test_a_text_may_begin_with_a_byte_order_mark():
+    assert Sdkconfig.from_text("\ufeff" + FILE) == Sdkconfig.from_text(FILE)
+    assert Sdkconfig.from_text("\ufeffCONFIG_PARTITION_TABLE_MD5=n\n").partition_table_md5 is False
+
+
+def test_a_file_says_its_chip_and_a_heading_without_a_patch_is_the_first():
+    assert Sdkconfig.from_text(FILE).idf_target == "esp32s3"
+    assert Sdkconfig.from_text("# Framework (ESP-IDF) 5.5 Project Configuration\n").idf_version == (5, 5, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "release"),
+    [
+        ("v5.5.1", (5, 5, 1)),
+        ("v6.1", (6, 1, 0)),
+        ("5.3", (5, 3, 0)),
+        ("v4.4.8-dirty", (4, 4, 8)),
+        ("v5.4-rc1", (5, 3, 99)),
+        ("v5.4.2-rc1", (5, 4, 1)),
+        ("v6.0-dev-12-gabc", (5, 99, 99)),
+        ("1a2b3c4", None),
+        ("", None),
+    ],
+)
+def test_what_release_a_version_means(text, release):
+    assert release_of(text) == release

@@ -53,7 +53,7 @@ def test_a_chapter_that_ends_otherwise_fails_the_demo(images, monkeypatch):
 
     chapters = list(story.CHAPTERS)
     chapters[1] = story.Chapter("update", "", lazy, chapters[1].expected)
-    monkeypatch.setattr("py_esp_ota.cli.demo.CHAPTERS", tuple(chapters[:2]))
+    monkeypatch.setattr("py_esp_ota.cli.demo.telling.CHAPTERS", tuple(chapters[:2]))
     result = run("--json", *images[1])
     assert result.exit_code == 1
     report = json.loads(result.output)

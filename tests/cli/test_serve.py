@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from py_esp_ota.cli.serve import in_a_thread
+from py_esp_ota.cli.serving import in_a_thread
 from py_esp_ota.cloud.accounts import scrypt
 from py_esp_ota.lab import ADMIN
 
@@ -86,7 +86,7 @@ def test_page_api_and_a_simulated_device_until_ctrl_c(tmp_path, broker):
                 nodes = client.get("/v1/admin/nodes", params=query, headers={"Authorization": token}).json()["nodes"]
             assert nodes == ["node000001"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=20) == 130
         assert process.stdout.read() == "stopping\n"
 
 

@@ -149,7 +149,7 @@ def test_a_mosquitto_that_is_killed_is_back_and_a_job_pushed_then_arrives(tmp_pa
 
             until(status, seconds=60)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=20) == 130
 
 
 @needs_mosquitto

@@ -5,7 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import click
 import pytest
+
+from py_esp_ota._core import PartitionTable
+from py_esp_ota.cli import _VERBS, main
+from py_esp_ota.firmware import bootloader, merge
 
 EXTRAS = {
     "cloud": [
@@ -64,3 +69,49 @@ print(inspect_image(new).app_desc.version, lamp, sweep(STORIES["first-ota"], Sce
 """
     done = base_install(program)
     assert done.stdout == "1.1.0 <Device 'node': esp32c3, 4 MiB, runs lamp 1.0.0 from factory> True\n", done.stderr
+
+
+CALL = "import sys; sys.argv[0] = 'esp-ota'; from py_esp_ota.cli import main; main({!r})"
+
+
+def leaves(command, words=()):
+    """Every verb, with its sub-verbs."""
+    yield words
+    if isinstance(command, click.Group):
+        for name in _VERBS if command is main else command.commands:
+            yield from leaves(command.get_command(click.Context(command), name), (*words, name))
+
+
+def test_every_verb_helps_in_a_base_install():
+    """One process for all: what one verb imports must not be what another lacks, so none may import any extra."""
+    calls = [[*words, "--help"] for words in leaves(main)]
+    program = f"""
+from py_esp_ota.cli import main
+for words in {calls!r}:
+    try:
+        main(words)
+    except SystemExit as ended:
+        assert ended.code == 0, words
+"""
+    done = base_install(program)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("Usage: ") == len(calls)
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "module", "extra"),
+    [
+        (["demo"], "demo", "httpx2", "cloud"),
+        (["serve"], "serve", "sqlalchemy", "cloud"),
+        (["elf2image", "x", "-o", "y"], "elf2image", "elftools", "silicon"),
+        (["run", "flash"], "run", "unicorn", "silicon"),
+        (["boot", "flash", "--silicon"], "machine code", "unicorn", "silicon"),
+        (["sign", "key", "--generate-key", "ecdsa256"], "sign", "cryptography", "sign"),
+    ],
+)
+def test_a_verb_that_needs_an_extra_names_it(words, what, module, extra, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flash").write_bytes(merge({0: bootloader(), 0x8000: PartitionTable.builtin("two_ota").to_bytes()}))
+    done = base_install(CALL.format(words))
+    sentence = f"{what} needs {module}, which comes with an extra: pip install 'py_esp_ota[{extra}]'"
+    assert (done.returncode, done.stderr) == (2, f"Error: {sentence}\n")

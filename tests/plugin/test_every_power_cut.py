@@ -15,7 +15,7 @@ import py_esp_ota.dut
 import py_esp_ota.view.flash_map
 import py_esp_ota.view.sweep_words  # noqa: F401 - before pytester looks, for it forgets what an inner run imports
 from py_esp_ota import Flash
-from py_esp_ota.power_cuts import MODELS, Bench, plans
+from py_esp_ota.power_cuts import MODELS, Bench, every_power_cut, plans
 
 pytest_plugins = "pytester"
 
@@ -460,6 +460,27 @@ def test_a_limit_of_the_marker_that_is_none(run):
     result = run(SAFE.replace("every_power_cut", "every_power_cut(limit=0)"))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["limit 0 is none: at least one cut is tried"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("limits=3", "every_power_cut got limits=3; it takes limit=... and nothing else"),
+        ("3, shard=2", "every_power_cut got 3, shard=2; it takes limit=... and nothing else"),
+        ("limit='3'", "every_power_cut got limit='3', of type str; expected int or None"),
+        ("limit=True", "every_power_cut got limit=True, of type bool; expected int or None"),
+    ],
+)
+def test_an_argument_that_the_marker_does_not_know(run, arguments, says):
+    result = run(SAFE.replace("every_power_cut", f"every_power_cut({arguments})"))
+    result.assert_outcomes(failed=1)
+    assert says in result.stdout.str()
+
+
+@pytest.mark.parametrize(("arguments", "options"), [((3,), {}), ((), {"limit": "3"})])
+def test_the_decorator_refuses_it_at_once(arguments, options):
+    with pytest.raises(TypeError, match="every_power_cut got"):
+        every_power_cut(*arguments, **options)
 
 
 def test_with_xdist_the_plan_and_the_counts_arrive(pytester):

@@ -32,7 +32,7 @@ _SECTOR = 0x1000
 _SHOWN = 16
 _IN_DATA = 0x200
 _STAMP = re.compile(r"^([EWIDV]) \(\d+\) ")
-_PASSED_OVER = ("qio_mode:", "boot: ESP-IDF v", "boot: compile time ")
+_PASSED_OVER = ("qio_mode:", "boot: ESP-IDF ", "boot: compile time ")
 _PAGE_SIZE = re.compile(r"MMU page size mismatch, configured: 0x(?P<bytes>\w+)|MMU Page Size  : (?P<kib>\d+)K")
 #: The first release that looks at the page size in an app's descriptor.
 _COMPARES_PAGES = (5, 4, 0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from py_esp_ota._core import BootloaderDesc, Flash, ImageHeader, Target, inspect_image
@@ -11,10 +12,14 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import ImageError
 from py_esp_ota.idf.features import features
 from py_esp_ota.idf.log import Line, Log
-from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.sdkconfig import Sdkconfig, release_text
 
-#: The version printed when no bootloader image with a descriptor is in flash.
+#: The version printed when no bootloader image is in flash and no release was asked for.
 DEFAULT_IDF_VER = "v6.1"
+#: What is printed for an image that does not say its version, when nobody else does.
+_UNKNOWN = "unknown"
+#: With a zero byte behind it: the text that a build without a descriptor prints as its version.
+_VERSION_STRING = re.compile(rb"v\d+\.\d+(?:\.\d+)?(?:-[\w.-]+)?(?=\0)")
 
 #: ``bootloader_check_wdt_reset``: the resets by a watchdog that it speaks of. The RTC's, when it resets the RTC as well
 #: (RTCWDT_RTC), is not among them.
@@ -81,9 +86,12 @@ class BootLog(Log):
 
 @dataclass(frozen=True, slots=True)
 class InstalledBootloader:
-    """What the bootloader reads of its own image. The image may be absent: the emulated one needs no machine code."""
+    """What the bootloader reads of its own image. The image may be absent: the emulated one needs no machine code.
 
-    idf_ver: str
+    ``idf_ver`` is ``None`` when its bytes do not say it, ``""`` without an image.
+    """
+
+    idf_ver: str | None
     date_time: str
     spi_speed: int
     spi_mode: int
@@ -97,7 +105,11 @@ def read_bootloader_header(chip: Chip, address: int) -> InstalledBootloader:
     Without an image of this chip at ``address``: 80 MHz, DIO, and the size of the flash itself.
     """
     data = chip.flash.mmap(address, _DESC_OFFSET + _DESC_SIZE)
-    return _installed(data, chip.target.chip_id, chip.flash.size)
+    installed = _installed(data, chip.target.chip_id, chip.flash.size)
+    if installed.idf_ver is None:  # releases before v5.2 have no descriptor
+        said = _VERSION_STRING.search(chip.flash.mmap(address, _ROOM))
+        return replace(installed, idf_ver=said[0].decode() if said else None)
+    return installed
 
 
 @lru_cache(maxsize=32)
@@ -105,13 +117,13 @@ def _installed(data: bytes, chip_id: int, flash_size: int) -> InstalledBootloade
     """What the first bytes of an image say. The same bytes say the same, so it is kept."""
     header = ImageHeader.from_bytes(data[:_HEADER_SIZE])
     if header.magic != _IMAGE_MAGIC or header.chip_id != chip_id:
-        return InstalledBootloader(DEFAULT_IDF_VER, "", _DIV_1, _DIO, flash_size)
+        return InstalledBootloader("", "", _DIV_1, _DIO, flash_size)
     # update_flash_config: a size code that is none of the eight means 2 MB.
     coded_size = _MIB << header.spi_size if header.spi_size < 8 else 2 * _MIB
     try:
         desc = BootloaderDesc.from_bytes(data[_DESC_OFFSET:])
     except ImageError:
-        version, built = DEFAULT_IDF_VER, ""
+        version, built = None, ""
     else:
         version, built = desc.idf_ver, desc.date_time
     revision = header.min_chip_rev_full
@@ -165,7 +177,7 @@ def _banner(
 ) -> tuple[Line, ...]:
     target = Target(name)
     tag = f"boot.{name}"
-    lines: list[Line] = [("I", "boot", f"ESP-IDF {installed.idf_ver} 2nd stage bootloader")]
+    lines: list[Line] = [("I", "boot", f"ESP-IDF {_version(installed.idf_ver, idf_version)} 2nd stage bootloader")]
     if installed.date_time:
         lines.append(("I", "boot", f"compile time {installed.date_time}"))
     if target.cores > 1:
@@ -191,6 +203,12 @@ def _banner(
         ("I", "boot", "Enabling RNG early entropy source..."),
     ]
     return tuple(lines)
+
+
+def _version(said: str | None, idf_version: tuple[int, int, int]) -> str:
+    """What the bytes say, else the release that was asked for."""
+    asked = idf_version != Sdkconfig().idf_version
+    return said or (release_text(idf_version) if asked else _UNKNOWN if said is None else DEFAULT_IDF_VER)
 
 
 def _revision(full: int) -> str:

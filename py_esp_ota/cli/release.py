@@ -1,0 +1,107 @@
+"""Which release of ESP-IDF is meant, and who says so: the user, an sdkconfig, or the images themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict, TypeVar
+
+import click
+
+from py_esp_ota._core import AppDesc, BootloaderDesc, Target
+from py_esp_ota.cli.files import Unusable
+from py_esp_ota.cli.inputs import ConfigFile, FlashInput
+from py_esp_ota.errors import EspError
+from py_esp_ota.sdkconfig import Sdkconfig, release_of, release_text
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_BOOTLOADER_DESC, _BOOTLOADER_DESC_SIZE = 0x20, 80
+_APP_DESC, _APP_DESC_SIZE = 0x20, 256
+_APP = 0x00
+_MAGIC = b"\xe9"
+
+
+class ReleaseDict(TypedDict):
+    """The key ``release``."""
+
+    version: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release, and in words who says it."""
+
+    version: tuple[int, int, int]
+    source: str
+
+    def __str__(self) -> str:
+        return f"ESP-IDF {release_text(self.version)}, {self.source}"
+
+    def to_dict(self) -> ReleaseDict:
+        """As JSON-ready values."""
+        return {"version": release_text(self.version), "source": self.source}
+
+    def refuse_other(self, asked: str | None) -> None:
+        """Machine code is of the release it is of. Raises ``Unusable`` when another was asked for."""
+        wanted = said(asked)
+        if wanted is not None and wanted.version != self.version:
+            raise Unusable(f"--idf-version {asked} contradicts the flash: {self}; machine code cannot be of another")
+
+
+def idf_version_option(text: str) -> Callable[[_F], _F]:
+    """``--idf-version``."""
+    return click.option("--idf-version", "asked", metavar="VERSION", help=text)
+
+
+def said(asked: str | None) -> Release | None:
+    """What ``--idf-version`` says. Raises ``click.BadParameter``."""
+    if asked is None:
+        return None
+    version = release_of(asked)
+    if version is None:
+        raise click.BadParameter(f"{asked!r} is no release, for example v5.5.1", param_hint="--idf-version")
+    return Release(version, "by --idf-version")
+
+
+def in_heading(config: ConfigFile | None) -> Release | None:
+    """What an sdkconfig says."""
+    if config is None or not config.says_release:
+        return None
+    return Release(config.config.idf_version, f"by the heading of {config.path}")
+
+
+def in_app(data: bytes, name: str) -> Release | None:
+    """What the descriptor of an app says, the beginning of which is ``data``."""
+    try:
+        text = AppDesc.from_bytes(data[_APP_DESC : _APP_DESC + _APP_DESC_SIZE]).idf_ver
+    except EspError:
+        return None
+    version = release_of(text)
+    return None if version is None else Release(version, f"by the app descriptor of {name}")
+
+
+def in_flash(given: FlashInput, target: Target) -> Release | None:
+    """What the bootloader's descriptor says, else the first app's that says it."""
+    flash, start = given.flash, target.bootloader_offset
+    try:
+        text = BootloaderDesc.from_bytes(flash.mmap(start + _BOOTLOADER_DESC, _BOOTLOADER_DESC_SIZE)).idf_ver
+    except EspError:
+        text = ""
+    version = release_of(text)
+    if version is not None:
+        return Release(version, "by the bootloader descriptor")
+    try:
+        apps = [
+            row for row in given.table() if row.type == _APP and row.offset + _APP_DESC + _APP_DESC_SIZE <= flash.size
+        ]
+    except Unusable:
+        return None
+    heads = ((flash.mmap(row.offset, _APP_DESC + _APP_DESC_SIZE), row.label) for row in apps)
+    return next((found for head, label in heads if head[:1] == _MAGIC and (found := in_app(head, label))), None)
+
+
+def release(asked: str | None, config: ConfigFile | None, found: Release | None) -> Release:
+    """The user's word first, then an sdkconfig's heading, then what was ``found`` in an image, else the newest."""
+    newest = Release(Sdkconfig().idf_version, "the newest, as nothing says another")
+    return said(asked) or in_heading(config) or found or newest
