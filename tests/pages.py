@@ -1,7 +1,4 @@
-"""What a reader does with a page: its commands in a shell, exactly as printed, and its Python, block by block.
-
-With ``ESP_OTA_SCRIPTS`` (a venv's ``bin``) the commands and the Python of that installation are used, not ours.
-"""
+"""What a reader does with a page: its commands in a shell, exactly as printed, and its Python, block by block."""
 
 from __future__ import annotations
 
@@ -12,15 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = Path(os.environ.get("ESP_OTA_SCRIPTS") or Path(sys.executable).parent)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 _NAMED = re.compile(r"# (\w+\.py)\n")
 _DONE = "-- done, with exit code"
@@ -69,15 +64,18 @@ def pattern(lines):
 class Shell:
     """A bash that stays open for a whole page, as a reader's terminal does."""
 
-    def __init__(self, folder, room):
-        """``folder`` is where the reader is; ``room``, another one, is for what the reader does not see."""
+    def __init__(self, folder, room, scripts):
+        """``folder`` is where the reader is; ``room``, another one, is for what the reader does not see.
+
+        ``scripts`` is the ``bin`` of what the reader has installed.
+        """
         for name, line in _STAND_INS.items():
             (room / name).write_text(f"#!/bin/sh\n{line}\n")
             (room / name).chmod(0o755)
         (room / "home").mkdir()
         cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {
-            "PATH": f"{room}:{SCRIPTS}:{os.environ['PATH']}",
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYT")} | {
+            "PATH": f"{room}:{scripts}:{os.environ['PATH']}",
             "HOME": str(room / "home"),
             "XDG_CACHE_HOME": str(cache),
             "NO_PROXY": "127.0.0.1,localhost",
@@ -133,24 +131,20 @@ class Shell:
 
 
 @contextmanager
-def shell(folder, room):
-    opened = Shell(folder, room)
+def shell(folder, room, scripts):
+    opened = Shell(folder, room, scripts)
     try:
         yield opened
     finally:
         opened.close()
 
 
-def python(block, opened, name="block"):
+def python(block, opened):
     """What a block prints that somebody copies into a file of its own and runs in the current folder."""
-    if "ESP_OTA_SCRIPTS" in os.environ:
-        Path("block.py").write_text(block.text)
-        code, output = opened.run("python block.py")
-        assert code == 0, output
-        return output
-    with redirect_stdout(StringIO()) as printed:
-        exec(compile(block.text, name, "exec"), {"__name__": "__main__"})
-    return printed.getvalue()
+    Path("block.py").write_text(block.text)
+    code, output = opened.run("python block.py")
+    assert code == 0, output
+    return output
 
 
 def needs_ports(text):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+from pages import shell
 from venvs import BIN, ROOT, Venv, run
 
 
@@ -68,3 +70,23 @@ def base(wheel, once):
 def everything(wheel, once):
     """What the README and the howtos need: every extra."""
     return Venv(once("everything", lambda folder: Venv(folder).make(f"{wheel}[all]")))
+
+
+@pytest.fixture(scope="session")
+def scripts(request):
+    """Where ``esp-ota`` and ``python`` are: in a venv with the wheel and without the repository.
+
+    ``ESP_OTA_SCRIPTS`` names the ``bin`` of another installation.
+    """
+    named = os.environ.get("ESP_OTA_SCRIPTS")
+    return Path(named) if named else request.getfixturevalue("everything").folder / "bin"
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch, scripts):
+    """An empty folder, and a shell in it."""
+    (tmp_path / "room").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with shell(tmp_path / "here", tmp_path / "room", scripts) as opened:
+        yield opened

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import own_firmware
 import pytest
-from pages import ROOT, blocks, needs_ports, pattern, python, shell
+from pages import ROOT, blocks, needs_ports, pattern, python
 
 from py_esp_ota.cli.corpus import MICROPYTHON, fetch
 from py_esp_ota.cli.files import Unusable
@@ -55,16 +55,6 @@ def compiled():
         (folder / f"{app}.elf").write_bytes(own_firmware.elf(app))
 
 
-@pytest.fixture
-def reader(tmp_path, monkeypatch):
-    """An empty folder, and a shell in it."""
-    (tmp_path / "room").mkdir()
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    with shell(tmp_path / "here", tmp_path / "room") as opened:
-        yield opened
-
-
 @pytest.mark.parametrize(
     "page",
     [pytest.param(page, marks=[pytest.mark.sockets] * ("esp-ota serve" in page.read_text())) for page in PAGES],
@@ -76,7 +66,7 @@ def test_a_page_keeps_its_word(page, reader):
         if block.file is not None:
             Path(block.file).write_text(block.text)
         elif block.language == "python":
-            output = python(block, reader, page.name)
+            output = python(block, reader)
             assert re.fullmatch(pattern(block.output.splitlines()), output), (block.text, output)
         elif block.language == "console":
             for command, expected, lines in block.commands():

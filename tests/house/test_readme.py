@@ -25,16 +25,6 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
-@pytest.fixture
-def reader(tmp_path, monkeypatch):
-    """An empty folder, and a shell in it."""
-    (tmp_path / "room").mkdir()
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    with pages.shell(tmp_path / "here", tmp_path / "room") as opened:
-        yield opened
-
-
 def commands(text):
     return [each for block in pages.blocks(text) if block.language == "console" for each in block.commands()]
 
@@ -50,7 +40,7 @@ def fetched():
 def test_each_piece_of_python_runs_alone(reader):
     shown = [block for block in pages.blocks(README) if block.language == "python"]
     assert len(shown) >= 3
-    printed = "".join(pages.python(block, reader, "README.md") for block in shown)
+    printed = "".join(pages.python(block, reader) for block in shown)
     assert "boot: Loaded app from partition at offset 0x20000" in printed
 
 

@@ -11,7 +11,11 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from py_esp_ota import Chip, Flash
+from py_esp_ota import (
+    Chip,
+    Flash,
+    socket_world,  # noqa: F401 - uvicorn asks what the platform is when it is imported
+)
 from py_esp_ota.adapters.emulators import EspEmu, Qemu
 from py_esp_ota.adapters.mosquitto import open_mosquitto
 from py_esp_ota.cli import main
@@ -89,7 +93,7 @@ def windows(monkeypatch):
 
 
 def told(*words):
-    done = CliRunner().invoke(main, words)
+    done = CliRunner().invoke(main, words, catch_exceptions=False)
     return done.exit_code, done.output
 
 
@@ -106,7 +110,7 @@ def test_a_demo_over_sockets_says_so(windows, tmp_path):
         (tmp_path / f"{version}.bin").write_bytes(Firmware("lamp", version).to_bytes())
     said = "Error: a broker on real sockets needs Linux or macOS; on Windows, use WSL\n"
     code, output = told("demo", "--sockets", "--json", str(tmp_path / "1.0.0.bin"), str(tmp_path / "1.1.0.bin"))
-    assert (code, output) == (2, said)
+    assert (code, output.startswith(said)) == (2, True), output
 
 
 def test_mosquitto_says_so(windows, tmp_path):
