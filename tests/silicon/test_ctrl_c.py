@@ -33,11 +33,11 @@ def looping(what: str) -> bytes:
 def interrupted(program: str, after: float) -> tuple[int, str]:
     """The exit code, and what was said."""
     words = [sys.executable, "-c", program]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    ready = process.stdout.readline()
-    time.sleep(after)
-    process.send_signal(signal.SIGINT)
-    return process.wait(60), ready + process.stdout.read()
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        ready = process.stdout.readline()
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        return process.wait(60), ready + process.stdout.read()
 
 
 @pytest.mark.parametrize("what", LOOPS)
