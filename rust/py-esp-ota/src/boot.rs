@@ -27,16 +27,19 @@ impl BootTable {
         Self(core::BootTable::new(&rows))
     }
 
+    /// The row app/factory; `None` when there is none.
     #[getter]
     fn factory(&self) -> Option<Partition> {
         self.0.factory().cloned().map(Partition)
     }
 
+    /// The row app/test; `None` when there is none.
     #[getter]
     fn test(&self) -> Option<Partition> {
         self.0.test().cloned().map(Partition)
     }
 
+    /// The row data/ota, which holds the otadata; `None` when there is none.
     #[getter]
     fn ota_info(&self) -> Option<Partition> {
         self.0.ota_info().cloned().map(Partition)
@@ -65,6 +68,7 @@ pub(crate) struct Selection(core::Selection);
 
 #[pymethods]
 impl Selection {
+    /// The boot index: -1 factory, -2 test, 0 to 15 an OTA slot.
     #[getter]
     fn index(&self) -> i32 {
         self.0.index
@@ -82,6 +86,7 @@ impl Selection {
         self.0.self_heal
     }
 
+    /// What the bootloader prints about it.
     #[getter]
     fn log(&self) -> Vec<LogLine> {
         log_lines(&self.0.log)

@@ -1,5 +1,7 @@
 //! `EFuse`: the core's eFuses behind a lock, for they are burnt in place.
 
+mod fields;
+
 use std::fmt::Write as _;
 use std::sync::Mutex;
 
@@ -9,8 +11,10 @@ use esp_ota_core::image::hex;
 use esp_ota_core::target::Target;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 
+pub(crate) use self::fields::hmac_key;
+use self::fields::{bytes, field, key_blocks, key_digest, misfit};
 use crate::err::{OtaError, fault_to_err, number};
 use crate::lock::lock;
 use crate::target::by_name;
@@ -134,31 +138,37 @@ impl EFuse {
         Ok(bits.into())
     }
 
+    /// ESP-IDF's name of the chip they are in, `"esp32c3"`.
     #[getter]
     fn chip(&self) -> &'static str {
         self.target.name
     }
 
+    /// The wafer's revision, major * 100 + minor.
     #[getter]
     fn chip_revision(&self) -> u16 {
         self.read(|bits| bits.chip_revision)
     }
 
+    /// The revision of the eFuse blocks, major * 100 + minor.
     #[getter]
     fn block_revision(&self) -> u16 {
         self.read(|bits| bits.block_revision)
     }
 
+    /// `DISABLE_WAFER_VERSION_MAJOR`: an image's maximum chip revision is not looked at.
     #[getter]
     fn disable_wafer_version_major(&self) -> bool {
         self.read(|bits| bits.disable_wafer_version_major)
     }
 
+    /// `DISABLE_BLK_VERSION_MAJOR`: an image's maximum eFuse block revision is not looked at.
     #[getter]
     fn disable_blk_version_major(&self) -> bool {
         self.read(|bits| bits.disable_blk_version_major)
     }
 
+    /// The number of burnt bits of the anti-rollback field.
     #[getter]
     fn secure_version(&self) -> u32 {
         self.read(core::EFuse::secure_version)
@@ -170,96 +180,115 @@ impl EFuse {
         self.read(|bits| bits.read_secure_version(size))
     }
 
+    /// Bits of the anti-rollback field.
     #[getter]
     fn secure_version_size(&self) -> u32 {
         self.read(core::EFuse::secure_version_size)
     }
 
+    /// `SECURE_BOOT_EN` (ESP32: `ABS_DONE_1`).
     #[getter]
     fn secure_boot_en(&self) -> bool {
         self.read(|bits| bits.secure_boot_en)
     }
 
+    /// `SECURE_BOOT_AGGRESSIVE_REVOKE`: a trusted key whose signature fails is revoked.
     #[getter]
     fn aggressive_revoke(&self) -> bool {
         self.read(|bits| bits.aggressive_revoke)
     }
 
+    /// SHA-256 of the public key in each slot the chip has, 32 bytes; `None` for an empty slot.
     #[getter]
     fn key_digests(&self) -> Vec<Option<[u8; 32]>> {
         self.read(|bits| bits.key_digests.iter().take(bits.digest_slots()).copied().collect())
     }
 
+    /// `SECURE_BOOT_KEY_REVOKEn`: the slots whose key was revoked.
     #[getter]
     fn revoked(&self) -> Vec<usize> {
         self.read(|bits| (0..).zip(bits.revoked).filter_map(|(slot, bit)| bit.then_some(slot)).collect())
     }
 
+    /// `SPI_BOOT_CRYPT_CNT` (ESP32: `FLASH_CRYPT_CNT`), bit by bit: encryption is on while an odd number is burnt.
     #[getter]
     fn flash_crypt_cnt(&self) -> u8 {
         self.read(|bits| bits.flash_crypt_cnt)
     }
 
+    /// `FLASH_CRYPT_CONFIG`: ESP32 only, 4 bits.
     #[getter]
     fn flash_crypt_config(&self) -> u8 {
         self.read(|bits| bits.flash_crypt_config)
     }
 
+    /// As espsecure's key file has it: 16, 24, 32 or 64 bytes; `None` while none is burnt.
     #[getter]
     fn flash_encryption_key(&self) -> Option<Vec<u8>> {
         self.read(|bits| bits.flash_encryption_key.clone())
     }
 
+    /// Its block is not read- and write-protected, as `espefuse --no-protect-key` leaves it.
     #[getter]
     fn flash_encryption_key_open(&self) -> bool {
         self.read(|bits| bits.flash_encryption_key_open)
     }
 
+    /// What each key block is burnt for, by the chip's own `esp_efuse_purpose_t`; `None` for an unused one.
     #[getter]
     fn key_purposes(&self) -> Vec<Option<u8>> {
         self.read(|bits| bits.key_purposes.iter().take(bits.key_block_count()).copied().collect())
     }
 
+    /// `esp_efuse_key_block_unused`: the numbers of the unused key blocks.
     #[getter]
     fn free_key_blocks(&self) -> Vec<usize> {
         self.read(core::EFuse::free_key_blocks)
     }
 
+    /// `efuse_hal_flash_encryption_enabled`: an odd number of counter bits is burnt.
     #[getter]
     fn flash_encryption_enabled(&self) -> bool {
         self.read(core::EFuse::flash_encryption_enabled)
     }
 
+    /// The key of purpose HMAC_UP in each key block, 32 bytes, else `None`; empty on chips without the peripheral.
     #[getter]
     fn hmac_keys(&self) -> Vec<Option<[u8; 32]>> {
         self.read(|bits| bits.hmac_keys.iter().take(bits.hmac_blocks()).copied().collect())
     }
 
+    /// `RECOVERY_BOOTLOADER_FLASH_SECTOR`, 12 bits: 0 never set, 0xFFF disabled for ever, else the sector's number.
     #[getter]
     fn recovery_bootloader_sector(&self) -> u16 {
         self.read(|bits| bits.recovery_bootloader_sector)
     }
 
+    /// Whether the chip's ROM knows such a thing: ESP32-C5, C61, S31, and ESP32-P4 since v3.0.
     #[getter]
     fn has_recovery_bootloader(&self) -> bool {
         self.read(core::EFuse::has_recovery_bootloader)
     }
 
+    /// `efuse_hal_get_recovery_bootloader_address`; `None` unless `efuse_hal_recovery_bootloader_enabled`.
     #[getter]
     fn recovery_bootloader_address(&self) -> Option<u32> {
         self.read(core::EFuse::recovery_bootloader_address)
     }
 
+    /// The number of burnt bits of `BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION`, 0 to 4.
     #[getter]
     fn bootloader_secure_version(&self) -> u8 {
         self.read(|bits| bits.bootloader_secure_version)
     }
 
+    /// `BOOTLOADER_ANTI_ROLLBACK_EN`: ROM starts no bootloader below that version.
     #[getter]
     fn bootloader_anti_rollback_en(&self) -> bool {
         self.read(|bits| bits.bootloader_anti_rollback_en)
     }
 
+    /// `BOOTLOADER_ANTI_ROLLBACK_UPDATE_IN_ROM`: ROM raises that version itself.
     #[getter]
     fn bootloader_anti_rollback_update_in_rom(&self) -> bool {
         self.read(|bits| bits.bootloader_anti_rollback_update_in_rom)
@@ -438,51 +467,5 @@ impl EFuse {
             bits.block_revision,
             bits.secure_version()
         )
-    }
-}
-
-fn misfit(fault: &Fault) -> PyErr {
-    PyValueError::new_err(format!("{}: found {}, expected {}", fault.field, fault.found, fault.expected))
-}
-
-fn key_digest(digest: &[u8]) -> PyResult<[u8; 32]> {
-    let wrong = || PyValueError::new_err(format!("a key digest has 32 bytes, not {}", digest.len()));
-    digest.try_into().map_err(|_| wrong())
-}
-
-pub(crate) fn hmac_key(key: &[u8]) -> PyResult<[u8; 32]> {
-    let wrong = || PyValueError::new_err(format!("an HMAC key has 32 bytes, not {}", key.len()));
-    key.try_into().map_err(|_| wrong())
-}
-
-/// What a list says of each key block; blocks behind its end are unused.
-fn key_blocks(bits: &core::EFuse, purposes: &[Option<u8>]) -> PyResult<[Option<u8>; core::MAX_KEY_BLOCKS]> {
-    let count = bits.key_block_count();
-    if purposes.len() > count {
-        let text = format!("key_purposes has {} entries; this chip has {count} such blocks", purposes.len());
-        return Err(PyValueError::new_err(text));
-    }
-    let mut blocks = [None; core::MAX_KEY_BLOCKS];
-    blocks.iter_mut().zip(purposes).for_each(|(block, purpose)| *block = *purpose);
-    Ok(blocks)
-}
-
-/// A value that must fit a field of `size` bits.
-fn field(name: &str, value: u32, size: u32) -> PyResult<u32> {
-    if value >> size != 0 {
-        return Err(PyValueError::new_err(format!("{name} is 0x{value:x}; the field has {size} bits")));
-    }
-    Ok(value)
-}
-
-/// Hexadecimal text as bytes, in a list too; anything else as it is, for the constructor to refuse.
-fn bytes<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    if let Ok(list) = value.cast::<pyo3::types::PyList>() {
-        let all = list.iter().map(|item| bytes(py, &item)).collect::<PyResult<Vec<_>>>()?;
-        return Ok(pyo3::types::PyList::new(py, all)?.into_any());
-    }
-    match value.cast::<PyString>() {
-        Ok(text) => py.get_type::<pyo3::types::PyBytes>().call_method1("fromhex", (text,)),
-        Err(_) => Ok(value.clone()),
     }
 }

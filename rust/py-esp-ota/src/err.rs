@@ -81,26 +81,31 @@ pub(crate) struct Fault(pub(crate) CoreFault);
 
 #[pymethods]
 impl Fault {
+    /// The code that ESP-IDF returns for it.
     #[getter]
     fn err<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         esp_err(py, self.0.err)
     }
 
+    /// The name of the field or rule, in the reference's words.
     #[getter]
     fn field(&self) -> &str {
         &self.0.field
     }
 
+    /// Where, in bytes from the start of what was given (a flash address where a flash was given).
     #[getter]
     fn offset(&self) -> u64 {
         self.0.offset
     }
 
+    /// What is there.
     #[getter]
     fn found(&self) -> &str {
         &self.0.found
     }
 
+    /// What the rule asks for.
     #[getter]
     fn expected(&self) -> &str {
         &self.0.expected
@@ -124,6 +129,7 @@ pub(crate) struct LogLine(pub(crate) CoreLogLine);
 
 #[pymethods]
 impl LogLine {
+    /// `"E"`, `"W"` or `"I"`.
     #[getter]
     fn level(&self) -> &'static str {
         match self.0.level {
@@ -133,11 +139,13 @@ impl LogLine {
         }
     }
 
+    /// The component's tag.
     #[getter]
     fn tag(&self) -> &'static str {
         self.0.tag
     }
 
+    /// The text after the tag.
     #[getter]
     fn text(&self) -> &str {
         &self.0.text

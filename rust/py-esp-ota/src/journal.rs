@@ -15,10 +15,15 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FlashStats {
+    /// Calls of `Flash.read`.
     pub(crate) reads: u64,
+    /// Bytes they returned.
     pub(crate) read_bytes: u64,
+    /// Page programs: at most 256 bytes each, never across a page boundary.
     pub(crate) programs: u64,
+    /// Bytes they programmed.
     pub(crate) program_bytes: u64,
+    /// Sector erases.
     pub(crate) erases: u64,
 }
 
@@ -37,9 +42,13 @@ impl FlashStats {
 #[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FlashOp {
+    /// Its number since `record(True)`: `cut@index`, armed at the same moment, falls on this operation.
     pub(crate) index: u64,
+    /// `"program"` or `"erase"`.
     pub(crate) kind: &'static str,
+    /// Where, in bytes.
     pub(crate) address: u64,
+    /// To how many bytes.
     pub(crate) length: u64,
 }
 

@@ -107,8 +107,11 @@ fn text(bytes: &[u8]) -> String {
 #[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct NvsEntry {
+    /// `namespace_name`.
     namespace: String,
+    /// `key`: the name within the namespace.
     key: String,
+    /// `type` in a word: `"u8"` to `"i64"`, `"float"`, `"double"`, `"str"` or `"blob"`.
     r#type: &'static str,
 }
 
@@ -123,10 +126,15 @@ impl NvsEntry {
 #[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct NvsStats {
+    /// Written entries of 32 bytes, headers and data.
     used_entries: usize,
+    /// All others, erased ones too.
     free_entries: usize,
+    /// Free ones without the page that is kept for moving.
     available_entries: usize,
+    /// 126 for each page.
     total_entries: usize,
+    /// Namespaces in the directory.
     namespace_count: usize,
 }
 
@@ -145,11 +153,17 @@ impl NvsStats {
 #[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct NvsPage {
+    /// Bytes from the start of the partition.
     offset: u32,
+    /// `PageState` by its name, `"ACTIVE"`.
     state: &'static str,
+    /// Its sequence number; `None` for a page that is not in use.
     seq: Option<u32>,
+    /// 0xFE, or 0xFF for a page of format version 1.
     version: u8,
+    /// Written entries of 32 bytes.
     used: usize,
+    /// Erased entries of 32 bytes.
     erased: usize,
 }
 

@@ -63,21 +63,25 @@ impl OtaSelectEntry {
         Self(core::OtaSelectEntry { ota_state, ..self.0 })
     }
 
+    /// The sequence number that chooses the slot; 0xFFFFFFFF in a blank entry.
     #[getter]
     fn ota_seq(&self) -> u32 {
         self.0.ota_seq
     }
 
+    /// 20 bytes that nobody reads.
     #[getter]
     fn seq_label<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.seq_label)
     }
 
+    /// `esp_ota_img_states_t`; 0xFFFFFFFF is UNDEFINED.
     #[getter]
     fn ota_state(&self) -> u32 {
         self.0.ota_state
     }
 
+    /// The CRC-32 of `ota_seq`, as it stands in the entry.
     #[getter]
     fn crc(&self) -> u32 {
         self.0.crc

@@ -53,51 +53,61 @@ impl Partition {
         Self(core::Partition { label, ptype: r#type, subtype, offset, size, flags })
     }
 
+    /// The name, as text up to its first NUL; bytes that are no UTF-8 are replaced.
     #[getter]
     fn label(&self) -> String {
         self.0.name().into_owned()
     }
 
+    /// `type`: 0 app, 1 data, or another byte.
     #[getter]
     fn r#type(&self) -> u8 {
         self.0.ptype
     }
 
+    /// `subtype`: a byte that each type has its own words for.
     #[getter]
     fn subtype(&self) -> u8 {
         self.0.subtype
     }
 
+    /// gen_esp32part's keyword, or the number in decimal.
     #[getter]
     fn type_name(&self) -> String {
         core::names::type_name(self.0.ptype)
     }
 
+    /// gen_esp32part's keyword within the type, or the number in decimal.
     #[getter]
     fn subtype_name(&self) -> String {
         core::names::subtype_name(self.0.ptype, self.0.subtype)
     }
 
+    /// `pos.offset`: the absolute flash address in bytes.
     #[getter]
     fn offset(&self) -> u32 {
         self.0.offset
     }
 
+    /// `pos.size` in bytes.
     #[getter]
     fn size(&self) -> u32 {
         self.0.size
     }
 
+    /// `PART_FLAG_ENCRYPTED`: bit 0 of the flags.
     #[getter]
     fn encrypted(&self) -> bool {
         self.0.encrypted()
     }
 
+    /// `PART_FLAG_READONLY`: bit 1 of the flags.
     #[getter]
     fn readonly(&self) -> bool {
         self.0.readonly()
     }
 
+    /// 0 to 15 for app/ota_0 to app/ota_15, else `None`.
     #[getter]
     fn ota_slot(&self) -> Option<u8> {
         self.0.ota_slot()
@@ -194,6 +204,7 @@ impl PartitionTable {
         rows.map(Self).map_err(|fault| refused(py, &fault))
     }
 
+    /// The names of ESP-IDF's own tables.
     #[staticmethod]
     fn builtin_names() -> Vec<&'static str> {
         core::BUILTIN_NAMES.to_vec()
@@ -272,6 +283,7 @@ impl PartitionTable {
         core::rules::warnings(&self.0)
     }
 
+    /// gen_esp32part.py `PartitionTable.to_csv`.
     fn to_csv(&self) -> String {
         core::csv::to_csv(&self.0)
     }
@@ -321,21 +333,25 @@ pub(crate) struct TableVerdict(core::device::TableVerdict);
 
 #[pymethods]
 impl TableVerdict {
+    /// The code returned.
     #[getter]
     fn err<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         esp_err(py, self.0.err)
     }
 
+    /// The rule that was broken first; `None` after ESP_OK.
     #[getter]
     fn fault(&self) -> Option<Fault> {
         self.0.fault.clone().map(Fault)
     }
 
+    /// The console.
     #[getter]
     fn log(&self) -> Vec<LogLine> {
         log_lines(&self.0.log)
     }
 
+    /// The rows the bootloader will walk: the first `num_partitions` ones, an MD5 row in the middle included.
     #[getter]
     fn rows(&self) -> Vec<Partition> {
         self.0.rows.iter().cloned().map(Partition).collect()

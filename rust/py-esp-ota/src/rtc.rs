@@ -34,25 +34,30 @@ impl RtcRetain {
         core::RtcRetain::parse(data.try_into().ok()?).map(Self)
     }
 
+    /// The 16 bytes of the record, CRC included.
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.to_bytes())
     }
 
+    /// `partition.offset`: where the app that runs lies in flash, in bytes; 0 when it was not stored.
     #[getter]
     fn offset(&self) -> u32 {
         self.0.offset
     }
 
+    /// `partition.size`: bytes of its partition.
     #[getter]
     fn size(&self) -> u32 {
         self.0.size
     }
 
+    /// `reboot_counter`: boots since power came; stays at 65535.
     #[getter]
     fn reboot_counter(&self) -> u16 {
         self.0.reboot_counter
     }
 
+    /// `flags.factory_reset_state`: a factory reset happened at this boot.
     #[getter]
     fn factory_reset_state(&self) -> bool {
         self.0.factory_reset_state

@@ -24,18 +24,27 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyclass(module = "py_esp_ota._core", frozen, eq, hash, get_all)]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SignatureBlock {
+    /// Where it stands, in bytes, in what was given; in its sector that is 0, 1216 or 2432.
     offset: usize,
+    /// 2 for RSA-3072, 3 for ECDSA.
     version: u8,
+    /// `"rsa3072"`, `"ecdsa192"` and so on; `None` when version, hash and curve are no scheme together.
     pub(crate) scheme: Option<&'static str>,
+    /// SHA-256 of the public key, as a chip keeps it in its eFuses; empty without a scheme.
     pub(crate) key_digest: Vec<u8>,
+    /// The digest of the signed bytes that stands in the block; empty without a scheme.
     pub(crate) image_digest: Vec<u8>,
+    /// Whether the block's CRC fits it.
     crc_ok: bool,
+    /// Whether the signature is the key's own over the signed bytes; `None` when those are not known.
     verified: Option<bool>,
+    /// Everything wrong with it; offsets count from the start of what was given.
     pub(crate) faults: Vec<Fault>,
 }
 
 #[pymethods]
 impl SignatureBlock {
+    /// Whether it has no fault.
     #[getter]
     fn valid(&self) -> bool {
         self.faults.is_empty()
@@ -54,16 +63,19 @@ pub(crate) struct SignatureVerdict(core::SignatureVerdict);
 
 #[pymethods]
 impl SignatureVerdict {
+    /// The code returned.
     #[getter]
     fn err<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         esp_err(py, self.0.err)
     }
 
+    /// The console.
     #[getter]
     fn log(&self) -> Vec<LogLine> {
         log_lines(&self.0.log)
     }
 
+    /// Why not, in words; empty when nothing is wrong.
     #[getter]
     fn detail(&self) -> &str {
         &self.0.detail

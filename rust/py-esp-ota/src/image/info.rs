@@ -57,6 +57,7 @@ impl ImageInfo {
 
 #[pymethods]
 impl ImageInfo {
+    /// `"app"`, `"bootloader"`, or `"unknown"` when the magic byte is not 0xE9.
     #[getter]
     fn kind(&self) -> &'static str {
         match self.info.kind {
@@ -66,61 +67,73 @@ impl ImageInfo {
         }
     }
 
+    /// Whether nothing is wrong.
     #[getter]
     fn valid(&self) -> bool {
         self.info.valid()
     }
 
+    /// The first fault's code in the verifier's order, or `ESP_OK`.
     #[getter]
     fn err<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         esp_err(py, self.info.err())
     }
 
+    /// The chip that the header names; `None` for an unknown one, and when the magic byte is not 0xE9.
     #[getter]
     fn chip(&self) -> Option<&'static str> {
         self.info.chip.map(|target| target.name)
     }
 
+    /// The header; `None` below 24 bytes.
     #[getter]
     fn header(&self) -> Option<ImageHeader> {
         self.info.header.map(ImageHeader)
     }
 
+    /// The segments whose headers could be reached.
     #[getter]
     fn segments(&self) -> Vec<Segment> {
         segments(&self.info.segments)
     }
 
+    /// The checksum byte; `None` when the bytes end before it.
     #[getter]
     fn checksum_stored(&self) -> Option<u8> {
         self.info.checksum_stored
     }
 
+    /// The checksum over the segments; `None` unless all of them are there.
     #[getter]
     fn checksum_calculated(&self) -> Option<u8> {
         self.info.checksum_calculated
     }
 
+    /// The appended SHA-256, 32 bytes; `None` when there is none or the bytes end before it.
     #[getter]
     fn hash_stored(&self) -> Option<&[u8]> {
         self.info.hash_stored.as_ref().map(<[u8; core::HASH_LEN]>::as_slice)
     }
 
+    /// The SHA-256 of what stands before the appended one, 32 bytes; `None` when there is none or it cannot be reached.
     #[getter]
     fn hash_calculated(&self) -> Option<&[u8]> {
         self.info.hash_calculated.as_ref().map(<[u8; core::HASH_LEN]>::as_slice)
     }
 
+    /// The app descriptor; `None` when there is none.
     #[getter]
     fn app_desc(&self) -> Option<AppDesc> {
         self.info.app_desc.clone().map(AppDesc)
     }
 
+    /// The bootloader descriptor; `None` when there is none.
     #[getter]
     fn bootloader_desc(&self) -> Option<BootloaderDesc> {
         self.info.bootloader_desc.clone().map(BootloaderDesc)
     }
 
+    /// Bytes the image says it has, hash included; what could be followed when it is broken.
     #[getter]
     fn length(&self) -> u64 {
         self.info.length
@@ -138,6 +151,7 @@ impl ImageInfo {
         self.signature.clone()
     }
 
+    /// Everything wrong with it, in the verifier's order.
     #[getter]
     fn faults(&self) -> Vec<Fault> {
         self.info.faults.iter().cloned().map(Fault).collect()

@@ -21,66 +21,79 @@ impl ImageHeader {
         core::ImageHeader::parse(&data).map(Self).map_err(|fault| fault_to_err::<ImageError>(py, &fault))
     }
 
+    /// `ESP_IMAGE_HEADER_MAGIC`, 0xE9 in any image.
     #[getter]
     fn magic(&self) -> u8 {
         self.0.magic
     }
 
+    /// The number of segments.
     #[getter]
     fn segment_count(&self) -> u8 {
         self.0.segment_count
     }
 
+    /// `esp_image_spi_mode_t`: how flash is read.
     #[getter]
     fn spi_mode(&self) -> u8 {
         self.0.spi_mode
     }
 
+    /// `esp_image_spi_freq_t`, 4 bits: the flash frequency by its code.
     #[getter]
     fn spi_speed(&self) -> u8 {
         self.0.spi_speed
     }
 
+    /// `esp_image_flash_size_t`, 4 bits: the flash size by its code.
     #[getter]
     fn spi_size(&self) -> u8 {
         self.0.spi_size
     }
 
+    /// The address of the first instruction.
     #[getter]
     fn entry_addr(&self) -> u32 {
         self.0.entry_addr
     }
 
+    /// The write-protect pin for the ROM; 0xEE for none.
     #[getter]
     fn wp_pin(&self) -> u8 {
         self.0.wp_pin
     }
 
+    /// Drive settings of the SPI flash pins for the ROM, 3 bytes.
     #[getter]
     fn spi_pin_drv(&self) -> &[u8] {
         &self.0.spi_pin_drv
     }
 
+    /// `esp_chip_id_t`: the chip it is for.
     #[getter]
     fn chip_id(&self) -> u16 {
         self.0.chip_id
     }
 
+    /// The lowest chip revision in an older form; `min_chip_rev_full` is what counts.
     #[getter]
     fn min_chip_rev(&self) -> u8 {
         self.0.min_chip_rev
     }
 
+    /// The lowest chip revision, major * 100 + minor.
     #[getter]
     fn min_chip_rev_full(&self) -> u16 {
         self.0.min_chip_rev_full
     }
 
+    /// The highest chip revision, major * 100 + minor.
     #[getter]
     fn max_chip_rev_full(&self) -> u16 {
         self.0.max_chip_rev_full
     }
 
+    /// Any value but 0 means that a SHA-256 follows the image.
     #[getter]
     fn hash_appended(&self) -> u8 {
         self.0.hash_appended
@@ -108,71 +121,85 @@ impl AppDesc {
         desc::AppDesc::parse(&data).map(Self).map_err(|fault| fault_to_err::<ImageError>(py, &fault))
     }
 
+    /// Always `ESP_APP_DESC_MAGIC_WORD`.
     #[getter]
     fn magic_word(&self) -> u32 {
         self.0.magic_word()
     }
 
+    /// The anti-rollback version.
     #[getter]
     fn secure_version(&self) -> u32 {
         self.0.secure_version()
     }
 
+    /// The application version.
     #[getter]
     fn version(&self) -> String {
         self.0.version()
     }
 
+    /// All 32 bytes of `version`: what the version check compares.
     #[getter]
     fn version_bytes(&self) -> [u8; 32] {
         self.0.version_bytes()
     }
 
+    /// The project name.
     #[getter]
     fn project_name(&self) -> String {
         self.0.project_name()
     }
 
+    /// All 32 bytes of `project_name`.
     #[getter]
     fn project_name_bytes(&self) -> [u8; 32] {
         self.0.project_name_bytes()
     }
 
+    /// The compiler's time; empty in a reproducible build.
     #[getter]
     fn time(&self) -> String {
         self.0.time()
     }
 
+    /// The compiler's date; empty in a reproducible build.
     #[getter]
     fn date(&self) -> String {
         self.0.date()
     }
 
+    /// The ESP-IDF version.
     #[getter]
     fn idf_ver(&self) -> String {
         self.0.idf_ver()
     }
 
+    /// SHA-256 of the ELF file, 32 bytes.
     #[getter]
     fn app_elf_sha256(&self) -> [u8; 32] {
         self.0.app_elf_sha256()
     }
 
+    /// The lowest eFuse block revision the app runs on, major * 100 + minor; 0 and 0xFFFF mean any.
     #[getter]
     fn min_efuse_blk_rev_full(&self) -> u16 {
         self.0.min_efuse_blk_rev_full()
     }
 
+    /// The highest eFuse block revision the app runs on, major * 100 + minor; 0 and 0xFFFF mean any.
     #[getter]
     fn max_efuse_blk_rev_full(&self) -> u16 {
         self.0.max_efuse_blk_rev_full()
     }
 
+    /// log2 of the MMU page size in bytes; 0 in older images.
     #[getter]
     fn mmu_page_size(&self) -> u8 {
         self.0.mmu_page_size()
     }
 
+    /// The SPI flash mode the app was built for (`CONFIG_ESPTOOLPY_FLASHMODE_VAL`); 0 in older images.
     #[getter]
     fn spi_flash_mode(&self) -> u8 {
         self.0.spi_flash_mode()
@@ -196,26 +223,31 @@ impl BootloaderDesc {
         desc::BootloaderDesc::parse(&data).map(Self).map_err(|fault| fault_to_err::<ImageError>(py, &fault))
     }
 
+    /// Always `ESP_BOOTLOADER_DESC_MAGIC_BYTE`.
     #[getter]
     fn magic_byte(&self) -> u8 {
         self.0.magic_byte()
     }
 
+    /// The bootloader's anti-rollback version.
     #[getter]
     fn secure_version(&self) -> u8 {
         self.0.secure_version()
     }
 
+    /// `CONFIG_BOOTLOADER_PROJECT_VER`.
     #[getter]
     fn version(&self) -> u32 {
         self.0.version()
     }
 
+    /// The ESP-IDF version.
     #[getter]
     fn idf_ver(&self) -> String {
         self.0.idf_ver()
     }
 
+    /// The compiler's date and time.
     #[getter]
     fn date_time(&self) -> String {
         self.0.date_time()
@@ -233,26 +265,31 @@ pub(crate) struct Segment(core::Segment);
 
 #[pymethods]
 impl Segment {
+    /// Its place in the image, from 0.
     #[getter]
     fn index(&self) -> u8 {
         self.0.index
     }
 
+    /// Where the data belongs in the chip's address space.
     #[getter]
     fn load_addr(&self) -> u32 {
         self.0.load_addr
     }
 
+    /// `data_len`: bytes of data.
     #[getter]
     fn length(&self) -> u32 {
         self.0.length
     }
 
+    /// Where the data starts, in bytes from the start of the image.
     #[getter]
     fn offset(&self) -> u32 {
         self.0.offset
     }
 
+    /// What becomes of it at boot: `"map"`, `"load"`, or `"padding"`, which is skipped.
     #[getter]
     fn kind(&self) -> &'static str {
         match self.0.kind {

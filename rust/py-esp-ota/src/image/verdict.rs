@@ -112,51 +112,61 @@ pub(crate) struct Verdict(Arc<core::Verdict>);
 
 #[pymethods]
 impl Verdict {
+    /// The code returned.
     #[getter]
     fn err<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         esp_err(py, self.0.err)
     }
 
+    /// The rule that was broken first; `None` when none was.
     #[getter]
     fn fault(&self) -> Option<Fault> {
         self.0.fault.clone().map(Fault)
     }
 
+    /// The console.
     #[getter]
     fn log(&self) -> Vec<LogLine> {
         log_lines(&self.0.log)
     }
 
+    /// `esp_image_metadata_t.image_len` in bytes; 0 after a failure.
     #[getter]
     fn image_len(&self) -> u32 {
         self.0.image_len
     }
 
+    /// The appended SHA-256, 32 bytes, zeros where nobody has read it; empty when there is none.
     #[getter]
     fn digest(&self) -> &[u8] {
         self.0.digest.as_ref().map_or(&[], <[u8; core::HASH_LEN]>::as_slice)
     }
 
+    /// The segment table; empty after a failure.
     #[getter]
     fn segments(&self) -> Vec<Segment> {
         segments(&self.0.segments)
     }
 
+    /// The app's secure version, when an anti-rollback build verified it; else 0.
     #[getter]
     fn secure_version(&self) -> u32 {
         self.0.secure_version
     }
 
+    /// The MMU page size in bytes that the app asks for; 0 after a failure.
     #[getter]
     fn mmu_page_size(&self) -> u32 {
         self.0.mmu_page_size
     }
 
+    /// An assertion that failed: the chip resets, and no code is returned at all; `None` when none did.
     #[getter]
     fn assertion(&self) -> Option<&'static str> {
         self.0.assertion
     }
 
+    /// Where an older release runs wild: the chip resets, and no code is returned either; `None` when it does not.
     #[getter]
     fn crash(&self) -> Option<&'static str> {
         self.0.crash
