@@ -42,9 +42,14 @@ class Batch:
         self._log.info(_TAG, "Batch mode of writing fields is cancelled")
 
 
+def _secure_version_size(config: Sdkconfig) -> int | None:
+    """``APP_SEC_VER_SIZE_EFUSE_FIELD``: bits, ``None`` for all the chip has; four in a build without anti-rollback."""
+    return config.bootloader_app_sec_ver_size_efuse_field if config.bootloader_app_anti_rollback else 4
+
+
 def read_secure_version(efuse: EFuse, config: Sdkconfig) -> int:
     """``esp_efuse_read_secure_version``: the burnt bits of the field, as wide as the build has it."""
-    return efuse.read_secure_version(size=config.bootloader_app_sec_ver_size_efuse_field)
+    return efuse.read_secure_version(size=_secure_version_size(config))
 
 
 def check_secure_version(efuse: EFuse, config: Sdkconfig, secure_version: int) -> bool:
@@ -57,7 +62,7 @@ def update_secure_version(efuse: EFuse, config: Sdkconfig, secure_version: int, 
 
     Raises ``OtaError``: ESP_ERR_INVALID_ARG for a version beyond the field, ESP_FAIL for one below what is burnt.
     """
-    burnt, size = read_secure_version(efuse, config), config.bootloader_app_sec_ver_size_efuse_field
+    burnt, size = read_secure_version(efuse, config), _secure_version_size(config)
     width = min(efuse.secure_version_size, efuse.secure_version_size if size is None else size)
     if secure_version == burnt:
         return

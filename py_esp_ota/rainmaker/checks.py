@@ -66,7 +66,7 @@ def validate_image_header(
         new_app_info: The offered image's descriptor; ``None`` gives ESP_ERR_INVALID_ARG and no report.
         running: The running slot's descriptor.
         config: Which checks the build skips.
-        efuse_secure_version: The number of bits burnt in the eFuse field, as ``read_secure_version`` counts them.
+        efuse_secure_version: Burnt bits of the eFuse field, as ``idf.efuse.read_secure_version`` counts them.
     """
     if new_app_info is None:
         return HeaderVerdict(EspErr.ESP_ERR_INVALID_ARG)
@@ -75,12 +75,6 @@ def validate_image_header(
             warning = check.warning.format(new=new_app_info.project_name, running=running.project_name)
             return HeaderVerdict(EspErr.ESP_FAIL, check.rejection, warning)
     return HeaderVerdict()
-
-
-def read_secure_version(burnt: int, config: Sdkconfig) -> int:
-    """``esp_efuse_read_secure_version``: of ``burnt`` bits those this build knows, four without anti-rollback."""
-    known = config.bootloader_app_sec_ver_size_efuse_field if config.bootloader_app_anti_rollback else 4
-    return burnt if known is None else min(burnt, known)
 
 
 def progress_to_report(read: int, file_size: int, last: int, interval: int) -> int | None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from py_esp_ota.errors import EspErr, HttpsOtaError, Restart
 from py_esp_ota.idf import newlib
+from py_esp_ota.idf.efuse import read_secure_version
 from py_esp_ota.idf.esp_https_ota import https_ota
 from py_esp_ota.idf.esp_https_ota.https_ota import HttpClientConfig, HttpsOta, HttpsOtaConfig, esp_err_to_name
 from py_esp_ota.rainmaker.checks import (
     CHIP_REVISION_MISMATCH,
     divides_by_zero,
     progress_to_report,
-    read_secure_version,
     validate_image_header,
 )
 from py_esp_ota.rainmaker.messages import OtaStatus
@@ -96,7 +96,7 @@ async def _download(ota: OtaHandle, data: OtaData, handle: HttpsOta, resumption:
         return Attempt(EspErr.ESP_FAIL, describe("Failed to read image description", error))
     core = ota.core
     core.log.debug(TAG, f"Running firmware version: {core.app.version}")
-    secure_version = read_secure_version(core.ops.chip.efuse.secure_version, core.config)
+    secure_version = read_secure_version(core.ops.chip.efuse, core.config)
     verdict = validate_image_header(new_app_info, core.app, core.config, efuse_secure_version=secure_version)
     if verdict.err is not EspErr.ESP_OK:
         if verdict.warning is not None:

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from py_esp_ota._core import AppDesc
+from py_esp_ota._core import AppDesc, EFuse
 from py_esp_ota.errors import EspErr
 from py_esp_ota.firmware import app_desc
+from py_esp_ota.idf.efuse import read_secure_version
 from py_esp_ota.rainmaker.checks import (
     HeaderVerdict,
     divides_by_zero,
     progress_to_report,
-    read_secure_version,
     validate_image_header,
 )
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -101,7 +101,7 @@ def test_the_secure_version_must_not_be_below_the_efuse(secure_version, efuse, s
     ],
 )
 def test_a_build_reads_the_bits_of_the_efuse_that_it_knows(options, burnt, read):
-    assert read_secure_version(burnt, Sdkconfig(**options)) == read
+    assert read_secure_version(EFuse("esp32c3", secure_version=burnt), Sdkconfig(**options)) == read
 
 
 @pytest.mark.parametrize(
