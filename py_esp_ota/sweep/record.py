@@ -29,10 +29,6 @@ class Run:
             return self.burns[bisect_left(counts, operation + 1)][1]
         return self.burns[bisect_right(counts, operation)][1]
 
-    def burns_after(self, operation: int) -> bool:
-        """Whether an eFuse was burnt between this operation and the next."""
-        return any(count == operation + 1 for count, _ in self.burns[1:])
-
     def confirmed(self, operation: int) -> bool:
         """Whether the app had begun to confirm itself when the power went there."""
         return operation >= self.confirmed_at
