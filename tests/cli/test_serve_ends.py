@@ -92,11 +92,9 @@ def test_a_database_that_somebody_else_holds_is_said_in_one_sentence(tmp_path):
 # ----------------------------------------------------------------------------------------------- Mosquitto as a process
 
 
-def broker_of(process):
-    """The process id of the broker that ``serve`` runs."""
-    children = [int(number) for number in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-    (broker,) = [child for child in children if "mosquitto" in Path(f"/proc/{child}/cmdline").read_text()]
-    return broker
+def broker_of(data):
+    """The process id of the Mosquitto that ``serve`` runs."""
+    return int((data / "mosquitto.lock").read_text())
 
 
 def until(condition, *, seconds):
@@ -131,11 +129,11 @@ def test_a_mosquitto_that_is_killed_is_back_and_a_job_pushed_then_arrives(tmp_pa
                 return client.get("/admin/nodes", params={"node_status": "online"}).json()["nodes"] == ["node000001"]
 
             until(online, seconds=20)
-            first = broker_of(process)
+            first = broker_of(tmp_path / "data")
             os.kill(first, signal.SIGKILL)
             until(lambda: gone(first) and not online(), seconds=5)
             until(online, seconds=30)
-            assert broker_of(process) != first
+            assert broker_of(tmp_path / "data") != first
             request = client.get("/admin/otaimage/upload_request", params={"image_name": "1.1.0"}).json()
             client.put(request["upload_url"], content=Firmware("lamp", "1.1.0").to_bytes()).raise_for_status()
             image = {"ota_image_id": request["ota_image_id"]}
@@ -153,9 +151,13 @@ def test_a_mosquitto_that_is_killed_is_back_and_a_job_pushed_then_arrives(tmp_pa
 
 
 @needs_mosquitto
-@pytest.mark.skipif(not LINUX or not mosquitto.shutil.which("setpriv"), reason="needs setpriv of util-linux")
-def test_mosquitto_ends_with_a_serve_that_is_killed(tmp_path):
-    with serving(tmp_path / "data", free_ports(3), "--broker", "mosquitto") as (process, _said):
-        broker = broker_of(process)
+@pytest.mark.skipif(not LINUX, reason="looks into /proc")
+def test_mosquitto_saves_and_ends_with_a_serve_that_is_killed_and_the_next_serve_starts_at_once(tmp_path):
+    data, ports = tmp_path / "data", free_ports(3)
+    with serving(data, ports, "--broker", "mosquitto") as (process, _said):
+        first = broker_of(data)
+        assert not (data / "mosquitto.db").exists()  # it has not saved by itself yet
         process.kill()
-        until(lambda: gone(broker), seconds=5)
+    with serving(data, ports, "--broker", "mosquitto"):
+        assert gone(first)
+        assert (data / "mosquitto.db").stat().st_mode & 0o777 == 0o600
