@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,10 @@ def command(
     """
     if no_web and one_time_link:
         raise click.UsageError("--no-web leaves no page that --one-time-link could lead to")
+    ports = {"--port": port, "--https-port": https_port, "--mqtt-port": mqtt_port}
+    for (one, number), (other, same) in combinations(ports.items(), 2):
+        if number == same != 0:
+            raise click.UsageError(f"{one} and {other} are both {number}")
     if reason := lacks_posix("esp-ota serve"):
         raise Unusable(reason)
     with needing("serve", "cloud"):
