@@ -146,10 +146,10 @@ def test_a_new_database_is_made_at_the_newest_revision(tmp_path, caplog):
 def test_a_database_of_0_1_0_is_read_on(file):
     with Store(f"sqlite:///{file}") as store:
         service = CloudService(store, clock=Clock(), public_url="http://x", token_hex=lambda size: "1f" * size)
-        (job,) = service.jobs().items
-        lines = service.history(job.job.ota_job_id, "n1")
+        (job,) = service.jobs.find().items
+        lines = service.jobs.history(job.job.ota_job_id, "n1")
         assert [line.status for line in lines] == ["triggered", "started", "in-progress", "success"]
-        assert {node.node_id for node in service.nodes().items} == {"n1", "n2"}
+        assert {node.node_id for node in service.nodes.find().items} == {"n1", "n2"}
 
 
 @pytest.mark.parametrize("stamped", [False, True])
