@@ -24,16 +24,16 @@ def test_a_file_keeps_everything_over_a_restart(url, lamp):
     clock = Clock()
     with Store(url) as store:
         service = CloudService(store, clock=clock, public_url="http://x", token_hex=lambda size: "1f" * size)
-        service.on_presence("n1", True)
-        image = service.add_image("fw", lamp)
-        job = service.create_job("job", image.ota_image_id, nodes=["n1"])
-        link = service.image_url(image.ota_image_id)
+        service.intake.on_presence("n1", True)
+        image = service.images.add("fw", lamp)
+        job = service.jobs.create("job", image.ota_image_id, nodes=["n1"])
+        link = service.images.url(image.ota_image_id)
     with Store(url) as store:
         service = CloudService(store, clock=clock, public_url="http://x", token_hex=lambda size: "2e" * size)
-        assert service.images().items == [image]
-        assert service.job(job.job.ota_job_id) == job
-        assert [line.status for line in service.history(job.job.ota_job_id)] == ["triggered"]
-        assert service.download(image.ota_image_id, link.partition("token=")[2]).data == lamp  # the key was kept
+        assert service.images.find().items == [image]
+        assert service.jobs.get(job.job.ota_job_id) == job
+        assert [line.status for line in service.jobs.history(job.job.ota_job_id)] == ["triggered"]
+        assert service.images.download(image.ota_image_id, link.partition("token=")[2]).data == lamp  # the key was kept
 
 
 def test_a_file_is_written_ahead_and_checks_its_references(url):
@@ -55,7 +55,7 @@ def test_a_block_that_raises_leaves_nothing(bench):
     bench.join("n1")
     with pytest.raises(Stop):
         stopped()
-    assert bench.service.nodes().total == 1
+    assert bench.service.nodes.find().total == 1
 
 
 def test_a_setting_is_made_once(bench):
@@ -65,7 +65,7 @@ def test_a_setting_is_made_once(bench):
 def test_two_clouds_in_memory_know_nothing_of_each_other():
     first, second = Bench(), Bench()
     first.join("n1")
-    assert second.service.nodes().total == 0
+    assert second.service.nodes.find().total == 0
     first.store.close()
     second.store.close()
 
@@ -83,16 +83,14 @@ def test_refusals_have_numbers_of_their_own():
     assert 101044 not in {refusal.error_code for refusal in Refusal}  # sends the admin CLI into an endless loop
 
 
-def test_a_database_of_another_version_is_refused_and_left_as_it_is(tmp_path):
+def test_a_database_that_is_not_what_its_stamp_says_is_refused_and_left_as_it_is(tmp_path):
     url = f"sqlite:///{tmp_path / 'cloud.db'}"
     Store(url).close()
     Store(url).close()
     with sqlite3.connect(tmp_path / "cloud.db") as tables:
         tables.execute("ALTER TABLE node DROP COLUMN model")
     tables.close()
-    with pytest.raises(
-        ValueError, match=r"cloud\.db was made by another version of this cloud: table node differs in model"
-    ):
+    with pytest.raises(ValueError, match=r"cloud\.db: no database of this cloud: table node differs in model"):
         Store(url)
     with sqlite3.connect(tmp_path / "cloud.db") as tables:
         assert "model" not in {row[1] for row in tables.execute("PRAGMA table_info(node)")}
