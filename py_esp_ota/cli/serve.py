@@ -37,7 +37,9 @@ _PORT = click.IntRange(0, 65535)
 @click.option(
     "--devices", default=0, type=click.IntRange(0, 1000), show_default=True, help="Simulated devices to bring along."
 )
-@click.option("--firmware", type=click.Path(path_type=Path), help="What they run; a forged `lamp 1.0.0` by default.")
+@click.option(
+    "--firmware", type=click.Path(path_type=Path), help="What new ones run; a forged `lamp 1.0.0` by default."
+)
 @click.option("--no-web", is_flag=True, help="No web page, only the REST API.")
 @click.option(
     "--one-time-link",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +15,10 @@ from typing import Any, Literal
 import click
 from sqlalchemy.exc import DBAPIError
 
+from py_esp_ota.adapters.asgi import AsgiApp
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.http import serve
+from py_esp_ota.adapters.kept_flash import KeptFlashes
 from py_esp_ota.adapters.listeners import why_not
 from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, FolderTakenError, alone_in, open_folder
@@ -26,7 +30,9 @@ from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN, Lab
 from py_esp_ota.socket_world import BrokerKind, socket_world
+from py_esp_ota.world import OpenWorld, Presence, World
 
+_DEVICES = "devices"  # the folder of their flashes in --data
 _Page = OneTimeLink | Literal["open"] | None  # one browser, everybody, nobody
 
 
@@ -46,10 +52,10 @@ def serve_until_signalled(
     page: _Page = None if not web else OneTimeLink(secrets.token_hex) if one_time_link else "open"
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     try:
-        with alone_in(data) as announce:
+        with alone_in(data) as announce, KeptFlashes(data / _DEVICES) as kept:
             password = open_folder(data)
             serving = partial(
-                _serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page, announce
+                _serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page, kept, announce
             )
             number = asyncio.run(_whole(serving))
     except FolderTakenError as error:
@@ -102,16 +108,12 @@ async def _serve(
     images: list[bytes],
     password: str,
     page: _Page,
+    kept: KeptFlashes,
     announce: Callable[[str], None],
     on_end: OnEnd,
 ) -> signal.Signals:
-    world = socket_world(
-        data,
-        prefer=broker,
-        https_port=https_port,
-        mqtt_port=mqtt_port,
-        on_end=on_end,
-    )
+    sockets = socket_world(data, prefer=broker, https_port=https_port, mqtt_port=mqtt_port, on_end=on_end)
+    world = partial(_behind, kept, sockets)
     database = f"sqlite:///{data.resolve() / DATABASE}"
     async with Lab(
         world,
@@ -126,7 +128,9 @@ async def _serve(
             mount_web(lab.app, lab.service, None if page == "open" else page)
         async with serve(lab.app, port=port, on_end=on_end) as url:
             for image in images:
-                lab.device(firmware=image).power_on()
+                device = lab.device(firmware=image)
+                device.chip.flash = kept.keep(device.node_id, device.flash)
+                device.power_on()
             announce(url)
             click.echo(
                 f"web page        {_page_line(page, url)}\n"
@@ -139,6 +143,13 @@ async def _serve(
             number = await _signalled()
             click.echo("stopping")
             return number
+
+
+@asynccontextmanager
+async def _behind(kept: KeptFlashes, open_world: OpenWorld, app: AsgiApp, presence: Presence) -> AsyncIterator[World]:
+    """A world in which a device is heard when its flash is stored."""
+    async with open_world(app, presence) as world:
+        yield replace(world, mqtt=kept.before_mqtt(world.mqtt), fetch=kept.before_fetch(world.fetch))
 
 
 async def _signalled() -> signal.Signals:
