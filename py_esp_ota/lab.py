@@ -129,7 +129,7 @@ class Lab:
             store, clock=clock, public_url=lambda: self.world.public_url, token_hex=self._token_hex
         )
         self.app = create_app(self.service, accounts, allowed_hosts=[LAB_HOST])
-        self.world = await self._stack.enter_async_context(self._open_world(self.app, self.service.on_presence))
+        self.world = await self._stack.enter_async_context(self._open_world(self.app, self.service.intake.on_presence))
         clock.source = self.world.clock
         await accounts.ensure_admin(ADMIN, self._admin_password)
         self._changed = asyncio.Condition()
@@ -246,7 +246,7 @@ class Lab:
 
     def is_online(self, node_id: str) -> bool:
         """Whether the cloud sees the node connected."""
-        return self.service.is_online(node_id)
+        return self.service.nodes.is_online(node_id)
 
     async def settled(self, node_id: str, *, seconds: float) -> None:
         """Wait until the node has been online for long enough to have made the fetch that follows each boot.
@@ -257,7 +257,7 @@ class Lab:
         """
         while True:
             await self.until(partial(self.is_online, node_id), seconds=seconds, what=f"{node_id} is online")
-            online_for = (self.service.now_ms() - self.service.node(node_id).connectivity_timestamp) / 1000
+            online_for = (self.service.ground.now_ms() - self.service.nodes.get(node_id).connectivity_timestamp) / 1000
             if online_for >= _SETTLED:
                 return
             await asyncio.sleep(_SETTLED - online_for)
@@ -303,7 +303,7 @@ class Lab:
         """Everything that was said about a job on a node, oldest first: ``status`` and ``additional_info``."""
         return [
             {"status": report.status, "additional_info": report.additional_info}
-            for report in self.service.history(job_id, node_id)
+            for report in self.service.jobs.history(job_id, node_id)
         ]
 
     async def update(
@@ -340,7 +340,7 @@ class Lab:
 
     async def _listen(self) -> None:
         """Wake everybody who waits for the cloud to change."""
-        async for _notice in self.service.events.subscribe():
+        async for _notice in self.service.live.subscribe():
             async with self._changed:
                 self._changed.notify_all()
 

@@ -12,11 +12,12 @@ from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from py_esp_ota._core import Fault, ImageInfo, inspect_image
+from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.models import BlobRow, ImageRow, JobRow, UploadRow
-from py_esp_ota.cloud.part import Part
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.store import PAGE_SIZE, Page, page
 from py_esp_ota.cloud.texts import line, number_or_refuse
+from py_esp_ota.cloud.tokens import Links
 
 SIZE_LIMIT = 16 * 1024 * 1024
 UPLOAD_LINK_S = 3600
@@ -105,12 +106,16 @@ def describe(info: ImageInfo, *, fw_version: str | None, model: str | None, type
     return Description(chip=info.chip or "", **{key: line(value, key, NAME_LIMIT) for key, value in found.items()})
 
 
-class Images(Part):
+class Images:
     """Upload, list, archive, delete, download."""
+
+    def __init__(self, ground: Ground, links: Links) -> None:
+        self._ground = ground
+        self._links = links
 
     # ---------------------------------------------------------------------------------------------------------- upload
 
-    def add_image(
+    def add(
         self,
         name: str,
         data: bytes,
@@ -127,9 +132,9 @@ class Images(Part):
         """
         name = line(name, "image_name", NAME_LIMIT)
         description = describe(judge(data), fw_version=fw_version, model=model, type=type)
-        with self.store.begin() as tx:
-            image = self._store(tx, self.ids.image(), name, data, description, replace=replace)
-        self.events.publish("image", image.ota_image_id)
+        with self._ground.store.begin() as tx:
+            image = self._store(tx, self._ground.ids.image(), name, data, description, replace=replace)
+        self._ground.live.publish("image", image.ota_image_id)
         return image
 
     def request_upload(self, name: str) -> tuple[str, str]:
@@ -138,20 +143,20 @@ class Images(Part):
         The name of an image that no job uses may be used again: confirming the upload then replaces that image.
         """
         name = line(name, "image_name", NAME_LIMIT)
-        ota_image_id = self.ids.image()
-        now = int(self.clock.now())
-        with self.store.begin() as tx:
+        ota_image_id = self._ground.ids.image()
+        now = self._ground.now_s()
+        with self._ground.store.begin() as tx:
             _holder_of(tx, name, replace=True)
             tx.execute(delete(UploadRow).where(UploadRow.expires < now - DOWNLOAD_LINK_S))
             tx.add(UploadRow(ota_image_id=ota_image_id, image_name=name, expires=now + UPLOAD_LINK_S, data=None))
-        token = self.links.sign(PUT, ota_image_id, now + UPLOAD_LINK_S)
-        return ota_image_id, f"{self.public_url}/v1/ota/upload/{ota_image_id}?token={token}"
+        token = self._links.sign(PUT, ota_image_id, now + UPLOAD_LINK_S)
+        return ota_image_id, f"{self._links.public_url}/v1/ota/upload/{ota_image_id}?token={token}"
 
     def may_upload(self, ota_image_id: str, token: str) -> None:
         """Whether bytes are awaited behind a pre-signed link. Raises ``CloudError`` (LINK_REFUSED, UPLOAD_UNKNOWN)."""
-        if not self.links.allows(token, PUT, ota_image_id, self.clock.now()):
+        if not self._links.allows(token, PUT, ota_image_id, self._ground.clock.now()):
             raise CloudError(Refusal.LINK_REFUSED, "this upload link is forged or older than an hour")
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             _upload(tx, ota_image_id)
 
     def put_upload(self, ota_image_id: str, token: str, data: bytes) -> None:
@@ -159,7 +164,7 @@ class Images(Part):
         self.may_upload(ota_image_id, token)
         if len(data) > SIZE_LIMIT:
             raise CloudError(Refusal.IMAGE_TOO_LARGE, f"an image has at most {SIZE_LIMIT} bytes")
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             _upload(tx, ota_image_id).data = data
 
     def confirm_upload(
@@ -173,24 +178,24 @@ class Images(Part):
         """End a pre-signed upload. Bytes that are no image are thrown away; they may be uploaded again.
 
         Raises:
-            CloudError: UPLOAD_UNKNOWN, UPLOAD_EMPTY, and all of ``add_image``.
+            CloudError: UPLOAD_UNKNOWN, UPLOAD_EMPTY, and all of ``add``.
         """
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             data = _upload(tx, ota_image_id).data
         if data is None:
             raise CloudError(Refusal.UPLOAD_EMPTY, "nothing was uploaded to the upload_url yet")
         try:
             info = judge(data)
         except CloudError:
-            with self.store.begin() as tx:
+            with self._ground.store.begin() as tx:
                 _upload(tx, ota_image_id).data = None
             raise
         description = describe(info, fw_version=fw_version, model=model, type=type)
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             upload = _upload(tx, ota_image_id)
             image = self._store(tx, ota_image_id, upload.image_name, data, description, replace=True)
             tx.delete(upload)
-        self.events.publish("image", ota_image_id)
+        self._ground.live.publish("image", ota_image_id)
         return image
 
     def _store(
@@ -213,7 +218,7 @@ class Images(Part):
             file_size=len(data),
             file_md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
             file_sha256=sha256,
-            upload_timestamp=self.now_ms(),
+            upload_timestamp=self._ground.now_ms(),
             archived=False,
         )
         tx.add(row)
@@ -221,7 +226,7 @@ class Images(Part):
 
     # ------------------------------------------------------------------------------------------------------------ read
 
-    def images(
+    def find(
         self,
         *,
         name: str | None = None,
@@ -244,49 +249,49 @@ class Images(Part):
         if archived is not None:
             query = query.where(ImageRow.archived == archived)
         start = number_or_refuse(start_id)
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             rows, total, following = page(
                 tx, query, key=ImageRow.number, start=start, size=num_records, newest_first=True
             )
             return Page([_value(row) for row in rows], total, None if following is None else str(following))
 
-    def image(self, ota_image_id: str) -> StoredImage:
+    def get(self, ota_image_id: str) -> StoredImage:
         """One image. Raises ``CloudError`` (IMAGE_UNKNOWN)."""
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             return _value(_row(tx, ota_image_id))
 
-    def image_url(self, ota_image_id: str) -> str:
+    def url(self, ota_image_id: str) -> str:
         """A fresh download link, good for a day."""
-        token = self.links.sign(GET, ota_image_id, int(self.clock.now()) + DOWNLOAD_LINK_S)
-        return f"{self.public_url}/v1/ota/image/{ota_image_id}/firmware.bin?token={token}"
+        token = self._links.sign(GET, ota_image_id, self._ground.now_s() + DOWNLOAD_LINK_S)
+        return f"{self._links.public_url}/v1/ota/image/{ota_image_id}/firmware.bin?token={token}"
 
     def download(self, ota_image_id: str, token: str) -> Firmware:
         """The bytes behind a download link. Raises ``CloudError`` (LINK_REFUSED, IMAGE_UNKNOWN)."""
-        if not self.links.allows(token, GET, ota_image_id, self.clock.now()):
+        if not self._links.allows(token, GET, ota_image_id, self._ground.clock.now()):
             raise CloudError(Refusal.LINK_REFUSED, "this download link is forged or older than a day")
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             row = _row(tx, ota_image_id)
             blob = tx.get_one(BlobRow, row.file_sha256)
             return Firmware(blob.data, f'"{row.file_sha256}"')
 
     # ---------------------------------------------------------------------------------------------------------- change
 
-    def archive_image(self, ota_image_id: str, archived: bool = True) -> StoredImage:
+    def archive(self, ota_image_id: str, archived: bool = True) -> StoredImage:
         """Hide an image from lists and new jobs, or bring it back. Jobs that use it go on."""
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             row = _row(tx, ota_image_id)
             row.archived = archived
             image = _value(row)
-        self.events.publish("image", ota_image_id)
+        self._ground.live.publish("image", ota_image_id)
         return image
 
-    def delete_image(self, ota_image_id: str, force: bool = False) -> None:
+    def delete(self, ota_image_id: str, force: bool = False) -> None:
         """Delete an image that no job uses; with ``force``, one that only cancelled jobs use.
 
         Raises:
             CloudError: IMAGE_UNKNOWN, IMAGE_IN_USE.
         """
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             row = _row(tx, ota_image_id)
             jobs = _jobs_of(tx, ota_image_id)
             blocking = [job for job in jobs if not (force and job.cancelled_timestamp is not None)]
@@ -296,7 +301,7 @@ class Images(Part):
                     Refusal.IMAGE_IN_USE, f"job {blocking[0].ota_job_id} uses the image ({len(blocking)} in all){hint}"
                 )
             _remove(tx, row)
-        self.events.publish("image", ota_image_id)
+        self._ground.live.publish("image", ota_image_id)
 
 
 def _row(tx: Session, ota_image_id: str) -> ImageRow:

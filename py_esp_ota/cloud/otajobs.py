@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud import jobs as rules
+from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.images import Images
 from py_esp_ota.cloud.job_rows import (
     HistoryLine,
     JobView,
@@ -24,7 +27,8 @@ from py_esp_ota.cloud.job_rows import (
 )
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob
 from py_esp_ota.cloud.models import ImageRow, JobNodeRow, JobRow, NodeRow, NodeUserRow, ReportRow
-from py_esp_ota.cloud.nodes import ADMIN_USER_ID
+from py_esp_ota.cloud.nodes import ADMIN_USER_ID, Nodes
+from py_esp_ota.cloud.outbox import Outbox
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.serving import Serving
 from py_esp_ota.cloud.store import PAGE_SIZE, Page, page
@@ -36,12 +40,24 @@ METADATA_LIMIT = 4096
 TIMEOUT_LIMIT_S = 10 * 365 * 86_400
 
 
-class OtaJobs(Serving):
+class Jobs(Serving):
     """Create, list, watch, cancel and archive jobs."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        images: Images,
+        nodes: Nodes,
+        outbox: Outbox,
+        max_fetch_cycles: int = rules.DEFAULT_FETCH_CYCLES,
+    ) -> None:
+        super().__init__(ground, images, nodes, outbox)
+        self._max_fetch_cycles = max_fetch_cycles
+        self.made = asyncio.Event()  # the deadline of a new job may be the next one
 
     # ---------------------------------------------------------------------------------------------------------- create
 
-    def create_job(
+    def create(
         self,
         name: str,
         ota_image_id: str,
@@ -63,9 +79,9 @@ class OtaJobs(Serving):
         Raises:
             CloudError: IMAGE_UNKNOWN, IMAGE_ARCHIVED, JOB_TARGETS, NODE_NOT_OF_USER, JOB_METADATA, INVALID_REQUEST.
         """
-        now = self.now_ms()
+        now = self._ground.now_ms()
         job = OtaJob(
-            ota_job_id=self.ids.job(),
+            ota_job_id=self._ground.ids.job(),
             ota_job_name=line(name, "ota_job_name", JOB_NAME_LIMIT),
             ota_image_id=ota_image_id,
             fw_version="",
@@ -78,10 +94,10 @@ class OtaJobs(Serving):
             timeout=_in_range(timeout, "timeout", 1, TIMEOUT_LIMIT_S),
             force_push=force_push,
             user_approval=user_approval,
-            max_fetch_cycles=self.max_fetch_cycles,
+            max_fetch_cycles=self._max_fetch_cycles,
         )
         _check_targets(job)
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             image = tx.scalar(select(ImageRow).where(ImageRow.ota_image_id == ota_image_id))
             if image is None:
                 raise CloudError(Refusal.IMAGE_UNKNOWN, "there is no image with this ota_image_id")
@@ -97,19 +113,16 @@ class OtaJobs(Serving):
             tx.add_all(history_row(row.number, state) for state in states)
             tx.flush()
             online = [node_id for node_id, connected in targets.items() if connected]
-            letters = self._push(tx, row, online) if force_push and not user_approval and self.outbox.open else []
+            letters = self._push(tx, row, online) if force_push and not user_approval and self._outbox.open else []
             view = view_of(tx, row)
         self._changed(job.ota_job_id)
         self._send(letters)
-        self.on_new_job()
+        self.made.set()
         return view
-
-    def on_new_job(self) -> None:
-        """Called after a job was made."""
 
     # ------------------------------------------------------------------------------------------------------------ read
 
-    def jobs(
+    def find(
         self,
         *,
         name: str | None = None,
@@ -127,20 +140,20 @@ class OtaJobs(Serving):
         if archived is not None:
             query = query.where(JobRow.archived == archived)
         start = number_or_refuse(start_id)
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             rows, total, following = page(
                 tx, query, key=JobRow.number, start=start, size=num_records, newest_first=True
             )
             return Page([view_of(tx, row) for row in rows], total, None if following is None else str(following))
 
-    def job(self, ota_job_id: str) -> JobView:
+    def get(self, ota_job_id: str) -> JobView:
         """One job. Raises ``CloudError`` (JOB_UNKNOWN)."""
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             return view_of(tx, job_row(tx, ota_job_id))
 
-    def job_summary(self, ota_job_id: str) -> dict[str, int]:
+    def summary(self, ota_job_id: str) -> dict[str, int]:
         """The job's nodes by status, and their total. Raises ``CloudError`` (JOB_UNKNOWN)."""
-        return dict(self.job(ota_job_id).summary)
+        return dict(self.get(ota_job_id).summary)
 
     def node_status(
         self,
@@ -152,7 +165,7 @@ class OtaJobs(Serving):
         num_records: int = PAGE_SIZE,
     ) -> Page[NodeState]:
         """Where the job stands on each node, by node id. Raises ``CloudError`` (JOB_UNKNOWN)."""
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             query = select(JobNodeRow).where(JobNodeRow.job == job_row(tx, ota_job_id).number)
             if node_id is not None:
                 query = query.where(JobNodeRow.node_id == node_id)
@@ -163,7 +176,7 @@ class OtaJobs(Serving):
 
     def history(self, ota_job_id: str, node_id: str | None = None) -> list[HistoryLine]:
         """Everything that happened to the job, or to the job on one node, oldest first."""
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             query = (
                 select(ReportRow).join(JobRow, JobRow.number == ReportRow.job).where(JobRow.ota_job_id == ota_job_id)
             )
@@ -177,23 +190,23 @@ class OtaJobs(Serving):
 
     # ---------------------------------------------------------------------------------------------------------- change
 
-    def cancel_job(self, ota_job_id: str) -> JobView:
+    def cancel(self, ota_job_id: str) -> JobView:
         """Hand the job to no further node. Nodes that hold the URL go on, and their reports are kept.
 
         A completed job can be cancelled too: that is how it becomes fit for the archive. Cancelling twice changes
         nothing.
         """
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             row = job_row(tx, ota_job_id)
             if row.cancelled_timestamp is None:
-                row.cancelled_timestamp = self.now_ms()
-        self.outbox.withdraw(ota_job_id)
+                row.cancelled_timestamp = self._ground.now_ms()
+        self._outbox.withdraw(ota_job_id)
         self._changed(ota_job_id)
-        return self.job(ota_job_id)
+        return self.get(ota_job_id)
 
-    def archive_job(self, ota_job_id: str) -> JobView:
+    def archive(self, ota_job_id: str) -> JobView:
         """Hide a cancelled job from the list; its data stays. Raises ``CloudError`` (JOB_NOT_CANCELLED)."""
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             row = job_row(tx, ota_job_id)
             if row.cancelled_timestamp is None:
                 raise CloudError(Refusal.JOB_NOT_CANCELLED, "only a cancelled job can be archived; cancel it first")
@@ -202,11 +215,11 @@ class OtaJobs(Serving):
         self._changed(ota_job_id)
         return view
 
-    def expire_jobs(self) -> int | None:
+    def expire(self) -> int | None:
         """Close the nodes of jobs whose time is over. When the next job's time will be over, in milliseconds."""
-        now = self.now_ms()
+        now = self._ground.now_ms()
         late = []
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             running = JobRow.cancelled_timestamp.is_(None) & JobNodeRow.closed.is_(False)
             open_nodes = select(JobRow, JobNodeRow).join(JobNodeRow, JobNodeRow.job == JobRow.number).where(running)
             for row, node_row in tx.execute(open_nodes.where(JobRow.deadline < now)).all():

@@ -1,7 +1,7 @@
 """The whole cloud as one object: what the REST API, the web page and the lab hold.
 
-Its parts, one file each, from the bottom up: ``images``, ``nodes``, ``serving`` (what nodes get and say), ``otajobs``,
-``dispatch`` (MQTT in and out). This file adds the life of its connection.
+Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``jobs``, ``intake`` (what nodes
+say) and ``outbox`` (what they are told). This file puts them together and adds the life of the connection.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
-from py_esp_ota.cloud.dispatch import Dispatch
 from py_esp_ota.cloud.errands import outage, pauses
+from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.images import Images
+from py_esp_ota.cloud.intake import Intake
 from py_esp_ota.cloud.jobs import DEFAULT_FETCH_CYCLES
-from py_esp_ota.cloud.part import CLIENT_ID
+from py_esp_ota.cloud.nodes import CLIENT_ID, Nodes
+from py_esp_ota.cloud.otajobs import Jobs
+from py_esp_ota.cloud.outbox import Outbox
 from py_esp_ota.cloud.store import Store
-from py_esp_ota.cloud.tokens import TokenHex
+from py_esp_ota.cloud.tokens import Ids, Links, TokenHex
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Clock, Mqtt, MqttConnect
 
@@ -27,7 +31,7 @@ RECONNECT_LIMIT_S = 30.0
 EXPIRY_CHECK_S = 3600.0  # the wall clock may be set, so that no sleep is longer
 
 
-class CloudService(Dispatch):
+class CloudService:
     """A RainMaker-compatible OTA cloud.
 
     The actions are plain calls and take effect at once; ``run`` is the connection to the broker. Without it jobs can
@@ -43,12 +47,18 @@ class CloudService(Dispatch):
         token_hex: TokenHex,
         max_fetch_cycles: int = DEFAULT_FETCH_CYCLES,
     ) -> None:
-        super().__init__(
-            store, clock=clock, public_url=public_url, token_hex=token_hex, max_fetch_cycles=max_fetch_cycles
-        )
-        self._job_made: asyncio.Event | None = None
+        ids = Ids(token_hex)
+        self.store = store
+        self.ground = Ground(store, clock, ids)
+        self.links = Links(store.setting("link_key", ids.key), public_url)
+        self.live = self.ground.live
+        self.outbox = Outbox()
+        self.images = Images(self.ground, self.links)
+        self.nodes = Nodes(self.ground, self.outbox)
+        self.jobs = Jobs(self.ground, self.images, self.nodes, self.outbox, max_fetch_cycles)
+        self.intake = Intake(self.ground, self.nodes, self.jobs)
         self._waiters: list[asyncio.Future[None]] = []
-        self.forget_presence()
+        self.nodes.forget_presence()
 
     @property
     def connected(self) -> bool:
@@ -64,14 +74,11 @@ class CloudService(Dispatch):
 
     async def run(self, connect: MqttConnect) -> NoReturn:
         """Serve nodes over MQTT for ever, connecting again whenever the broker goes away."""
-        self._job_made = asyncio.Event()
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._watch_deadlines(self._job_made))
-                group.create_task(self.errands.run())
-                await self._stay_connected(connect)
-        finally:
-            self._job_made = None
+        self.jobs.made = asyncio.Event()  # of the loop that runs now
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_deadlines(self.jobs.made))
+            group.create_task(self.ground.errands.run())
+            await self._stay_connected(connect)
         raise AssertionError("unreachable")  # all of them go on for ever
 
     async def _stay_connected(self, connect: MqttConnect) -> NoReturn:
@@ -79,7 +86,7 @@ class CloudService(Dispatch):
         while True:
             try:
                 async with connect(CLIENT_ID) as mqtt:
-                    for topic_filter in self.TOPIC_FILTERS:
+                    for topic_filter in self.intake.TOPIC_FILTERS:
                         await mqtt.subscribe(topic_filter)
                     pause = RECONNECT_S
                     await self._serve(mqtt)
@@ -109,19 +116,14 @@ class CloudService(Dispatch):
 
     async def _listen(self, mqtt: Mqtt) -> NoReturn:
         async for message in mqtt.messages():
-            self.handle(message)
+            self.intake.handle(message)
         raise MqttError("the broker ended the connection")
 
-    def on_new_job(self) -> None:
-        """Its deadline may be the next one."""
-        if self._job_made is not None:
-            self._job_made.set()
-
-    async def _watch_deadlines(self, job_made: asyncio.Event) -> NoReturn:
+    async def _watch_deadlines(self, made: asyncio.Event) -> NoReturn:
         retry = pauses()
         while True:
             try:
-                deadline = self.expire_jobs()
+                deadline = self.jobs.expire()
             except Exception as error:
                 if not (why := outage(error)):
                     raise
@@ -130,10 +132,10 @@ class CloudService(Dispatch):
                 await asyncio.sleep(seconds)
                 continue
             retry = pauses()
-            job_made.clear()
-            pause = None if deadline is None else min((deadline - self.now_ms() + 1) / 1000, EXPIRY_CHECK_S)
+            made.clear()
+            pause = None if deadline is None else min((deadline - self.ground.now_ms() + 1) / 1000, EXPIRY_CHECK_S)
             try:
                 async with asyncio.timeout(pause):
-                    await job_made.wait()
+                    await made.wait()
             except TimeoutError:
                 continue

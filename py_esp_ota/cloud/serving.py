@@ -14,48 +14,55 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud import jobs as rules
+from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.images import Images
 from py_esp_ota.cloud.job_rows import history_row, job_of, job_row, open_rows, state_of, write_state
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob
 from py_esp_ota.cloud.models import ImageRow, JobNodeRow, JobRow, NodeRow, ReportRow
 from py_esp_ota.cloud.nodes import Nodes
-from py_esp_ota.cloud.outbox import Letter
+from py_esp_ota.cloud.outbox import Letter, Outbox
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.texts import heard
 from py_esp_ota.rainmaker.messages import OTAURL, OtaStatusReport, OtaUrl, ota_status_from_string, topic
 
 
-class Serving(Images, Nodes):
+class Serving:
     """``otafetch`` and ``otastatus`` as the cloud hears them, ``otaurl`` as it answers."""
+
+    def __init__(self, ground: Ground, images: Images, nodes: Nodes, outbox: Outbox) -> None:
+        self._ground = ground
+        self._images = images
+        self._nodes = nodes
+        self._outbox = outbox
 
     def on_fetch(self, node_id: str, fw_version: str) -> None:
         """A node asks for an update: it gets the best job there is for it, or silence."""
-        now = self.now_ms()
+        now = self._ground.now_ms()
         letters: list[Letter] = []
         touched = []
-        with self.store.begin() as tx:
-            self._known(tx, node_id).fw_version = heard(fw_version)
+        with self._ground.store.begin() as tx:
+            self._nodes.known(tx, node_id).fw_version = heard(fw_version)
             rows = {row.ota_job_id: (row, node_row) for row, node_row in open_rows(tx, node_id)}
             offers = [(job_of(row), state_of(node_row)) for row, node_row in rows.values()]
             choice = rules.choose(offers, fw_version, now)
             for job, state in choice.up_to_date:
                 touched.append(job.ota_job_id)
                 self._move(tx, *rows[job.ota_job_id], rules.already_on_version(state, now))
-            if choice.serve is not None and self.outbox.open:
+            if choice.serve is not None and self._outbox.open:
                 row, node_row = rows[choice.serve[0].ota_job_id]
                 touched.append(row.ota_job_id)
                 letters.append(self._hand_out(tx, row, node_row, self._otaurl(tx, row)))
         for ota_job_id in touched:
             self._changed(ota_job_id)
-        self.events.publish("node", node_id)
+        self._ground.live.publish("node", node_id)
         self._send(letters)
 
     def pending_update(self, node_id: str) -> OtaJob | None:
         """The job that a node's user could start now, whether it waits for approval or for the node to ask."""
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             node = tx.get(NodeRow, node_id)
             offers = [(job_of(row), replace(state_of(state), approved=True)) for row, state in open_rows(tx, node_id)]
-            chosen = rules.choose(offers, node.fw_version if node else "", self.now_ms()).serve
+            chosen = rules.choose(offers, node.fw_version if node else "", self._ground.now_ms()).serve
         return None if chosen is None else chosen[0]
 
     def approve_update(self, node_id: str, ota_job_id: str) -> None:
@@ -64,15 +71,15 @@ class Serving(Images, Nodes):
         Raises:
             CloudError: JOB_UNKNOWN, NODE_OFFLINE, NO_UPDATE.
         """
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             row = job_row(tx, ota_job_id)
             node = tx.get(NodeRow, node_id)
-            if node is None or not node.connected or not self.outbox.open:
+            if node is None or not node.connected or not self._outbox.open:
                 raise CloudError(Refusal.NODE_OFFLINE, "the node is offline")
             node_row = tx.get(JobNodeRow, (row.number, node_id))
             if node_row is None:
                 raise CloudError(Refusal.NO_UPDATE, "the job is not for this node")
-            held = job_of(row).hold(replace(state_of(node_row), approved=True), self.now_ms())
+            held = job_of(row).hold(replace(state_of(node_row), approved=True), self._ground.now_ms())
             if held is not None:
                 raise CloudError(Refusal.NO_UPDATE, f"nothing to start: {held.value}")
             node_row.approved = True
@@ -82,9 +89,9 @@ class Serving(Images, Nodes):
 
     def on_status(self, node_id: str, report: OtaStatusReport) -> None:
         """A node reports on a job. Raises ``ValueError`` when it is no target of it: then there is nothing to keep."""
-        now = self.now_ms()
+        now = self._ground.now_ms()
         known = ota_status_from_string(report.status)
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             found = tx.execute(
                 select(JobRow, JobNodeRow)
                 .join(JobNodeRow, JobNodeRow.job == JobRow.number)
@@ -123,7 +130,7 @@ class Serving(Images, Nodes):
         image = tx.scalars(select(ImageRow).where(ImageRow.ota_image_id == row.ota_image_id)).one()
         return OtaUrl(
             ota_job_id=row.ota_job_id,
-            url=self.image_url(row.ota_image_id),
+            url=self._images.url(row.ota_image_id),
             fw_version=row.fw_version,
             file_size=image.file_size,
             file_md5=image.file_md5,
@@ -133,14 +140,14 @@ class Serving(Images, Nodes):
     def _hand_out(self, tx: Session, row: JobRow, node_row: JobNodeRow, payload: bytes) -> Letter:
         """Note that the URL goes to a node, and address it."""
         before = state_of(node_row)
-        after = rules.hand_out(before, self.now_ms())
+        after = rules.hand_out(before, self._ground.now_ms())
         self._move(tx, row, node_row, after)
         return Letter(
             topic(before.node_id, OTAURL),
             payload,
             about=row.ota_job_id,
             unsent=partial(
-                self.errands.do,
+                self._ground.errands.do,
                 f"a URL for node {before.node_id}",
                 partial(self._take_back, row.ota_job_id, before, after),
             ),
@@ -148,12 +155,12 @@ class Serving(Images, Nodes):
 
     def _take_back(self, ota_job_id: str, before: NodeState, after: NodeState) -> None:
         """The URL did not go out after all: the node's state is what it was, unless the node spoke since."""
-        with self.store.begin() as tx:
+        with self._ground.store.begin() as tx:
             row = job_row(tx, ota_job_id)
             node_row = tx.get_one(JobNodeRow, (row.number, before.node_id))
             if state_of(node_row) == after:
                 write_state(node_row, before)
-                lost = replace(before, additional_info="The URL was not sent", timestamp=self.now_ms())
+                lost = replace(before, additional_info="The URL was not sent", timestamp=self._ground.now_ms())
                 tx.add(history_row(row.number, lost))
         self._changed(ota_job_id)
 
@@ -164,7 +171,7 @@ class Serving(Images, Nodes):
 
     def _send(self, letters: Iterable[Letter]) -> None:
         for letter in letters:
-            self.outbox.put(letter)
+            self._outbox.put(letter)
 
     def _changed(self, ota_job_id: str) -> None:
-        self.events.publish("job", ota_job_id)
+        self._ground.live.publish("job", ota_job_id)

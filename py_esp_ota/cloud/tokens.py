@@ -48,10 +48,23 @@ class Ids:
 
 
 class Links:
-    """Signs and checks the tokens of download and upload links: ``<expiry in hex>.<MAC>``."""
+    """Signs and checks the tokens of download and upload links: ``<expiry in hex>.<MAC>``.
 
-    def __init__(self, key: str) -> None:
+    Args:
+        key: what they are signed with.
+        public_url: the base of every link that is handed out, such as ``https://127.0.0.1:8443``; a callable when it
+            is only known once the server listens.
+    """
+
+    def __init__(self, key: str, public_url: str | Callable[[], str]) -> None:
         self._key = key.encode()
+        self._public_url = public_url
+
+    @property
+    def public_url(self) -> str:
+        """The base of every link, without a slash at its end."""
+        url = self._public_url if isinstance(self._public_url, str) else self._public_url()
+        return url.rstrip("/")
 
     def sign(self, purpose: str, subject: str, expires: int) -> str:
         """A token that allows ``purpose`` on ``subject`` until ``expires`` (seconds since 1970)."""

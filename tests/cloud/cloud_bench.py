@@ -97,19 +97,19 @@ class Bench:
         """Nodes connect and introduce themselves."""
         for node_id in node_ids:
             config = {"name": "Lamp", "type": "Lightbulb", "model": "lamp", "project_name": "lamp", **info}
-            self.service.on_presence(node_id, True)
+            self.service.intake.on_presence(node_id, True)
             self.hear(
                 node_id,
                 "config",
                 NodeConfig(node_id=node_id, fw_version=fw_version, platform="esp32c3", **config).encode(),
             )
-            self.service.on_presence(node_id, online)
+            self.service.intake.on_presence(node_id, online)
 
     def hear(self, node_id: str, suffix: str, payload: bytes | str | object) -> None:
         """A node publishes."""
         if not isinstance(payload, bytes):
             payload = (payload if isinstance(payload, str) else json.dumps(payload)).encode()
-        self.service.handle(Message(topic(node_id, suffix, basic_ingest=True), payload))
+        self.service.intake.handle(Message(topic(node_id, suffix, basic_ingest=True), payload))
 
     def report(self, node_id: str, job_id: str, status: str, info: str = "") -> None:
         """A node reports on a job."""
@@ -132,15 +132,17 @@ class Bench:
     # --- images and jobs
 
     def image(self, version: str = "1.1.0", name: str | None = None, project: str = "lamp") -> StoredImage:
-        return self.service.add_image(name or f"{project}-{version}", Firmware(project, version).to_bytes())
+        return self.service.images.add(name or f"{project}-{version}", Firmware(project, version).to_bytes())
 
     def job(self, *nodes: str, image: StoredImage | None = None, name: str = "job", **options: Any) -> str:
         """A job for these nodes; its id."""
         image = image or self.image(name=f"image of {name}")
-        return self.service.create_job(name, image.ota_image_id, nodes=nodes, **options).job.ota_job_id
+        return self.service.jobs.create(name, image.ota_image_id, nodes=nodes, **options).job.ota_job_id
 
     def states(self, job_id: str) -> dict[str, str]:
-        return {state.node_id: state.status.value for state in self.service.node_status(job_id, num_records=1000).items}
+        return {
+            state.node_id: state.status.value for state in self.service.jobs.node_status(job_id, num_records=1000).items
+        }
 
 
 def done(waiting: Coroutine[Any, Any, T]) -> T:

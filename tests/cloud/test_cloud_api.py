@@ -138,7 +138,7 @@ def test_a_refusal_does_not_repeat_a_password(bench):
 
 
 def test_a_crash_is_json_without_a_traceback(bench, monkeypatch):
-    monkeypatch.setattr(bench.service, "jobs", lambda **_: 1 / 0)
+    monkeypatch.setattr(bench.service.jobs, "find", lambda **_: 1 / 0)
     answer = bench.call("GET", "/v1/admin/otajob", raise_app_exceptions=False)
     assert failure(answer) == expect(Refusal.INTERNAL)
     assert "division" not in answer.text
@@ -197,10 +197,10 @@ def test_this_machine_and_the_public_name_are_known(bench, host):
 )
 def test_a_page_of_another_origin_changes_nothing(bench, headers):
     bench.image("1.0.0", name="fw")
-    image = bench.service.images().items[0].ota_image_id
+    image = bench.service.images.find().items[0].ota_image_id
     answer = bench.call("DELETE", f"/v1/admin/otaimage?ota_image_id={image}", headers=headers)
     assert failure(answer) == expect(Refusal.FOREIGN_ORIGIN)
-    assert bench.service.images().total == 1
+    assert bench.service.images.find().total == 1
     assert bench.ok("GET", "/v1/admin/otaimage", headers=headers)["total"] == 1
 
 
@@ -315,7 +315,7 @@ def test_adding_and_removing_a_node_as_the_cli_does(bench):
 
 def test_nodes_as_an_admin_sees_them(bench):
     bench.join("n1", "n2")
-    bench.service.on_presence("n2", False)
+    bench.service.intake.on_presence("n2", False)
     body = bench.ok("GET", "/v1/admin/nodes")
     assert body["nodes"] == ["n1", "n2"]
     assert body["node_info"][0] == {

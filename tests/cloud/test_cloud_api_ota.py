@@ -56,7 +56,7 @@ def test_an_upload_that_is_no_image_names_error_and_place(bench):
 def test_an_image_far_beyond_the_limit_is_not_even_read(bench):
     for method, path, options in (
         ("POST", "/v1/admin/otaimage", {"json": {"image_name": "fw", "base64_fwimage": base64_text(bytes(17 << 20))}}),
-        ("PUT", bench.service.request_upload("fw")[1], {"content": bytes((16 << 20) + 1)}),
+        ("PUT", bench.service.images.request_upload("fw")[1], {"content": bytes((16 << 20) + 1)}),
     ):
         assert failure(bench.call(method, path, **options)) == expect(Refusal.BODY_TOO_LARGE)
 
@@ -273,7 +273,7 @@ def test_archive_can_only_be_true(bench):
 def test_an_update_on_a_users_word(bench):
     bench.join("n1")
     token = user_token(bench)
-    bench.service.map_node(bench.ok("GET", "/v1/user", token=token)["user_id"], "n1")
+    bench.service.nodes.add_mapping(bench.ok("GET", "/v1/user", token=token)["user_id"], "n1")
     ask = lambda: bench.ok("GET", "/v1/user/nodes/ota_update?node_id=n1", token=token)  # noqa: E731
     assert ask() == {"status": "success", "description": "No update is available", "ota_available": False}
     image = upload(bench)["ota_image_id"]
@@ -281,14 +281,14 @@ def test_an_update_on_a_users_word(bench):
     assert bench.sent() == []
     offer = ask()
     assert (offer["ota_available"], offer["ota_job_id"], offer["description"]) == (True, job, "Better light")
-    assert (offer["fw_version"], offer["file_size"]) == ("1.1.0", bench.service.image(image).file_size)
+    assert (offer["fw_version"], offer["file_size"]) == ("1.1.0", bench.service.images.get(image).file_size)
     status = lambda: bench.ok("GET", f"/v1/user/nodes/ota_status?node_id=n1&ota_job_id={job}", token=token)  # noqa: E731
     assert status()["status"] == "triggered"
-    bench.service.on_presence("n1", False)
+    bench.service.intake.on_presence("n1", False)
     yes = {"ota_job_id": job, "node_id": "n1"}
     answer = bench.call("POST", "/v1/user/nodes/ota_update", json=yes, token=token)
     assert failure(answer) == expect(Refusal.NODE_OFFLINE)
-    bench.service.on_presence("n1", True)
+    bench.service.intake.on_presence("n1", True)
     bench.ok("POST", "/v1/user/nodes/ota_update", json=yes, token=token)
     assert [topic for topic, _ in bench.sent()] == ["node/n1/otaurl"]
     bench.report("n1", job, "success", "done")

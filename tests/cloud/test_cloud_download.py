@@ -17,7 +17,7 @@ IMAGE = Firmware("lamp", "1.1.0", size=3 * PIECE + 64).to_bytes()
 
 @pytest.fixture
 def url(bench) -> str:
-    return bench.service.image_url(bench.service.add_image("fw", IMAGE).ota_image_id)
+    return bench.service.images.url(bench.service.images.add("fw", IMAGE).ota_image_id)
 
 
 def test_the_whole_image(bench, url):
@@ -134,7 +134,7 @@ def test_a_link_is_good_for_a_day(bench, url):
 
 
 def test_a_link_outlives_neither_its_image_nor_another_key(bench, url):
-    bench.service.delete_image(bench.service.images().items[0].ota_image_id)
+    bench.service.images.delete(bench.service.images.find().items[0].ota_image_id)
     assert bench.call("GET", url, token="").status_code == 404
 
 

@@ -103,11 +103,11 @@ def test_a_user_who_is_no_admin_is_403_without_a_byte_of_the_body(whole):
 
 @pytest.mark.parametrize(("token", "status"), [("forged", 403), ("", 403), (None, 404)])
 def test_an_upload_behind_a_bad_link_is_refused_without_a_byte_of_it(whole, token, status):
-    ota_image_id, url = whole.service.request_upload("fw")
+    ota_image_id, url = whole.service.images.request_upload("fw")
     if token is None:  # a good link whose upload is over
         token = url.partition("token=")[2]
-        whole.service.put_upload(ota_image_id, token, LAMP)
-        whole.service.confirm_upload(ota_image_id)
+        whole.service.images.put_upload(ota_image_id, token, LAMP)
+        whole.service.images.confirm_upload(ota_image_id)
 
     async def story(line):
         return await line.status_of(line.head("PUT", f"/v1/ota/upload/{ota_image_id}?token={token}", len(LAMP)))
@@ -129,7 +129,7 @@ BOUNDARY = b'--x\r\nContent-Disposition: form-data; name="file"; filename="lamp.
 
 
 def test_an_upload_that_breaks_off_is_one_line_in_the_log(whole, caplog):
-    ota_image_id, url = whole.service.request_upload("fw")
+    ota_image_id, url = whole.service.images.request_upload("fw")
     token = url.partition("token=")[2]
     multipart = "Content-Type: multipart/form-data; boundary=x"
     sent = {
@@ -150,7 +150,7 @@ def test_an_upload_that_breaks_off_is_one_line_in_the_log(whole, caplog):
             assert (record.levelname, record.exc_info) == ("WARNING", None)
 
     over_sockets(whole, story)
-    assert whole.service.images().total == 0
+    assert whole.service.images.find().total == 0
 
 
 def test_a_path_cannot_write_into_the_log(whole, caplog):
@@ -165,8 +165,8 @@ def test_a_path_cannot_write_into_the_log(whole, caplog):
 
 
 def test_a_download_that_breaks_off_is_no_event(whole, caplog):
-    image = whole.service.image_url(
-        whole.service.add_image("fw", Firmware("lamp", "1", size=1 << 20).to_bytes()).ota_image_id
+    image = whole.service.images.url(
+        whole.service.images.add("fw", Firmware("lamp", "1", size=1 << 20).to_bytes()).ota_image_id
     )
 
     async def story(line):

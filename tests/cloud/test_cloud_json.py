@@ -58,7 +58,7 @@ def test_half_a_surrogate_pair_in_what_a_node_reports(bench, caplog):
     bench.hear("n1", "config", r'{"node_id":"n1","info":{"fw_version":"\ud800"}}')
     assert [record.exc_info for record in caplog.records] == [None, None]
     bench.hear("n1", "otafetch", r'{"node_id":"n1","fw_version":"\ud800"}')  # words are shown as far as they are words
-    assert bench.service.node("n1").fw_version == "\N{REPLACEMENT CHARACTER}"
+    assert bench.service.nodes.get("n1").fw_version == "\N{REPLACEMENT CHARACTER}"
 
 
 def test_the_refusal_names_what_is_wrong(bench):
@@ -82,7 +82,7 @@ def test_what_a_node_reports_is_one_line_in_the_log(bench, caplog, suffix, value
     assert line.levelname == "WARNING"
     assert line.exc_info is None
     assert "\n" not in line.getMessage()
-    detail = bench.service.node_detail("n1")
+    detail = bench.service.nodes.detail("n1")
     assert "a" not in detail.config
     assert "a" not in detail.params
     assert bench.ok("GET", "/v1/user/nodes?node_details=true")
@@ -103,9 +103,9 @@ def test_who_calls_the_service_itself_is_refused_as_well(bench):
     bench.join("n1")
     deep = json.loads(DEEP)
     with refused(Refusal.INVALID_REQUEST):
-        bench.service.set_metadata("n1", {"a": deep})
+        bench.service.nodes.set_metadata("n1", {"a": deep})
     with refused(Refusal.PARAMS_NOT_SENT):
-        bench.service.set_params("n1", {"Light": {"a": deep}})
+        bench.service.nodes.set_params("n1", {"Light": {"a": deep}})
     with refused(Refusal.JOB_METADATA):
         bench.job("n1", metadata={"a": deep})
 
@@ -114,7 +114,7 @@ def test_of_two_members_with_one_name_the_last_counts_everywhere(bench):
     bench.join("n1")
     bench.call("PUT", MAPPING, content='{"metadata":{"a":1,"a":2}}', headers=AS_JSON)
     bench.hear("n1", "params/local", '{"Light":{"Power":1,"Power":2}}')
-    detail = bench.service.node_detail("n1")
+    detail = bench.service.nodes.detail("n1")
     assert (detail.metadata, detail.params) == ({"a": 2}, {"Light": {"Power": 2}})
     assert bench.ok("PUT", "/v1/user/nodes/params?node_id=n1", content='{"L":{"a":1,"a":2}}', headers=AS_JSON)
     assert bench.sent()[-1][1] == b'{"L":{"a":2}}'  # written anew: a node, which takes the first one, sees one

@@ -33,14 +33,14 @@ class World:
             public_url="http://cloud.lab",
             token_hex=lambda size: numbers.randbytes(size).hex(),
         )
-        self.broker.on_presence(self.service.on_presence)
+        self.broker.on_presence(self.service.intake.on_presence)
 
     def job(self, *nodes: str, **options: object) -> str:
-        image = self.service.add_image("fw", Firmware("lamp", "1.1.0").to_bytes())
-        return self.service.create_job("job", image.ota_image_id, nodes=nodes, **options).job.ota_job_id
+        image = self.service.images.add("fw", Firmware("lamp", "1.1.0").to_bytes())
+        return self.service.jobs.create("job", image.ota_image_id, nodes=nodes, **options).job.ota_job_id
 
     def states(self, job_id: str) -> dict[str, str]:
-        return {state.node_id: state.status.value for state in self.service.node_status(job_id).items}
+        return {state.node_id: state.status.value for state in self.service.jobs.node_status(job_id).items}
 
 
 @asynccontextmanager
@@ -106,7 +106,7 @@ def test_force_push_is_published_once():
 def test_an_offline_node_gets_a_forced_push_when_it_asks():
     async def story() -> None:
         async with world() as w:
-            w.service.on_presence("n1", False)
+            w.service.intake.on_presence("n1", False)
             job = w.job("n1", force_push=True)
             async with w.broker("n1") as node:
                 await node.subscribe(topic("n1", "otaurl"))
@@ -127,8 +127,8 @@ def test_the_payload_cannot_speak_for_another_node():
             await liar.publish(topic("n1", OTASTATUS), json.dumps(report).encode())
             await settle()
             assert w.states(job) == {"n2": "triggered"}
-            assert w.service.node("n2").fw_version == ""
-            assert w.service.node("n1").fw_version == "9.9"
+            assert w.service.nodes.get("n2").fw_version == ""
+            assert w.service.nodes.get("n1").fw_version == "9.9"
 
     run_virtual(story())
 
@@ -137,8 +137,8 @@ def test_presence_follows_the_broker():
     async def story() -> None:
         async with world() as w:
             async with w.broker("n1"):
-                assert w.service.is_online("n1")
-            assert not w.service.is_online("n1")
+                assert w.service.nodes.is_online("n1")
+            assert not w.service.nodes.is_online("n1")
 
     run_virtual(story())
 
@@ -180,7 +180,7 @@ def test_nothing_is_sent_late_after_the_broker_was_away():
 def test_a_job_times_out_while_nobody_speaks():
     async def story() -> dict[str, str]:
         async with world() as w:
-            w.service.on_presence("n1", False)
+            w.service.intake.on_presence("n1", False)
             job = w.job("n1")
             await asyncio.sleep(15 * 86_400 - 1)
             assert w.states(job) == {"n1": "triggered"}
@@ -193,13 +193,13 @@ def test_a_job_times_out_while_nobody_speaks():
 def test_a_job_made_later_with_an_earlier_deadline_is_not_overslept():
     async def story() -> str:
         async with world() as w:
-            w.service.on_presence("n1", False)
+            w.service.intake.on_presence("n1", False)
             w.job("n1")
             await asyncio.sleep(1)
-            image = w.service.images().items[0]
-            short = w.service.create_job("short", image.ota_image_id, nodes=["n1"], timeout=10).job.ota_job_id
+            image = w.service.images.find().items[0]
+            short = w.service.jobs.create("short", image.ota_image_id, nodes=["n1"], timeout=10).job.ota_job_id
             await asyncio.sleep(10.1)
-            return w.service.job(short).status.value
+            return w.service.jobs.get(short).status.value
 
     assert run_virtual(story()) == "completed"
 
@@ -211,19 +211,19 @@ def test_a_listener_hears_what_changes():
             heard = []
 
             async def listen() -> None:
-                async for notice in w.service.events.subscribe():
+                async for notice in w.service.live.subscribe():
                     heard.append((notice.kind, notice.id))  # noqa: PERF401
 
             listener = asyncio.create_task(listen())
             await settle()
             job = w.job("n1")
             await settle()
-            image = w.service.images().items[0].ota_image_id
+            image = w.service.images.find().items[0].ota_image_id
             assert heard == [("image", image), ("job", job)]
             for _ in range(3):
-                w.service.events.publish("job", job)  # a slow listener hears it once
+                w.service.live.publish("job", job)  # a slow listener hears it once
             await settle()
-            w.service.events.close()
+            w.service.live.close()
             await listener
             return heard[2:]
 
@@ -271,9 +271,9 @@ HOSTILE = [
 def test_a_hostile_payload_changes_no_job_and_stops_nothing(bench, suffix, payload):
     bench.join("n1")
     job = bench.job("n1")
-    before = bench.service.node_status(job)
+    before = bench.service.jobs.node_status(job)
     bench.hear("n1", suffix, payload.replace(b"JOB", job.encode()))
-    assert bench.service.node_status(job) == before
+    assert bench.service.jobs.node_status(job) == before
     detail = bench.ok("GET", "/v1/user/nodes?node_details=true&node_id=n1")  # what was stored can be shown
     assert detail["total"] == 1
     assert len(bench.fetch("n1")) == 1
@@ -293,7 +293,7 @@ def test_strange_words_are_kept_in_the_history_and_move_nothing_else(bench, repo
     bench.join("n1")
     job = bench.job("n1")
     bench.hear("n1", "otastatus", {"ota_job_id": job, "additional_info": "text", **report})
-    line = bench.service.history(job, "n1")[-1]
+    line = bench.service.jobs.history(job, "n1")[-1]
     assert (line.by_node, line.status) == (True, kept)
     assert line.ts is None
     assert bench.states(job) == {"n1": "in-progress" if kept == "in-progress" else "triggered"}
@@ -314,16 +314,16 @@ def test_strange_words_are_kept_in_the_history_and_move_nothing_else(bench, repo
     ],
 )
 def test_strange_topics_are_nobodys(bench, name):
-    bench.service.handle(Message(name, b'{"node_id": "n1", "fw_version": "1"}'))
-    assert bench.service.nodes().total == 0
+    bench.service.intake.handle(Message(name, b'{"node_id": "n1", "fw_version": "1"}'))
+    assert bench.service.nodes.find().total == 0
 
 
 def test_a_mistake_of_the_cloud_does_not_stop_it(bench, monkeypatch, caplog):
-    monkeypatch.setattr(bench.service, "on_fetch", lambda *_: 1 / 0)
+    monkeypatch.setattr(bench.service.jobs, "on_fetch", lambda *_: 1 / 0)
     assert bench.fetch("n1") == []
     assert "could not be handled" in caplog.text
     bench.join("n1")
-    assert bench.service.is_online("n1")
+    assert bench.service.nodes.is_online("n1")
 
 
 @given(st.sampled_from(SUFFIXES), st.recursive(
@@ -335,7 +335,7 @@ def test_a_mistake_of_the_cloud_does_not_stop_it(bench, monkeypatch, caplog):
 def test_no_json_at_all_stops_the_cloud(suffix, document):
     bench = Bench()
     with closing(bench.store):
-        bench.service.on_presence("n1", True)
+        bench.service.intake.on_presence("n1", True)
         bench.hear("n1", suffix, json.dumps(document).encode())
-        detail = bench.service.node_detail("n1")
+        detail = bench.service.nodes.detail("n1")
         json.dumps([detail.config, detail.params], allow_nan=False, ensure_ascii=False).encode()

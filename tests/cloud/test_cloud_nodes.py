@@ -14,16 +14,16 @@ from py_esp_ota.rainmaker.messages import encode_params
 
 
 def test_a_node_appears_when_it_connects(bench):
-    bench.service.on_presence("n1", True)
-    node = bench.service.node("n1")
+    bench.service.intake.on_presence("n1", True)
+    node = bench.service.nodes.get("n1")
     assert (node.connected, node.connectivity_timestamp, node.registration_timestamp) == (True, NOW * 1000, NOW)
     assert (node.name, node.fw_version) == ("", "")
-    assert [node.node_id for node in bench.service.nodes(user_id=ADMIN_USER_ID).items] == ["n1"]
+    assert [node.node_id for node in bench.service.nodes.find(user_id=ADMIN_USER_ID).items] == ["n1"]
 
 
 def test_a_node_appears_when_its_config_comes(bench):
     bench.join("n1", online=False, fw_version="1.2", name="Desk")
-    node = bench.service.node("n1")
+    node = bench.service.nodes.get("n1")
     assert (node.name, node.type, node.model, node.fw_version, node.connected) == (
         "Desk", "Lightbulb", "lamp", "1.2", False,
     )  # fmt: skip
@@ -31,29 +31,29 @@ def test_a_node_appears_when_its_config_comes(bench):
 
 def test_a_node_appears_when_it_asks_for_an_update(bench):
     assert bench.fetch("n1", "0.9") == []
-    assert bench.service.node("n1").fw_version == "0.9"
+    assert bench.service.nodes.get("n1").fw_version == "0.9"
 
 
 def test_presence_has_a_time(bench):
     bench.join("n1")
     bench.clock.time += 60
-    bench.service.on_presence("n1", False)
-    node = bench.service.node("n1")
+    bench.service.intake.on_presence("n1", False)
+    node = bench.service.nodes.get("n1")
     assert (node.connected, node.connectivity_timestamp) == (False, (NOW + 60) * 1000)
-    assert not bench.service.is_online("n1")
-    assert not bench.service.is_online("stranger")
+    assert not bench.service.nodes.is_online("n1")
+    assert not bench.service.nodes.is_online("stranger")
 
 
 @pytest.mark.parametrize("client_id", ["cloud", "", "a/b", "+", "#", "../etc", "x" * 65, "\u00fc", "n\n"])
 def test_clients_that_are_no_nodes_leave_no_trace(bench, client_id):
-    bench.service.on_presence(client_id, True)
-    assert bench.service.nodes().total == 0
+    bench.service.intake.on_presence(client_id, True)
+    assert bench.service.nodes.find().total == 0
 
 
 def test_after_a_restart_nobody_is_connected(bench):
     bench.join("n1")
     CloudService(bench.store, clock=bench.clock, public_url="http://x", token_hex=lambda size: "00" * size)
-    assert not bench.service.is_online("n1")
+    assert not bench.service.nodes.is_online("n1")
 
 
 def test_the_config_is_kept_as_the_node_wrote_it(bench):
@@ -65,15 +65,15 @@ def test_the_config_is_kept_as_the_node_wrote_it(bench):
         "extra": [1, 2.5, None],
     }
     bench.hear("n1", "config", document)
-    assert bench.service.node_detail("n1").config == document
-    assert bench.service.nodes().total == 1  # the topic tells who it is, not the payload
+    assert bench.service.nodes.detail("n1").config == document
+    assert bench.service.nodes.find().total == 1  # the topic tells who it is, not the payload
 
 
 def test_params_are_merged(bench):
     bench.hear("n1", "params/local/init", {"Light": {"Power": True, "Level": 20}, "OTA": {"Status": "", "Info": ""}})
     bench.hear("n1", "params/local", encode_params({"OTA": {"Info": "Downloading"}}))
     bench.hear("n1", "params/local", encode_params({"OTA": {"Status": "in-progress"}}))
-    assert bench.service.node_detail("n1").params == {
+    assert bench.service.nodes.detail("n1").params == {
         "Light": {"Power": True, "Level": 20},
         "OTA": {"Status": "in-progress", "Info": "Downloading"},
     }
@@ -82,7 +82,7 @@ def test_params_are_merged(bench):
 def test_params_do_not_grow_for_ever(bench, caplog):
     for index in range(20):
         bench.hear("n1", "params/local", {f"device {index}": {"text": "x" * 10_000}})
-    assert len(json.dumps(bench.service.node_detail("n1").params)) < 140_000
+    assert len(json.dumps(bench.service.nodes.detail("n1").params)) < 140_000
     assert "more than" in caplog.text
 
 
@@ -91,7 +91,7 @@ def test_params_do_not_grow_for_ever(bench, caplog):
 
 def test_parameters_are_sent_to_a_node_that_is_there(bench):
     bench.join("n1")
-    bench.service.set_params("n1", {"Light": {"Power": False, "Name": "\u00fc"}})
+    bench.service.nodes.set_params("n1", {"Light": {"Power": False, "Name": "\u00fc"}})
     ((topic, payload),) = bench.sent()
     assert (topic, json.loads(payload)) == ("node/n1/params/remote", {"Light": {"Power": False, "Name": "\u00fc"}})
 
@@ -99,16 +99,16 @@ def test_parameters_are_sent_to_a_node_that_is_there(bench):
 def test_parameters_that_cannot_be_sent(bench):
     bench.join("n1", online=False)
     with refused(Refusal.NODE_OFFLINE):
-        bench.service.set_params("n1", {})
+        bench.service.nodes.set_params("n1", {})
     with refused(Refusal.NODE_NOT_OF_USER):
-        bench.service.set_params("stranger", {})
-    bench.service.on_presence("n1", True)
+        bench.service.nodes.set_params("stranger", {})
+    bench.service.intake.on_presence("n1", True)
     for value in (float("inf"), "\ud800"):
         with refused(Refusal.PARAMS_NOT_SENT):
-            bench.service.set_params("n1", {"Light": {"Power": value}})
+            bench.service.nodes.set_params("n1", {"Light": {"Power": value}})
     bench.service.outbox.close()
     with refused(Refusal.PARAMS_NOT_SENT):
-        bench.service.set_params("n1", {"Light": {"Power": True}})
+        bench.service.nodes.set_params("n1", {"Light": {"Power": True}})
 
 
 # ------------------------------------------------------------------------------------------------ tags, metadata, users
@@ -116,43 +116,43 @@ def test_parameters_that_cannot_be_sent(bench):
 
 def test_tags_and_metadata(bench):
     bench.join("n1", "n2")
-    bench.service.add_tags("n1", ["room:kitchen", "floor:1", "room:kitchen"])
-    bench.service.add_tags("n1", ["room:kitchen"])
-    bench.service.remove_tags("n1", ["floor:1", "never:there"])
-    bench.service.set_metadata("n1", {"a": 1, "b": 2})
-    bench.service.set_metadata("n1", {"a": None, "c": {"deep": True}})
-    detail = bench.service.node_detail("n1")
+    bench.service.nodes.add_tags("n1", ["room:kitchen", "floor:1", "room:kitchen"])
+    bench.service.nodes.add_tags("n1", ["room:kitchen"])
+    bench.service.nodes.remove_tags("n1", ["floor:1", "never:there"])
+    bench.service.nodes.set_metadata("n1", {"a": 1, "b": 2})
+    bench.service.nodes.set_metadata("n1", {"a": None, "c": {"deep": True}})
+    detail = bench.service.nodes.detail("n1")
     assert (detail.tags, detail.metadata) == (["room:kitchen"], {"b": 2, "c": {"deep": True}})
-    assert [node.node_id for node in bench.service.nodes(tags=["room:kitchen"]).items] == ["n1"]
-    assert bench.service.nodes(tags=["room:kitchen", "floor:1"]).total == 0
-    bench.service.set_metadata("n1", None)
-    assert bench.service.node_detail("n1").metadata == {}
+    assert [node.node_id for node in bench.service.nodes.find(tags=["room:kitchen"]).items] == ["n1"]
+    assert bench.service.nodes.find(tags=["room:kitchen", "floor:1"]).total == 0
+    bench.service.nodes.set_metadata("n1", None)
+    assert bench.service.nodes.detail("n1").metadata == {}
 
 
 @pytest.mark.parametrize("tag", ["", "novalue", ":", "key:", ":value", "a:b\n", "k:" + "v" * 128])
 def test_a_tag_is_key_and_value(bench, tag):
     bench.join("n1")
     with refused(Refusal.INVALID_REQUEST):
-        bench.service.add_tags("n1", [tag])
+        bench.service.nodes.add_tags("n1", [tag])
 
 
 def test_metadata_that_is_no_json(bench):
     bench.join("n1")
     with refused(Refusal.INVALID_REQUEST):
-        bench.service.set_metadata("n1", {"a": float("nan")})
+        bench.service.nodes.set_metadata("n1", {"a": float("nan")})
     with refused(Refusal.NODE_NOT_OF_USER):
-        bench.service.set_metadata("stranger", {})
+        bench.service.nodes.set_metadata("stranger", {})
 
 
 def test_nodes_by_kind_in_pages(bench):
     bench.join("n1", "n2", "n3", type="Lightbulb", model="lamp")
     bench.join("n4", type="Switch", model="plug", fw_version="2")
-    bench.service.on_presence("n2", False)
-    ids = lambda **wanted: [node.node_id for node in bench.service.nodes(**wanted).items]  # noqa: E731
+    bench.service.intake.on_presence("n2", False)
+    ids = lambda **wanted: [node.node_id for node in bench.service.nodes.find(**wanted).items]  # noqa: E731
     assert ids(type="Lightbulb") == ["n1", "n2", "n3"]
     assert ids(type="Switch", model="plug", fw_version="2") == ["n4"]
     assert ids(connected=False) == ["n2"]
-    page = bench.service.nodes(num_records=2)
+    page = bench.service.nodes.find(num_records=2)
     assert ([node.node_id for node in page.items], page.total, page.next_id) == (["n1", "n2"], 4, "n3")
     assert ids(start_id="n3", num_records=2) == ["n3", "n4"]
 
@@ -160,35 +160,35 @@ def test_nodes_by_kind_in_pages(bench):
 def test_a_user_sees_only_mapped_nodes(bench):
     bench.join("n1", "n2")
     with refused(Refusal.NODE_NOT_OF_USER):
-        bench.service.node("n1", "ann")
-    request = bench.service.map_node("ann", "n1")
-    assert bench.service.mapping_status(request, "ann").value == "confirmed"
-    assert [node.node_id for node in bench.service.nodes(user_id="ann").items] == ["n1"]
-    assert bench.service.node_detail("n1", "ann").mapping_timestamp == NOW
-    bench.service.unmap_node("ann", "n1")
-    assert bench.service.nodes(user_id="ann").total == 0
-    assert bench.service.nodes().total == 2
+        bench.service.nodes.get("n1", "ann")
+    request = bench.service.nodes.add_mapping("ann", "n1")
+    assert bench.service.nodes.mapping_status(request, "ann").value == "confirmed"
+    assert [node.node_id for node in bench.service.nodes.find(user_id="ann").items] == ["n1"]
+    assert bench.service.nodes.detail("n1", "ann").mapping_timestamp == NOW
+    bench.service.nodes.remove_mapping("ann", "n1")
+    assert bench.service.nodes.find(user_id="ann").total == 0
+    assert bench.service.nodes.find().total == 2
     with refused(Refusal.NODE_NOT_OF_USER):
-        bench.service.unmap_node("ann", "n1")
+        bench.service.nodes.remove_mapping("ann", "n1")
 
 
 def test_a_mapping_waits_five_minutes_for_its_node(bench):
-    early, late = bench.service.map_node("ann", "n1"), bench.service.map_node("ann", "n2")
-    assert bench.service.mapping_status(early, "ann").value == "requested"
+    early, late = bench.service.nodes.add_mapping("ann", "n1"), bench.service.nodes.add_mapping("ann", "n2")
+    assert bench.service.nodes.mapping_status(early, "ann").value == "requested"
     bench.join("n1")
-    assert bench.service.mapping_status(early, "ann").value == "confirmed"
-    assert bench.service.node("n1", "ann").node_id == "n1"
+    assert bench.service.nodes.mapping_status(early, "ann").value == "confirmed"
+    assert bench.service.nodes.get("n1", "ann").node_id == "n1"
     bench.clock.time += 301
     bench.join("n2")
-    assert bench.service.mapping_status(late, "ann").value == "timedout"
+    assert bench.service.nodes.mapping_status(late, "ann").value == "timedout"
     with refused(Refusal.NODE_NOT_OF_USER):
-        bench.service.node("n2", "ann")
+        bench.service.nodes.get("n2", "ann")
 
 
 def test_mapping_requests_are_private(bench):
-    request = bench.service.map_node("ann", "n1")
+    request = bench.service.nodes.add_mapping("ann", "n1")
     for request_id, user in ((request, "bob"), ("nothing", "ann")):
         with refused(Refusal.MAPPING_UNKNOWN):
-            bench.service.mapping_status(request_id, user)
+            bench.service.nodes.mapping_status(request_id, user)
     with refused(Refusal.INVALID_REQUEST):
-        bench.service.map_node("ann", "a/b")
+        bench.service.nodes.add_mapping("ann", "a/b")

@@ -54,7 +54,7 @@ async def report(node, job: str, *words: str) -> None:
 
 
 def said(w: World, job: str) -> list[str]:
-    return [line.status for line in w.service.history(job, "n1") if line.by_node]
+    return [line.status for line in w.service.jobs.history(job, "n1") if line.by_node]
 
 
 @pytest.mark.parametrize("error", [FULL, LOCKED, TORN], ids=["full", "locked", "torn"])
@@ -90,9 +90,9 @@ def test_reports_wait_for_the_database_and_are_kept_once_and_in_order(caplog, er
 def test_deadlines_are_kept_after_the_database_failed(caplog):
     async def story():
         async with world() as w:
-            w.service.on_presence("n1", True)
-            image = w.job("n1") and w.service.images().items[0]
-            short = w.service.create_job("short", image.ota_image_id, nodes=["n1"], timeout=10).job.ota_job_id
+            w.service.intake.on_presence("n1", True)
+            image = w.job("n1") and w.service.images.find().items[0]
+            short = w.service.jobs.create("short", image.ota_image_id, nodes=["n1"], timeout=10).job.ota_job_id
             store = Failing(w.service.store)
             store.error = FULL
             await asyncio.sleep(600)
@@ -120,7 +120,7 @@ def test_a_url_that_did_not_go_out_is_taken_back_when_the_database_works_again(c
             store.error = None
             await asyncio.sleep(60)
             assert w.service.connected
-            assert w.service.history(job, "n1")[-1].additional_info == "The URL was not sent"
+            assert w.service.jobs.history(job, "n1")[-1].additional_info == "The URL was not sent"
             async with w.broker("n1") as node:
                 assert await nothing_comes(node)
             return w.states(job)
@@ -139,8 +139,8 @@ def test_presence_is_what_it_was_at_last():
             async with w.broker("n1"):
                 store.error = None
                 await asyncio.sleep(31)
-                online = w.service.is_online("n1")
-            return online, w.service.is_online("n1")
+                online = w.service.nodes.is_online("n1")
+            return online, w.service.nodes.is_online("n1")
 
     assert run_virtual(story()) == (True, False)
 
@@ -172,7 +172,7 @@ def test_what_waits_at_the_end_is_not_lost_without_a_word(caplog):
         async with world() as w, w.broker("n1"):
             await settle()
             Failing(w.service.store).error = FULL
-            w.service.on_presence("n2", True)
+            w.service.intake.on_presence("n2", True)
 
     run_virtual(story())
     # n2 came, n1 went with the broker's last connection

@@ -24,16 +24,16 @@ def test_a_file_keeps_everything_over_a_restart(url, lamp):
     clock = Clock()
     with Store(url) as store:
         service = CloudService(store, clock=clock, public_url="http://x", token_hex=lambda size: "1f" * size)
-        service.on_presence("n1", True)
-        image = service.add_image("fw", lamp)
-        job = service.create_job("job", image.ota_image_id, nodes=["n1"])
-        link = service.image_url(image.ota_image_id)
+        service.intake.on_presence("n1", True)
+        image = service.images.add("fw", lamp)
+        job = service.jobs.create("job", image.ota_image_id, nodes=["n1"])
+        link = service.images.url(image.ota_image_id)
     with Store(url) as store:
         service = CloudService(store, clock=clock, public_url="http://x", token_hex=lambda size: "2e" * size)
-        assert service.images().items == [image]
-        assert service.job(job.job.ota_job_id) == job
-        assert [line.status for line in service.history(job.job.ota_job_id)] == ["triggered"]
-        assert service.download(image.ota_image_id, link.partition("token=")[2]).data == lamp  # the key was kept
+        assert service.images.find().items == [image]
+        assert service.jobs.get(job.job.ota_job_id) == job
+        assert [line.status for line in service.jobs.history(job.job.ota_job_id)] == ["triggered"]
+        assert service.images.download(image.ota_image_id, link.partition("token=")[2]).data == lamp  # the key was kept
 
 
 def test_a_file_is_written_ahead_and_checks_its_references(url):
@@ -55,7 +55,7 @@ def test_a_block_that_raises_leaves_nothing(bench):
     bench.join("n1")
     with pytest.raises(Stop):
         stopped()
-    assert bench.service.nodes().total == 1
+    assert bench.service.nodes.find().total == 1
 
 
 def test_a_setting_is_made_once(bench):
@@ -65,7 +65,7 @@ def test_a_setting_is_made_once(bench):
 def test_two_clouds_in_memory_know_nothing_of_each_other():
     first, second = Bench(), Bench()
     first.join("n1")
-    assert second.service.nodes().total == 0
+    assert second.service.nodes.find().total == 0
     first.store.close()
     second.store.close()
 

@@ -27,7 +27,7 @@ async def first_job() -> str:
     """The id of the first job in any ``World``: a node may have heard of it."""
     with closing(Store()) as store:
         w = World(store)
-        w.service.on_presence("honest", True)
+        w.service.intake.on_presence("honest", True)
         return w.job("honest")
 
 
@@ -138,12 +138,12 @@ def test_over_the_embedded_broker(sessions):
         with closing(Store()) as store:
             async with open_embedded() as broker:
                 w = World(store)
-                broker.on_presence(w.service.on_presence)
+                broker.on_presence(w.service.intake.on_presence)
                 run = asyncio.create_task(w.service.run(broker.mqtt))
                 await w.service.wait_connected()
                 async with broker.mqtt("honest") as node:
                     await node.subscribe(topic("honest", "otaurl"))
-                    w.service.on_presence("honest", True)
+                    w.service.intake.on_presence("honest", True)
                     job = w.job("honest")
                     assert job == JOB
                     with listened() as records:

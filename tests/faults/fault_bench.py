@@ -88,7 +88,7 @@ def play(
         for task in lab._tasks:
             assert not task.done(), task  # neither device nor cloud has died of a mistake
         heard = [_SHORT.get(report["additional_info"], report["additional_info"]) for report in lab.reports(job, NODE)]
-        node = lab.service.node_status(job).items[0]
+        node = lab.service.jobs.node_status(job).items[0]
         return Played(lamp, heard[1:], node, lab.run(lab.job_status(job)))
 
 
@@ -98,13 +98,13 @@ async def finish(lab: Lab, lamp: Device, image: str, job: str) -> None:
     lamp.power_off()
     lamp.power_on()
     await asyncio.sleep(900)
-    node = lab.service.node_status(job).items[0]
+    node = lab.service.jobs.node_status(job).items[0]
     assert node.closed, node  # in fair weather no job stays open for long
     assert lamp.running is not None
     if lamp.running.version == "1.0.0":
         assert node.status.value != "success", node
         again = await lab.start_job("again", image, nodes=[NODE])
         await asyncio.sleep(900)
-        node = lab.service.node_status(again).items[0]
+        node = lab.service.jobs.node_status(again).items[0]
         assert node.status.value == "success", node
     assert (lamp.running.version, lamp.state) == ("1.1.0", "VALID")

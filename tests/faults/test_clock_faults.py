@@ -97,7 +97,7 @@ def test_a_node_asks_once_in_each_period_whatever_its_clock_says(hours, plan):
     asked = []
     with Lab() as lab:
         lamp = lab.device(firmware=OLD, node_id=NODE, config=Sdkconfig(esp_rmaker_ota_autofetch_period=hours))
-        hear = lab.service.on_fetch
+        hear = lab.service.jobs.on_fetch
 
         def on_fetch(node_id, version):
             asked.append(round(lab.world.clock.now() - EPOCH))
@@ -106,7 +106,7 @@ def test_a_node_asks_once_in_each_period_whatever_its_clock_says(hours, plan):
         async def story():
             lamp.power_on()
             lab.faults(lamp, plan)
-            lab.service.on_fetch = on_fetch
+            lab.service.jobs.on_fetch = on_fetch
             await asyncio.sleep(3.1 * hours * 3600)
 
         lab.run(story())

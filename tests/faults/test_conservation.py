@@ -153,7 +153,7 @@ def questions(plan, seconds, config=None):
     asked = []
     with Lab() as lab:
         lamp = lab.device(firmware=OLD, node_id=NODE, config=config)
-        hear = lab.service.on_fetch
+        hear = lab.service.jobs.on_fetch
 
         def on_fetch(node_id, version):
             asked.append(round(lab.world.clock.now() - EPOCH))
@@ -162,7 +162,7 @@ def questions(plan, seconds, config=None):
         async def story():
             lab.faults(lamp, plan)
             lamp.power_on()
-            lab.service.on_fetch = on_fetch
+            lab.service.jobs.on_fetch = on_fetch
             await asyncio.sleep(seconds)
 
         lab.run(story())

@@ -168,13 +168,13 @@ def test_an_update_over_params_is_a_second_road_to_the_same_report(lab):
     lamp = lab.device(firmware=OLD, node_id="lamp1", ota_type=OtaType.PARAMS)
 
     def params():
-        return dict(lab.service.node_detail("lamp1").params).get("OTA", {})
+        return dict(lab.service.nodes.detail("lamp1").params).get("OTA", {})
 
     async def story():
         lamp.power_on()
         await online(lab, "lamp1")
         image = await lab.upload(NEW, name="by-url")
-        lab.service.set_params("lamp1", {"OTA": {"URL": lab.service.image_url(image)}})
+        lab.service.nodes.set_params("lamp1", {"OTA": {"URL": lab.service.images.url(image)}})
         await lab.until(lambda: params().get("Status") == "success", seconds=300, what="success by params")
 
     lab.run(story())

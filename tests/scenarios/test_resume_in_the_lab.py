@@ -59,7 +59,7 @@ def test_the_cloud_answers_ranges_and_head(partial):
     seen: list[tuple[str, str, int]] = []
 
     async def story(lab: Lab) -> bytes:
-        url = lab.service.image_url(await lab.upload(NEW, name="image"))
+        url = lab.service.images.url(await lab.upload(NEW, name="image"))
         board = Board(slots(2), "1/VALID", config=Sdkconfig(esp_https_ota_enable_partial_download=partial))
         ops = board.ops("ota_0")
         fetch = FaultyFetch(Watched(lab.world.fetch, seen), "drop@3000*2" if partial else "drop@3000*1")

@@ -90,7 +90,7 @@ def test_no_name_leads_out_of_the_data_folder(tmp_path):
 
     @given(NAMES, NAMES)
     def holds(name, version):
-        service.on_presence(name, True)
+        service.intake.on_presence(name, True)
         try:
             files = authority.node(name)
             taken.add(name)
@@ -99,11 +99,11 @@ def test_no_name_leads_out_of_the_data_folder(tmp_path):
         else:
             assert {file.resolve().parent for file in (files.cert, files.key)} == {(folder / "ca").resolve()}
         try:
-            stored = service.add_image(name, lamp, fw_version=version)
+            stored = service.images.add(name, lamp, fw_version=version)
         except CloudError:
             return
-        assert name not in service.image_url(stored.ota_image_id).split("/")
-        service.delete_image(stored.ota_image_id)
+        assert name not in service.images.url(stored.ota_image_id).split("/")
+        service.images.delete(stored.ota_image_id)
 
     holds()
     store.close()

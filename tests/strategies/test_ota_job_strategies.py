@@ -52,7 +52,7 @@ def test_the_cloud_accepts_every_job_and_tells_the_node(cloud):
         told = [json.loads(payload) for topic, payload in bench.sent() if topic.endswith("/otaurl")]
         assert bool(told) == (request.force_push and not request.user_approval)
         assert all(message.get("metadata", {}) == request.body.get("metadata", {}) for message in told)
-        bench.service.cancel_job(answer["ota_job_id"])
+        bench.service.jobs.cancel(answer["ota_job_id"])
 
     accepted()
 

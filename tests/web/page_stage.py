@@ -56,7 +56,7 @@ class Cloud:
         self.app = create_app(self.service, accounts)
         mount_web(self.app, self.service, link)
         self.broker = MemoryBroker()
-        self.broker.on_presence(self.service.on_presence)
+        self.broker.on_presence(self.service.intake.on_presence)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -68,7 +68,7 @@ class Cloud:
         finally:
             life.cancel()
             await asyncio.gather(life, return_exceptions=True)
-            self.service.events.close()
+            self.service.live.close()
             self.store.close()
 
 

@@ -90,9 +90,9 @@ def row(page: Page, node_id: str):
 
 
 def job_for(stage: Stage, *nodes: str, force_push: bool = True) -> str:
-    image = stage.do(lambda service: service.add_image("lamp", LAMP)).ota_image_id
+    image = stage.do(lambda service: service.images.add("lamp", LAMP)).ota_image_id
     return stage.do(
-        lambda service: service.create_job("Rollout", image, nodes=nodes, force_push=force_push)
+        lambda service: service.jobs.create("Rollout", image, nodes=nodes, force_push=force_push)
     ).job.ota_job_id
 
 
@@ -106,7 +106,7 @@ def test_an_image_is_judged_stored_and_rolled_out_while_the_monitor_follows(page
     page.set_input_files("#file", file)
     expect(page.locator("#verdict")).to_have_text("valid app image")
     expect(page.locator("#preview .facts")).to_contain_text("esp32c3")
-    assert stage.do(lambda service: service.images().total) == 0
+    assert stage.do(lambda service: service.images.find().total) == 0
 
     page.get_by_label("Name").fill("Autumn lamp")
     page.get_by_role("button", name="Store image").click()
@@ -141,7 +141,7 @@ def test_an_image_is_judged_stored_and_rolled_out_while_the_monitor_follows(page
 
 def test_cancelling_is_honest_and_late_reports_still_arrive(page, stage):
     holder = stage.node("lamp1")
-    stage.do(lambda service: service.on_presence("lamp2", False))
+    stage.do(lambda service: service.intake.on_presence("lamp2", False))
     job = job_for(stage, "lamp1", "lamp2")
     stage.run(holder.offered())
     page.goto(f"/jobs/{job}")
@@ -183,7 +183,7 @@ def test_a_faulty_file_shows_its_faults_and_a_good_one_in_its_place_is_stored(pa
 
 
 def test_a_taken_name_can_be_changed_without_choosing_the_file_again(page, stage):
-    stage.do(lambda service: service.add_image("lamp-1.1.0", LAMP))
+    stage.do(lambda service: service.images.add("lamp-1.1.0", LAMP))
     choose(page, LAMP)
     page.get_by_role("button", name="Store image").click()
     expect(page.get_by_role("alert")).to_contain_text("has this name already")
@@ -254,7 +254,7 @@ def test_a_broken_stream_comes_back_and_misses_nothing(page, stage):
     job = job_for(stage, "lamp1")
     page.goto(f"/jobs/{job}")
     expect(page.locator("#live")).to_have_text("live")
-    stage.do(lambda service: service.events.close())
+    stage.do(lambda service: service.live.close())
     expect(page.locator("#live")).to_have_text("reconnecting")
     stage.run(node.report(job, "in-progress", "Said while nobody listened"))
     expect(page.locator("#live")).to_have_text("live")
@@ -269,10 +269,10 @@ def test_a_page_that_is_left_leaves_nothing_behind(page, stage):
         page.wait_for_timeout(100)
     page.goto("/images/upload")
     for _ in range(50):
-        if not stage.do(lambda service: len(service.events._mailboxes)):
+        if not stage.do(lambda service: len(service.live._mailboxes)):
             break
         page.wait_for_timeout(100)
-    assert stage.do(lambda service: len(service.events._mailboxes)) == 0
+    assert stage.do(lambda service: len(service.live._mailboxes)) == 0
 
 
 def test_lists_are_live_and_keep_their_search(page, stage):
@@ -281,12 +281,12 @@ def test_lists_are_live_and_keep_their_search(page, stage):
     stage.node("lamp1")
     expect(page.get_by_role("row", name="lamp1")).to_contain_text("online")
     page.goto("/images")
-    stage.do(lambda service: service.add_image("alpha", LAMP))
+    stage.do(lambda service: service.images.add("alpha", LAMP))
     expect(page.get_by_role("row", name="alpha")).to_be_visible()
     page.get_by_role("searchbox").press_sequentially("bet")
     expect(page.get_by_text("Nothing is called that")).to_be_visible()
     expect(page).to_have_url(re.compile(r"q=bet"))
-    stage.do(lambda service: service.add_image("beta", LAMP))
+    stage.do(lambda service: service.images.add("beta", LAMP))
     expect(page.get_by_role("row", name="beta")).to_be_visible()
     expect(page.get_by_role("row", name="alpha")).to_have_count(0)
     expect(page.get_by_role("searchbox")).to_have_value("bet")
@@ -295,8 +295,8 @@ def test_lists_are_live_and_keep_their_search(page, stage):
 def test_many_nodes_can_be_filtered_and_ticked(page, stage):
     for number in range(3):
         stage.node(f"lamp{number}")
-    stage.do(lambda service: service.on_presence("away", False))
-    image = stage.do(lambda service: service.add_image("lamp", LAMP)).ota_image_id
+    stage.do(lambda service: service.intake.on_presence("away", False))
+    image = stage.do(lambda service: service.images.add("lamp", LAMP)).ota_image_id
     page.goto(f"/images/{image}/start")
     page.get_by_role("button", name="Tick online").click()
     expect(page.locator("#ticked")).to_have_text("3 ticked")
@@ -318,9 +318,9 @@ def test_no_page_is_wider_than_its_window_whatever_names_it_shows(browser, page,
     width, scheme = look
     long_word = "x" * 128
     stage.node("n" * 64, name=long_word, model=long_word, fw_version=long_word)
-    image = stage.do(lambda service: service.add_image(long_word, LAMP)).ota_image_id
+    image = stage.do(lambda service: service.images.add(long_word, LAMP)).ota_image_id
     job = stage.do(
-        lambda service: service.create_job(long_word, image, nodes=["n" * 64], force_push=True)
+        lambda service: service.jobs.create(long_word, image, nodes=["n" * 64], force_push=True)
     ).job.ota_job_id
     context = browser.new_context(base_url=stage.url, viewport={"width": width, "height": 900}, color_scheme=scheme)
     view = watched(context, stage)
@@ -343,7 +343,7 @@ def test_a_one_time_link_lets_this_browser_in_and_no_other(browser):
         page.goto(link.path)
         expect(page).to_have_url(f"{stage.url}/images")
         expect(page.get_by_role("heading", name="Firmware Images")).to_be_visible()
-        stage.do(lambda service: service.add_image("live", LAMP))
+        stage.do(lambda service: service.images.add("live", LAMP))
         expect(page.get_by_text("live").first).to_be_visible()  # the stream of events is let in too
         (cookie,) = mine.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (True, "Strict", -1)

@@ -8,7 +8,7 @@ import re
 import pytest
 from page_stage import Node, in_process
 
-from py_esp_ota.cloud.events import Events, Notice
+from py_esp_ota.cloud.live import Live, Notice
 from py_esp_ota.cloud.web import live
 from py_esp_ota.cloud.web.jobs import fragments
 from py_esp_ota.cloud.web.live import batches, changed_kinds, event, monitor
@@ -35,7 +35,7 @@ async def soon(iterator):
 
 def test_a_batch_holds_everything_that_changed_meanwhile_and_the_first_says_listening():
     async def story():
-        events = Events()
+        events = Live()
         changes = batches(events)
         assert await soon(changes) == frozenset()
         events.publish("job", "a")
@@ -53,7 +53,7 @@ def test_a_batch_holds_everything_that_changed_meanwhile_and_the_first_says_list
 
 def test_a_listener_that_leaves_is_forgotten():
     async def story():
-        events = Events()
+        events = Live()
         changes = changed_kinds(events)
         assert [await soon(changes) for _ in range(3)] == [event(kind, "") for kind in ("image", "job", "node")]
         events.publish("node", "a")
@@ -74,11 +74,11 @@ def test_the_monitor_sends_the_present_state_then_only_what_differs():
             for node in nodes:
                 await node.introduce()
             await asyncio.sleep(0.01)
-            image = service.add_image("lamp", LAMP).ota_image_id
-            other = service.create_job("other", image, nodes=["lamp1"]).job.ota_job_id
-            job = service.create_job("job", image, nodes=["lamp1", "lamp2"], force_push=True).job.ota_job_id
+            image = service.images.add("lamp", LAMP).ota_image_id
+            other = service.jobs.create("other", image, nodes=["lamp1"]).job.ota_job_id
+            job = service.jobs.create("job", image, nodes=["lamp1", "lamp2"], force_push=True).job.ota_job_id
             site = Site(service)
-            stream = monitor(service.events, service.store, job, ["lamp1"], lambda shown: fragments(site, job, shown))
+            stream = monitor(service.live, service.store, job, ["lamp1"], lambda shown: fragments(site, job, shown))
             first = [await soon(stream) for _ in range(6)]
             names = ["status", "overview", "facts", "actions", "row-lamp1", "history-lamp1"]
             assert [re.match(r"event: (.*)", text)[1] for text in first] == names
@@ -91,9 +91,9 @@ def test_the_monitor_sends_the_present_state_then_only_what_differs():
             assert [re.match(r"event: (.*)", text)[1] for text in changed] == ["overview", "row-lamp1", "history-lamp1"]
             assert "Downloading Firmware Image" in changed[1]
             assert "Another job" not in "".join(changed)
-            service.on_presence("lamp1", False)
+            service.intake.on_presence("lamp1", False)
             assert "offline" in await soon(stream)
-            service.cancel_job(job)
+            service.jobs.cancel(job)
             changed = [await soon(stream) for _ in range(3)]
             assert "Archive job" in changed[-1]
             await stream.aclose()

@@ -81,7 +81,7 @@ def test_a_wrong_token_lets_nobody_in_and_spends_nothing(token):
 @pytest.mark.parametrize("cookie", ["", "x", "0" * 64, "\u00fc"])
 def test_without_the_cookie_every_page_and_form_is_closed(cookie):
     async def story(browser, link, cloud):
-        image = cloud.service.add_image("lamp", LAMP).ota_image_id
+        image = cloud.service.images.add("lamp", LAMP).ota_image_id
         stranger = browser()
         headers = {"Cookie": f"{link.cookie}={cookie}".encode()} if cookie else {}
         paths = ["/images", "/images/upload", f"/images/{image}/start", "/jobs", "/jobs/x", "/nodes", "/events"]
@@ -95,8 +95,8 @@ def test_without_the_cookie_every_page_and_form_is_closed(cookie):
         for path in ("/images/upload", "/images/preview"):
             answer = await stranger.post(path, headers=headers, files=file(LAMP))
             assert answer.status_code == 403
-        assert cloud.service.images().total == 1
-        assert not cloud.service.image(image).archived
+        assert cloud.service.images.find().total == 1
+        assert not cloud.service.images.get(image).archived
         assert (await stranger.get("/static/style.css")).status_code == 200  # the page that says no has its clothes on
 
     visited(story)

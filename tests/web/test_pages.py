@@ -40,11 +40,11 @@ def file(data: bytes, name: str = "lamp.bin") -> dict[str, tuple[str, bytes]]:
 def fill(cloud: Cloud) -> tuple[str, str]:
     """A node, an image and a job; the ids of the latter two."""
     service = cloud.service
-    service.on_presence("lamp1", True)
+    service.intake.on_presence("lamp1", True)
     info = {"name": "Lamp", "fw_version": "1.0.0", "type": "lamp", "model": "lamp"}
-    service.on_config("lamp1", {"info": info})
-    image = service.add_image("lamp-1.1.0", LAMP).ota_image_id
-    return image, service.create_job("Rollout", image, nodes=["lamp1"]).job.ota_job_id
+    service.nodes.on_config("lamp1", {"info": info})
+    image = service.images.add("lamp-1.1.0", LAMP).ota_image_id
+    return image, service.jobs.create("Rollout", image, nodes=["lamp1"]).job.ota_job_id
 
 
 # ----------------------------------------------------------------------------------------------------------- every page
@@ -165,10 +165,10 @@ def test_a_page_of_another_origin_changes_nothing(name, origin):
             files=file(LAMP),
         )
         assert answer.status_code == 403
-        assert cloud.service.images().total == 1
-        assert cloud.service.jobs().total == 1
-        assert cloud.service.job(job).job.cancelled_timestamp is None
-        assert not cloud.service.image(image).archived
+        assert cloud.service.images.find().total == 1
+        assert cloud.service.jobs.find().total == 1
+        assert cloud.service.jobs.get(job).job.cancelled_timestamp is None
+        assert not cloud.service.images.get(image).archived
 
     in_process(story)
 
@@ -178,9 +178,9 @@ def test_nothing_is_changed_by_following_a_link(name):
     async def story(cloud, client):
         image, job = fill(cloud)
         await client.get(CHANGES[name](image, job))
-        assert not cloud.service.image(image).archived
-        assert cloud.service.jobs().total == 1
-        assert cloud.service.job(job).job.cancelled_timestamp is None
+        assert not cloud.service.images.get(image).archived
+        assert cloud.service.jobs.find().total == 1
+        assert cloud.service.jobs.get(job).job.cancelled_timestamp is None
 
     in_process(story)
 
@@ -221,8 +221,8 @@ def test_what_a_node_says_is_shown_and_never_run():
 def test_names_that_people_type_are_escaped_too():
     async def story(cloud, client):
         _, job = fill(cloud)
-        image = cloud.service.add_image(EVIL, LAMP).ota_image_id
-        evil_job = cloud.service.create_job(EVIL, image, nodes=["lamp1"]).job.ota_job_id
+        image = cloud.service.images.add(EVIL, LAMP).ota_image_id
+        evil_job = cloud.service.jobs.create(EVIL, image, nodes=["lamp1"]).job.ota_job_id
         paths = (
             "/images",
             f"/images?stored={image}",
@@ -252,7 +252,7 @@ def test_the_preview_shows_what_is_in_the_file_and_stores_nothing():
         assert "SHA-256 valid" in text
         assert 'value="lamp-1.1.0"' in answer.text
         assert "Store image" in text
-        assert cloud.service.images().total == 0
+        assert cloud.service.images.find().total == 0
 
     in_process(story)
 
@@ -288,7 +288,7 @@ def test_a_file_that_is_no_good_image_shows_why_and_cannot_be_stored(name):
             refused = await client.post("/images/upload", files=file(data), data={"name": "x"}, headers=headers)
             assert refused.status_code == (400 if name == "no version" else 422)
             assert "This image cannot be stored." in words(refused.text)
-        assert cloud.service.images().total == 0
+        assert cloud.service.images.find().total == 0
 
     in_process(story)
 
@@ -300,7 +300,7 @@ def test_a_file_above_the_limit_is_refused_in_words(path):
             answer = await client.post(path, files=file(bytes(SIZE_LIMIT + extra)), headers=HTMX)
             assert answer.status_code == 413
             assert "at most 16 MiB (16,777,216 bytes)" in words(answer.text)
-        assert cloud.service.images().total == 0
+        assert cloud.service.images.find().total == 0
 
     in_process(story)
 
@@ -311,7 +311,7 @@ def test_an_image_of_exactly_the_limit_is_stored():
     async def story(cloud, client):
         answer = await client.post("/images/upload", files=file(data), data={"name": "large"}, headers=HTMX)
         assert answer.status_code == 200
-        assert cloud.service.images().items[0].file_size == SIZE_LIMIT
+        assert cloud.service.images.find().items[0].file_size == SIZE_LIMIT
 
     in_process(story)
 
@@ -334,7 +334,7 @@ def test_a_form_without_a_file_is_a_sentence_not_a_crash(name, path):
         answer = await client.post(path, **NO_UPLOAD[name])
         assert answer.status_code == 400
         assert "Not stored." in words(answer.text)
-        assert cloud.service.images().total == 0
+        assert cloud.service.images.find().total == 0
 
     in_process(story)
 
@@ -345,7 +345,7 @@ def test_storing_leads_back_to_the_list_with_and_without_scripts():
         assert plain.status_code == 303
         scripted = await client.post("/images/upload", files=file(LAMP), data={"name": "two"}, headers=HTMX)
         assert scripted.status_code == 200
-        assert [image.image_name for image in cloud.service.images().items] == ["two", "one"]
+        assert [image.image_name for image in cloud.service.images.find().items] == ["two", "one"]
         for url in (plain.headers["location"], scripted.headers["hx-redirect"]):
             assert "Stored" in words((await client.get(url)).text)
 
@@ -380,7 +380,7 @@ def test_an_image_goes_to_the_archive_and_back():
 
 def test_paging_reaches_every_image_once_and_comes_back():
     async def story(cloud, client):
-        names = {cloud.service.add_image(f"image-{number:02d}", LAMP).image_name for number in range(23)}
+        names = {cloud.service.images.add(f"image-{number:02d}", LAMP).image_name for number in range(23)}
         url, seen, urls = "/images", [], []
         while url:
             page = (await client.get(url)).text
@@ -410,9 +410,9 @@ def test_start_ota_tells_what_to_know_about_each_node():
             ("away", "lamp", "1.0.0", False),
             ("fan", "fan", "1.1.0", True),
         ):
-            service.on_presence(node_id, online)
-            service.on_config(node_id, {"info": {"model": model, "fw_version": version}})
-        service.on_presence("new", True)
+            service.intake.on_presence(node_id, online)
+            service.nodes.on_config(node_id, {"info": {"model": model, "fw_version": version}})
+        service.intake.on_presence("new", True)
         page = (await client.get(f"/images/{image}/start")).text
         rows = {
             row[1]: words(row[0])
@@ -437,7 +437,7 @@ def test_force_push_decides_whether_the_url_goes_out_now(force_push):
         answer = await client.post(f"/images/{image}/start", data=form, headers={"Origin": "http://127.0.0.1"})
         assert answer.status_code == 303
         job = answer.headers["location"].removeprefix("/jobs/")
-        assert cloud.service.node_status(job).items[0].status == ("started" if force_push else "triggered")
+        assert cloud.service.jobs.node_status(job).items[0].status == ("started" if force_push else "triggered")
 
     in_process(story)
 
@@ -445,10 +445,10 @@ def test_force_push_decides_whether_the_url_goes_out_now(force_push):
 def test_all_nodes_means_all_nodes():
     async def story(cloud, client):
         image, _ = fill(cloud)
-        cloud.service.on_presence("lamp2", False)
+        cloud.service.intake.on_presence("lamp2", False)
         answer = await client.post(f"/images/{image}/start", data={"job_name": "x", "target": "all"})
         job = answer.headers["location"].removeprefix("/jobs/")
-        assert [state.node_id for state in cloud.service.node_status(job).items] == ["lamp1", "lamp2"]
+        assert [state.node_id for state in cloud.service.jobs.node_status(job).items] == ["lamp1", "lamp2"]
 
     in_process(story)
 
@@ -476,7 +476,7 @@ def test_a_refused_start_keeps_what_was_filled_in(name):
         assert f'value="{form["job_name"]}"' in answer.text
         assert re.search(r'name="force_push"[^>]* checked', answer.text)
         assert bool(re.search(r'id="node-lamp1" checked', answer.text)) == ("lamp1" in form.get("nodes", ()))
-        assert cloud.service.jobs().total == 1
+        assert cloud.service.jobs.find().total == 1
 
     in_process(story)
 
@@ -490,7 +490,7 @@ def test_the_monitor_shows_the_facts_the_node_s_own_words_and_its_whole_history(
         async with cloud.broker("lamp1") as mqtt:
             node = Node("lamp1", mqtt)
             await node.introduce()
-            job = cloud.service.create_job("Now", image, nodes=["lamp1"], force_push=True).job.ota_job_id
+            job = cloud.service.jobs.create("Now", image, nodes=["lamp1"], force_push=True).job.ota_job_id
             await node.offered()
             for info in ("Downloading Firmware Image", "Downloaded 40% Firmware Image"):
                 await node.report(job, "in-progress", info)
@@ -542,8 +542,8 @@ def test_cancel_then_archive_and_late_reports_are_still_shown():
 def test_a_job_outlives_its_image():
     async def story(cloud, client):
         image, job = fill(cloud)
-        cloud.service.cancel_job(job)
-        cloud.service.delete_image(image, force=True)
+        cloud.service.jobs.cancel(job)
+        cloud.service.images.delete(image, force=True)
         assert "deleted" in words((await client.get(f"/jobs/{job}")).text)
         assert "deleted image" in words((await client.get("/jobs")).text)
 
@@ -554,8 +554,8 @@ def test_the_monitor_pages_through_many_nodes():
     async def story(cloud, client):
         image, _ = fill(cloud)
         for number in range(60):
-            cloud.service.on_presence(f"n{number:02d}", False)
-        job = cloud.service.create_job("many", image, groups=["FFFF-FFFF"]).job.ota_job_id
+            cloud.service.intake.on_presence(f"n{number:02d}", False)
+        job = cloud.service.jobs.create("many", image, groups=["FFFF-FFFF"]).job.ota_job_id
         page = (await client.get(f"/jobs/{job}")).text
         assert "Page 1 of 3" in words(page)
         following = re.search(r'id="next" href="([^"]*)"', page)

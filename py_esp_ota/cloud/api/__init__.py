@@ -42,7 +42,7 @@ def create_app(
     errors.install(app)
 
     def hosts() -> set[str]:
-        return {*allowed_hosts, hostname(service.public_url.partition("://")[2])}
+        return {*allowed_hosts, hostname(service.links.public_url.partition("://")[2])}
 
     app.add_middleware(BodyLimit, limits=app.state.body_limits)
     app.add_middleware(LocalGuard, hosts=hosts)  # the last one added is the first one asked

@@ -31,7 +31,7 @@ async def firmware(
     if_range: Annotated[str, Header()] = "",
 ) -> Response:
     """The image, or the asked part of it."""
-    found = service.download(ota_image_id, token)
+    found = service.images.download(ota_image_id, token)
     size = len(found.data)
     headers = {"Accept-Ranges": "bytes", "ETag": found.etag}
     part = None if if_range and if_range != found.etag else single_range(asked, size)

@@ -51,7 +51,7 @@ class Confirm(Described):
 @router.post("/admin/otaimage")
 async def upload_image(_user: Admin, service: Service, body: Upload) -> Json:
     """Upload in one request."""
-    image = service.add_image(
+    image = service.images.add(
         body.image_name, _bytes(body.base64_fwimage), fw_version=body.fw_version, model=body.model, type=body.type
     )
     return _stored(service, image)
@@ -60,7 +60,7 @@ async def upload_image(_user: Admin, service: Service, body: Upload) -> Json:
 @router.post("/user/otaimage")
 async def upload_user_image(user: SignedIn, service: Service, body: Upload) -> Json:
     """Upload by an end user, whose image replaces an unused one of the same name; only the link comes back."""
-    image = service.add_image(
+    image = service.images.add(
         f"{user.user_id}/{body.image_name}",
         _bytes(body.base64_fwimage),
         fw_version=body.fw_version,
@@ -68,28 +68,30 @@ async def upload_user_image(user: SignedIn, service: Service, body: Upload) -> J
         type=body.type,
         replace=True,
     )
-    return success("The image is uploaded", image_url=service.image_url(image.ota_image_id))
+    return success("The image is uploaded", image_url=service.images.url(image.ota_image_id))
 
 
 @router.get("/admin/otaimage/upload_request")
 async def upload_request(_user: Admin, service: Service, image_name: Annotated[str, Query()]) -> Json:
     """Begin a pre-signed upload."""
-    ota_image_id, upload_url = service.request_upload(image_name)
+    ota_image_id, upload_url = service.images.request_upload(image_name)
     return success("PUT the image to upload_url within an hour", ota_image_id=ota_image_id, upload_url=upload_url)
 
 
 @router.post("/admin/otaimage/upload_confirm")
 async def upload_confirm(_user: Admin, service: Service, body: Confirm) -> Json:
     """End a pre-signed upload."""
-    image = service.confirm_upload(body.ota_image_id, fw_version=body.fw_version, model=body.model, type=body.type)
+    image = service.images.confirm_upload(
+        body.ota_image_id, fw_version=body.fw_version, model=body.model, type=body.type
+    )
     return _stored(service, image)
 
 
 @router.put("/ota/upload/{ota_image_id}", openapi_extra={"requestBody": _BYTES_BODY})
 async def put_upload(service: Service, request: Request, ota_image_id: str, token: Annotated[str, Query()]) -> Json:
     """Take the bytes; the link is the permission, and nothing is read without it."""
-    service.may_upload(ota_image_id, token)
-    service.put_upload(ota_image_id, token, await request.body())
+    service.images.may_upload(ota_image_id, token)
+    service.images.put_upload(ota_image_id, token, await request.body())
     return success("Uploaded; confirm it with upload_confirm")
 
 
@@ -111,11 +113,11 @@ async def list_images(
     """Images, newest first; archived ones only on request."""
 
     def shape(image: StoredImage) -> Json:
-        return image_json(image, service.image_url(image.ota_image_id))
+        return image_json(image, service.images.url(image.ota_image_id))
 
     if ota_image_id:
-        return single("ota_images", [shape(service.image(ota_image_id))])
-    page = service.images(
+        return single("ota_images", [shape(service.images.get(ota_image_id))])
+    page = service.images.find(
         name=image_name,
         contains=contains,
         type=type,
@@ -132,7 +134,7 @@ async def archive_image(
     _user: Admin, service: Service, ota_image_id: Annotated[str, Query()], archive: Annotated[bool, Query()]
 ) -> Json:
     """Archive or bring back."""
-    service.archive_image(ota_image_id, archive)
+    service.images.archive(ota_image_id, archive)
     return success("The image is archived" if archive else "The image is back")
 
 
@@ -144,7 +146,7 @@ async def delete_image(
     force_delete: Annotated[bool, Query()] = False,
 ) -> Json:
     """Delete an image that no job uses; ``force_delete`` overrides cancelled jobs."""
-    service.delete_image(ota_image_id, force_delete)
+    service.images.delete(ota_image_id, force_delete)
     return success("The image is deleted")
 
 
@@ -159,7 +161,7 @@ def _stored(service: Service, image: StoredImage) -> Json:
     return success(
         "The image is uploaded",
         ota_image_id=image.ota_image_id,
-        image_url=service.image_url(image.ota_image_id),
+        image_url=service.images.url(image.ota_image_id),
         fw_version=image.fw_version,
         model=image.model,
         type=image.type,

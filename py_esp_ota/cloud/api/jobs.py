@@ -86,7 +86,7 @@ async def create_job(
     for option, asked in absent.items():
         if asked:
             raise CloudError(Refusal.JOB_OPTION_ABSENT, f"{option} is not offered by this cloud")
-    view = service.create_job(
+    view = service.jobs.create(
         body.ota_job_name,
         body.ota_image_id,
         nodes=body.nodes,
@@ -116,11 +116,11 @@ async def list_jobs(
 ) -> Json:
     """One job; the latest job of an image; or a list, newest first."""
     if ota_job_id:
-        return single("ota_jobs", [job_json(service.job(ota_job_id))])
+        return single("ota_jobs", [job_json(service.jobs.get(ota_job_id))])
     if ota_image_id:
-        latest = service.jobs(ota_image_id=ota_image_id, archived=archived, num_records=1)
+        latest = service.jobs.find(ota_image_id=ota_image_id, archived=archived, num_records=1)
         return single("ota_jobs", [job_json(view) for view in latest.items])
-    page = service.jobs(
+    page = service.jobs.find(
         name=ota_job_name, archived=None if all else archived, start_id=start_id, num_records=num_records
     )
     return listing("ota_jobs", page, job_json)
@@ -131,7 +131,7 @@ async def change_job(_user: Admin, service: Service, body: JobChange) -> Json:
     """Cancel a job; or archive one that is cancelled."""
     if body.archive is False:
         raise CloudError(Refusal.INVALID_REQUEST, "archive can only be true; leave it out to cancel the job")
-    view = service.archive_job(body.ota_job_id) if body.archive else service.cancel_job(body.ota_job_id)
+    view = service.jobs.archive(body.ota_job_id) if body.archive else service.jobs.cancel(body.ota_job_id)
     return job_json(view)
 
 
@@ -147,27 +147,27 @@ async def job_status(
     num_records: NumRecords = DEFAULT_RECORDS,
 ) -> Json:
     """The job on each node."""
-    page = service.node_status(ota_job_id, node_id=node_id or None, start_id=start_id, num_records=num_records)
+    page = service.jobs.node_status(ota_job_id, node_id=node_id or None, start_id=start_id, num_records=num_records)
     body = {**listing("node_ota_status", page, node_state_json), "node_groups": []}
     if summary:
-        body["summary"] = service.job_summary(ota_job_id)
+        body["summary"] = service.jobs.summary(ota_job_id)
     return body
 
 
 @router.get("/admin/otajob/status/summary")
 async def job_summary(_user: Admin, service: Service, ota_job_id: JobId) -> Json:
     """How many nodes stand where."""
-    return service.job_summary(ota_job_id)
+    return service.jobs.summary(ota_job_id)
 
 
 @router.get("/user/nodes/ota_update")
 async def ota_update(user: SignedIn, service: Service, node_id: NodeId) -> Json:
     """Whether the user could update the node now."""
-    service.node(node_id, user.user_id)  # refuses somebody else's node
-    job = service.pending_update(node_id)
+    service.nodes.get(node_id, user.user_id)  # refuses somebody else's node
+    job = service.jobs.pending_update(node_id)
     if job is None:
         return success("No update is available", ota_available=False)
-    image = service.image(job.ota_image_id)
+    image = service.images.get(job.ota_image_id)
     return success(
         job.description or "An update is available",
         ota_available=True,
@@ -182,16 +182,16 @@ async def ota_update(user: SignedIn, service: Service, node_id: NodeId) -> Json:
 @router.post("/user/nodes/ota_update")
 async def start_ota_update(user: SignedIn, service: Service, body: Approval) -> Json:
     """The user's yes: the job is pushed to the node, which must be online."""
-    service.node(body.node_id, user.user_id)
-    service.approve_update(body.node_id, body.ota_job_id)
+    service.nodes.get(body.node_id, user.user_id)
+    service.jobs.approve_update(body.node_id, body.ota_job_id)
     return success("The update is on its way")
 
 
 @router.get("/user/nodes/ota_status")
 async def ota_status(user: SignedIn, service: Service, node_id: NodeId, ota_job_id: JobId) -> Json:
     """What became of a job on the user's node."""
-    service.node(node_id, user.user_id)
-    states = service.node_status(ota_job_id, node_id=node_id).items
+    service.nodes.get(node_id, user.user_id)
+    states = service.jobs.node_status(ota_job_id, node_id=node_id).items
     if not states:
         raise CloudError(Refusal.OTA_STATUS_UNKNOWN, "the job is not for this node")
     return {**node_state_json(states[0]), "ota_job_id": ota_job_id}

@@ -81,13 +81,13 @@ async def user_nodes(
 ) -> Json:
     """The user's nodes: ids, or details as well."""
     if node_id:
-        page = Page([service.node(node_id, user.user_id)], 1)
+        page = Page([service.nodes.get(node_id, user.user_id)], 1)
     else:
         wanted = [tag for tag in tags.split(",") if tag]
-        page = service.nodes(user_id=user.user_id, tags=wanted, start_id=start_id, num_records=num_records)
+        page = service.nodes.find(user_id=user.user_id, tags=wanted, start_id=start_id, num_records=num_records)
     body = listing("nodes", page, lambda node: node.node_id)
     if node_details:
-        details = [service.node_detail(node.node_id, user.user_id) for node in page.items]
+        details = [service.nodes.detail(node.node_id, user.user_id) for node in page.items]
         body["node_details"] = [
             node_detail_json(detail, status=status, config=config, params=params) for detail in details
         ]
@@ -100,35 +100,35 @@ async def note(user: SignedIn, service: Service, node_id: NodeId, body: NodeNote
     if not body.model_fields_set:
         raise CloudError(Refusal.INVALID_REQUEST, "tags or metadata are needed")
     if body.tags is not None:
-        service.add_tags(node_id, body.tags, user.user_id)
+        service.nodes.add_tags(node_id, body.tags, user.user_id)
     if "metadata" in body.model_fields_set:
-        service.set_metadata(node_id, body.metadata, user.user_id)
+        service.nodes.set_metadata(node_id, body.metadata, user.user_id)
     return success("The node is updated")
 
 
 @router.delete("/user/nodes")
 async def untag(user: SignedIn, service: Service, node_id: NodeId, body: Tags) -> Json:
     """Take tags off."""
-    service.remove_tags(node_id, body.tags, user.user_id)
+    service.nodes.remove_tags(node_id, body.tags, user.user_id)
     return success("The tags are removed")
 
 
 @router.get("/user/nodes/config")
 async def node_config(user: SignedIn, service: Service, node_id: NodeId) -> Json:
     """The config document as the node sent it."""
-    return dict(service.node_detail(node_id, user.user_id).config)
+    return dict(service.nodes.detail(node_id, user.user_id).config)
 
 
 @router.get("/user/nodes/status")
 async def node_status(user: SignedIn, service: Service, node_id: NodeId) -> Json:
     """Whether the node is connected."""
-    return connectivity_json(service.node(node_id, user.user_id))
+    return connectivity_json(service.nodes.get(node_id, user.user_id))
 
 
 @router.get("/user/nodes/params")
 async def node_params(user: SignedIn, service: Service, node_id: NodeId) -> Json:
     """The parameters as the node last reported them."""
-    return dict(service.node_detail(node_id, user.user_id).params)
+    return dict(service.nodes.detail(node_id, user.user_id).params)
 
 
 @router.put("/user/nodes/params", response_model=None)
@@ -140,13 +140,13 @@ async def set_params(
         return [_set_params(service, user.user_id, one) for one in body]
     if not node_id:
         raise CloudError(Refusal.NODE_ID_MISSING, "node_id is missing")
-    service.set_params(node_id, body, user.user_id)
+    service.nodes.set_params(node_id, body, user.user_id)
     return success("Parameters sent")
 
 
 def _set_params(service: Service, user_id: str, one: NodeParams) -> Json:
     try:
-        service.set_params(one.node_id, one.payload, user_id)
+        service.nodes.set_params(one.node_id, one.payload, user_id)
     except CloudError as error:
         return {"node_id": one.node_id, "status": "failure", "description": error.description}
     return {"node_id": one.node_id, "status": "success", "description": "Parameters sent"}
@@ -158,15 +158,15 @@ async def map_node(user: SignedIn, service: Service, body: Mapping) -> Json:
     if body.user_id not in {None, user.user_id}:
         raise CloudError(Refusal.INVALID_REQUEST, "user_id is not the user of this access token")
     if body.operation == "remove":
-        service.unmap_node(user.user_id, body.node_id)
+        service.nodes.remove_mapping(user.user_id, body.node_id)
         return success("The mapping is removed", request_id="")
-    return success("The mapping was requested", request_id=service.map_node(user.user_id, body.node_id))
+    return success("The mapping was requested", request_id=service.nodes.add_mapping(user.user_id, body.node_id))
 
 
 @router.get("/user/nodes/mapping")
 async def mapping_status(user: SignedIn, service: Service, request_id: Annotated[str, Query()]) -> Json:
     """``requested``, ``confirmed`` or ``timedout``."""
-    return {"request_id": request_id, "request_status": service.mapping_status(request_id, user.user_id).value}
+    return {"request_id": request_id, "request_status": service.nodes.mapping_status(request_id, user.user_id).value}
 
 
 @router.get("/admin/nodes")
@@ -189,11 +189,11 @@ async def admin_nodes(
         raise CloudError(Refusal.INVALID_REQUEST, "fw_version needs model, and model needs type")
     wanted = node_status or status
     if node_id:
-        page = Page([service.node(node_id)], 1)
+        page = Page([service.nodes.get(node_id)], 1)
     elif wanted in {"not_activated", "deactivated"}:
         page = Page([], 0)  # a local cloud has no certificates that could be switched off
     else:
-        page = service.nodes(
+        page = service.nodes.find(
             type=type,
             model=model,
             fw_version=fw_version,

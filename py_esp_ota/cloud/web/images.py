@@ -55,7 +55,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     @router.get("/images")
     async def images(q: str = "", trail: str = "", archived: bool = False, stored: str = "") -> HTMLResponse:
-        page = service.images(
+        page = service.images.find(
             name=q or None, contains=True, archived=archived, start_id=start_of(trail), num_records=PAGE_SIZE
         )
         query = {"q": q, "archived": "1" if archived else ""}
@@ -67,7 +67,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
             here=here,
             q=q,
             archived=archived,
-            stored=service.image(stored) if stored else None,
+            stored=service.images.get(stored) if stored else None,
         )
 
     @router.get("/images/upload")
@@ -90,7 +90,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
         try:
             upload = await read_upload(request)
             with refusing_without_room():
-                image = service.add_image(upload.name.strip() or preview_of(upload).name, upload.data)
+                image = service.images.add(upload.name.strip() or preview_of(upload).name, upload.data)
         except CloudError as refused:
             return _refusal(request, refused, upload)
         except ClientDisconnect:
@@ -100,17 +100,17 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     @router.post("/images/{ota_image_id}/archive")
     async def archive(ota_image_id: str) -> Response:
-        service.archive_image(ota_image_id)
+        service.images.archive(ota_image_id)
         return go("/images")
 
     @router.post("/images/{ota_image_id}/unarchive")
     async def unarchive(ota_image_id: str) -> Response:
-        service.archive_image(ota_image_id, archived=False)
+        service.images.archive(ota_image_id, archived=False)
         return go("/images?archived=1")
 
     @router.get("/events")
     async def events() -> Response:
-        return site.stream(changed_kinds(service.events))
+        return site.stream(changed_kinds(service.live))
 
     def _refusal(request: Request, refused: CloudError, upload: Upload | None = None) -> HTMLResponse:
         """Why nothing was stored: in place where htmx asked, else as a page with the form."""

@@ -50,7 +50,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     @router.get("/jobs")
     async def jobs(q: str = "", trail: str = "", archived: bool = False) -> HTMLResponse:
-        page = service.jobs(name=q or None, archived=archived, start_id=start_of(trail), num_records=PAGE_SIZE)
+        page = service.jobs.find(name=q or None, archived=archived, start_id=start_of(trail), num_records=PAGE_SIZE)
         query = {"q": q, "archived": "1" if archived else ""}
         return site.page(
             "jobs.html",
@@ -63,9 +63,11 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     @router.get("/jobs/{ota_job_id}")
     async def job(ota_job_id: str, status: str = "", trail: str = "") -> HTMLResponse:
-        view = service.job(ota_job_id)
+        view = service.jobs.get(ota_job_id)
         wanted = next((member for member in NodeStatus if member.value == status), None)
-        page = service.node_status(ota_job_id, status=wanted, start_id=start_of(trail), num_records=NODES_PAGE_SIZE)
+        page = service.jobs.node_status(
+            ota_job_id, status=wanted, start_id=start_of(trail), num_records=NODES_PAGE_SIZE
+        )
         path = f"/jobs/{ota_job_id}"
         shown = ",".join(state.node_id for state in page.items)
         return site.page(
@@ -79,29 +81,29 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     @router.get("/jobs/{ota_job_id}/events")
     async def job_events(ota_job_id: str, nodes: str = "") -> Response:
-        service.job(ota_job_id)
+        service.jobs.get(ota_job_id)
         shown = nodes.split(",")[:NODES_PAGE_SIZE]
 
         def render(node_ids: Iterable[str]) -> Parts:
             return fragments(site, ota_job_id, node_ids)
 
-        return site.stream(monitor(service.events, service.store, ota_job_id, shown, render))
+        return site.stream(monitor(service.live, service.store, ota_job_id, shown, render))
 
     @router.post("/jobs/{ota_job_id}/cancel")
     async def cancel(ota_job_id: str) -> Response:
-        service.cancel_job(ota_job_id)
+        service.jobs.cancel(ota_job_id)
         return go(f"/jobs/{ota_job_id}")
 
     @router.post("/jobs/{ota_job_id}/archive")
     async def archive(ota_job_id: str) -> Response:
-        service.archive_job(ota_job_id)
+        service.jobs.archive(ota_job_id)
         return go("/jobs")
 
 
 def job_line(service: CloudService, view: JobView) -> JobLine:
     """A job with its image, which may be gone."""
     try:
-        image = service.image(view.job.ota_image_id)
+        image = service.images.get(view.job.ota_image_id)
     except CloudError:
         image = None
     return JobLine(view, image, segments(view.summary), bar_text(view.summary))
@@ -110,10 +112,10 @@ def job_line(service: CloudService, view: JobView) -> JobLine:
 def node_line(service: CloudService, view: JobView, state: NodeState) -> NodeLine:
     """A node's part in a job, with all that was said."""
     try:
-        node = service.node(state.node_id)
+        node = service.nodes.get(state.node_id)
     except CloudError:
         node = None
-    history = service.history(view.job.ota_job_id, state.node_id)
+    history = service.jobs.history(view.job.ota_job_id, state.node_id)
     spoken = [line for line in history if line.additional_info == state.additional_info]
     return NodeLine(
         state=state,
@@ -128,11 +130,11 @@ def node_line(service: CloudService, view: JobView, state: NodeState) -> NodeLin
 def fragments(site: Site, ota_job_id: str, node_ids: Iterable[str]) -> Parts:
     """What the monitor swaps: the job's own parts, and a row and a timeline for each node."""
     service = site.service
-    view = service.job(ota_job_id)
+    view = service.jobs.get(ota_job_id)
     line = job_line(service, view)
     parts = {name: site.html(f"_job_{name}.html", line=line) for name in ("status", "overview", "facts", "actions")}
     for node_id in node_ids:
-        for state in service.node_status(ota_job_id, node_id=node_id).items:
+        for state in service.jobs.node_status(ota_job_id, node_id=node_id).items:
             node = node_line(service, view, state)
             parts[f"row-{node_id}"] = site.html("_node_row.html", node=node)
             parts[f"history-{node_id}"] = site.html("_node_history.html", node=node)

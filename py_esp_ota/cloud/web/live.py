@@ -12,8 +12,8 @@ from typing import get_args
 
 from sqlalchemy import func, select
 
-from py_esp_ota.cloud.events import Events, Kind, Notice
 from py_esp_ota.cloud.job_rows import job_row
+from py_esp_ota.cloud.live import Kind, Live, Notice
 from py_esp_ota.cloud.models import ReportRow
 from py_esp_ota.cloud.store import Store
 
@@ -30,7 +30,7 @@ def event(name: str, data: str) -> str:
     return f"event: {name}\n" + "".join(f"data: {line}\n" for line in lines) + "\n"
 
 
-async def batches(events: Events) -> AsyncIterator[frozenset[Notice]]:
+async def batches(events: Live) -> AsyncIterator[frozenset[Notice]]:
     """An empty batch once listening, so that what is looked up then misses nothing; after it what changed, together."""
     arrived: set[Notice] = set()
     wake = asyncio.Event()
@@ -57,7 +57,7 @@ async def batches(events: Events) -> AsyncIterator[frozenset[Notice]]:
         collector.cancel()
 
 
-async def changed_kinds(events: Events) -> AsyncIterator[str]:
+async def changed_kinds(events: Live) -> AsyncIterator[str]:
     """For list pages: the event ``image``, ``job`` or ``node`` whenever one of them changed.
 
     It begins with all three: what changed between a page and its stream, or while the stream was broken, is not lost.
@@ -80,7 +80,7 @@ def reported_since(store: Store, ota_job_id: str, number: int) -> tuple[int, set
 
 
 async def monitor(
-    events: Events,
+    events: Live,
     store: Store,
     ota_job_id: str,
     shown: Iterable[str],

@@ -18,7 +18,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     @router.get("/nodes")
     async def nodes(show: str = "", trail: str = "") -> HTMLResponse:
-        page = service.nodes(connected=_CONNECTED.get(show), start_id=start_of(trail), num_records=PAGE_SIZE)
+        page = service.nodes.find(connected=_CONNECTED.get(show), start_id=start_of(trail), num_records=PAGE_SIZE)
         return site.page(
             "nodes.html",
             nodes=page.items,

@@ -23,7 +23,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     @router.get("/images/{ota_image_id}/start")
     async def start_form(ota_image_id: str) -> HTMLResponse:
-        image = service.image(ota_image_id)
+        image = service.images.get(ota_image_id)
         return _form(ota_image_id, job_name=f"{image.model} {image.fw_version}"[:JOB_NAME_LIMIT])
 
     @router.post("/images/{ota_image_id}/start")
@@ -36,7 +36,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
     ) -> Response:
         everything = target == "all"
         try:
-            view = service.create_job(
+            view = service.jobs.create(
                 job_name.strip(),
                 ota_image_id,
                 nodes=() if everything else tuple(nodes or ()),
@@ -63,8 +63,8 @@ def add_pages(router: APIRouter, site: Site) -> None:
         force_push: bool = False,
         refused: CloudError | None = None,
     ) -> HTMLResponse:
-        image = service.image(ota_image_id)
-        page = service.nodes(num_records=LISTED)
+        image = service.images.get(ota_image_id)
+        page = service.nodes.find(num_records=LISTED)
         return site.page(
             "start.html",
             refused.refusal.http_status if refused else 200,

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
-from py_esp_ota.cloud.nodes import NODE_ID
-from py_esp_ota.cloud.otajobs import OtaJobs
-from py_esp_ota.cloud.outbox import Letter
-from py_esp_ota.cloud.refusals import CloudError, Refusal
-from py_esp_ota.cloud.texts import JSON_LIMIT, heard, storable
+from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.nodes import CLIENT_ID, NODE_ID, Nodes
+from py_esp_ota.cloud.otajobs import Jobs
+from py_esp_ota.cloud.texts import JSON_LIMIT, heard
 from py_esp_ota.ports import Message
 from py_esp_ota.rainmaker import messages
 from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport
@@ -19,15 +17,27 @@ from py_esp_ota.strict_json import read_json
 
 log = logging.getLogger(__name__)
 
-_Handler = Callable[["Dispatch", str, bytes], None]
+_Handler = Callable[["Intake", str, bytes], None]
 
 
-class Dispatch(OtaJobs):
+class Intake:
     """Reads what nodes publish and hands it to the part it belongs to.
 
     The topic tells who speaks: the broker lets a node publish below its own prefix only. A ``node_id`` inside a
     payload is never looked at.
     """
+
+    def __init__(self, ground: Ground, nodes: Nodes, jobs: Jobs) -> None:
+        self._ground = ground
+        self._nodes = nodes
+        self._jobs = jobs
+
+    def on_presence(self, node_id: str, connected: bool) -> None:
+        """The broker saw a client come or go. Clients whose name no node can have are none of ours."""
+        if not NODE_ID.fullmatch(node_id) or node_id == CLIENT_ID:
+            return
+        note = partial(self._nodes.note_presence, node_id, connected, self._ground.now_ms())
+        self._ground.errands.do(f"the presence of node {node_id}", note)
 
     def handle(self, message: Message) -> None:
         """Take one message from a node; whatever it holds, the worst that happens is a line in the log.
@@ -44,7 +54,7 @@ class Dispatch(OtaJobs):
             return
         try:
             act = partial(self._act, handler, node_id, message.payload)
-            self.errands.do(f"a message of node {node_id}", act)
+            self._ground.errands.do(f"a message of node {node_id}", act)
         except Exception:
             log.exception("a message of node %s could not be handled", node_id)
 
@@ -56,16 +66,16 @@ class Dispatch(OtaJobs):
 
     def _config(self, node_id: str, payload: bytes) -> None:
         NodeConfig.decode(payload)  # says what is wrong, if anything
-        self.on_config(node_id, read_json(payload))
+        self._nodes.on_config(node_id, read_json(payload))
 
     def _params(self, node_id: str, payload: bytes) -> None:
-        self.on_params(node_id, messages.decode_params(payload))
+        self._nodes.on_params(node_id, messages.decode_params(payload))
 
     def _otafetch(self, node_id: str, payload: bytes) -> None:
-        self.on_fetch(node_id, OtaFetch.decode(payload).fw_version)
+        self._jobs.on_fetch(node_id, OtaFetch.decode(payload).fw_version)
 
     def _otastatus(self, node_id: str, payload: bytes) -> None:
-        self.on_status(node_id, OtaStatusReport.decode(payload))
+        self._jobs.on_status(node_id, OtaStatusReport.decode(payload))
 
     _HANDLERS = {  # noqa: RUF012 (a table of this class, never changed)
         messages.CONFIG: _config,
@@ -79,19 +89,3 @@ class Dispatch(OtaJobs):
         topic_filter for suffix in _HANDLERS for topic_filter in messages.topic_filters(suffix)
     )
     """What the cloud subscribes to: every topic in both forms, plain and behind a rule."""
-
-    def set_params(self, node_id: str, params: Mapping[str, Mapping[str, Any]], user_id: str | None = None) -> None:
-        """Send parameters to a node that is connected; what it makes of them it reports itself.
-
-        Raises:
-            CloudError: NODE_NOT_OF_USER, NODE_OFFLINE, PARAMS_NOT_SENT.
-        """
-        node = self.node(node_id, user_id)
-        try:
-            payload = messages.encode_set_params(storable(dict(params), "params"))
-        except ValueError as error:
-            raise CloudError(Refusal.PARAMS_NOT_SENT, str(error)) from None
-        if not node.connected:
-            raise CloudError(Refusal.NODE_OFFLINE, "the node is offline")
-        if not self.outbox.put(Letter(messages.topic(node_id, messages.PARAMS_REMOTE), payload)):
-            raise CloudError(Refusal.PARAMS_NOT_SENT, "the cloud has no connection to its broker")

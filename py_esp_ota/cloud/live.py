@@ -27,7 +27,7 @@ class _Mailbox:
         self.arrived = asyncio.Event()
 
 
-class Events:
+class Live:
     """Fans notices out to any number of listeners of one event loop."""
 
     def __init__(self) -> None:
