@@ -7,10 +7,12 @@ each of them would cost more than all the rest.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, MQTTMessage, MQTTv311
@@ -25,6 +27,7 @@ _INBOX = 10_000  # messages that wait here; then the socket is not read, and the
 _INBOX_BYTES = 32 << 20
 _TURN = 200  # packets read at a time, before others have their turn
 _LOOK = 1.0  # seconds between two looks at the keep-alive and at answers that do not come
+_FAREWELL = 1.0  # seconds a broker has for closing its side
 _REFUSED = 0x80  # a SUBACK's codes from here on
 
 
@@ -129,12 +132,16 @@ class _Link:
         if client is None or self._opening is None:
             return
         await asyncio.wait([self._opening])  # it runs in a thread that cannot be stopped
-        if not self._opening.exception() and not self.lost:
+        sock = None if self._opening.exception() or self.lost else client.socket()
+        line = socket.socket(fileno=os.dup(sock.fileno())) if sock else None
+        if line:
             client.disconnect()
             client.loop_write()
         self.lose("disconnected")
-        if sock := client.socket():
+        if sock := client.socket():  # paho has not closed it: not all was written
             sock.close()
+        if line:
+            await _hang_up(line)
 
     def lose(self, why: str) -> None:
         """The connection is gone; only the first reason counts."""
@@ -295,6 +302,16 @@ class _Link:
             client.loop_write()
         except Exception as error:  # noqa: BLE001 - as for reading
             self.lose(str(error))
+
+
+async def _hang_up(line: socket.socket) -> None:
+    """End a connection once the broker has read everything; to close it with something unread would take ours back."""
+    with line, suppress(OSError, TimeoutError):
+        line.setblocking(False)
+        line.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(_FAREWELL):
+            while await asyncio.get_running_loop().sock_recv(line, 1 << 16):
+                pass
 
 
 class _Session:
