@@ -22,12 +22,15 @@ from py_esp_ota.adapters.file_lock import FileLock, LockedError
 _PAUSE = 0.2  # seconds between two requests to end
 _PATIENCE = 15.0  # seconds until it is killed: it may have a lot to save
 _LEFT_ALONE = 1.0  # seconds in which the shell of an earlier start may be ending its child already
+_SIGNALLED = 128
 _LINE_LIMIT = 1 << 16  # bytes
 _SOON = 0.01  # seconds: a process that has ended lets go of its files a moment later
 
-# The lock comes as the shell's stdout. What only waits holds neither the lock nor the pipe.
+# The lock comes as the shell's stdout. What only waits holds neither the lock nor the pipe. The child may open as many
+# files, and so connections, as it is allowed to: what a login gives by itself is often 1,024.
 _SCRIPT = f"""\
 exec 3<&0 4>&1 >/dev/null
+ulimit -S -n "$(ulimit -H -n)" 2>/dev/null
 "$@" </dev/null 3<&- &
 child=$!
 echo $child >&4
@@ -83,6 +86,13 @@ class Kept:
     def ended(self) -> bool:
         """Whether it and its shell are gone."""
         return self._end.done()
+
+    @property
+    def ended_by(self) -> signal.Signals | None:
+        """What ended the child, when a signal did; it is the shell's exit code, and 128."""
+        code = self._process.returncode
+        known = None if code is None else code - _SIGNALLED
+        return signal.Signals(known) if known in set(signal.Signals) else None
 
     async def line(self) -> str | None:
         """The next line it prints to stderr, ``None`` when there is none any more."""

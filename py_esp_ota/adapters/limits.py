@@ -34,3 +34,9 @@ CONNECTION_LIMIT = 20_000
 
 CONNECT_TIME = 10.0
 """Seconds between the first byte that could come and the end of CONNECT."""
+
+KEEP_ALIVE_LIMIT = 1200
+"""Seconds: the longest keep-alive, as at AWS IoT; after one and a half of them without a packet a client is gone."""
+
+SUBSCRIPTION_LIMIT = 50
+"""Topic filters of one connection, as at AWS IoT; a RainMaker node has fewer than ten."""

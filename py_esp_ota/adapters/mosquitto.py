@@ -25,6 +25,7 @@ from py_esp_ota.adapters.keeper import Kept, end_left_over, keep
 from py_esp_ota.adapters.limits import (
     CONNECTION_LIMIT,
     INFLIGHT_LIMIT,
+    KEEP_ALIVE_LIMIT,
     KEPT_BYTES,
     KEPT_LIMIT,
     PACKET_LIMIT,
@@ -77,6 +78,7 @@ max_packet_size {packet}
 max_queued_messages {queued}
 max_queued_bytes {queued_bytes}
 max_inflight_messages {inflight}
+max_keepalive {keep_alive}
 set_tcp_nodelay true
 sys_interval 0
 log_dest stderr
@@ -183,7 +185,7 @@ class MosquittoBroker:
             await self._follow()
             await self.stop()
             falls = 1 if clock() - began > _STEADY_TIME else falls + 1
-            why = self._last_lines[-1] if self._last_lines else "it said nothing"
+            why = self._why()
             while falls <= len(_PAUSES):
                 pause = _PAUSES[falls - 1]
                 _log.warning("mosquitto ended, starting it again in %g s: %s", pause, why)
@@ -195,6 +197,12 @@ class MosquittoBroker:
                     falls, why = falls + 1, str(error)
             else:
                 raise MqttError(f"{falls} times in a row, at last with {why!r}")
+
+    def _why(self) -> str:
+        """Why it ended: its last words, unless it had no time for any."""
+        if self._kept and (number := self._kept.ended_by):
+            return f"it was ended by {number.name}"
+        return self._last_lines[-1] if self._last_lines else "it said nothing"
 
     async def _follow(self) -> None:
         while (line := await self._line()) is not None:
@@ -306,6 +314,7 @@ def _write_config(folder: Path, ca: LocalCa, port: int) -> Path:
         queued=KEPT_LIMIT,
         queued_bytes=KEPT_BYTES,
         inflight=INFLIGHT_LIMIT,
+        keep_alive=KEEP_ALIVE_LIMIT,
         folder=folder,
         database=_DATABASE,
         autosave=_AUTOSAVE,

@@ -150,6 +150,25 @@ def test_a_child_that_ends_by_itself_takes_its_shell_along(tmp_path):
     assert run_real(story()) == ["bye", None]
 
 
+def test_a_child_may_open_as_many_files_as_is_allowed(tmp_path):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def story():
+        kept = await keep(["/bin/sh", "-c", "ulimit -S -n >&2; ulimit -H -n >&2"], tmp_path / "lock")
+        limits = await kept.line(), await kept.line()
+        await kept.end()
+        return limits
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        soft, hard = run_real(story())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert soft == hard != "256"
+
+
 def test_a_lock_tells_who_comes_too_late_what_its_holder_said(tmp_path):
     with FileLock(tmp_path / "lock") as held:
         held.say("first")
