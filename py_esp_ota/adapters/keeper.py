@@ -79,8 +79,9 @@ class Kept:
 
     @property
     def pid(self) -> int:
-        """The child's own process id, once it has said something."""
-        return int(self._lock.read_text())
+        """The child's own process id, once it has said something; 0 when a full disk did not take it."""
+        words = self._lock.read_text().strip()
+        return int(words) if words.isdecimal() else 0
 
     @property
     def ended(self) -> bool:

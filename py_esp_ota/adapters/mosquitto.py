@@ -128,6 +128,8 @@ class MosquittoBroker:
         self._ca = ca
         self.pid = 0  # of the latest one
         self._kept: Kept | None = None
+        self._saving = False  # the latest line says so
+        self._unsaved = False  # its latest attempt failed
         self._last_lines: deque[str] = deque(maxlen=5)
         self._presence = Presence()
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -212,7 +214,17 @@ class MosquittoBroker:
                 self._presence.report(found[1], connected=False)
             elif found := _DROPS.match(line):
                 _log.warning("mosquitto drops messages for %s: too much waits for it already", found[1])
+            self._look_at_saving(line)
         self._presence.all_gone()
+
+    def _look_at_saving(self, line: str) -> None:
+        """Say it once when what waits cannot be saved; Mosquitto goes on without."""
+        if self._saving:  # what it says next tells how it went
+            failed = line.startswith("Error")
+            if failed and not self._unsaved:
+                _log.error("mosquitto cannot save what waits and keeps it in memory alone: %s", line)
+            self._unsaved = failed
+        self._saving = line.startswith(_SAVING)
 
     async def _line(self) -> str | None:
         """The next line of the log, ``None`` when there is none any more."""

@@ -367,3 +367,23 @@ def test_a_broker_that_ends_while_it_waits_to_be_started_again_is_left_alone(tmp
 
     run_real(story())
     assert tries.read_text().split() == ["x"]
+
+
+def test_a_mosquitto_that_cannot_save_is_told_of_once_until_it_can(tmp_path, ca, caplog):
+    failed = ["Saving in-memory database to x.", "Error: No space left on device."]
+    lines = ["mosquitto version 9 running", *failed, *failed, failed[0], "Client n1 disconnected.", *failed]
+    log = tmp_path / "log"
+    log.write_text("\n".join(lines) + "\n")
+    program = script(tmp_path / "mosquitto", f"cat {log} >&2; exec sleep 60")
+
+    def said():
+        return [record.message for record in caplog.records if record.levelname == "ERROR"]
+
+    async def story():
+        async with open_mosquitto(tmp_path, ca, program):
+            await soon(lambda: len(said()) == 2)
+
+    run_real(story())
+    assert set(said()) == {
+        "mosquitto cannot save what waits and keeps it in memory alone: Error: No space left on device."
+    }
