@@ -93,9 +93,7 @@ def test_the_docs_say_something():
 @pytest.mark.parametrize(("method", "path", "body", "status", "words"), ROWS, ids=[" ".join(row[:3]) for row in ROWS])
 def test_the_docs_tell_the_true_codes(bench, method, path, body, status, words):
     token = "" if "without a token" in words else None
-    answer = bench.call(
-        method, path, token=token, content=body.encode(), headers={"Content-Type": "application/json"}
-    )
+    answer = bench.call(method, path, token=token, content=body.encode(), headers={"Content-Type": "application/json"})
     assert answer.status_code == status
     for quoted in re.findall(r"`([^`]+)`", words):
         assert quoted in answer.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.metadata import version
 
 from fastapi import FastAPI
 
@@ -10,6 +11,14 @@ from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.api import absent, download, errors, images, jobs, nodes, root, session
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
 from py_esp_ota.cloud.service import CloudService
+
+ABOUT = """
+What RainMaker's clients send and read, served on this machine. Log in with `POST /v1/login2`; the `accesstoken` of the
+answer goes, as it is, into the `Authorization` header of all other calls. The `refreshtoken` gets new ones by the same
+call.
+
+Calls of RainMaker that are not in this document are answered 501, what nobody has 403.
+"""
 
 
 def create_app(
@@ -29,6 +38,8 @@ def create_app(
     """
     app = FastAPI(
         title="py_esp_ota cloud",
+        version=version("py_esp_ota"),
+        description=ABOUT,
         docs_url=None,  # these two would load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
