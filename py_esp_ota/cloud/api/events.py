@@ -70,7 +70,7 @@ async def list_events(
 _LINES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One event on each line",
-        "content": {"application/x-ndjson": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 
@@ -84,7 +84,7 @@ async def export_events(_user: Admin, service: Service, wanted: Filter) -> Strea
             yield "".join(json.dumps(event_json(entry), ensure_ascii=False) + "\n" for entry in entries)
 
     headers = {"Content-Disposition": 'attachment; filename="events.ndjson"'}
-    return StreamingResponse(pieces(), media_type="application/x-ndjson", headers=headers)
+    return StreamingResponse(pieces(), media_type="application/octet-stream", headers=headers)
 
 
 def event_json(entry: Entry) -> Json:
