@@ -15,6 +15,7 @@ from py_esp_ota._core import Fault, ImageInfo, inspect_image
 from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.models import BlobRow, ImageRow, JobRow, UploadRow
 from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.cloud.shelf import Firmware, Shelf
 from py_esp_ota.cloud.store import PAGE_SIZE, Page, page
 from py_esp_ota.cloud.texts import line, number_or_refuse
 from py_esp_ota.cloud.tokens import Links
@@ -44,14 +45,6 @@ class StoredImage:
     file_sha256: str
     upload_timestamp: int  # milliseconds
     archived: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Firmware:
-    """The bytes behind a download link."""
-
-    data: bytes
-    etag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +105,7 @@ class Images:
     def __init__(self, ground: Ground, links: Links) -> None:
         self._ground = ground
         self._links = links
+        self._shelf = Shelf()
 
     # ---------------------------------------------------------------------------------------------------------- upload
 
@@ -203,6 +197,7 @@ class Images:
     ) -> StoredImage:
         holder = _holder_of(tx, name, replace=replace)
         if holder is not None:
+            self._shelf.forget(holder.ota_image_id)
             _remove(tx, holder)
         sha256 = hashlib.sha256(data).hexdigest()
         if tx.get(BlobRow, sha256) is None:
@@ -269,10 +264,12 @@ class Images:
         """The bytes behind a download link. Raises ``CloudError`` (LINK_REFUSED, IMAGE_UNKNOWN)."""
         if not self._links.allows(token, GET, ota_image_id, self._ground.clock.now()):
             raise CloudError(Refusal.LINK_REFUSED, "this download link is forged or older than a day")
-        with self._ground.store.begin() as tx:
-            row = _row(tx, ota_image_id)
-            blob = tx.get_one(BlobRow, row.file_sha256)
-            return Firmware(blob.data, f'"{row.file_sha256}"')
+        found = self._shelf.find(ota_image_id)
+        if found is None:
+            with self._ground.store.begin() as tx:
+                sha256 = _row(tx, ota_image_id).file_sha256
+                found = self._shelf.take(ota_image_id, sha256, lambda: tx.get_one(BlobRow, sha256).data)
+        return found
 
     # ---------------------------------------------------------------------------------------------------------- change
 
@@ -300,6 +297,7 @@ class Images:
                 raise CloudError(
                     Refusal.IMAGE_IN_USE, f"job {blocking[0].ota_job_id} uses the image ({len(blocking)} in all){hint}"
                 )
+            self._shelf.forget(ota_image_id)
             _remove(tx, row)
         self._ground.live.publish("image", ota_image_id)
 

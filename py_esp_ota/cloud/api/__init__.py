@@ -33,7 +33,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         # Given as they are: including a router would compile every route anew for each app.
-        routes=[route for part in (root, session, nodes, images, jobs, download) for route in part.router.routes],
+        routes=[route for part in (download, root, session, nodes, images, jobs) for route in part.router.routes],
     )
     app.state.service = service
     app.state.accounts = accounts
