@@ -161,6 +161,81 @@ def test_too_many_at_once_are_told(monkeypatch, caplog):
     assert caplog.records == []
 
 
+# ------------------------------------------------------------------------------------------------ what does not belong
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+STREAM = GET.replace(b"/ ", b"/stream ", 1)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "pause"),
+    [
+        ((GET[:-2] + b"X: " + b"x" * 20_000 + b"\r\n\r\n",), 0.0),
+        ((b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",), 0.0),
+        ((GET[:-2] + b"".join(b"X%d: x\r\n" % number for number in range(4000)) + b"\r\n",), 0.0),
+        ((GET[:-2] + b"X: x", *[b"x" * 5000] * 4), 0.05),  # never whole
+    ],
+    ids=["value", "path", "lines", "pieces"],
+)
+def test_a_header_that_is_too_long_is_400(pieces, pause):
+    assert answer_to(*pieces, pause=pause).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_long_body_in_front_of_a_header_is_none_of_it():
+    body = b"x" * 100_000
+    answer = answer_to(POST % len(body) + body + GET[:20], GET[20:-2] + b"Connection: close\r\n\r\n", pause=0.1)
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+
+
+@pytest.mark.parametrize(
+    "behind", [b"nonsense\r\n\r\n", GET * 100, GET + b"\x16\x03"], ids=["nonsense", "many", "late"]
+)
+def test_what_does_not_belong_behind_a_request_leaves_its_answer_whole(behind):
+    answer = answer_to(STREAM + behind)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"tick ") == 8
+    assert answer.endswith(b"0\r\n\r\n")
+    assert b"400" not in answer
+
+
+def test_nonsense_in_a_body_is_400_at_once():
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert answer_to(head, b"1\r\nx\r\nno number\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_empty_lines_do_not_keep_a_connection():
+    assert answer_to(GET, *[b"\r\n"] * 40, pause=0.05).count(b"HTTP/1.1 ") == 1
+
+
+def test_a_body_behind_a_long_answer_has_its_time():
+    answer = answer_to(STREAM + POST % 6 + b"abc", b"def" + GET[:-2] + b"Connection: close\r\n\r\n", pause=0.8)
+    assert answer.count(b"HTTP/1.1 200 ") == 3
+    assert b"6 bytes" in answer
+
+
+def test_whoever_leaves_is_gone_for_a_request_in_front_of_others_too():
+    gone: list[str] = []
+
+    async def waits(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await echo(scope, receive, send)
+            return
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.append(scope["path"])
+
+    async def story() -> None:
+        async with serve(waits) as url, asyncio.timeout(10):
+            _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+            writer.write(STREAM + GET)
+            await asyncio.sleep(0.1)
+            writer.transport.abort()
+            await asyncio.sleep(0.1)
+
+    run_real(story())
+    assert gone == ["/stream"]
+
+
 # ------------------------------------------------------------------------------------------------------- slow readers
 
 BODY = bytes(range(256)) * (64 << 10)  # 16 MiB: more than kernels take

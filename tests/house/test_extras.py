@@ -16,6 +16,7 @@ EXTRAS = {
     "cloud": [
         "fastapi",
         "uvicorn",
+        "httptools",
         "sqlalchemy",
         "jinja2",
         "cryptography",
