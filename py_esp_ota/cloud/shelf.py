@@ -28,7 +28,7 @@ class Firmware:
 
 
 class Shelf:
-    """Images by ``ota_image_id``, each text of bytes once however many images have it; the longest unread one goes.
+    """Firmware by its SHA-256, each there once however many images have it; the one unread for longest goes.
 
     Args:
         room: bytes to keep.
@@ -36,31 +36,17 @@ class Shelf:
 
     def __init__(self, room: int = ROOM) -> None:
         self._room = room
-        self._sha256: dict[str, str] = {}  # by ota_image_id
         self._alive: WeakValueDictionary[str, Firmware] = WeakValueDictionary()
-        self._kept: dict[str, Firmware] = {}  # by SHA-256; the one read last stands last
+        self._kept: dict[str, Firmware] = {}  # the one read last stands last
         self._size = 0  # of what is kept
 
-    def find(self, ota_image_id: str) -> Firmware | None:
-        """What is known under this id, if its bytes are still here."""
-        sha256 = self._sha256.get(ota_image_id)
-        found = None if sha256 is None else self._alive.get(sha256)
-        if found is not None:
-            self._keep(found)
-        return found
-
-    def take(self, ota_image_id: str, sha256: str, read: Callable[[], bytes]) -> Firmware:
-        """The image with these bytes, which are read when they are not here."""
+    def take(self, sha256: str, read: Callable[[], bytes]) -> Firmware:
+        """The firmware with this hash; ``read`` is asked for its bytes when they are not here."""
         found = self._alive.get(sha256)
         if found is None:
             found = self._alive[sha256] = Firmware(read(), sha256)
-        self._sha256[ota_image_id] = sha256
         self._keep(found)
         return found
-
-    def forget(self, ota_image_id: str) -> None:
-        """The image is no more; its bytes go when their turn comes."""
-        self._sha256.pop(ota_image_id, None)
 
     def _keep(self, firmware: Firmware) -> None:
         if self._kept.pop(firmware.sha256, None) is None:

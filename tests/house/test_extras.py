@@ -18,6 +18,7 @@ EXTRAS = {
         "uvicorn",
         "httptools",
         "sqlalchemy",
+        "alembic",
         "jinja2",
         "cryptography",
         "jwt",
