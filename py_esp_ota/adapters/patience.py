@@ -142,8 +142,10 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """As uvicorn's, where there is no limit."""
+        """As uvicorn's, where there is no limit, and a body that is packed would be taken as it is."""
         self._count(len(name) + len(value))
+        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise ValueError("a transfer coding besides chunked")  # the parser makes 400 of it
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:

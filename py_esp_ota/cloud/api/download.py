@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
-from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.errors import REFUSED
 from py_esp_ota.cloud.api.ranges import NOT_SATISFIABLE, PARTIAL, Verdict, judge
 from py_esp_ota.cloud.api.route import Handler
 from py_esp_ota.cloud.service import CloudService
@@ -45,31 +45,33 @@ def _parameter(name: str, place: str, what: str) -> dict[str, Any]:
     }
 
 
-_DOCUMENTED: Final = {
-    "parameters": [
-        _parameter("ota_image_id", "path", "The image."),
-        _parameter("token", "query", "The permission, as the link has it."),
-        _parameter("Range", "header", "One range of bytes; several at once are answered with all of them."),
-        _parameter("If-Range", "header", "The entity tag that the range belongs to."),
-        _parameter("If-Match", "header", "Entity tags, one of which the image must have."),
-        _parameter("If-None-Match", "header", "Entity tags that the client has already."),
-    ],
-    "responses": {
-        "200": {
-            "description": "The image",
-            "content": {_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
-        },
-        "206": {"description": "A part", "content": {_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-        "304": {"description": "The client has it already"},
-        "412": {"description": "The image is another"},
-        "416": {"description": "The range begins behind the end"},
-    },
+_PARAMETERS: Final = [
+    _parameter("ota_image_id", "path", "The image."),
+    _parameter("token", "query", "The permission, as the link has it."),
+    _parameter("Range", "header", "One range of bytes; several at once are answered with all of them."),
+    _parameter("If-Range", "header", "The entity tag that the range belongs to."),
+    _parameter("If-Match", "header", "Entity tags, one of which the image must have."),
+    _parameter("If-None-Match", "header", "Entity tags that the client has already."),
+]
+_BYTES: Final[dict[str, Any]] = {"content": {_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {**_BYTES, "description": "The image"},
+    206: {**_BYTES, "description": "The asked part of it"},
+    304: {"description": "The client has it already"},
+    412: {"description": "The image is another"},
+    416: {"description": "There is no such part"},
 }
 
-router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=_PlainRoute)
+router = APIRouter(prefix="/v1", tags=["images"], responses=REFUSED, route_class=_PlainRoute)
 
 
-@router.get(_PATH, response_model=None, openapi_extra=_DOCUMENTED)
+@router.get(
+    _PATH,
+    response_model=None,
+    response_class=Response,
+    responses=_ANSWERS,
+    openapi_extra={"parameters": _PARAMETERS},
+)
 @router.head(_PATH, response_model=None, include_in_schema=False)
 async def firmware(request: Request) -> Response:
     """The image, or the asked part of it."""
