@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import clouds, searching, silicon, sweeps
+from benchmarks import clouds, downloads, searching, silicon, sweeps
 from benchmarks.timing import Figure, interleaved, once, process
 from py_esp_ota import Flash, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
@@ -139,6 +139,7 @@ def main() -> int:
     figures += [searching.drawn_images(), searching.machine_steps()]
     figures += [crowd(), *clouds.figures()]
     figures += silicon.figures()
+    figures += downloads.figures(image)
     for figure in figures:
         print(figure.row())
     return int(not all(figure.ok for figure in figures))
