@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Select, Table, insert, select
+from sqlalchemy import Select, Table, func, insert, select
 
 from py_esp_ota.cloud.events import Actor, By, Entry, Event, Kind
 from py_esp_ota.cloud.models import EventRow
@@ -92,10 +92,12 @@ class EventLog:
         return found[:num_records], found[num_records].number if len(found) > num_records else None
 
     def all(self, wanted: Wanted = EVERYTHING) -> Iterator[Sequence[Entry]]:
-        """Every event, oldest first, in pieces; what is appended meanwhile comes too."""
+        """Every event there is, oldest first, in pieces; what is appended meanwhile may come faster than we read."""
+        with self._store.connect() as tx:
+            end = tx.execute(select(func.max(_EVENT.c.number))).scalar_one() or 0
         last = 0
         while True:
-            query = wanted.narrow(select(_EVENT)).where(_EVENT.c.number > last)
+            query = wanted.narrow(select(_EVENT)).where(_EVENT.c.number > last, _EVENT.c.number <= end)
             with self._store.connect() as tx:
                 rows = tx.execute(query.order_by(_EVENT.c.number).limit(_PIECE)).all()
             if not rows:

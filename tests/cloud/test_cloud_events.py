@@ -287,6 +287,19 @@ def test_the_audit_log_is_exported_oldest_first_as_lines_of_json(bench):
     assert [json.loads(line)["kind"] for line in answer.text.splitlines()] == ["image_uploaded", "job_created"]
 
 
+def test_an_export_ends_however_fast_nodes_report(bench):
+    bench.join("n1")
+    job = bench.job("n1")
+    before = len(kinds(bench))
+    found = []
+    for piece in bench.service.log.all():
+        found += piece
+        assert len(found) <= before
+        for _ in range(len(piece) + 1):
+            bench.report("n1", job, "in-progress")
+    assert len(found) == before
+
+
 def test_the_audit_log_is_for_admins(bench):
     token = user_token(bench)
     for path in ("/v1/admin/events", "/v1/admin/events/export"):
