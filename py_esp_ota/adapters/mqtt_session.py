@@ -51,7 +51,7 @@ async def open_session(
         client_id: whose session it is.
         tls: gives the TLS context for a client id; no TLS when ``None``.
         password: goes with the client id as the user name; none when ``None``.
-        patience: seconds for connecting, and without any answer of a broker that owes one.
+        patience: seconds for connecting, and without a word of a broker that owes an answer.
         keep_alive: seconds of silence before the other side is asked whether it is there.
         dollar_topics: whether the broker delivers topics that begin with ``$``; else publishing to them is refused.
     """
@@ -99,7 +99,7 @@ class _Link:
         self._opening: asyncio.Future[Any] | None = None
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._answers: dict[int, asyncio.Future[Any]] = {}  # by packet number: those of the broker we wait for
-        self._heard = 0.0  # when the last of them came
+        self._heard = 0.0  # when the last of them came, or anything else
         self._unacknowledged: set[int] = set()
         self._bytes = 0  # in the inbox
         self._reads = False
@@ -199,7 +199,7 @@ class _Link:
 
     def _look(self) -> None:
         """Keep the connection alive, and give it up when the broker owes an answer for too long."""
-        if self._answers and self._loop.time() - self._heard > self._patience:
+        if self._answers and self._reads and self._loop.time() - self._heard > self._patience:
             self.lose("timed out")
         elif self._client and not self.lost:
             self._client.loop_misc()
@@ -229,7 +229,7 @@ class _Link:
     def _resume(self) -> None:
         client = self._asked()
         if sock := client.socket():
-            self._reads = True
+            self._reads, self._heard = True, self._loop.time()
             self._loop.add_reader(sock.fileno(), self._read)
             self._loop.call_soon(self._read)  # what TLS has decrypted already wakes nobody
 
@@ -274,6 +274,7 @@ class _Link:
             topic = message.topic
         except UnicodeDecodeError as error:  # a topic that no filter of ours should match: for the owner to judge
             topic = error.object.decode(errors="replace")
+        self._heard = self._loop.time()  # an answer comes behind what else the broker sends, and that may be much
         self.inbox.append((number, Message(topic, payload)))
         self._bytes += len(payload)
         self.news.set()

@@ -156,6 +156,59 @@ def test_a_broker_that_owes_a_puback_for_too_long_is_given_up_and_every_wait_end
     gc.collect()
 
 
+@asynccontextmanager
+async def talkative(*, pieces, pause):
+    """A broker that answers a PUBLISH only after many messages of its own; gives its port."""
+
+    async def listen(reader, writer):
+        await reader.read(1 << 16)
+        writer.write(CONNACK)
+        await reader.read(1 << 16)
+        for number in range(1, pieces + 1):
+            writer.write(publish_packet(number, b"%d" % number))
+            await asyncio.sleep(pause)
+        writer.write(PUBACK_1)
+        await reader.read()
+        writer.close()
+        ended.set()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        async with asyncio.timeout(5):
+            await ended.wait()
+
+
+def test_a_broker_that_has_much_to_say_before_its_answer_is_not_given_up(monkeypatch):
+    monkeypatch.setattr(mqtt_session, "_LOOK", 0.05)
+
+    async def story():
+        async with talkative(pieces=12, pause=0.1) as port:
+            async with TcpMqtt("127.0.0.1", port, timeout=0.5).session("cloud") as cloud:
+                await cloud.publish("node/n1/otaurl", b"")
+
+    run_real(story())
+
+
+def test_a_broker_is_not_given_up_for_what_we_do_not_read(monkeypatch):
+    monkeypatch.setattr(mqtt_session, "_LOOK", 0.05)
+    monkeypatch.setattr(mqtt_session, "_INBOX", 3)
+
+    async def story():
+        async with talkative(pieces=9, pause=0.01) as port:
+            async with TcpMqtt("127.0.0.1", port, timeout=0.5).session("cloud") as cloud:
+                answer = asyncio.create_task(cloud.publish("node/n1/otaurl", b""))
+                await asyncio.sleep(1.0)  # the database fails, say: nobody takes what has come
+                batches = cloud.batches(10)
+                while not answer.done():
+                    await next_batch(batches)
+                    await asyncio.sleep(0.05)
+                await answer
+
+    run_real(story())
+
+
 def test_a_publish_that_nobody_waits_for_any_more_harms_no_other():
     async def story():
         async with session_with(b"", b"", PUBACK_1 + b"\x40\x02\x00\x02") as (cloud, heard):
