@@ -101,6 +101,7 @@ class Intake:
         """Take what comes over a connection, until it is lost: raises ``MqttError``."""
         async for batch in session.batches(BATCH, PAUSE_S):
             await self._patiently(partial(self.take, batch), "messages of nodes")
+            await asyncio.sleep(0)  # when much waits already the next batch is there at once, and others have a turn
         raise MqttError("the broker ended the connection")
 
     async def do_chores(self) -> NoReturn:

@@ -72,11 +72,14 @@ class CloudService:
         self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.serving, self.outbox, max_fetch_cycles)
         self.intake = Intake(self.ground, turns, nodes, self.nodes, self.serving)
         self._waiters: list[asyncio.Future[None]] = []
+        self._hears = False
+        self._gone: float | None = None  # since when there is no broker
+        self._pause = RECONNECT_S
 
     @property
     def connected(self) -> bool:
         """Whether the cloud hears its nodes now."""
-        return self.outbox.open
+        return self._hears
 
     async def wait_connected(self) -> None:
         """Return when the cloud hears its nodes: from then on no message of theirs is lost."""
@@ -96,37 +99,47 @@ class CloudService:
         raise AssertionError("unreachable")  # all of them go on for ever
 
     async def _stay_connected(self, connect: MqttSessionConnect) -> NoReturn:
-        pause = RECONNECT_S
+        time = asyncio.get_running_loop().time
         while True:
             try:
                 async with connect(CLIENT_ID) as mqtt:
-                    for topic_filter in self.intake.TOPIC_FILTERS:
-                        await mqtt.subscribe(topic_filter)
-                    pause = RECONNECT_S
                     await self._serve(mqtt)
             except* MqttError as lost:
-                log.warning("no broker, trying again in %g s: %s", pause, lost.exceptions[0])
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, RECONNECT_LIMIT_S)
+                known = self._gone is not None
+                log.log(logging.DEBUG if known else logging.WARNING, "no broker, trying again: %s", lost.exceptions[0])
+                self._gone = self._gone if known else time()
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, RECONNECT_LIMIT_S)
 
     async def _serve(self, mqtt: MqttSession) -> None:
         """One connection, until it ends: raises ``MqttError``."""
         self.outbox.start()
+        # No TaskGroup: one that fails already swallows a cancellation, and the cloud would never end.
+        lives = [self._subscribe(mqtt), self.outbox.deliver(mqtt), self.intake.listen(mqtt)]
+        parts = [asyncio.create_task(life) for life in lives]
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            self._hears = False
+            for part in parts:
+                part.cancel()
+            ends = await asyncio.gather(*parts, return_exceptions=True)
+            self.outbox.close()  # not before: who delivers must find what is on its way
+        # A mistake of the program comes before the lost connection, and both before the part that was only stopped.
+        raised = [end for end in ends if end is not None]
+        raise min(raised, key=lambda end: 2 * isinstance(end, asyncio.CancelledError) + isinstance(end, MqttError))
+
+    async def _subscribe(self, mqtt: MqttSession) -> None:
+        """While others listen already: what has waited for the cloud comes before the broker's answers."""
+        for topic_filter in self.intake.TOPIC_FILTERS:
+            await mqtt.subscribe(topic_filter)
+        if self._gone is not None:
+            log.warning("the broker is back after %.0f s", asyncio.get_running_loop().time() - self._gone)
+        self._gone, self._pause, self._hears = None, RECONNECT_S, True
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
-        # No TaskGroup: one that fails already swallows a cancellation, and the cloud would never end.
-        halves = [asyncio.create_task(self.outbox.deliver(mqtt)), asyncio.create_task(self.intake.listen(mqtt))]
-        try:
-            await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for half in halves:
-                half.cancel()
-            self.outbox.close()
-            ends = await asyncio.gather(*halves, return_exceptions=True)
-        # A mistake of the program comes before the lost connection, and both before the half that was only stopped.
-        raise min(ends, key=lambda end: 2 * isinstance(end, asyncio.CancelledError) + isinstance(end, MqttError))
 
     async def _watch_deadlines(self, made: asyncio.Event) -> NoReturn:
         retry = pauses()
