@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.mapping import Mappings
 from py_esp_ota.cloud.nodes import CLIENT_ID, NODE_ID, Nodes
 from py_esp_ota.cloud.otajobs import Jobs
 from py_esp_ota.cloud.texts import JSON_LIMIT, heard
 from py_esp_ota.ports import Message
 from py_esp_ota.rainmaker import messages
-from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport
+from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport, UserMapping
 from py_esp_ota.strict_json import read_json
 
 log = logging.getLogger(__name__)
@@ -27,9 +28,10 @@ class Intake:
     payload is never looked at.
     """
 
-    def __init__(self, ground: Ground, nodes: Nodes, jobs: Jobs) -> None:
+    def __init__(self, ground: Ground, nodes: Nodes, mappings: Mappings, jobs: Jobs) -> None:
         self._ground = ground
         self._nodes = nodes
+        self._mappings = mappings
         self._jobs = jobs
 
     def on_presence(self, node_id: str, connected: bool) -> None:
@@ -71,6 +73,13 @@ class Intake:
     def _params(self, node_id: str, payload: bytes) -> None:
         self._nodes.on_params(node_id, messages.decode_params(payload))
 
+    def _user_mapping(self, node_id: str, payload: bytes) -> None:
+        said = UserMapping.decode(payload)
+        with self._ground.store.begin() as tx:
+            self._nodes.known(tx, node_id)
+            self._mappings.hear(tx, node_id, said)
+        self._ground.live.publish("node", node_id)
+
     def _otafetch(self, node_id: str, payload: bytes) -> None:
         self._jobs.on_fetch(node_id, OtaFetch.decode(payload).fw_version)
 
@@ -81,6 +90,7 @@ class Intake:
         messages.CONFIG: _config,
         messages.PARAMS_LOCAL_INIT: _params,
         messages.PARAMS_LOCAL: _params,
+        messages.USER_MAPPING: _user_mapping,
         messages.OTAFETCH: _otafetch,
         messages.OTASTATUS: _otastatus,
     }

@@ -1,41 +1,29 @@
-"""The node registry: who is there, what it runs, whether it is connected, and which users it belongs to."""
+"""The node registry: who is there, what it runs, whether it is connected, and who has claimed it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud.ground import Ground
-from py_esp_ota.cloud.models import MappingRequestRow, NodeRow, NodeTagRow, NodeUserRow
+from py_esp_ota.cloud.models import NodeRow, NodeTagRow, NodeUserRow
 from py_esp_ota.cloud.outbox import Letter, Outbox
 from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.cloud.roles import LOCAL_ADMIN, NodeRole
 from py_esp_ota.cloud.store import PAGE_SIZE, Page, page
 from py_esp_ota.cloud.texts import heard, line, storable
 from py_esp_ota.rainmaker import messages
 
-ADMIN_USER_ID = "localadmin"
-"""The account that claims every node of this cloud."""
-
-MAPPING_TIMEOUT_S = 300
 TAG_LIMIT = 128
 CLIENT_ID = "cloud"
 """The MQTT client id of the cloud itself."""
 
 NODE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.:-]{0,63}")
-
-
-class MappingStatus(StrEnum):
-    """``request_status`` of a user-node mapping."""
-
-    REQUESTED = "requested"
-    CONFIRMED = "confirmed"
-    TIMEDOUT = "timedout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +49,12 @@ class NodeDetail:
     params: Mapping[str, Any]
     tags: Sequence[str]
     metadata: Mapping[str, Any]
+    role: NodeRole  # of the user who asks
     mapping_timestamp: int | None  # seconds
 
 
 class Nodes:
-    """Registry, presence, params, tags, metadata and user-node mapping."""
+    """Registry, presence, params, tags and metadata; which users a node has is the business of ``mapping`` and ``sharing``."""
 
     def __init__(self, ground: Ground, outbox: Outbox) -> None:
         self._ground = ground
@@ -77,6 +66,7 @@ class Nodes:
         self,
         *,
         user_id: str | None = None,
+        admin_id: str | None = None,
         type: str | None = None,  # noqa: A002 (the API's name)
         model: str | None = None,
         fw_version: str | None = None,
@@ -85,8 +75,9 @@ class Nodes:
         start_id: str | None = None,
         num_records: int = PAGE_SIZE,
     ) -> Page[Node]:
-        """Nodes by id: all that the admin has claimed, or with ``user_id`` those the user is associated with."""
+        """Nodes by id: all, those that ``admin_id`` has claimed, or those that ``user_id`` is associated with."""
         wanted = {
+            NodeRow.admin_id: admin_id,
             NodeRow.type: type,
             NodeRow.model: model,
             NodeRow.fw_version: fw_version,
@@ -101,10 +92,13 @@ class Nodes:
             rows, total, following = page(tx, query, key=NodeRow.node_id, start=start_id or None, size=num_records)
             return Page([_value(row) for row in rows], total, following)
 
-    def get(self, node_id: str, user_id: str | None = None) -> Node:
-        """One node. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
+    def get(self, node_id: str, user_id: str | None = None, *, admin_id: str | None = None) -> Node:
+        """One node, whosever it is, a user's, or one that an admin has claimed. Raises ``CloudError``."""
         with self._ground.store.begin() as tx:
-            return _value(_row(tx, node_id, user_id))
+            row = _row(tx, node_id, user_id)
+            if admin_id is not None and row.admin_id != admin_id:
+                raise CloudError(Refusal.NODE_NOT_OF_USER, "the node does not exist or another admin has claimed it")
+            return _value(row)
 
     def detail(self, node_id: str, user_id: str | None = None) -> NodeDetail:
         """One node with all it reported. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
@@ -118,6 +112,7 @@ class Nodes:
                 params=row.params,
                 tags=list(tags),
                 metadata=row.node_metadata,
+                role=NodeRole(mapping.role) if mapping else NodeRole.PRIMARY,
                 mapping_timestamp=mapping.mapping_timestamp if mapping else None,
             )
 
@@ -159,7 +154,7 @@ class Nodes:
         self._ground.live.publish("node", node_id)
 
     def known(self, tx: Session, node_id: str) -> NodeRow:
-        """The node's row, made now if this is the first sign of it; the admin claims every node."""
+        """The node's row, made now if this is the first sign of it; the local admin claims it and is its user."""
         row = tx.get(NodeRow, node_id)
         if row is not None:
             return row
@@ -174,17 +169,7 @@ class Nodes:
         )
         tx.add(row)
         tx.flush()
-        waiting = tx.scalars(
-            select(MappingRequestRow).where(
-                MappingRequestRow.node_id == node_id,
-                MappingRequestRow.confirmed.is_(False),
-                MappingRequestRow.requested_timestamp >= now - MAPPING_TIMEOUT_S,
-            )
-        ).all()
-        for request in waiting:
-            request.confirmed = True
-        for user_id in {ADMIN_USER_ID, *(request.user_id for request in waiting)}:
-            tx.add(NodeUserRow(node_id=node_id, user_id=user_id, mapping_timestamp=now))
+        tx.add(NodeUserRow(node_id=node_id, user_id=LOCAL_ADMIN, mapping_timestamp=now))
         return row
 
     def forget_presence(self) -> None:
@@ -239,41 +224,16 @@ class Nodes:
         if not self._outbox.put(Letter(messages.topic(node_id, messages.PARAMS_REMOTE), payload)):
             raise CloudError(Refusal.PARAMS_NOT_SENT, "the cloud has no connection to its broker")
 
-    # --------------------------------------------------------------------------------------------------------- mapping
+    # -------------------------------------------------------------------------------------------------------- claiming
 
-    def add_mapping(self, user_id: str, node_id: str) -> str:
-        """Associate a user with a node: at once if the cloud knows the node, else when it appears. The request id."""
-        if not NODE_ID.fullmatch(node_id):
-            raise CloudError(Refusal.INVALID_REQUEST, "this is no node_id")
-        now = self._ground.now_s()
-        request_id = self._ground.ids.request()
+    def claim(self, node_ids: Sequence[str], admin_id: str) -> None:
+        """Nodes change their admin, all or none. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
         with self._ground.store.begin() as tx:
-            known = tx.get(NodeRow, node_id) is not None
-            if known:
-                tx.merge(NodeUserRow(node_id=node_id, user_id=user_id, mapping_timestamp=now))
-            tx.add(
-                MappingRequestRow(
-                    request_id=request_id, node_id=node_id, user_id=user_id, confirmed=known, requested_timestamp=now
-                )
-            )
-        return request_id
-
-    def remove_mapping(self, user_id: str, node_id: str) -> None:
-        """Take the association away; the admin still sees the node. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
-        with self._ground.store.begin() as tx:
-            _row(tx, node_id, user_id)
-            tx.execute(delete(NodeUserRow).where(NodeUserRow.node_id == node_id, NodeUserRow.user_id == user_id))
-
-    def mapping_status(self, request_id: str, user_id: str) -> MappingStatus:
-        """What became of a mapping request. Raises ``CloudError`` (MAPPING_UNKNOWN)."""
-        with self._ground.store.begin() as tx:
-            request = tx.get(MappingRequestRow, request_id)
-        if request is None or request.user_id != user_id:
-            raise CloudError(Refusal.MAPPING_UNKNOWN, "there is no mapping request with this request_id")
-        if request.confirmed:
-            return MappingStatus.CONFIRMED
-        late = self._ground.clock.now() > request.requested_timestamp + MAPPING_TIMEOUT_S
-        return MappingStatus.TIMEDOUT if late else MappingStatus.REQUESTED
+            for node_id in node_ids:
+                _row(tx, node_id)
+            tx.execute(update(NodeRow).where(NodeRow.node_id.in_(list(node_ids))).values(admin_id=admin_id))
+        for node_id in node_ids:
+            self._ground.live.publish("node", node_id)
 
 
 def _row(tx: Session, node_id: str, user_id: str | None = None) -> NodeRow:

@@ -26,8 +26,8 @@ from py_esp_ota.cloud.job_rows import (
     view_of,
 )
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob
-from py_esp_ota.cloud.models import ImageRow, JobNodeRow, JobRow, NodeRow, NodeUserRow, ReportRow
-from py_esp_ota.cloud.nodes import ADMIN_USER_ID, Nodes
+from py_esp_ota.cloud.models import ImageRow, JobNodeRow, JobRow, NodeRow, ReportRow
+from py_esp_ota.cloud.nodes import Nodes
 from py_esp_ota.cloud.outbox import Outbox
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.serving import Serving
@@ -70,8 +70,9 @@ class Jobs(Serving):
         timeout: int = rules.DEFAULT_TIMEOUT_S,
         force_push: bool = False,
         user_approval: bool = False,
+        admin_id: str | None = None,
     ) -> JobView:
-        """Start a job for some nodes, or for all with the group ``FFFF-FFFF``.
+        """Start a job for some nodes, or for all with the group ``FFFF-FFFF``; of those that ``admin_id`` has claimed.
 
         With ``force_push`` the nodes that are connected get the URL now; without it, and for all others, a node gets
         it when it asks.
@@ -107,7 +108,7 @@ class Jobs(Serving):
             row = new_job_row(job)
             tx.add(row)
             tx.flush()
-            targets = _resolve(tx, job)
+            targets = _resolve(tx, job, admin_id)
             states = [NodeState(node_id, timestamp=now) for node_id in targets]
             tx.add_all(JobNodeRow(job=row.number, **columns_of(state)) for state in states)
             tx.add_all(history_row(row.number, state) for state in states)
@@ -270,14 +271,11 @@ def _in_range(value: int, what: str, low: int, high: int) -> int:
     return value
 
 
-def _resolve(tx: Session, job: OtaJob) -> dict[str, bool]:
+def _resolve(tx: Session, job: OtaJob, admin_id: str | None) -> dict[str, bool]:
     """The job's target nodes, and whether each is connected."""
-    query = (
-        select(NodeRow.node_id, NodeRow.connected)
-        .join(NodeUserRow, NodeUserRow.node_id == NodeRow.node_id)
-        .where(NodeUserRow.user_id == ADMIN_USER_ID)
-        .order_by(NodeRow.node_id)
-    )
+    query = select(NodeRow.node_id, NodeRow.connected).order_by(NodeRow.node_id)
+    if admin_id is not None:
+        query = query.where(NodeRow.admin_id == admin_id)
     everything = job.groups == (rules.ALL_NODES,)
     found = {node_id: connected for node_id, connected in tx.execute(query) if everything or node_id in job.nodes}
     missing = [node_id for node_id in job.nodes if node_id not in found]

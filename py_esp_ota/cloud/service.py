@@ -1,7 +1,8 @@
 """The whole cloud as one object: what the REST API, the web page and the lab hold.
 
-Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``jobs``, ``intake`` (what nodes
-say) and ``outbox`` (what they are told). This file puts them together and adds the life of the connection.
+Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``mappings`` and ``sharing`` (which
+users a node has), ``jobs``, ``intake`` (what nodes say) and ``outbox`` (what they are told). This file puts them
+together and adds the life of the connection.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.images import Images
 from py_esp_ota.cloud.intake import Intake
 from py_esp_ota.cloud.jobs import DEFAULT_FETCH_CYCLES
+from py_esp_ota.cloud.mapping import Mappings
 from py_esp_ota.cloud.nodes import CLIENT_ID, Nodes
 from py_esp_ota.cloud.otajobs import Jobs
 from py_esp_ota.cloud.outbox import Outbox
+from py_esp_ota.cloud.sharing import Sharing
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.cloud.tokens import Ids, Links, TokenHex
 from py_esp_ota.errors import MqttError
@@ -55,8 +58,10 @@ class CloudService:
         self.outbox = Outbox()
         self.images = Images(self.ground, self.links)
         self.nodes = Nodes(self.ground, self.outbox)
+        self.mappings = Mappings(self.ground)
+        self.sharing = Sharing(self.ground)
         self.jobs = Jobs(self.ground, self.images, self.nodes, self.outbox, max_fetch_cycles)
-        self.intake = Intake(self.ground, self.nodes, self.jobs)
+        self.intake = Intake(self.ground, self.nodes, self.mappings, self.jobs)
         self._waiters: list[asyncio.Future[None]] = []
         self.nodes.forget_presence()
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from fastapi import FastAPI
 
 from py_esp_ota.cloud.accounts import Accounts
-from py_esp_ota.cloud.api import download, errors, images, jobs, nodes, root, session
+from py_esp_ota.cloud.api import download, errors, images, jobs, members, nodes, root, session, sharing
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
 from py_esp_ota.cloud.service import CloudService
 
@@ -33,7 +33,11 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         # Given as they are: including a router would compile every route anew for each app.
-        routes=[route for part in (root, session, nodes, images, jobs, download) for route in part.router.routes],
+        routes=[
+            route
+            for part in (root, session, members, nodes, sharing, images, jobs, download)
+            for route in part.router.routes
+        ],
     )
     app.state.service = service
     app.state.accounts = accounts

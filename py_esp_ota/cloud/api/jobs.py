@@ -17,6 +17,7 @@ from py_esp_ota.cloud.api.auth import (
     Service,
     SignedIn,
     StartId,
+    claimed_by,
 )
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
@@ -67,7 +68,7 @@ class Approval(BaseModel):
 @router.post("/admin/otajob")
 async def create_job(
     *,
-    _user: Admin,
+    user: Admin,
     service: Service,
     body: NewJob,
     force_push: Flag = False,
@@ -96,6 +97,7 @@ async def create_job(
         priority=body.priority,
         timeout=body.timeout,
         force_push=force_push,
+        admin_id=claimed_by(user),
         user_approval=user_approval,
     )
     return success("The job is started", ota_job_id=view.job.ota_job_id)
