@@ -22,7 +22,7 @@ from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
 from py_esp_ota.adapters.presence import Presence
 from py_esp_ota.errors import MqttError
-from py_esp_ota.ports import MqttConnect
+from py_esp_ota.ports import MqttConnect, MqttSessionConnect
 from py_esp_ota.posix import lacks_posix
 
 _log = logging.getLogger(__name__)
@@ -109,7 +109,9 @@ class MosquittoBroker:
         self._last_lines: deque[str] = deque(maxlen=5)
         self._presence = Presence()
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self.mqtt: MqttConnect = TcpMqtt("127.0.0.1", port, tls=self._context)
+        door = TcpMqtt("127.0.0.1", port, tls=self._context)
+        self.mqtt: MqttConnect = door
+        self.session: MqttSessionConnect = door.session
 
     def on_presence(self, callback: Callable[[str, bool], None]) -> None:
         """Have ``callback(node_id, connected)`` called whenever a node comes or goes."""
