@@ -54,7 +54,7 @@ class NodeDetail:
 
 
 class Nodes:
-    """Registry, presence, params, tags and metadata; which users a node has is the business of ``mapping`` and ``sharing``."""
+    """Registry, presence, params, tags and metadata; ``mapping`` and ``sharing`` say which users a node has."""
 
     def __init__(self, ground: Ground, outbox: Outbox) -> None:
         self._ground = ground

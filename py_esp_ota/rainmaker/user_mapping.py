@@ -1,4 +1,4 @@
-"""User-node mapping: ``esp_rmaker_user_mapping.c``. The node tells the cloud who its user is, and proves it by a secret.
+"""User-node mapping: ``esp_rmaker_user_mapping.c``. The node tells the cloud who its user is, and a secret with it.
 
 Of the provisioning that brings user and secret to a node here is only what it ends in, ``start``.
 """

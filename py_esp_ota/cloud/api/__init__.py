@@ -11,6 +11,8 @@ from py_esp_ota.cloud.api import download, errors, images, jobs, members, nodes,
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
 from py_esp_ota.cloud.service import CloudService
 
+_PARTS = (root, session, members, nodes, sharing, images, jobs, download)
+
 
 def create_app(
     service: CloudService,
@@ -33,11 +35,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         # Given as they are: including a router would compile every route anew for each app.
-        routes=[
-            route
-            for part in (root, session, members, nodes, sharing, images, jobs, download)
-            for route in part.router.routes
-        ],
+        routes=[route for part in _PARTS for route in part.router.routes],
     )
     app.state.service = service
     app.state.accounts = accounts

@@ -68,13 +68,10 @@ def offer_json(offer: Offer) -> Json:
 
 def node_users_json(users: NodeUsers) -> Json:
     """Who has a node. A secondary user learns who gave it, not who else got it."""
-    primary = list(users.names[NodeRole.PRIMARY])
+    names = {role.value: list(users.names[role]) for role in NodeRole}
     if users.mine is NodeRole.PRIMARY:
-        return {
-            "node_id": users.node_id,
-            "users": {"primary": primary, "secondary": list(users.names[NodeRole.SECONDARY])},
-        }
-    return {"node_id": users.node_id, "users": {"primary": primary}, "sources": ["NODE"]}
+        return {"node_id": users.node_id, "users": names}
+    return {"node_id": users.node_id, "users": {"primary": names["primary"]}, "sources": ["NODE"]}
 
 
 def image_json(image: StoredImage, image_url: str) -> Json:
