@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,7 +13,7 @@ down_revision = "0001"
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _filled(name: str, type_: sa.types.TypeEngine[object], value: str) -> sa.Column[object]:
+def _filled(name: str, type_: sa.types.TypeEngine[Any], value: str) -> sa.Column[Any]:
     """A column that the rows there are get a value in; those to come are given theirs."""
     return sa.Column(name, type_, nullable=False, server_default=value)
 
