@@ -18,6 +18,7 @@ from py_esp_ota.adapters.http import serve
 from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, open_folder
 from py_esp_ota.cli.files import Unusable, read_app
+from py_esp_ota.cli.listening import Listening
 from py_esp_ota.cloud.accounts import Derive, scrypt
 from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.cloud.web import OneTimeLink, mount_web
@@ -26,7 +27,7 @@ from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN, Lab
 from py_esp_ota.socket_world import BrokerKind, socket_world
 
-_Page = OneTimeLink | Literal["open"] | None  # one browser, everybody, nobody
+_Page = OneTimeLink | Literal["open", "login"] | None  # one browser, everybody, who logs in, nobody
 
 
 def serve_until_signalled(
@@ -37,16 +38,16 @@ def serve_until_signalled(
     broker: BrokerKind | None,
     devices: int,
     firmware: Path | None,
-    *,
-    web: bool,
-    one_time_link: bool,
+    where: Listening,
 ) -> None:
     """Serve from the folder ``data``. Raises ``Unusable``; ``click.Abort`` after Ctrl-C."""
-    page: _Page = None if not web else OneTimeLink(secrets.token_hex) if one_time_link else "open"
+    page: _Page = OneTimeLink(secrets.token_hex) if where.page == "link" else where.page
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     try:
         password = open_folder(data)
-        serving = partial(_serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page)
+        serving = partial(
+            _serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page, where.address
+        )
         number = asyncio.run(_whole(serving))
     except (OSError, ValueError, MqttError, CloudError) as error:
         raise Unusable(str(error)) from error
@@ -85,11 +86,13 @@ async def _serve(
     images: list[bytes],
     password: str,
     page: _Page,
+    address: str,
     on_end: OnEnd,
 ) -> signal.Signals:
     world = socket_world(
         data,
         prefer=broker,
+        https_host=address,
         https_port=https_port,
         mqtt_port=mqtt_port,
         on_end=on_end,
@@ -105,12 +108,13 @@ async def _serve(
         on_end=on_end,
     ) as lab:
         if page is not None:
-            mount_web(lab.app, lab.service, None if page == "open" else page)
+            link = page if isinstance(page, OneTimeLink) else None
+            mount_web(lab.app, lab.service, link, login=page == "login")
         async with serve(lab.app, port=port, on_end=on_end) as url:
             for image in images:
                 lab.device(firmware=image).power_on()
             click.echo(
-                f"web page        {_page_line(page, url)}\n"
+                f"web page        {_page_line(page, url, lab.world.public_url)}\n"
                 f"REST API        {url}/v1   (user {ADMIN}, password in {data / PASSWORD})\n"
                 f"downloads       {lab.world.public_url}\n"
                 f"broker          {lab.world.broker} on port {mqtt_port}\n"
@@ -136,11 +140,13 @@ async def _signalled() -> signal.Signals:
     return await came
 
 
-def _page_line(page: _Page, url: str) -> str:
+def _page_line(page: _Page, url: str, public_url: str) -> str:
     if page is None:
         return "none (--no-web)"
     if page == "open":
-        return f"{url}   (no login: every user of this machine is admin; --one-time-link, --no-web)"
+        return f"{url}   (no login: every user of this machine is admin; --login, --one-time-link, --no-web)"
+    if page == "login":
+        return f"{public_url} and {url}   (login as for the REST API)"
     return f"{url}{page.path}   (once, for one browser)"
 
 

@@ -39,9 +39,11 @@ class User:
         return (await self.call("PUT", "user/nodes/mapping", headers=self.headers, json=body))["request_id"]
 
     async def becomes(self, request, wanted, seconds):
-        async with asyncio.timeout(seconds):
-            while (await self.get(f"user/nodes/mapping?request_id={request}"))["request_status"] != wanted:
-                await asyncio.sleep(1)
+        for _ in range(seconds):
+            if (await self.get(f"user/nodes/mapping?request_id={request}"))["request_status"] == wanted:
+                return
+            await asyncio.sleep(1)
+        raise TimeoutError(wanted)
 
 
 @pytest.mark.parametrize("node_first", [False, True])
