@@ -9,6 +9,7 @@ from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.logins import Caller, LoginKind
 from py_esp_ota.cloud.refusals import Refusal
 from py_esp_ota.cloud.store import Store
+from py_esp_ota.lab import Lab
 
 ANN = "ann@example.com"
 DAY = 86_400
@@ -121,3 +122,10 @@ def test_logins_survive_a_restart_and_the_admins_too_unless_the_password_is_anot
     if same:
         assert accounts.logins.refresh(tokens.refreshtoken)
     store.close()
+
+
+def test_a_lab_leaves_no_login_behind(tmp_path):
+    url = f"sqlite:///{tmp_path / 'cloud.db'}"
+    for _ in range(2):
+        with Lab(database=url) as lab:
+            assert len(lab._accounts.logins.of("localadmin")) == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -13,7 +11,7 @@ down_revision = "0001"
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _filled(name: str, type_: sa.types.TypeEngine[Any], value: str) -> sa.Column[Any]:
+def _filled(name: str, type_: sa.Text | sa.BigInteger, value: str) -> sa.Column[object]:
     """A column that the rows there are get a value in; those to come are given theirs."""
     return sa.Column(name, type_, nullable=False, server_default=value)
 
