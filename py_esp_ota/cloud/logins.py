@@ -31,6 +31,9 @@ PAGE_LOGIN_S = 12 * 3600
 NOTED_S = 300
 """A page that is looked at all the time is noted this often."""
 
+LOGINS_LIMIT = 1000
+"""Logins of one user at a time; a program that never refreshes ends its own oldest ones."""
+
 _ALGORITHM = "HS256"
 _CLIENT_LIMIT = 200
 
@@ -110,6 +113,10 @@ class Logins:
         """A new login, in the transaction that judged the password; those of the user that are too old go."""
         now = int(self._clock.now())
         tx.execute(delete(SessionRow).where(SessionRow.user_id == row.user_id, SessionRow.expires <= now))
+        mine = select(SessionRow.session_id).where(SessionRow.user_id == row.user_id)
+        newest_first = mine.order_by(SessionRow.started.desc(), SessionRow.session_id)
+        too_many = tx.scalars(newest_first.offset(LOGINS_LIMIT - 1)).all()
+        tx.execute(delete(SessionRow).where(SessionRow.session_id.in_(too_many)))
         session_id = self._ids.request()
         life = PAGE_LOGIN_S if kind is LoginKind.PAGE else API_LOGIN_S
         tx.add(

@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Iterable
 from enum import StrEnum
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud.ground import Ground
@@ -23,6 +23,8 @@ from py_esp_ota.rainmaker.messages import NO_USER, UserMapping
 MAPPING_TIMEOUT_S = 300
 KEPT_S = 86_400
 """A request can be asked about for so long."""
+REQUESTS_LIMIT = 1000
+"""Of one user in that time."""
 
 
 class MappingStatus(StrEnum):
@@ -41,7 +43,11 @@ class Mappings:
         self._key = ground.store.setting("mapping_key", ground.ids.key).encode()
 
     def request(self, user_id: str, node_id: str, secret: str) -> str:
-        """A user claims to hold the node's secret; the request id. Raises ``CloudError`` (INVALID_REQUEST)."""
+        """A user claims to hold the node's secret; the request id.
+
+        Raises:
+            CloudError: INVALID_REQUEST, TOO_OFTEN.
+        """
         if not NODE_ID.fullmatch(node_id):
             raise CloudError(Refusal.INVALID_REQUEST, "this is no node_id")
         if not secret:
@@ -53,6 +59,9 @@ class Mappings:
             word = tx.get(NodeWordRow, node_id)
             stale = MappingRequestRow.requested_timestamp < now - KEPT_S
             tx.execute(delete(MappingRequestRow).where(MappingRequestRow.user_id == user_id, stale))
+            mine = select(func.count()).where(MappingRequestRow.user_id == user_id)
+            if (tx.scalar(mine) or 0) >= REQUESTS_LIMIT:
+                raise CloudError(Refusal.TOO_OFTEN, f"{REQUESTS_LIMIT} mapping requests in a day are enough")
             said = word is not None and hmac.compare_digest(word.proof, proof) and _fresh(word.timestamp, now)
             tx.add(
                 MappingRequestRow(

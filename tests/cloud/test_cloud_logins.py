@@ -73,6 +73,17 @@ def test_a_login_ends_after_a_month_however_often_it_is_renewed(bench):
     assert len(sessions(bench, log_in(bench).accesstoken)) == 1  # and its row is gone with the next login
 
 
+def test_the_oldest_logins_end_when_there_are_too_many(bench, monkeypatch):
+    monkeypatch.setattr("py_esp_ota.cloud.logins.LOGINS_LIMIT", 3)
+    first = user_token(bench)
+    kept = []
+    for _ in range(3):
+        bench.clock.time += 1
+        kept.append(log_in(bench).accesstoken)
+    assert bench.accounts.logins.user_of(first) is None
+    assert all(bench.accounts.logins.user_of(token) for token in kept)
+
+
 def test_a_page_is_another_door_than_the_api(bench):
     user_token(bench)
     user = done(bench.accounts.let_in(ANN, PASSWORD, LoginKind.PAGE, Caller("10.0.0.1", "browser")))

@@ -103,6 +103,18 @@ def test_a_request_needs_a_node_and_a_secret(bench, node, secret):
         bench.service.mappings.request("ann", node, secret)
 
 
+def test_requests_of_a_day_are_counted_and_then_forgotten(bench, monkeypatch):
+    monkeypatch.setattr("py_esp_ota.cloud.mapping.REQUESTS_LIMIT", 2)
+    old = [bench.service.mappings.request("ann", "n1", "x") for _ in range(2)]
+    with refused(Refusal.TOO_OFTEN):
+        bench.service.mappings.request("ann", "n1", "x")
+    bench.service.mappings.request("bob", "n1", "x")
+    bench.clock.time += 86_401
+    bench.service.mappings.request("ann", "n1", "x")
+    with refused(Refusal.MAPPING_UNKNOWN):
+        bench.service.mappings.status(old[0], "ann")
+
+
 def test_no_secret_is_stored(bench):
     bench.service.mappings.request("ann", "n1", "a very special secret")
     bench.claims("n2", "ann", "a very special secret")
