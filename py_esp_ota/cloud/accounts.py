@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from py_esp_ota.cloud.codes import Codes, Deliver, email, find, proper_name
+from py_esp_ota.cloud.codes import USER_NAME_LIMIT, Codes, Deliver, email, find, proper_name
+from py_esp_ota.cloud.events import Actor, By, Kind
 from py_esp_ota.cloud.logins import (
     ACCESS_TOKEN_S,
     INSIDE,
@@ -24,6 +25,7 @@ from py_esp_ota.cloud.models import UserRow
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, Role
 from py_esp_ota.cloud.store import Store
+from py_esp_ota.cloud.texts import heard
 from py_esp_ota.cloud.throttle import Throttle, Try
 from py_esp_ota.cloud.tokens import Ids, TokenHex
 from py_esp_ota.ports import Clock
@@ -80,7 +82,7 @@ class Accounts:
         self._throttle = Throttle(clock)
         self.logins = Logins(store, clock, ids, access_token_s)
         self.codes = Codes(store, clock, ids, deliver, self._throttle)
-        self.members = Members(store, ids, self.codes)
+        self.members = Members(store, ids, self.codes, self.logins)
         self._nobody = (
             f"scrypt${scrypt_n}${token_hex(16)}$"  # no key is empty: it costs what others cost, and never fits
         )
@@ -136,6 +138,7 @@ class Accounts:
                     "a sign-up with another password waits for its code; who has the mailbox can set a new password",
                 )
             code = row.code or ""
+            self.logins.note(tx, Kind.SIGNED_UP, By(Actor.USER, user_name), user_name, {"address": caller.address})
         self.codes.deliver(user_name, code)
 
     def confirm(self, user_name: str, code: str, caller: Caller = INSIDE) -> None:
@@ -143,6 +146,7 @@ class Accounts:
         user_id = self.codes.check(user_name, code, caller)
         with self._store.begin() as tx:
             tx.get_one(UserRow, user_id).verified = True
+            self.logins.note(tx, Kind.CONFIRMED, By(Actor.USER, user_name), user_name, {"address": caller.address})
 
     def forgot_password(self, user_name: str, caller: Caller = INSIDE) -> None:
         """Send a code to a user who forgot the password; says nothing about whether there is such a user.
@@ -160,6 +164,7 @@ class Accounts:
             row = tx.get_one(UserRow, user_id)
             row.password, row.verified = hashed, True  # the code went to the user's mailbox, as that of a sign-up does
             end_logins(tx, user_id)
+            self.logins.note(tx, Kind.PASSWORD_RESET, By(Actor.USER, user_name), user_name, {"address": caller.address})
 
     # ---------------------------------------------------------------------------------------------------------- logins
 
@@ -180,11 +185,14 @@ class Accounts:
         hashed = await self._hash(password, like=row.password if row is not None else self._nobody)
         with self._store.begin() as tx:
             row = find(tx, user_name)  # again: the password may have been changed in the meantime
-            if row is None or not _same(row.password, hashed):
-                raise CloudError(Refusal.WRONG_PASSWORD, "incorrect user name or password")
-            if not row.verified:
-                raise CloudError(Refusal.NOT_VERIFIED, "the account is not verified yet")
-            user = self.logins.begin(tx, row, kind, caller)
+            refused = _why_not(row, hashed)
+            if row is not None and refused is None:
+                user = self.logins.begin(tx, row, kind, caller)
+            else:
+                data = {"kind": kind.value, "address": caller.address}
+                self.logins.note(tx, Kind.LOGIN_REFUSED, By(Actor.USER), heard(user_name, USER_NAME_LIMIT), data)
+        if refused is not None:
+            raise refused
         self._throttle.give_back(Try.LOGIN, user_name, caller.address)
         return user
 
@@ -195,6 +203,12 @@ class Accounts:
         n, salt = like.split("$")[1:3] if like else (str(self._scrypt_n), self._token_hex(16))
         derived = await self._derive(password, bytes.fromhex(salt), int(n))
         return f"scrypt${n}${salt}${derived.hex()}"
+
+
+def _why_not(row: UserRow | None, hashed: str) -> CloudError | None:
+    if row is None or not _same(row.password, hashed):
+        return CloudError(Refusal.WRONG_PASSWORD, "incorrect user name or password")
+    return None if row.verified else CloudError(Refusal.NOT_VERIFIED, "the account is not verified yet")
 
 
 def _same(stored: str, hashed: str) -> bool:

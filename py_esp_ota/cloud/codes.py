@@ -83,7 +83,9 @@ class Codes:
 
 
 def find(tx: Session, user_name: str) -> UserRow | None:
-    """The account of this name."""
+    """The account of this name. One that no account can have is not asked for: no database takes every character."""
+    if not user_name.isprintable():
+        return None
     return tx.scalar(select(UserRow).where(UserRow.user_name == user_name))
 
 

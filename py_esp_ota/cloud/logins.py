@@ -8,7 +8,7 @@ we signed it, it has not expired and its login has not ended.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,6 +17,8 @@ import jwt
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from py_esp_ota.cloud.event_log import append
+from py_esp_ota.cloud.events import Actor, By, Event, Kind
 from py_esp_ota.cloud.models import SessionRow, UserRow
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import Act, Role, may
@@ -68,6 +70,11 @@ class User:
     def may(self, act: Act) -> bool:
         """Whether the account's role allows it."""
         return may(self.role, act)
+
+    @property
+    def by(self) -> By:
+        """Who did it, for the log."""
+        return By(Actor.ADMIN if self.may(Act.ADMINISTER) else Actor.USER, self.user_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +138,15 @@ class Logins:
                 expires=now + life,
             )
         )
-        return user_of_row(row, session_id)
+        user = user_of_row(row, session_id)
+        data = {"kind": kind.value, "address": caller.address, "client": heard(caller.client, _CLIENT_LIMIT)}
+        self.note(tx, Kind.LOGGED_IN, user.by, user.user_name, data)
+        return user
+
+    def note(self, tx: Session, kind: Kind, by: By, user_name: str, data: Mapping[str, object] | None = None) -> None:
+        """Something happened to an account: into the log, in the transaction that changes it."""
+        time = round(self._clock.now() * 1000)
+        append(tx, [Event(kind=kind, time=time, by=by, user_name=user_name, data=dict(data or {}))])
 
     def tokens(self, user: User) -> Tokens:
         """The three tokens of a login of the API."""
@@ -176,26 +191,29 @@ class Logins:
             logins = [Login(**{name: getattr(row, name) for name in names}) for row in going_on]
         return sorted(logins, key=lambda login: (login.started, login.session_id), reverse=True)
 
-    def end(self, user_id: str, session_id: str) -> None:
+    def end(self, by: User, session_id: str) -> None:
         """End one login of a user. Raises ``CloudError`` (SESSION_UNKNOWN)."""
         with self._store.begin() as tx:
-            ours = SessionRow.session_id == session_id, SessionRow.user_id == user_id
+            ours = SessionRow.session_id == session_id, SessionRow.user_id == by.user_id
             if tx.scalar(select(SessionRow.session_id).where(*ours)) is None:
                 raise CloudError(Refusal.SESSION_UNKNOWN, "there is no login of yours with this session_id")
             tx.execute(delete(SessionRow).where(*ours))
+            self.note(tx, Kind.LOGGED_OUT, by.by, by.user_name, {"logins": "one"})
 
-    def end_all(self, user_id: str, but: str = "") -> None:
-        """End every login of a user, or all ``but`` one."""
+    def end_others(self, by: User) -> None:
+        """End every login of a user but the one that asks."""
         with self._store.begin() as tx:
-            end_logins(tx, user_id, but)
+            end_logins(tx, by.user_id, by.session_id)
+            self.note(tx, Kind.LOGGED_OUT, by.by, by.user_name, {"logins": "others"})
 
-    def log_out(self, user: User, all_logins: bool = False) -> None:
+    def log_out(self, by: User, all_logins: bool = False) -> None:
         """End this login, or all of the user's."""
         with self._store.begin() as tx:
             if all_logins:
-                end_logins(tx, user.user_id)
+                end_logins(tx, by.user_id)
             else:
-                tx.execute(delete(SessionRow).where(SessionRow.session_id == user.session_id))
+                tx.execute(delete(SessionRow).where(SessionRow.session_id == by.session_id))
+            self.note(tx, Kind.LOGGED_OUT, by.by, by.user_name, {"logins": "all" if all_logins else "this"})
 
     # -------------------------------------------------------------------------------------------------------- internal
 

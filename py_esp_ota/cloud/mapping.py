@@ -7,18 +7,25 @@ five minutes.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Table, delete, func, insert, select, update
 
+from py_esp_ota.cloud.event_log import Executes
+from py_esp_ota.cloud.events import THE_ADMIN, Actor, By, Event, Kind
 from py_esp_ota.cloud.ground import Ground
-from py_esp_ota.cloud.models import MappingRequestRow, NodeUserRow, NodeWordRow
+from py_esp_ota.cloud.models import MappingRequestRow, NodeUserRow, NodeWordRow, UserRow
 from py_esp_ota.cloud.nodes import NODE_ID
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import NodeAct, NodeRole, roles_that_may
+from py_esp_ota.cloud.turn import Turn
+from py_esp_ota.cloud.turns import Turns
 from py_esp_ota.rainmaker.messages import NO_USER, UserMapping
+
+_USER: Table = NodeUserRow.__table__  # type: ignore[assignment]
+_REQUEST: Table = MappingRequestRow.__table__  # type: ignore[assignment]
+_WORD: Table = NodeWordRow.__table__  # type: ignore[assignment]
 
 MAPPING_TIMEOUT_S = 300
 KEPT_S = 86_400
@@ -38,8 +45,9 @@ class MappingStatus(StrEnum):
 class Mappings:
     """Takes what users ask and what nodes say, and brings both together."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, turns: Turns) -> None:
         self._ground = ground
+        self._turns = turns
         self._key = ground.store.setting("mapping_key", ground.ids.key).encode()
 
     def request(self, user_id: str, node_id: str, secret: str) -> str:
@@ -55,58 +63,60 @@ class Mappings:
         now = self._ground.now_s()
         request_id = self._ground.ids.request()
         proof = self._proof(user_id, secret)
-        with self._ground.store.begin() as tx:
-            word = tx.get(NodeWordRow, node_id)
-            stale = MappingRequestRow.requested_timestamp < now - KEPT_S
-            tx.execute(delete(MappingRequestRow).where(MappingRequestRow.user_id == user_id, stale))
-            mine = select(func.count()).where(MappingRequestRow.user_id == user_id)
-            if (tx.scalar(mine) or 0) >= REQUESTS_LIMIT:
+        with self._turns.take() as turn:
+            mine = _REQUEST.c.user_id == user_id
+            turn.tx.execute(delete(_REQUEST).where(mine, _REQUEST.c.requested_timestamp < now - KEPT_S))
+            if turn.tx.execute(select(func.count()).where(mine)).scalar_one() >= REQUESTS_LIMIT:
                 raise CloudError(Refusal.TOO_OFTEN, f"{REQUESTS_LIMIT} mapping requests in a day are enough")
-            said = word is not None and hmac.compare_digest(word.proof, proof) and _fresh(word.timestamp, now)
-            tx.add(
-                MappingRequestRow(
-                    request_id=request_id,
-                    node_id=node_id,
-                    user_id=user_id,
-                    proof=proof,
-                    confirmed=False,
-                    requested_timestamp=now,
-                )
-            )
-            if word is not None and said:
-                tx.flush()
-                _confirm(tx, node_id, [(request_id, user_id)], now, reset=word.reset)
-        if said:
-            self._ground.live.publish("node", node_id)
+            row = {
+                "request_id": request_id,
+                "node_id": node_id,
+                "user_id": user_id,
+                "proof": proof,
+                "confirmed": False,
+                "requested_timestamp": now,
+            }
+            turn.tx.execute(insert(_REQUEST), row)
+            word = turn.tx.execute(select(_WORD).where(_WORD.c.node_id == node_id)).one_or_none()
+            if word is not None and hmac.compare_digest(word.proof, proof) and _fresh(word.timestamp, now):
+                _confirm(turn, node_id, {request_id: user_id}, now, reset=word.reset)
         return request_id
 
-    def hear(self, tx: Session, node_id: str, said: UserMapping) -> None:
-        """A node that the cloud knows names its user; ``reset`` ends what was before, once somebody is confirmed."""
-        now = self._ground.now_s()
+    def hear(self, turn: Turn, node_id: str, said: UserMapping) -> None:
+        """A node names its user; ``reset`` ends what was before, once somebody is confirmed."""
+        turn.nodes.known(node_id)
+        turn.nodes.write()
+        now = turn.now // 1000
         proof = self._proof(said.user_id, said.secret_key)
-        tx.execute(delete(NodeWordRow).where(NodeWordRow.node_id == node_id))
-        tx.add(NodeWordRow(node_id=node_id, proof=proof, reset=said.reset, timestamp=now))
+        turn.tx.execute(delete(_WORD).where(_WORD.c.node_id == node_id))
+        row = {"node_id": node_id, "proof": proof, "reset": said.reset, "timestamp": now}
+        turn.tx.execute(insert(_WORD), row)
         if said.reset and said.user_id == NO_USER:
-            tx.execute(delete(NodeUserRow).where(NodeUserRow.node_id == node_id))
-        waiting = tx.execute(
-            select(MappingRequestRow.request_id, MappingRequestRow.user_id, MappingRequestRow.requested_timestamp)
-            .where(MappingRequestRow.node_id == node_id, MappingRequestRow.proof == proof)
-            .where(MappingRequestRow.confirmed.is_(False))
+            turn.tx.execute(delete(_USER).where(_USER.c.node_id == node_id))
+            by = By(Actor.NODE, node_id)
+            turn.happen(Event(kind=Kind.NODE_UNMAPPED, time=turn.now, by=by, node_id=node_id, data={"reset": True}))
+            turn.note("node", node_id)
+        waiting = turn.tx.execute(
+            select(_REQUEST.c.request_id, _REQUEST.c.user_id, _REQUEST.c.requested_timestamp)
+            .where(_REQUEST.c.node_id == node_id, _REQUEST.c.proof == proof)
+            .where(_REQUEST.c.confirmed.is_(False))
         ).all()
-        matching = [(request_id, user_id) for request_id, user_id, since in waiting if _fresh(since, now)]
-        _confirm(tx, node_id, matching, now, reset=said.reset)
+        matching = {request_id: user_id for request_id, user_id, since in waiting if _fresh(since, now)}
+        _confirm(turn, node_id, matching, now, reset=said.reset)
 
-    def remove(self, user_id: str, node_id: str) -> None:
+    def remove(self, user_id: str, node_id: str, by: By = THE_ADMIN) -> None:
         """A user gives a node up. When no primary user is left, who got it from one loses it, too.
 
         Raises:
             CloudError: NODE_NOT_OF_USER.
         """
-        with self._ground.store.begin() as tx:
-            if tx.get(NodeUserRow, (node_id, user_id)) is None:
+        with self._turns.take() as turn:
+            held = select(_USER.c.user_id).where(_USER.c.node_id == node_id, _USER.c.user_id == user_id)
+            if turn.tx.execute(held).one_or_none() is None:
                 raise CloudError(Refusal.NODE_NOT_OF_USER, "the node does not exist or does not belong to this user")
-            remove_users(tx, node_id, [user_id])
-        self._ground.live.publish("node", node_id)
+            remove_users(turn.tx, node_id, [user_id])
+            turn.happen(Event(kind=Kind.NODE_UNMAPPED, time=turn.now, by=by, node_id=node_id, user_name=by.who))
+            turn.note("node", node_id)
 
     def status(self, request_id: str, user_id: str) -> MappingStatus:
         """What became of a mapping request. Raises ``CloudError`` (MAPPING_UNKNOWN)."""
@@ -123,23 +133,40 @@ class Mappings:
         return hmac.digest(self._key, f"{user_id}\n{secret}".encode(), "sha256").hex()
 
 
-def remove_users(tx: Session, node_id: str, user_ids: Iterable[str]) -> None:
+def remove_users(tx: Executes, node_id: str, user_ids: Iterable[str]) -> None:
     """Take these users off a node; those that others let in do not stay behind alone."""
-    tx.execute(delete(NodeUserRow).where(NodeUserRow.node_id == node_id, NodeUserRow.user_id.in_(list(user_ids))))
-    owners = NodeUserRow.role.in_(sorted(roles_that_may(NodeAct.SHARE)))
-    if tx.scalar(select(NodeUserRow.user_id).where(NodeUserRow.node_id == node_id, owners).limit(1)) is None:
-        tx.execute(delete(NodeUserRow).where(NodeUserRow.node_id == node_id))
+    of_node = _USER.c.node_id == node_id
+    tx.execute(delete(_USER).where(of_node, _USER.c.user_id.in_(list(user_ids))))
+    owners = _USER.c.role.in_(sorted(roles_that_may(NodeAct.SHARE)))
+    if tx.execute(select(_USER.c.user_id).where(of_node, owners).limit(1)).one_or_none() is None:
+        tx.execute(delete(_USER).where(of_node))
 
 
-def _confirm(tx: Session, node_id: str, requests: list[tuple[str, str]], now: int, *, reset: bool) -> None:
+def _confirm(turn: Turn, node_id: str, requests: Mapping[str, str], now: int, *, reset: bool) -> None:
+    """Requests by id, each with its user: they are confirmed, and their users are primary ones."""
     if not requests:
         return
-    if reset:
-        tx.execute(delete(NodeUserRow).where(NodeUserRow.node_id == node_id))
-    for user_id in dict.fromkeys(user_id for _, user_id in requests):
-        tx.merge(NodeUserRow(node_id=node_id, user_id=user_id, role=NodeRole.PRIMARY.value, mapping_timestamp=now))
-    ids = [request_id for request_id, _ in requests]
-    tx.execute(update(MappingRequestRow).where(MappingRequestRow.request_id.in_(ids)).values(confirmed=True))
+    users = list(dict.fromkeys(requests.values()))
+    gone = () if reset else (_USER.c.user_id.in_(users),)
+    turn.tx.execute(delete(_USER).where(_USER.c.node_id == node_id, *gone))
+    role = NodeRole.PRIMARY.value
+    rows = [{"node_id": node_id, "user_id": user, "role": role, "mapping_timestamp": now} for user in users]
+    turn.tx.execute(insert(_USER), rows)
+    turn.tx.execute(update(_REQUEST).where(_REQUEST.c.request_id.in_(list(requests))).values(confirmed=True))
+    names = turn.tx.execute(select(UserRow.user_id, UserRow.user_name).where(UserRow.user_id.in_(users)))
+    known = {row.user_id: row.user_name for row in names}
+    for user in users:
+        turn.happen(
+            Event(
+                kind=Kind.NODE_MAPPED,
+                time=turn.now,
+                by=By(Actor.NODE, node_id),
+                node_id=node_id,
+                user_name=known.get(user, ""),
+                data={"reset": reset},
+            )
+        )
+    turn.note("node", node_id)
 
 
 def _fresh(since: int, now: int) -> bool:

@@ -8,7 +8,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud.codes import Codes, email, find
-from py_esp_ota.cloud.logins import INSIDE, Caller, User, end_logins
+from py_esp_ota.cloud.events import THE_ADMIN, By, Kind
+from py_esp_ota.cloud.logins import INSIDE, Caller, Logins, User, end_logins
 from py_esp_ota.cloud.models import MappingRequestRow, NodeRow, NodeUserRow, SharingRow, UserRow
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, Role
@@ -29,10 +30,11 @@ class Member:
 class Members:
     """Makes accounts for others, changes their roles, ends them."""
 
-    def __init__(self, store: Store, ids: Ids, codes: Codes) -> None:
+    def __init__(self, store: Store, ids: Ids, codes: Codes, logins: Logins) -> None:
         self._store = store
         self._ids = ids
         self._codes = codes
+        self._logins = logins
 
     def get(self, user_name: str) -> Member:
         """One account. Raises ``CloudError`` (USER_UNKNOWN)."""
@@ -56,7 +58,7 @@ class Members:
             rows, total, following = page(tx, query, key=UserRow.user_id, start=start_id or None, size=num_records)
         return Page([_member(row) for row in rows], total, following)
 
-    def create(self, user_name: str, role: Role) -> None:
+    def create(self, user_name: str, role: Role, by: By = THE_ADMIN) -> None:
         """An account without a password: the code that is sent lets its owner set one, as a forgotten one.
 
         Raises:
@@ -69,14 +71,16 @@ class Members:
             row = UserRow(user_id=self._ids.user(), user_name=user_name, password="", role=role.value)
             tx.add(row)
             code = self._codes.renew(row)
+            self._logins.note(tx, Kind.SIGNED_UP, by, user_name, {"role": role.value})
         self._codes.deliver(user_name, code)
 
-    def set_role(self, user_name: str, role: Role) -> None:
+    def set_role(self, user_name: str, role: Role, by: By = THE_ADMIN) -> None:
         """What the account may do from now on. Raises ``CloudError`` (USER_UNKNOWN, LOCAL_ADMIN_STAYS)."""
         with self._store.begin() as tx:
             row = _known(tx, user_name)
             if row.user_id == LOCAL_ADMIN and role is not Role.SUPER_ADMIN:
                 raise CloudError(Refusal.LOCAL_ADMIN_STAYS, "the server's own account stays a super admin")
+            self._logins.note(tx, Kind.ROLE_CHANGED, by, user_name, {"before": row.role, "role": role.value})
             row.role = role.value
 
     def request_end(self, by: User, user_name: str, caller: Caller = INSIDE) -> None:
@@ -102,6 +106,7 @@ class Members:
             tx.execute(delete(MappingRequestRow).where(MappingRequestRow.user_id == row.user_id))
             tx.execute(delete(SharingRow).where(SharingRow.primary_user_id == row.user_id))
             tx.delete(row)
+            self._logins.note(tx, Kind.ACCOUNT_DELETED, by.by, user_name)
 
 
 def _known(tx: Session, user_name: str) -> UserRow:

@@ -15,6 +15,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud.codes import proper_name
+from py_esp_ota.cloud.event_log import append
+from py_esp_ota.cloud.events import Event, Kind
 from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.logins import User
 from py_esp_ota.cloud.mapping import remove_users
@@ -23,6 +25,7 @@ from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import NodeAct, NodeRole, greater, roles_that_may
 from py_esp_ota.cloud.store import Page, page
 from py_esp_ota.cloud.texts import number_or_refuse, storable
+from py_esp_ota.cloud.turns import Turns
 
 OFFER_S = 7 * 86_400
 """How long the official CLI says that a request lives."""
@@ -66,8 +69,9 @@ class NodeUsers:
 class Sharing:
     """Offers nodes, keeps the offers, lets users in and out."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, turns: Turns) -> None:
         self._ground = ground
+        self._turns = turns
 
     def offer(
         self,
@@ -94,6 +98,7 @@ class Sharing:
         if len(json.dumps(note)) > METADATA_LIMIT:
             raise CloudError(Refusal.INVALID_REQUEST, f"metadata: at most {METADATA_LIMIT} bytes")
         request_id = self._ground.ids.request()
+        self._turns.catch_up()
         with self._ground.store.begin() as tx:
             _check_owner(tx, by.user_id, nodes)
             self._forget_old(tx)
@@ -112,6 +117,7 @@ class Sharing:
                     request_timestamp=self._ground.now_s(),
                 )
             )
+            append(tx, self._told(Kind.NODE_OFFERED, by, nodes, user_name, role=role.value))
         return request_id
 
     def answer(self, by: User, request_id: str, accept: bool) -> None:
@@ -133,6 +139,8 @@ class Sharing:
                 role = greater(None if mine is None else NodeRole(mine.role), NodeRole(row.role))
                 since = self._ground.now_s() if mine is None else mine.mapping_timestamp
                 tx.merge(NodeUserRow(node_id=node_id, user_id=by.user_id, role=role.value, mapping_timestamp=since))
+            if accept:
+                append(tx, self._told(Kind.NODE_SHARED, by, nodes, by.user_name, role=row.role))
         for node_id in nodes if accept else ():
             self._ground.live.publish("node", node_id)
 
@@ -181,6 +189,7 @@ class Sharing:
 
     def users(self, by: User, node_id: str | None = None) -> list[NodeUsers]:
         """Who has the user's nodes, or one of them. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
+        self._turns.catch_up()
         with self._ground.store.begin() as tx:
             query = select(NodeUserRow.node_id, NodeUserRow.role).where(NodeUserRow.user_id == by.user_id)
             if node_id is not None:
@@ -215,11 +224,13 @@ class Sharing:
                 raise CloudError(Refusal.USER_UNKNOWN, f"node {missing[0]} has no user of this name")
             for node_id in node_ids:
                 remove_users(tx, node_id, [user_id or ""])
+            append(tx, self._told(Kind.NODE_UNSHARED, by, node_ids, user_name))
         for node_id in node_ids:
             self._ground.live.publish("node", node_id)
 
     def of_user(self, user_id: str) -> Mapping[NodeRole, Sequence[str]]:
         """The nodes of a user by role, for who manages accounts."""
+        self._turns.catch_up()
         with self._ground.store.begin() as tx:
             rows = tx.execute(
                 select(NodeUserRow.node_id, NodeUserRow.role)
@@ -227,6 +238,13 @@ class Sharing:
                 .order_by(NodeUserRow.node_id)
             ).all()
         return {role: [node for node, held in rows if held == role] for role in NodeRole}
+
+    def _told(self, kind: Kind, by: User, node_ids: Sequence[str], user_name: str, **data: str) -> list[Event]:
+        now = self._ground.now_ms()
+        return [
+            Event(kind=kind, time=now, by=by.by, node_id=node_id, user_name=user_name, data=data)
+            for node_id in node_ids
+        ]
 
     def _forget_old(self, tx: Session) -> None:
         old = SharingRow.request_timestamp <= self._ground.now_s() - OFFER_S

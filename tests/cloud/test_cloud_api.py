@@ -69,6 +69,7 @@ SUPER_ADMIN_ONLY = [
     ("GET", "admin/user/nodes"), ("PUT", "admin/nodes/claim"),
 ]  # fmt: skip
 ADMIN_ONLY = [
+    ("GET", "admin/events"), ("GET", "admin/events/export"),
     ("GET", "admin/nodes"), ("POST", "admin/otaimage"), ("GET", "admin/otaimage"), ("PUT", "admin/otaimage"),
     ("DELETE", "admin/otaimage"), ("GET", "admin/otaimage/upload_request"), ("POST", "admin/otaimage/upload_confirm"),
     ("POST", "admin/otajob"), ("GET", "admin/otajob"), ("PUT", "admin/otajob"),
@@ -321,7 +322,7 @@ def test_tags_and_metadata_over_http(bench):
 
 def test_nodes_as_an_admin_sees_them(bench):
     bench.join("n1", "n2")
-    bench.service.intake.on_presence("n2", False)
+    bench.presence("n2", False)
     body = bench.ok("GET", "/v1/admin/nodes")
     assert body["nodes"] == ["n1", "n2"]
     assert body["node_info"][0] == {

@@ -52,7 +52,7 @@ def test_all_end_at_once(bench):
     user_token(bench)
     tokens = [log_in(bench).accesstoken for _ in range(3)]
     user = bench.accounts.logins.user_of(tokens[0])
-    bench.accounts.logins.end_all(user.user_id, but=user.session_id)
+    bench.accounts.logins.end_others(user)
     alive = [bench.accounts.logins.user_of(token) is not None for token in tokens]
     assert alive == [True, False, False]
     bench.ok("POST", "/v1/logout2?logout_all=true", token=tokens[0])

@@ -8,6 +8,7 @@ from test_cloud_api import SUPER_ADMIN_ONLY
 
 from py_esp_ota.cloud.refusals import Refusal
 from py_esp_ota.cloud.roles import Act, NodeAct, NodeRole, Role, greater, may, role_of, roles_that_may
+from py_esp_ota.rainmaker.messages import NO_SECRET, NO_USER
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 
@@ -179,3 +180,54 @@ def test_the_servers_own_account_stays_what_it_is(bench):
 def test_what_is_not_offered_is_refused(bench, option):
     user_token(bench, ANN)
     assert failure(bench.call("PUT", "/v1/admin/user2", json={"user_name": ANN, **option}))[0] == 400
+
+
+def test_everything_about_accounts_and_who_has_a_node_is_in_the_log(bench):
+    bench.join("n1")
+    token = user_token(bench, ANN)
+    bob = user_token(bench, BOB)
+    bench.call("POST", "/v1/login2", token="", json={"user_name": ANN, "password": "wrong password"})
+    bench.map("n1", bench.ok("GET", "/v1/user", token=token)["user_id"])
+    share = {"nodes": ["n1"], "user_name": BOB}
+    request = bench.ok("PUT", "/v1/user/nodes/sharing", token=token, json=share)["request_id"]
+    answer = {"request_id": request, "accept": True}
+    bench.ok("PUT", "/v1/user/nodes/sharing/requests", token=bob, json=answer)
+    bench.ok("DELETE", f"/v1/user/nodes/sharing?nodes=n1&user_name={BOB}", token=token)
+    bench.ok("PUT", "/v1/user/nodes/mapping", token=token, json={"node_id": "n1", "operation": "remove"})
+    bench.claims("n1", NO_USER, NO_SECRET, reset=True)
+    bench.ok("PUT", "/v1/admin/user2", json={"user_name": ANN, "admin": True})
+    bench.ok("PUT", "/v1/admin/nodes/claim", json={"node_ids": ["n1"], "user_name": ANN})
+    bench.accounts.forgot_password(BOB)
+    done(bench.accounts.reset_password(BOB, PASSWORD, bench.mail[-1][1]))
+    bench.ok("POST", "/v1/logout2", token=token)
+    bench.ok("DELETE", f"/v1/admin/user2?user_name={ANN}&request=true")
+    bench.ok("DELETE", f"/v1/admin/user2?user_name={ANN}&verification_code={bench.mail[-1][1]}")
+    events = bench.ok("GET", "/v1/admin/events?num_records=100")["events"][::-1]
+    told = [(event["kind"], event["actor"], event.get("who", ""), event.get("user_name", "")) for event in events]
+    assert told == [
+        ("node_joined", "node", "n1", ""),
+        *((kind, "user", name, name) for name in (ANN, BOB) for kind in ("signed_up", "confirmed", "logged_in")),
+        ("login_refused", "user", "", ANN),
+        ("node_mapped", "node", "n1", ANN),
+        ("node_offered", "user", ANN, BOB),
+        ("node_shared", "user", BOB, BOB),
+        ("node_unshared", "user", ANN, BOB),
+        ("node_unmapped", "user", ANN, ANN),
+        ("node_unmapped", "node", "n1", ""),
+        ("logged_in", "admin", ADMIN, ADMIN),
+        ("role_changed", "admin", ADMIN, ANN),
+        ("node_claimed", "admin", ADMIN, ANN),
+        ("password_reset", "user", BOB, BOB),
+        ("logged_out", "admin", ANN, ANN),
+        ("account_deleted", "admin", ADMIN, ANN),
+    ]
+    assert "wrong password" not in str(events)
+    refusal = next(event for event in events if event["kind"] == "login_refused")
+    assert refusal["data"] == {"kind": "api", "address": "127.0.0.1"}
+
+
+def test_a_name_that_is_no_text_is_refused_and_logged_as_far_as_it_can_be(bench):
+    body = {"user_name": "a\nb\u0000", "password": PASSWORD}
+    assert failure(bench.call("POST", "/v1/login2", token="", json=body)) == expect(Refusal.WRONG_PASSWORD)
+    (event,) = bench.ok("GET", "/v1/admin/events?kind=login_refused")["events"]
+    assert event["user_name"] == "a\ufffdb\ufffd"

@@ -170,13 +170,13 @@ def test_who_was_logged_in_as_admin_in_0_1_0_is_a_super_admin_and_logged_in(file
 
 @pytest.mark.parametrize("stamped", [False, True])
 def test_an_older_one_is_upgraded_behind_a_copy_of_it(file, revised, caplog, stamped):
-    was = upgrade.FIRST
     if stamped:
         with closing(sqlite3.connect(file)) as database, database:
             database.executescript(
-                f"CREATE TABLE alembic_version(version_num TEXT); INSERT INTO alembic_version VALUES ('{was}')"
+                f"CREATE TABLE alembic_version(version_num TEXT);INSERT INTO alembic_version VALUES ('{upgrade.FIRST}')"
             )
     before = dump(file)
+    was = upgrade.FIRST
     revised()
     Store(f"sqlite:///{file}").close()
     copy = file.with_name(f"cloud.db.revision-{was}")

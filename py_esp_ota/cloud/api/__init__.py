@@ -7,11 +7,11 @@ from collections.abc import Collection
 from fastapi import FastAPI
 
 from py_esp_ota.cloud.accounts import Accounts
-from py_esp_ota.cloud.api import download, errors, images, jobs, members, nodes, root, session, sharing
+from py_esp_ota.cloud.api import download, errors, events, images, jobs, members, nodes, root, session, sharing
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
 from py_esp_ota.cloud.service import CloudService
 
-_PARTS = (root, session, members, nodes, sharing, images, jobs, download)
+_PARTS = (root, session, members, nodes, sharing, images, jobs, events, download)
 
 
 def create_app(

@@ -9,6 +9,7 @@ from fastapi.security import APIKeyHeader
 
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.api.errors import UnauthorizedError
+from py_esp_ota.cloud.events import By
 from py_esp_ota.cloud.logins import Caller, User
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import Act
@@ -69,6 +70,11 @@ def check_may(user: User, act: Act) -> None:
     if not user.may(act):
         kind = "an admin" if act is Act.ADMINISTER else "a super admin"
         raise CloudError(Refusal.NOT_AN_ADMIN, f"this needs the account of {kind}")
+
+
+def by(user: User) -> By:
+    """Who did it, for the log."""
+    return user.by
 
 
 def only_admin(user: User) -> None:

@@ -86,17 +86,17 @@ async def members(
 
 
 @router.post("/admin/user2")
-async def create_member(_user: SuperAdmin, accounts: AccountsOf, body: Privileges, response: Response) -> Json:
+async def create_member(user: SuperAdmin, accounts: AccountsOf, body: Privileges, response: Response) -> Json:
     """A new account; a code goes to it, with which ``forgotpassword2`` sets its password."""
-    accounts.members.create(body.user_name, _role(body))
+    accounts.members.create(body.user_name, _role(body), user.by)
     response.status_code = 201
     return success("The user is created, and the verification code was sent")
 
 
 @router.put("/admin/user2")
-async def change_member(_user: SuperAdmin, accounts: AccountsOf, body: Privileges) -> Json:
+async def change_member(user: SuperAdmin, accounts: AccountsOf, body: Privileges) -> Json:
     """What an account may do from now on."""
-    accounts.members.set_role(body.user_name, _role(body))
+    accounts.members.set_role(body.user_name, _role(body), user.by)
     return success("The user is updated")
 
 
@@ -135,10 +135,10 @@ async def nodes_of_user(
 
 
 @router.put("/admin/nodes/claim")
-async def claim(_user: SuperAdmin, accounts: AccountsOf, service: Service, body: Claim) -> Json:
+async def claim(user: SuperAdmin, accounts: AccountsOf, service: Service, body: Claim) -> Json:
     """Give nodes to another admin: this cloud's own call, for here nobody claims a node by its certificate."""
     member = accounts.members.get(body.user_name)
     if not may(member.role, Act.ADMINISTER):
         raise CloudError(Refusal.NOT_AN_ADMIN, "user_name: only an admin can have claimed a node")
-    service.nodes.claim(body.node_ids, member.user_id)
+    service.nodes.claim(body.node_ids, member.user_id, user.by, member.user_name)
     return success("The nodes are claimed")

@@ -128,7 +128,7 @@ async def sessions(user: SignedIn, accounts: AccountsOf) -> Json:
 @router.delete("/user/sessions")
 async def end_session(user: SignedIn, accounts: AccountsOf, session_id: Annotated[str, Query(max_length=64)]) -> Json:
     """End one login; ``logout2`` with ``logout_all`` ends all."""
-    accounts.logins.end(user.user_id, session_id)
+    accounts.logins.end(user, session_id)
     return success("The login is ended")
 
 

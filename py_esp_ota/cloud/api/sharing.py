@@ -54,7 +54,7 @@ async def map_node(user: SignedIn, service: Service, body: Mapping) -> Json:
     if body.user_id not in {None, user.user_id}:
         raise CloudError(Refusal.INVALID_REQUEST, "user_id is not the user of this access token")
     if body.operation == "remove":
-        service.mappings.remove(user.user_id, body.node_id)
+        service.mappings.remove(user.user_id, body.node_id, user.by)
         return success("The mapping is removed", request_id="")
     request_id = service.mappings.request(user.user_id, body.node_id, body.secret_key)
     return success("The mapping was requested", request_id=request_id)

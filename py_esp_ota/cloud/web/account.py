@@ -67,13 +67,12 @@ def add_pages(router: APIRouter, site: Site, accounts: Accounts) -> None:
 
     @router.post("/account/logins/{session_id}/end")
     async def end(request: Request, session_id: str) -> Response:
-        accounts.logins.end(visitor(request).user_id, session_id)
+        accounts.logins.end(visitor(request), session_id)
         return go("/account")
 
     @router.post("/account/logins/end")
     async def end_others(request: Request) -> Response:
-        user = visitor(request)
-        accounts.logins.end_all(user.user_id, but=user.session_id)
+        accounts.logins.end_others(visitor(request))
         return go("/account")
 
     if gate is None:

@@ -1,12 +1,12 @@
-"""0002: roles of accounts and of users of nodes, who has claimed a node, what a login is, requests with a secret."""
+"""0003: roles of accounts and of users of nodes, who has claimed a node, what a login is, requests with a secret."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
