@@ -104,7 +104,7 @@ def test_every_path_is_either_open_or_on_the_lists_above(bench):
 def test_the_document_says_how_a_token_is_sent_and_where_it_comes_from(bench):
     document = bench.ok("GET", "/openapi.json")
     ((name, scheme),) = document["components"]["securitySchemes"].items()
-    assert (name, scheme["type"], scheme["in"], scheme["name"]) == ("AccessToken", "apiKey", "header", "Authorization")
+    assert (name, scheme["type"], scheme["in"], scheme["name"]) == ("accesstoken", "apiKey", "header", "Authorization")
     assert "`POST /v1/login2`" in scheme["description"]
     for method, path in PROTECTED + ADMIN_ONLY:
         call = document["paths"][f"/v1/{path}"][method.lower()]

@@ -32,7 +32,7 @@ AccountsOf = Annotated[Accounts, Depends(_accounts)]
 
 ACCESS_TOKEN = APIKeyHeader(
     name="Authorization",
-    scheme_name="AccessToken",
+    scheme_name="accesstoken",
     description=(
         "The `accesstoken` of `POST /v1/login2`, as it is, without `Bearer` before it. It lives for an hour; "
         "`POST /v1/login2` with the `refreshtoken` gives the next one."
@@ -82,7 +82,7 @@ def only_admin(user: User) -> None:
     check_may(user, Act.ADMINISTER)
 
 
-async def signed_in(request: Request, _token: Annotated[str | None, Security(ACCESS_TOKEN)] = None) -> User:
+async def signed_in(request: Request, _token: Annotated[str | None, Security(ACCESS_TOKEN)]) -> User:
     """Whom ``route.ApiRoute`` found at the door; on any other route nobody, and an error."""
     user: User = request.state.user
     return user

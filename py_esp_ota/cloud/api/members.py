@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from py_esp_ota.cloud.api.answers import As, MemberList, NodesOfUser, Success
 from py_esp_ota.cloud.api.auth import (
     DEFAULT_RECORDS,
     AccountsOf,
@@ -18,7 +19,7 @@ from py_esp_ota.cloud.api.auth import (
 )
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
-from py_esp_ota.cloud.api.session import UserName, end_account
+from py_esp_ota.cloud.api.session import CREATED, UserName, end_account
 from py_esp_ota.cloud.api.shapes import Json, success, user_json
 from py_esp_ota.cloud.codes import USER_NAME_LIMIT
 from py_esp_ota.cloud.members import Member
@@ -71,7 +72,7 @@ async def members(
     superadmin: bool = False,
     start_id: StartId = None,
     num_records: NumRecords = DEFAULT_RECORDS,
-) -> Json:
+) -> Annotated[Json, As(MemberList)]:
     """The admins; all accounts with ``all_users``; those with a flag; or the one of a name."""
     if user_name:
         page = Page([accounts.members.get(user_name)], 1)
@@ -85,8 +86,10 @@ async def members(
     return body if page.next_id is None else {**body, "next_id": page.next_id}
 
 
-@router.post("/admin/user2")
-async def create_member(user: SuperAdmin, accounts: AccountsOf, body: Privileges, response: Response) -> Json:
+@router.post("/admin/user2", responses=CREATED)
+async def create_member(
+    user: SuperAdmin, accounts: AccountsOf, body: Privileges, response: Response
+) -> Annotated[Json, As(Success)]:
     """A new account; a code goes to it, with which ``forgotpassword2`` sets its password."""
     accounts.members.create(body.user_name, _role(body), user.by)
     response.status_code = 201
@@ -94,7 +97,7 @@ async def create_member(user: SuperAdmin, accounts: AccountsOf, body: Privileges
 
 
 @router.put("/admin/user2")
-async def change_member(user: SuperAdmin, accounts: AccountsOf, body: Privileges) -> Json:
+async def change_member(user: SuperAdmin, accounts: AccountsOf, body: Privileges) -> Annotated[Json, As(Success)]:
     """What an account may do from now on."""
     accounts.members.set_role(body.user_name, _role(body), user.by)
     return success("The user is updated")
@@ -109,7 +112,7 @@ async def end_member(
     user_name: Name,
     request: Annotated[bool, Query()] = False,
     verification_code: Annotated[str, Query(max_length=16)] = "",
-) -> Json:
+) -> Annotated[Json, As(Success)]:
     """End an account: ``request=true`` sends a code to who asks for it, which then ends the account."""
     return end_account(accounts, user, user_name, caller, request=request, code=verification_code)
 
@@ -123,7 +126,7 @@ async def nodes_of_user(
     user_id: Annotated[str, Query(max_length=64)] = "",
     user_name: Name = "",
     role: Literal["primary", "secondary"] | None = None,
-) -> Json:
+) -> Annotated[Json, As(NodesOfUser)]:
     """The nodes of a user by what the user is to them."""
     if not user_id and not user_name:
         raise CloudError(Refusal.INVALID_REQUEST, "user_id or user_name is needed")
@@ -135,7 +138,7 @@ async def nodes_of_user(
 
 
 @router.put("/admin/nodes/claim")
-async def claim(user: SuperAdmin, accounts: AccountsOf, service: Service, body: Claim) -> Json:
+async def claim(user: SuperAdmin, accounts: AccountsOf, service: Service, body: Claim) -> Annotated[Json, As(Success)]:
     """Give nodes to another admin: this cloud's own call, for here nobody claims a node by its certificate."""
     member = accounts.members.get(body.user_name)
     if not may(member.role, Act.ADMINISTER):

@@ -7,6 +7,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from py_esp_ota.cloud.api.answers import (
+    AdminNodes,
+    As,
+    ParamsResult,
+    Status,
+    Success,
+    UserNodes,
+)
 from py_esp_ota.cloud.api.auth import (
     DEFAULT_RECORDS,
     Admin,
@@ -31,7 +39,7 @@ from py_esp_ota.cloud.api.shapes import (
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.store import Page
 
-router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
+router = APIRouter(prefix="/v1", tags=["nodes"], responses=RESPONSES, route_class=ApiRoute)
 
 Params = dict[str, dict[str, Any]]
 Flag = Annotated[bool, Query()]
@@ -70,7 +78,7 @@ async def user_nodes(
     tags: Annotated[str, Query()] = "",
     start_id: StartId = None,
     num_records: NumRecords = DEFAULT_RECORDS,
-) -> Json:
+) -> Annotated[Json, As(UserNodes)]:
     """The user's nodes: ids, or details as well."""
     if node_id:
         page = Page([service.nodes.get(node_id, user.user_id)], 1)
@@ -87,7 +95,7 @@ async def user_nodes(
 
 
 @router.put("/user/nodes")
-async def note(user: SignedIn, service: Service, node_id: NodeId, body: NodeNotes) -> Json:
+async def note(user: SignedIn, service: Service, node_id: NodeId, body: NodeNotes) -> Annotated[Json, As(Success)]:
     """Add tags, merge metadata; ``metadata: null`` deletes all of it."""
     if not body.model_fields_set:
         raise CloudError(Refusal.INVALID_REQUEST, "tags or metadata are needed")
@@ -99,7 +107,7 @@ async def note(user: SignedIn, service: Service, node_id: NodeId, body: NodeNote
 
 
 @router.delete("/user/nodes")
-async def untag(user: SignedIn, service: Service, node_id: NodeId, body: Tags) -> Json:
+async def untag(user: SignedIn, service: Service, node_id: NodeId, body: Tags) -> Annotated[Json, As(Success)]:
     """Take tags off."""
     service.nodes.remove_tags(node_id, body.tags, user.user_id)
     return success("The tags are removed")
@@ -112,7 +120,7 @@ async def node_config(user: SignedIn, service: Service, node_id: NodeId) -> Json
 
 
 @router.get("/user/nodes/status")
-async def node_status(user: SignedIn, service: Service, node_id: NodeId) -> Json:
+async def node_status(user: SignedIn, service: Service, node_id: NodeId) -> Annotated[Json, As(Status)]:
     """Whether the node is connected."""
     return connectivity_json(service.nodes.get(node_id, user.user_id))
 
@@ -123,7 +131,7 @@ async def node_params(user: SignedIn, service: Service, node_id: NodeId) -> Json
     return dict(service.nodes.detail(node_id, user.user_id).params)
 
 
-@router.put("/user/nodes/params", response_model=None)
+@router.put("/user/nodes/params", response_model=None, responses={200: {"model": list[ParamsResult] | Success}})
 async def set_params(
     user: SignedIn, service: Service, node_id: OptionalNodeId, body: list[NodeParams] | Params
 ) -> Json | list[Json]:
@@ -158,7 +166,7 @@ async def admin_nodes(
     status: Annotated[Literal["online", "offline"] | None, Query()] = None,
     start_id: StartId = None,
     num_records: NumRecords = DEFAULT_RECORDS,
-) -> Json:
+) -> Annotated[Json, As(AdminNodes)]:
     """The nodes that the admin has claimed, for a super admin all. ``model`` needs ``type``, ``fw_version`` both."""
     if (model is not None and type is None) or (fw_version is not None and model is None):
         raise CloudError(Refusal.INVALID_REQUEST, "fw_version needs model, and model needs type")

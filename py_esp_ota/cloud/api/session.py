@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from py_esp_ota.cloud.accounts import PASSWORD_MAX
+from py_esp_ota.cloud.api.answers import Account, As, LoggedIn, SessionList, Success
 from py_esp_ota.cloud.api.auth import AccountsOf, CallerOf, SignedIn
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
@@ -21,7 +22,10 @@ UserName = Annotated[str, Field(max_length=USER_NAME_LIMIT)]
 Password = Annotated[str, Field(max_length=PASSWORD_MAX)]
 Code = Annotated[str, Field(max_length=16)]
 
-router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
+router = APIRouter(prefix="/v1", tags=["session"], responses=RESPONSES, route_class=ApiRoute)
+
+
+CREATED: dict[int | str, dict[str, Any]] = {201: {"model": Success, "description": "The account waits for its code"}}
 
 
 class SignUp(BaseModel):
@@ -40,9 +44,11 @@ class Login(BaseModel):
     refreshtoken: Annotated[str, Field(max_length=4096)] | None = None
 
 
-@router.post("/user")
-@router.post("/user2")
-async def sign_up(body: SignUp, accounts: AccountsOf, caller: CallerOf, response: Response) -> Json:
+@router.post("/user", responses=CREATED)
+@router.post("/user2", responses=CREATED)
+async def sign_up(
+    body: SignUp, accounts: AccountsOf, caller: CallerOf, response: Response
+) -> Annotated[Json, As(Success)]:
     """Create an account, or confirm it."""
     if body.verification_code is not None:
         accounts.confirm(body.user_name, body.verification_code, caller)
@@ -54,7 +60,7 @@ async def sign_up(body: SignUp, accounts: AccountsOf, caller: CallerOf, response
 
 @router.post("/login")
 @router.post("/login2")
-async def log_in(body: Login, accounts: AccountsOf, caller: CallerOf) -> Json:
+async def log_in(body: Login, accounts: AccountsOf, caller: CallerOf) -> Annotated[Json, As(LoggedIn)]:
     """Log in, or renew the tokens of a login."""
     if body.refreshtoken is not None:
         tokens = accounts.logins.refresh(body.refreshtoken)
@@ -71,7 +77,7 @@ def _logged_in(tokens: Tokens) -> Json:
 
 
 @router.put("/forgotpassword2")
-async def forgot_password(body: SignUp, accounts: AccountsOf, caller: CallerOf) -> Json:
+async def forgot_password(body: SignUp, accounts: AccountsOf, caller: CallerOf) -> Annotated[Json, As(Success)]:
     """Ask for a code, then set the new password with it."""
     if body.password is None or body.verification_code is None:
         accounts.forgot_password(body.user_name, caller)
@@ -81,7 +87,9 @@ async def forgot_password(body: SignUp, accounts: AccountsOf, caller: CallerOf) 
 
 
 @router.post("/logout2")
-async def log_out(user: SignedIn, accounts: AccountsOf, logout_all: Annotated[bool, Query()] = False) -> Json:
+async def log_out(
+    user: SignedIn, accounts: AccountsOf, logout_all: Annotated[bool, Query()] = False
+) -> Annotated[Json, As(Success)]:
     """End this login, or every login of the user."""
     accounts.logins.log_out(user, logout_all)
     return success("Logout successful")
@@ -89,7 +97,7 @@ async def log_out(user: SignedIn, accounts: AccountsOf, logout_all: Annotated[bo
 
 @router.get("/user")
 @router.get("/user2")
-async def who_am_i(user: SignedIn) -> Json:
+async def who_am_i(user: SignedIn) -> Annotated[Json, As(Account)]:
     """The account behind the token."""
     return user_json(user.user_id, user.user_name, user.role)
 
@@ -102,7 +110,7 @@ async def end_my_account(
     caller: CallerOf,
     request: Annotated[bool, Query()] = False,
     verification_code: Annotated[str, Query(max_length=16)] = "",
-) -> Json:
+) -> Annotated[Json, As(Success)]:
     """End one's own account: ``request=true`` sends a code, which ends it."""
     return end_account(accounts, user, user.user_name, caller, request=request, code=verification_code)
 
@@ -119,14 +127,16 @@ def end_account(accounts: AccountsOf, by: User, user_name: str, caller: CallerOf
 
 
 @router.get("/user/sessions")
-async def sessions(user: SignedIn, accounts: AccountsOf) -> Json:
+async def sessions(user: SignedIn, accounts: AccountsOf) -> Annotated[Json, As(SessionList)]:
     """The logins of the user that go on, newest first."""
     logins = accounts.logins.of(user.user_id)
     return {"sessions": [_session_json(login, user) for login in logins], "total": len(logins)}
 
 
 @router.delete("/user/sessions")
-async def end_session(user: SignedIn, accounts: AccountsOf, session_id: Annotated[str, Query(max_length=64)]) -> Json:
+async def end_session(
+    user: SignedIn, accounts: AccountsOf, session_id: Annotated[str, Query(max_length=64)]
+) -> Annotated[Json, As(Success)]:
     """End one login; ``logout2`` with ``logout_all`` ends all."""
     accounts.logins.end(user, session_id)
     return success("The login is ended")

@@ -7,6 +7,15 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from py_esp_ota.cloud.api.answers import (
+    As,
+    MappingRequested,
+    MappingState,
+    NodeSharingList,
+    SharingRequested,
+    SharingRequests,
+    Success,
+)
 from py_esp_ota.cloud.api.auth import Service, SignedIn
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
@@ -49,7 +58,7 @@ class Share(BaseModel):
 
 
 @router.put("/user/nodes/mapping")
-async def map_node(user: SignedIn, service: Service, body: Mapping) -> Json:
+async def map_node(user: SignedIn, service: Service, body: Mapping) -> Annotated[Json, As(MappingRequested)]:
     """Ask to be a node's user, which the node itself confirms; ``GET`` with the request id tells what became of it."""
     if body.user_id not in {None, user.user_id}:
         raise CloudError(Refusal.INVALID_REQUEST, "user_id is not the user of this access token")
@@ -61,7 +70,7 @@ async def map_node(user: SignedIn, service: Service, body: Mapping) -> Json:
 
 
 @router.get("/user/nodes/mapping")
-async def mapping_status(user: SignedIn, service: Service, request_id: RequestId) -> Json:
+async def mapping_status(user: SignedIn, service: Service, request_id: RequestId) -> Annotated[Json, As(MappingState)]:
     """``requested``, ``confirmed`` or ``timedout``."""
     return {"request_id": request_id, "request_status": service.mappings.status(request_id, user.user_id).value}
 
@@ -69,14 +78,14 @@ async def mapping_status(user: SignedIn, service: Service, request_id: RequestId
 @router.get("/user/nodes/sharing")
 async def shared_with(
     user: SignedIn, service: Service, node_id: Annotated[str | None, Query(max_length=64)] = None
-) -> Json:
+) -> Annotated[Json, As(NodeSharingList)]:
     """Who has the user's nodes, or one of them."""
     return {"node_sharing": [node_users_json(users) for users in service.sharing.users(user, node_id or None)]}
 
 
 @router.put("/user/nodes/sharing")
 @router.put("/user/nodes/sharing/requests")
-async def share(user: SignedIn, service: Service, body: Share) -> Json:
+async def share(user: SignedIn, service: Service, body: Share) -> Annotated[Json, As(SharingRequested)]:
     """Offer nodes to a user, who becomes a secondary or, with ``primary``, a primary one; or answer such an offer."""
     for option in _ABSENT:
         if getattr(body, option):
@@ -100,7 +109,7 @@ async def unshare(
     service: Service,
     nodes: Annotated[str, Query(max_length=NODES_LIMIT * 65)],
     user_name: Annotated[str, Query(max_length=USER_NAME_LIMIT)],
-) -> Json:
+) -> Annotated[Json, As(Success)]:
     """Take nodes, separated by commas, from a user again."""
     service.sharing.end(user, [node for node in nodes.split(",") if node], user_name)
     return success("The sharing is ended")
@@ -116,7 +125,7 @@ async def sharing_requests(
     start_request_id: Annotated[str | None, Query(max_length=64)] = None,
     start_user_name: Annotated[str | None, Query(max_length=USER_NAME_LIMIT)] = None,  # noqa: ARG001 - RainMaker's
     num_records: int = PAGE_LIMIT,
-) -> Json:
+) -> Annotated[Json, As(SharingRequests)]:
     """Requests that wait or were declined: those sent by the user with ``primary_user``, else those received."""
     size = num_records if 1 <= num_records <= PAGE_LIMIT else PAGE_LIMIT
     page = service.sharing.offers(
@@ -129,7 +138,7 @@ async def sharing_requests(
 
 
 @router.delete("/user/nodes/sharing/requests")
-async def withdraw(user: SignedIn, service: Service, request_id: RequestId) -> Json:
+async def withdraw(user: SignedIn, service: Service, request_id: RequestId) -> Annotated[Json, As(Success)]:
     """Take an offer back."""
     service.sharing.withdraw(user, request_id)
     return success("The sharing request is cancelled")

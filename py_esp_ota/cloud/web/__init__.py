@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.web import account, images, jobs, nodes, start
+from py_esp_ota.cloud.web import account, docs, images, jobs, nodes, start
 from py_esp_ota.cloud.web.link import OneTimeLink
 from py_esp_ota.cloud.web.login import LoginGate
 from py_esp_ota.cloud.web.site import Site
@@ -39,7 +39,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
     if gate is not None:
         account.add_entrance(outside, site, gate)
     inside = APIRouter(include_in_schema=False, route_class=site.route_class())
-    for room in (images, start, jobs, nodes):
+    for room in (images, start, jobs, nodes, docs):
         room.add_pages(inside, site)
     account.add_pages(inside, site, accounts)
     app.include_router(outside)
