@@ -27,7 +27,7 @@ from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import Act, Role, may, role_of
 from py_esp_ota.cloud.store import Page
 
-router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
+router = APIRouter(prefix="/v1", tags=["accounts"], responses=RESPONSES, route_class=ApiRoute)
 
 ADMINS = frozenset(role for role in Role if may(role, Act.ADMINISTER))
 Name = Annotated[str, Query(max_length=USER_NAME_LIMIT)]

@@ -25,7 +25,7 @@ from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import NodeRole
 from py_esp_ota.cloud.sharing import NODES_LIMIT, PAGE_LIMIT
 
-router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
+router = APIRouter(prefix="/v1", tags=["nodes"], responses=RESPONSES, route_class=ApiRoute)
 
 NodeIds = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=NODES_LIMIT)]
 RequestId = Annotated[str, Query(max_length=64)]
