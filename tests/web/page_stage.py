@@ -38,9 +38,10 @@ T = TypeVar("T")
 class Cloud:
     """A service, its app with API and page, and a broker."""
 
-    def __init__(self, link: OneTimeLink | None = None) -> None:
-        numbers = random.Random(7)
-        self.store = Store()
+    def __init__(self, link: OneTimeLink | None = None, *, login: bool = False, store: Store | None = None) -> None:
+        numbers = random.Random(7 if store is None else 8)
+        self.store = store or Store()
+        self.mail: list[str] = []
         self.service = CloudService(
             self.store,
             clock=SystemClock(),
@@ -51,10 +52,11 @@ class Cloud:
             self.store,
             clock=SystemClock(),
             token_hex=lambda size: numbers.randbytes(size).hex(),
-            deliver=lambda _name, _code: None,
+            deliver=lambda _name, code: self.mail.append(code),
+            scrypt_n=2,
         )
         self.app = create_app(self.service, self.accounts)
-        mount_web(self.app, self.service, link)
+        mount_web(self.app, self.service, link, login=login)
         self.broker = MemoryBroker()
         self.broker.on_presence(self.service.intake.on_presence)
 

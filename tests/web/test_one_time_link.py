@@ -85,7 +85,7 @@ def test_without_the_cookie_every_page_and_form_is_closed(cookie):
         stranger = browser()
         headers = {"Cookie": f"{link.cookie}={cookie}".encode()} if cookie else {}
         paths = ["/images", "/images/upload", f"/images/{image}/start", "/jobs", "/jobs/x", "/nodes", "/events"]
-        for path in [*paths, "/jobs/x/events"]:
+        for path in [*paths, "/jobs/x/events", "/account"]:
             answer = await stranger.get(path, headers=headers)
             assert answer.status_code == 403, path
             assert all(answer.headers[header] == value for header, value in HEADERS.items())

@@ -20,6 +20,8 @@ from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import refusing_without_room
 from py_esp_ota.cloud.web import show
 from py_esp_ota.cloud.web.link import PATH, OneTimeLink
+from py_esp_ota.cloud.web.login import PATH as PATH_OF_LOGIN
+from py_esp_ota.cloud.web.login import LoginGate, sent_by_a_page, where_to_log_in
 
 HERE = Path(__file__).parent
 
@@ -50,12 +52,14 @@ class Site:
 
     Args:
         service: the cloud.
-        link: lets one browser in; everybody is in when there is none.
+        link: lets one browser in.
+        login: lets in who logs in; everybody is in when there is neither.
     """
 
-    def __init__(self, service: CloudService, link: OneTimeLink | None = None) -> None:
+    def __init__(self, service: CloudService, link: OneTimeLink | None = None, login: LoginGate | None = None) -> None:
         self.service = service
         self.link = link
+        self.login = login
         self._env = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -65,7 +69,7 @@ class Site:
         )
         self._env.filters |= show.FILTERS
         self._env.globals["version"] = version("py_esp_ota")
-        self._env.globals["open_to_all"] = link is None
+        self._env.globals["let_in_by"] = "login" if login else "link" if link else "nothing"
 
     def html(self, template: str, /, **context: Any) -> str:
         """A template as text."""
@@ -91,14 +95,29 @@ class Site:
 
     def admits(self, request: Request) -> bool:
         """Whether this browser may see the pages."""
+        if self.login is not None:
+            return self.login.admits(request)
         return self.link is None or self.link.admits(request.cookies)
+
+    def turn_away(self, request: Request) -> Response:
+        """What a browser gets that may not: a page that says why, or the way to the login."""
+        if self.login is None:
+            return self.error(403, NOT_LET_IN)
+        if not sent_by_a_page(request):
+            return self.error(403, "This form was not sent by a page of this server.")
+        way = where_to_log_in(request)
+        if request.method == "GET" and "hx-request" not in request.headers and _wants_a_page(request):
+            return go(way)
+        answer = self.error(401, "This needs a login, and yours has ended.")
+        answer.headers["HX-Redirect"] = PATH_OF_LOGIN
+        return answer
 
     def route_class(self, *, guarded: bool = True) -> type[APIRoute]:
         """Routes whose refusals are pages instead of the API's JSON, and whose every answer carries ``HEADERS``.
 
         With ``guarded`` a browser that was not let in is turned away before anything it sends is read.
         """
-        error, admits = self.error, self.admits
+        error, admits, turn_away = self.error, self.admits, self.turn_away
 
         class PageRoute(APIRoute):
             def get_route_handler(self) -> Handler:
@@ -106,7 +125,7 @@ class Site:
 
                 async def answered(request: Request) -> Response:
                     if guarded and not admits(request):
-                        response: Response = error(403, NOT_LET_IN)
+                        response = turn_away(request)
                     else:
                         response = await judged(request)
                     for name, value in HEADERS.items():
@@ -153,6 +172,10 @@ class Site:
             # Nothing but a request of our own pages carries it, and no script reads it.
             response.set_cookie(link.cookie, session, httponly=True, samesite="strict")
             return response
+
+
+def _wants_a_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "text/html")
 
 
 def go(url: str) -> RedirectResponse:
