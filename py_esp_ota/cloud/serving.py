@@ -53,7 +53,7 @@ class Serving:
                 touched.append(row.ota_job_id)
                 letters.append(self._hand_out(tx, row, node_row, self._otaurl(tx, row)))
         for ota_job_id in touched:
-            self._changed(ota_job_id)
+            self._changed(ota_job_id, node_id)
         self._ground.live.publish("node", node_id)
         self._send(letters)
 
@@ -84,7 +84,7 @@ class Serving:
                 raise CloudError(Refusal.NO_UPDATE, f"nothing to start: {held.value}")
             node_row.approved = True
             letter = self._hand_out(tx, row, node_row, self._otaurl(tx, row))
-        self._changed(ota_job_id)
+        self._changed(ota_job_id, node_id)
         self._send([letter])
 
     def on_status(self, node_id: str, report: OtaStatusReport) -> None:
@@ -116,7 +116,7 @@ class Serving:
                     ts=ts,
                 )
             )
-        self._changed(row.ota_job_id)
+        self._changed(row.ota_job_id, node_id)
 
     def _push(self, tx: Session, row: JobRow, node_ids: Sequence[str]) -> list[Letter]:
         """``force_push``: the URL to these nodes now, whatever they run; a node refuses its own version itself."""
@@ -162,7 +162,7 @@ class Serving:
                 write_state(node_row, before)
                 lost = replace(before, additional_info="The URL was not sent", timestamp=self._ground.now_ms())
                 tx.add(history_row(row.number, lost))
-        self._changed(ota_job_id)
+        self._changed(ota_job_id, before.node_id)
 
     def _move(self, tx: Session, row: JobRow, node_row: JobNodeRow, state: NodeState) -> None:
         """The cloud itself changes a node's state, and writes it down."""
@@ -173,5 +173,5 @@ class Serving:
         for letter in letters:
             self._outbox.put(letter)
 
-    def _changed(self, ota_job_id: str) -> None:
-        self._ground.live.publish("job", ota_job_id)
+    def _changed(self, ota_job_id: str, node_id: str = "") -> None:
+        self._ground.live.publish("job", ota_job_id, node_id)

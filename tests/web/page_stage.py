@@ -58,6 +58,16 @@ class Cloud:
         self.broker = MemoryBroker()
         self.broker.on_presence(self.service.intake.on_presence)
 
+    async def until(self, holds: Callable[[CloudService], bool]) -> None:
+        """Wait until the cloud has heard what a node said, however long that takes it."""
+        told = asyncio.Event()
+        self.service.live.listeners.add(told)
+        async with asyncio.timeout(20):
+            while not holds(self.service):
+                await told.wait()
+                told.clear()
+        self.service.live.listeners.discard(told)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connected to its broker."""
@@ -120,6 +130,16 @@ class Node:
         await self.mqtt.publish(topic(self.node_id, OTASTATUS), report.encode())
 
 
+def introduced(node_id: str) -> Callable[[CloudService], bool]:
+    """For ``Cloud.until``: the node said what it is."""
+    return lambda service: any(node.node_id == node_id and node.model for node in service.nodes.find().items)
+
+
+def reported(job: str, info: str) -> Callable[[CloudService], bool]:
+    """For ``Cloud.until``: a node said this about the job."""
+    return lambda service: any(line.additional_info == info for line in service.jobs.history(job))
+
+
 class Stage:
     """A cloud that serves its page on loopback from a thread of its own."""
 
@@ -150,7 +170,7 @@ class Stage:
             node = Node(node_id, await session.__aenter__())
             self._leave.append(lambda: session.__aexit__(None, None, None))
             await node.introduce(**introduction)
-            await asyncio.sleep(0.01)
+            await self.cloud.until(introduced(node_id))
             return node
 
         return self.run(connect())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from markupsafe import Markup
 
@@ -111,6 +111,12 @@ def link(path: str, query: Mapping[str, str]) -> str:
     """A local URL with the parameters that say something."""
     text = urlencode({key: value for key, value in query.items() if value})
     return f"{path}?{text}" if text else path
+
+
+def unlink(address: str) -> tuple[str, dict[str, str]]:
+    """Path and parameters of a local URL, as ``link`` wrote it. Raises ``ValueError`` when it is none."""
+    parts = urlsplit(address)
+    return parts.path, dict(parse_qsl(parts.query))
 
 
 # ------------------------------------------------------------------------------------------------------------ Start OTA
