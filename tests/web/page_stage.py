@@ -150,6 +150,23 @@ class Stage:
         self._loop = asyncio.new_event_loop()
         self._leave: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
+    async def open(self, port: int = 0) -> None:
+        """Serve over HTTP, again at the same address after ``shut``."""
+        self._http = serve(self.cloud.app, port=port)
+        self.url = await self._http.__aenter__()
+
+    async def shut(self) -> int:
+        """No HTTP any more; the port, to open again."""
+        await self._http.__aexit__(None, None, None)
+        return int(self.url.rpartition(":")[2])
+
+    @contextmanager
+    def gone(self) -> Iterator[None]:
+        """Without a server meanwhile."""
+        port = self.run(self.shut())
+        yield
+        self.run(self.open(port))
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run something on the cloud's loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
@@ -189,10 +206,12 @@ def on_a_socket(link: OneTimeLink | None = None) -> Iterator[Stage]:
 
     async def live() -> None:
         stage.cloud = Cloud(link)
-        async with stage.cloud.running(), serve(stage.cloud.app) as stage.url:
+        async with stage.cloud.running():
+            await stage.open()
             ready.set()
             await done.wait()
             await stage.leave()
+            await stage.shut()
 
     thread = threading.Thread(target=lambda: stage._loop.run_until_complete(live()))
     thread.start()
