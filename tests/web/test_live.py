@@ -48,17 +48,25 @@ class Shelf:
 
 async def news(stream):
     """The next view event, beats left out."""
-    while True:
-        text = (await asyncio.wait_for(anext(stream), 20)).decode()
-        name, data = re.fullmatch(r"event: (\w+)\ndata: (.*)\n\n", text).groups()
-        if name == "view":
-            return json.loads(data)
+    async with asyncio.timeout(20):
+        async for text in stream:
+            name, data = re.fullmatch(r"event: (\w+)\ndata: (.*)\n\n", text.decode()).groups()
+            if name == "view":
+                return json.loads(data)
+    raise AssertionError("the stream ended")
 
 
-async def silent(stream, shelf):
-    """Nothing is to be said: the next news is of a change that is made now."""
-    shelf.change("a change to hear")
-    assert (await news(stream))["parts"] == {"list": "a change to hear"}
+async def silent(stream, shelf, *, after):
+    """So many renderings, and nothing to be said; then a change is."""
+    coming = asyncio.ensure_future(news(stream))
+    async with asyncio.timeout(20):
+        while shelf.rendered < after:
+            await asyncio.sleep(0)
+    for _ in range(20):  # turns of the loop, more than it takes from a rendering to a stream
+        await asyncio.sleep(0)
+    assert not coming.done()
+    shelf.change(f"change {after}")
+    assert (await coming)["parts"] == {"list": f"change {after}"}
 
 
 # ------------------------------------------------------------------------------------------------------------- numbers
@@ -94,8 +102,9 @@ def test_what_changes_between_a_page_and_its_stream_is_sent_at_once():
         stage.do(lambda service: service.images.add("in between", LAMP))
         with client.stream("GET", "/live", params={"view": f"{at} {unescape(view)}"}) as stream:
             assert stream.headers["content-type"].startswith("text/event-stream")
-            lines = (line.removeprefix("data: ") for line in stream.iter_lines() if line.startswith("data: {"))
-            assert "in between" in json.loads(next(lines))["parts"]["list"]
+            lines = (line for line in stream.iter_lines() if line)
+            assert [next(lines) for _ in range(3)] == ["event: beat", "data: ", "event: view"]
+            assert "in between" in json.loads(next(lines).removeprefix("data: "))["parts"]["list"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +128,7 @@ def test_a_stream_begins_where_its_page_ended_and_with_everything_for_a_page_of_
         stream = shelf.views.stream({LIST: at})
         if behind:
             assert await news(stream) == {"view": LIST, "at": "e.2", "parts": {"list": "new"}}
-        await silent(stream, shelf)
+        await silent(stream, shelf, after=1)
         await stream.aclose()
 
     asyncio.run(story())
@@ -201,9 +210,9 @@ def test_what_is_the_same_is_not_sent_again():
     async def story():
         shelf = Shelf()
         stream = shelf.views.stream({LIST: shelf.views.at})
-        await anext(stream)
-        shelf.change("old")
-        await silent(stream, shelf)
+        await silent(stream, shelf, after=1)
+        shelf.change(shelf.text)
+        await silent(stream, shelf, after=3)
         await stream.aclose()
 
     asyncio.run(story())
