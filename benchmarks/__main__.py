@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import searching, silicon, sweeps
+from benchmarks import searching, silicon, sweeps, watching
 from benchmarks.timing import Figure, interleaved, once, process
 from py_esp_ota import Flash, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
@@ -119,6 +119,7 @@ def main() -> int:
     figures += [sweeps.clean(), sweeps.torn(), sweeps.second_cuts()]
     figures += [searching.drawn_images(), searching.machine_steps()]
     figures += silicon.figures()
+    figures += watching.figures()
     for figure in figures:
         print(figure.row())
     return int(not all(figure.ok for figure in figures))

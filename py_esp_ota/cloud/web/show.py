@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -45,6 +46,7 @@ def size(count: int) -> str:
     return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.2f} MB"
 
 
+@lru_cache(4096)  # a page has hundreds of them, and the next rendering the same ones
 def moment(milliseconds: int | None) -> Markup:
     """A time as a ``<time>`` element in this machine's time zone; a dash when there is none."""
     if milliseconds is None:
