@@ -6,13 +6,14 @@ Everything is synchronous: a statement takes microseconds and the cloud lives on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from sqlalchemy import Engine, Select, create_engine, event, func, inspect, select
+from sqlalchemy import URL, Engine, Select, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
@@ -20,6 +21,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from py_esp_ota.cloud.models import SettingRow, Table
 from py_esp_ota.cloud.refusals import CloudError, Refusal
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
@@ -40,19 +43,23 @@ class Store:
     """The cloud's memory. ``url`` is SQLAlchemy's: ``sqlite://`` (in memory), ``sqlite:///cloud.db``, PostgreSQL.
 
     Raises:
-        ValueError: what is at ``url`` cannot be opened, is no database, or was made by another version.
+        ValueError: what is at ``url`` cannot be opened, is no database of this cloud, or is a newer version's.
     """
 
     def __init__(self, url: str = "sqlite://") -> None:
         self._engine = _engine(url)
         try:
-            Table.metadata.create_all(self._engine)
-        except DatabaseError as error:
+            if _in_memory(make_url(url)):
+                Table.metadata.create_all(self._engine)
+            else:
+                from py_esp_ota.cloud.upgrade import bring_up_to_date  # noqa: PLC0415 - alembic, for who has a past
+
+                if done := bring_up_to_date(self._engine, Table.metadata):
+                    log.warning("%s: %s", _name(make_url(url)), done)
+        except (DatabaseError, ValueError) as error:
             self._engine.dispose()
-            raise ValueError(f"{make_url(url).render_as_string()}: {error.orig}") from error
-        if misfit := _misfit(self._engine):
-            self._engine.dispose()
-            raise ValueError(f"{make_url(url).render_as_string()} was made by another version of this cloud: {misfit}")
+            why = str(error.orig if isinstance(error, DatabaseError) else error).partition("\n")[0]
+            raise ValueError(f"{_name(make_url(url))}: {why}") from error
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -115,22 +122,19 @@ def _no_space(error: BaseException | None) -> bool:
     return sqlite in {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"} or getattr(error, "sqlstate", "") == "53100"
 
 
-def _misfit(engine: Engine) -> str | None:
-    """The first table whose columns are not the ones we know; there are no migrations before the first release."""
-    found = inspect(engine)
-    for name, table in Table.metadata.tables.items():
-        columns = {column["name"] for column in found.get_columns(name)}
-        if columns != set(table.columns.keys()):
-            odd = ", ".join(sorted(columns ^ set(table.columns.keys())))
-            return f"table {name} differs in {odd}"
-    return None
+def _in_memory(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}
+
+
+def _name(url: URL) -> str:
+    """How to call a database in a sentence: the file, or the URL without its password."""
+    return url.database if url.get_backend_name() == "sqlite" and url.database else url.render_as_string()
 
 
 def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url)
-    in_memory = make_url(url).database in {None, "", ":memory:"}
-    options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
+    options: dict[str, Any] = {"poolclass": StaticPool} if _in_memory(make_url(url)) else {}
     engine = create_engine(url, connect_args={"check_same_thread": False}, **options)
 
     @event.listens_for(engine, "connect")

@@ -83,16 +83,14 @@ def test_refusals_have_numbers_of_their_own():
     assert 101044 not in {refusal.error_code for refusal in Refusal}  # sends the admin CLI into an endless loop
 
 
-def test_a_database_of_another_version_is_refused_and_left_as_it_is(tmp_path):
+def test_a_database_that_is_not_what_its_stamp_says_is_refused_and_left_as_it_is(tmp_path):
     url = f"sqlite:///{tmp_path / 'cloud.db'}"
     Store(url).close()
     Store(url).close()
     with sqlite3.connect(tmp_path / "cloud.db") as tables:
         tables.execute("ALTER TABLE node DROP COLUMN model")
     tables.close()
-    with pytest.raises(
-        ValueError, match=r"cloud\.db was made by another version of this cloud: table node differs in model"
-    ):
+    with pytest.raises(ValueError, match=r"cloud\.db: no database of this cloud: table node differs in model"):
         Store(url)
     with sqlite3.connect(tmp_path / "cloud.db") as tables:
         assert "model" not in {row[1] for row in tables.execute("PRAGMA table_info(node)")}

@@ -17,6 +17,7 @@ EXTRAS = {
         "fastapi",
         "uvicorn",
         "sqlalchemy",
+        "alembic",
         "jinja2",
         "cryptography",
         "jwt",

@@ -1,0 +1,353 @@
+"""An older database is brought up to date at the start, or left exactly as it was; a newer one is left alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+from cloud_bench import Clock
+from sqlalchemy import create_engine, event, inspect
+
+from py_esp_ota.cloud import upgrade
+from py_esp_ota.cloud.models import Table
+from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.store import Store
+
+RELEASE = Path(__file__).with_name("release_0_1_0.sql").read_text()
+SCRIPT = ScriptDirectory(upgrade.FOLDER)
+NEWEST = SCRIPT.get_current_head()
+
+NEXT = """
+from alembic import op
+import os, signal, sqlalchemy as sa
+revision = "9000"
+down_revision = "{before}"
+def upgrade():
+    op.create_table("extra", sa.Column("key", sa.Text, primary_key=True))
+    with op.batch_alter_table("node") as node:
+        node.alter_column("model", server_default="lamp")
+    op.bulk_insert(sa.table("extra", sa.column("key")), [{{"key": "x" * 1000 + str(n)}} for n in range(500)])
+    {then}
+"""
+"""A revision as they will be: a table more, a table anew, and rows enough to need pages."""
+
+FULL = 'op.execute("PRAGMA max_page_count=1"); op.execute("INSERT INTO extra SELECT key || key FROM extra")'
+KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
+ORPHAN = "op.execute(\"INSERT INTO node_tag VALUES ('nobody', 'a:b')\")"
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    """A database as 0.1.0 left it, with two nodes and a job."""
+    file = tmp_path / "cloud.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript(RELEASE)
+        database.execute("PRAGMA journal_mode=WAL")
+    return file
+
+
+@pytest.fixture
+def revised(tmp_path, monkeypatch):
+    """Whoever calls it has a version with one revision more, which ends like this."""
+
+    def revise(then: str = "") -> Path:
+        folder = tmp_path / "migrations"
+        (folder / "versions").mkdir(parents=True, exist_ok=True)
+        for known in SCRIPT.walk_revisions():
+            (folder / "versions" / Path(known.path).name).write_text(Path(known.path).read_text())
+        (folder / "versions" / "r9000_next.py").write_text(NEXT.format(before=NEWEST, then=then))
+        monkeypatch.setattr(upgrade, "FOLDER", folder)
+        return folder
+
+    return revise
+
+
+def dump(file: Path) -> list[str]:
+    with closing(sqlite3.connect(file)) as database:
+        return list(database.iterdump())
+
+
+def revision(file: Path) -> str | None:
+    with closing(sqlite3.connect(file)) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+            return None
+        return database.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+
+
+def shape(connection):
+    """Every table as the database itself describes it, whatever the order of its parts."""
+    found = inspect(connection)
+    return {
+        name: (
+            {column["name"]: (str(column["type"]), column["nullable"]) for column in found.get_columns(name)},
+            found.get_pk_constraint(name)["constrained_columns"],
+            sorted(str(sorted(key.items())) for key in found.get_foreign_keys(name)),
+            sorted(str(unique["column_names"]) for unique in found.get_unique_constraints(name)),
+            sorted((index["name"], str(index["column_names"])) for index in found.get_indexes(name)),
+        )
+        for name in sorted({*found.get_table_names()} - {"alembic_version"})
+    }
+
+
+# ----------------------------------------------------------------------------------------------------------- revisions
+
+
+def test_the_first_revision_makes_what_0_1_0_made():
+    with create_engine("sqlite://").connect() as old, create_engine("sqlite://").connect() as new:
+        old.connection.driver_connection.executescript(RELEASE)
+        with Operations.context(MigrationContext.configure(new)):
+            SCRIPT.get_revision(upgrade.FIRST).module.upgrade()
+        assert shape(new) == shape(old)
+        assert shape(old)["job"][3] == ["['ota_job_id']"]
+
+
+def test_all_revisions_together_make_the_tables_of_today():
+    with create_engine("sqlite://").connect() as walked, create_engine("sqlite://").connect() as made:
+        context = MigrationContext.configure(walked, opts={"compare_type": True, "compare_server_default": True})
+        with Operations.context(context):
+            for step in reversed(list(SCRIPT.walk_revisions())):
+                step.module.upgrade()
+        Table.metadata.create_all(made)
+        assert compare_metadata(context, Table.metadata) == []
+        assert shape(walked) == shape(made)
+
+
+def test_revisions_are_one_line_from_the_first():
+    steps = list(SCRIPT.walk_revisions())
+    assert steps[-1].revision == upgrade.FIRST
+    assert len({step.down_revision for step in steps}) == len(steps)
+    assert all(Path(step.path).name.startswith(f"r{step.revision}_") for step in steps)
+
+
+# ------------------------------------------------------------------------------------------------------- going forward
+
+
+def test_a_new_database_is_made_at_the_newest_revision(tmp_path, caplog):
+    with Store(f"sqlite:///{tmp_path / 'cloud.db'}"):
+        pass
+    assert revision(tmp_path / "cloud.db") == NEWEST
+    assert [path.name for path in tmp_path.iterdir()] == ["cloud.db"]
+    assert caplog.text == ""
+
+
+def test_a_database_of_0_1_0_is_read_on(file):
+    with Store(f"sqlite:///{file}") as store:
+        service = CloudService(store, clock=Clock(), public_url="http://x", token_hex=lambda size: "1f" * size)
+        (job,) = service.jobs.find().items
+        lines = service.jobs.history(job.job.ota_job_id, "n1")
+        assert [line.status for line in lines] == ["triggered", "started", "in-progress", "success"]
+        assert {node.node_id for node in service.nodes.find().items} == {"n1", "n2"}
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+def test_an_older_one_is_upgraded_behind_a_copy_of_it(file, revised, caplog, stamped):
+    if stamped:
+        with closing(sqlite3.connect(file)) as database, database:
+            database.executescript(
+                f"CREATE TABLE alembic_version(version_num TEXT); INSERT INTO alembic_version VALUES ('{NEWEST}')"
+            )
+    before = dump(file)
+    was = NEWEST if stamped else upgrade.FIRST
+    revised()
+    Store(f"sqlite:///{file}").close()
+    copy = file.with_name(f"cloud.db.revision-{was}")
+    line = f"{file}: upgraded from revision {was} to 9000; as it was, it lies in {copy}"
+    assert caplog.record_tuples == [("py_esp_ota.cloud.store", logging.WARNING, line)]
+    assert revision(file) == "9000"
+    assert dump(copy) == before
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert sorted(path.name for path in file.parent.glob("cloud.db*")) == ["cloud.db", copy.name]
+    with Store(f"sqlite:///{file}") as store, store.begin() as tx:
+        assert tx.connection().exec_driver_sql("SELECT count(*) FROM extra").scalar() == 500
+        assert tx.connection().exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    assert len(caplog.records) == 1, "nothing to do, nothing to say"
+
+
+def test_what_is_not_in_the_file_yet_is_in_the_copy(file, revised):
+    """Somebody reads, so that what SQLite wrote last stays in its log."""
+    with closing(sqlite3.connect(file)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM node").fetchone()
+        with closing(sqlite3.connect(file)) as writer, writer:
+            writer.execute("INSERT INTO setting VALUES ('late', 'news')")
+        revised()
+        Store(f"sqlite:///{file}").close()
+    assert any("'late','news'" in line for line in dump(file.with_name("cloud.db.revision-0001")))
+
+
+def test_a_later_copy_takes_the_place_of_an_earlier_one(file, revised):
+    copy = file.with_name("cloud.db.revision-0001")
+    copy.write_text("from the last attempt")
+    file.with_name("cloud.db.revision-0001.partial").write_text("from one that was killed")
+    before = dump(file)
+    revised()
+    Store(f"sqlite:///{file}").close()
+    assert dump(copy) == before
+    assert not file.with_name("cloud.db.revision-0001.partial").exists()
+
+
+def test_two_that_start_at_once_upgrade_it_once(file, revised, caplog):
+    revised()
+    with ThreadPoolExecutor(2) as pool:
+        for store in pool.map(Store, [f"sqlite:///{file}"] * 2):
+            store.close()
+    assert len(caplog.records) == 1
+    assert revision(file) == "9000"
+
+
+# --------------------------------------------------------------------------------------------- what fails half way, not
+
+
+def refused(file: Path) -> str:
+    before = dump(file)
+    with pytest.raises(ValueError, match=r"^.*cloud\.db: ") as caught:
+        Store(f"sqlite:///{file}")
+    assert dump(file) == before
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(f"{file}: ")
+
+
+@pytest.mark.parametrize(
+    ("then", "why"),
+    [
+        (FULL, "the upgrade from revision 0001 to 9000 failed and changed nothing: database or disk is full"),
+        (ORPHAN, "the upgrade failed and changed nothing: row 2 of node_tag names a node that is not there"),
+        ('op.execute("ALTER TABLE node DROP COLUMN name")', "no database of this cloud: table node differs in name"),
+    ],
+    ids=["full", "orphan", "wrong"],
+)
+def test_an_upgrade_that_fails_leaves_the_old_database(file, revised, monkeypatch, then, why):
+    revised(then)
+    assert refused(file) == why
+    monkeypatch.undo()
+    Store(f"sqlite:///{file}").close()  # of the version that made it
+    revised()
+    Store(f"sqlite:///{file}").close()
+    assert revision(file) == "9000"
+
+
+def killed(file: Path, folder: Path, more: str = "") -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from py_esp_ota.cloud import upgrade, database_copy
+from py_esp_ota.cloud.store import Store
+upgrade.FOLDER = Path({str(folder)!r})
+{more}
+Store("sqlite:///{file}")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_an_upgrade_that_is_killed_leaves_the_old_database(file, revised):
+    before = dump(file)
+    killed(file, revised(KILLED))
+    assert dump(file) == before
+    assert dump(file.with_name("cloud.db.revision-0001")) == before
+    revised()
+    Store(f"sqlite:///{file}").close()
+    assert revision(file) == "9000"
+
+
+def test_a_copy_that_is_killed_is_none(file, revised):
+    before = dump(file)
+    folder = revised()
+    killed(file, folder, "database_copy._sync = lambda _: os.kill(os.getpid(), signal.SIGKILL)")
+    assert not file.with_name("cloud.db.revision-0001").exists()
+    assert dump(file) == before
+    Store(f"sqlite:///{file}").close()
+    assert dump(file.with_name("cloud.db.revision-0001")) == before
+
+
+def test_without_room_for_a_copy_there_is_no_upgrade(file, revised, monkeypatch):
+    revised()
+
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    why = "not upgraded from revision 0001 to 9000, because no copy can be kept: [Errno 28] No space left on device"
+    assert refused(file) == why
+    assert not list(file.parent.glob("cloud.db.*"))
+
+
+def test_a_new_database_is_whole_or_empty(tmp_path):
+    file = tmp_path / "cloud.db"
+
+    class Stop(BaseException):
+        pass
+
+    def stop(*_arguments, **_options):
+        raise Stop
+
+    event.listen(Table.metadata.tables["user"], "after_create", stop)
+    try:
+        with pytest.raises(Stop):
+            Store(f"sqlite:///{file}")
+    finally:
+        event.remove(Table.metadata.tables["user"], "after_create", stop)
+    assert dump(file) == ["BEGIN TRANSACTION;", "COMMIT;"]
+    Store(f"sqlite:///{file}").close()
+    assert revision(file) == NEWEST
+
+
+# -------------------------------------------------------------------------------------------------------------- refused
+
+
+def test_a_newer_database_is_refused_by_name(file, revised, monkeypatch):
+    revised()
+    Store(f"sqlite:///{file}").close()
+    monkeypatch.undo()
+    known = NEWEST if upgrade.FIRST == NEWEST else f"{upgrade.FIRST} to {NEWEST}"
+    why = f"a newer version of this cloud was here: revision 9000, and this version knows {known}"
+    assert refused(file) == why
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("ALTER TABLE node DROP COLUMN model", "table node differs in model"),
+        ("ALTER TABLE job ADD COLUMN colour TEXT", "table job differs in colour"),
+        ("DROP TABLE report", "table report is missing"),
+    ],
+)
+def test_what_is_nearly_ours_is_refused(file, change, why):
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(change)
+    assert refused(file) == f"no database of this cloud: {why}"
+
+
+def test_somebody_elses_database_is_refused(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "cloud.db")) as database:
+        database.execute("CREATE TABLE bookmarks(url)")
+    assert refused(tmp_path / "cloud.db") == "no database of this cloud: table blob is missing"
+
+
+# ----------------------------------------------------------------------------------------------------------- who pays
+
+
+def test_who_has_no_past_does_not_pay_for_it():
+    program = """
+import asyncio, sys
+from py_esp_ota import Lab
+async def main():
+    async with Lab():
+        print(sorted({"alembic", "mako", "sqlalchemy"} & sys.modules.keys()))
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "['sqlalchemy']\n", done.stderr
