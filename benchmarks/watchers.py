@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 async def _watch(host: str, port: int, address: str, opened: asyncio.Barrier, told: Counter[str]) -> None:
     reader, writer = await asyncio.open_connection(host, port)
-    query = urlencode({"view": f" {address}"})  # from nowhere: everything comes first
+    query = urlencode({"view": address})  # from nowhere: everything comes first
     writer.write(f"GET /live?{query} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
     await reader.readuntil(b"event: view")
     await opened.wait()

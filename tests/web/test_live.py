@@ -60,7 +60,7 @@ async def silent(stream, shelf, *, after):
     """So many renderings, and nothing to be said; then a change is."""
     coming = asyncio.ensure_future(news(stream))
     async with asyncio.timeout(20):
-        while shelf.rendered < after:
+        while shelf.rendered < after:  # noqa: ASYNC110 (turns of the loop, not time)
             await asyncio.sleep(0)
     for _ in range(20):  # turns of the loop, more than it takes from a rendering to a stream
         await asyncio.sleep(0)

@@ -156,11 +156,14 @@ class Site:
             return go("/images")
 
     def add_live(self, router: APIRouter) -> None:
-        """The one stream of a browser: all views that its pages show, each with where it is, as ``views.at`` said."""
+        """The one stream of a browser: all views that its pages show, as ``<where it is> <its address>``.
+
+        Without the former, which is what ``views.at`` said, a view is sent whole.
+        """
 
         @router.get("/live")
         async def live(view: Annotated[list[str] | None, Query()] = None) -> StreamingResponse:
-            wanted = {address: at for at, _, address in (each.partition(" ") for each in view or ())}
+            wanted = {address: at for at, _, address in (each.rpartition(" ") for each in view or ())}
             return StreamingResponse(self.views.stream(wanted), media_type="text/event-stream")
 
     def add_entrance(self, router: APIRouter, link: OneTimeLink) -> None:
