@@ -70,7 +70,7 @@ class _Load:
         self._words = itertools.count()
 
     async def run(self, count: int) -> float:
-        """Seconds of this process, which are the server's and the nodes', from the first report until the last is stored."""
+        """Seconds of this process, the server's and the nodes', from the first report until the last is stored."""
         told = asyncio.Event()
         self._service.live.listeners.add(told)
         begun = time.process_time()
@@ -106,7 +106,7 @@ async def _cloud() -> AsyncIterator[tuple[CloudService, str, dict[str, Mqtt]]]:
     mount_web(app, service)
     broker = MemoryBroker()
     broker.on_presence(service.intake.on_presence)
-    life = asyncio.create_task(service.run(broker))
+    life = asyncio.create_task(service.run(broker.session))
     await service.wait_connected()
     async with serve(app) as url, AsyncExitStack() as sessions:
         names = [f"node{number:03d}" for number in range(NODES)]

@@ -9,8 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
+from py_esp_ota.cloud.history import HistoryLine
 from py_esp_ota.cloud.images import StoredImage
-from py_esp_ota.cloud.job_rows import HistoryLine, JobView
+from py_esp_ota.cloud.job_rows import JobView
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus
 from py_esp_ota.cloud.live import Notice
 from py_esp_ota.cloud.nodes import Node
@@ -23,7 +24,7 @@ from py_esp_ota.cloud.web.site import Site, go
 PAGE_SIZE = 10
 NODES_PAGE_SIZE = 25
 HISTORY_SHOWN = 50
-"""The newest lines about a node. A node that reports without end must not make its row grow without end."""
+"""Reports on a node, the newest. One that reports without end must not make each rendering longer than the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class NodeLine:
 
     state: NodeState
     node: Node | None
-    history: Sequence[HistoryLine]  # the newest HISTORY_SHOWN
-    earlier: int  # how many lines there are before them
+    history: Sequence[HistoryLine]
+    earlier: bool  # there is more before it
     own_words: bool  # the info is the node's, not the cloud's
     percent: int | None
     remark: str
@@ -112,18 +113,18 @@ def job_line(service: CloudService, view: JobView) -> JobLine:
 
 
 def node_line(service: CloudService, view: JobView, state: NodeState) -> NodeLine:
-    """A node's part in a job, with all that was said."""
+    """A node's part in a job, with what was said about it last."""
     try:
         node = service.nodes.get(state.node_id)
     except CloudError:
         node = None
-    history = service.jobs.history(view.job.ota_job_id, state.node_id)
+    history, earlier = service.jobs.recent(view.job, state.node_id, HISTORY_SHOWN)
     spoken = [line for line in history if line.additional_info == state.additional_info]
     return NodeLine(
         state=state,
         node=node,
-        history=history[-HISTORY_SHOWN:],
-        earlier=max(0, len(history) - HISTORY_SHOWN),
+        history=history,
+        earlier=earlier,
         own_words=bool(spoken and spoken[-1].by_node),
         percent=percent(state),
         remark=remark(view, state, node),
