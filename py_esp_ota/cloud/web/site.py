@@ -50,7 +50,7 @@ NOT_LET_IN = (
 
 API = frozenset({"v1"})
 """Beginnings of addresses that are never a page, whoever asks."""
-PAGES = frozenset({"images", "jobs", "nodes", "live", "static", "enter"})
+PAGES = frozenset({"images", "jobs", "nodes", "docs", "live", "static", "enter"})
 """Beginnings of addresses that are always one. At any other, browsers get a page and programs the API's JSON."""
 LOST = {
     404: "There is no page at this address.",

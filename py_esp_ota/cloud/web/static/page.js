@@ -116,7 +116,7 @@ function fail(sentence) {
 
 addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
-  if (form.method !== "post" || form.hasAttribute("hx-post") || "sure" in form.dataset) return;
+  if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("hx-post") || "sure" in form.dataset) return;
   event.preventDefault();
   if (form.ariaBusy) return;
   failed.replaceChildren();
