@@ -213,6 +213,13 @@ class Jobs:
         job = self.get(ota_job_id).job
         return told if node_id is None else [first_line(job, node_id), *told]
 
+    def recent(self, job: OtaJob, node_id: str, count: int) -> tuple[list[HistoryLine], bool]:
+        """The end of the history of a job on one of its nodes, oldest first; whether something came before it."""
+        wanted = Wanted(ota_job_id=job.ota_job_id, node_id=node_id)
+        entries, earlier = self._log.newest(wanted, num_records=count)
+        told = [line for entry in reversed(entries) for line in lines(entry)]
+        return (told, True) if earlier is not None else ([first_line(job, node_id), *told], False)
+
     def pending_update(self, node_id: str) -> OtaJob | None:
         """The job that a node's user could start now, whether it waits for approval or for the node to ask."""
         found = ((self._book.standing(each), self._book.state(each, node_id)) for each in self._book.jobs_of(node_id))

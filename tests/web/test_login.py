@@ -160,7 +160,7 @@ def test_without_a_login_no_form_does_anything_and_no_fragment_is_shown():
             assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/login"), path
         fragment = await stranger.get("/nodes", headers={"HX-Request": "true"})
         assert (fragment.status_code, fragment.headers["hx-redirect"]) == (401, "/login")
-        assert (await stranger.get("/events", headers={"Accept": "text/event-stream"})).status_code == 401
+        assert (await stranger.get("/live", headers={"Accept": "text/event-stream"})).status_code == 401
         assert (await stranger.get("/static/style.css")).status_code == 200
         assert (await stranger.get("/apiversions")).status_code == 200
         assert (await stranger.get("/v1/admin/nodes")).status_code == 401

@@ -8,7 +8,10 @@ updates, with scripts switched off.
 
 from __future__ import annotations
 
-from fastapi import APIRouter, FastAPI
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.exceptions import HTTPException
 
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.service import CloudService
@@ -39,12 +42,22 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
     if gate is not None:
         account.add_entrance(outside, site, gate)
     inside = APIRouter(include_in_schema=False, route_class=site.route_class())
+    site.add_live(inside)
     for room in (images, start, jobs, nodes, docs):
         room.add_pages(inside, site)
     account.add_pages(inside, site, accounts)
     app.include_router(outside)
     app.include_router(inside)
     app.state.body_limits.update(BODY_LIMITS)
+    app.state.views = site.views
+    of_the_api: Any = app.exception_handlers[HTTPException]
+
+    async def nowhere(request: Request, error: Exception) -> Response:
+        page = site.lost(request, error.status_code) if isinstance(error, HTTPException) else None
+        answer: Response = page or await of_the_api(request, error)
+        return answer
+
+    app.add_exception_handler(HTTPException, nowhere)
 
 
 __all__ = ["OneTimeLink", "mount_web"]
