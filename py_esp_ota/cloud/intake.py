@@ -64,6 +64,8 @@ class Intake:
         now = self._ground.now_ms()
         (self._book.online.add if connected else self._book.online.discard)(node_id)
         self._turns.later(partial(_presence, self._nodes, node_id, connected, now))
+        if connected:
+            self._serving.came([node_id])
 
     def handle(self, message: Message) -> None:
         """Take one message, whatever it holds. Raises what the database fails with."""

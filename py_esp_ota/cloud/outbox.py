@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -21,14 +21,14 @@ IN_FLIGHT = 256
 class Letter:
     """One message to a node. ``payload`` may be made when it is sent; ``None`` then says that it need not go any more.
 
-    A letter that is ``kept`` is sent again on the next connection when the broker has not acknowledged it; any other
-    is for those who are there now, and nothing stale is sent later.
+    A letter that is kept for a node is sent again when the broker has not acknowledged it on this connection, and the
+    node is there on the next one; any other is for those who are there now, and nothing stale is sent later.
     """
 
     topic: str
     payload: bytes | Callable[[], bytes | None]
     about: str = ""
-    kept: bool = False
+    kept_for: str = ""
     arrived: Callable[[], None] | None = None  # called when the broker has it
     unsent: Callable[[], None] | None = None  # called when it was withdrawn before it was sent
 
@@ -39,6 +39,7 @@ class Outbox:
     def __init__(self) -> None:
         self.open = False
         self._letters: deque[Letter] = deque()
+        self._kept: list[Letter] = []  # until the node is there again
         self._flying: dict[asyncio.Task[None], Letter] = {}  # the broker has not acknowledged them yet
         self._wake = asyncio.Event()
         self._more: list[Callable[[], None]] = []
@@ -55,15 +56,23 @@ class Outbox:
 
     def put(self, letter: Letter) -> bool:
         """Take a letter; whether it is going to be sent. Without a broker only those that are kept are taken."""
-        taken = self.open or letter.kept
-        if taken:
+        if self.open:
             self._letters.append(letter)
             self._wake.set()
-        return taken
+        elif letter.kept_for:
+            self._kept.append(letter)
+        return self.open or bool(letter.kept_for)
+
+    def send_kept(self, node_ids: Container[str]) -> None:
+        """These nodes are there: what is kept for them goes. Before, the broker would take it and nobody hear it."""
+        self._letters.extend(letter for letter in self._kept if letter.kept_for in node_ids)
+        self._kept = [letter for letter in self._kept if letter.kept_for not in node_ids]
+        self._wake.set()
 
     def withdraw(self, about: str) -> None:
         """Take back the letters about something that is over; what is on its way already cannot be stopped."""
-        withdrawn = [letter for letter in self._letters if letter.about == about]
+        withdrawn = [letter for letter in (*self._kept, *self._letters) if letter.about == about]
+        self._kept = [letter for letter in self._kept if letter.about != about]
         self._letters = deque(letter for letter in self._letters if letter.about != about)
         for letter in withdrawn:
             if letter.unsent is not None:
@@ -103,8 +112,9 @@ class Outbox:
                 letter.arrived()
 
     def close(self) -> None:
-        """The broker is gone: what is kept waits for the next connection, in its order, and the rest is forgotten."""
+        """The broker is gone: what is kept waits for its node, in its order, and the rest is forgotten."""
         self.open = False
         left = [*self._flying.values(), *self._letters]
         self._flying.clear()
-        self._letters = deque(letter for letter in left if letter.kept)
+        self._letters.clear()
+        self._kept += [letter for letter in left if letter.kept_for]

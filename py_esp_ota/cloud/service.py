@@ -72,11 +72,12 @@ class CloudService:
         self.nodes = Nodes(self.ground, turns, nodes, self.outbox)
         self.mappings = Mappings(self.ground, turns)
         self.sharing = Sharing(self.ground, turns)
-        self.serving = Serving(turns, jobs, self.images, self.outbox)
+        self.serving = Serving(turns, jobs, nodes, self.images, self.outbox)
         self.serving.push_again(jobs.pushes)
         self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.serving, self.outbox, max_fetch_cycles)
         self.intake = Intake(self.ground, turns, nodes, self.nodes, self.mappings, self.serving)
         self._waiters: list[asyncio.Future[None]] = []
+        self._online = nodes.online
         self._hears = False
         self._gone: float | None = None  # since when there is no broker
         self._pause = RECONNECT_S
@@ -100,6 +101,7 @@ class CloudService:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_deadlines(made))
             group.create_task(self.intake.do_chores())
+            group.create_task(self.serving.follow())
             await self._stay_connected(connect)
         raise AssertionError("unreachable")  # all of them go on for ever
 
@@ -119,6 +121,7 @@ class CloudService:
     async def _serve(self, mqtt: MqttSession) -> None:
         """One connection, until it ends: raises ``MqttError``."""
         self.outbox.start()
+        self.serving.came(sorted(self._online))
         # No TaskGroup: one that fails already swallows a cancellation, and the cloud would never end.
         lives = [self._subscribe(mqtt), self.outbox.deliver(mqtt), self.intake.listen(mqtt)]
         parts = [asyncio.create_task(life) for life in lives]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from py_esp_ota.cloud import jobs as rules
 from py_esp_ota.cloud.events import THE_CLOUD, Actor, By, Event, Kind
 from py_esp_ota.cloud.images import Images
 from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob
+from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.outbox import Letter, Outbox
 from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.cloud.texts import heard
@@ -25,15 +27,23 @@ AT_ONCE = 100
 """How many nodes a job that is pushed is handed to in one turn; the others follow, a turn after the other."""
 
 
+SETTLE_S = 2.0
+"""How long a node that connected has to subscribe to its topics: nothing tells that it has."""
+
+
 class Serving:
     """``otafetch`` and ``otastatus`` as the cloud hears them, ``otaurl`` as it answers."""
 
-    def __init__(self, turns: Turns, book: JobBook, images: Images, outbox: Outbox) -> None:
+    def __init__(self, turns: Turns, book: JobBook, nodes: NodeBook, images: Images, outbox: Outbox) -> None:
         self._turns = turns
         self._book = book
+        self._nodes = nodes
         self._images = images
         self._outbox = outbox
         self._waiting: deque[tuple[str, str]] = deque()  # job and node of each push that has not begun
+        self._absent: dict[str, list[str]] = {}  # jobs that were being pushed when the cloud ended, by node
+        self._came: dict[str, None] = {}
+        self._news = asyncio.Event()
         outbox.on_room(self._room)
 
     # ------------------------------------------------------------------------------------------------------------ hear
@@ -74,7 +84,7 @@ class Serving:
                 topic(state.node_id, OTAURL),
                 partial(self._otaurl, job, state.node_id),
                 about=job.ota_job_id,
-                kept=True,
+                kept_for=state.node_id,
                 arrived=partial(self._turns.later, partial(_arrived, job.ota_job_id, state.node_id)),
                 unsent=partial(self._turns.later, partial(_withdrawn, job, state)),
             )
@@ -89,8 +99,29 @@ class Serving:
         self._waiting.extend((ota_job_id, node_id) for node_id in later)
 
     def push_again(self, pushes: Iterable[tuple[str, str]]) -> None:
-        """The URLs that the broker had not acknowledged when the cloud ended."""
-        self._waiting.extend(pushes)
+        """The URLs that the broker had not acknowledged when the cloud ended: each goes when its node is there."""
+        for ota_job_id, node_id in pushes:
+            self._absent.setdefault(node_id, []).append(ota_job_id)
+
+    def came(self, node_ids: Iterable[str]) -> None:
+        """Nodes connected, or the cloud found them connected."""
+        self._came |= dict.fromkeys(node_ids)
+        self._news.set()
+
+    async def follow(self) -> NoReturn:
+        """Bring to each node that came what waits for it."""
+        self._news = asyncio.Event()  # of the loop that runs now
+        self._news.set()
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            came, self._came = self._came, {}
+            await asyncio.sleep(SETTLE_S)
+            if self._outbox.open:  # else they are told of again when it is
+                there = {node_id: None for node_id in came if node_id in self._nodes.online}
+                self._outbox.send_kept(there)
+                self._waiting.extend((job, node_id) for node_id in there for job in self._absent.pop(node_id, ()))
+                self._room()
 
     def _room(self) -> None:
         if self._waiting:
@@ -98,7 +129,9 @@ class Serving:
 
     def _push_some(self, turn: Turn) -> None:
         for _ in range(min(AT_ONCE, len(self._waiting))):
-            self._push(turn, *self._waiting.popleft())
+            key = self._waiting.popleft()
+            if key in self._book.pushes:  # else the node has asked for it since
+                self._push(turn, *key)
 
     def _push(self, turn: Turn, ota_job_id: str, node_id: str) -> None:
         job, state = turn.standing(ota_job_id).job, turn.state(ota_job_id, node_id)

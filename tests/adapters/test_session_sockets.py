@@ -184,9 +184,11 @@ def test_a_broker_that_has_much_to_say_before_its_answer_is_not_given_up(monkeyp
     monkeypatch.setattr(mqtt_session, "_LOOK", 0.05)
 
     async def story():
-        async with talkative(pieces=12, pause=0.1) as port:
-            async with TcpMqtt("127.0.0.1", port, timeout=0.5).session("cloud") as cloud:
-                await cloud.publish("node/n1/otaurl", b"")
+        async with (
+            talkative(pieces=12, pause=0.1) as port,
+            TcpMqtt("127.0.0.1", port, timeout=0.5).session("c") as cloud,
+        ):
+            await cloud.publish("node/n1/otaurl", b"")
 
     run_real(story())
 
@@ -196,15 +198,17 @@ def test_a_broker_is_not_given_up_for_what_we_do_not_read(monkeypatch):
     monkeypatch.setattr(mqtt_session, "_INBOX", 3)
 
     async def story():
-        async with talkative(pieces=9, pause=0.01) as port:
-            async with TcpMqtt("127.0.0.1", port, timeout=0.5).session("cloud") as cloud:
-                answer = asyncio.create_task(cloud.publish("node/n1/otaurl", b""))
-                await asyncio.sleep(1.0)  # the database fails, say: nobody takes what has come
-                batches = cloud.batches(10)
-                while not answer.done():
-                    await next_batch(batches)
-                    await asyncio.sleep(0.05)
-                await answer
+        async with (
+            talkative(pieces=9, pause=0.01) as port,
+            TcpMqtt("127.0.0.1", port, timeout=0.5).session("c") as cloud,
+        ):
+            answer = asyncio.create_task(cloud.publish("node/n1/otaurl", b""))
+            await asyncio.sleep(1.0)  # the database fails, say: nobody takes what has come
+            batches = cloud.batches(10)
+            while not answer.done():
+                await next_batch(batches)
+                await asyncio.sleep(0.05)
+            await answer
 
     run_real(story())
 

@@ -106,11 +106,12 @@ def test_letters_that_were_on_their_way_are_neither_mourned_nor_forgotten(caplog
         async with connected(*sessions) as w:
             await w.service.wait_connected()
             for each in range(number):
-                w.service.outbox.put(Letter(f"node/n{each}/otaurl", b"{}", kept=True))
+                w.service.intake.on_presence(f"n{each}", True)
+                w.service.outbox.put(Letter(f"node/n{each}/otaurl", b"{}", kept_for=f"n{each}"))
                 w.service.outbox.put(Letter(f"node/n{each}/params/remote", b"{}"))
             await settle()
             sessions[0].lose()
-            await asyncio.sleep(2)
+            await asyncio.sleep(10)
             return [set(session.published) for session in sessions]
 
     first, second = run_virtual(story())
@@ -125,7 +126,7 @@ def test_a_connection_that_the_cloud_gives_up_publishes_nothing_any_more():
         session = Scripted()
         async with connected(session) as w:
             await w.service.wait_connected()
-            w.service.outbox.put(Letter("node/n1/otaurl", b"{}", kept=True))
+            w.service.outbox.put(Letter("node/n1/otaurl", b"{}", kept_for="n1"))
             await settle()
         return [task for task in asyncio.all_tasks() if "_send" in repr(task)]
 

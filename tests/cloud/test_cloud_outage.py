@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 
 import pytest
 from sqlalchemy import event
@@ -16,7 +16,7 @@ from test_cloud_mqtt import World, next_url, nothing_comes, settle, world
 from py_esp_ota.adapters.memory import run_virtual
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.ports import Message
-from py_esp_ota.rainmaker.messages import OTASTATUS, OTAURL, OtaStatusReport, topic
+from py_esp_ota.rainmaker.messages import OTAFETCH, OTASTATUS, OTAURL, OtaFetch, OtaStatusReport, topic
 
 FULL = OperationalError("COMMIT", {}, sqlite3.OperationalError("database or disk is full"))
 LOCKED = OperationalError("BEGIN", {}, sqlite3.OperationalError("database is locked"))
@@ -164,6 +164,74 @@ def test_a_url_that_the_broker_did_not_acknowledge_goes_out_after_a_restart(tmp_
             await asyncio.gather(run, return_exceptions=True)
 
     run_virtual(story())
+
+
+@asynccontextmanager
+async def pushing(url: str) -> AsyncIterator[tuple[World, str]]:
+    """A cloud that was ended while it pushed a job to n1 and n2, and runs again."""
+    with closing(Store(url)) as store:
+        w = World(store)
+        w.service.outbox.start()  # as if the broker were there
+        w.service.intake.on_presence("n1", True)
+        w.service.intake.on_presence("n2", True)
+        job = w.job("n1", "n2", force_push=True)
+    with closing(Store(url)) as store:
+        w = World(store)
+        w.start()
+        await w.service.wait_connected()
+        try:
+            yield w, job
+        finally:
+            await w.stop()
+
+
+async def join_slowly(node) -> None:
+    """A node subscribes a moment after it has connected."""
+    await asyncio.sleep(0.5)
+    await node.subscribe(topic("n1", OTAURL))
+
+
+def test_a_url_that_goes_out_after_a_restart_waits_for_its_node(tmp_path):
+    """The broker acknowledges what nobody hears, and nodes find it again later than the cloud does."""
+
+    async def story():
+        async with pushing(f"sqlite:///{tmp_path / 'cloud.db'}") as (w, job):
+            await asyncio.sleep(10)
+            async with w.broker("n1") as n1:
+                await join_slowly(n1)
+                assert (await next_url(n1)).ota_job_id == job
+                assert await nothing_comes(n1)
+            assert list(w.service.turns._jobs.pushes) == [(job, "n2")]  # which has not come back
+
+    run_virtual(story())
+
+
+def test_a_node_that_asks_before_its_url_comes_again_gets_it_once(tmp_path):
+    async def story():
+        async with pushing(f"sqlite:///{tmp_path / 'cloud.db'}") as (w, job), w.broker("n1") as n1:
+            await n1.subscribe(topic("n1", OTAURL))
+            await n1.publish(topic("n1", OTAFETCH), OtaFetch(node_id="n1", fw_version="1.0").encode())
+            assert (await next_url(n1)).ota_job_id == job
+            assert await nothing_comes(n1)
+
+    run_virtual(story())
+
+
+def test_a_url_that_was_on_its_way_when_the_broker_vanished_waits_for_its_node():
+    async def story():
+        async with world() as w:
+            async with w.broker("n1"):
+                await settle()
+                w.broker.kick("cloud")
+                job = w.job("n1", force_push=True)  # in the moment before the cloud notices
+            await asyncio.sleep(60)
+            async with w.broker("n1") as n1:
+                await join_slowly(n1)
+                assert (await next_url(n1)).ota_job_id == job
+                assert await nothing_comes(n1)
+            return list(w.service.turns._jobs.pushes)
+
+    assert run_virtual(story()) == []
 
 
 def test_presence_is_what_it_was_at_last():
