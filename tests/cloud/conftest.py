@@ -5,10 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import databases
 import pytest
 from cloud_bench import Bench
 
 from py_esp_ota.firmware import Firmware
+
+
+def pytest_generate_tests(metafunc):
+    kinds = databases.kinds(metafunc.definition)
+    if kinds != ["sqlite"]:
+        metafunc.parametrize("_database", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Any]:
+    """A server for all tests, and for none when nobody asks."""
+    pytest.importorskip("psycopg")
+    import postgresql_server
+
+    if lacking := postgresql_server.missing():
+        pytest.skip(lacking)
+    server = postgresql_server.Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def _database(request) -> Iterator[None]:
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield
+    else:
+        with databases.made_by(request.getfixturevalue("postgresql").store):
+            yield
 
 
 @pytest.fixture

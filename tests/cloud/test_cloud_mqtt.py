@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 from cloud_bench import Bench
+from databases import new_store
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ class World:
 
 @asynccontextmanager
 async def world() -> AsyncIterator[World]:
-    with closing(Store()) as store:
+    with closing(new_store()) as store:
         the_world = World(store)
         run = asyncio.create_task(the_world.service.run(the_world.broker))
         await the_world.service.wait_connected()

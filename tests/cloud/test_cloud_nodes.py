@@ -12,6 +12,8 @@ from py_esp_ota.cloud.refusals import Refusal
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.rainmaker.messages import encode_params
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_node_appears_when_it_connects(bench):
     bench.service.intake.on_presence("n1", True)

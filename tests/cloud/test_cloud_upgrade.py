@@ -11,38 +11,23 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from alembic.script import ScriptDirectory
 from cloud_bench import Clock
-from sqlalchemy import create_engine, event, inspect
+from sqlalchemy import create_engine, event
+from upgrade_bench import NEWEST, RELEASE, SCRIPT, revise, shape
 
 from py_esp_ota.cloud import upgrade
 from py_esp_ota.cloud.models import Table
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
 
-RELEASE = Path(__file__).with_name("release_0_1_0.sql").read_text()
-SCRIPT = ScriptDirectory(upgrade.FOLDER)
-NEWEST = SCRIPT.get_current_head()
-
-NEXT = """
-from alembic import op
-import os, signal, sqlalchemy as sa
-revision = "9000"
-down_revision = "{before}"
-def upgrade():
-    op.create_table("extra", sa.Column("key", sa.Text, primary_key=True))
-    with op.batch_alter_table("node") as node:
-        node.alter_column("model", server_default="lamp")
-    op.bulk_insert(sa.table("extra", sa.column("key")), [{{"key": "x" * 1000 + str(n)}} for n in range(500)])
-    {then}
-"""
-"""A revision as they will be: a table more, a table anew, and rows enough to need pages."""
+pytestmark = pytest.mark.sqlite
 
 FULL = 'op.execute("PRAGMA max_page_count=1"); op.execute("INSERT INTO extra SELECT key || key FROM extra")'
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
@@ -62,17 +47,7 @@ def file(tmp_path) -> Path:
 @pytest.fixture
 def revised(tmp_path, monkeypatch):
     """Whoever calls it has a version with one revision more, which ends like this."""
-
-    def revise(then: str = "") -> Path:
-        folder = tmp_path / "migrations"
-        (folder / "versions").mkdir(parents=True, exist_ok=True)
-        for known in SCRIPT.walk_revisions():
-            (folder / "versions" / Path(known.path).name).write_text(Path(known.path).read_text())
-        (folder / "versions" / "r9000_next.py").write_text(NEXT.format(before=NEWEST, then=then))
-        monkeypatch.setattr(upgrade, "FOLDER", folder)
-        return folder
-
-    return revise
+    return partial(revise, tmp_path / "migrations", monkeypatch)
 
 
 def dump(file: Path) -> list[str]:
@@ -85,21 +60,6 @@ def revision(file: Path) -> str | None:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
             return None
         return database.execute("SELECT version_num FROM alembic_version").fetchone()[0]
-
-
-def shape(connection):
-    """Every table as the database itself describes it, whatever the order of its parts."""
-    found = inspect(connection)
-    return {
-        name: (
-            {column["name"]: (str(column["type"]), column["nullable"]) for column in found.get_columns(name)},
-            found.get_pk_constraint(name)["constrained_columns"],
-            sorted(str(sorted(key.items())) for key in found.get_foreign_keys(name)),
-            sorted(str(unique["column_names"]) for unique in found.get_unique_constraints(name)),
-            sorted((index["name"], str(index["column_names"])) for index in found.get_indexes(name)),
-        )
-        for name in sorted({*found.get_table_names()} - {"alembic_version"})
-    }
 
 
 # ----------------------------------------------------------------------------------------------------------- revisions
