@@ -20,7 +20,8 @@ _DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 
-_SQLITE = ("busy_timeout=5000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+# FULL: a commit is on the disk before it is acknowledged, so that not even a loss of power takes it back.
+_SQLITE = ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 # Everybody waits while the database is asked, so a server that fell silent is given up after 25 s, not after two hours.
 _LIBPQ = {

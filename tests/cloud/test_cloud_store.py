@@ -38,8 +38,9 @@ def test_a_file_keeps_everything_over_a_restart(url, lamp):
 
 
 @pytest.mark.sqlite
-def test_a_file_is_written_ahead_and_checks_its_references(url):
+def test_a_file_is_written_ahead_survives_a_loss_of_power_and_checks_its_references(url):
     with Store(url) as store, store.begin() as tx:
+        assert tx.scalar(text("PRAGMA synchronous")) == 2
         assert tx.scalar(text("PRAGMA journal_mode")) == "wal"
         assert tx.scalar(text("PRAGMA foreign_keys")) == 1
 
