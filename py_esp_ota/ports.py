@@ -6,7 +6,7 @@ real sockets; a fault is a wrapper around a door.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -55,6 +55,34 @@ class MqttConnect(Protocol):
     """Opens MQTT connections. One per identity: the client id is the node id, the session is clean."""
 
     def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
+        """Connect while the context is entered; raises ``MqttError`` when the broker does not answer."""
+
+
+class MqttSession(Protocol):
+    """One connection of a session that outlives it: subscriptions stay, and nothing is lost while nobody is connected.
+
+    Every message comes at least once: what was not acknowledged comes again with the next connection, in the same
+    order, before what is new.
+    """
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 1, not retained; returns at the PUBACK. Many may be on their way. Raises ``MqttError``."""
+
+    async def subscribe(self, topic_filter: str) -> None:
+        """Subscribe at QoS 1; returns at the SUBACK. Raises ``MqttError``."""
+
+    def batches(self, limit: int, pause: float = 0.0) -> AsyncIterator[Sequence[Message]]:
+        """All that has arrived, in order, 1 to ``limit`` messages at a time; raises ``MqttError`` once it is lost.
+
+        To ask for the next batch is to acknowledge the last one; who stops asking has not acknowledged it. When
+        nothing has arrived yet, what comes within ``pause`` seconds of the first message belongs to its batch.
+        """
+
+
+class MqttSessionConnect(Protocol):
+    """Opens the connections of sessions: one session per client id, one connection of it at a time."""
+
+    def __call__(self, client_id: str) -> AbstractAsyncContextManager[MqttSession]:
         """Connect while the context is entered; raises ``MqttError`` when the broker does not answer."""
 
 

@@ -51,6 +51,7 @@ async def _socket_world(
             basic_ingest=broker.basic_ingest,
             clock=SystemClock(),
             mqtt=broker.mqtt,
+            session=broker.session,
             fetch=fetch,
             api=api,
             public_url=url,

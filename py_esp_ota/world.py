@@ -20,7 +20,7 @@ except ModuleNotFoundError as error:
 
 from py_esp_ota.adapters.asgi import AsgiApp, AsgiFetch
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock
-from py_esp_ota.ports import Clock, Fetch, MqttConnect
+from py_esp_ota.ports import Clock, Fetch, MqttConnect, MqttSessionConnect
 
 Presence = Callable[[str, bool], None]
 
@@ -30,13 +30,14 @@ LAB_URL = f"https://{LAB_HOST}"
 
 @dataclass(frozen=True)
 class World:
-    """The doors of one world."""
+    """The doors of one world: ``mqtt`` is for nodes, ``session`` for the cloud."""
 
     mode: Literal["lab", "sockets"]
     broker: str
     basic_ingest: bool
     clock: Clock
     mqtt: MqttConnect
+    session: MqttSessionConnect
     fetch: Fetch
     api: httpx2.AsyncClient
     public_url: str
@@ -57,7 +58,8 @@ async def memory_world(app: AsgiApp, presence: Presence, *, epoch: float) -> Asy
             broker="in-process",
             basic_ingest=True,
             clock=VirtualClock(epoch, asyncio.get_running_loop()),  # who stands outside may ask it too
-            mqtt=broker,
+            mqtt=broker.mqtt,
+            session=broker.session,
             fetch=fetch,
             api=api,
             public_url=LAB_URL,

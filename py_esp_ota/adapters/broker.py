@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.adapters.mosquitto import find_mosquitto, open_mosquitto
-from py_esp_ota.ports import MqttConnect
+from py_esp_ota.ports import MqttConnect, MqttSessionConnect
 
 
 class Broker(Protocol):
@@ -22,7 +22,11 @@ class Broker(Protocol):
 
     @property
     def mqtt(self) -> MqttConnect:
-        """The door for nodes and for the cloud, whose client id is ``cloud``."""
+        """The door for nodes; who is called ``cloud`` may use every topic."""
+
+    @property
+    def session(self) -> MqttSessionConnect:
+        """The door for the cloud, whose client id is ``cloud``."""
 
     def on_presence(self, callback: Callable[[str, bool], None], /) -> None:
         """Have ``callback(node_id, connected)`` called whenever a node comes or goes."""

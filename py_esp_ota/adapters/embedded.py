@@ -1,8 +1,8 @@
 """The broker for those who have none installed: amqtt inside this process, plain TCP on loopback.
 
-It knows a node only by the name it gives, so any program on this computer can be any node; the cloud proves itself by a
-secret. It does not deliver topics that begin with ``$``: nodes use RainMaker's own option of plain topics. It keeps no
-retained message: RainMaker has none.
+It knows a node only by the name it gives, so any program on this computer can be any node; who calls itself the cloud
+must know a secret. The cloud's own session goes past amqtt's (``embedded_session``). It does not deliver topics that
+begin with ``$``: nodes use RainMaker's own option of plain topics. It keeps no retained message: RainMaker has none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -24,14 +24,15 @@ from amqtt.session import Session  # type: ignore[import-untyped]
 
 from py_esp_ota.adapters.certificates import CLOUD
 from py_esp_ota.adapters.embedded_gate import PacketReader, not_authorised, read_connect, refusal, unavailable
-from py_esp_ota.adapters.limits import CONNECT_TIME, CONNECTION_LIMIT, PAYLOAD_LIMIT
+from py_esp_ota.adapters.embedded_session import CloudSession
+from py_esp_ota.adapters.limits import CONNECT_TIME, CONNECTION_LIMIT, PAYLOAD_LIMIT, SUBSCRIPTION_LIMIT
 from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.mosquitto import free_port
 from py_esp_ota.adapters.mqtt import TcpMqtt
 from py_esp_ota.adapters.presence import Presence
 from py_esp_ota.adapters.topics import may_use
 from py_esp_ota.errors import MqttError
-from py_esp_ota.ports import MqttConnect
+from py_esp_ota.ports import MqttConnect, MqttSession
 
 # What goes wrong reaches us as an exception; amqtt's own report of it is for those who listen.
 logging.getLogger("amqtt").addHandler(logging.NullHandler())
@@ -51,12 +52,18 @@ class EmbeddedBroker:
 
     basic_ingest = False
 
+    broker: _TidyBroker
+
     def __init__(self, port: int) -> None:
         self.name = f"embedded (amqtt {version('amqtt')}, no TLS)"
         self.port = port
         self.secret = secrets.token_urlsafe(_SECRET_BYTES)  # the cloud's
         self.mqtt: MqttConnect = TcpMqtt("127.0.0.1", port, dollar_topics=False, password={CLOUD: self.secret}.get)
         self.presence = Presence()
+
+    def session(self, client_id: str) -> AbstractAsyncContextManager[MqttSession]:
+        """Take up the cloud's session while the context is entered."""
+        return self.broker.cloud.connect(client_id, self.broker.publish)
 
     def on_presence(self, callback: Callable[[str, bool], None]) -> None:
         """Have ``callback(node_id, connected)`` called whenever a node comes or goes."""
@@ -68,6 +75,8 @@ class _TidyBroker(Broker):  # type: ignore[misc]
 
     def __init__(self, config: BrokerConfig, secret: str) -> None:
         super().__init__(config)
+        self.cloud = CloudSession()
+        self._turn = asyncio.Lock()  # to publish
         self._secret = secret
         self._open: dict[asyncio.StreamWriter, asyncio.Task[Any] | None] = {}
         self._transports: dict[tuple[str, int], asyncio.WriteTransport] = {}  # by the client's address and port
@@ -112,12 +121,20 @@ class _TidyBroker(Broker):  # type: ignore[misc]
             writer.write(answer)
         if connect.client_id != CLOUD:  # its answers, for which the others wait, come behind what it publishes
             packets.room = self._room
+        packets.expect(connect.keep_alive)
         return not why
 
     async def _room(self) -> None:
         """Wait until the cloud has taken some of what is on its way to it."""
-        while self._broadcast_queue.qsize() + self._unanswered(CLOUD) > _BUSY:  # noqa: ASYNC110 - amqtt has no event for it
-            await asyncio.sleep(_LOOK)
+        while self._broadcast_queue.qsize() + self._unanswered(CLOUD) + self.cloud.owed > _BUSY:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)  # amqtt has no event for it
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Publish for the cloud, when there is room for it; first come, first served."""
+        async with self._turn:
+            while self._broadcast_queue.qsize() > _BUSY and not self.cloud.gone:  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK)
+            await self.internal_message_broadcast(topic, payload)
 
     def _unanswered(self, client_id: str) -> int:
         session, _ = self._sessions.get(client_id, (None, None))
@@ -138,6 +155,7 @@ class _TidyBroker(Broker):  # type: ignore[misc]
         if len(data or b"") > PAYLOAD_LIMIT:
             _log.warning("dropped a message of %d bytes to %.80r: more than %d", len(data or b""), topic, PAYLOAD_LIMIT)
         else:
+            self.cloud.put(topic or "", bytes(data or b""))
             await super()._broadcast_message(session, topic, data, force_qos)
 
     async def retain_message(self, *_message: object) -> None:
@@ -156,6 +174,7 @@ class _TidyBroker(Broker):  # type: ignore[misc]
 
     async def shutdown(self) -> None:
         """End the broker and every socket."""
+        self.cloud.end()
         # amqtt waits for ever for a client that it greets at this very moment, or that takes nothing.
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIME):
@@ -187,6 +206,7 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
     def __init__(self, context: Any) -> None:
         super().__init__(context)
         self._connected: dict[str, Session] = {}
+        self._filters: dict[str, set[str]] = {}  # of the clients that are connected, since they came
 
     async def topic_filtering(
         self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
@@ -195,12 +215,23 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
         client_id = (session.client_id if session else None) or ""
         if action is Action.RECEIVE:  # it has subscribed to it, and that was its right
             return session is not None and self.broker.reads(session)
-        return client_id == CLOUD or may_use(client_id, topic or "")
+        if client_id == CLOUD:
+            return True
+        return may_use(client_id, topic or "") and (action is not Action.SUBSCRIBE or self._has_room(client_id, topic))
+
+    def _has_room(self, client_id: str, topic_filter: str | None) -> bool:
+        """Whether a client may have one more filter: amqtt walks through all of them for each message."""
+        filters = self._filters.setdefault(client_id, set())
+        if len(filters) < SUBSCRIPTION_LIMIT or topic_filter in filters:
+            filters.add(topic_filter or "")
+            return True
+        return False
 
     async def on_broker_client_connected(self, *, client_id: str, client_session: Session) -> None:
         """A client came. amqtt lets two connections share a clean session's id; the first must go."""
         first = self._connected.get(client_id)
         self._connected[client_id] = client_session
+        self._filters.pop(client_id, None)
         if first:
             self.presence.report(client_id, connected=False)
             self.broker.cut(first)
@@ -210,6 +241,7 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
         """A client went; one that was replaced went before."""
         if self._connected.get(client_id) is client_session:
             del self._connected[client_id]
+            self._filters.pop(client_id, None)
             self.presence.report(client_id, connected=False)
 
 
@@ -241,6 +273,7 @@ async def _start(port: int, attempts: int) -> tuple[EmbeddedBroker, _TidyBroker]
     if not isinstance(plugin, NodeRights):
         raise TypeError(f"amqtt did not load {rights}")
     plugin.presence, plugin.broker = embedded.presence, broker
+    embedded.broker = broker
     try:
         await broker.start()
     except BrokerError as error:

@@ -1,23 +1,36 @@
-"""An MQTT broker without sockets: QoS 1, clean sessions, one connection per client id, RainMaker's topic rights."""
+"""An MQTT broker without sockets: QoS 1, one connection per client id, sessions, RainMaker's topic rights."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
 
+from py_esp_ota.adapters.backlog import Arrivals, Backlog
 from py_esp_ota.adapters.inbox import Inbox
 from py_esp_ota.adapters.limits import CONNECTION_LIMIT, PAYLOAD_LIMIT
 from py_esp_ota.adapters.topics import check_client_id, check_filter, check_topic, matches, may_use
 from py_esp_ota.errors import MqttError
-from py_esp_ota.ports import Message, Mqtt, MqttConnect
+from py_esp_ota.ports import Message, Mqtt, MqttConnect, MqttSession
+
+
+@dataclass(eq=False, slots=True)
+class _Subscriber:
+    """Who has subscribed: a connection, or a session that outlives its connections."""
+
+    client_id: str
+    inbox: Inbox | Backlog
+    filters: list[str] = field(default_factory=list)
 
 
 class MemoryBroker:
     """An MQTT broker inside this process; calling it connects, so it is a ``MqttConnect``.
 
-    Messages keep their order for each subscriber. A client that is not connected misses what is published meanwhile,
-    and a second connection with the same client id ends the first. A node may use only topics that carry its id: a
+    Its method ``session`` is ``MqttSessionConnect``. Messages keep their order for each subscriber. A client that is
+    not connected misses what is published meanwhile, but a session does not; a clean connection ends its client's
+    session. A second connection with the same client id ends the first. A node may use only topics that carry its id: a
     refused subscription raises ``MqttError``, a refused publish ends the connection, as AWS IoT does, and so does one
     that is too large.
 
@@ -32,19 +45,24 @@ class MemoryBroker:
         self._admin = frozenset(admin)
         self._running = True
         self._clients: dict[str, _Client] = {}
+        self._sessions: dict[str, tuple[_Subscriber, Backlog]] = {}
         # Ten thousand nodes subscribe to plain topics, a handful of filters have wildcards.
-        self._exact: dict[str, dict[_Client, None]] = {}
-        self._wild: dict[tuple[_Client, str], None] = {}
+        self._exact: dict[str, dict[_Subscriber, None]] = {}
+        self._wild: dict[tuple[_Subscriber, str], None] = {}
         self._presence: list[Callable[[str, bool], None]] = []
 
     @property
     def mqtt(self) -> MqttConnect:
-        """The door for nodes and cloud: the broker itself."""
+        """The door for nodes: the broker itself."""
         return self
 
     def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
-        return self._session(client_id)
+        return self._clean_session(client_id)
+
+    def session(self, client_id: str) -> AbstractAsyncContextManager[MqttSession]:
+        """Take up the session of ``client_id`` while the context is entered."""
+        return self._kept_session(client_id)
 
     def on_presence(self, callback: Callable[[str, bool], None]) -> None:
         """Have ``callback(node_id, connected)`` called whenever a node comes or goes."""
@@ -73,7 +91,25 @@ class MemoryBroker:
         self._running = True
 
     @asynccontextmanager
-    async def _session(self, client_id: str) -> AsyncIterator[Mqtt]:
+    async def _clean_session(self, client_id: str) -> AsyncIterator[Mqtt]:
+        await self._make_way(client_id)
+        if client_id in self._sessions:
+            self._forget(self._sessions.pop(client_id)[0])
+        async with self._connected(_CleanClient(self, client_id)) as client:
+            yield client
+
+    @asynccontextmanager
+    async def _kept_session(self, client_id: str) -> AsyncIterator[MqttSession]:
+        await self._make_way(client_id)
+        if client_id not in self._sessions:
+            backlog = Backlog()
+            self._sessions[client_id] = _Subscriber(client_id, backlog), backlog
+        subscriber, backlog = self._sessions[client_id]
+        async with self._connected(_SessionClient(self, subscriber, backlog.open())) as client:
+            yield client
+
+    async def _make_way(self, client_id: str) -> None:
+        """Let a client come in, and end the connection that it has."""
         check_client_id(client_id)
         await asyncio.sleep(0)
         if not self._running:
@@ -82,7 +118,10 @@ class MemoryBroker:
             raise MqttError(f"the broker has {len(self._clients)} connections already")
         if client_id in self._clients:
             self._drop(self._clients[client_id], "another connection has the same client id")
-        client = _Client(self, client_id)
+
+    @asynccontextmanager
+    async def _connected(self, client: _AnyClient) -> AsyncIterator[_AnyClient]:
+        client_id = client.subscriber.client_id
         self._clients[client_id] = client
         self._report(client_id, connected=True)
         try:
@@ -91,78 +130,104 @@ class MemoryBroker:
             self._drop(client, "disconnected")
 
     def _drop(self, client: _Client, why: str) -> None:
-        if client.inbox.lost:
+        if client.line.lost:
             return
-        client.inbox.lose(why)
-        del self._clients[client.client_id]
-        for topic_filter in client.filters:
-            if (client, topic_filter) in self._wild:
-                del self._wild[client, topic_filter]
+        client.line.lose(why)
+        del self._clients[client.subscriber.client_id]
+        if isinstance(client, _CleanClient):
+            self._forget(client.subscriber)
+        self._report(client.subscriber.client_id, connected=False)
+
+    def _forget(self, subscriber: _Subscriber) -> None:
+        for topic_filter in subscriber.filters:
+            if (subscriber, topic_filter) in self._wild:
+                del self._wild[subscriber, topic_filter]
             else:
-                self._exact[topic_filter].pop(client)
+                self._exact[topic_filter].pop(subscriber)
                 if not self._exact[topic_filter]:
                     del self._exact[topic_filter]
-        self._report(client.client_id, connected=False)
 
     def _report(self, client_id: str, *, connected: bool) -> None:
         if client_id not in self._admin:
             for callback in self._presence:
                 callback(client_id, connected)
 
-    def _may_use(self, client: _Client, topic: str) -> bool:
-        return client.client_id in self._admin or may_use(client.client_id, topic)
+    def _may_use(self, client_id: str, topic: str) -> bool:
+        return client_id in self._admin or may_use(client_id, topic)
 
-    def _subscribe(self, client: _Client, topic_filter: str) -> None:
-        if not self._may_use(client, topic_filter):
-            raise MqttError(f"{client.client_id} may not subscribe to {topic_filter}")
-        if topic_filter in client.filters:
+    def _subscribe(self, subscriber: _Subscriber, topic_filter: str) -> None:
+        if not self._may_use(subscriber.client_id, topic_filter):
+            raise MqttError(f"{subscriber.client_id} may not subscribe to {topic_filter}")
+        if topic_filter in subscriber.filters:
             return
-        client.filters.append(topic_filter)
+        subscriber.filters.append(topic_filter)
         if "+" in topic_filter or "#" in topic_filter:
-            self._wild[client, topic_filter] = None
+            self._wild[subscriber, topic_filter] = None
         else:
-            self._exact.setdefault(topic_filter, {})[client] = None
+            self._exact.setdefault(topic_filter, {})[subscriber] = None
 
     def _publish(self, client: _Client, message: Message) -> None:
-        if not self._may_use(client, message.topic):
-            self._drop(client, f"{client.client_id} may not publish to {message.topic}")
-            client.inbox.check()
-        if len(message.payload) > PAYLOAD_LIMIT:
+        client_id = client.subscriber.client_id
+        if not self._may_use(client_id, message.topic):
+            self._drop(client, f"{client_id} may not publish to {message.topic}")
+        elif len(message.payload) > PAYLOAD_LIMIT:
             self._drop(client, f"{len(message.payload)} bytes in one message are more than {PAYLOAD_LIMIT}")
-            client.inbox.check()
+        client.line.check()
         for receiver in dict.fromkeys(self._receivers(message.topic)):
             receiver.inbox.put(message)
 
-    def _receivers(self, topic: str) -> Iterator[_Client]:
+    def _receivers(self, topic: str) -> Iterator[_Subscriber]:
         yield from self._exact.get(topic, ())
-        for client, topic_filter in self._wild:
+        for subscriber, topic_filter in self._wild:
             if matches(topic_filter, topic):
-                yield client
+                yield subscriber
 
 
 class _Client:
-    """One connection; ``Mqtt`` as its owner sees it."""
+    """One connection, as its owner sees it: what both kinds have."""
 
-    def __init__(self, broker: MemoryBroker, client_id: str) -> None:
-        self.client_id = client_id
-        self.filters: list[str] = []
-        self.inbox = Inbox()
+    def __init__(self, broker: MemoryBroker, subscriber: _Subscriber, line: Inbox | Arrivals) -> None:
+        self.subscriber = subscriber
+        self.line = line
         self._broker = broker
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """Publish; the receivers have it in their inboxes on return."""
         check_topic(topic)
-        self.inbox.check()
+        self.line.check()
         self._broker._publish(self, Message(topic, bytes(payload)))  # noqa: SLF001 - the other half of one thing
         await asyncio.sleep(0)
 
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe; every message published from now on comes."""
         check_filter(topic_filter)
-        self.inbox.check()
-        self._broker._subscribe(self, topic_filter)  # noqa: SLF001
+        self.line.check()
+        self._broker._subscribe(self.subscriber, topic_filter)  # noqa: SLF001
         await asyncio.sleep(0)
+
+
+class _CleanClient(_Client):
+    """``Mqtt``: its subscriptions end with it."""
+
+    def __init__(self, broker: MemoryBroker, client_id: str) -> None:
+        self._inbox = Inbox()
+        super().__init__(broker, _Subscriber(client_id, self._inbox), self._inbox)
 
     def messages(self) -> AsyncIterator[Message]:
         """What was received; what came before the connection was lost is still delivered."""
-        return self.inbox
+        return self._inbox
+
+
+class _SessionClient(_Client):
+    """``MqttSession``: its subscriptions and what it did not acknowledge stay."""
+
+    def __init__(self, broker: MemoryBroker, subscriber: _Subscriber, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+        super().__init__(broker, subscriber, arrivals)
+
+    def batches(self, limit: int, pause: float = 0.0) -> AsyncIterator[Sequence[Message]]:
+        """What has arrived; to ask for the next batch is to acknowledge the last one."""
+        return self._arrivals.batches(limit, pause)
+
+
+_AnyClient = TypeVar("_AnyClient", bound=_Client)

@@ -1,4 +1,4 @@
-"""MQTT over real sockets: QoS 1, clean sessions, keep-alive 120 s, as RainMaker nodes connect."""
+"""MQTT over real sockets: QoS 1, clean sessions, keep-alive 120 s, as RainMaker nodes connect; and sessions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import aiomqtt
 
 from py_esp_ota.adapters.certificates import CertificateFiles
 from py_esp_ota.adapters.inbox import Inbox
+from py_esp_ota.adapters.mqtt_session import open_session
 from py_esp_ota.adapters.topics import check_client_id, check_filter, check_topic
 from py_esp_ota.errors import MqttError
-from py_esp_ota.ports import Message, Mqtt
+from py_esp_ota.ports import Message, Mqtt, MqttSession
 
 KEEP_ALIVE = 120  # seconds: ESP_RMAKER_MQTT_KEEP_ALIVE_INTERVAL
 
@@ -25,7 +26,7 @@ _SILENT = logging.Logger("mqtt", logging.CRITICAL)  # noqa: LOG001
 
 
 class TcpMqtt:
-    """``MqttConnect`` to a broker.
+    """``MqttConnect`` to a broker; its method ``session`` is ``MqttSessionConnect``.
 
     Args:
         host: the broker's address; with TLS its certificate must carry it.
@@ -55,10 +56,24 @@ class TcpMqtt:
 
     def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
-        return self._session(client_id)
+        return self._clean_session(client_id)
+
+    def session(self, client_id: str) -> AbstractAsyncContextManager[MqttSession]:
+        """Take up the session of ``client_id`` while the context is entered."""
+        check_client_id(client_id)
+        return open_session(
+            self._host,
+            self._port,
+            client_id,
+            tls=self._tls,
+            password=self._password(client_id),
+            patience=self._timeout,
+            keep_alive=KEEP_ALIVE,
+            dollar_topics=self._dollar_topics,
+        )
 
     @asynccontextmanager
-    async def _session(self, client_id: str) -> AsyncIterator[Mqtt]:
+    async def _clean_session(self, client_id: str) -> AsyncIterator[Mqtt]:
         check_client_id(client_id)
         link = _Link()
         holder = asyncio.create_task(self._hold(client_id, link), name=f"MQTT of {client_id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,12 @@ _PORT = click.IntRange(0, 65535)
     help="Where everything is kept.",
 )
 @click.option(
+    "--database",
+    metavar="URL",
+    help="Keep the cloud's state in PostgreSQL: postgresql+psycopg://USER@HOST/NAME (its password best in ~/.pgpass); "
+    "by default in cloud.db in --data.",
+)
+@click.option(
     "--port", default=8000, type=_PORT, show_default=True, help="The web page and the REST API, plain HTTP on loopback."
 )
 @click.option(
@@ -36,7 +43,9 @@ _PORT = click.IntRange(0, 65535)
 @click.option(
     "--devices", default=0, type=click.IntRange(0, 1000), show_default=True, help="Simulated devices to bring along."
 )
-@click.option("--firmware", type=click.Path(path_type=Path), help="What they run; a forged `lamp 1.0.0` by default.")
+@click.option(
+    "--firmware", type=click.Path(path_type=Path), help="What new ones run; a forged `lamp 1.0.0` by default."
+)
 @click.option("--no-web", is_flag=True, help="No web page, only the REST API.")
 @click.option(
     "--one-time-link",
@@ -45,6 +54,7 @@ _PORT = click.IntRange(0, 65535)
 )
 def command(
     data: Path,
+    database: str | None,
     port: int,
     https_port: int,
     mqtt_port: int,
@@ -60,10 +70,23 @@ def command(
     """
     if no_web and one_time_link:
         raise click.UsageError("--no-web leaves no page that --one-time-link could lead to")
+    ports = {"--port": port, "--https-port": https_port, "--mqtt-port": mqtt_port}
+    for (one, number), (other, same) in combinations(ports.items(), 2):
+        if number == same != 0:
+            raise click.UsageError(f"{one} and {other} are both {number}")
     if reason := lacks_posix("esp-ota serve"):
         raise Unusable(reason)
     with needing("serve", "cloud"):
         from py_esp_ota.cli.serving import serve_until_signalled
     serve_until_signalled(
-        data, port, https_port, mqtt_port, broker, devices, firmware, web=not no_web, one_time_link=one_time_link
+        data,
+        database,
+        port,
+        https_port,
+        mqtt_port,
+        broker,
+        devices,
+        firmware,
+        web=not no_web,
+        one_time_link=one_time_link,
     )

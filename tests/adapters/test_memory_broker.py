@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from broker_bench import next_of, silent
 
-from py_esp_ota.adapters import inbox, memory_broker
+from py_esp_ota.adapters import backlog, inbox, memory_broker
 from py_esp_ota.adapters.memory import MemoryBroker, run_virtual
 from py_esp_ota.errors import MqttError
 
@@ -193,6 +193,76 @@ def test_a_client_that_lags_behind_loses_what_is_too_much_and_the_log_says_so_on
         "dropped a message to 'node/n1/otaurl': 3 wait already",
         "dropped a message to 'node/n1/otaurl': 1 wait already",
     ]
+
+
+def test_a_session_keeps_no_more_than_a_client_may_leave_waiting_and_the_log_says_so_once(monkeypatch, caplog):
+    monkeypatch.setattr(backlog, "QUEUE_LIMIT", 3)
+    monkeypatch.setattr(backlog, "QUEUE_BYTES", 10)
+
+    async def story():
+        broker = MemoryBroker()
+        async with broker.session("cloud") as cloud:
+            await cloud.subscribe("node/+/otastatus")
+        async with broker("n1") as node:
+            for payload in (b"1", b"2", b"3", b"4", b"5"):
+                await node.publish("node/n1/otastatus", payload)
+            async with broker.session("cloud") as cloud:
+                batches = cloud.batches(2)
+                few = [message.payload for message in await anext(batches)]
+                await node.publish("node/n1/otastatus", b"6")  # the two are not acknowledged yet
+                few += [message.payload for message in await anext(batches)]
+                for payload in (b"123456", b"1234567", b"123"):
+                    await node.publish("node/n1/otastatus", payload)
+                return few, [message.payload for message in await anext(batches)]
+
+    assert run_virtual(story()) == ([b"1", b"2", b"3"], [b"123456", b"123"])
+    assert [record.message for record in caplog.records] == [
+        "dropped a message to 'node/n1/otastatus': 3 wait already",
+        "dropped a message to 'node/n1/otastatus': 2 wait already",
+    ]
+
+
+def test_what_many_nodes_say_at_one_instant_is_one_batch():
+    async def story():
+        broker = MemoryBroker()
+
+        async def node(node_id):
+            async with broker(node_id) as client:
+                await asyncio.sleep(10)
+                await client.publish(f"node/{node_id}/otastatus", b"{}")
+
+        async with broker.session("cloud") as cloud, asyncio.TaskGroup() as group:
+            await cloud.subscribe("node/+/otastatus")
+            for number in range(1000):
+                group.create_task(node(f"n{number}"))
+            return len(await anext(cloud.batches(5000)))
+
+    assert run_virtual(story()) == 1000
+
+
+def test_a_session_outlives_a_broker_that_is_gone_for_a_while():
+    async def story():
+        broker = MemoryBroker()
+        async with broker("n1") as node:
+            async with broker.session("cloud") as cloud:
+                await cloud.subscribe("node/+/otastatus")
+                await node.publish("node/n1/otastatus", b"1")
+                batches = cloud.batches(1)
+                await anext(batches)
+                broker.stop()
+                with pytest.raises(MqttError, match="gone"):
+                    await anext(batches)
+                with pytest.raises(MqttError, match="gone"):
+                    await cloud.publish("node/n1/otaurl", b"")
+            with pytest.raises(MqttError, match="unreachable"):
+                async with broker.session("cloud"):
+                    pass
+        broker.start()
+        async with broker("n1") as node, broker.session("cloud") as cloud:
+            await node.publish("node/n1/otastatus", b"2")
+            return [message.payload for message in await anext(cloud.batches(10))]
+
+    assert run_virtual(story()) == [b"1", b"2"]
 
 
 def test_nodes_are_turned_away_when_there_are_too_many_and_the_cloud_never(monkeypatch):

@@ -18,6 +18,7 @@ from py_esp_ota.adapters.memory import run_virtual
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.api import create_app
 from py_esp_ota.cloud.images import StoredImage
+from py_esp_ota.cloud.outbox import Letter
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.firmware import Firmware
@@ -103,7 +104,12 @@ class Bench:
                 "config",
                 NodeConfig(node_id=node_id, fw_version=fw_version, platform="esp32c3", **config).encode(),
             )
-            self.service.intake.on_presence(node_id, online)
+            self.presence(node_id, online)
+
+    def presence(self, node_id: str, connected: bool) -> None:
+        """The broker sees a node come or go."""
+        self.service.intake.on_presence(node_id, connected)
+        self.service.intake.take([])
 
     def hear(self, node_id: str, suffix: str, payload: bytes | str | object) -> None:
         """A node publishes."""
@@ -125,7 +131,7 @@ class Bench:
 
     def sent(self) -> list[tuple[str, bytes]]:
         """What the outbox took since the last look."""
-        letters = [(letter.topic, letter.payload) for letter in self.service.outbox._letters]
+        letters = [(letter.topic, payload_of(letter)) for letter in self.service.outbox._letters]
         self.service.outbox._letters.clear()
         return letters
 
@@ -143,6 +149,11 @@ class Bench:
         return {
             state.node_id: state.status.value for state in self.service.jobs.node_status(job_id, num_records=1000).items
         }
+
+
+def payload_of(letter: Letter) -> bytes:
+    """What is published when a letter is sent now."""
+    return letter.payload if isinstance(letter.payload, bytes) else letter.payload()
 
 
 def done(waiting: Coroutine[Any, Any, T]) -> T:

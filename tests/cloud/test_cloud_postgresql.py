@@ -13,7 +13,7 @@ import pytest
 from databases import ask, new_store
 from sqlalchemy.exc import DBAPIError
 
-from py_esp_ota.cloud.errands import outage
+from py_esp_ota.cloud.outage import outage
 from py_esp_ota.cloud.store import Store
 
 

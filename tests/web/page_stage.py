@@ -61,7 +61,7 @@ class Cloud:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connected to its broker."""
-        life = asyncio.create_task(self.service.run(self.broker))
+        life = asyncio.create_task(self.service.run(self.broker.session))
         await self.service.wait_connected()
         try:
             yield

@@ -7,9 +7,11 @@ from collections.abc import Collection
 from fastapi import FastAPI
 
 from py_esp_ota.cloud.accounts import Accounts
-from py_esp_ota.cloud.api import download, errors, images, jobs, nodes, root, session
+from py_esp_ota.cloud.api import download, errors, events, images, jobs, nodes, root, session
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
 from py_esp_ota.cloud.service import CloudService
+
+_PARTS = (root, session, nodes, images, jobs, events, download)
 
 
 def create_app(
@@ -33,7 +35,9 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         # Given as they are: including a router would compile every route anew for each app.
-        routes=[route for part in (root, session, nodes, images, jobs, download) for route in part.router.routes],
+        routes=[
+            route for part in (root, session, nodes, images, jobs, events, download) for route in part.router.routes
+        ],
     )
     app.state.service = service
     app.state.accounts = accounts

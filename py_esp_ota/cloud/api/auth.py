@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Query, Request
 
 from py_esp_ota.cloud.accounts import Accounts, User
 from py_esp_ota.cloud.api.errors import UnauthorizedError
+from py_esp_ota.cloud.events import Actor, By
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import PAGE_LIMIT, PAGE_SIZE
@@ -37,6 +38,11 @@ def identify(request: Request) -> User:
     if user is None:
         raise UnauthorizedError
     return user
+
+
+def by(user: User) -> By:
+    """Who did it, for the log."""
+    return By(Actor.ADMIN if user.admin else Actor.USER, user.user_name)
 
 
 def only_admin(user: User) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
-from py_esp_ota.cloud.api.auth import DEFAULT_RECORDS, Admin, NumRecords, Service, SignedIn, StartId
+from py_esp_ota.cloud.api.auth import DEFAULT_RECORDS, Admin, NumRecords, Service, SignedIn, StartId, by
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json, image_json, listing, single, success
@@ -49,10 +49,15 @@ class Confirm(Described):
 
 
 @router.post("/admin/otaimage")
-async def upload_image(_user: Admin, service: Service, body: Upload) -> Json:
+async def upload_image(user: Admin, service: Service, body: Upload) -> Json:
     """Upload in one request."""
     image = service.images.add(
-        body.image_name, _bytes(body.base64_fwimage), fw_version=body.fw_version, model=body.model, type=body.type
+        body.image_name,
+        _bytes(body.base64_fwimage),
+        fw_version=body.fw_version,
+        model=body.model,
+        type=body.type,
+        by=by(user),
     )
     return _stored(service, image)
 
@@ -67,6 +72,7 @@ async def upload_user_image(user: SignedIn, service: Service, body: Upload) -> J
         model=body.model,
         type=body.type,
         replace=True,
+        by=by(user),
     )
     return success("The image is uploaded", image_url=service.images.url(image.ota_image_id))
 
@@ -79,10 +85,10 @@ async def upload_request(_user: Admin, service: Service, image_name: Annotated[s
 
 
 @router.post("/admin/otaimage/upload_confirm")
-async def upload_confirm(_user: Admin, service: Service, body: Confirm) -> Json:
+async def upload_confirm(user: Admin, service: Service, body: Confirm) -> Json:
     """End a pre-signed upload."""
     image = service.images.confirm_upload(
-        body.ota_image_id, fw_version=body.fw_version, model=body.model, type=body.type
+        body.ota_image_id, fw_version=body.fw_version, model=body.model, type=body.type, by=by(user)
     )
     return _stored(service, image)
 
@@ -131,22 +137,22 @@ async def list_images(
 
 @router.put("/admin/otaimage")
 async def archive_image(
-    _user: Admin, service: Service, ota_image_id: Annotated[str, Query()], archive: Annotated[bool, Query()]
+    user: Admin, service: Service, ota_image_id: Annotated[str, Query()], archive: Annotated[bool, Query()]
 ) -> Json:
     """Archive or bring back."""
-    service.images.archive(ota_image_id, archive)
+    service.images.archive(ota_image_id, archive, by(user))
     return success("The image is archived" if archive else "The image is back")
 
 
 @router.delete("/admin/otaimage")
 async def delete_image(
-    _user: Admin,
+    user: Admin,
     service: Service,
     ota_image_id: Annotated[str, Query()],
     force_delete: Annotated[bool, Query()] = False,
 ) -> Json:
     """Delete an image that no job uses; ``force_delete`` overrides cancelled jobs."""
-    service.images.delete(ota_image_id, force_delete)
+    service.images.delete(ota_image_id, force_delete, by(user))
     return success("The image is deleted")
 
 

@@ -17,6 +17,7 @@ from py_esp_ota.cloud.api.auth import (
     Service,
     SignedIn,
     StartId,
+    by,
 )
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
@@ -67,7 +68,7 @@ class Approval(BaseModel):
 @router.post("/admin/otajob")
 async def create_job(
     *,
-    _user: Admin,
+    user: Admin,
     service: Service,
     body: NewJob,
     force_push: Flag = False,
@@ -97,6 +98,7 @@ async def create_job(
         timeout=body.timeout,
         force_push=force_push,
         user_approval=user_approval,
+        by=by(user),
     )
     return success("The job is started", ota_job_id=view.job.ota_job_id)
 
@@ -127,12 +129,12 @@ async def list_jobs(
 
 
 @router.put("/admin/otajob")
-async def change_job(_user: Admin, service: Service, body: JobChange) -> Json:
+async def change_job(user: Admin, service: Service, body: JobChange) -> Json:
     """Cancel a job; or archive one that is cancelled."""
     if body.archive is False:
         raise CloudError(Refusal.INVALID_REQUEST, "archive can only be true; leave it out to cancel the job")
-    view = service.jobs.archive(body.ota_job_id) if body.archive else service.jobs.cancel(body.ota_job_id)
-    return job_json(view)
+    change = service.jobs.archive if body.archive else service.jobs.cancel
+    return job_json(change(body.ota_job_id, by(user)))
 
 
 @router.get("/admin/otajob/status")
@@ -183,7 +185,7 @@ async def ota_update(user: SignedIn, service: Service, node_id: NodeId) -> Json:
 async def start_ota_update(user: SignedIn, service: Service, body: Approval) -> Json:
     """The user's yes: the job is pushed to the node, which must be online."""
     service.nodes.get(body.node_id, user.user_id)
-    service.jobs.approve_update(body.node_id, body.ota_job_id)
+    service.jobs.approve_update(body.node_id, body.ota_job_id, by(user))
     return success("The update is on its way")
 
 
