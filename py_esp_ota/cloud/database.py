@@ -82,10 +82,11 @@ def reason(error: BaseException) -> str:
     return " ".join((said or str(driver)).split())
 
 
-def without_room(error: BaseException | None) -> bool:
+def without_room(error: BaseException) -> bool:
     """Whether SQLite or PostgreSQL ran out of room; the index of SQLite's log has an error of its own for it."""
-    sqlite = getattr(error, "sqlite_errorname", "")
-    return sqlite in {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"} or getattr(error, "sqlstate", "") == "53100"
+    driver = getattr(error, "orig", None)
+    sqlite = getattr(driver, "sqlite_errorname", "")
+    return sqlite in {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"} or getattr(driver, "sqlstate", "") == "53100"
 
 
 def open_engine(url: URL) -> Engine:

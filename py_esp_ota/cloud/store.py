@@ -15,11 +15,12 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from sqlalchemy import JSON, Connection, Select, TableValuedAlias, Text, cast, func, literal, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud.database import database_url, in_memory, name_of, open_engine, reason, without_room
 from py_esp_ota.cloud.models import SettingRow, Table
+from py_esp_ota.cloud.outage import outage
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
 log = logging.getLogger(__name__)
@@ -121,15 +122,18 @@ def rows_of(tx: Connection, texts: Sequence[str]) -> TableValuedAlias:
 
 
 @contextmanager
-def refusing_without_room() -> Iterator[None]:
-    """For those who answer somebody: a disk without room is a refusal. What has nobody to tell may wait for room.
+def refusing_outages() -> Iterator[None]:
+    """For those who answer somebody: a database that fails is a refusal. What has nobody to tell may wait for it.
 
     Raises:
-        CloudError: STORAGE_FULL; nothing of the transaction is stored.
+        CloudError: STORAGE_FULL; nothing of the transaction is stored. DATABASE_FAILS.
     """
     try:
         yield
-    except DatabaseError as error:
-        if without_room(error.orig):
+    except SQLAlchemyError as error:
+        if without_room(error):
             raise CloudError(Refusal.STORAGE_FULL, "the disk is full: nothing was stored") from error
+        if why := outage(error):
+            log.error("the database failed, and somebody was told so: %s", why)
+            raise CloudError(Refusal.DATABASE_FAILS, "the database fails at the moment; try again later") from error
         raise

@@ -14,7 +14,7 @@ from typing import Any
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, MetaData, create_engine, inspect
+from sqlalchemy import Connection, Engine, MetaData, column, create_engine, delete, inspect, table
 from sqlalchemy.exc import DatabaseError
 
 from py_esp_ota.cloud.database import reason
@@ -50,7 +50,10 @@ def bring_up_to_date(engine: Engine, newest_tables: MetaData) -> str:
         elif before != newest:
             kept = _keep_copy(engine, before, newest)
             _upgrade(connection, script, before, newest)
-        _require(connection, {name: {*table.columns.keys()} for name, table in newest_tables.tables.items()})
+        else:  # may it be written? SQLite opens what may not, and says so at the first write
+            stamp = table(_STAMP, column("version_num"))
+            connection.execute(delete(stamp).where(stamp.c.version_num.is_(None)))
+        _require(connection, {name: {*each.columns.keys()} for name, each in newest_tables.tables.items()})
     return f"upgraded from revision {before} to {newest}; {kept}" if kept else ""
 
 
@@ -147,7 +150,7 @@ def _check_references(connection: Connection) -> None:
     """SQLite was not looking while tables were made anew."""
     if connection.dialect.name != "sqlite":
         return
-    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+    for name, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
         raise ValueError(
-            f"the upgrade failed and changed nothing: row {row} of {table} names a {parent} that is not there"
+            f"the upgrade failed and changed nothing: row {row} of {name} names a {parent} that is not there"
         )

@@ -27,8 +27,10 @@ def new_store() -> Store:
 def made_by(make: Callable[[], Store]) -> Iterator[None]:
     """Meanwhile stores come from here."""
     _making.append(make)
-    yield
-    _making.pop()
+    try:
+        yield
+    finally:
+        _making.pop()
 
 
 def kinds(test: pytest.Item) -> list[str]:

@@ -139,12 +139,15 @@ def test_a_database_that_is_not_there(postgresql):
     assert refusal(postgresql.url("nowhere")).endswith('FATAL: database "nowhere" does not exist')
 
 
-def test_a_database_that_may_only_be_read(postgresql, url):
+@pytest.mark.parametrize(("of_before", "what"), [(False, "CREATE TABLE"), (True, "DELETE")])
+def test_a_database_that_may_only_be_read(postgresql, url, of_before, what):
+    if of_before:
+        Store(url).close()
     with postgresql.connect("postgres") as admin:
         admin.execute(
             f"ALTER DATABASE {url.partition('@/')[2].partition('?')[0]} SET default_transaction_read_only = on"
         )
-    assert refusal(url).endswith(": cannot execute CREATE TABLE in a read-only transaction")
+    assert refusal(url).endswith(f": cannot execute {what} in a read-only transaction")
 
 
 def test_a_database_of_another_encoding(postgresql):

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from py_esp_ota.cloud.api.auth import admin, identify, only_admin, signed_in
 from py_esp_ota.cloud.refusals import Refusal
-from py_esp_ota.cloud.store import refusing_without_room
+from py_esp_ota.cloud.store import refusing_outages
 from py_esp_ota.strict_json import JsonError, read_json
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -30,11 +30,11 @@ class ApiRoute(APIRoute):
         asked = set(_calls(self.dependant))
 
         async def guarded(request: Request) -> Response:
-            if signed_in in asked:
-                request.state.user = identify(request)
-            if admin in asked:
-                only_admin(request.state.user)
-            with refusing_without_room():
+            with refusing_outages():
+                if signed_in in asked:
+                    request.state.user = identify(request)
+                if admin in asked:
+                    only_admin(request.state.user)
                 return await handle(_StrictRequest(request.scope, request.receive))
 
         return guarded
