@@ -18,19 +18,6 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("_database", kinds, indirect=True)
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[Any]:
-    """A server for all tests, and for none when nobody asks."""
-    pytest.importorskip("psycopg")
-    import postgresql_server
-
-    if lacking := postgresql_server.missing():
-        pytest.skip(lacking)
-    server = postgresql_server.Server()
-    yield server
-    server.close()
-
-
 @pytest.fixture(autouse=True)
 def _database(request) -> Iterator[None]:
     if getattr(request, "param", "sqlite") == "sqlite":
