@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -129,6 +129,11 @@ class Nodes:
         """Whether the node is connected now; one that the cloud never saw is not."""
         return self._book.is_online(node_id)
 
+    def online(self, node_ids: Iterable[str]) -> list[str]:
+        """Those that are connected now, in their order."""
+        online = self._book.online
+        return [node_id for node_id in node_ids if node_id in online]
+
     def version(self, node_id: str) -> str:
         """What the node runs; empty when it has not said so."""
         return self._book.versions.get(node_id, "")
@@ -138,7 +143,7 @@ class Nodes:
         query = select(NodeUserRow.node_id).where(NodeUserRow.user_id == ADMIN_USER_ID)
         if node_ids is not None:
             query = query.where(NodeUserRow.node_id.in_(node_ids))
-        return list(tx.scalars(query.order_by(NodeUserRow.node_id)))
+        return list(tx.scalars(query.order_by(NodeUserRow.node_id)).all())
 
     # --------------------------------------------------------------------------------------------------------- reports
 

@@ -118,8 +118,7 @@ class Jobs:
             standing = Standing(job, Counter({NodeStatus.TRIGGERED: len(targets)}), 0)
             turn.begin(rules.created(job, targets, by), standing, targets)
             if force_push and not user_approval and self._outbox.open:
-                online = [node_id for node_id in targets if self._nodes.is_online(node_id)]
-                self._serving.push(turn, job.ota_job_id, online)
+                self._serving.push(turn, job.ota_job_id, self._nodes.online(targets))
             standing = turn.standing(job.ota_job_id)
         self.on_made()
         return view(standing.job, standing.counts, standing.closed)

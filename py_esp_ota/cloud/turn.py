@@ -120,12 +120,12 @@ class Turn:
         self._standings[ota_job_id] = standing
         self.note("job", ota_job_id)
 
-    def promise(self, ota_job_id: str, node_id: str) -> None:
-        """The URL goes to a node, and goes again after a restart unless it has arrived."""
-        key = ota_job_id, node_id
-        self._arrived.pop(key, None)
-        if key not in self._book.pushes:
-            self._promised[key] = None
+    def promise(self, ota_job_id: str, node_ids: Iterable[str]) -> None:
+        """The URL goes to these nodes, and goes again after a restart unless it has arrived."""
+        for key in [(ota_job_id, node_id) for node_id in node_ids]:
+            self._arrived.pop(key, None)
+            if key not in self._book.pushes:
+                self._promised[key] = None
 
     def arrived(self, ota_job_id: str, node_id: str) -> None:
         """The broker has the URL that goes to a node: it need not go again."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx2
 import pytest
 from databases import new_store
+from documented import document_of
 from fastapi import FastAPI
 
 from py_esp_ota.adapters.memory import run_virtual
@@ -75,7 +76,10 @@ class Bench:
     # --- HTTP
 
     def call(self, method: str, path: str, *, token: str | None = None, **options: Any) -> httpx2.Response:
-        """One request through the whole app, as the admin unless ``token`` says otherwise."""
+        """One request through the whole app, as the admin unless ``token`` says otherwise.
+
+        What comes back must be what the OpenAPI document says.
+        """
         headers = {"Authorization": self.token if token is None else token, **options.pop("headers", {})}
         crashes = options.pop("raise_app_exceptions", True)
 
@@ -84,7 +88,9 @@ class Bench:
             async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
                 return await client.request(method, path, headers=headers, **options)
 
-        return run_virtual(exchange())
+        answer = run_virtual(exchange())
+        document_of(self.app).check(method, path, answer)
+        return answer
 
     def ok(self, method: str, path: str, **options: Any) -> Any:
         """The JSON of a request that succeeds."""

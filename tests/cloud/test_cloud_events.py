@@ -283,7 +283,7 @@ def test_the_audit_log_is_exported_oldest_first_as_lines_of_json(bench):
     bench.join("n1")
     bench.job("n1")
     answer = bench.call("GET", "/v1/admin/events/export?actor=admin")
-    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.headers["content-type"] == "application/octet-stream"
     assert [json.loads(line)["kind"] for line in answer.text.splitlines()] == ["image_uploaded", "job_created"]
 
 

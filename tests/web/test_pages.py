@@ -75,6 +75,7 @@ PAGES: dict[str, tuple[Callable[[str, str], str], str]] = {
     "monitor of one status": (lambda _image, job: f"/jobs/{job}?status=failed", "No node is failed"),
     "nodes": (lambda _image, _job: "/nodes", "lamp1"),
     "online nodes": (lambda _image, _job: "/nodes?show=online", "lamp1"),
+    "API": (lambda _image, _job: "/docs", "POST /v1/login2"),
     "offline nodes": (lambda _image, _job: "/nodes?show=offline", "No node is offline"),
 }
 

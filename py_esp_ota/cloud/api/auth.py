@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import APIKeyHeader
 
 from py_esp_ota.cloud.accounts import Accounts, User
 from py_esp_ota.cloud.api.errors import UnauthorizedError
@@ -51,7 +52,15 @@ def only_admin(user: User) -> None:
         raise CloudError(Refusal.NOT_AN_ADMIN, "this needs an admin account")
 
 
-async def signed_in(request: Request, _authorization: Annotated[str, Header(alias="authorization")] = "") -> User:
+_ACCESS_TOKEN = APIKeyHeader(
+    name="Authorization",
+    scheme_name="accesstoken",
+    description="The `accesstoken` of `POST /v1/login2` as it is, without `Bearer` before it.",
+    auto_error=False,
+)
+
+
+async def signed_in(request: Request, _token: Annotated[str | None, Security(_ACCESS_TOKEN)]) -> User:
     """Whom ``route.ApiRoute`` found at the door; on any other route nobody, and an error."""
     user: User = request.state.user
     return user

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
+from py_esp_ota.cloud.api.answers import As, EventList
 from py_esp_ota.cloud.api.auth import DEFAULT_RECORDS, Admin, NumRecords, Service, StartId
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
@@ -59,14 +60,22 @@ async def list_events(
     wanted: Filter,
     start_id: StartId = None,
     num_records: NumRecords = DEFAULT_RECORDS,
-) -> Json:
+) -> Annotated[Json, As(EventList)]:
     """What happened, newest first."""
     entries, following = service.log.newest(wanted, start=number_or_refuse(start_id), num_records=num_records)
     body: Json = {"events": [event_json(entry) for entry in entries]}
     return body if following is None else {**body, "next_id": str(following)}
 
 
-@router.get("/admin/events/export", response_class=StreamingResponse)
+_LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One event on each line",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.get("/admin/events/export", response_class=StreamingResponse, responses=_LINES)
 async def export_events(_user: Admin, service: Service, wanted: Filter) -> StreamingResponse:
     """The same as a file, oldest first: a JSON object on each line."""
 
@@ -75,7 +84,7 @@ async def export_events(_user: Admin, service: Service, wanted: Filter) -> Strea
             yield "".join(json.dumps(event_json(entry), ensure_ascii=False) + "\n" for entry in entries)
 
     headers = {"Content-Disposition": 'attachment; filename="events.ndjson"'}
-    return StreamingResponse(pieces(), media_type="application/x-ndjson", headers=headers)
+    return StreamingResponse(pieces(), media_type="application/octet-stream", headers=headers)
 
 
 def event_json(entry: Entry) -> Json:
