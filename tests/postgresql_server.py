@@ -87,8 +87,6 @@ class Server:
         self._process.wait(30)
 
     def close(self) -> None:
-        for store in self._free:
-            store.close()
         self._stack.close()
 
     # ------------------------------------------------------------------------------------------------------- databases
@@ -105,11 +103,16 @@ class Server:
 
     def store(self) -> Store:
         """A cloud's store with nothing in it. One that was closed is emptied, and is as good as new."""
-        kept = self._free.pop() if self._free else Store(self.url(self.empty()))
+        kept = self._free.pop() if self._free else self._made()
         self._clear(kept)
         lent = copy(kept)  # what a test does to it is gone with it
         lent.close = partial(self._give_back, kept, [lent])
         return lent
+
+    def _made(self) -> Store:
+        store = Store(self.url(self.empty()))
+        self._stack.callback(store.close)  # at the end, also of those that a test forgot
+        return store
 
     def _clear(self, store: Store) -> None:
         """Rows go in the order of their references: a hundred times faster than TRUNCATE, which makes files."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
+import platform
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
@@ -155,4 +155,4 @@ def _postgresql(url: URL) -> Engine:
 
 def _me() -> str:
     """Who holds the lock, in PostgreSQL's lists."""
-    return f"esp-ota, process {os.getpid()} on {socket.gethostname()}"[:63]
+    return f"esp-ota, process {os.getpid()} on {platform.node()}"[:63]

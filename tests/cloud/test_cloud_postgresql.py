@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -34,7 +34,7 @@ def refusal(url: str) -> str:
 
 def test_one_server_has_it_at_a_time(url):
     with Store(url) as first:
-        me = f"esp-ota, process {os.getpid()} on {socket.gethostname()}"[:63]
+        me = f"esp-ota, process {os.getpid()} on {platform.node()}"[:63]
         assert refusal(url).endswith(f": another server of this cloud has the database ({me})")
         assert first.setting("a", lambda: "1") == "1"
     with Store(url) as second:
