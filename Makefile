@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware apps demo test test-postgresql fast conformance sweep fuzz check fmt lint types rust bench picture changelog release-check clean
+.PHONY: help setup system build firmware apps demo test test-postgresql fast conformance sweep fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -110,7 +110,13 @@ rust:
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-bench: setup firmware ## the figures, as ratios against a peer in the same run
+bench-system: ## nginx, which downloads are measured against, where we may install it
+	@command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || { \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nginx-light >/dev/null; \
+	else echo "not installed: nginx (its figures are skipped; on Debian: apt-get install nginx-light)"; fi; }
+
+bench: setup firmware bench-system ## the figures, as ratios against a peer in the same run
 	$(BIN)/python -m benchmarks
 
 picture: setup ## take the README's picture of a sweep again

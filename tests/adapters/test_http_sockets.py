@@ -12,6 +12,7 @@ import pytest
 from broker_bench import run_real
 from download_app import app, events
 
+from py_esp_ota.adapters import http
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.http import HttpFetch, serve
 from py_esp_ota.adapters.mosquitto import free_port
@@ -253,3 +254,18 @@ def test_signals_stay_with_the_program(monkeypatch):
             return signal.getsignal(signal.SIGTERM) is before
 
     assert run_real(story())
+
+
+def test_a_tls_handshake_that_does_not_come_is_cut_off(ca, monkeypatch):
+    monkeypatch.setattr(http, "HEADER_S", 0.3)
+    files = ca.server()
+
+    async def story():
+        async with serve(app, certfile=files.cert, keyfile=files.key) as url:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            async with asyncio.timeout(5):
+                heard = await reader.read(-1)
+            writer.close()
+            return heard
+
+    assert run_real(story()) == b""

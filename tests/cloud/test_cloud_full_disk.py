@@ -13,6 +13,8 @@ from sqlalchemy.exc import DatabaseError
 from py_esp_ota.cloud.refusals import Refusal
 from py_esp_ota.cloud.web import mount_web
 from py_esp_ota.firmware import Firmware
+from py_esp_ota.ports import Message
+from py_esp_ota.rainmaker.messages import OTASTATUS, OtaStatusReport, topic
 
 pytestmark = pytest.mark.both_databases
 
@@ -105,3 +107,19 @@ def test_who_has_nobody_to_tell_sees_the_database_fail(bench):
     make_room(bench.store)
     bench.hear("n1", "params/local", {"Light": LONG})
     assert bench.service.nodes.detail("n1").params == {"Light": LONG}
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(bench):
+    bench.join("n1", "n2")
+    job = bench.job("n1", "n2")
+    body = OtaStatusReport(ota_job_id=job, status="in-progress", additional_info="x" * 80, ts=5).encode()
+    batch = [Message(topic(f"n{number % 2 + 1}", OTASTATUS), body) for number in range(200)]
+    before = fill(bench)
+    with pytest.raises(DatabaseError, match=r"full|No space"):
+        bench.service.intake.take(batch)
+    assert dump(bench.store) == before
+    assert bench.states(job) == {"n1": "triggered", "n2": "triggered"}
+    make_room(bench.store)
+    bench.service.intake.take(batch)
+    assert bench.states(job) == {"n1": "in-progress", "n2": "in-progress"}
+    assert len([line for line in bench.service.jobs.history(job) if line.by_node]) == 200

@@ -112,6 +112,19 @@ def test_a_database_of_0_1_0_is_read_on(file):
         assert {node.node_id for node in service.nodes.find().items} == {"n1", "n2"}
 
 
+def test_a_past_in_which_the_clock_jumped_keeps_its_order(file):
+    year = 365 * 86_400_000
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(f"UPDATE report SET timestamp = timestamp - {year} WHERE number = 4")
+        database.execute(f"UPDATE report SET timestamp = timestamp + {year} WHERE number = 3")
+    with Store(f"sqlite:///{file}") as store:
+        service = CloudService(store, clock=Clock(), public_url="http://x", token_hex=lambda size: "1f" * size)
+        (job,) = service.jobs.find().items
+        lines = service.jobs.history(job.job.ota_job_id, "n1")
+        assert [line.status for line in lines] == ["triggered", "started", "in-progress", "success"]
+        assert [line.timestamp - lines[0].timestamp for line in lines] == [0, year, -year, 0]
+
+
 @pytest.mark.parametrize("stamped", [False, True])
 def test_an_older_one_is_upgraded_behind_a_copy_of_it(file, revised, caplog, stamped):
     if stamped:

@@ -20,7 +20,7 @@ call.
 Calls of RainMaker that are not in this document are answered 501, what nobody has 403.
 """
 
-_PARTS = (root, session, nodes, images, jobs, events, download)
+_PARTS = (download, root, session, nodes, images, jobs, events)  # looked at in this order
 
 
 def create_app(
