@@ -164,7 +164,7 @@ async def _serve(
                 f"REST API        {url}/v1   (user {ADMIN}, password in {data / PASSWORD})\n"
                 f"downloads       {lab.world.public_url}\n"
                 f"broker          {lab.world.broker} on port {mqtt_port}\n"
-                f"database        {name_of(database)}\n"
+                f"{_database_line(database)}"
                 f"CA certificate  {LocalCa(data).ca_file}\n"
                 "Ctrl-C ends it."
             )
@@ -200,6 +200,11 @@ def _page_line(page: _Page, url: str) -> str:
     if page == "open":
         return f"{url}   (no login: every user of this machine is admin; --one-time-link, --no-web)"
     return f"{url}{page.path}   (once, for one browser)"
+
+
+def _database_line(database: URL) -> str:
+    """Where the state is, when it is not in --data."""
+    return "" if database.get_backend_name() == "sqlite" else f"database        {name_of(database)}\n"
 
 
 def in_a_thread(at_once: int = 2) -> Derive:
