@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import clouds, downloads, searching, silicon, sweeps
+from benchmarks import clouds, downloads, searching, silicon, sweeps, watching
 from benchmarks.timing import Figure, interleaved, once, process
 from py_esp_ota import Flash, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
@@ -140,6 +140,7 @@ def main() -> int:
     figures += [crowd(), *clouds.figures()]
     figures += silicon.figures()
     figures += downloads.figures(image)
+    figures += watching.figures()
     for figure in figures:
         print(figure.row())
     return int(not all(figure.ok for figure in figures))

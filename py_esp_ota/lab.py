@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from py_esp_ota.cloud.accounts import Derive
+    from py_esp_ota.cloud.logins import User
     from py_esp_ota.cloud.service import CloudService
 
 T = TypeVar("T")
@@ -95,6 +96,7 @@ class Lab:
         self._places: dict[str, _Place] = {}
         self._runner: asyncio.Runner | None = None
         self._headers: dict[str, str] = {}
+        self._user: User | None = None  # the lab's own login
 
     def __repr__(self) -> str:
         if "world" not in vars(self):
@@ -117,7 +119,7 @@ class Lab:
         self._admin_password = self._admin_password or self._token_hex(16)
         store = self._stack.enter_context(closing(Store(self._database)))
         clock = _WorldClock()
-        accounts = Accounts(
+        self._accounts = accounts = Accounts(
             store,
             clock=clock,
             token_hex=self._token_hex,
@@ -143,7 +145,10 @@ class Lab:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._stack.aclose()
+        try:
+            self._log_out()
+        finally:
+            await self._stack.aclose()
 
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner(loop_factory=VirtualLoop)
@@ -352,10 +357,20 @@ class Lab:
             answer = await self.world.api.request(method, f"/v1/{path}", headers=self._headers, **options)
         return _checked(answer)
 
+    def _log_out(self) -> None:
+        """A login that nobody needs any more would be on the list for a month."""
+        from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - as the imports of a lab that opens
+
+        if self._user is not None:
+            with suppress(DBAPIError):  # then it stays there
+                self._accounts.logins.log_out(self._user)
+
     async def _log_in(self) -> None:
+        self._log_out()
         login = {"user_name": ADMIN, "password": self._admin_password}
         answer = _checked(await self.world.api.post("/v1/login2", json=login))
         self._headers = {"Authorization": answer["accesstoken"]}
+        self._user = self._accounts.logins.user_of(answer["accesstoken"])
 
 
 class LabError(Exception):

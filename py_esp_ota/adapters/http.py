@@ -167,23 +167,25 @@ async def serve(
     port: int = 0,
     certfile: Path | str | None = None,
     keyfile: Path | str | None = None,
+    beyond_loopback: bool = False,
     on_end: OnEnd | None = None,
 ) -> AsyncIterator[str]:
-    """Serve an ASGI app on loopback while the context is entered; yields the base URL.
+    """Serve an ASGI app while the context is entered; yields the base URL.
 
     Args:
         app: the app; its lifespan runs around.
-        host: a loopback address or ``localhost``.
+        host: a loopback address or ``localhost``; any one address with ``beyond_loopback``.
         port: 0 takes a free one.
         certfile: with ``keyfile``: serve HTTPS, else HTTP.
         keyfile: the private key, PEM.
+        beyond_loopback: for an app that lets nobody in without a password, over HTTPS.
         on_end: called with one sentence when the server ends by itself.
 
     Raises:
-        ValueError: ``host`` is not loopback.
+        ValueError: ``host`` is not loopback, and may not be something else.
         OSError: the port is taken.
     """
-    address = _loopback(host)
+    address = address_of(host, beyond_loopback=beyond_loopback and certfile is not None)
     listener = create_server((str(address), port), family=_FAMILY[address.version])
     try:
         config = uvicorn.Config(
@@ -219,11 +221,12 @@ async def serve(
 _FAMILY = {4: AddressFamily.AF_INET, 6: AddressFamily.AF_INET6}
 
 
-def _loopback(host: str) -> IPv4Address | IPv6Address:
+def address_of(host: str, *, beyond_loopback: bool = False) -> IPv4Address | IPv6Address:
+    """The one address of a host that a server may listen on. Raises ``ValueError``."""
     try:
         address = ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         raise ValueError(f"{host!r} is no loopback address: give 127.0.0.1, ::1 or localhost") from None
-    if not address.is_loopback:
+    if not address.is_loopback and (address.is_unspecified or not beyond_loopback):
         raise ValueError(f"{host} is not loopback: this server has no business on a network")
     return address

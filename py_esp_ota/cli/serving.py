@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -24,6 +25,7 @@ from py_esp_ota.adapters.listeners import why_not
 from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, FolderTakenError, alone_in, open_folder
 from py_esp_ota.cli.files import Unusable, read_app
+from py_esp_ota.cli.listening import Listening
 from py_esp_ota.cloud.accounts import Derive, scrypt
 from py_esp_ota.cloud.database import database_url, name_of, reason
 from py_esp_ota.cloud.refusals import CloudError
@@ -35,7 +37,7 @@ from py_esp_ota.socket_world import BrokerKind, socket_world
 from py_esp_ota.world import OpenWorld, Presence, World
 
 _DEVICES = "devices"  # the folder of their flashes in --data
-_Page = OneTimeLink | Literal["open"] | None  # one browser, everybody, nobody
+_Page = OneTimeLink | Literal["open", "login"] | None  # one browser, everybody, who logs in, nobody
 
 
 def serve_until_signalled(
@@ -47,28 +49,28 @@ def serve_until_signalled(
     broker: BrokerKind | None,
     devices: int,
     firmware: Path | None,
-    *,
-    web: bool,
-    one_time_link: bool,
+    where: Listening,
 ) -> None:
     """Serve from the folder ``data``. Raises ``Unusable``; ``click.Abort`` after Ctrl-C."""
-    page: _Page = None if not web else OneTimeLink(secrets.token_hex) if one_time_link else "open"
+    page: _Page = OneTimeLink(secrets.token_hex) if where.page == "link" else where.page
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
-    where = _database(data, database)
+    state = _database(data, database)
     try:
         with alone_in(data) as announce, KeptFlashes(data / _DEVICES) as kept:
             password = open_folder(data, own_database=database is None)
+            images = [image] * devices
             serving = partial(
                 _serve,
                 data,
-                where,
+                state,
                 port,
                 https_port,
                 mqtt_port,
                 broker,
-                [image] * devices,
+                images,
                 password,
                 page,
+                where.address,
                 kept,
                 announce,
             )
@@ -76,12 +78,14 @@ def serve_until_signalled(
     except FolderTakenError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, MqttError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
+            raise Unusable(f"--listen: {where.address} is no address of this machine") from error
         ports = {"--port": port, "--https-port": https_port, "--mqtt-port": mqtt_port}
         raise Unusable(_busy(ports) or str(error)) from error
     except (ValueError, CloudError, ModuleNotFoundError) as error:
         raise Unusable(str(error)) from error
     except DBAPIError as error:
-        raise Unusable(f"{name_of(where)}: {reason(error)}") from error
+        raise Unusable(f"{name_of(state)}: {reason(error)}") from error
     if number == signal.SIGINT:
         raise click.Abort
 
@@ -136,11 +140,14 @@ async def _serve(
     images: list[bytes],
     password: str,
     page: _Page,
+    address: str,
     kept: KeptFlashes,
     announce: Callable[[str], None],
     on_end: OnEnd,
 ) -> signal.Signals:
-    sockets = socket_world(data, prefer=broker, https_port=https_port, mqtt_port=mqtt_port, on_end=on_end)
+    sockets = socket_world(
+        data, prefer=broker, https_host=address, https_port=https_port, mqtt_port=mqtt_port, on_end=on_end
+    )
     world = partial(_behind, kept, sockets)
     async with Lab(
         world,
@@ -152,7 +159,8 @@ async def _serve(
         on_end=on_end,
     ) as lab:
         if page is not None:
-            mount_web(lab.app, lab.service, None if page == "open" else page)
+            link = page if isinstance(page, OneTimeLink) else None
+            mount_web(lab.app, lab.service, link, login=page == "login")
         async with serve(lab.app, port=port, on_end=on_end) as url:
             for image in images:
                 device = lab.device(firmware=image)
@@ -160,7 +168,7 @@ async def _serve(
                 device.power_on()
             announce(url)
             click.echo(
-                f"web page        {_page_line(page, url)}\n"
+                f"web page        {_page_line(page, url, lab.world.public_url)}\n"
                 f"REST API        {url}/v1   (user {ADMIN}, password in {data / PASSWORD})\n"
                 f"downloads       {lab.world.public_url}\n"
                 f"broker          {lab.world.broker} on port {mqtt_port}\n"
@@ -194,11 +202,13 @@ async def _signalled() -> signal.Signals:
     return await came
 
 
-def _page_line(page: _Page, url: str) -> str:
+def _page_line(page: _Page, url: str, public_url: str) -> str:
     if page is None:
         return "none (--no-web)"
     if page == "open":
-        return f"{url}   (no login: every user of this machine is admin; --one-time-link, --no-web)"
+        return f"{url}   (no login: every user of this machine is admin; --login, --one-time-link, --no-web)"
+    if page == "login":
+        return f"{public_url} and {url}   (login as for the REST API)"
     return f"{url}{page.path}   (once, for one browser)"
 
 

@@ -80,8 +80,8 @@ class Turns:
         turn.commit()
         for letter in turn.letters:
             self._outbox.put(letter)
-        for thing, id_ in turn.changed:
-            self._ground.live.publish(thing, id_)
+        for changed in turn.changed:
+            self._ground.live.publish(*changed)
 
 
 def _do(chore: Chore, turn: Turn) -> None:

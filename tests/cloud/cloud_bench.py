@@ -123,6 +123,15 @@ class Bench:
             payload = (payload if isinstance(payload, str) else json.dumps(payload)).encode()
         self.service.intake.handle(Message(topic(node_id, suffix, basic_ingest=True), payload))
 
+    def claims(self, node_id: str, user_id: str, secret_key: str, **more: object) -> None:
+        """A node names its user, as provisioning told it to."""
+        self.hear(node_id, "user/mapping", {"node_id": node_id, "user_id": user_id, "secret_key": secret_key, **more})
+
+    def map(self, node_id: str, user_id: str) -> None:
+        """A user asks for a node, and the node says yes."""
+        self.service.mappings.request(user_id, node_id, "a secret")
+        self.claims(node_id, user_id, "a secret")
+
     def report(self, node_id: str, job_id: str, status: str, info: str = "") -> None:
         """A node reports on a job."""
         self.hear(

@@ -259,4 +259,4 @@ def test_a_login_and_a_link_outlive_a_jump_back_and_end_with_one_forward(bench):
         download, listing = bench.call("GET", link), bench.call("GET", "/v1/admin/nodes")
         renewal = bench.call("POST", "/v1/login2", json=renewed)
         answers.append((download.status_code, listing.status_code, renewal.status_code))
-    assert answers == [(200, 200, 200), (403, 401, 200), (200, 200, 200)]
+    assert answers == [(200, 200, 200), (403, 401, 401), (200, 200, 200)]

@@ -23,9 +23,12 @@ from sqlalchemy import create_engine, event
 from upgrade_bench import NEWEST, RELEASE, SCRIPT, revise, shape
 
 from py_esp_ota.cloud import upgrade
+from py_esp_ota.cloud.logins import Logins, User
 from py_esp_ota.cloud.models import Table
+from py_esp_ota.cloud.roles import LOCAL_ADMIN, Role
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
+from py_esp_ota.cloud.tokens import Ids
 
 pytestmark = pytest.mark.sqlite
 
@@ -123,6 +126,19 @@ def test_a_past_in_which_the_clock_jumped_keeps_its_order(file):
         lines = service.jobs.history(job.job.ota_job_id, "n1")
         assert [line.status for line in lines] == ["triggered", "started", "in-progress", "success"]
         assert [line.timestamp - lines[0].timestamp for line in lines] == [0, year, -year, 0]
+
+
+def test_who_was_logged_in_as_admin_in_0_1_0_is_a_super_admin_and_logged_in(file):
+    with Store(f"sqlite:///{file}") as store:
+        numbers = iter(range(1, 1000))
+        logins = Logins(store, Clock(), Ids(lambda size: f"{next(numbers):0{2 * size}x}"))
+        (login,) = logins.of(LOCAL_ADMIN)
+        assert (login.kind, login.started, login.expires) == ("api", 0, None)
+        token = logins.tokens(User(LOCAL_ADMIN, "", Role.USER, login.session_id)).accesstoken
+        assert logins.user_of(token) == User(LOCAL_ADMIN, "admin@example.com", Role.SUPER_ADMIN, login.session_id)
+        service = CloudService(store, clock=Clock(), public_url="http://x", token_hex=lambda size: "1f" * size)
+        assert service.nodes.find(admin_id=LOCAL_ADMIN).total == 2
+        assert service.nodes.detail("n1", LOCAL_ADMIN).role == "primary"
 
 
 @pytest.mark.parametrize("stamped", [False, True])
