@@ -47,7 +47,7 @@ AND (classid::bigint << 32) + objid::bigint = %s AND objsubid = 1
 """
 
 
-def database_url(text: str) -> URL:
+def database_url(text: str | URL) -> URL:
     """What a URL says; PostgreSQL's may leave out the driver.
 
     Raises:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from sqlalchemy import JSON, Connection, Select, TableValuedAlias, Text, cast, func, literal, select
+from sqlalchemy import JSON, URL, Connection, Select, TableValuedAlias, Text, cast, func, literal, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -52,7 +52,7 @@ class Store:
         ModuleNotFoundError: PostgreSQL's driver is not installed; the message names the extra.
     """
 
-    def __init__(self, url: str = "sqlite://") -> None:
+    def __init__(self, url: str | URL = "sqlite://") -> None:
         where = database_url(url)
         self._engine = open_engine(where)
         try:

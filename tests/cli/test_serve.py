@@ -20,7 +20,7 @@ import pytest
 
 from py_esp_ota.cli.serving import in_a_thread
 from py_esp_ota.cloud.accounts import scrypt
-from py_esp_ota.lab import ADMIN
+from py_esp_ota.world import ADMIN
 
 pytestmark = pytest.mark.sockets
 MOSQUITTO = shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()
