@@ -22,3 +22,16 @@ def _leaks_show_where_they_are_made(request):
     yield
     if request.node.get_closest_marker("sockets"):
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A server for all tests, and for none when nobody asks."""
+    pytest.importorskip("psycopg")
+    import postgresql_server
+
+    if lacking := postgresql_server.missing():
+        pytest.skip(lacking)
+    server = postgresql_server.Server()
+    yield server
+    server.close()

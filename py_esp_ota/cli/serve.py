@@ -28,6 +28,12 @@ _PORT = click.IntRange(0, 65535)
     help="Where everything is kept.",
 )
 @click.option(
+    "--database",
+    metavar="URL",
+    help="Keep the cloud's state in PostgreSQL: postgresql+psycopg://USER@HOST/NAME (its password best in ~/.pgpass); "
+    "by default in cloud.db in --data.",
+)
+@click.option(
     "--port", default=8000, type=_PORT, show_default=True, help="The web page and the REST API, plain HTTP on loopback."
 )
 @click.option(
@@ -57,6 +63,7 @@ _PORT = click.IntRange(0, 65535)
 )
 def command(
     data: Path,
+    database: str | None,
     port: int,
     https_port: int,
     mqtt_port: int,
@@ -82,4 +89,4 @@ def command(
         raise Unusable(reason)
     with needing("serve", "cloud"):
         from py_esp_ota.cli.serving import serve_until_signalled
-    serve_until_signalled(data, port, https_port, mqtt_port, broker, devices, firmware, where)
+    serve_until_signalled(data, database, port, https_port, mqtt_port, broker, devices, firmware, where)

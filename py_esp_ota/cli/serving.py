@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from py_esp_ota.adapters.certificates import LocalCa
@@ -22,6 +23,7 @@ from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, FolderTakenError, alo
 from py_esp_ota.cli.files import Unusable, read_app
 from py_esp_ota.cli.listening import Listening
 from py_esp_ota.cloud.accounts import Derive, scrypt
+from py_esp_ota.cloud.database import database_url, name_of, reason
 from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.cloud.web import OneTimeLink
 from py_esp_ota.errors import MqttError
@@ -35,6 +37,7 @@ _DEVICES = "devices"  # the folder of their flashes in --data
 
 def serve_until_signalled(
     data: Path,
+    database: str | None,
     port: int,
     https_port: int,
     mqtt_port: int,
@@ -46,12 +49,13 @@ def serve_until_signalled(
     """Serve from the folder ``data``. Raises ``Unusable``; ``click.Abort`` after Ctrl-C."""
     page: Page = OneTimeLink(secrets.token_hex) if where.page == "link" else where.page
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
+    state = _database(data, database)
     try:
         with alone_in(data) as announce, KeptFlashes(data / _DEVICES) as kept:
             settings = Settings(
                 data=data,
-                database=f"sqlite:///{data.resolve() / DATABASE}",
-                admin_password=open_folder(data),
+                database=state,
+                admin_password=open_folder(data, own_database=database is None),
                 page=page,
                 address=where.address,
                 port=port,
@@ -68,12 +72,24 @@ def serve_until_signalled(
             raise Unusable(f"--listen: {where.address} is no address of this machine") from error
         ports = {"--port": port, "--https-port": https_port, "--mqtt-port": mqtt_port}
         raise Unusable(_busy(ports) or str(error)) from error
-    except (ValueError, CloudError) as error:
+    except (ValueError, CloudError, ModuleNotFoundError) as error:
         raise Unusable(str(error)) from error
     except DBAPIError as error:
-        raise Unusable(f"{data / DATABASE}: {error.orig}") from error
+        raise Unusable(f"{name_of(state)}: {reason(error)}") from error
     if number == signal.SIGINT:
         raise click.Abort
+
+
+def _database(data: Path, database: str | None) -> URL:
+    if database is None:
+        return URL.create("sqlite", database=str(data.resolve() / DATABASE))
+    try:
+        url = database_url(database)
+    except ValueError as error:
+        raise Unusable(f"--database: {error}") from error
+    if url.get_backend_name() == "sqlite":
+        raise Unusable(f"--database is for PostgreSQL: a database of SQLite is {DATABASE} in --data")
+    return url
 
 
 def _busy(ports: Mapping[str, int]) -> str | None:
@@ -117,6 +133,7 @@ async def _serve(
             f"REST API        {server.url}/v1   (user {ADMIN}, password in {settings.data / PASSWORD})\n"
             f"downloads       {server.world.public_url}\n"
             f"broker          {server.world.broker} on port {settings.mqtt_port}\n"
+            f"{_database_line(settings.database)}"
             f"CA certificate  {LocalCa(settings.data).ca_file}\n"
             "Ctrl-C ends it."
         )
@@ -147,6 +164,12 @@ def _page_line(page: Page, url: str, public_url: str) -> str:
     if page == "login":
         return f"{public_url} and {url}   (login as for the REST API)"
     return f"{url}{page.path}   (once, for one browser)"
+
+
+def _database_line(database: str | URL) -> str:
+    """Where the state is, when it is not in --data."""
+    url = database_url(database)
+    return "" if url.get_backend_name() == "sqlite" else f"database        {name_of(url)}\n"
 
 
 def in_a_thread(at_once: int = 2) -> Derive:

@@ -10,12 +10,15 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, deferred, mapped_column
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, NodeRole, Role
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a column whose type is INTEGER
+_TEXT = Text().with_variant(
+    Text(collation="C"), "postgresql"
+)  # by its bytes, as SQLite does, whatever the host's language
 
 
 class Table(DeclarativeBase):
     """The base of all tables."""
 
-    type_annotation_map = {int: _BIG, str: Text, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy's own name)
+    type_annotation_map = {int: _BIG, str: _TEXT, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy's own name)
 
 
 class SettingRow(Table):

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import httpx2
 import pytest
+from databases import new_store
 from documented import document_of
 from fastapi import FastAPI
 
@@ -21,7 +22,6 @@ from py_esp_ota.cloud.images import StoredImage
 from py_esp_ota.cloud.outbox import Letter
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.store import Store
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.ports import Message
 from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport, topic
@@ -50,7 +50,7 @@ class Bench:
         numbers = random.Random(7)
         token_hex = lambda size: numbers.randbytes(size).hex()  # noqa: E731
         self.clock = Clock()
-        self.store = Store()
+        self.store = new_store()
         self.mail: list[tuple[str, str]] = []
         self.accounts = Accounts(
             self.store,

@@ -134,6 +134,7 @@ class Story:
         restart(self.bench)
 
 
+@pytest.mark.timeout(600)  # in PostgreSQL, beside others
 @settings(max_examples=150)
 @given(st.lists(Step, max_size=40))
 def test_the_rows_are_told_again_by_the_log(steps):

@@ -12,6 +12,8 @@ from py_esp_ota.cloud.roles import LOCAL_ADMIN
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.rainmaker.messages import encode_params
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_node_appears_when_it_connects(bench):
     bench.presence("n1", True)

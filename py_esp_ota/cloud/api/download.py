@@ -17,7 +17,7 @@ from py_esp_ota.cloud.api.ranges import NOT_SATISFIABLE, PARTIAL, Verdict, judge
 from py_esp_ota.cloud.api.route import Handler
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.shelf import Firmware
-from py_esp_ota.cloud.store import refusing_without_room
+from py_esp_ota.cloud.store import refusing_outages
 
 PIECE: Final = 128 * 1024
 """What one send hands over, and about as much as waits in this process for a node that is slow to read."""
@@ -76,7 +76,7 @@ router = APIRouter(prefix="/v1", tags=["images"], responses=REFUSED, route_class
 async def firmware(request: Request) -> Response:
     """The image, or the asked part of it."""
     service: CloudService = request.app.state.service
-    with refusing_without_room():
+    with refusing_outages():
         found = service.images.download(request.path_params["ota_image_id"], request.query_params.get("token", ""))
     verdict = judge(request.method, request.headers, found.etag, len(found.data))
     return _Slices(found, verdict)

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from py_esp_ota.cloud.api.auth import DOORS, check_may, identify, signed_in
 from py_esp_ota.cloud.refusals import Refusal
-from py_esp_ota.cloud.store import refusing_without_room
+from py_esp_ota.cloud.store import refusing_outages
 from py_esp_ota.cloud.texts import heard
 from py_esp_ota.strict_json import JsonError, read_json
 
@@ -35,11 +35,11 @@ class ApiRoute(APIRoute):
         acts = [act for door, act in DOORS.items() if door in asked]
 
         async def guarded(request: Request) -> Response:
-            if signed_in in asked:
-                request.state.user = identify(request)
-            for act in acts:
-                check_may(request.state.user, act)
-            with refusing_without_room():
+            with refusing_outages():
+                if signed_in in asked:
+                    request.state.user = identify(request)
+                for act in acts:
+                    check_may(request.state.user, act)
                 return await handle(_StrictRequest(request.scope, request.receive))
 
         return guarded

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from py_esp_ota._core import ImageInfo, inspect_image
 from py_esp_ota.cloud.images import NAME_LIMIT, SIZE_LIMIT
 from py_esp_ota.cloud.refusals import CloudError, Refusal
-from py_esp_ota.cloud.store import refusing_without_room
+from py_esp_ota.cloud.store import refusing_outages
 from py_esp_ota.cloud.web.live import Listing
 from py_esp_ota.cloud.web.show import link, pager, start_of
 from py_esp_ota.cloud.web.site import Site, go
@@ -101,7 +101,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
         upload = None
         try:
             upload = await read_upload(request)
-            with refusing_without_room():
+            with refusing_outages():
                 image = service.images.add(upload.name.strip() or preview_of(upload).name, upload.data)
         except CloudError as refused:
             return _refusal(request, refused, upload)

@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.store import refusing_without_room
+from py_esp_ota.cloud.store import refusing_outages
 from py_esp_ota.cloud.web import show
 from py_esp_ota.cloud.web.link import PATH, OneTimeLink
 from py_esp_ota.cloud.web.live import Views
@@ -136,7 +136,7 @@ class Site:
 
                 async def judged(request: Request) -> Response:
                     try:
-                        with refusing_without_room():
+                        with refusing_outages():
                             return await handle(request)
                     except CloudError as refused:
                         return error(refused.refusal.http_status, refused.description)

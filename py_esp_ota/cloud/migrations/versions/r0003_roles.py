@@ -9,6 +9,7 @@ revision = "0003"
 down_revision = "0002"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def _filled(name: str, type_: sa.Text | sa.BigInteger, value: str) -> sa.Column[object]:
@@ -19,7 +20,7 @@ def _filled(name: str, type_: sa.Text | sa.BigInteger, value: str) -> sa.Column[
 def upgrade() -> None:
     """Who was an admin becomes a super admin, every user of a node a primary one."""
     with op.batch_alter_table("user") as table:
-        table.add_column(_filled("role", sa.Text(), "user"))
+        table.add_column(_filled("role", TEXT, "user"))
     user = sa.table("user", sa.column("role"), sa.column("admin", sa.Boolean()))
     op.execute(user.update().where(user.c.admin.is_(sa.true())).values(role="super_admin"))
     with op.batch_alter_table("user") as table:
@@ -27,7 +28,7 @@ def upgrade() -> None:
         table.alter_column("role", server_default=None)
     with op.batch_alter_table("session") as table:
         for name, value in (("kind", "api"), ("address", ""), ("client", "")):
-            table.add_column(_filled(name, sa.Text(), value))
+            table.add_column(_filled(name, TEXT, value))
         for name in ("started", "used"):
             table.add_column(_filled(name, BIG, "0"))
         table.add_column(sa.Column("expires", BIG, nullable=True))
@@ -40,8 +41,8 @@ def upgrade() -> None:
     _text("mapping_request", "proof", "")
     op.create_table(
         "node_word",
-        sa.Column("node_id", sa.Text(), nullable=False),
-        sa.Column("proof", sa.Text(), nullable=False),
+        sa.Column("node_id", TEXT, nullable=False),
+        sa.Column("proof", TEXT, nullable=False),
         sa.Column("reset", sa.Boolean(), nullable=False),
         sa.Column("timestamp", BIG, nullable=False),
         sa.PrimaryKeyConstraint("node_id"),
@@ -49,13 +50,13 @@ def upgrade() -> None:
     op.create_table(
         "sharing",
         sa.Column("number", BIG, autoincrement=True, nullable=False),
-        sa.Column("request_id", sa.Text(), nullable=False),
-        sa.Column("primary_user_id", sa.Text(), nullable=False),
-        sa.Column("user_name", sa.Text(), nullable=False),
+        sa.Column("request_id", TEXT, nullable=False),
+        sa.Column("primary_user_id", TEXT, nullable=False),
+        sa.Column("user_name", TEXT, nullable=False),
         sa.Column("node_ids", sa.JSON(), nullable=False),
-        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("role", TEXT, nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("request_timestamp", BIG, nullable=False),
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("request_id"),
@@ -66,6 +67,6 @@ def upgrade() -> None:
 
 def _text(table_name: str, name: str, value: str) -> None:
     with op.batch_alter_table(table_name) as table:
-        table.add_column(_filled(name, sa.Text(), value))
+        table.add_column(_filled(name, TEXT, value))
     with op.batch_alter_table(table_name) as table:
         table.alter_column(name, server_default=None)
