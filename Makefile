@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware apps demo test test-postgresql fast conformance sweep fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
+.PHONY: help setup system build firmware apps demo test test-postgresql fast conformance soak sweep fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -69,6 +69,9 @@ conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our
 
 vectors-silicon: setup ## record again what compiled bootloaders do: tests/vectors/silicon
 	$(BIN)/python tests/silicon/vectors.py
+
+soak: setup ## kill -9 of `esp-ota serve` under load, KILLS times (50), at moments from SEED (1)
+	ESP_OTA_KILLS=$(or $(KILLS),50) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak
 
 sweep: setup ## every power cut of every story, each also played the long way, and every pair of faults
 	ESP_OTA_EVERY_CUT=1 $(BIN)/python -m pytest -q -n 2 tests/sweep tests/faults/test_conservation.py

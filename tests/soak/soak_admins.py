@@ -45,6 +45,11 @@ class Admin:
         )
         self._words = {"user_name": ADMIN, "password": (server.data / "admin-password").read_text().strip()}
 
+    @property
+    def logins(self) -> int:
+        """How often somebody had to log in."""
+        return self._login.count
+
     def ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """The answer to a request. Raises ``TransportError``."""
         token = self._login.token
