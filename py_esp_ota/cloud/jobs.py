@@ -128,7 +128,7 @@ class OtaJob:
     ota_image_id: str
     fw_version: str
     triggered_timestamp: int
-    number: int = 0  # in order of creation: breaks the tie of two jobs made in the same millisecond
+    number: int = 0  # in order of creation, whatever the clock said
     nodes: tuple[str, ...] = ()  # as asked for; what they resolve to is in the node states
     groups: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -244,9 +244,9 @@ def choose(offers: Iterable[Offer], fw_version: str, now: int) -> Choice:
     return Choice(min(servable, key=_order, default=None), up_to_date)
 
 
-def _order(offer: Offer) -> tuple[int, int, int]:
+def _order(offer: Offer) -> tuple[int, int]:
     job, _ = offer
-    return job.priority, -job.triggered_timestamp, -job.number
+    return job.priority, -job.number
 
 
 def summary(counts: Mapping[NodeStatus, int]) -> dict[str, int]:

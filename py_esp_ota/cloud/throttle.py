@@ -43,13 +43,17 @@ _Key = tuple[Try, str, str]
 
 def wait(full_at: float, now: float, rate: Rate) -> float:
     """Seconds until the next try is allowed, 0 when it is now. ``full_at``: when all of the burst will be there."""
-    # A clock that was set back must not lock anybody out for longer than a whole burst takes.
-    return max(0.0, min(full_at, now + rate.burst * rate.every) - now - (rate.burst - 1) * rate.every)
+    return max(0.0, _known(full_at, now, rate) - now - (rate.burst - 1) * rate.every)
 
 
 def after(full_at: float, now: float, rate: Rate) -> float:
     """When all of the burst will be there again, once this try is counted."""
-    return max(now, min(full_at, now + rate.burst * rate.every)) + rate.every
+    return max(now, _known(full_at, now, rate)) + rate.every
+
+
+def _known(full_at: float, now: float, rate: Rate) -> float:
+    """No burst takes longer than this: what is beyond was counted before the clock was set back, and locks nobody out."""
+    return full_at if full_at <= now + rate.burst * rate.every else now
 
 
 class Throttle:

@@ -170,9 +170,9 @@ def test_the_timeout_defaults_to_fifteen_days():
     [
         ([], None),
         ([{"ota_job_id": "a", "priority": 5}, {"ota_job_id": "b", "priority": 1}], "b"),
-        ([{"ota_job_id": "a", "priority": 1}, {"ota_job_id": "b", "priority": 5, "triggered_timestamp": T0 + 9}], "a"),
-        ([{"ota_job_id": "a"}, {"ota_job_id": "b", "triggered_timestamp": T0 + 1}], "b"),
+        ([{"ota_job_id": "a", "priority": 1}, {"ota_job_id": "b", "priority": 5, "number": 9}], "a"),
         ([{"ota_job_id": "a", "number": 1}, {"ota_job_id": "b", "number": 2}], "b"),
+        ([{"ota_job_id": "a", "number": 1, "triggered_timestamp": T0 + 9}, {"ota_job_id": "b", "number": 2}], "b"),
         ([{"ota_job_id": "a"}, {"ota_job_id": "b", "priority": 1, "cancelled_timestamp": T0}], "a"),
         ([{"ota_job_id": "a"}, {"ota_job_id": "b", "priority": 1, "user_approval": True}], "a"),
         ([{"ota_job_id": "a", "fw_version": "1.0"}], None),

@@ -147,6 +147,7 @@ def test_whatever_the_clock_does_nobody_waits_longer_than_a_burst(steps):
         now += step
         seconds = wait(full_at, now, rate)
         assert 0 <= seconds <= rate.every + 1e-6
+        assert wait(full_at, now + seconds + 1e-3, rate) == 0  # who has waited may try
         if seconds == 0:
             full_at = after(full_at, now, rate)
 

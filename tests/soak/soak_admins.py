@@ -99,7 +99,7 @@ class Admin:
         return str(self.json("POST", f"admin/otajob?force_push={str(force_push).lower()}", json=body)["ota_job_id"])
 
 
-LAG = 100
+LAG = 400
 """Reports of one node that may wait for the cloud."""
 
 

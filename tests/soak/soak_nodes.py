@@ -23,7 +23,7 @@ from py_esp_ota.rainmaker.messages import (
     topic,
 )
 
-IN_FLIGHT = 50
+IN_FLIGHT = 100
 
 
 class Node:
