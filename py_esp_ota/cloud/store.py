@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -134,7 +135,23 @@ def _name(url: URL) -> str:
 def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url)
-    options: dict[str, Any] = {"poolclass": StaticPool} if _in_memory(make_url(url)) else {}
+    if not _in_memory(make_url(url)):
+        return _sqlite(url)
+    # Labs are made by the hundred and ask the same of different data: what one has compiled, the next one uses.
+    first = _first_in_memory()
+    return Engine(first.pool.recreate(), first.dialect, first.url, execution_options={"compiled_cache": _COMPILED})
+
+
+_COMPILED: dict[Any, Any] = {}
+
+
+@cache
+def _first_in_memory() -> Engine:
+    """It is never opened: the others have its dialect, which is a part of the name of each compiled statement."""
+    return _sqlite("sqlite://", poolclass=StaticPool)
+
+
+def _sqlite(url: str, **options: Any) -> Engine:
     engine = create_engine(url, connect_args={"check_same_thread": False}, **options)
 
     @event.listens_for(engine, "connect")
