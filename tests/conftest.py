@@ -11,9 +11,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# An ordinary run takes a sample, another one each time; `HYPOTHESIS_PROFILE=slow` searches longer.
-settings.register_profile("fast", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("slow", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# An ordinary run takes a sample, `HYPOTHESIS_PROFILE=slow` searches longer; in CI, too, each run looks elsewhere.
+for _name, _examples in {"fast": 20, "slow": 2000}.items():
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        derandomize=False,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
