@@ -134,7 +134,7 @@ class Lab:
         await accounts.ensure_admin(ADMIN, self._admin_password)
         self._changed = asyncio.Condition()
         self._start(self._listen(), "the cloud's listener")
-        self._start(self.service.run(self.world.mqtt), "the cloud's half on MQTT")
+        self._start(self.service.run(self.world.session), "the cloud's half on MQTT")
         await self.service.wait_connected()
         await self._log_in()
         return self
@@ -320,7 +320,8 @@ class Lab:
         return {node: self.reports(job_id, node) for node in targets}
 
     def _is_final(self, job_id: str, node_id: str) -> bool:
-        return any(report["status"] in _FINAL for report in self.reports(job_id, node_id))
+        state = self.service.jobs.state(job_id, node_id)
+        return state is not None and state.status.value in _FINAL
 
     async def until(self, condition: Callable[[], bool], *, seconds: float, what: str = "the condition") -> None:
         """Wait until ``condition()`` holds; a device or cloud that died of a mistake raises it here.

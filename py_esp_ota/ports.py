@@ -71,10 +71,11 @@ class MqttSession(Protocol):
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1; returns at the SUBACK. Raises ``MqttError``."""
 
-    def batches(self, limit: int) -> AsyncIterator[Sequence[Message]]:
+    def batches(self, limit: int, pause: float = 0.0) -> AsyncIterator[Sequence[Message]]:
         """All that has arrived, in order, 1 to ``limit`` messages at a time; raises ``MqttError`` once it is lost.
 
-        To ask for the next batch is to acknowledge the last one; who stops asking has not acknowledged it.
+        To ask for the next batch is to acknowledge the last one; who stops asking has not acknowledged it. When
+        nothing has arrived yet, what comes within ``pause`` seconds of the first message belongs to its batch.
         """
 
 

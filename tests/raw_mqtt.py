@@ -19,9 +19,9 @@ def packet(first: int, body: bytes) -> bytes:
     return bytes([first]) + bytes(length) + body
 
 
-def connect(client_id, *, password=None, will=None, clean=True) -> bytes:
+def connect(client_id, *, password=None, will=None, clean=True, keep_alive=120) -> bytes:
     flags = 2 * clean | (0xC0 if password is not None else 0) | (0x0C if will else 0)
-    body = text("MQTT") + bytes([4, flags, 0, 120]) + text(client_id)
+    body = text("MQTT") + bytes([4, flags]) + keep_alive.to_bytes(2, "big") + text(client_id)
     if will:
         body += text(will[0]) + text(will[1])
     if password is not None:

@@ -83,18 +83,19 @@ class Arrivals:
         if self.lost:
             raise MqttError(self.lost)
 
-    def batches(self, limit: int) -> AsyncIterator[Sequence[Message]]:
+    def batches(self, limit: int, pause: float = 0.0) -> AsyncIterator[Sequence[Message]]:
         """All that has arrived at this instant, again and again; to ask for more is to acknowledge the last of it."""
-        return _Batches(self, self._backlog, self._news, limit)
+        return _Batches(self, self._backlog, self._news, limit, pause)
 
 
 # An iterator, not a generator: a generator that is abandoned half-way would need closing.
 class _Batches:
-    def __init__(self, arrivals: Arrivals, backlog: Backlog, news: asyncio.Event, limit: int) -> None:
+    def __init__(self, arrivals: Arrivals, backlog: Backlog, news: asyncio.Event, limit: int, pause: float) -> None:
         self._arrivals = arrivals
         self._backlog = backlog
         self._news = news
         self._limit = limit
+        self._pause = pause
 
     def __aiter__(self) -> _Batches:
         return self
@@ -105,5 +106,6 @@ class _Batches:
         while not (batch := self._backlog.hand_out(self, self._limit)):
             self._news.clear()
             await self._news.wait()
+            await asyncio.sleep(self._pause)
             self._arrivals.check()
         return batch

@@ -25,7 +25,7 @@ from amqtt.session import Session  # type: ignore[import-untyped]
 from py_esp_ota.adapters.certificates import CLOUD
 from py_esp_ota.adapters.embedded_gate import PacketReader, not_authorised, read_connect, refusal, unavailable
 from py_esp_ota.adapters.embedded_session import CloudSession
-from py_esp_ota.adapters.limits import CONNECT_TIME, CONNECTION_LIMIT, PAYLOAD_LIMIT
+from py_esp_ota.adapters.limits import CONNECT_TIME, CONNECTION_LIMIT, PAYLOAD_LIMIT, SUBSCRIPTION_LIMIT
 from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.mosquitto import free_port
 from py_esp_ota.adapters.mqtt import TcpMqtt
@@ -121,6 +121,7 @@ class _TidyBroker(Broker):  # type: ignore[misc]
             writer.write(answer)
         if connect.client_id != CLOUD:  # its answers, for which the others wait, come behind what it publishes
             packets.room = self._room
+        packets.expect(connect.keep_alive)
         return not why
 
     async def _room(self) -> None:
@@ -205,6 +206,7 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
     def __init__(self, context: Any) -> None:
         super().__init__(context)
         self._connected: dict[str, Session] = {}
+        self._filters: dict[str, set[str]] = {}  # of the clients that are connected, since they came
 
     async def topic_filtering(
         self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
@@ -213,12 +215,23 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
         client_id = (session.client_id if session else None) or ""
         if action is Action.RECEIVE:  # it has subscribed to it, and that was its right
             return session is not None and self.broker.reads(session)
-        return client_id == CLOUD or may_use(client_id, topic or "")
+        if client_id == CLOUD:
+            return True
+        return may_use(client_id, topic or "") and (action is not Action.SUBSCRIBE or self._has_room(client_id, topic))
+
+    def _has_room(self, client_id: str, topic_filter: str | None) -> bool:
+        """Whether a client may have one more filter: amqtt walks through all of them for each message."""
+        filters = self._filters.setdefault(client_id, set())
+        if len(filters) < SUBSCRIPTION_LIMIT or topic_filter in filters:
+            filters.add(topic_filter or "")
+            return True
+        return False
 
     async def on_broker_client_connected(self, *, client_id: str, client_session: Session) -> None:
         """A client came. amqtt lets two connections share a clean session's id; the first must go."""
         first = self._connected.get(client_id)
         self._connected[client_id] = client_session
+        self._filters.pop(client_id, None)
         if first:
             self.presence.report(client_id, connected=False)
             self.broker.cut(first)
@@ -228,6 +241,7 @@ class NodeRights(BaseTopicPlugin):  # type: ignore[misc]
         """A client went; one that was replaced went before."""
         if self._connected.get(client_id) is client_session:
             del self._connected[client_id]
+            self._filters.pop(client_id, None)
             self.presence.report(client_id, connected=False)
 
 

@@ -15,7 +15,7 @@ from amqtt.mqtt.connack import NOT_AUTHORIZED, SERVER_UNAVAILABLE, ConnackPacket
 from amqtt.mqtt.connect import ConnectPacket  # type: ignore[import-untyped]
 
 from py_esp_ota.adapters.certificates import CLOUD
-from py_esp_ota.adapters.limits import PACKET_LIMIT
+from py_esp_ota.adapters.limits import KEEP_ALIVE_LIMIT, PACKET_LIMIT
 from py_esp_ota.adapters.topics import check_client_id, may_use
 
 _PUBLISH = 3  # the packet type in a fixed header's upper half
@@ -35,6 +35,20 @@ class PacketReader(ReaderAdapter):  # type: ignore[misc]
         self._packet = b""
         self._at = 0  # how much of it amqtt has read
         self._broken = False
+        self._patience: float | None = None  # seconds between two packets
+        self._deadline: float | None = None  # on the loop's clock, of the next one
+
+    def expect(self, keep_alive: int) -> None:
+        """End the connection when nothing comes for one and a half times ``keep_alive`` seconds; amqtt would not.
+
+        As at AWS IoT, nobody may be silent for ever (0) or for longer than ``KEEP_ALIVE_LIMIT``.
+        """
+        self._patience = 1.5 * min(keep_alive or KEEP_ALIVE_LIMIT, KEEP_ALIVE_LIMIT)
+        self._renew()
+
+    def _renew(self) -> None:
+        if self._patience is not None:
+            self._deadline = asyncio.get_running_loop().time() + self._patience
 
     async def first(self) -> bytes:
         """The first packet, which stays to be read."""
@@ -60,9 +74,22 @@ class PacketReader(ReaderAdapter):  # type: ignore[misc]
     async def _next(self) -> bytes:
         if self._broken:
             raise ConnectionResetError("the stream of packets is broken")
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                packet = await self._whole()
+        except TimeoutError:
+            self._broken = True
+            raise ConnectionResetError("nothing came for too long") from None
+        if packet[0] >> 4 == _PUBLISH and self.room is not None:
+            await self.room()
+        self._broken = False
+        self._renew()
+        return packet
+
+    async def _whole(self) -> bytes:
         header = await self._reader.readexactly(1)
         self._broken = True  # until the packet is whole: a wait that amqtt gives up half-way cannot be taken up again
-        kind, size = header[0] >> 4, 0
+        size = 0
         for place in range(_LENGTH_BYTES):
             header += await self._reader.readexactly(1)
             size |= (header[-1] & 0x7F) << 7 * place
@@ -72,11 +99,7 @@ class PacketReader(ReaderAdapter):  # type: ignore[misc]
             raise ConnectionResetError("a packet's length has no end")
         if size > PACKET_LIMIT:
             raise ConnectionResetError(f"a packet of {size} bytes")
-        packet = header + await self._reader.readexactly(size)
-        if kind == _PUBLISH and self.room is not None:
-            await self.room()
-        self._broken = False
-        return packet
+        return header + await self._reader.readexactly(size)
 
 
 async def read_connect(packet: bytes) -> ConnectPacket | None:

@@ -92,6 +92,6 @@ class _Connection:
         self._line.check()
         self._session.subscribe(topic_filter)
 
-    def batches(self, limit: int) -> AsyncIterator[Sequence[Message]]:
+    def batches(self, limit: int, pause: float = 0.0) -> AsyncIterator[Sequence[Message]]:
         """What has arrived; to ask for the next batch is to acknowledge the last one."""
-        return self._line.batches(limit)
+        return self._line.batches(limit, pause)

@@ -225,9 +225,9 @@ class _SessionClient(_Client):
         self._arrivals = arrivals
         super().__init__(broker, subscriber, arrivals)
 
-    def batches(self, limit: int) -> AsyncIterator[Sequence[Message]]:
+    def batches(self, limit: int, pause: float = 0.0) -> AsyncIterator[Sequence[Message]]:
         """What has arrived; to ask for the next batch is to acknowledge the last one."""
-        return self._arrivals.batches(limit)
+        return self._arrivals.batches(limit, pause)
 
 
 _AnyClient = TypeVar("_AnyClient", bound=_Client)

@@ -1,4 +1,8 @@
-"""Mosquitto as a child process: mutual TLS on loopback, topic rights by certificate, presence from its log."""
+"""Mosquitto as a child process: mutual TLS on loopback, topic rights by certificate, presence from its log.
+
+What waits for a session that outlives its connection, as the cloud's does, is in a file when Mosquitto ends. It ends
+when we do, however we end (``keeper``).
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,24 @@ import re
 import shutil
 import socket
 import ssl
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 from py_esp_ota.adapters.certificates import CLOUD, LocalCa
-from py_esp_ota.adapters.limits import CONNECTION_LIMIT, PACKET_LIMIT, PAYLOAD_LIMIT, QUEUE_BYTES, QUEUE_LIMIT
+from py_esp_ota.adapters.file_lock import FileLock, LockedError
+from py_esp_ota.adapters.keeper import Kept, end_left_over, keep
+from py_esp_ota.adapters.limits import (
+    CONNECTION_LIMIT,
+    INFLIGHT_LIMIT,
+    KEEP_ALIVE_LIMIT,
+    KEPT_BYTES,
+    KEPT_LIMIT,
+    PACKET_LIMIT,
+    PAYLOAD_LIMIT,
+)
 from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
 from py_esp_ota.adapters.presence import Presence
@@ -29,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # often not in a user's PATH
 _START_TIME = 10.0  # seconds it may take until it listens
-_STOP_ATTEMPTS, _STOP_PATIENCE = 25, 0.2  # seconds for each
+_AUTOSAVE = 10  # seconds: so much is lost when Mosquitto itself is killed; each time it writes all that waits
 _ATTEMPTS = 3  # another process may take the free port before Mosquitto does
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each new start of one that died; as many starts, and no more
 _STEADY_TIME = 60.0  # seconds after which it has not died again, but for the first time
@@ -55,12 +68,17 @@ use_identity_as_username true
 use_username_as_clientid true
 allow_anonymous false
 acl_file {acl}
-persistence false
+persistence true
+persistence_location {folder}/
+persistence_file {database}
+autosave_interval {autosave}
 max_connections {connections}
 message_size_limit {payload}
 max_packet_size {packet}
 max_queued_messages {queued}
 max_queued_bytes {queued_bytes}
+max_inflight_messages {inflight}
+max_keepalive {keep_alive}
 set_tcp_nodelay true
 sys_interval 0
 log_dest stderr
@@ -71,12 +89,15 @@ log_type notice
 log_type information
 """
 
+_DATABASE = "mosquitto.db"  # what waits for sessions that outlive a connection; Mosquitto gives it the mode 0600
+_SAVING = "Saving in-memory database"
 _RUNNING = re.compile(r"mosquitto version (\S+) running")
 _CAME = re.compile(r"New client connected from \S+ as (\S+) \(")
 _WENT = re.compile(
     r"(?:Client|Bad socket read/write on client) (\S+?)"
     r"(?:: | disconnected| closed its connection| has exceeded timeout| already connected| been disconnected)"
 )
+_DROPS = re.compile(r"Outgoing messages are being dropped for client (.+)\.")
 
 
 def find_mosquitto() -> Path | None:
@@ -105,7 +126,10 @@ class MosquittoBroker:
         self._program = program
         self._config = config
         self._ca = ca
-        self._process: Process | None = None
+        self.pid = 0  # of the latest one
+        self._kept: Kept | None = None
+        self._saving = False  # the latest line says so
+        self._unsaved = False  # its latest attempt failed
         self._last_lines: deque[str] = deque(maxlen=5)
         self._presence = Presence()
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -125,18 +149,15 @@ class MosquittoBroker:
 
     async def start(self) -> None:
         """Start the process and wait until it listens; ``MqttError`` with its own words when it does not."""
-        # Its own session: a Ctrl-C in the terminal must not end the broker before those who use it.
-        self._process = await asyncio.create_subprocess_exec(
-            *await _ends_with_us(),
-            self._program,
-            "-c",
-            self._config,
-            stdin=DEVNULL,
-            stdout=DEVNULL,
-            stderr=PIPE,
-            start_new_session=True,
-        )
-        self._last_lines.clear()
+        lock = self._config.with_suffix(".lock")
+        try:
+            if (pid := await end_left_over(lock)) is not None:
+                _log.warning("ended the mosquitto of an earlier start, process %d", pid)
+            self._last_lines.clear()
+            self._kept = await keep([self._program, "-c", self._config], lock)
+        except LockedError as error:
+            who = f"the mosquitto of an earlier start, process {error.words or 'unknown'},"
+            raise MqttError(f"{who} does not end: end it, then start again") from None
         try:
             await self._wait_until_running()
         except BaseException:
@@ -149,8 +170,13 @@ class MosquittoBroker:
                 while (line := await self._line()) is not None:
                     if found := _RUNNING.match(line):
                         self.name = f"mosquitto {found[1]} (mutual TLS)"
+                        self.pid = self._kept.pid if self._kept else 0
                         return
-        raise MqttError("mosquitto did not start: " + ("; ".join(self._last_lines) or "it said nothing"))
+        why = "; ".join(self._last_lines) or "it said nothing"
+        if "Couldn't open database" in why:
+            database = self._config.with_name(_DATABASE)
+            why += f" Move {database} away to start without the messages that wait in it"
+        raise MqttError(f"mosquitto did not start: {why}")
 
     async def keep_alive(self) -> NoReturn:
         """Tell presence from the log, and start Mosquitto again when it ends; ``MqttError`` when it does too often."""
@@ -159,8 +185,9 @@ class MosquittoBroker:
         while True:
             began = clock()
             await self._follow()
+            await self.stop()
             falls = 1 if clock() - began > _STEADY_TIME else falls + 1
-            why = self._last_lines[-1] if self._last_lines else "it said nothing"
+            why = self._why()
             while falls <= len(_PAUSES):
                 pause = _PAUSES[falls - 1]
                 _log.warning("mosquitto ended, starting it again in %g s: %s", pause, why)
@@ -173,43 +200,43 @@ class MosquittoBroker:
             else:
                 raise MqttError(f"{falls} times in a row, at last with {why!r}")
 
+    def _why(self) -> str:
+        """Why it ended: its last words, unless it had no time for any."""
+        if self._kept and (number := self._kept.ended_by):
+            return f"it was ended by {number.name}"
+        return self._last_lines[-1] if self._last_lines else "it said nothing"
+
     async def _follow(self) -> None:
         while (line := await self._line()) is not None:
             if found := _CAME.match(line):
                 self._presence.report(found[1], connected=True)
             elif found := _WENT.match(line):
                 self._presence.report(found[1], connected=False)
+            elif found := _DROPS.match(line):
+                _log.warning("mosquitto drops messages for %s: too much waits for it already", found[1])
+            self._look_at_saving(line)
         self._presence.all_gone()
+
+    def _look_at_saving(self, line: str) -> None:
+        """Say it once when what waits cannot be saved; Mosquitto goes on without."""
+        if self._saving:  # what it says next tells how it went
+            failed = line.startswith("Error")
+            if failed and not self._unsaved:
+                _log.error("mosquitto cannot save what waits and keeps it in memory alone: %s", line)
+            self._unsaved = failed
+        self._saving = line.startswith(_SAVING)
 
     async def _line(self) -> str | None:
         """The next line of the log, ``None`` when there is none any more."""
-        if self._process is None or self._process.stderr is None:
-            return None
-        try:
-            line = await self._process.stderr.readline()
-        except ValueError:  # longer than a line may be, and dropped
-            return ""
-        if not line:
-            return None
-        text = line.decode(errors="replace").strip()
-        if text:
-            self._last_lines.append(text)
-        return text
+        line = await self._kept.line() if self._kept else None
+        if line and not line.startswith(_SAVING):
+            self._last_lines.append(line)
+        return line
 
     async def stop(self) -> None:
         """End the process, gently first."""
-        # Asked more than once: Mosquitto forgets a SIGTERM that comes between its last word of starting and its loop.
-        process = self._process
-        for _ in range(_STOP_ATTEMPTS):
-            if process is None or process.returncode is not None:
-                return
-            process.terminate()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_PATIENCE):
-                    await process.wait()
-        if process:
-            process.kill()
-            await process.wait()
+        if self._kept:
+            await self._kept.end()
 
     def nobody_listens(self) -> None:
         """Tell presence to nobody any more."""
@@ -235,23 +262,38 @@ async def open_mosquitto(
         on_end: called with one sentence, its own last words in it, when it has died too often.
 
     Raises:
-        MqttError: this is Windows, it is not installed, or does not start; the message has its own words.
+        MqttError: this is Windows, it is not installed, does not start, or another process runs one in ``folder``; the
+            message has its own words.
     """
     if reason := lacks_posix("mosquitto as a child process"):
         raise MqttError(reason)
     program = program or find_mosquitto()
     if program is None:
         raise MqttError("mosquitto is not installed")
-    broker = await _start(folder, ca, program, port, attempts=1 if port else _ATTEMPTS)
-    keeper = asyncio.create_task(broker.keep_alive(), name="mosquitto")
-    watch(keeper, "mosquitto", on_end)
+    with _owned(folder):
+        broker = await _start(folder, ca, program, port, attempts=1 if port else _ATTEMPTS)
+        keeper = asyncio.create_task(broker.keep_alive(), name="mosquitto")
+        watch(keeper, "mosquitto", on_end)
+        try:
+            yield broker
+        finally:
+            broker.nobody_listens()
+            keeper.cancel()
+            await asyncio.wait([keeper])
+            await broker.stop()
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """Nobody else runs Mosquitto in this folder, so one that is found there was left over."""
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield broker
-    finally:
-        broker.nobody_listens()
-        keeper.cancel()
-        await asyncio.wait([keeper])
-        await broker.stop()
+        owner = FileLock(folder / "mosquitto.owner")
+    except LockedError as error:
+        raise MqttError(f"process {error.words or 'unknown'} runs a mosquitto in {folder} already") from None
+    with owner:
+        owner.say(str(os.getpid()))
+        yield
 
 
 async def _start(folder: Path, ca: LocalCa, program: Path, wanted: int, attempts: int) -> MosquittoBroker:
@@ -264,16 +306,6 @@ async def _start(folder: Path, ca: LocalCa, program: Path, wanted: int, attempts
             return await _start(folder, ca, program, wanted, attempts - 1)
         raise
     return broker
-
-
-async def _ends_with_us() -> list[str]:
-    """What to begin a command with so that the kernel ends it when this process is killed; nothing where it cannot."""
-    program = shutil.which("setpriv")  # of util-linux; the one of BusyBox does not know the option
-    if program is None:
-        return []
-    prefix = [program, "--pdeathsig", "KILL"]
-    probe = await asyncio.create_subprocess_exec(*prefix, "true", stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
-    return prefix if await probe.wait() == 0 else []
 
 
 def _write_config(folder: Path, ca: LocalCa, port: int) -> Path:
@@ -291,8 +323,13 @@ def _write_config(folder: Path, ca: LocalCa, port: int) -> Path:
         connections=CONNECTION_LIMIT,
         payload=PAYLOAD_LIMIT,
         packet=PACKET_LIMIT,
-        queued=QUEUE_LIMIT,
-        queued_bytes=QUEUE_BYTES,
+        queued=KEPT_LIMIT,
+        queued_bytes=KEPT_BYTES,
+        inflight=INFLIGHT_LIMIT,
+        keep_alive=KEEP_ALIVE_LIMIT,
+        folder=folder,
+        database=_DATABASE,
+        autosave=_AUTOSAVE,
     )
     if os.geteuid() == 0:
         text += "user root\n"  # else it would become another user and could not read its key

@@ -333,16 +333,17 @@ class _Session:
         check_filter(topic_filter)
         await self._link.subscribe(topic_filter)
 
-    def batches(self, limit: int) -> AsyncIterator[Sequence[Message]]:
+    def batches(self, limit: int, pause: float = 0.0) -> AsyncIterator[Sequence[Message]]:
         """What has arrived; to ask for the next batch is to acknowledge the last one."""
-        return _Batches(self._link, limit)
+        return _Batches(self._link, limit, pause)
 
 
 # An iterator, not a generator: a generator that is abandoned half-way would need closing.
 class _Batches:
-    def __init__(self, link: _Link, limit: int) -> None:
+    def __init__(self, link: _Link, limit: int, pause: float) -> None:
         self._link = link
         self._limit = limit
+        self._pause = pause
         self._taken: list[tuple[int, Message]] = []
 
     def __aiter__(self) -> _Batches:
@@ -355,6 +356,7 @@ class _Batches:
         while not link.inbox:
             link.news.clear()
             await link.news.wait()
+            await asyncio.sleep(self._pause)
             link.check()
         self._taken = link.take(self._limit)
         return [message for _, message in self._taken]

@@ -5,12 +5,45 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+from py_esp_ota.adapters.file_lock import FileLock, LockedError
 from py_esp_ota.cloud.accounts import PASSWORD_MAX, PASSWORD_MIN
 
 DATABASE = "cloud.db"
 PASSWORD = "admin-password"  # noqa: S105 - the name of a file
+_LOCK = "serve.lock"
+
+
+class FolderTakenError(Exception):
+    """Another ``esp-ota serve`` has the folder; the message says which."""
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[Callable[[str], None]]:
+    """Make the folder and have it for oneself while the context is entered; the rest of it is ``open_folder``'s.
+
+    What the context gives is told the URL at which we serve, for who comes too late.
+
+    Raises:
+        FolderTakenError: another process has it.
+        OSError: the folder cannot be made.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        lock = FileLock(folder / _LOCK)
+    except LockedError as error:
+        who = f" ({error.words})" if error.words else ""
+        raise FolderTakenError(
+            f"{folder} is in use by another esp-ota serve{who}: end that one, or give this one another --data"
+        ) from None
+    me = f"process {os.getpid()}, since {datetime.now(UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+    with lock:
+        lock.say(me)
+        yield lambda url: lock.say(f"{me}, {url}")
 
 
 def open_folder(folder: Path) -> str:
@@ -24,7 +57,7 @@ def open_folder(folder: Path) -> str:
         ValueError: the password in it is none.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    inside = {file.name for file in folder.iterdir()}
+    inside = {file.name for file in folder.iterdir()} - {_LOCK}
     if not inside or inside & {DATABASE, PASSWORD}:
         folder.chmod(0o700)
         if ".gitignore" not in inside:

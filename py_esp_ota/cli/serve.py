@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,9 @@ _PORT = click.IntRange(0, 65535)
 @click.option(
     "--devices", default=0, type=click.IntRange(0, 1000), show_default=True, help="Simulated devices to bring along."
 )
-@click.option("--firmware", type=click.Path(path_type=Path), help="What they run; a forged `lamp 1.0.0` by default.")
+@click.option(
+    "--firmware", type=click.Path(path_type=Path), help="What new ones run; a forged `lamp 1.0.0` by default."
+)
 @click.option("--no-web", is_flag=True, help="No web page, only the REST API.")
 @click.option(
     "--one-time-link",
@@ -60,6 +63,10 @@ def command(
     """
     if no_web and one_time_link:
         raise click.UsageError("--no-web leaves no page that --one-time-link could lead to")
+    ports = {"--port": port, "--https-port": https_port, "--mqtt-port": mqtt_port}
+    for (one, number), (other, same) in combinations(ports.items(), 2):
+        if number == same != 0:
+            raise click.UsageError(f"{one} and {other} are both {number}")
     if reason := lacks_posix("esp-ota serve"):
         raise Unusable(reason)
     with needing("serve", "cloud"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +15,13 @@ from typing import Any, Literal
 import click
 from sqlalchemy.exc import DBAPIError
 
+from py_esp_ota.adapters.asgi import AsgiApp
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.http import serve
+from py_esp_ota.adapters.kept_flash import KeptFlashes
+from py_esp_ota.adapters.listeners import why_not
 from py_esp_ota.adapters.lives import OnEnd
-from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, open_folder
+from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, FolderTakenError, alone_in, open_folder
 from py_esp_ota.cli.files import Unusable, read_app
 from py_esp_ota.cloud.accounts import Derive, scrypt
 from py_esp_ota.cloud.refusals import CloudError
@@ -25,7 +30,9 @@ from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import ADMIN, Lab
 from py_esp_ota.socket_world import BrokerKind, socket_world
+from py_esp_ota.world import OpenWorld, Presence, World
 
+_DEVICES = "devices"  # the folder of their flashes in --data
 _Page = OneTimeLink | Literal["open"] | None  # one browser, everybody, nobody
 
 
@@ -45,15 +52,31 @@ def serve_until_signalled(
     page: _Page = None if not web else OneTimeLink(secrets.token_hex) if one_time_link else "open"
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     try:
-        password = open_folder(data)
-        serving = partial(_serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page)
-        number = asyncio.run(_whole(serving))
-    except (OSError, ValueError, MqttError, CloudError) as error:
+        with alone_in(data) as announce, KeptFlashes(data / _DEVICES) as kept:
+            password = open_folder(data)
+            serving = partial(
+                _serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page, kept, announce
+            )
+            number = asyncio.run(_whole(serving))
+    except FolderTakenError as error:
+        raise click.ClickException(str(error)) from error
+    except (OSError, MqttError) as error:
+        ports = {"--port": port, "--https-port": https_port, "--mqtt-port": mqtt_port}
+        raise Unusable(_busy(ports) or str(error)) from error
+    except (ValueError, CloudError) as error:
         raise Unusable(str(error)) from error
     except DBAPIError as error:
         raise Unusable(f"{data / DATABASE}: {error.orig}") from error
     if number == signal.SIGINT:
         raise click.Abort
+
+
+def _busy(ports: Mapping[str, int]) -> str | None:
+    """What is in the way of one of these ports; asked when something failed and ours are closed."""
+    for option, port in ports.items():
+        if why := why_not(port):
+            return f"port {port} {why}: give {option} another number"
+    return None
 
 
 async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, signal.Signals]]) -> signal.Signals:
@@ -85,15 +108,12 @@ async def _serve(
     images: list[bytes],
     password: str,
     page: _Page,
+    kept: KeptFlashes,
+    announce: Callable[[str], None],
     on_end: OnEnd,
 ) -> signal.Signals:
-    world = socket_world(
-        data,
-        prefer=broker,
-        https_port=https_port,
-        mqtt_port=mqtt_port,
-        on_end=on_end,
-    )
+    sockets = socket_world(data, prefer=broker, https_port=https_port, mqtt_port=mqtt_port, on_end=on_end)
+    world = partial(_behind, kept, sockets)
     database = f"sqlite:///{data.resolve() / DATABASE}"
     async with Lab(
         world,
@@ -108,7 +128,10 @@ async def _serve(
             mount_web(lab.app, lab.service, None if page == "open" else page)
         async with serve(lab.app, port=port, on_end=on_end) as url:
             for image in images:
-                lab.device(firmware=image).power_on()
+                device = lab.device(firmware=image)
+                device.chip.flash = kept.keep(device.node_id, device.flash)
+                device.power_on()
+            announce(url)
             click.echo(
                 f"web page        {_page_line(page, url)}\n"
                 f"REST API        {url}/v1   (user {ADMIN}, password in {data / PASSWORD})\n"
@@ -120,6 +143,13 @@ async def _serve(
             number = await _signalled()
             click.echo("stopping")
             return number
+
+
+@asynccontextmanager
+async def _behind(kept: KeptFlashes, open_world: OpenWorld, app: AsgiApp, presence: Presence) -> AsyncIterator[World]:
+    """A world in which a device is heard when its flash is stored."""
+    async with open_world(app, presence) as world:
+        yield replace(world, mqtt=kept.before_mqtt(world.mqtt), fetch=kept.before_fetch(world.fetch))
 
 
 async def _signalled() -> signal.Signals:

@@ -20,7 +20,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud.models import SessionRow, UserRow
-from py_esp_ota.cloud.nodes import ADMIN_USER_ID
+from py_esp_ota.cloud.node_book import ADMIN_USER_ID
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.cloud.texts import line

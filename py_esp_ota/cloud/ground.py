@@ -1,10 +1,9 @@
-"""What every part of the cloud stands on: the store, the time, identifiers, change notices, errands."""
+"""What every part of the cloud stands on: the store, the time, identifiers, change notices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from py_esp_ota.cloud.errands import Errands
 from py_esp_ota.cloud.live import Live
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.cloud.tokens import Ids
@@ -19,7 +18,6 @@ class Ground:
     clock: Clock
     ids: Ids
     live: Live = field(default_factory=Live)
-    errands: Errands = field(default_factory=Errands)
 
     def now_ms(self) -> int:
         """Milliseconds since 1970."""

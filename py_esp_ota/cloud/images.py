@@ -6,12 +6,16 @@ An image's bytes live in the database, named by their SHA-256. No path is ever m
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from py_esp_ota._core import Fault, ImageInfo, inspect_image
+from py_esp_ota.cloud.event_log import append
+from py_esp_ota.cloud.events import THE_ADMIN, By, Event, Kind
 from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.models import BlobRow, ImageRow, JobRow, UploadRow
 from py_esp_ota.cloud.refusals import CloudError, Refusal
@@ -112,6 +116,7 @@ class Images:
     def __init__(self, ground: Ground, links: Links) -> None:
         self._ground = ground
         self._links = links
+        self._known: dict[str, StoredImage] = {}  # as they are in the database; a thousand nodes ask for one of them
 
     # ---------------------------------------------------------------------------------------------------------- upload
 
@@ -124,6 +129,7 @@ class Images:
         model: str | None = None,
         type: str | None = None,  # noqa: A002 (the API's name)
         replace: bool = False,
+        by: By = THE_ADMIN,
     ) -> StoredImage:
         """Store an image under a new name; ``replace`` allows the name of an image that no job uses.
 
@@ -133,8 +139,8 @@ class Images:
         name = line(name, "image_name", NAME_LIMIT)
         description = describe(judge(data), fw_version=fw_version, model=model, type=type)
         with self._ground.store.begin() as tx:
-            image = self._store(tx, self._ground.ids.image(), name, data, description, replace=replace)
-        self._ground.live.publish("image", image.ota_image_id)
+            image = self._store(tx, self._ground.ids.image(), name, data, description, replace=replace, by=by)
+        self._changed(image.ota_image_id)
         return image
 
     def request_upload(self, name: str) -> tuple[str, str]:
@@ -174,6 +180,7 @@ class Images:
         fw_version: str | None = None,
         model: str | None = None,
         type: str | None = None,  # noqa: A002 (the API's name)
+        by: By = THE_ADMIN,
     ) -> StoredImage:
         """End a pre-signed upload. Bytes that are no image are thrown away; they may be uploaded again.
 
@@ -193,16 +200,19 @@ class Images:
         description = describe(info, fw_version=fw_version, model=model, type=type)
         with self._ground.store.begin() as tx:
             upload = _upload(tx, ota_image_id)
-            image = self._store(tx, ota_image_id, upload.image_name, data, description, replace=True)
+            image = self._store(tx, ota_image_id, upload.image_name, data, description, replace=True, by=by)
             tx.delete(upload)
-        self._ground.live.publish("image", ota_image_id)
+        self._changed(ota_image_id)
         return image
 
     def _store(
-        self, tx: Session, ota_image_id: str, name: str, data: bytes, description: Description, *, replace: bool
+        self, tx: Session, ota_image_id: str, name: str, data: bytes, description: Description, *, replace: bool, by: By
     ) -> StoredImage:
         holder = _holder_of(tx, name, replace=replace)
         if holder is not None:
+            self._happen(
+                tx, Kind.IMAGE_DELETED, holder.ota_image_id, by, {"image_name": name, "replaced_by": ota_image_id}
+            )
             _remove(tx, holder)
         sha256 = hashlib.sha256(data).hexdigest()
         if tx.get(BlobRow, sha256) is None:
@@ -222,7 +232,18 @@ class Images:
             archived=False,
         )
         tx.add(row)
-        return _value(row)
+        tx.flush()
+        image = _value(row)
+        self._happen(tx, Kind.IMAGE_UPLOADED, ota_image_id, by, asdict(image) | {"number": row.number})
+        return image
+
+    def _happen(self, tx: Session, kind: Kind, ota_image_id: str, by: By, data: Mapping[str, Any]) -> None:
+        event = Event(kind=kind, time=self._ground.now_ms(), by=by, ota_image_id=ota_image_id, data=data)
+        append(tx, [event])
+
+    def _changed(self, ota_image_id: str) -> None:
+        self._known.clear()
+        self._ground.live.publish("image", ota_image_id)
 
     # ------------------------------------------------------------------------------------------------------------ read
 
@@ -257,8 +278,10 @@ class Images:
 
     def get(self, ota_image_id: str) -> StoredImage:
         """One image. Raises ``CloudError`` (IMAGE_UNKNOWN)."""
-        with self._ground.store.begin() as tx:
-            return _value(_row(tx, ota_image_id))
+        if ota_image_id not in self._known:
+            with self._ground.store.begin() as tx:
+                self._known[ota_image_id] = _value(_row(tx, ota_image_id))
+        return self._known[ota_image_id]
 
     def url(self, ota_image_id: str) -> str:
         """A fresh download link, good for a day."""
@@ -276,16 +299,19 @@ class Images:
 
     # ---------------------------------------------------------------------------------------------------------- change
 
-    def archive(self, ota_image_id: str, archived: bool = True) -> StoredImage:
+    def archive(self, ota_image_id: str, archived: bool = True, by: By = THE_ADMIN) -> StoredImage:
         """Hide an image from lists and new jobs, or bring it back. Jobs that use it go on."""
         with self._ground.store.begin() as tx:
             row = _row(tx, ota_image_id)
+            if row.archived != archived:
+                kind = Kind.IMAGE_ARCHIVED if archived else Kind.IMAGE_UNARCHIVED
+                self._happen(tx, kind, ota_image_id, by, {"image_name": row.image_name})
             row.archived = archived
             image = _value(row)
-        self._ground.live.publish("image", ota_image_id)
+        self._changed(ota_image_id)
         return image
 
-    def delete(self, ota_image_id: str, force: bool = False) -> None:
+    def delete(self, ota_image_id: str, force: bool = False, by: By = THE_ADMIN) -> None:
         """Delete an image that no job uses; with ``force``, one that only cancelled jobs use.
 
         Raises:
@@ -300,8 +326,9 @@ class Images:
                 raise CloudError(
                     Refusal.IMAGE_IN_USE, f"job {blocking[0].ota_job_id} uses the image ({len(blocking)} in all){hint}"
                 )
+            self._happen(tx, Kind.IMAGE_DELETED, ota_image_id, by, {"image_name": row.image_name})
             _remove(tx, row)
-        self._ground.live.publish("image", ota_image_id)
+        self._changed(ota_image_id)
 
 
 def _row(tx: Session, ota_image_id: str) -> ImageRow:

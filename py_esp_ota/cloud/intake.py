@@ -1,23 +1,42 @@
-"""MQTT as the cloud hears it: one table from topic to handler, and nothing a node sends can stop it."""
+"""MQTT as the cloud hears it: one table from topic to handler, many messages in one transaction.
+
+A message is acknowledged when what it says is stored. Nothing that a node sends can stop the others.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NoReturn
 
 from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.nodes import CLIENT_ID, NODE_ID, Nodes
-from py_esp_ota.cloud.otajobs import Jobs
+from py_esp_ota.cloud.outage import outage, pauses
+from py_esp_ota.cloud.serving import Serving
 from py_esp_ota.cloud.texts import JSON_LIMIT, heard
-from py_esp_ota.ports import Message
+from py_esp_ota.cloud.turn import Turn
+from py_esp_ota.cloud.turns import Turns
+from py_esp_ota.errors import MqttError
+from py_esp_ota.ports import Message, MqttSession
 from py_esp_ota.rainmaker import messages
 from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport
 from py_esp_ota.strict_json import read_json
 
 log = logging.getLogger(__name__)
 
-_Handler = Callable[["Intake", str, bytes], None]
+BATCH = 500
+"""Messages of one transaction at most: a few hundredths of a second."""
+
+PAUSE_S = 0.01
+"""How long a message waits for others after a silence: so many fewer transactions, and nobody sees the delay."""
+
+CHORE_PAUSE_S = 0.05
+"""How long chores wait for a turn that somebody else takes, or for more of them."""
+
+_Handler = Callable[["Intake", Turn, str, bytes], None]
 
 
 class Intake:
@@ -27,23 +46,93 @@ class Intake:
     payload is never looked at.
     """
 
-    def __init__(self, ground: Ground, nodes: Nodes, jobs: Jobs) -> None:
+    def __init__(self, ground: Ground, turns: Turns, book: NodeBook, nodes: Nodes, serving: Serving) -> None:
         self._ground = ground
+        self._turns = turns
+        self._book = book
         self._nodes = nodes
-        self._jobs = jobs
+        self._serving = serving
 
     def on_presence(self, node_id: str, connected: bool) -> None:
         """The broker saw a client come or go. Clients whose name no node can have are none of ours."""
         if not NODE_ID.fullmatch(node_id) or node_id == CLIENT_ID:
             return
-        note = partial(self._nodes.note_presence, node_id, connected, self._ground.now_ms())
-        self._ground.errands.do(f"the presence of node {node_id}", note)
+        now = self._ground.now_ms()
+        (self._book.online.add if connected else self._book.online.discard)(node_id)
+        self._turns.later(partial(_presence, self._nodes, node_id, connected, now))
 
     def handle(self, message: Message) -> None:
-        """Take one message from a node; whatever it holds, the worst that happens is a line in the log.
+        """Take one message, whatever it holds. Raises what the database fails with."""
+        self.take([message])
 
-        When the database fails the message waits for it.
+    def take(self, batch: Sequence[Message]) -> None:
+        """Take messages in one transaction; when it is back, what they said is stored.
+
+        What cannot be read is a line in the log, and so is what meets a mistake of the program: then each is taken
+        alone, so that the others are not lost with it.
+
+        Raises:
+            DBAPIError: the database fails; nothing has happened.
         """
+        try:
+            self._turn(batch)
+        except Exception as error:
+            if outage(error):
+                raise
+            for message in batch:
+                self._alone(message)
+
+    def _turn(self, batch: Sequence[Message]) -> None:
+        with self._turns.take() as turn:
+            for message in batch:
+                self._handle(turn, message)
+
+    def _alone(self, message: Message) -> None:
+        try:
+            self._turn([message])
+        except Exception as error:
+            if outage(error):
+                raise
+            log.exception("a message to %.200r could not be handled", message.topic)
+
+    # ------------------------------------------------------------------------------------------------------------ life
+
+    async def listen(self, session: MqttSession) -> NoReturn:
+        """Take what comes over a connection, until it is lost: raises ``MqttError``."""
+        async for batch in session.batches(BATCH, PAUSE_S):
+            await self._patiently(partial(self.take, batch), "messages of nodes")
+        raise MqttError("the broker ended the connection")
+
+    async def do_chores(self) -> NoReturn:
+        """Take turns for chores that no message came for."""
+        self._turns.chores_wait = asyncio.Event()  # of the loop that runs now
+        self._turns.chores_wait.set()
+        while True:
+            await self._turns.chores_wait.wait()
+            await asyncio.sleep(CHORE_PAUSE_S)
+            await self._patiently(self._turns.catch_up, "presence and acknowledgements")
+
+    async def _patiently(self, act: Callable[[], None], what: str) -> None:
+        """Do it, however long the database fails: nothing is acknowledged before it is stored."""
+        retry, failed = pauses(), False
+        while True:
+            try:
+                act()
+            except Exception as error:
+                if not (why := outage(error)):
+                    raise
+                seconds = next(retry)
+                failed = True
+                log.error("the database fails, %s wait for it, trying again in %g s: %s", what, seconds, why)
+                await asyncio.sleep(seconds)
+            else:
+                if failed:
+                    log.warning("the database works again, and the %s that waited are stored", what)
+                return
+
+    # -------------------------------------------------------------------------------------------------------- messages
+
+    def _handle(self, turn: Turn, message: Message) -> None:
         parsed = messages.parse_topic(message.topic)
         handler = None if parsed is None else self._HANDLERS.get(parsed[1])
         if parsed is None or handler is None:
@@ -53,29 +142,22 @@ class Intake:
             log.warning("ignored a message of node %s: %d bytes", heard(node_id, 64), len(message.payload))
             return
         try:
-            act = partial(self._act, handler, node_id, message.payload)
-            self._ground.errands.do(f"a message of node {node_id}", act)
-        except Exception:
-            log.exception("a message of node %s could not be handled", node_id)
-
-    def _act(self, handler: _Handler, node_id: str, payload: bytes) -> None:
-        try:
-            handler(self, node_id, payload)
+            handler(self, turn, node_id, message.payload)
         except ValueError as error:
             log.warning("ignored a message of node %s: %s", node_id, error)
 
-    def _config(self, node_id: str, payload: bytes) -> None:
+    def _config(self, turn: Turn, node_id: str, payload: bytes) -> None:
         NodeConfig.decode(payload)  # says what is wrong, if anything
-        self._nodes.on_config(node_id, read_json(payload))
+        self._nodes.on_config(turn, node_id, read_json(payload))
 
-    def _params(self, node_id: str, payload: bytes) -> None:
-        self._nodes.on_params(node_id, messages.decode_params(payload))
+    def _params(self, turn: Turn, node_id: str, payload: bytes) -> None:
+        self._nodes.on_params(turn, node_id, messages.decode_params(payload))
 
-    def _otafetch(self, node_id: str, payload: bytes) -> None:
-        self._jobs.on_fetch(node_id, OtaFetch.decode(payload).fw_version)
+    def _otafetch(self, turn: Turn, node_id: str, payload: bytes) -> None:
+        self._serving.on_fetch(turn, node_id, OtaFetch.decode(payload).fw_version)
 
-    def _otastatus(self, node_id: str, payload: bytes) -> None:
-        self._jobs.on_status(node_id, OtaStatusReport.decode(payload))
+    def _otastatus(self, turn: Turn, node_id: str, payload: bytes) -> None:
+        self._serving.on_status(turn, node_id, OtaStatusReport.decode(payload))
 
     _HANDLERS = {  # noqa: RUF012 (a table of this class, never changed)
         messages.CONFIG: _config,
@@ -89,3 +171,7 @@ class Intake:
         topic_filter for suffix in _HANDLERS for topic_filter in messages.topic_filters(suffix)
     )
     """What the cloud subscribes to: every topic in both forms, plain and behind a rule."""
+
+
+def _presence(nodes: Nodes, node_id: str, connected: bool, now: int, turn: Turn) -> None:
+    nodes.note_presence(turn, node_id, connected, now)

@@ -9,17 +9,21 @@ A job and the state of each of its nodes are values; every rule takes them and r
 reports it after every attempt and fetches again, so it closes the node only when ``max_fetch_cycles`` hand-outs have
 ended that way. A closed node is handed nothing any more; the job is completed when all its nodes are closed.
 
+Nothing else changes them: a job and a node's state are folds over what happened (``events``), so that both can be
+told again from the log at any time.
+
 Times are milliseconds since 1970 unless a name says otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from py_esp_ota.rainmaker.messages import OtaStatus, ota_status_to_string
+from py_esp_ota.cloud.events import By, Event, Kind
+from py_esp_ota.rainmaker.messages import OtaStatus, ota_status_from_string, ota_status_to_string
 
 MAX_NODES = 100
 MAX_GROUPS = 10
@@ -192,6 +196,29 @@ def hand_out(state: NodeState, now: int) -> NodeState:
     return replace(state, status=NodeStatus.STARTED, additional_info=URL_SENT, timestamp=now, failing=False)
 
 
+URL_NOT_SENT = "The URL was not sent"
+
+
+def taken_back(before: NodeState) -> dict[str, Any]:
+    """What an event must tell of the state to which a node goes back when the URL did not go out after all."""
+    return {
+        "status": before.status.value,
+        "additional_info": URL_NOT_SENT,
+        "before": {
+            "additional_info": before.additional_info,
+            "timestamp": before.timestamp,
+            "failing": before.failing,
+        },
+    }
+
+
+def _take_back(state: NodeState, words: Mapping[str, Any]) -> NodeState:
+    """The state is what it was, unless the node spoke since."""
+    if state.status is not NodeStatus.STARTED:
+        return state
+    return replace(state, status=NodeStatus(words["status"]), **words["before"])
+
+
 def already_on_version(state: NodeState, now: int) -> NodeState:
     """The node asked while it runs the job's version: there is nothing to do, and serving it again could loop."""
     return replace(state, status=NodeStatus.SUCCESS, additional_info=ALREADY_ON_VERSION, timestamp=now, closed=True)
@@ -237,6 +264,59 @@ def job_status(job: OtaJob, counts: Mapping[NodeStatus, int], closed: int) -> Jo
     return (
         JobStatus.TRIGGERED if total == sum(counts.get(status, 0) for status in UNREPORTED) else JobStatus.IN_PROGRESS
     )
+
+
+# --------------------------------------------------------------------------------------------------------------- folds
+
+
+def created(job: OtaJob, targets: Sequence[str], by: By) -> Event:
+    """The event with which a job begins; ``targets`` are the nodes that its nodes and groups resolved to."""
+    facts = asdict(job) | {"targets": list(targets)}
+    return Event(
+        kind=Kind.JOB_CREATED,
+        time=job.triggered_timestamp,
+        by=by,
+        ota_job_id=job.ota_job_id,
+        ota_image_id=job.ota_image_id,
+        data=facts,
+    )
+
+
+def fold_job(job: OtaJob | None, event: Event) -> OtaJob:
+    """What an event makes of a job. Raises ``ValueError`` for a job that something happens to before it is made."""
+    if event.kind is Kind.JOB_CREATED:
+        facts = {name: event.data[name] for name in OtaJob.__dataclass_fields__}
+        return OtaJob(**facts | {"nodes": tuple(facts["nodes"]), "groups": tuple(facts["groups"])})
+    if job is None:
+        raise ValueError(f"{event.kind} before the job {event.ota_job_id} was created")
+    if event.kind is Kind.JOB_CANCELLED:
+        return replace(job, cancelled_timestamp=event.time)
+    return replace(job, archived=True) if event.kind is Kind.JOB_ARCHIVED else job
+
+
+def fold_state(job: OtaJob, state: NodeState, event: Event) -> NodeState:
+    """What an event makes of a node's state in a job."""
+    match event.kind:
+        case Kind.URL_SENT:
+            return hand_out(state, event.time)
+        case Kind.URL_WITHDRAWN:
+            return _take_back(state, event.data)
+        case Kind.REPORTED:
+            return job.apply(state, reported(event))
+        case Kind.UP_TO_DATE:
+            return already_on_version(state, event.time)
+        case Kind.APPROVED:
+            return replace(state, approved=True)
+        case Kind.EXPIRED:
+            return job.expire(state, event.time)
+    return state
+
+
+def reported(event: Event) -> Report:
+    """What a node said, with its word read."""
+    known = ota_status_from_string(event.data["status"])
+    status = None if known is None else NodeStatus(ota_status_to_string(known))
+    return Report(status, event.data["additional_info"], event.time)
 
 
 # ------------------------------------------------------------------------------------------------------------ metadata

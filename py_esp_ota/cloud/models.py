@@ -137,6 +137,7 @@ class UploadRow(Table):
 
 
 # ---------------------------------------------------------------------------------------------------------------- jobs
+# What these rows say follows from the events; they are kept because asking them is faster.
 
 
 class JobRow(Table):
@@ -161,6 +162,8 @@ class JobRow(Table):
     deadline: Mapped[int] = mapped_column(index=True)
     cancelled_timestamp: Mapped[int | None]
     archived: Mapped[bool] = mapped_column(default=False)
+    counts: Mapped[dict[str, Any]]  # its nodes by status
+    closed: Mapped[int]  # how many of them are
 
 
 class JobNodeRow(Table):
@@ -179,16 +182,29 @@ class JobNodeRow(Table):
     __table_args__ = (Index("job_node_open", "node_id", "closed"),)
 
 
-class ReportRow(Table):
-    """One line of a node's history in a job, from the node or from the cloud itself. Never changed, never removed."""
+class PushRow(Table):
+    """A URL that goes to a node by itself, until the broker has acknowledged it."""
 
-    __tablename__ = "report"
+    __tablename__ = "push"
+    job: Mapped[int] = mapped_column(ForeignKey("job.number"), primary_key=True)
+    node_id: Mapped[str] = mapped_column(primary_key=True)
+
+
+# ----------------------------------------------------------------------------------------------------------------- log
+
+
+class EventRow(Table):
+    """One thing that happened. Never changed, never removed; what it is not about is empty."""
+
+    __tablename__ = "event"
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    job: Mapped[int] = mapped_column(ForeignKey("job.number"))
+    time: Mapped[int]  # milliseconds
+    kind: Mapped[str]
+    actor: Mapped[str]
+    who: Mapped[str]
+    ota_job_id: Mapped[str]
     node_id: Mapped[str]
-    by_node: Mapped[bool]
-    status: Mapped[str]  # the word as it came, `invalid` included
-    additional_info: Mapped[str]
-    timestamp: Mapped[int]  # when the cloud heard it
-    ts: Mapped[int | None]  # seconds by the node's own clock
-    __table_args__ = (Index("report_of", "job", "node_id"),)
+    ota_image_id: Mapped[str]
+    user_name: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    __table_args__ = (Index("event_of_job", "ota_job_id", "node_id"), Index("event_of_node", "node_id"))

@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, select
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.models import MappingRequestRow, NodeRow, NodeTagRow, NodeUserRow
+from py_esp_ota.cloud.node_book import ADMIN_USER_ID, MAPPING_TIMEOUT_S, NodeBook
 from py_esp_ota.cloud.outbox import Letter, Outbox
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.store import PAGE_SIZE, Page, page
 from py_esp_ota.cloud.texts import heard, line, storable
+from py_esp_ota.cloud.turn import Turn
+from py_esp_ota.cloud.turns import Turns
 from py_esp_ota.rainmaker import messages
 
-ADMIN_USER_ID = "localadmin"
-"""The account that claims every node of this cloud."""
-
-MAPPING_TIMEOUT_S = 300
 TAG_LIMIT = 128
 CLIENT_ID = "cloud"
 """The MQTT client id of the cloud itself."""
@@ -67,8 +66,10 @@ class NodeDetail:
 class Nodes:
     """Registry, presence, params, tags, metadata and user-node mapping."""
 
-    def __init__(self, ground: Ground, outbox: Outbox) -> None:
+    def __init__(self, ground: Ground, turns: Turns, book: NodeBook, outbox: Outbox) -> None:
         self._ground = ground
+        self._turns = turns
+        self._book = book
         self._outbox = outbox
 
     # ------------------------------------------------------------------------------------------------------------ read
@@ -97,17 +98,20 @@ class Nodes:
         query = query.where(*(_tagged(tag) for tag in tags))
         if user_id is not None:
             query = query.where(_mapped_to(user_id))
+        self._turns.catch_up()
         with self._ground.store.begin() as tx:
             rows, total, following = page(tx, query, key=NodeRow.node_id, start=start_id or None, size=num_records)
             return Page([_value(row) for row in rows], total, following)
 
     def get(self, node_id: str, user_id: str | None = None) -> Node:
         """One node. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
+        self._turns.catch_up()
         with self._ground.store.begin() as tx:
             return _value(_row(tx, node_id, user_id))
 
     def detail(self, node_id: str, user_id: str | None = None) -> NodeDetail:
         """One node with all it reported. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
+        self._turns.catch_up()
         with self._ground.store.begin() as tx:
             row = _row(tx, node_id, user_id)
             mapping = tx.get(NodeUserRow, (node_id, user_id)) if user_id is not None else None
@@ -123,74 +127,43 @@ class Nodes:
 
     def is_online(self, node_id: str) -> bool:
         """Whether the node is connected now; one that the cloud never saw is not."""
-        with self._ground.store.begin() as tx:
-            row = tx.get(NodeRow, node_id)
-            return row is not None and row.connected
+        return self._book.is_online(node_id)
+
+    def version(self, node_id: str) -> str:
+        """What the node runs; empty when it has not said so."""
+        return self._book.versions.get(node_id, "")
+
+    def claimed(self, tx: Connection, node_ids: Sequence[str] | None = None) -> list[str]:
+        """The nodes that the admin has claimed, by id: all, or which of these."""
+        query = select(NodeUserRow.node_id).where(NodeUserRow.user_id == ADMIN_USER_ID)
+        if node_ids is not None:
+            query = query.where(NodeUserRow.node_id.in_(node_ids))
+        return list(tx.scalars(query.order_by(NodeUserRow.node_id)))
 
     # --------------------------------------------------------------------------------------------------------- reports
 
-    def note_presence(self, node_id: str, connected: bool, now: int) -> None:
+    def note_presence(self, turn: Turn, node_id: str, connected: bool, now: int) -> None:
         """A node came or went at ``now`` (milliseconds)."""
-        with self._ground.store.begin() as tx:
-            row = self.known(tx, node_id)
-            row.connected = connected
-            row.connectivity_timestamp = now
-        self._ground.live.publish("node", node_id)
+        turn.nodes.known(node_id).update(connected=connected, connectivity_timestamp=now)
+        turn.note("node", node_id)
 
-    def on_config(self, node_id: str, config: Mapping[str, Any]) -> None:
+    def on_config(self, turn: Turn, node_id: str, config: Mapping[str, Any]) -> None:
         """A node introduced itself. ``config`` is its config document, already read once by the wire's decoder."""
         document = storable(dict(config), "config")
         info = document["info"]
-        with self._ground.store.begin() as tx:
-            row = self.known(tx, node_id)
-            row.config = document
-            for key in ("name", "type", "model", "fw_version"):
-                setattr(row, key, heard(info.get(key, "")))
-        self._ground.live.publish("node", node_id)
+        columns = turn.nodes.known(node_id)
+        columns["config"] = document
+        for key in ("name", "type", "model", "fw_version"):
+            columns[key] = heard(info.get(key, ""))
+        turn.note("node", node_id)
 
-    def on_params(self, node_id: str, params: Mapping[str, Mapping[str, Any]]) -> None:
+    def on_params(self, turn: Turn, node_id: str, params: Mapping[str, Mapping[str, Any]]) -> None:
         """A node reported parameters: each replaces its last value. Raises ``ValueError`` when they grow too large."""
-        with self._ground.store.begin() as tx:
-            row = self.known(tx, node_id)
-            merged = dict(row.params)
-            for device, values in params.items():
-                merged[device] = {**merged.get(device, {}), **values}
-            row.params = storable(merged, "params")
-        self._ground.live.publish("node", node_id)
-
-    def known(self, tx: Session, node_id: str) -> NodeRow:
-        """The node's row, made now if this is the first sign of it; the admin claims every node."""
-        row = tx.get(NodeRow, node_id)
-        if row is not None:
-            return row
-        now = self._ground.now_s()
-        row = NodeRow(
-            node_id=node_id,
-            config={},
-            params={},
-            node_metadata={},
-            connectivity_timestamp=now * 1000,
-            registration_timestamp=now,
-        )
-        tx.add(row)
-        tx.flush()
-        waiting = tx.scalars(
-            select(MappingRequestRow).where(
-                MappingRequestRow.node_id == node_id,
-                MappingRequestRow.confirmed.is_(False),
-                MappingRequestRow.requested_timestamp >= now - MAPPING_TIMEOUT_S,
-            )
-        ).all()
-        for request in waiting:
-            request.confirmed = True
-        for user_id in {ADMIN_USER_ID, *(request.user_id for request in waiting)}:
-            tx.add(NodeUserRow(node_id=node_id, user_id=user_id, mapping_timestamp=now))
-        return row
-
-    def forget_presence(self) -> None:
-        """Nobody is connected to a cloud that only just started."""
-        with self._ground.store.begin() as tx:
-            tx.execute(update(NodeRow).where(NodeRow.connected).values(connected=False))
+        merged = dict(turn.nodes.params(node_id))
+        for device, values in params.items():
+            merged[device] = {**merged.get(device, {}), **values}
+        turn.nodes.known(node_id)["params"] = storable(merged, "params")
+        turn.note("node", node_id)
 
     # ----------------------------------------------------------------------------------------------- tags and metadata
 

@@ -1,4 +1,4 @@
-"""What waits to be published. It takes messages only while the broker is there, so that nothing stale is sent later."""
+"""What waits to be published: many letters are on their way at once, and what must arrive outlives the connection."""
 
 from __future__ import annotations
 
@@ -9,19 +9,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from py_esp_ota.ports import Mqtt
+from py_esp_ota.ports import MqttSession
 
 log = logging.getLogger(__name__)
+
+IN_FLIGHT = 256
+"""Letters that the broker has not acknowledged, at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One message to a node; what it is about, and what to do when it is not sent after all."""
+    """One message to a node. ``payload`` may be made when it is sent; ``None`` then says that it need not go any more.
+
+    A letter that is ``kept`` is sent again on the next connection when the broker has not acknowledged it; any other
+    is for those who are there now, and nothing stale is sent later.
+    """
 
     topic: str
-    payload: bytes
+    payload: bytes | Callable[[], bytes | None]
     about: str = ""
-    unsent: Callable[[], None] | None = None
+    kept: bool = False
+    arrived: Callable[[], None] | None = None  # called when the broker has it
+    unsent: Callable[[], None] | None = None  # called when it was withdrawn before it was sent
 
 
 class Outbox:
@@ -30,52 +39,72 @@ class Outbox:
     def __init__(self) -> None:
         self.open = False
         self._letters: deque[Letter] = deque()
-        self._in_flight: Letter | None = None  # the broker has not acknowledged it yet
-        self._arrived = asyncio.Event()
+        self._flying: dict[asyncio.Task[None], Letter] = {}  # the broker has not acknowledged them yet
+        self._wake = asyncio.Event()
+        self._more: list[Callable[[], None]] = []
 
     def start(self) -> None:
         """The broker is there: letters are taken from now on."""
-        self._arrived = asyncio.Event()  # of the loop that runs now
+        self._wake = asyncio.Event()  # of the loop that runs now
+        self._wake.set()
         self.open = True
 
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """Have ``callback()`` called when everything is sent."""
+        self._more.append(callback)
+
     def put(self, letter: Letter) -> bool:
-        """Take a letter, or refuse it when there is no broker."""
-        if self.open:
+        """Take a letter; whether it is going to be sent. Without a broker only those that are kept are taken."""
+        taken = self.open or letter.kept
+        if taken:
             self._letters.append(letter)
-            self._arrived.set()
-        else:
-            _give_up([letter])
-        return self.open
+            self._wake.set()
+        return taken
 
     def withdraw(self, about: str) -> None:
         """Take back the letters about something that is over; what is on its way already cannot be stopped."""
         withdrawn = [letter for letter in self._letters if letter.about == about]
         self._letters = deque(letter for letter in self._letters if letter.about != about)
-        _give_up(withdrawn)
+        for letter in withdrawn:
+            if letter.unsent is not None:
+                letter.unsent()
 
-    async def deliver(self, mqtt: Mqtt) -> NoReturn:
-        """Publish letters one by one as they come. Raises ``MqttError``."""
-        while True:
-            while self._letters:
-                self._in_flight = self._letters.popleft()
-                await mqtt.publish(self._in_flight.topic, self._in_flight.payload)
-                self._in_flight = None
-            self._arrived.clear()
-            await self._arrived.wait()
+    async def deliver(self, mqtt: MqttSession) -> NoReturn:
+        """Publish letters as they come, many at a time. Raises ``MqttError``."""
+        try:
+            while True:
+                self._wake.clear()
+                while self._letters and len(self._flying) < IN_FLIGHT:
+                    letter = self._letters.popleft()
+                    task = asyncio.create_task(self._send(mqtt, letter))
+                    self._flying[task] = letter
+                    task.add_done_callback(lambda _task: self._wake.set())
+                if not self._letters and len(self._flying) < IN_FLIGHT:
+                    for callback in self._more:
+                        callback()
+                await self._wake.wait()
+                self._land()
+        finally:
+            for task in self._flying:
+                task.cancel()
+            await asyncio.gather(*self._flying, return_exceptions=True)
+
+    async def _send(self, mqtt: MqttSession, letter: Letter) -> None:
+        payload = letter.payload if isinstance(letter.payload, bytes) else letter.payload()
+        if payload is not None:
+            await mqtt.publish(letter.topic, payload)
+
+    def _land(self) -> None:
+        """Forget what has arrived. Raises what a letter met with."""
+        for task in [task for task in self._flying if task.done()]:
+            task.result()
+            letter = self._flying.pop(task)
+            if letter.arrived is not None:
+                letter.arrived()
 
     def close(self) -> None:
-        """The broker is gone: everything that it has not acknowledged counts as unsent."""
+        """The broker is gone: what is kept waits for the next connection, in its order, and the rest is forgotten."""
         self.open = False
-        left = [self._in_flight, *self._letters] if self._in_flight is not None else list(self._letters)
-        self._in_flight = None
-        self._letters.clear()
-        _give_up(left)
-
-
-def _give_up(letters: list[Letter]) -> None:
-    for letter in letters:
-        if letter.unsent is not None:
-            try:
-                letter.unsent()
-            except Exception:
-                log.exception("a message to %s was not sent, and that could not be noted", letter.topic)
+        left = [*self._flying.values(), *self._letters]
+        self._flying.clear()
+        self._letters = deque(letter for letter in left if letter.kept)

@@ -1,7 +1,8 @@
 """The whole cloud as one object: what the REST API, the web page and the lab hold.
 
-Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``jobs``, ``intake`` (what nodes
-say) and ``outbox`` (what they are told). This file puts them together and adds the life of the connection.
+Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``jobs``, ``serving`` (what nodes
+are answered), ``intake`` (what they say), ``outbox`` (what they are told), ``log`` (what happened), ``live`` (who is
+told of it). This file puts them together and adds the life of the connection.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
-from py_esp_ota.cloud.errands import outage, pauses
+from py_esp_ota.cloud.event_log import EventLog
 from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.images import Images
 from py_esp_ota.cloud.intake import Intake
+from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import DEFAULT_FETCH_CYCLES
+from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.nodes import CLIENT_ID, Nodes
 from py_esp_ota.cloud.otajobs import Jobs
+from py_esp_ota.cloud.outage import outage, pauses
 from py_esp_ota.cloud.outbox import Outbox
+from py_esp_ota.cloud.serving import Serving
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.cloud.tokens import Ids, Links, TokenHex
+from py_esp_ota.cloud.turns import Turns
 from py_esp_ota.errors import MqttError
-from py_esp_ota.ports import Clock, Mqtt, MqttConnect
+from py_esp_ota.ports import Clock, MqttSession, MqttSessionConnect
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +56,22 @@ class CloudService:
         ids = Ids(token_hex)
         self.store = store
         self.ground = Ground(store, clock, ids)
-        self.links = Links(store.setting("link_key", ids.key), public_url)
         self.live = self.ground.live
+        self.log = EventLog(store)
+        self.links = Links(store.setting("link_key", ids.key), public_url)
         self.outbox = Outbox()
+        jobs, nodes = JobBook(), NodeBook()
+        with store.begin() as tx:
+            jobs.load(tx)
+            nodes.load(tx.connection())
+        self.turns = turns = Turns(self.ground, jobs, nodes, self.outbox)
         self.images = Images(self.ground, self.links)
-        self.nodes = Nodes(self.ground, self.outbox)
-        self.jobs = Jobs(self.ground, self.images, self.nodes, self.outbox, max_fetch_cycles)
-        self.intake = Intake(self.ground, self.nodes, self.jobs)
+        self.nodes = Nodes(self.ground, turns, nodes, self.outbox)
+        self.serving = Serving(turns, jobs, self.images, self.outbox)
+        self.serving.push_again(jobs.pushes)
+        self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.serving, self.outbox, max_fetch_cycles)
+        self.intake = Intake(self.ground, turns, nodes, self.nodes, self.serving)
         self._waiters: list[asyncio.Future[None]] = []
-        self.nodes.forget_presence()
 
     @property
     def connected(self) -> bool:
@@ -72,16 +85,17 @@ class CloudService:
             self._waiters.append(waiter)
             await waiter
 
-    async def run(self, connect: MqttConnect) -> NoReturn:
+    async def run(self, connect: MqttSessionConnect) -> NoReturn:
         """Serve nodes over MQTT for ever, connecting again whenever the broker goes away."""
-        self.jobs.made = asyncio.Event()  # of the loop that runs now
+        made = asyncio.Event()
+        self.jobs.on_made = made.set
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_deadlines(self.jobs.made))
-            group.create_task(self.ground.errands.run())
+            group.create_task(self._watch_deadlines(made))
+            group.create_task(self.intake.do_chores())
             await self._stay_connected(connect)
         raise AssertionError("unreachable")  # all of them go on for ever
 
-    async def _stay_connected(self, connect: MqttConnect) -> NoReturn:
+    async def _stay_connected(self, connect: MqttSessionConnect) -> NoReturn:
         pause = RECONNECT_S
         while True:
             try:
@@ -95,7 +109,7 @@ class CloudService:
             await asyncio.sleep(pause)
             pause = min(pause * 2, RECONNECT_LIMIT_S)
 
-    async def _serve(self, mqtt: Mqtt) -> None:
+    async def _serve(self, mqtt: MqttSession) -> None:
         """One connection, until it ends: raises ``MqttError``."""
         self.outbox.start()
         for waiter in self._waiters:
@@ -103,7 +117,7 @@ class CloudService:
                 waiter.set_result(None)
         self._waiters.clear()
         # No TaskGroup: one that fails already swallows a cancellation, and the cloud would never end.
-        halves = [asyncio.create_task(self.outbox.deliver(mqtt)), asyncio.create_task(self._listen(mqtt))]
+        halves = [asyncio.create_task(self.outbox.deliver(mqtt)), asyncio.create_task(self.intake.listen(mqtt))]
         try:
             await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -113,11 +127,6 @@ class CloudService:
             ends = await asyncio.gather(*halves, return_exceptions=True)
         # A mistake of the program comes before the lost connection, and both before the half that was only stopped.
         raise min(ends, key=lambda end: 2 * isinstance(end, asyncio.CancelledError) + isinstance(end, MqttError))
-
-    async def _listen(self, mqtt: Mqtt) -> NoReturn:
-        async for message in mqtt.messages():
-            self.intake.handle(message)
-        raise MqttError("the broker ended the connection")
 
     async def _watch_deadlines(self, made: asyncio.Event) -> NoReturn:
         retry = pauses()

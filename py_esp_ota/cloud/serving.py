@@ -1,177 +1,149 @@
-"""Serving nodes: who asks is told, who reports is heard. ``jobs.py`` decides, this file does.
-
-Every change of a node's state is also a line in its history, and nothing ever removes one.
-"""
+"""Serving nodes: who asks is told, who reports is heard. ``jobs.py`` decides, this file does, in somebody's turn."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from typing import Any
 
 from py_esp_ota.cloud import jobs as rules
-from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.events import THE_CLOUD, Actor, By, Event, Kind
 from py_esp_ota.cloud.images import Images
-from py_esp_ota.cloud.job_rows import history_row, job_of, job_row, open_rows, state_of, write_state
+from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob
-from py_esp_ota.cloud.models import ImageRow, JobNodeRow, JobRow, NodeRow, ReportRow
-from py_esp_ota.cloud.nodes import Nodes
 from py_esp_ota.cloud.outbox import Letter, Outbox
-from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.cloud.texts import heard
-from py_esp_ota.rainmaker.messages import OTAURL, OtaStatusReport, OtaUrl, ota_status_from_string, topic
+from py_esp_ota.cloud.turn import Turn
+from py_esp_ota.cloud.turns import Turns
+from py_esp_ota.rainmaker.messages import OTAURL, OtaStatusReport, OtaUrl, topic
+
+AT_ONCE = 100
+"""How many nodes a job that is pushed is handed to in one turn; the others follow, a turn after the other."""
 
 
 class Serving:
     """``otafetch`` and ``otastatus`` as the cloud hears them, ``otaurl`` as it answers."""
 
-    def __init__(self, ground: Ground, images: Images, nodes: Nodes, outbox: Outbox) -> None:
-        self._ground = ground
+    def __init__(self, turns: Turns, book: JobBook, images: Images, outbox: Outbox) -> None:
+        self._turns = turns
+        self._book = book
         self._images = images
-        self._nodes = nodes
         self._outbox = outbox
+        self._waiting: deque[tuple[str, str]] = deque()  # job and node of each push that has not begun
+        outbox.on_room(self._room)
 
-    def on_fetch(self, node_id: str, fw_version: str) -> None:
+    # ------------------------------------------------------------------------------------------------------------ hear
+
+    def on_fetch(self, turn: Turn, node_id: str, fw_version: str) -> None:
         """A node asks for an update: it gets the best job there is for it, or silence."""
-        now = self._ground.now_ms()
-        letters: list[Letter] = []
-        touched = []
-        with self._ground.store.begin() as tx:
-            self._nodes.known(tx, node_id).fw_version = heard(fw_version)
-            rows = {row.ota_job_id: (row, node_row) for row, node_row in open_rows(tx, node_id)}
-            offers = [(job_of(row), state_of(node_row)) for row, node_row in rows.values()]
-            choice = rules.choose(offers, fw_version, now)
-            for job, state in choice.up_to_date:
-                touched.append(job.ota_job_id)
-                self._move(tx, *rows[job.ota_job_id], rules.already_on_version(state, now))
-            if choice.serve is not None and self._outbox.open:
-                row, node_row = rows[choice.serve[0].ota_job_id]
-                touched.append(row.ota_job_id)
-                letters.append(self._hand_out(tx, row, node_row, self._otaurl(tx, row)))
-        for ota_job_id in touched:
-            self._changed(ota_job_id)
-        self._ground.live.publish("node", node_id)
-        self._send(letters)
+        turn.nodes.runs(node_id, heard(fw_version))
+        turn.note("node", node_id)
+        offers = [(standing.job, state) for standing, state in turn.offers(node_id)]
+        choice = rules.choose(offers, fw_version, turn.now)
+        for job, state in choice.up_to_date:
+            turn.happen(_of_cloud(Kind.UP_TO_DATE, job, rules.already_on_version(state, turn.now)))
+        if choice.serve is not None and self._outbox.open:
+            self.hand_out(turn, *choice.serve)
 
-    def pending_update(self, node_id: str) -> OtaJob | None:
-        """The job that a node's user could start now, whether it waits for approval or for the node to ask."""
-        with self._ground.store.begin() as tx:
-            node = tx.get(NodeRow, node_id)
-            offers = [(job_of(row), replace(state_of(state), approved=True)) for row, state in open_rows(tx, node_id)]
-            chosen = rules.choose(offers, node.fw_version if node else "", self._ground.now_ms()).serve
-        return None if chosen is None else chosen[0]
-
-    def approve_update(self, node_id: str, ota_job_id: str) -> None:
-        """The node's user says yes: the job is pushed at once.
-
-        Raises:
-            CloudError: JOB_UNKNOWN, NODE_OFFLINE, NO_UPDATE.
-        """
-        with self._ground.store.begin() as tx:
-            row = job_row(tx, ota_job_id)
-            node = tx.get(NodeRow, node_id)
-            if node is None or not node.connected or not self._outbox.open:
-                raise CloudError(Refusal.NODE_OFFLINE, "the node is offline")
-            node_row = tx.get(JobNodeRow, (row.number, node_id))
-            if node_row is None:
-                raise CloudError(Refusal.NO_UPDATE, "the job is not for this node")
-            held = job_of(row).hold(replace(state_of(node_row), approved=True), self._ground.now_ms())
-            if held is not None:
-                raise CloudError(Refusal.NO_UPDATE, f"nothing to start: {held.value}")
-            node_row.approved = True
-            letter = self._hand_out(tx, row, node_row, self._otaurl(tx, row))
-        self._changed(ota_job_id)
-        self._send([letter])
-
-    def on_status(self, node_id: str, report: OtaStatusReport) -> None:
+    def on_status(self, turn: Turn, node_id: str, report: OtaStatusReport) -> None:
         """A node reports on a job. Raises ``ValueError`` when it is no target of it: then there is nothing to keep."""
-        now = self._ground.now_ms()
-        known = ota_status_from_string(report.status)
-        with self._ground.store.begin() as tx:
-            found = tx.execute(
-                select(JobRow, JobNodeRow)
-                .join(JobNodeRow, JobNodeRow.job == JobRow.number)
-                .where(JobRow.ota_job_id == (report.ota_job_id or ""), JobNodeRow.node_id == node_id)
-            ).one_or_none()
-            if found is None:
-                raise ValueError("otastatus: no job with this ota_job_id has this node as a target")
-            row, node_row = found
-            status = None if known is None else NodeStatus(report.status)
-            info = heard(report.additional_info)
-            state = job_of(row).apply(state_of(node_row), rules.Report(status, info, now))
-            write_state(node_row, state)
-            ts = report.ts if report.ts is not None and 0 <= report.ts < 2**53 else None
-            tx.add(
-                ReportRow(
-                    job=row.number,
-                    node_id=node_id,
-                    by_node=True,
-                    status=heard(report.status, 32),
-                    additional_info=info,
-                    timestamp=now,
-                    ts=ts,
-                )
+        ota_job_id = report.ota_job_id or ""
+        try:
+            state = turn.state(ota_job_id, node_id)
+        except CloudError:
+            state = None
+        if state is None:
+            raise ValueError("otastatus: no job with this ota_job_id has this node as a target")
+        ts = report.ts if report.ts is not None and 0 <= report.ts < 2**53 else None
+        words = {"status": heard(report.status, 32), "additional_info": heard(report.additional_info), "ts": ts}
+        by = By(Actor.NODE, node_id)
+        turn.happen(Event(kind=Kind.REPORTED, time=turn.now, by=by, ota_job_id=ota_job_id, node_id=node_id, data=words))
+
+    # ------------------------------------------------------------------------------------------------------------ tell
+
+    def hand_out(self, turn: Turn, job: OtaJob, state: NodeState) -> None:
+        """Note that the URL goes to a node, and send it when that is written."""
+        turn.happen(_of_cloud(Kind.URL_SENT, job, rules.hand_out(state, turn.now)))
+        turn.promise(job.ota_job_id, state.node_id)
+        turn.letters.append(
+            Letter(
+                topic(state.node_id, OTAURL),
+                partial(self._otaurl, job, state.node_id),
+                about=job.ota_job_id,
+                kept=True,
+                arrived=partial(self._turns.later, partial(_arrived, job.ota_job_id, state.node_id)),
+                unsent=partial(self._turns.later, partial(_withdrawn, job, state)),
             )
-        self._changed(row.ota_job_id)
-
-    def _push(self, tx: Session, row: JobRow, node_ids: Sequence[str]) -> list[Letter]:
-        """``force_push``: the URL to these nodes now, whatever they run; a node refuses its own version itself."""
-        wanted = set(node_ids)
-        rows = tx.scalars(select(JobNodeRow).where(JobNodeRow.job == row.number)).all()
-        payload = self._otaurl(tx, row)
-        return [self._hand_out(tx, row, node_row, payload) for node_row in rows if node_row.node_id in wanted]
-
-    def _otaurl(self, tx: Session, row: JobRow) -> bytes:
-        """The message that brings the job to a node, with a download link as fresh as it is."""
-        image = tx.scalars(select(ImageRow).where(ImageRow.ota_image_id == row.ota_image_id)).one()
-        return OtaUrl(
-            ota_job_id=row.ota_job_id,
-            url=self._images.url(row.ota_image_id),
-            fw_version=row.fw_version,
-            file_size=image.file_size,
-            file_md5=image.file_md5,
-            metadata=json.dumps(row.job_metadata) if row.job_metadata else None,
-        ).encode()
-
-    def _hand_out(self, tx: Session, row: JobRow, node_row: JobNodeRow, payload: bytes) -> Letter:
-        """Note that the URL goes to a node, and address it."""
-        before = state_of(node_row)
-        after = rules.hand_out(before, self._ground.now_ms())
-        self._move(tx, row, node_row, after)
-        return Letter(
-            topic(before.node_id, OTAURL),
-            payload,
-            about=row.ota_job_id,
-            unsent=partial(
-                self._ground.errands.do,
-                f"a URL for node {before.node_id}",
-                partial(self._take_back, row.ota_job_id, before, after),
-            ),
         )
 
-    def _take_back(self, ota_job_id: str, before: NodeState, after: NodeState) -> None:
-        """The URL did not go out after all: the node's state is what it was, unless the node spoke since."""
-        with self._ground.store.begin() as tx:
-            row = job_row(tx, ota_job_id)
-            node_row = tx.get_one(JobNodeRow, (row.number, before.node_id))
-            if state_of(node_row) == after:
-                write_state(node_row, before)
-                lost = replace(before, additional_info="The URL was not sent", timestamp=self._ground.now_ms())
-                tx.add(history_row(row.number, lost))
-        self._changed(ota_job_id)
+    def push(self, turn: Turn, ota_job_id: str, node_ids: Sequence[str]) -> None:
+        """The URL to these nodes, whatever they run: a node refuses its own version itself."""
+        for node_id in node_ids[:AT_ONCE]:
+            self._push(turn, ota_job_id, node_id)
+        later = node_ids[AT_ONCE:]
+        for node_id in later:
+            turn.promise(ota_job_id, node_id)
+        self._waiting.extend((ota_job_id, node_id) for node_id in later)
 
-    def _move(self, tx: Session, row: JobRow, node_row: JobNodeRow, state: NodeState) -> None:
-        """The cloud itself changes a node's state, and writes it down."""
-        write_state(node_row, state)
-        tx.add(history_row(row.number, state))
+    def push_again(self, pushes: Iterable[tuple[str, str]]) -> None:
+        """The URLs that the broker had not acknowledged when the cloud ended."""
+        self._waiting.extend(pushes)
 
-    def _send(self, letters: Iterable[Letter]) -> None:
-        for letter in letters:
-            self._outbox.put(letter)
+    def _room(self) -> None:
+        if self._waiting:
+            self._turns.later(self._push_some)
 
-    def _changed(self, ota_job_id: str) -> None:
-        self._ground.live.publish("job", ota_job_id)
+    def _push_some(self, turn: Turn) -> None:
+        for _ in range(min(AT_ONCE, len(self._waiting))):
+            self._push(turn, *self._waiting.popleft())
+
+    def _push(self, turn: Turn, ota_job_id: str, node_id: str) -> None:
+        job, state = turn.standing(ota_job_id).job, turn.state(ota_job_id, node_id)
+        if state is None or state.status not in rules.UNREPORTED or job.hold(state, turn.now) is not None:
+            turn.arrived(ota_job_id, node_id)  # it spoke since, or it may not have the job any more
+        else:
+            self.hand_out(turn, job, state)
+
+    def _otaurl(self, job: OtaJob, node_id: str) -> bytes | None:
+        """The message that brings the job to a node, its download link made now; none when the node spoke since."""
+        state = self._book.state(job.ota_job_id, node_id)
+        if state is None or state.status is not NodeStatus.STARTED:
+            return None
+        image = self._images.get(job.ota_image_id)
+        return OtaUrl(
+            ota_job_id=job.ota_job_id,
+            url=self._images.url(job.ota_image_id),
+            fw_version=job.fw_version,
+            file_size=image.file_size,
+            file_md5=image.file_md5,
+            metadata=json.dumps(job.metadata) if job.metadata else None,
+        ).encode()
+
+
+def _of_cloud(kind: Kind, job: OtaJob, state: NodeState, data: Mapping[str, Any] | None = None) -> Event:
+    """The cloud itself changes a node's state; the words are the state's, for its history."""
+    words = {"status": state.status.value, "additional_info": state.additional_info}
+    return Event(
+        kind=kind,
+        time=state.timestamp,
+        by=THE_CLOUD,
+        ota_job_id=job.ota_job_id,
+        node_id=state.node_id,
+        data=data or words,
+    )
+
+
+def _arrived(ota_job_id: str, node_id: str, turn: Turn) -> None:
+    turn.arrived(ota_job_id, node_id)
+
+
+def _withdrawn(job: OtaJob, before: NodeState, turn: Turn) -> None:
+    state = turn.state(job.ota_job_id, before.node_id)
+    turn.arrived(job.ota_job_id, before.node_id)
+    if state is not None and state.status is NodeStatus.STARTED:
+        now = replace(before, timestamp=turn.now)
+        turn.happen(_of_cloud(Kind.URL_WITHDRAWN, job, now, rules.taken_back(before)))

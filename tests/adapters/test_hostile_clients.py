@@ -9,6 +9,7 @@ from broker_bench import brokers, next_of, run_real, silent, soon
 from raw_mqtt import ACCEPTED, NOT_AUTHORISED, PUBACK, connect, packet, publish, raw, subscribe, text
 
 from py_esp_ota.adapters import embedded as embedded_broker
+from py_esp_ota.adapters import embedded_gate
 from py_esp_ota.adapters.embedded import open_embedded
 from py_esp_ota.adapters.limits import PAYLOAD_LIMIT
 from py_esp_ota.adapters.mqtt import TcpMqtt
@@ -154,6 +155,40 @@ def test_a_socket_that_says_nothing_is_closed(monkeypatch):
             return await idle.ends(), await slow.ends()
 
     assert embedded(story) == (True, True)
+
+
+@pytest.mark.parametrize("keep_alive", [0, 1, 9999])
+def test_a_client_that_falls_silent_is_ended_and_one_that_pings_is_not(monkeypatch, keep_alive):
+    monkeypatch.setattr(embedded_gate, "KEEP_ALIVE_LIMIT", 0.4)
+
+    async def story(broker):
+        gone = []
+        broker.on_presence(lambda node_id, connected: connected or gone.append(node_id))
+        silent, lively, half = (connect(name, keep_alive=keep_alive) for name in ("silent", "lively", "half"))
+        async with raw(broker.port, silent), raw(broker.port, lively) as pings, raw(broker.port, half) as stuck:
+            stuck.send(b"\x32\x7f")
+            for _ in range(12):
+                await asyncio.sleep(0.1)
+                pings.send(b"\xc0\x00")
+            return sorted(gone)
+
+    assert embedded(story) == ["half", "silent"]
+
+
+def test_a_client_has_so_many_filters_and_no_more(monkeypatch):
+    monkeypatch.setattr(embedded_broker, "SUBSCRIPTION_LIMIT", 2)
+
+    async def story(broker):
+        for _ in range(2):  # a new connection begins anew
+            async with raw(broker.port, connect("n1")) as client:
+                assert await client.hear() == ACCEPTED
+                codes = []
+                for topic_filter in ("node/n1/a", "node/n1/b", "node/n1/a", "node/n1/c"):
+                    client.send(subscribe(topic_filter))
+                    codes.append((await client.hear(5))[-1])
+                assert codes == [1, 1, 1, 0x80]
+
+    embedded(story)
 
 
 def test_the_cloud_connects_however_many_others_there_are(monkeypatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import signal
 import ssl
 import stat
 from contextlib import asynccontextmanager, suppress
@@ -102,7 +104,7 @@ def test_a_broker_that_dies_ends_every_wait(tmp_path, ca):
                 await soon(lambda: seen)
                 waiting = asyncio.create_task(anext(node.messages()))
                 await asyncio.sleep(0)
-                broker._process.kill()
+                os.kill(broker.pid, signal.SIGKILL)
                 with pytest.raises(MqttError):
                     await waiting
                 begun = asyncio.get_running_loop().time()
@@ -174,16 +176,24 @@ def test_the_certificate_decides_who_a_client_is(tmp_path, ca):
 
 @needs_mosquitto
 def test_the_process_ends_with_the_context_even_when_it_ends_badly(tmp_path, ca):
-    processes = []
+    brokers = []
 
     async def story():
         async with open_mosquitto(tmp_path, ca) as broker:
-            processes.append(broker._process)
+            brokers.append(broker)
             raise KeyError
 
     with pytest.raises(KeyError):
         run_real(story())
-    assert processes[0].returncode is not None
+    assert not alive(brokers[0].pid)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def script(path, text):
@@ -282,24 +292,24 @@ def test_a_mosquitto_that_is_killed_comes_back_on_its_port_with_its_certificates
         async with open_mosquitto(tmp_path, ca, on_end=ends.append) as broker:
             broker.on_presence(lambda node_id, connected: seen.append((node_id, connected)))
             for node_id in ("n1", "n2"):
-                first = broker._process
+                first = broker.pid
                 async with broker.mqtt(node_id) as node:
                     await soon(lambda node_id=node_id: seen[-1:] == [(node_id, True)])
-                    first.kill()
+                    os.kill(first, signal.SIGKILL)
                     with pytest.raises(MqttError):
                         await next_of(node)
-                await soon(lambda first=first: broker._process is not first)
+                await soon(lambda first=first: broker.pid != first)
                 async with retried(broker.mqtt, node_id) as node:
                     await node.publish(f"node/{node_id}/otafetch", b"")
-        assert broker._process.returncode is not None
+        assert not alive(broker.pid)
         return ends, seen
 
     ends, seen = run_real(story())
     assert ends == []
     assert seen[:4] == [("n1", True), ("n1", False), ("n1", True), ("n1", False)]
-    assert [record.message.split(":")[0] for record in caplog.records if record.levelname == "WARNING"] == [
-        "mosquitto ended, starting it again in 0.5 s",
-        "mosquitto ended, starting it again in 1 s",
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "mosquitto ended, starting it again in 0.5 s: it was ended by SIGKILL",
+        "mosquitto ended, starting it again in 1 s: it was ended by SIGKILL",
     ]
 
 
@@ -357,3 +367,23 @@ def test_a_broker_that_ends_while_it_waits_to_be_started_again_is_left_alone(tmp
 
     run_real(story())
     assert tries.read_text().split() == ["x"]
+
+
+def test_a_mosquitto_that_cannot_save_is_told_of_once_until_it_can(tmp_path, ca, caplog):
+    failed = ["Saving in-memory database to x.", "Error: No space left on device."]
+    lines = ["mosquitto version 9 running", *failed, *failed, failed[0], "Client n1 disconnected.", *failed]
+    log = tmp_path / "log"
+    log.write_text("\n".join(lines) + "\n")
+    program = script(tmp_path / "mosquitto", f"cat {log} >&2; exec sleep 60")
+
+    def said():
+        return [record.message for record in caplog.records if record.levelname == "ERROR"]
+
+    async def story():
+        async with open_mosquitto(tmp_path, ca, program):
+            await soon(lambda: len(said()) == 2)
+
+    run_real(story())
+    assert set(said()) == {
+        "mosquitto cannot save what waits and keeps it in memory alone: Error: No space left on device."
+    }

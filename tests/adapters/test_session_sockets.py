@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import signal
 from contextlib import asynccontextmanager
 
 import pytest
@@ -275,7 +277,7 @@ def test_a_mosquitto_that_dies_ends_every_wait_of_a_session(tmp_path, ca):
         async with open_mosquitto(tmp_path, ca) as broker, broker.session("cloud") as cloud:
             waits = [asyncio.create_task(anext(cloud.batches(1)))]
             await cloud.publish("node/n1/otaurl", b"")
-            broker._process.kill()
+            os.kill(broker.pid, signal.SIGKILL)
             with pytest.raises(MqttError):
                 async with asyncio.timeout(5):
                     await waits[0]

@@ -25,6 +25,7 @@ from py_esp_ota.lab import ADMIN
 
 pytestmark = pytest.mark.sockets
 MOSQUITTO = shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()
+needs_mosquitto = pytest.mark.skipif(not MOSQUITTO, reason="Mosquitto is not installed")
 
 
 def free_ports(count):
@@ -176,11 +177,47 @@ def test_what_it_cannot_use_is_said_in_one_sentence(tmp_path):
     (spoiled / "cloud.db").write_text("no database at all, and long enough to be read as one")
     assert "cloud.db: file is not a database" in refused(spoiled, ports, "--broker", "embedded")
 
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        busy = taken.getsockname()[1]
-        data = tmp_path / "data"
-        assert f"'127.0.0.1', {busy}" in refused(data, [busy, *ports[1:]], "--broker", "embedded")
-        assert f"'127.0.0.1', {busy}" in refused(data, [ports[0], busy, ports[2]], "--broker", "embedded")
-        assert "did not start" in refused(data, [*ports[:2], busy], "--broker", "embedded")
-        if MOSQUITTO:
-            assert "Address already in use" in refused(data, [*ports[:2], busy], "--broker", "mosquitto")
+
+def listener_elsewhere():
+    """Another program that listens, and says on which port."""
+    text = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+    return subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("broker", ["embedded", pytest.param("mosquitto", marks=needs_mosquitto)])
+def test_a_port_that_is_taken_is_named_with_its_holder_and_the_option(tmp_path, broker):
+    with listener_elsewhere() as other:
+        busy = int(other.stdout.readline())
+        name = Path(f"/proc/{other.pid}/comm")
+        who = f" by {name.read_text().strip()} (process {other.pid})" if name.exists() else ""
+        for place, option in enumerate(("--port", "--https-port", "--mqtt-port")):
+            ports = free_ports(3)
+            ports[place] = busy
+            said = refused(tmp_path / "data", ports, "--broker", broker)
+            assert said.splitlines()[-1] == f"Error: port {busy} is taken{who}: give {option} another number"
+        other.stdin.close()
+
+
+def test_one_port_for_two_is_refused_before_anything_is_made(tmp_path):
+    assert "--port and --mqtt-port are both 8123" in refused(tmp_path / "data", [8123, 8124, 8123])
+    assert not (tmp_path / "data").exists()
+
+
+def test_two_servers_do_not_share_a_folder(tmp_path):
+    data, ports = tmp_path / "data", free_ports(3)
+    with serving(data, ports, "--broker", "embedded") as (process, _said):
+        before = {file.name: file.stat().st_mtime_ns for file in data.iterdir()}
+        second = command(data, free_ports(3), "--broker", "embedded")
+        done = subprocess.run(second, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 1
+        since = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+        assert re.fullmatch(
+            rf"Error: {data} is in use by another esp-ota serve \(process {process.pid}, {since}, "
+            rf"http://127\.0\.0\.1:{ports[0]}\): end that one, or give this one another --data\n",
+            done.stderr,
+        )
+        assert {file.name: file.stat().st_mtime_ns for file in data.iterdir()} == before
+        process.kill()  # whoever held it, and however it ended
+        process.wait()
+        with serving(data, ports, "--broker", "embedded"):
+            pass

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import ssl
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -17,6 +17,7 @@ import uvicorn
 from click.testing import CliRunner
 from test_serve import MOSQUITTO, free_ports, serving
 
+from py_esp_ota import Chip, Flash, Sdkconfig
 from py_esp_ota.adapters import embedded, mosquitto
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.cli.serve import command
@@ -24,6 +25,7 @@ from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.device import Device
 from py_esp_ota.firmware import Firmware
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.lab import ADMIN
 
 pytestmark = pytest.mark.sockets
@@ -92,11 +94,9 @@ def test_a_database_that_somebody_else_holds_is_said_in_one_sentence(tmp_path):
 # ----------------------------------------------------------------------------------------------- Mosquitto as a process
 
 
-def broker_of(process):
-    """The process id of the broker that ``serve`` runs."""
-    children = [int(number) for number in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-    (broker,) = [child for child in children if "mosquitto" in Path(f"/proc/{child}/cmdline").read_text()]
-    return broker
+def broker_of(data):
+    """The process id of the Mosquitto that ``serve`` runs."""
+    return int((data / "mosquitto.lock").read_text())
 
 
 def until(condition, *, seconds):
@@ -114,48 +114,71 @@ def gone(pid):
         return True
 
 
+@contextmanager
+def admin(data, ports):
+    """The REST API over HTTPS, as the admin."""
+    login = {"user_name": ADMIN, "password": (data / "admin-password").read_text().strip()}
+    url, trust = f"https://127.0.0.1:{ports[1]}/v1", ssl.create_default_context(cafile=LocalCa(data).ca_file)
+    with httpx2.Client(base_url=url, verify=trust, trust_env=False, timeout=30) as client:
+        client.headers["Authorization"] = client.post("/login2", json=login).json()["accesstoken"]
+        yield client
+
+
+def online(client):
+    return client.get("/admin/nodes", params={"node_status": "online"}).json()["nodes"] == ["node000001"]
+
+
+def update(client, version):
+    """Bring the node to a version, and wait until it says that it runs it."""
+    request = client.get("/admin/otaimage/upload_request", params={"image_name": version}).json()
+    client.put(request["upload_url"], content=Firmware("lamp", version).to_bytes()).raise_for_status()
+    image = {"ota_image_id": request["ota_image_id"]}
+    client.post("/admin/otaimage/upload_confirm", json=image).raise_for_status()
+    job = {"ota_job_name": version, "nodes": ["node000001"], **image}
+    query = {"ota_job_id": client.post("/admin/otajob", params={"force_push": "true"}, json=job).json()["ota_job_id"]}
+    until(lambda: client.get("/admin/otajob", params=query).json()["status"] == "completed", seconds=60)
+
+
 @needs_mosquitto
 @pytest.mark.skipif(not LINUX, reason="looks into /proc")
 def test_a_mosquitto_that_is_killed_is_back_and_a_job_pushed_then_arrives(tmp_path):
-    ports = free_ports(3)
-    with serving(tmp_path / "data", ports, "--broker", "mosquitto", "--devices", "1") as (process, _said):
-        login = {"user_name": ADMIN, "password": (tmp_path / "data" / "admin-password").read_text().strip()}
-        url, trust = (
-            f"https://127.0.0.1:{ports[1]}/v1",
-            ssl.create_default_context(cafile=LocalCa(tmp_path / "data").ca_file),
-        )
-        with httpx2.Client(base_url=url, verify=trust, trust_env=False, timeout=30) as client:
-            client.headers["Authorization"] = client.post("/login2", json=login).json()["accesstoken"]
-
-            def online():
-                return client.get("/admin/nodes", params={"node_status": "online"}).json()["nodes"] == ["node000001"]
-
-            until(online, seconds=20)
-            first = broker_of(process)
+    data, ports = tmp_path / "data", free_ports(3)
+    with serving(data, ports, "--broker", "mosquitto", "--devices", "1") as (process, _said):
+        with admin(data, ports) as client:
+            until(lambda: online(client), seconds=20)
+            first = broker_of(data)
             os.kill(first, signal.SIGKILL)
-            until(lambda: gone(first) and not online(), seconds=5)
-            until(online, seconds=30)
-            assert broker_of(process) != first
-            request = client.get("/admin/otaimage/upload_request", params={"image_name": "1.1.0"}).json()
-            client.put(request["upload_url"], content=Firmware("lamp", "1.1.0").to_bytes()).raise_for_status()
-            image = {"ota_image_id": request["ota_image_id"]}
-            client.post("/admin/otaimage/upload_confirm", json=image).raise_for_status()
-            job = {"ota_job_name": "job", "nodes": ["node000001"], **image}
-            answer = client.post("/admin/otajob", params={"force_push": "true"}, json=job).json()
-
-            def status():
-                query = {"ota_job_id": answer["ota_job_id"]}
-                return client.get("/admin/otajob", params=query).json()["status"] == "completed"
-
-            until(status, seconds=60)
+            until(lambda: gone(first) and not online(client), seconds=5)
+            until(lambda: online(client), seconds=30)
+            assert broker_of(data) != first
+            update(client, "1.1.0")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
 
 
+def test_a_device_goes_on_with_its_firmware_however_serve_ends(tmp_path):
+    data, ports = tmp_path / "data", free_ports(3)
+    for version, slot, how in (("1.1.0", "ota_1", signal.SIGKILL), ("1.2.0", "ota_0", signal.SIGINT)):
+        with serving(data, ports, "--broker", "embedded", "--devices", "1") as (process, _said):
+            with admin(data, ports) as client:
+                until(lambda client=client: online(client), seconds=20)
+                update(client, version)
+            process.send_signal(how)
+            process.wait(timeout=20)
+        file = data / "devices" / "node000001.bin"
+        report = boot(Chip(flash=Flash.from_bytes(file.read_bytes(), size=4 << 20)), Sdkconfig())
+        assert (report.app_desc.version, report.partition.label, report.state) == (version, slot, "VALID")
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
 @needs_mosquitto
-@pytest.mark.skipif(not LINUX or not mosquitto.shutil.which("setpriv"), reason="needs setpriv of util-linux")
-def test_mosquitto_ends_with_a_serve_that_is_killed(tmp_path):
-    with serving(tmp_path / "data", free_ports(3), "--broker", "mosquitto") as (process, _said):
-        broker = broker_of(process)
+@pytest.mark.skipif(not LINUX, reason="looks into /proc")
+def test_mosquitto_saves_and_ends_with_a_serve_that_is_killed_and_the_next_serve_starts_at_once(tmp_path):
+    data, ports = tmp_path / "data", free_ports(3)
+    with serving(data, ports, "--broker", "mosquitto") as (process, _said):
+        first = broker_of(data)
+        assert not (data / "mosquitto.db").exists()  # it has not saved by itself yet
         process.kill()
-        until(lambda: gone(broker), seconds=5)
+    with serving(data, ports, "--broker", "mosquitto"):
+        assert gone(first)
+        assert (data / "mosquitto.db").stat().st_mode & 0o777 == 0o600

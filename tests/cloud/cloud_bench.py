@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 import httpx2
 import pytest
+from documented import document_of
 from fastapi import FastAPI
 
 from py_esp_ota.adapters.memory import run_virtual
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.api import create_app
 from py_esp_ota.cloud.images import StoredImage
+from py_esp_ota.cloud.outbox import Letter
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
@@ -74,7 +76,10 @@ class Bench:
     # --- HTTP
 
     def call(self, method: str, path: str, *, token: str | None = None, **options: Any) -> httpx2.Response:
-        """One request through the whole app, as the admin unless ``token`` says otherwise."""
+        """One request through the whole app, as the admin unless ``token`` says otherwise.
+
+        What comes back must be what the OpenAPI document says.
+        """
         headers = {"Authorization": self.token if token is None else token, **options.pop("headers", {})}
         crashes = options.pop("raise_app_exceptions", True)
 
@@ -83,7 +88,9 @@ class Bench:
             async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
                 return await client.request(method, path, headers=headers, **options)
 
-        return run_virtual(exchange())
+        answer = run_virtual(exchange())
+        document_of(self.app).check(method, path, answer)
+        return answer
 
     def ok(self, method: str, path: str, **options: Any) -> Any:
         """The JSON of a request that succeeds."""
@@ -103,7 +110,12 @@ class Bench:
                 "config",
                 NodeConfig(node_id=node_id, fw_version=fw_version, platform="esp32c3", **config).encode(),
             )
-            self.service.intake.on_presence(node_id, online)
+            self.presence(node_id, online)
+
+    def presence(self, node_id: str, connected: bool) -> None:
+        """The broker sees a node come or go."""
+        self.service.intake.on_presence(node_id, connected)
+        self.service.intake.take([])
 
     def hear(self, node_id: str, suffix: str, payload: bytes | str | object) -> None:
         """A node publishes."""
@@ -125,7 +137,7 @@ class Bench:
 
     def sent(self) -> list[tuple[str, bytes]]:
         """What the outbox took since the last look."""
-        letters = [(letter.topic, letter.payload) for letter in self.service.outbox._letters]
+        letters = [(letter.topic, payload_of(letter)) for letter in self.service.outbox._letters]
         self.service.outbox._letters.clear()
         return letters
 
@@ -143,6 +155,11 @@ class Bench:
         return {
             state.node_id: state.status.value for state in self.service.jobs.node_status(job_id, num_records=1000).items
         }
+
+
+def payload_of(letter: Letter) -> bytes:
+    """What is published when a letter is sent now."""
+    return letter.payload if isinstance(letter.payload, bytes) else letter.payload()
 
 
 def done(waiting: Coroutine[Any, Any, T]) -> T:

@@ -61,6 +61,7 @@ PROTECTED = [
     ("POST", "user/otaimage"),
 ]  # fmt: skip
 ADMIN_ONLY = [
+    ("GET", "admin/events"), ("GET", "admin/events/export"),
     ("GET", "admin/nodes"), ("POST", "admin/otaimage"), ("GET", "admin/otaimage"), ("PUT", "admin/otaimage"),
     ("DELETE", "admin/otaimage"), ("GET", "admin/otaimage/upload_request"), ("POST", "admin/otaimage/upload_confirm"),
     ("POST", "admin/otajob"), ("GET", "admin/otajob"), ("PUT", "admin/otajob"),
@@ -315,7 +316,7 @@ def test_adding_and_removing_a_node_as_the_cli_does(bench):
 
 def test_nodes_as_an_admin_sees_them(bench):
     bench.join("n1", "n2")
-    bench.service.intake.on_presence("n2", False)
+    bench.presence("n2", False)
     body = bench.ok("GET", "/v1/admin/nodes")
     assert body["nodes"] == ["n1", "n2"]
     assert body["node_info"][0] == {

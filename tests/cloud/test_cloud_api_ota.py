@@ -284,11 +284,11 @@ def test_an_update_on_a_users_word(bench):
     assert (offer["fw_version"], offer["file_size"]) == ("1.1.0", bench.service.images.get(image).file_size)
     status = lambda: bench.ok("GET", f"/v1/user/nodes/ota_status?node_id=n1&ota_job_id={job}", token=token)  # noqa: E731
     assert status()["status"] == "triggered"
-    bench.service.intake.on_presence("n1", False)
+    bench.presence("n1", False)
     yes = {"ota_job_id": job, "node_id": "n1"}
     answer = bench.call("POST", "/v1/user/nodes/ota_update", json=yes, token=token)
     assert failure(answer) == expect(Refusal.NODE_OFFLINE)
-    bench.service.intake.on_presence("n1", True)
+    bench.presence("n1", True)
     bench.ok("POST", "/v1/user/nodes/ota_update", json=yes, token=token)
     assert [topic for topic, _ in bench.sent()] == ["node/n1/otaurl"]
     bench.report("n1", job, "success", "done")

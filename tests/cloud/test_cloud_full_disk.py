@@ -110,8 +110,8 @@ def test_who_has_nobody_to_tell_sees_the_database_fail(bench):
     """A report may wait for room and a deadline for its hour: that is for those who know how to wait."""
     before = fill(bench)
     with pytest.raises(DatabaseError, match="full"):
-        bench.service.nodes.on_params("n1", {"Light": LONG})
+        bench.hear("n1", "params/local", {"Light": LONG})
     assert dump(bench) == before
     make_room(bench)
-    bench.service.nodes.on_params("n1", {"Light": LONG})
+    bench.hear("n1", "params/local", {"Light": LONG})
     assert bench.service.nodes.detail("n1").params == {"Light": LONG}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from py_esp_ota.adapters.http import serve
+from py_esp_ota.cloud.api import absent
 from py_esp_ota.cloud.web import mount_web
 from py_esp_ota.firmware import Firmware
 
@@ -26,18 +28,18 @@ class Line:
     """Connections to one cloud, byte by byte."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             yield reader, writer
         finally:
             writer.close()
 
     def head(self, method: str, path: str, length: int, *more: str) -> bytes:
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self._port}", f"Content-Length: {length}", *more]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Content-Length: {length}", *more]
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     async def status_of(self, sent: bytes) -> int:
@@ -176,13 +178,82 @@ def test_a_download_that_breaks_off_is_no_event(whole, caplog):
     assert caplog.records == []
 
 
+# ------------------------------------------------------------------------------------------------- heads without an end
+
+LONG, TOO_LONG = 60_000, 2_000_000  # between 64 KB and 320 KB it depends on how the bytes come in
+FLOODS: dict[str, tuple[str, list[str], int | None]] = {
+    "1,000 headers": ("", [f"X-{number}: {'y' * 40}" for number in range(1000)], None),
+    "a header of 60 KB": ("", ["X: " + "y" * LONG], None),
+    "a cookie of 60 KB": ("", ["Cookie: " + "a=b; " * (LONG // 5)], None),
+    "a token of 60 KB": ("", ["Authorization: " + "a." * (LONG // 2)], None),
+    "a range of 60 KB": ("", ["Range: bytes=" + "1-2," * (LONG // 4)], None),
+    "a content type of 60 KB": ("", ["Content-Type: multipart/form-data; " + "a=b;" * (LONG // 4)], None),
+    "a parameter of 60 KB": ("node_id=" + "n" * LONG, [], None),
+    "a thousand parameters": (
+        "&".join(f"node_id={number}&start_id=%{number % 100:02}" for number in range(1500)),
+        [],
+        None,
+    ),
+    "percent signs": ("%" * LONG, [], None),
+    "a URL of 2 MB": ("x=" + "y" * TOO_LONG, [], 400),
+    "a header of 2 MB": ("", ["X: " + "y" * TOO_LONG], 400),
+    "100,000 headers": ("", ["X: " + "y" * 20] * 100_000, 400),
+    "two lengths": ("", ["Content-Length: 1", "Content-Length: 2"], 400),
+    "a length that is none": ("", ["Content-Length: -1"], 400),
+    "a length of 30 digits": ("", ["Content-Length: " + "9" * 30], None),
+    "another coding": ("", ["Transfer-Encoding: gzip, chunked"], 400),
+    "no header": ("", ["no colon"], 400),
+    "a null in a header": ("", ["X: \0"], 400),
+}
+
+
+def _calls(app) -> list[tuple[str, str]]:
+    """Every call of the API and the page. Of those that are not served one stands for all: they have one answer."""
+    included = [route.original_router for route in app.routes if hasattr(route, "original_router")]
+    routes = [route for router in (app, *included) for route in router.routes if hasattr(route, "methods")]
+    paths = {
+        (method, re.sub(r"\{[^}]*\}", "x", route.path))
+        for route in routes
+        if route not in absent.ROUTES[1:]
+        for method in route.methods
+    }
+    assert paths >= {("GET", "/v1/user"), ("POST", "/v1/logout"), ("POST", "/images/upload"), ("GET", "/docs")}
+    return sorted(paths)
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_headers_and_a_url_without_end_are_a_line_at_most(whole, caplog, flood):
+    query, more, status = FLOODS[flood]
+
+    async def story(line: Line) -> None:
+        for method, path in _calls(whole.app):
+            caplog.clear()
+            target = f"{path}?{query}" if query else path
+            lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{line.port}", "Connection: close", *more]
+            async with line.open() as (reader, writer), asyncio.timeout(5):
+                writer.write("\r\n".join(lines).encode() + b"\r\n\r\n")
+                try:
+                    await writer.drain()
+                    answered = int((await reader.readuntil(b"\r\n")).split()[1])
+                except (
+                    ConnectionError,
+                    asyncio.IncompleteReadError,
+                ):  # it was answered, and who went on sending did not hear it
+                    answered = 400
+            assert answered == status if status else answered < 500 or answered == 501, (method, path)
+            assert len(caplog.records) <= 1, (method, path)
+            assert all(record.levelname == "WARNING" and not record.exc_info for record in caplog.records)
+
+    over_sockets(whole, story)
+
+
 # ------------------------------------------------------------------------------------------------------------- anything
 
 PATHS = [
     "/", "/images", "/images/upload", "/images/preview", "/images/x/start", "/jobs", "/jobs/x/cancel", "/nodes",
     "/static/app.js", "/static/../site.py", "/v1/login2", "/v1/user2", "/v1/admin/otaimage", "/v1/admin/otajob",
     "/v1/user/nodes?node_id=n1", "/v1/ota/upload/x?token=0.0", "/v1/ota/image/x/firmware.bin?token=zz.",
-    "/openapi.json", "*", "/%00", "/%ff%fe", "//", "/?" + "a=b&" * 50,
+    "/openapi.json", "/docs", "/v1/user/node_group", "*", "/%00", "/%ff%fe", "//", "/?" + "a=b&" * 50,
 ]  # fmt: skip
 FORM = "multipart/form-data"
 CONTENT_TYPES = [

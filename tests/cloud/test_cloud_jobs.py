@@ -32,7 +32,7 @@ def test_force_push_reaches_the_nodes_online_and_no_other(bench):
     job = bench.job("n1", "n2", force_push=True)
     assert [topic for topic, _ in bench.sent()] == ["node/n1/otaurl"]
     assert bench.states(job) == {"n1": "started", "n2": "triggered"}
-    bench.service.intake.on_presence("n2", True)
+    bench.presence("n2", True)
     assert bench.sent() == []  # connecting alone is not asking
     assert [offer["ota_job_id"] for offer in bench.fetch("n2")] == [job]
 
@@ -199,11 +199,11 @@ def test_delayed_keeps_the_job_open(bench):
     assert bench.service.jobs.get(job).status.value == "in_progress"
 
 
-def test_a_url_that_could_not_be_sent_was_not_sent(bench):
+def test_a_url_that_was_withdrawn_was_not_sent(bench):
     bench.join("n1")
     job = bench.job("n1", force_push=True)
     assert bench.states(job) == {"n1": "started"}
-    bench.service.outbox.close()  # the broker went away with the message unsent
+    bench.service.jobs.cancel(job)  # the message is still here
     assert bench.states(job) == {"n1": "triggered"}
     assert [line.additional_info for line in bench.service.jobs.history(job)] == [
         "",
@@ -212,12 +212,23 @@ def test_a_url_that_could_not_be_sent_was_not_sent(bench):
     ]
 
 
-def test_an_unsent_url_does_not_undo_what_the_node_said_since(bench):
+def test_a_withdrawn_url_does_not_undo_what_the_node_said_since(bench):
     bench.join("n1")
     job = bench.job("n1", force_push=True)
     bench.report("n1", job, "in-progress", "Downloading Firmware Image")
-    bench.service.outbox.close()
+    bench.service.jobs.cancel(job)
     assert bench.states(job) == {"n1": "in-progress"}
+
+
+def test_a_withdrawn_url_leaves_what_was_known_before(bench):
+    bench.join("n1")
+    job = bench.job("n1")
+    bench.fetch("n1")
+    bench.report("n1", job, "failed", "no room")
+    bench.hear("n1", "otafetch", {"node_id": "n1", "fw_version": "1.0.0"})
+    bench.service.jobs.cancel(job)
+    (state,) = bench.service.jobs.node_status(job).items
+    assert (state.status.value, state.additional_info, state.failed_cycles) == ("failed", "no room", 1)
 
 
 # ------------------------------------------------------------------------------------------------------ cancel, archive

@@ -14,7 +14,7 @@ from py_esp_ota.rainmaker.messages import encode_params
 
 
 def test_a_node_appears_when_it_connects(bench):
-    bench.service.intake.on_presence("n1", True)
+    bench.presence("n1", True)
     node = bench.service.nodes.get("n1")
     assert (node.connected, node.connectivity_timestamp, node.registration_timestamp) == (True, NOW * 1000, NOW)
     assert (node.name, node.fw_version) == ("", "")
@@ -37,7 +37,7 @@ def test_a_node_appears_when_it_asks_for_an_update(bench):
 def test_presence_has_a_time(bench):
     bench.join("n1")
     bench.clock.time += 60
-    bench.service.intake.on_presence("n1", False)
+    bench.presence("n1", False)
     node = bench.service.nodes.get("n1")
     assert (node.connected, node.connectivity_timestamp) == (False, (NOW + 60) * 1000)
     assert not bench.service.nodes.is_online("n1")
@@ -46,14 +46,15 @@ def test_presence_has_a_time(bench):
 
 @pytest.mark.parametrize("client_id", ["cloud", "", "a/b", "+", "#", "../etc", "x" * 65, "\u00fc", "n\n"])
 def test_clients_that_are_no_nodes_leave_no_trace(bench, client_id):
-    bench.service.intake.on_presence(client_id, True)
+    bench.presence(client_id, True)
     assert bench.service.nodes.find().total == 0
 
 
 def test_after_a_restart_nobody_is_connected(bench):
     bench.join("n1")
-    CloudService(bench.store, clock=bench.clock, public_url="http://x", token_hex=lambda size: "00" * size)
-    assert not bench.service.nodes.is_online("n1")
+    again = CloudService(bench.store, clock=bench.clock, public_url="http://x", token_hex=lambda size: "00" * size)
+    assert not again.nodes.is_online("n1")
+    assert not again.nodes.get("n1").connected
 
 
 def test_the_config_is_kept_as_the_node_wrote_it(bench):
@@ -102,7 +103,7 @@ def test_parameters_that_cannot_be_sent(bench):
         bench.service.nodes.set_params("n1", {})
     with refused(Refusal.NODE_NOT_OF_USER):
         bench.service.nodes.set_params("stranger", {})
-    bench.service.intake.on_presence("n1", True)
+    bench.presence("n1", True)
     for value in (float("inf"), "\ud800"):
         with refused(Refusal.PARAMS_NOT_SENT):
             bench.service.nodes.set_params("n1", {"Light": {"Power": value}})
@@ -147,7 +148,7 @@ def test_metadata_that_is_no_json(bench):
 def test_nodes_by_kind_in_pages(bench):
     bench.join("n1", "n2", "n3", type="Lightbulb", model="lamp")
     bench.join("n4", type="Switch", model="plug", fw_version="2")
-    bench.service.intake.on_presence("n2", False)
+    bench.presence("n2", False)
     ids = lambda **wanted: [node.node_id for node in bench.service.nodes.find(**wanted).items]  # noqa: E731
     assert ids(type="Lightbulb") == ["n1", "n2", "n3"]
     assert ids(type="Switch", model="plug", fw_version="2") == ["n4"]

@@ -157,10 +157,10 @@ def test_an_older_one_is_upgraded_behind_a_copy_of_it(file, revised, caplog, sta
     if stamped:
         with closing(sqlite3.connect(file)) as database, database:
             database.executescript(
-                f"CREATE TABLE alembic_version(version_num TEXT); INSERT INTO alembic_version VALUES ('{NEWEST}')"
+                f"CREATE TABLE alembic_version(version_num TEXT);INSERT INTO alembic_version VALUES ('{upgrade.FIRST}')"
             )
     before = dump(file)
-    was = NEWEST if stamped else upgrade.FIRST
+    was = upgrade.FIRST
     revised()
     Store(f"sqlite:///{file}").close()
     copy = file.with_name(f"cloud.db.revision-{was}")

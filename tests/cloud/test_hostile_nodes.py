@@ -139,7 +139,7 @@ def test_over_the_embedded_broker(sessions):
             async with open_embedded() as broker:
                 w = World(store)
                 broker.on_presence(w.service.intake.on_presence)
-                run = asyncio.create_task(w.service.run(broker.mqtt))
+                run = asyncio.create_task(w.service.run(broker.session))
                 await w.service.wait_connected()
                 async with broker.mqtt("honest") as node:
                     await node.subscribe(topic("honest", "otaurl"))

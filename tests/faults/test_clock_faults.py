@@ -97,16 +97,16 @@ def test_a_node_asks_once_in_each_period_whatever_its_clock_says(hours, plan):
     asked = []
     with Lab() as lab:
         lamp = lab.device(firmware=OLD, node_id=NODE, config=Sdkconfig(esp_rmaker_ota_autofetch_period=hours))
-        hear = lab.service.jobs.on_fetch
+        hear = lab.service.serving.on_fetch
 
-        def on_fetch(node_id, version):
+        def on_fetch(turn, node_id, version):
             asked.append(round(lab.world.clock.now() - EPOCH))
-            hear(node_id, version)
+            hear(turn, node_id, version)
 
         async def story():
             lamp.power_on()
             lab.faults(lamp, plan)
-            lab.service.jobs.on_fetch = on_fetch
+            lab.service.serving.on_fetch = on_fetch
             await asyncio.sleep(3.1 * hours * 3600)
 
         lab.run(story())

@@ -153,16 +153,16 @@ def questions(plan, seconds, config=None):
     asked = []
     with Lab() as lab:
         lamp = lab.device(firmware=OLD, node_id=NODE, config=config)
-        hear = lab.service.jobs.on_fetch
+        hear = lab.service.serving.on_fetch
 
-        def on_fetch(node_id, version):
+        def on_fetch(turn, node_id, version):
             asked.append(round(lab.world.clock.now() - EPOCH))
-            hear(node_id, version)
+            hear(turn, node_id, version)
 
         async def story():
             lab.faults(lamp, plan)
             lamp.power_on()
-            lab.service.jobs.on_fetch = on_fetch
+            lab.service.serving.on_fetch = on_fetch
             await asyncio.sleep(seconds)
 
         lab.run(story())

@@ -47,13 +47,13 @@ class Cloud:
             public_url="http://127.0.0.1",
             token_hex=lambda size: numbers.randbytes(size).hex(),
         )
-        accounts = Accounts(
+        self.accounts = Accounts(
             self.store,
             clock=SystemClock(),
             token_hex=lambda size: numbers.randbytes(size).hex(),
             deliver=lambda _name, _code: None,
         )
-        self.app = create_app(self.service, accounts)
+        self.app = create_app(self.service, self.accounts)
         mount_web(self.app, self.service, link)
         self.broker = MemoryBroker()
         self.broker.on_presence(self.service.intake.on_presence)
@@ -61,7 +61,7 @@ class Cloud:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connected to its broker."""
-        life = asyncio.create_task(self.service.run(self.broker))
+        life = asyncio.create_task(self.service.run(self.broker.session))
         await self.service.wait_connected()
         try:
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from html import unescape
@@ -11,8 +12,11 @@ from page_stage import Cloud, Node, in_process
 
 from py_esp_ota.cloud.images import SIZE_LIMIT
 from py_esp_ota.cloud.jobs import MAX_NODES
+from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.web.site import HEADERS
 from py_esp_ota.firmware import Firmware, bootloader
+from py_esp_ota.ports import Message
+from py_esp_ota.rainmaker.messages import CONFIG, topic
 
 LAMP = Firmware("lamp", "1.1.0").to_bytes()
 SENTENCE = (
@@ -37,12 +41,18 @@ def file(data: bytes, name: str = "lamp.bin") -> dict[str, tuple[str, bytes]]:
     return {"file": (name, data)}
 
 
+def introduce(service: CloudService, node_id: str, info: dict[str, str]) -> None:
+    """A node sends its config."""
+    document = {"node_id": node_id, "config_version": "2020-03-20", "info": info}
+    service.intake.handle(Message(topic(node_id, CONFIG), json.dumps(document).encode()))
+
+
 def fill(cloud: Cloud) -> tuple[str, str]:
     """A node, an image and a job; the ids of the latter two."""
     service = cloud.service
     service.intake.on_presence("lamp1", True)
     info = {"name": "Lamp", "fw_version": "1.0.0", "type": "lamp", "model": "lamp"}
-    service.nodes.on_config("lamp1", {"info": info})
+    introduce(service, "lamp1", info)
     image = service.images.add("lamp-1.1.0", LAMP).ota_image_id
     return image, service.jobs.create("Rollout", image, nodes=["lamp1"]).job.ota_job_id
 
@@ -65,6 +75,7 @@ PAGES: dict[str, tuple[Callable[[str, str], str], str]] = {
     "monitor of one status": (lambda _image, job: f"/jobs/{job}?status=failed", "No node is failed"),
     "nodes": (lambda _image, _job: "/nodes", "lamp1"),
     "online nodes": (lambda _image, _job: "/nodes?show=online", "lamp1"),
+    "API": (lambda _image, _job: "/docs", "POST /v1/login2"),
     "offline nodes": (lambda _image, _job: "/nodes?show=offline", "No node is offline"),
 }
 
@@ -411,7 +422,7 @@ def test_start_ota_tells_what_to_know_about_each_node():
             ("fan", "fan", "1.1.0", True),
         ):
             service.intake.on_presence(node_id, online)
-            service.nodes.on_config(node_id, {"info": {"model": model, "fw_version": version}})
+            introduce(service, node_id, {"model": model, "fw_version": version})
         service.intake.on_presence("new", True)
         page = (await client.get(f"/images/{image}/start")).text
         rows = {

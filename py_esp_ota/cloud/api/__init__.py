@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.metadata import version
 
 from fastapi import FastAPI
 
 from py_esp_ota.cloud.accounts import Accounts
-from py_esp_ota.cloud.api import download, errors, images, jobs, nodes, root, session
+from py_esp_ota.cloud.api import absent, download, errors, events, images, jobs, nodes, root, session
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
 from py_esp_ota.cloud.service import CloudService
+
+ABOUT = """
+What RainMaker's clients send and read, served on this machine. Log in with `POST /v1/login2`; the `accesstoken` of the
+answer goes, as it is, into the `Authorization` header of all other calls. The `refreshtoken` gets new ones by the same
+call.
+
+Calls of RainMaker that are not in this document are answered 501, what nobody has 403.
+"""
+
+_PARTS = (root, session, nodes, images, jobs, events, download)
 
 
 def create_app(
@@ -29,11 +40,16 @@ def create_app(
     """
     app = FastAPI(
         title="py_esp_ota cloud",
+        version=version("py_esp_ota"),
+        description=ABOUT,
         docs_url=None,  # these two would load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
         # Given as they are: including a router would compile every route anew for each app.
-        routes=[route for part in (root, session, nodes, images, jobs, download) for route in part.router.routes],
+        routes=[
+            *(route for part in _PARTS for route in part.router.routes),
+            *absent.ROUTES,
+        ],
     )
     app.state.service = service
     app.state.accounts = accounts

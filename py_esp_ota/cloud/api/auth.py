@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import APIKeyHeader
 
 from py_esp_ota.cloud.accounts import Accounts, User
 from py_esp_ota.cloud.api.errors import UnauthorizedError
+from py_esp_ota.cloud.events import Actor, By
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import PAGE_LIMIT, PAGE_SIZE
@@ -39,13 +41,26 @@ def identify(request: Request) -> User:
     return user
 
 
+def by(user: User) -> By:
+    """Who did it, for the log."""
+    return By(Actor.ADMIN if user.admin else Actor.USER, user.user_name)
+
+
 def only_admin(user: User) -> None:
     """Let an admin pass. Raises ``CloudError`` (NOT_AN_ADMIN)."""
     if not user.admin:
         raise CloudError(Refusal.NOT_AN_ADMIN, "this needs an admin account")
 
 
-async def signed_in(request: Request, _authorization: Annotated[str, Header(alias="authorization")] = "") -> User:
+_ACCESS_TOKEN = APIKeyHeader(
+    name="Authorization",
+    scheme_name="accesstoken",
+    description="The `accesstoken` of `POST /v1/login2` as it is, without `Bearer` before it.",
+    auto_error=False,
+)
+
+
+async def signed_in(request: Request, _token: Annotated[str | None, Security(_ACCESS_TOKEN)]) -> User:
     """Whom ``route.ApiRoute`` found at the door; on any other route nobody, and an error."""
     user: User = request.state.user
     return user

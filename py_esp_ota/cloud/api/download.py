@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -13,13 +13,19 @@ from py_esp_ota.cloud.api.auth import Service
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
 
-router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
+router = APIRouter(prefix="/v1", tags=["images"], responses=RESPONSES, route_class=ApiRoute)
 
 PIECE = 64 * 1024
+_BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {**_BYTES, "description": "The image"},
+    206: {**_BYTES, "description": "The asked part of it"},
+    416: {"description": "There is no such part"},
+}
 _SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
-@router.get("/ota/image/{ota_image_id}/firmware.bin", response_model=None)
+@router.get("/ota/image/{ota_image_id}/firmware.bin", response_model=None, response_class=Response, responses=_ANSWERS)
 @router.head("/ota/image/{ota_image_id}/firmware.bin", response_model=None, include_in_schema=False)
 async def firmware(
     *,

@@ -24,8 +24,23 @@ class Failure(BaseModel):
     description: str
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": {"model": Failure, "description": "Refused"}}
+class GatewayFailure(BaseModel):
+    """The error body of the gateway in front of RainMaker."""
+
+    message: str
+
+
+REFUSED: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Failure, "description": "Refused"},
+    "5XX": {"model": Failure, "description": "No room, or a mistake of the server"},
+}
 """For the OpenAPI document: any call can be refused, always in this shape."""
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    401: {"model": GatewayFailure | Failure, "description": "No access token that counts, or a wrong password"},
+    **REFUSED,
+}
+"""Of calls that ask who it is."""
 
 
 class UnauthorizedError(Exception):

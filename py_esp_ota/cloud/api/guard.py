@@ -80,9 +80,11 @@ class BodyLimit:
             return
         path: str = scope["path"]
         limit = next((size for start, size in self._limits.items() if path.startswith(start)), BODY_LIMIT)
+        too_large = f"the request body has more than {limit} bytes"
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdigit() and int(announced[:20]) > limit:
-            await failure(Refusal.BODY_TOO_LARGE, f"the request body has more than {limit} bytes")(scope, receive, send)
+            log.warning("%s %s: %s", scope["method"], heard(path, 200), too_large)
+            await failure(Refusal.BODY_TOO_LARGE, too_large)(scope, receive, send)
             return
         total, whole = 0, False
 
@@ -94,7 +96,8 @@ class BodyLimit:
                 log.warning("%s %s was broken off after %d bytes", scope["method"], heard(path, 200), total)
             whole = not message.get("more_body", False)
             if total > limit:
-                raise HTTPException(Refusal.BODY_TOO_LARGE.http_status, f"the request body has more than {limit} bytes")
+                log.warning("%s %s: %s", scope["method"], heard(path, 200), too_large)
+                raise HTTPException(Refusal.BODY_TOO_LARGE.http_status, too_large)
             return message
 
         await self.app(scope, counted, send)

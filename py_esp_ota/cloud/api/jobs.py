@@ -8,6 +8,18 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator
 
 from py_esp_ota.cloud import jobs as rules
+from py_esp_ota.cloud.api.answers import (
+    As,
+    Job,
+    JobList,
+    JobNodes,
+    JobStarted,
+    OneJob,
+    OtaStatus,
+    OtaUpdate,
+    Success,
+    Summary,
+)
 from py_esp_ota.cloud.api.auth import (
     DEFAULT_RECORDS,
     Admin,
@@ -17,13 +29,14 @@ from py_esp_ota.cloud.api.auth import (
     Service,
     SignedIn,
     StartId,
+    by,
 )
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json, job_json, listing, node_state_json, single, success
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
-router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
+router = APIRouter(prefix="/v1", tags=["jobs"], responses=RESPONSES, route_class=ApiRoute)
 
 Flag = Annotated[bool, Query()]
 JobId = Annotated[str, Query()]
@@ -67,7 +80,7 @@ class Approval(BaseModel):
 @router.post("/admin/otajob")
 async def create_job(
     *,
-    _user: Admin,
+    user: Admin,
     service: Service,
     body: NewJob,
     force_push: Flag = False,
@@ -76,7 +89,7 @@ async def create_job(
     continuous: Flag = False,
     network_serialised: Flag = False,
     network_serialized: Flag = False,
-) -> Json:
+) -> Annotated[Json, As(JobStarted)]:
     """Start a job. An option that this cloud cannot keep is refused, not ignored."""
     absent = {
         "notify": notify,
@@ -97,6 +110,7 @@ async def create_job(
         timeout=body.timeout,
         force_push=force_push,
         user_approval=user_approval,
+        by=by(user),
     )
     return success("The job is started", ota_job_id=view.job.ota_job_id)
 
@@ -113,7 +127,7 @@ async def list_jobs(
     all: Flag = False,  # noqa: A002 (the API's name)
     start_id: StartId = None,
     num_records: NumRecords = DEFAULT_RECORDS,
-) -> Json:
+) -> Annotated[Json, As(OneJob | JobList)]:
     """One job; the latest job of an image; or a list, newest first."""
     if ota_job_id:
         return single("ota_jobs", [job_json(service.jobs.get(ota_job_id))])
@@ -127,12 +141,12 @@ async def list_jobs(
 
 
 @router.put("/admin/otajob")
-async def change_job(_user: Admin, service: Service, body: JobChange) -> Json:
+async def change_job(user: Admin, service: Service, body: JobChange) -> Annotated[Json, As(Job)]:
     """Cancel a job; or archive one that is cancelled."""
     if body.archive is False:
         raise CloudError(Refusal.INVALID_REQUEST, "archive can only be true; leave it out to cancel the job")
-    view = service.jobs.archive(body.ota_job_id) if body.archive else service.jobs.cancel(body.ota_job_id)
-    return job_json(view)
+    change = service.jobs.archive if body.archive else service.jobs.cancel
+    return job_json(change(body.ota_job_id, by(user)))
 
 
 @router.get("/admin/otajob/status")
@@ -145,7 +159,7 @@ async def job_status(
     summary: Flag = False,
     start_id: StartId = None,
     num_records: NumRecords = DEFAULT_RECORDS,
-) -> Json:
+) -> Annotated[Json, As(JobNodes)]:
     """The job on each node."""
     page = service.jobs.node_status(ota_job_id, node_id=node_id or None, start_id=start_id, num_records=num_records)
     body = {**listing("node_ota_status", page, node_state_json), "node_groups": []}
@@ -155,13 +169,13 @@ async def job_status(
 
 
 @router.get("/admin/otajob/status/summary")
-async def job_summary(_user: Admin, service: Service, ota_job_id: JobId) -> Json:
+async def job_summary(_user: Admin, service: Service, ota_job_id: JobId) -> Annotated[Json, As(Summary)]:
     """How many nodes stand where."""
     return service.jobs.summary(ota_job_id)
 
 
 @router.get("/user/nodes/ota_update")
-async def ota_update(user: SignedIn, service: Service, node_id: NodeId) -> Json:
+async def ota_update(user: SignedIn, service: Service, node_id: NodeId) -> Annotated[Json, As(OtaUpdate)]:
     """Whether the user could update the node now."""
     service.nodes.get(node_id, user.user_id)  # refuses somebody else's node
     job = service.jobs.pending_update(node_id)
@@ -180,15 +194,17 @@ async def ota_update(user: SignedIn, service: Service, node_id: NodeId) -> Json:
 
 
 @router.post("/user/nodes/ota_update")
-async def start_ota_update(user: SignedIn, service: Service, body: Approval) -> Json:
+async def start_ota_update(user: SignedIn, service: Service, body: Approval) -> Annotated[Json, As(Success)]:
     """The user's yes: the job is pushed to the node, which must be online."""
     service.nodes.get(body.node_id, user.user_id)
-    service.jobs.approve_update(body.node_id, body.ota_job_id)
+    service.jobs.approve_update(body.node_id, body.ota_job_id, by(user))
     return success("The update is on its way")
 
 
 @router.get("/user/nodes/ota_status")
-async def ota_status(user: SignedIn, service: Service, node_id: NodeId, ota_job_id: JobId) -> Json:
+async def ota_status(
+    user: SignedIn, service: Service, node_id: NodeId, ota_job_id: JobId
+) -> Annotated[Json, As(OtaStatus)]:
     """What became of a job on the user's node."""
     service.nodes.get(node_id, user.user_id)
     states = service.jobs.node_status(ota_job_id, node_id=node_id).items

@@ -7,6 +7,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from py_esp_ota.cloud.api.answers import (
+    AdminNodes,
+    As,
+    MappingRequested,
+    MappingState,
+    ParamsResult,
+    Status,
+    Success,
+    UserNodes,
+)
 from py_esp_ota.cloud.api.auth import (
     DEFAULT_RECORDS,
     Admin,
@@ -30,7 +40,7 @@ from py_esp_ota.cloud.api.shapes import (
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.store import Page
 
-router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
+router = APIRouter(prefix="/v1", tags=["nodes"], responses=RESPONSES, route_class=ApiRoute)
 
 Params = dict[str, dict[str, Any]]
 Flag = Annotated[bool, Query()]
@@ -78,7 +88,7 @@ async def user_nodes(
     tags: Annotated[str, Query()] = "",
     start_id: StartId = None,
     num_records: NumRecords = DEFAULT_RECORDS,
-) -> Json:
+) -> Annotated[Json, As(UserNodes)]:
     """The user's nodes: ids, or details as well."""
     if node_id:
         page = Page([service.nodes.get(node_id, user.user_id)], 1)
@@ -95,7 +105,7 @@ async def user_nodes(
 
 
 @router.put("/user/nodes")
-async def note(user: SignedIn, service: Service, node_id: NodeId, body: NodeNotes) -> Json:
+async def note(user: SignedIn, service: Service, node_id: NodeId, body: NodeNotes) -> Annotated[Json, As(Success)]:
     """Add tags, merge metadata; ``metadata: null`` deletes all of it."""
     if not body.model_fields_set:
         raise CloudError(Refusal.INVALID_REQUEST, "tags or metadata are needed")
@@ -107,7 +117,7 @@ async def note(user: SignedIn, service: Service, node_id: NodeId, body: NodeNote
 
 
 @router.delete("/user/nodes")
-async def untag(user: SignedIn, service: Service, node_id: NodeId, body: Tags) -> Json:
+async def untag(user: SignedIn, service: Service, node_id: NodeId, body: Tags) -> Annotated[Json, As(Success)]:
     """Take tags off."""
     service.nodes.remove_tags(node_id, body.tags, user.user_id)
     return success("The tags are removed")
@@ -120,7 +130,7 @@ async def node_config(user: SignedIn, service: Service, node_id: NodeId) -> Json
 
 
 @router.get("/user/nodes/status")
-async def node_status(user: SignedIn, service: Service, node_id: NodeId) -> Json:
+async def node_status(user: SignedIn, service: Service, node_id: NodeId) -> Annotated[Json, As(Status)]:
     """Whether the node is connected."""
     return connectivity_json(service.nodes.get(node_id, user.user_id))
 
@@ -131,7 +141,7 @@ async def node_params(user: SignedIn, service: Service, node_id: NodeId) -> Json
     return dict(service.nodes.detail(node_id, user.user_id).params)
 
 
-@router.put("/user/nodes/params", response_model=None)
+@router.put("/user/nodes/params", response_model=None, responses={200: {"model": list[ParamsResult] | Success}})
 async def set_params(
     user: SignedIn, service: Service, node_id: OptionalNodeId, body: list[NodeParams] | Params
 ) -> Json | list[Json]:
@@ -153,7 +163,7 @@ def _set_params(service: Service, user_id: str, one: NodeParams) -> Json:
 
 
 @router.put("/user/nodes/mapping")
-async def map_node(user: SignedIn, service: Service, body: Mapping) -> Json:
+async def map_node(user: SignedIn, service: Service, body: Mapping) -> Annotated[Json, As(MappingRequested)]:
     """Associate the user with a node; ``GET`` with the request id tells what became of it."""
     if body.user_id not in {None, user.user_id}:
         raise CloudError(Refusal.INVALID_REQUEST, "user_id is not the user of this access token")
@@ -164,7 +174,9 @@ async def map_node(user: SignedIn, service: Service, body: Mapping) -> Json:
 
 
 @router.get("/user/nodes/mapping")
-async def mapping_status(user: SignedIn, service: Service, request_id: Annotated[str, Query()]) -> Json:
+async def mapping_status(
+    user: SignedIn, service: Service, request_id: Annotated[str, Query()]
+) -> Annotated[Json, As(MappingState)]:
     """``requested``, ``confirmed`` or ``timedout``."""
     return {"request_id": request_id, "request_status": service.nodes.mapping_status(request_id, user.user_id).value}
 
@@ -183,7 +195,7 @@ async def admin_nodes(
     status: Annotated[Literal["online", "offline"] | None, Query()] = None,
     start_id: StartId = None,
     num_records: NumRecords = DEFAULT_RECORDS,
-) -> Json:
+) -> Annotated[Json, As(AdminNodes)]:
     """Every node of this cloud. ``model`` needs ``type``, ``fw_version`` needs both, as in RainMaker."""
     if (model is not None and type is None) or (fw_version is not None and model is None):
         raise CloudError(Refusal.INVALID_REQUEST, "fw_version needs model, and model needs type")

@@ -5,6 +5,7 @@ The framework reads and parses the body first and looks at the token afterwards:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -16,7 +17,10 @@ from starlette.exceptions import HTTPException
 from py_esp_ota.cloud.api.auth import admin, identify, only_admin, signed_in
 from py_esp_ota.cloud.refusals import Refusal
 from py_esp_ota.cloud.store import refusing_without_room
+from py_esp_ota.cloud.texts import heard
 from py_esp_ota.strict_json import JsonError, read_json
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -47,8 +51,10 @@ class _StrictRequest(Request):
             try:
                 self._json = read_json(await self.body())
             except JsonError as error:
-                problem = f": {error}" if error.pos is None else f" is {error}, at character {error.pos}"
-                raise HTTPException(Refusal.INVALID_REQUEST.http_status, f"the body{problem}") from None
+                where = "" if error.pos is None else f", at character {error.pos}"
+                problem = f"the body{':' if error.pos is None else ' is'} {error}{where}"
+                log.warning("%s %s: %s", self.method, heard(self.scope["path"], 200), problem)
+                raise HTTPException(Refusal.INVALID_REQUEST.http_status, problem) from None
         return self._json
 
 

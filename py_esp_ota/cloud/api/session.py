@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from py_esp_ota.cloud.accounts import PASSWORD_MAX, USER_NAME_LIMIT, Tokens
+from py_esp_ota.cloud.api.answers import Account, As, LoggedIn, Success
 from py_esp_ota.cloud.api.auth import AccountsOf, SignedIn
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
@@ -18,7 +19,10 @@ UserName = Annotated[str, Field(max_length=USER_NAME_LIMIT)]
 Password = Annotated[str, Field(max_length=PASSWORD_MAX)]
 Code = Annotated[str, Field(max_length=16)]
 
-router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
+router = APIRouter(prefix="/v1", tags=["session"], responses=RESPONSES, route_class=ApiRoute)
+
+
+CREATED: dict[int | str, dict[str, Any]] = {201: {"model": Success, "description": "The account waits for its code"}}
 
 
 class SignUp(BaseModel):
@@ -37,9 +41,9 @@ class Login(BaseModel):
     refreshtoken: Annotated[str, Field(max_length=4096)] | None = None
 
 
-@router.post("/user")
-@router.post("/user2")
-async def sign_up(body: SignUp, accounts: AccountsOf, response: Response) -> Json:
+@router.post("/user", responses=CREATED)
+@router.post("/user2", responses=CREATED)
+async def sign_up(body: SignUp, accounts: AccountsOf, response: Response) -> Annotated[Json, As(Success)]:
     """Create an account, or confirm it."""
     if body.verification_code is not None:
         accounts.confirm(body.user_name, body.verification_code)
@@ -51,7 +55,7 @@ async def sign_up(body: SignUp, accounts: AccountsOf, response: Response) -> Jso
 
 @router.post("/login")
 @router.post("/login2")
-async def log_in(body: Login, accounts: AccountsOf) -> Json:
+async def log_in(body: Login, accounts: AccountsOf) -> Annotated[Json, As(LoggedIn)]:
     """Log in, or renew the tokens of a login."""
     if body.refreshtoken is not None:
         tokens = accounts.refresh(body.refreshtoken)
@@ -68,7 +72,7 @@ def _logged_in(tokens: Tokens) -> Json:
 
 
 @router.put("/forgotpassword2")
-async def forgot_password(body: SignUp, accounts: AccountsOf) -> Json:
+async def forgot_password(body: SignUp, accounts: AccountsOf) -> Annotated[Json, As(Success)]:
     """Ask for a code, then set the new password with it."""
     if body.password is None or body.verification_code is None:
         accounts.forgot_password(body.user_name)
@@ -78,7 +82,9 @@ async def forgot_password(body: SignUp, accounts: AccountsOf) -> Json:
 
 
 @router.post("/logout2")
-async def log_out(user: SignedIn, accounts: AccountsOf, logout_all: Annotated[bool, Query()] = False) -> Json:
+async def log_out(
+    user: SignedIn, accounts: AccountsOf, logout_all: Annotated[bool, Query()] = False
+) -> Annotated[Json, As(Success)]:
     """End this login, or every login of the user."""
     accounts.log_out(user, logout_all)
     return success("Logout successful")
@@ -86,7 +92,7 @@ async def log_out(user: SignedIn, accounts: AccountsOf, logout_all: Annotated[bo
 
 @router.get("/user")
 @router.get("/user2")
-async def who_am_i(user: SignedIn) -> Json:
+async def who_am_i(user: SignedIn) -> Annotated[Json, As(Account)]:
     """The account behind the token."""
     return {
         "user_id": user.user_id,

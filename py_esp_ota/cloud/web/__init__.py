@@ -11,7 +11,7 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.web import images, jobs, nodes, start
+from py_esp_ota.cloud.web import docs, images, jobs, nodes, start
 from py_esp_ota.cloud.web.link import OneTimeLink
 from py_esp_ota.cloud.web.site import Site
 from py_esp_ota.cloud.web.upload import BODY_LIMITS
@@ -25,7 +25,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
     if link is not None:
         site.add_entrance(outside, link)
     inside = APIRouter(include_in_schema=False, route_class=site.route_class())
-    for room in (images, start, jobs, nodes):
+    for room in (images, start, jobs, nodes, docs):
         room.add_pages(inside, site)
     app.include_router(outside)
     app.include_router(inside)

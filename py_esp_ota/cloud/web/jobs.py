@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
+from py_esp_ota.cloud.history import HistoryLine
 from py_esp_ota.cloud.images import StoredImage
-from py_esp_ota.cloud.job_rows import HistoryLine, JobView
+from py_esp_ota.cloud.job_rows import JobView
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus
 from py_esp_ota.cloud.nodes import Node
 from py_esp_ota.cloud.refusals import CloudError

@@ -12,9 +12,8 @@ from typing import get_args
 
 from sqlalchemy import func, select
 
-from py_esp_ota.cloud.job_rows import job_row
 from py_esp_ota.cloud.live import Kind, Live, Notice
-from py_esp_ota.cloud.models import ReportRow
+from py_esp_ota.cloud.models import EventRow
 from py_esp_ota.cloud.store import Store
 
 PAUSE_S = 0.2
@@ -71,9 +70,9 @@ def reported_since(store: Store, ota_job_id: str, number: int) -> tuple[int, set
     """The nodes whose history in a job grew since report ``number``, and the newest number."""
     with store.begin() as tx:
         query = (
-            select(ReportRow.node_id, func.max(ReportRow.number).label("number"))
-            .where(ReportRow.job == job_row(tx, ota_job_id).number, ReportRow.number > number)
-            .group_by(ReportRow.node_id)
+            select(EventRow.node_id, func.max(EventRow.number).label("number"))
+            .where(EventRow.ota_job_id == ota_job_id, EventRow.node_id != "", EventRow.number > number)
+            .group_by(EventRow.node_id)
         )
         newest = {row.node_id: row.number for row in tx.execute(query)}
     return max(newest.values(), default=number), set(newest)

@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
+from py_esp_ota.cloud.history import HistoryLine
 from py_esp_ota.cloud.images import StoredImage
-from py_esp_ota.cloud.job_rows import HistoryLine, JobView
+from py_esp_ota.cloud.job_rows import JobView
 from py_esp_ota.cloud.jobs import SUMMARY_KEYS, NodeState, NodeStatus
 from py_esp_ota.cloud.nodes import Node
 from py_esp_ota.cloud.store import Page

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Response
 from fastapi.responses import HTMLResponse
 
 from py_esp_ota.cloud.jobs import ALL_NODES, MAX_NODES
-from py_esp_ota.cloud.otajobs import JOB_NAME_LIMIT
+from py_esp_ota.cloud.new_job import JOB_NAME_LIMIT
 from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.cloud.web.show import hints
 from py_esp_ota.cloud.web.site import Site, go

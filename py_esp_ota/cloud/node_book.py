@@ -1,0 +1,126 @@
+"""What the cloud knows of its nodes without asking the database, and what one transaction changes of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
+
+from py_esp_ota.cloud.models import MappingRequestRow, NodeRow, NodeUserRow
+
+_NODE: Table = NodeRow.__table__  # type: ignore[assignment]
+
+_CLAIM: Table = NodeUserRow.__table__  # type: ignore[assignment]
+_REQUEST: Table = MappingRequestRow.__table__  # type: ignore[assignment]
+
+ADMIN_USER_ID = "localadmin"
+"""The account that claims every node of this cloud."""
+
+MAPPING_TIMEOUT_S = 300
+
+_CHANGE = update(_NODE).where(_NODE.c.node_id == bindparam("of"))
+
+
+class NodeBook:
+    """What every node runs, and who is connected."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, str] = {}
+        self.online: set[str] = set()
+
+    def load(self, tx: Connection) -> None:
+        """Read it from the database, when the cloud starts: nobody is connected to it yet."""
+        tx.execute(update(_NODE).where(_NODE.c.connected).values(connected=False))
+        rows = tx.execute(select(_NODE.c.node_id, _NODE.c.fw_version))
+        self.versions = {row.node_id: row.fw_version for row in rows}
+
+    def is_online(self, node_id: str) -> bool:
+        """Whether a node is connected now."""
+        return node_id in self.online
+
+
+class NodeChanges:
+    """The nodes in one transaction: columns to write, by node. Nothing is in the book before it is committed."""
+
+    def __init__(self, book: NodeBook, tx: Connection, now_s: int) -> None:
+        self._book = book
+        self._tx = tx
+        self._now_s = now_s
+        self._columns: dict[str, dict[str, Any]] = {}
+        self._fresh: dict[str, None] = {}  # joined, and not in the database yet
+        self._versions: dict[str, str] = {}
+        self.joined: dict[str, None] = {}  # nodes that were never heard of before
+
+    def known(self, node_id: str) -> dict[str, Any]:
+        """The columns of a node that change; one that gave its first sign is new."""
+        columns = self._columns.get(node_id)
+        if columns is None:
+            columns = self._columns[node_id] = {}
+            if node_id not in self._book.versions and node_id not in self.joined:
+                self.joined[node_id] = self._fresh[node_id] = None
+                columns |= _new(node_id, self._now_s)
+        return columns
+
+    def runs(self, node_id: str, version: str) -> None:
+        """A node says what it runs."""
+        if self._versions.get(node_id, self._book.versions.get(node_id)) != version or node_id in self._columns:
+            self.known(node_id)["fw_version"] = version
+
+    def params(self, node_id: str) -> Mapping[str, Any]:
+        """The parameters of a node so far."""
+        columns = self.known(node_id)
+        if "params" not in columns:
+            columns["params"] = self._tx.execute(select(_NODE.c.params).where(_NODE.c.node_id == node_id)).scalar_one()
+        params: Mapping[str, Any] = columns["params"]
+        return params
+
+    def write(self) -> None:
+        """Into the database; what changes afterwards is written by the next call."""
+        self._versions |= {node: each["fw_version"] for node, each in self._columns.items() if "fw_version" in each}
+        fresh = [self._columns.pop(node_id) for node_id in self._fresh]
+        if fresh:
+            self._tx.execute(insert(_NODE), fresh)
+            self._claim(list(self._fresh))
+            self._fresh.clear()
+        alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+        for node_id, columns in self._columns.items():
+            if columns:
+                alike[tuple(sorted(columns))].append(columns | {"of": node_id})
+        for rows in alike.values():  # those of one statement set the same columns
+            self._tx.execute(_CHANGE, rows)
+        self._columns.clear()
+
+    def _claim(self, fresh: list[str]) -> None:
+        """The admin claims every node, and so do those who asked for one before it was there."""
+        waiting = (
+            _REQUEST.c.node_id.in_(fresh),
+            _REQUEST.c.confirmed.is_(False),
+            _REQUEST.c.requested_timestamp >= self._now_s - MAPPING_TIMEOUT_S,
+        )
+        asked = self._tx.execute(select(_REQUEST.c.node_id, _REQUEST.c.user_id).where(*waiting)).all()
+        self._tx.execute(update(_REQUEST).where(*waiting).values(confirmed=True))
+        claims = dict.fromkeys([*((node_id, ADMIN_USER_ID) for node_id in fresh), *map(tuple, asked)])
+        rows = [{"node_id": node, "user_id": user, "mapping_timestamp": self._now_s} for node, user in claims]
+        self._tx.execute(insert(_CLAIM), rows)
+
+    def commit(self) -> None:
+        """Into the book."""
+        self._book.versions |= self._versions
+
+
+def _new(node_id: str, now_s: int) -> dict[str, Any]:
+    return {
+        "node_id": node_id,
+        "name": "",
+        "type": "",
+        "model": "",
+        "fw_version": "",
+        "config": {},
+        "params": {},
+        "metadata": {},
+        "connected": False,
+        "connectivity_timestamp": now_s * 1000,
+        "registration_timestamp": now_s,
+    }

@@ -1,0 +1,196 @@
+"""One transaction of the cloud's book-keeping: what happens in it, and what that makes of jobs and nodes.
+
+Everything that moves a job or a node goes through here, one report of a thousand as well as a press on a button::
+
+    with turns.take() as turn:
+        turn.happen(Event(...))      # appended to the log, and folded into the state that it is about
+
+Decisions read what is in memory and what this turn has changed; the database is asked for jobs that are over, no more.
+When the block ends everything is written at once; when that fails nothing has happened (``turns``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, Table, bindparam, delete, insert, literal, select, update
+from sqlalchemy.orm import Session
+
+from py_esp_ota.cloud import event_log
+from py_esp_ota.cloud.events import Actor, By, Event, Kind
+from py_esp_ota.cloud.job_book import JobBook, Standing, first_state, standing_of
+from py_esp_ota.cloud.job_rows import columns_of, columns_of_counts, state_of, unknown_job
+from py_esp_ota.cloud.jobs import NodeState, fold_job, fold_state
+from py_esp_ota.cloud.live import Kind as Thing
+from py_esp_ota.cloud.models import JobNodeRow, JobRow, PushRow
+from py_esp_ota.cloud.node_book import NodeBook, NodeChanges
+from py_esp_ota.cloud.outbox import Letter
+from py_esp_ota.cloud.store import rows_of
+
+_JOB: Table = JobRow.__table__  # type: ignore[assignment]
+_JOB_NODE: Table = JobNodeRow.__table__  # type: ignore[assignment]
+_PUSH: Table = PushRow.__table__  # type: ignore[assignment]
+
+# What they set is what the rows they are executed with name.
+_MOVE = update(_JOB_NODE).where(_JOB_NODE.c.job == bindparam("of_job"), _JOB_NODE.c.node_id == bindparam("of_node"))
+_STAND = update(_JOB).where(_JOB.c.number == bindparam("of"))
+_ARRIVED = delete(_PUSH).where(_PUSH.c.job == bindparam("of_job"), _PUSH.c.node_id == bindparam("of_node"))
+
+
+class Turn:
+    """What happens in one transaction, until it is written."""
+
+    def __init__(self, jobs: JobBook, nodes: NodeBook, tx: Connection, now: int) -> None:
+        self.tx = tx
+        self.now = now  # milliseconds
+        self.nodes = NodeChanges(nodes, tx, now // 1000)
+        self.letters: list[Letter] = []  # go out when this is written
+        self._book = jobs
+        self._events: list[Event] = []
+        self._begun: dict[str, frozenset[str]] = {}
+        self._standings: dict[str, Standing] = {}
+        self._states: dict[tuple[str, str], NodeState] = {}
+        self._moved: dict[tuple[str, str], NodeState] = {}
+        self._stood: dict[str, Standing] = {}
+        self._promised: dict[tuple[str, str], None] = {}
+        self._arrived: dict[tuple[str, str], None] = {}
+        self.changed: dict[tuple[Thing, str], None] = {}
+
+    # ------------------------------------------------------------------------------------------------------------ read
+
+    def standing(self, ota_job_id: str) -> Standing:
+        """Where a job stands. Raises ``CloudError`` (JOB_UNKNOWN)."""
+        found = self._standings.get(ota_job_id) or self._book.standing(ota_job_id)
+        if found is None:
+            with Session(self.tx) as session:
+                row = session.scalar(select(JobRow).where(JobRow.ota_job_id == ota_job_id))
+                if row is None:
+                    raise unknown_job()
+                found = self._standings[ota_job_id] = standing_of(row)
+        return found
+
+    def state(self, ota_job_id: str, node_id: str) -> NodeState | None:
+        """Where a job stands on a node, ``None`` when it is not for it. Raises ``CloudError`` (JOB_UNKNOWN)."""
+        key = ota_job_id, node_id
+        found = self._states.get(key) or self._book.state(ota_job_id, node_id)
+        if ota_job_id in self._begun:
+            is_target = node_id in self._begun[ota_job_id]
+            return found or (first_state(self.standing(ota_job_id).job, node_id) if is_target else None)
+        if found is None and self._book.standing(ota_job_id) is None:
+            number = self.standing(ota_job_id).job.number
+            with Session(self.tx) as session:
+                row = session.get(JobNodeRow, (number, node_id))
+                if row is not None:
+                    found = self._states[key] = state_of(row)
+        return found
+
+    def offers(self, node_id: str) -> list[tuple[Standing, NodeState]]:
+        """The open jobs that are for a node, and where it stands in them."""
+        found = ((self.standing(each), self.state(each, node_id)) for each in self._book.jobs_of(node_id))
+        return [(standing, state) for standing, state in found if state is not None]
+
+    # ---------------------------------------------------------------------------------------------------------- change
+
+    def happen(self, event: Event) -> None:
+        """Append an event, and move what it is about."""
+        if event.ota_job_id:
+            self._fold(event)
+            self.note("job", event.ota_job_id)
+        self._events.append(event)
+
+    def _fold(self, event: Event) -> None:
+        standing = self.standing(event.ota_job_id)
+        if event.node_id:
+            before = self.state(event.ota_job_id, event.node_id)
+            if before is None:
+                raise ValueError(f"{event.kind}: the job {event.ota_job_id} is not for node {event.node_id}")
+            after = fold_state(standing.job, before, event)
+            if after != before:
+                key = event.ota_job_id, event.node_id
+                self._states[key] = self._moved[key] = after
+                self._stand(standing.moved(before, after))
+        else:
+            self._stand(Standing(fold_job(standing.job, event), standing.counts, standing.closed))
+
+    def begin(self, event: Event, standing: Standing, targets: Iterable[str]) -> None:
+        """A job begins; its rows are written already by who makes it."""
+        self._events.append(event)
+        ota_job_id = standing.job.ota_job_id
+        self._begun[ota_job_id] = frozenset(targets)
+        self._standings[ota_job_id] = standing
+        self.note("job", ota_job_id)
+
+    def promise(self, ota_job_id: str, node_id: str) -> None:
+        """The URL goes to a node, and goes again after a restart unless it has arrived."""
+        key = ota_job_id, node_id
+        self._arrived.pop(key, None)
+        if key not in self._book.pushes:
+            self._promised[key] = None
+
+    def arrived(self, ota_job_id: str, node_id: str) -> None:
+        """The broker has the URL that goes to a node: it need not go again."""
+        key = ota_job_id, node_id
+        if key in self._promised:
+            del self._promised[key]
+        elif key in self._book.pushes:
+            self._arrived[key] = None
+
+    def note(self, thing: Thing, id_: str) -> None:
+        """Something is no longer what it was: whoever watches is told when this is written."""
+        self.changed[thing, id_] = None
+
+    def _stand(self, standing: Standing) -> None:
+        ota_job_id = standing.job.ota_job_id
+        self._standings[ota_job_id] = self._stood[ota_job_id] = standing
+
+    # ----------------------------------------------------------------------------------------------------------- write
+
+    def write(self) -> None:
+        """Into the database; the transaction is somebody else's to commit."""
+        self.nodes.write()
+        for node_id in self.nodes.joined:
+            by = By(Actor.NODE, node_id)
+            self._events.append(Event(kind=Kind.NODE_JOINED, time=self.now, by=by, node_id=node_id))
+        event_log.append(self.tx, self._events)
+        if self._moved:
+            rows = [_columns_of(state) | self._of(*key) for key, state in self._moved.items()]
+            self.tx.execute(_MOVE, rows)
+        if self._stood:
+            self.tx.execute(_STAND, [_row_of(standing) for standing in self._stood.values()])
+        for ota_job_id in dict.fromkeys(ota_job_id for ota_job_id, _ in self._promised):
+            ids = rows_of(self.tx, [node_id for of, node_id in self._promised if of == ota_job_id])
+            number = self.standing(ota_job_id).job.number
+            self.tx.execute(insert(_PUSH).from_select(["job", "node_id"], select(literal(number), ids.c.value)))
+        if self._arrived:
+            self.tx.execute(_ARRIVED, [self._of(*key) for key in self._arrived])
+
+    def _of(self, ota_job_id: str, node_id: str) -> dict[str, object]:
+        return {"of_job": self.standing(ota_job_id).job.number, "of_node": node_id}
+
+    def commit(self) -> None:
+        """Into the books: it is in the database now."""
+        self.nodes.commit()
+        for ota_job_id, targets in self._begun.items():
+            self._book.open(self._standings[ota_job_id], targets)
+        for (ota_job_id, _), state in self._moved.items():
+            self._book.move(ota_job_id, state)
+        for standing in self._stood.values():
+            self._book.stand(standing)
+        self._book.pushes |= self._promised
+        for key in self._arrived:
+            self._book.pushes.pop(key, None)
+
+
+def _columns_of(state: NodeState) -> dict[str, object]:
+    columns = columns_of(state)
+    del columns["node_id"]  # the row has it already
+    return columns
+
+
+def _row_of(standing: Standing) -> dict[str, object]:
+    return {
+        "of": standing.job.number,
+        **columns_of_counts(standing.counts, standing.closed),
+        "cancelled_timestamp": standing.job.cancelled_timestamp,
+        "archived": standing.job.archived,
+    }

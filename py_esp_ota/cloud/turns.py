@@ -1,0 +1,88 @@
+"""Taking turns: one transaction after the other, and the small things that wait for the next one.
+
+Who has something that need not be written now, such as presence or an acknowledgement of the broker, leaves it as a
+chore: the next turn does it, whoever takes that turn, and it costs no transaction of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.job_book import JobBook
+from py_esp_ota.cloud.node_book import NodeBook
+from py_esp_ota.cloud.outage import outage
+from py_esp_ota.cloud.outbox import Outbox
+from py_esp_ota.cloud.turn import Turn
+
+log = logging.getLogger(__name__)
+
+Chore = Callable[[Turn], None]
+
+CHORES = 100_000
+"""Chores that wait at a time while the database fails; what comes then is lost, and the log says so."""
+
+
+class Turns:
+    """Takes turns and keeps the chores, in order, until a turn that has done them is written."""
+
+    def __init__(self, ground: Ground, jobs: JobBook, nodes: NodeBook, outbox: Outbox) -> None:
+        self._ground = ground
+        self._jobs = jobs
+        self._nodes = nodes
+        self._outbox = outbox
+        self._chores: deque[Chore] = deque()
+        self._losing = False
+        self.chores_wait = asyncio.Event()
+
+    def later(self, chore: Chore) -> None:
+        """Have something done in the next turn."""
+        if len(self._chores) < CHORES:
+            self._losing = False
+            self._chores.append(chore)
+            self.chores_wait.set()
+        elif not self._losing:
+            self._losing = True
+            log.error("%d things wait for the database already: what follows is lost", CHORES)
+
+    def catch_up(self) -> None:
+        """Take a turn for chores, if there are any. Raises what the database fails with."""
+        if self._chores:
+            with self.take():
+                pass
+
+    @contextmanager
+    def take(self) -> Iterator[Turn]:
+        """A turn: written at the end of the block, in one transaction, or not at all when it raises."""
+        chores = list(self._chores)
+        self._chores.clear()
+        self.chores_wait.clear()
+        try:
+            with self._ground.store.connect() as tx:
+                turn = Turn(self._jobs, self._nodes, tx, self._ground.now_ms())
+                for chore in chores:
+                    _do(chore, turn)
+                turn.nodes.write()  # a node that came is there for who asks now
+                yield turn
+                turn.write()
+        except BaseException:
+            self._chores.extendleft(reversed(chores))
+            raise
+        turn.commit()
+        for letter in turn.letters:
+            self._outbox.put(letter)
+        for thing, id_ in turn.changed:
+            self._ground.live.publish(thing, id_)
+
+
+def _do(chore: Chore, turn: Turn) -> None:
+    try:
+        chore(turn)
+    except Exception as error:
+        if outage(error):
+            raise
+        log.exception("a chore met a mistake and is dropped")

@@ -1,0 +1,168 @@
+"""The flash of a simulated device in a file: killed at any moment, it is the flash as a power cut leaves it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from py_esp_ota import Flash
+from py_esp_ota.adapters import kept_flash
+from py_esp_ota.adapters.kept_flash import FlashFile, KeptFlashes
+from py_esp_ota.adapters.memory import run_virtual
+
+SIZE = 1 << 20
+
+
+def whole(file):
+    """What a programmer would read."""
+    return file.read_bytes().ljust(SIZE, b"\xff")
+
+
+#: Few sectors and few values, so that the same bytes are programmed and erased again and again.
+acts = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 15), st.sampled_from([None, b"\x00", b"\xf0" * 300, b"\x7f\xff"])),
+    max_size=12,
+)
+
+
+def do(flash, moment):
+    for sector, page, data in moment:
+        if data is None:
+            flash.erase(sector * 0x1000, 0x1000)
+        else:
+            flash.program(sector * 0x1000 + page * 256, data[: 0x1000 - page * 256])
+
+
+def killed_after(writes, write=os.pwrite):
+    left = [writes]
+
+    def killed(handle, data, at):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return write(handle, data, at)
+
+    return killed
+
+
+@settings(max_examples=30)
+@given(before=acts, later=acts, writes=st.lists(st.integers(0, 10), max_size=3))
+def test_killed_at_any_write_the_file_is_the_flash_after_some_operation(tmp_path_factory, before, later, writes):
+    file = tmp_path_factory.mktemp("flash") / "n1.bin"
+    kept = FlashFile(file, Flash(SIZE, strict=False))
+    do(kept.flash, before)
+    kept.save()
+    assert whole(file) == kept.flash.to_bytes()
+    do(kept.flash, later)
+    recording = kept_flash.Recording.of(kept.flash)
+    states = [recording.flash_after(count).to_bytes() for count in range(len(recording) + 1)]
+    reached = 0
+    for count in writes:
+        with pytest.MonkeyPatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(os, "pwrite", killed_after(count))
+            kept.save()
+        reached = min(reached + count, len(states) - 1)
+        assert whole(file) == states[reached]
+    kept.save()  # what was not written is written now
+    assert whole(file) == states[-1]
+    assert FlashFile(file, Flash(SIZE)).flash.to_bytes() == states[-1]
+
+
+def test_behind_its_end_a_file_is_erased_flash_and_so_it_is_short(tmp_path):
+    file = tmp_path / "n1.bin"
+    kept = FlashFile(file, Flash(SIZE))
+    assert file.stat().st_size == 0
+    kept.flash.program(0x2000, b"\x12")
+    kept.save()
+    assert file.read_bytes() == b"\xff" * 0x2000 + b"\x12"
+
+
+def test_a_file_that_is_larger_than_the_flash_is_named(tmp_path):
+    (tmp_path / "n1.bin").write_bytes(b"x" * (SIZE + 1))
+    with pytest.raises(ValueError, match=r"n1\.bin has 1048577 bytes, the flash only 1048576: move it away"):
+        KeptFlashes(tmp_path).keep("n1", Flash(SIZE))
+
+
+class Wire:
+    """An ``Mqtt`` and a ``Fetch`` that note what is in the file at the moment something goes out."""
+
+    def __init__(self, file):
+        self.file = file
+        self.seen = []
+
+    @asynccontextmanager
+    async def __call__(self, *_request):
+        self.seen.append(whole(self.file)[0])
+        yield self
+
+    async def publish(self, _topic, _payload):
+        self.seen.append(whole(self.file)[0])
+
+    async def subscribe(self, _topic_filter):
+        self.seen.append(whole(self.file)[0])
+
+
+def test_nothing_goes_out_before_the_flash_is_stored(tmp_path):
+    async def story():
+        kept, wire = KeptFlashes(tmp_path), Wire(tmp_path / "n1.bin")
+        flash = kept.keep("n1", Flash(SIZE))
+        flash.program(0, b"\x7f")
+        async with kept.before_mqtt(wire)("n1") as mqtt:
+            flash.program(0, b"\x3f")
+            await mqtt.publish("node/n1/otastatus", b"")
+            flash.program(0, b"\x1f")
+            await mqtt.subscribe("node/n1/otaurl")
+            flash.program(0, b"\x0f")
+            async with kept.before_fetch(wire)("https://cloud/", {}):
+                pass
+        return wire.seen
+
+    assert run_virtual(story()) == [0x7F, 0x3F, 0x1F, 0x0F]
+
+
+def test_who_is_not_kept_goes_straight_through(tmp_path):
+    async def story():
+        kept, wire = KeptFlashes(tmp_path / "devices"), Wire(tmp_path)
+        wire.file.joinpath("x").touch()
+        wire.seen, wire.file = [], tmp_path / "x"
+        wire.file.write_bytes(b"\x55")
+        async with kept.before_mqtt(wire)("cloud") as mqtt:
+            return mqtt is wire
+
+    assert run_virtual(story())
+    assert not (tmp_path / "devices").exists()
+
+
+def test_a_full_disk_makes_a_device_wait_and_is_said_once(tmp_path, monkeypatch, caplog):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def story():
+        kept, wire = KeptFlashes(tmp_path), Wire(tmp_path / "n1.bin")
+        flash = kept.keep("n1", Flash(SIZE))
+        async with kept.before_mqtt(wire)("n1") as mqtt:
+            flash.program(0, b"\x00")
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "pwrite", full)
+                word = asyncio.create_task(mqtt.publish("node/n1/otastatus", b""))
+                await asyncio.sleep(10)
+                assert not word.done()
+            await word
+        return wire.seen
+
+    assert run_virtual(story()) == [0xFF, 0x00]
+    assert [record.message for record in caplog.records] == [
+        "n1 waits, its flash cannot be stored: [Errno 28] No space left on device"
+    ]
+
+
+def test_the_end_stores_what_nobody_heard_of(tmp_path):
+    with KeptFlashes(tmp_path) as kept:
+        kept.keep("n1", Flash(SIZE)).program(0, b"\x42")
+    assert whole(tmp_path / "n1.bin")[0] == 0x42
