@@ -28,7 +28,7 @@ def pytest_collection_finish():
     """Thousands of tests, and what they import, stay to the end: the garbage collector need not look at them again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(4_000, 10, 10)
 
 
 @pytest.fixture(autouse=True)
