@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware apps demo test fast conformance sweep fuzz check fmt lint types rust bench picture changelog release-check clean
+.PHONY: help setup system build firmware apps demo test test-postgresql fast conformance sweep fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,16 +23,17 @@ $(VENV)/.tools: pyproject.toml
 	touch $@
 
 $(VENV)/.built: $(VENV)/.tools $(RUST)
-	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet --extras cloud,silicon,test
+	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet --extras cloud,postgres,silicon,test
 	touch $@
 
 setup: $(VENV)/.built ## venv, tools and the package itself, built with optimisation
 
 build: setup ## the same
 
-system: ## Mosquitto, Chromium and a RISC-V compiler, from Debian's packages where we may install them
+system: ## Mosquitto, PostgreSQL, Chromium and a RISC-V compiler, from Debian's packages where we may install them
 	@missing=""; \
 	command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="mosquitto"; \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
 	command -v riscv64-unknown-elf-gcc >/dev/null 2>&1 || missing="$$missing gcc-riscv64-unknown-elf"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
@@ -57,6 +58,9 @@ test: system check firmware ## everything CI runs: checks, then every test
 	cargo test --quiet -p esp-ota-core
 	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
 	$(BIN)/python -m pytest -q -n 2
+
+test-postgresql: system setup ## the cloud's tests, all of them in PostgreSQL (`make test` has a part of them in both)
+	ESP_OTA_DATABASE=postgresql $(BIN)/python -m pytest -q -n 2 -m "not sqlite" tests/cloud
 
 fast: setup ## the tests without sockets and browser
 	$(BIN)/python -m pytest -q -n 2 -m "not sockets and not browser"
@@ -111,7 +115,13 @@ rust:
 	@# In the profile of setup, whose build scripts and macros it takes; a target that is switched off is not checked twice.
 	cargo clippy --quiet --release --workspace --lib --bins --tests --examples --benches -- -D warnings
 
-bench: setup firmware ## the figures, as ratios against a peer in the same run
+bench-system: ## nginx, which downloads are measured against, where we may install it
+	@command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || { \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nginx-light >/dev/null; \
+	else echo "not installed: nginx (its figures are skipped; on Debian: apt-get install nginx-light)"; fi; }
+
+bench: setup firmware bench-system ## the figures, as ratios against a peer in the same run
 	$(BIN)/python -m benchmarks
 
 picture: setup ## take the README's picture of a sweep again

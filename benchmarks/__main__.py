@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import searching, silicon, sweeps
+from benchmarks import clouds, downloads, searching, silicon, sweeps, watching
 from benchmarks.timing import Figure, interleaved, once, process
 from py_esp_ota import Flash, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
@@ -108,6 +108,25 @@ def update(cast: Cast) -> Figure:
     return Figure("one whole OTA in the lab (demo, chapter 2)", mine, "esptool image-info of its image", theirs, 0.6)
 
 
+def crowd() -> Figure:
+    """A hundred devices and their cloud, updated in one room; beside it, one look at one of the images."""
+    old, new = (Firmware("lamp", version, size=64 << 10).to_bytes() for version in ("1.0.0", "1.1.0"))
+
+    def ours() -> None:
+        with Lab() as lab:
+            for _ in range(100):
+                lab.device("two_ota", firmware=old).power_on()
+            reports = lab.run(lab.update(new, name="1.1.0"))
+            assert all(lines[-1]["status"] == "success" for lines in reports.values())
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "new.bin"
+        file.write_bytes(new)
+        look = process([sys.executable, "-m", "esptool", "image-info", str(file)])
+        mine, theirs = interleaved(ours, look, rounds=5)
+    return Figure("100 devices updated in the lab", mine, "one esptool image-info", theirs, 2.0)
+
+
 def _now() -> float:
     return time.perf_counter()
 
@@ -118,7 +137,10 @@ def main() -> int:
     figures = [verify(image), fork(), boots(image), image_info(image), update(real_releases())]
     figures += [sweeps.clean(), sweeps.torn(), sweeps.second_cuts()]
     figures += [searching.drawn_images(), searching.machine_steps()]
+    figures += [crowd(), *clouds.figures()]
     figures += silicon.figures()
+    figures += downloads.figures(image)
+    figures += watching.figures()
     for figure in figures:
         print(figure.row())
     return int(not all(figure.ok for figure in figures))

@@ -110,6 +110,7 @@ class Device:
         self.chip = Chip(target, flash=flash, efuse=efuse, fill_random=numbers_from(node_id.encode()))
         self.nvs = FlashNvs(self.chip, self.config)
         self._app: asyncio.Task[NoReturn] | None = None
+        self._node: RmakerNode | None = None
         self._turned_on = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -175,6 +176,17 @@ class Device:
             seen.add(left)
             self._boot(last.reset)
         return last
+
+    def map_user(self, user_id: str, secret_key: str) -> None:
+        """Give the running RainMaker app its user, as provisioning does (``esp_rmaker_start_user_node_mapping``).
+
+        The node tells the cloud, which believes it when the user names the same secret. Raises ``RuntimeError`` when no
+        RainMaker app runs.
+        """
+        mapping = self._node.user_mapping if self._node else None
+        if mapping is None:
+            raise RuntimeError(f"no RainMaker app runs on {self.node_id}: switch it on, and give it a moment to start")
+        mapping.start(user_id, secret_key)
 
     async def live(self, doors: Doors) -> NoReturn:
         """Run for ever: the app after each boot, the bootloader after each restart, nothing without power.
@@ -250,7 +262,11 @@ class Device:
     async def _live_as_node(self, node: RmakerNode) -> NoReturn:
         if self._nvs_residents:
             write_residents(self.nvs)
-        await node.run()
+        self._node = node
+        try:
+            await node.run()
+        finally:
+            self._node = None
 
     def _booted_app(self) -> tuple[App, Booted] | None:
         """The app from ``apps`` that is booted, and what it finds."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -24,30 +24,27 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from py_esp_ota._core import EFuse, PartitionTable, verify_image, whole
-from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.apps import Apps
 from py_esp_ota.device import Device, Diagnostics, Doors
 from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
-from py_esp_ota.ports import Bytes, Clock, Fetch, Response
+from py_esp_ota.ports import Bytes, Fetch, Response
 from py_esp_ota.rainmaker.ota import OtaType
 from py_esp_ota.sdkconfig import Sdkconfig
-from py_esp_ota.world import LAB_HOST, OpenWorld, World, memory_world
+from py_esp_ota.world import ADMIN, EPOCH, LAB_HOST, OpenWorld, World, memory_world
 
 if TYPE_CHECKING:
     import httpx2
     from fastapi import FastAPI
 
-    from py_esp_ota.cloud.accounts import Derive
+    from py_esp_ota.cloud.logins import User
     from py_esp_ota.cloud.service import CloudService
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
-EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z: the first moment of a lab under virtual time
-ADMIN = "admin@localhost"
 _LOOK = 5.0  # seconds between two looks at a condition while the cloud has nothing to tell
 _SETTLED = 6.0  # seconds after which a node that connected has made its fetch of the boot
 _UPLOAD_PIECE = 16 << 10
@@ -64,8 +61,6 @@ class Lab:
             can reach the cloud.
         admin_password: the password of ``ADMIN``; made up when not given.
         deliver: brings verification codes to users who sign up: ``deliver(user_name, code)``.
-        derive: makes password hashes; at once by default, so pass one that works in a thread where others wait.
-        on_end: called with one sentence when the cloud's half on MQTT, or a device, ends by itself.
     """
 
     world: World
@@ -80,21 +75,18 @@ class Lab:
         token_hex: Callable[[int], str] | None = None,
         admin_password: str | None = None,
         deliver: Callable[[str, str], None] | None = None,
-        derive: Derive | None = None,
-        on_end: OnEnd | None = None,
     ) -> None:
         self._open_world = world or partial(memory_world, epoch=EPOCH)
         self._database = database
         self._token_hex = token_hex or Repeatable().token_hex
         self._admin_password = admin_password
         self._deliver = deliver or (lambda _user_name, _code: None)
-        self._derive = derive
-        self._on_end = on_end
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[Any]] = []
         self._places: dict[str, _Place] = {}
         self._runner: asyncio.Runner | None = None
         self._headers: dict[str, str] = {}
+        self._user: User | None = None  # the lab's own login
 
     def __repr__(self) -> str:
         if "world" not in vars(self):
@@ -106,36 +98,26 @@ class Lab:
 
     async def __aenter__(self) -> Self:
         # Half a second of imports, for those who open a lab and not for all who name one.
-        from py_esp_ota.cloud.accounts import SCRYPT_N, Accounts, derive_here  # noqa: PLC0415
-        from py_esp_ota.cloud.api import create_app  # noqa: PLC0415
-        from py_esp_ota.cloud.service import CloudService  # noqa: PLC0415
-        from py_esp_ota.cloud.store import Store  # noqa: PLC0415
+        from py_esp_ota.cloud_world import open_cloud  # noqa: PLC0415
 
         self._loop = asyncio.get_running_loop()
-        # A made-up password is never typed and never stored for long: no reason to make it slow.
-        scrypt_n = SCRYPT_N if self._admin_password else 2
+        made_up = self._admin_password is None
         self._admin_password = self._admin_password or self._token_hex(16)
-        store = self._stack.enter_context(closing(Store(self._database)))
-        clock = _WorldClock()
-        accounts = Accounts(
-            store,
-            clock=clock,
-            token_hex=self._token_hex,
-            deliver=self._deliver,
-            scrypt_n=scrypt_n,
-            derive=self._derive or derive_here,
+        cloud = await self._stack.enter_async_context(
+            open_cloud(
+                self._open_world,
+                database=self._database,
+                token_hex=self._token_hex,
+                admin_password=self._admin_password,
+                made_up=made_up,
+                deliver=self._deliver,
+                allowed_hosts=[LAB_HOST],
+            )
         )
-        self.service = CloudService(
-            store, clock=clock, public_url=lambda: self.world.public_url, token_hex=self._token_hex
-        )
-        self.app = create_app(self.service, accounts, allowed_hosts=[LAB_HOST])
-        self.world = await self._stack.enter_async_context(self._open_world(self.app, self.service.intake.on_presence))
-        clock.source = self.world.clock
-        await accounts.ensure_admin(ADMIN, self._admin_password)
+        self.world, self.service, self.app, self._accounts = cloud.world, cloud.service, cloud.app, cloud.accounts
+        self._tasks.append(cloud.life)
         self._changed = asyncio.Condition()
         self._start(self._listen(), "the cloud's listener")
-        self._start(self.service.run(self.world.session), "the cloud's half on MQTT")
-        await self.service.wait_connected()
         await self._log_in()
         return self
 
@@ -143,7 +125,10 @@ class Lab:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._stack.aclose()
+        try:
+            self._log_out()
+        finally:
+            await self._stack.aclose()
 
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner(loop_factory=VirtualLoop)
@@ -167,8 +152,6 @@ class Lab:
         # The synchronous face makes devices while its loop stands still.
         task = self._loop.create_task(life, name=name)
         self._tasks.append(task)
-        if self._on_end:
-            watch(task, name, self._on_end)
 
     # ------------------------------------------------------------------------------------------------------- devices
 
@@ -352,10 +335,20 @@ class Lab:
             answer = await self.world.api.request(method, f"/v1/{path}", headers=self._headers, **options)
         return _checked(answer)
 
+    def _log_out(self) -> None:
+        """A login that nobody needs any more would be on the list for a month."""
+        from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - as the imports of a lab that opens
+
+        if self._user is not None:
+            with suppress(DBAPIError):  # then it stays there
+                self._accounts.logins.log_out(self._user)
+
     async def _log_in(self) -> None:
+        self._log_out()
         login = {"user_name": ADMIN, "password": self._admin_password}
         answer = _checked(await self.world.api.post("/v1/login2", json=login))
         self._headers = {"Authorization": answer["accesstoken"]}
+        self._user = self._accounts.logins.user_of(answer["accesstoken"])
 
 
 class LabError(Exception):
@@ -374,16 +367,6 @@ async def _pieces(data: bytes, on_progress: Progress | None) -> AsyncIterator[by
         yield data[start : start + _UPLOAD_PIECE]
         if on_progress:
             on_progress(min(start + _UPLOAD_PIECE, len(data)), len(data))
-
-
-class _WorldClock:
-    """The world's clock, for those who are built before the world is open."""
-
-    def __init__(self) -> None:
-        self.source: Clock | None = None
-
-    def now(self) -> float:
-        return self.source.now() if self.source else EPOCH
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ async def _socket_world(
     *,
     folder: Path,
     prefer: BrokerKind | None,
+    https_host: str,
     https_port: int,
     mqtt_port: int,
     on_end: OnEnd | None,
@@ -37,10 +38,18 @@ async def _socket_world(
     if reason := lacks_posix("a broker on real sockets"):
         raise MqttError(reason)
     ca = LocalCa(folder)
-    certificate = ca.server()
+    certificate = ca.server(https_host)
     async with (
         open_broker(folder, ca, prefer=prefer, port=mqtt_port, on_end=on_end) as broker,
-        serve(app, port=https_port, certfile=certificate.cert, keyfile=certificate.key, on_end=on_end) as url,
+        serve(
+            app,
+            host=https_host,
+            port=https_port,
+            certfile=certificate.cert,
+            keyfile=certificate.key,
+            beyond_loopback=True,
+            on_end=on_end,
+        ) as url,
         HttpFetch(ca.ca_file) as fetch,
         httpx2.AsyncClient(base_url=url, verify=fetch.ssl_context, trust_env=False) as api,
     ):
@@ -62,21 +71,29 @@ def socket_world(
     folder: Path,
     *,
     prefer: BrokerKind | None = None,
+    https_host: str = "127.0.0.1",
     https_port: int = 0,
     mqtt_port: int = 0,
     on_end: OnEnd | None = None,
 ) -> OpenWorld:
-    """A real broker and real HTTPS on loopback, with a local CA kept in ``folder``.
+    """A real broker on loopback and real HTTPS there, with a local CA kept in ``folder``.
 
     Who enters it gets ``MqttError`` on Windows, or when the broker does not start.
 
     Args:
         folder: where the CA, certificates and the broker's configuration are kept.
         prefer: which broker; Mosquitto when installed, else the embedded one, when not given.
+        https_host: where HTTPS listens. Beyond loopback, what ``app`` shows there is the caller's to close.
         https_port: 0 takes a free one.
         mqtt_port: 0 takes a free one.
         on_end: called with one sentence when the broker or the HTTPS server ends by itself.
     """
     return partial(
-        _socket_world, folder=folder, prefer=prefer, https_port=https_port, mqtt_port=mqtt_port, on_end=on_end
+        _socket_world,
+        folder=folder,
+        prefer=prefer,
+        https_host=https_host,
+        https_port=https_port,
+        mqtt_port=mqtt_port,
+        on_end=on_end,
     )

@@ -24,6 +24,8 @@ from py_esp_ota.ports import Clock, Fetch, MqttConnect, MqttSessionConnect
 
 Presence = Callable[[str, bool], None]
 
+EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z: the first moment under virtual time
+ADMIN = "admin@localhost"
 LAB_HOST = "cloud.lab"
 LAB_URL = f"https://{LAB_HOST}"
 

@@ -71,3 +71,16 @@ def esptool():
 
         yield call
         process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A server for all tests, and for none when nobody asks."""
+    pytest.importorskip("psycopg")
+    import postgresql_server
+
+    if lacking := postgresql_server.missing():
+        pytest.skip(lacking)
+    server = postgresql_server.Server()
+    yield server
+    server.close()

@@ -74,16 +74,15 @@ class LocalCa:
         self._cert, self._key = _load_cert(files.cert), _load_key(files.key)
         self.ca_file = files.cert
 
-    def server(self) -> CertificateFiles:
-        """The certificate of everything that listens on loopback: ``localhost``, 127.0.0.1 and ::1."""
-        names = x509.SubjectAlternativeName(
-            [
-                x509.DNSName("localhost"),
-                x509.IPAddress(ip_address("127.0.0.1")),
-                x509.IPAddress(ip_address("::1")),
-            ]
-        )
-        return self._leaf("server", "localhost", ExtendedKeyUsageOID.SERVER_AUTH, names)
+    def server(self, address: str = "127.0.0.1") -> CertificateFiles:
+        """The certificate of what listens: ``localhost``, 127.0.0.1 and ::1, and another address when it is given."""
+        hosts = [ip_address("127.0.0.1"), ip_address("::1")]
+        file_name = "server"
+        if (given := ip_address(address)) not in hosts:
+            hosts.append(given)
+            file_name = f"server-{given}".replace(":", "_")
+        names = [x509.DNSName("localhost"), *(x509.IPAddress(host) for host in hosts)]
+        return self._leaf(file_name, "localhost", ExtendedKeyUsageOID.SERVER_AUTH, x509.SubjectAlternativeName(names))
 
     def cloud(self) -> CertificateFiles:
         """The certificate with which the cloud connects to the broker."""

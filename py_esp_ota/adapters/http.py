@@ -7,10 +7,11 @@ import errno
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from socket import AddressFamily, create_server
-from typing import Any, Self
+from socket import AddressFamily, create_server, socket
+from typing import Self
 
 import httpx2
 import uvicorn
@@ -18,7 +19,7 @@ import uvicorn
 from py_esp_ota.adapters.asgi import AsgiApp
 from py_esp_ota.adapters.body import TIMEOUT, Body, BodyResponse, lower_headers, request_headers
 from py_esp_ota.adapters.lives import OnEnd, watch
-from py_esp_ota.adapters.patience import CONNECTIONS, PatientProtocol
+from py_esp_ota.adapters.patience import CONNECTIONS, HEADER_S, PatientProtocol
 from py_esp_ota.errors import FetchError
 from py_esp_ota.ports import Response
 
@@ -128,20 +129,34 @@ def _errno(error: BaseException | None) -> int:
 class _Server(uvicorn.Server):
     """A server that lives as long as a context, not as long as a process."""
 
-    async def open(self, sockets: list[Any]) -> None:
-        self.config.load()
-        self.lifespan = self.config.lifespan_class(self.config)
-        try:
-            await self.startup(sockets)
-        except SystemExit:
-            raise RuntimeError("the app refused to start; its log says why") from None
+    async def open(self, listener: socket) -> None:
+        """As uvicorn's start, which would exit where we raise, and give a TLS handshake a minute.
 
-    async def close(self, sockets: list[Any]) -> None:
+        Raises:
+            RuntimeError: the app does not start.
+        """
+        config = self.config
+        config.load()
+        self.lifespan = config.lifespan_class(config)
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            raise RuntimeError("the app refused to start; its log says why")
+        server = await asyncio.get_running_loop().create_server(
+            partial(PatientProtocol, config=config, server_state=self.server_state, app_state=self.lifespan.state),
+            sock=listener,
+            ssl=config.ssl,
+            backlog=config.backlog,
+            ssl_handshake_timeout=HEADER_S if config.ssl else None,
+        )
+        self.servers = [server]
+        self.started = True
+
+    async def close(self, listener: socket) -> None:
         # Nobody is left to finish for: a response for ever, as server-sent events are, must not hold the end up.
         for connection in self.server_state.connections:
             connection.transport.abort()
         self.server_state.connections.clear()
-        await self.shutdown(sockets)
+        await self.shutdown([listener])
 
 
 @asynccontextmanager
@@ -152,23 +167,25 @@ async def serve(
     port: int = 0,
     certfile: Path | str | None = None,
     keyfile: Path | str | None = None,
+    beyond_loopback: bool = False,
     on_end: OnEnd | None = None,
 ) -> AsyncIterator[str]:
-    """Serve an ASGI app on loopback while the context is entered; yields the base URL.
+    """Serve an ASGI app while the context is entered; yields the base URL.
 
     Args:
         app: the app; its lifespan runs around.
-        host: a loopback address or ``localhost``.
+        host: a loopback address or ``localhost``; any one address with ``beyond_loopback``.
         port: 0 takes a free one.
         certfile: with ``keyfile``: serve HTTPS, else HTTP.
         keyfile: the private key, PEM.
+        beyond_loopback: for an app that lets nobody in without a password, over HTTPS.
         on_end: called with one sentence when the server ends by itself.
 
     Raises:
-        ValueError: ``host`` is not loopback.
+        ValueError: ``host`` is not loopback, and may not be something else.
         OSError: the port is taken.
     """
-    address = _loopback(host)
+    address = address_of(host, beyond_loopback=beyond_loopback and certfile is not None)
     listener = create_server((str(address), port), family=_FAMILY[address.version])
     try:
         config = uvicorn.Config(
@@ -187,7 +204,7 @@ async def serve(
             ssl_keyfile=keyfile,
         )
         server = _Server(config)
-        await server.open([listener])
+        await server.open(listener)
         ticker = asyncio.create_task(server.main_loop(), name="uvicorn")
         name = f"[{host}]" if ":" in host else host
         url = f"{'https' if certfile else 'http'}://{name}:{listener.getsockname()[1]}"
@@ -196,7 +213,7 @@ async def serve(
             yield url
         finally:
             ticker.cancel()
-            await server.close([listener])
+            await server.close(listener)
     finally:
         listener.close()
 
@@ -204,11 +221,12 @@ async def serve(
 _FAMILY = {4: AddressFamily.AF_INET, 6: AddressFamily.AF_INET6}
 
 
-def _loopback(host: str) -> IPv4Address | IPv6Address:
+def address_of(host: str, *, beyond_loopback: bool = False) -> IPv4Address | IPv6Address:
+    """The one address of a host that a server may listen on. Raises ``ValueError``."""
     try:
         address = ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         raise ValueError(f"{host!r} is no loopback address: give 127.0.0.1, ::1 or localhost") from None
-    if not address.is_loopback:
+    if not address.is_loopback and (address.is_unspecified or not beyond_loopback):
         raise ValueError(f"{host} is not loopback: this server has no business on a network")
     return address

@@ -46,8 +46,8 @@ def alone_in(folder: Path) -> Iterator[Callable[[str], None]]:
         yield lambda url: lock.say(f"{me}, {url}")
 
 
-def open_folder(folder: Path) -> str:
-    """Make the folder, or tighten one of an earlier start; the admin's password.
+def open_folder(folder: Path, *, own_database: bool = True) -> str:
+    """Make the folder, or tighten one of an earlier start; the admin's password. The database may be elsewhere.
 
     A folder that holds something else, and nothing of ours, keeps its mode: it is somebody's, and all our files have
     modes of their own.
@@ -63,7 +63,8 @@ def open_folder(folder: Path) -> str:
         if ".gitignore" not in inside:
             (folder / ".gitignore").write_text("*\n")  # this file too: no repository is to have any of it
     password = _admin_password(folder / PASSWORD)
-    _close_database(folder / DATABASE)
+    if own_database:
+        _close_database(folder / DATABASE)
     return password
 
 

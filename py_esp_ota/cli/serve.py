@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from py_esp_ota.cli.files import Unusable
+from py_esp_ota.cli.listening import listening
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.posix import lacks_posix
 
@@ -25,6 +26,12 @@ _PORT = click.IntRange(0, 65535)
     default=Path(".esp-ota"),
     show_default=True,
     help="Where everything is kept.",
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    help="Keep the cloud's state in PostgreSQL: postgresql+psycopg://USER@HOST/NAME (its password best in ~/.pgpass); "
+    "by default in cloud.db in --data.",
 )
 @click.option(
     "--port", default=8000, type=_PORT, show_default=True, help="The web page and the REST API, plain HTTP on loopback."
@@ -46,8 +53,17 @@ _PORT = click.IntRange(0, 65535)
     is_flag=True,
     help="The page for one browser: without it every user of this machine is its admin.",
 )
+@click.option("--login", is_flag=True, help="The page for super admins, with their passwords.")
+@click.option(
+    "--listen",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    show_default=True,
+    help="Where HTTPS listens. Beyond loopback the page asks for a login; all else stays on loopback.",
+)
 def command(
     data: Path,
+    database: str | None,
     port: int,
     https_port: int,
     mqtt_port: int,
@@ -56,13 +72,15 @@ def command(
     firmware: Path | None,
     no_web: bool,
     one_time_link: bool,
+    login: bool,
+    listen: str,
 ) -> None:
     """Serve a local RainMaker-compatible OTA cloud. The first start makes a CA and an admin password in --data.
 
-    The web page has no login: every user of this machine acts as its admin. --one-time-link and --no-web change that.
+    The web page has no login: every user of this machine acts as its admin. --login, --one-time-link and --no-web
+    change that, and so does --listen with an address that others can reach.
     """
-    if no_web and one_time_link:
-        raise click.UsageError("--no-web leaves no page that --one-time-link could lead to")
+    where = listening(listen, no_web=no_web, one_time_link=one_time_link, login=login)
     ports = {"--port": port, "--https-port": https_port, "--mqtt-port": mqtt_port}
     for (one, number), (other, same) in combinations(ports.items(), 2):
         if number == same != 0:
@@ -71,6 +89,4 @@ def command(
         raise Unusable(reason)
     with needing("serve", "cloud"):
         from py_esp_ota.cli.serving import serve_until_signalled
-    serve_until_signalled(
-        data, port, https_port, mqtt_port, broker, devices, firmware, web=not no_web, one_time_link=one_time_link
-    )
+    serve_until_signalled(data, database, port, https_port, mqtt_port, broker, devices, firmware, where)

@@ -3,72 +3,93 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
+from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-from py_esp_ota.adapters.asgi import AsgiApp
 from py_esp_ota.adapters.certificates import LocalCa
-from py_esp_ota.adapters.http import serve
 from py_esp_ota.adapters.kept_flash import KeptFlashes
 from py_esp_ota.adapters.listeners import why_not
 from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, FolderTakenError, alone_in, open_folder
 from py_esp_ota.cli.files import Unusable, read_app
+from py_esp_ota.cli.listening import Listening
 from py_esp_ota.cloud.accounts import Derive, scrypt
+from py_esp_ota.cloud.database import database_url, name_of, reason
 from py_esp_ota.cloud.refusals import CloudError
-from py_esp_ota.cloud.web import OneTimeLink, mount_web
+from py_esp_ota.cloud.web import OneTimeLink
 from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.lab import ADMIN, Lab
-from py_esp_ota.socket_world import BrokerKind, socket_world
-from py_esp_ota.world import OpenWorld, Presence, World
+from py_esp_ota.server import Page, Settings, open_server
+from py_esp_ota.socket_world import BrokerKind
+from py_esp_ota.world import ADMIN
 
 _DEVICES = "devices"  # the folder of their flashes in --data
-_Page = OneTimeLink | Literal["open"] | None  # one browser, everybody, nobody
 
 
 def serve_until_signalled(
     data: Path,
+    database: str | None,
     port: int,
     https_port: int,
     mqtt_port: int,
     broker: BrokerKind | None,
     devices: int,
     firmware: Path | None,
-    *,
-    web: bool,
-    one_time_link: bool,
+    where: Listening,
 ) -> None:
     """Serve from the folder ``data``. Raises ``Unusable``; ``click.Abort`` after Ctrl-C."""
-    page: _Page = None if not web else OneTimeLink(secrets.token_hex) if one_time_link else "open"
+    page: Page = OneTimeLink(secrets.token_hex) if where.page == "link" else where.page
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
+    state = _database(data, database)
     try:
         with alone_in(data) as announce, KeptFlashes(data / _DEVICES) as kept:
-            password = open_folder(data)
-            serving = partial(
-                _serve, data, port, https_port, mqtt_port, broker, [image] * devices, password, page, kept, announce
+            settings = Settings(
+                data=data,
+                database=state,
+                admin_password=open_folder(data, own_database=database is None),
+                page=page,
+                address=where.address,
+                port=port,
+                https_port=https_port,
+                mqtt_port=mqtt_port,
+                broker=broker,
+                images=[image] * devices,
             )
-            number = asyncio.run(_whole(serving))
+            number = asyncio.run(_whole(partial(_serve, settings, kept, announce)))
     except FolderTakenError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, MqttError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
+            raise Unusable(f"--listen: {where.address} is no address of this machine") from error
         ports = {"--port": port, "--https-port": https_port, "--mqtt-port": mqtt_port}
         raise Unusable(_busy(ports) or str(error)) from error
-    except (ValueError, CloudError) as error:
+    except (ValueError, CloudError, ModuleNotFoundError) as error:
         raise Unusable(str(error)) from error
     except DBAPIError as error:
-        raise Unusable(f"{data / DATABASE}: {error.orig}") from error
+        raise Unusable(f"{name_of(state)}: {reason(error)}") from error
     if number == signal.SIGINT:
         raise click.Abort
+
+
+def _database(data: Path, database: str | None) -> URL:
+    if database is None:
+        return URL.create("sqlite", database=str(data.resolve() / DATABASE))
+    try:
+        url = database_url(database)
+    except ValueError as error:
+        raise Unusable(f"--database: {error}") from error
+    if url.get_backend_name() == "sqlite":
+        raise Unusable(f"--database is for PostgreSQL: a database of SQLite is {DATABASE} in --data")
+    return url
 
 
 def _busy(ports: Mapping[str, int]) -> str | None:
@@ -100,56 +121,25 @@ async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, signal.Signals]]
 
 
 async def _serve(
-    data: Path,
-    port: int,
-    https_port: int,
-    mqtt_port: int,
-    broker: BrokerKind | None,
-    images: list[bytes],
-    password: str,
-    page: _Page,
-    kept: KeptFlashes,
-    announce: Callable[[str], None],
-    on_end: OnEnd,
+    settings: Settings, kept: KeptFlashes, announce: Callable[[str], None], on_end: OnEnd
 ) -> signal.Signals:
-    sockets = socket_world(data, prefer=broker, https_port=https_port, mqtt_port=mqtt_port, on_end=on_end)
-    world = partial(_behind, kept, sockets)
-    database = f"sqlite:///{data.resolve() / DATABASE}"
-    async with Lab(
-        world,
-        database=database,
-        token_hex=secrets.token_hex,
-        admin_password=password,
-        deliver=_print_code,
-        derive=in_a_thread(),
-        on_end=on_end,
-    ) as lab:
-        if page is not None:
-            mount_web(lab.app, lab.service, None if page == "open" else page)
-        async with serve(lab.app, port=port, on_end=on_end) as url:
-            for image in images:
-                device = lab.device(firmware=image)
-                device.chip.flash = kept.keep(device.node_id, device.flash)
-                device.power_on()
-            announce(url)
-            click.echo(
-                f"web page        {_page_line(page, url)}\n"
-                f"REST API        {url}/v1   (user {ADMIN}, password in {data / PASSWORD})\n"
-                f"downloads       {lab.world.public_url}\n"
-                f"broker          {lab.world.broker} on port {mqtt_port}\n"
-                f"CA certificate  {LocalCa(data).ca_file}\n"
-                "Ctrl-C ends it."
-            )
-            number = await _signalled()
-            click.echo("stopping")
-            return number
-
-
-@asynccontextmanager
-async def _behind(kept: KeptFlashes, open_world: OpenWorld, app: AsgiApp, presence: Presence) -> AsyncIterator[World]:
-    """A world in which a device is heard when its flash is stored."""
-    async with open_world(app, presence) as world:
-        yield replace(world, mqtt=kept.before_mqtt(world.mqtt), fetch=kept.before_fetch(world.fetch))
+    opened = open_server(
+        settings, kept, token_hex=secrets.token_hex, derive=in_a_thread(), deliver=_print_code, on_end=on_end
+    )
+    async with opened as server:
+        announce(server.url)
+        click.echo(
+            f"web page        {_page_line(settings.page, server.url, server.world.public_url)}\n"
+            f"REST API        {server.url}/v1   (user {ADMIN}, password in {settings.data / PASSWORD})\n"
+            f"downloads       {server.world.public_url}\n"
+            f"broker          {server.world.broker} on port {settings.mqtt_port}\n"
+            f"{_database_line(settings.database)}"
+            f"CA certificate  {LocalCa(settings.data).ca_file}\n"
+            "Ctrl-C ends it."
+        )
+        number = await _signalled()
+        click.echo("stopping")
+        return number
 
 
 async def _signalled() -> signal.Signals:
@@ -166,12 +156,20 @@ async def _signalled() -> signal.Signals:
     return await came
 
 
-def _page_line(page: _Page, url: str) -> str:
+def _page_line(page: Page, url: str, public_url: str) -> str:
     if page is None:
         return "none (--no-web)"
     if page == "open":
-        return f"{url}   (no login: every user of this machine is admin; --one-time-link, --no-web)"
+        return f"{url}   (no login: every user of this machine is admin; --login, --one-time-link, --no-web)"
+    if page == "login":
+        return f"{public_url} and {url}   (login as for the REST API)"
     return f"{url}{page.path}   (once, for one browser)"
+
+
+def _database_line(database: str | URL) -> str:
+    """Where the state is, when it is not in --data."""
+    url = database_url(database)
+    return "" if url.get_backend_name() == "sqlite" else f"database        {name_of(url)}\n"
 
 
 def in_a_thread(at_once: int = 2) -> Derive:

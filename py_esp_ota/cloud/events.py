@@ -30,12 +30,18 @@ class Kind(StrEnum):
     NODE_JOINED = "node_joined"
     NODE_MAPPED = "node_mapped"
     NODE_UNMAPPED = "node_unmapped"
+    NODE_OFFERED = "node_offered"
+    NODE_SHARED = "node_shared"
+    NODE_UNSHARED = "node_unshared"
+    NODE_CLAIMED = "node_claimed"
 
     SIGNED_UP = "signed_up"
     CONFIRMED = "confirmed"
     LOGGED_IN = "logged_in"
     LOGIN_REFUSED = "login_refused"
     LOGGED_OUT = "logged_out"
+    ROLE_CHANGED = "role_changed"
+    ACCOUNT_DELETED = "account_deleted"
     PASSWORD_RESET = "password_reset"  # noqa: S105 - what happened, not what it is
 
 

@@ -19,6 +19,7 @@ from py_esp_ota.cloud.events import THE_ADMIN, By, Event, Kind
 from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.models import BlobRow, ImageRow, JobRow, UploadRow
 from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.cloud.shelf import Firmware, Shelf
 from py_esp_ota.cloud.store import PAGE_SIZE, Page, page
 from py_esp_ota.cloud.texts import line, number_or_refuse
 from py_esp_ota.cloud.tokens import Links
@@ -48,14 +49,6 @@ class StoredImage:
     file_sha256: str
     upload_timestamp: int  # milliseconds
     archived: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Firmware:
-    """The bytes behind a download link."""
-
-    data: bytes
-    etag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +109,7 @@ class Images:
     def __init__(self, ground: Ground, links: Links) -> None:
         self._ground = ground
         self._links = links
+        self._shelf = Shelf()
         self._known: dict[str, StoredImage] = {}  # as they are in the database; a thousand nodes ask for one of them
 
     # ---------------------------------------------------------------------------------------------------------- upload
@@ -292,10 +286,12 @@ class Images:
         """The bytes behind a download link. Raises ``CloudError`` (LINK_REFUSED, IMAGE_UNKNOWN)."""
         if not self._links.allows(token, GET, ota_image_id, self._ground.clock.now()):
             raise CloudError(Refusal.LINK_REFUSED, "this download link is forged or older than a day")
+        sha256 = self.get(ota_image_id).file_sha256
+        return self._shelf.take(sha256, lambda: self._bytes(sha256))
+
+    def _bytes(self, sha256: str) -> bytes:
         with self._ground.store.begin() as tx:
-            row = _row(tx, ota_image_id)
-            blob = tx.get_one(BlobRow, row.file_sha256)
-            return Firmware(blob.data, f'"{row.file_sha256}"')
+            return tx.get_one(BlobRow, sha256).data
 
     # ---------------------------------------------------------------------------------------------------------- change
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import NoReturn
 
 from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.mapping import Mappings
 from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.nodes import CLIENT_ID, NODE_ID, Nodes
 from py_esp_ota.cloud.outage import outage, pauses
@@ -22,7 +23,7 @@ from py_esp_ota.cloud.turns import Turns
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, MqttSession
 from py_esp_ota.rainmaker import messages
-from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport
+from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport, UserMapping
 from py_esp_ota.strict_json import read_json
 
 log = logging.getLogger(__name__)
@@ -46,11 +47,14 @@ class Intake:
     payload is never looked at.
     """
 
-    def __init__(self, ground: Ground, turns: Turns, book: NodeBook, nodes: Nodes, serving: Serving) -> None:
+    def __init__(
+        self, ground: Ground, turns: Turns, book: NodeBook, nodes: Nodes, mappings: Mappings, serving: Serving
+    ) -> None:
         self._ground = ground
         self._turns = turns
         self._book = book
         self._nodes = nodes
+        self._mappings = mappings
         self._serving = serving
 
     def on_presence(self, node_id: str, connected: bool) -> None:
@@ -153,6 +157,9 @@ class Intake:
     def _params(self, turn: Turn, node_id: str, payload: bytes) -> None:
         self._nodes.on_params(turn, node_id, messages.decode_params(payload))
 
+    def _user_mapping(self, turn: Turn, node_id: str, payload: bytes) -> None:
+        self._mappings.hear(turn, node_id, UserMapping.decode(payload))
+
     def _otafetch(self, turn: Turn, node_id: str, payload: bytes) -> None:
         self._serving.on_fetch(turn, node_id, OtaFetch.decode(payload).fw_version)
 
@@ -163,6 +170,7 @@ class Intake:
         messages.CONFIG: _config,
         messages.PARAMS_LOCAL_INIT: _params,
         messages.PARAMS_LOCAL: _params,
+        messages.USER_MAPPING: _user_mapping,
         messages.OTAFETCH: _otafetch,
         messages.OTASTATUS: _otastatus,
     }

@@ -1,61 +1,86 @@
-"""Small change notices: which image, job or node is no longer what it was. Whoever listens looks the rest up."""
+"""Small change notices: which image, job or node is no longer what it was. Whoever listens looks the rest up.
+
+Every notice has a number, and the newest are remembered: who has seen everything up to a number asks what came since,
+so that nothing is missed between looking something up and listening.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Literal
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import islice
+from typing import Literal, NamedTuple
 
 Kind = Literal["image", "job", "node"]
 
+REMEMBERED = 4096
+"""Notices; more than a busy cloud makes in a second. Who is further behind looks everything up again."""
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+
+class Notice(NamedTuple):
     """Something changed. ``id`` is an ``ota_image_id``, ``ota_job_id`` or ``node_id``."""
 
     kind: Kind
     id: str
-
-
-class _Mailbox:
-    """The notices one listener has not read yet; repeated ones count once, so a slow listener costs little."""
-
-    def __init__(self) -> None:
-        self.pending: dict[Notice, None] = {}
-        self.closed = False
-        self.arrived = asyncio.Event()
+    node: str = ""
+    """Of a job: only this node's part in it changed, and what is counted over all of them."""
 
 
 class Live:
-    """Fans notices out to any number of listeners of one event loop."""
+    """Numbers notices and wakes any number of listeners of one event loop."""
 
     def __init__(self) -> None:
-        self._mailboxes: set[_Mailbox] = set()
+        self.number = 0
+        """Of the last notice."""
+        self.life = object()
+        """Another one after each ``close``: whoever began to listen before is to end."""
+        self.listeners: set[asyncio.Event] = set()
+        """Set at every notice, and by ``close``."""
+        self._notices: deque[Notice] = deque(maxlen=REMEMBERED)
 
-    def publish(self, kind: Kind, id_: str) -> None:
-        """Tell every listener; never waits."""
-        for mailbox in self._mailboxes:
-            mailbox.pending[Notice(kind, id_)] = None
-            mailbox.arrived.set()
+    def publish(self, kind: Kind, id_: str, node: str = "") -> None:
+        """Tell every listener. It neither waits nor looks anything up: call it after each commit, for each change."""
+        self.number += 1
+        self._notices.append(Notice(kind, id_, node))
+        self._wake()
+
+    def since(self, number: int) -> Sequence[Notice] | None:
+        """The notices after ``number``, oldest first; ``None`` when some of them are forgotten, or yet to come."""
+        count = self.number - number
+        if not 0 <= count <= len(self._notices):
+            return None
+        return list(islice(self._notices, len(self._notices) - count, None))
+
+    def last(self, concerns: Callable[[Notice], bool]) -> int:
+        """The number of the last notice that concerns somebody; of the last forgotten one when none is remembered."""
+        for back, notice in enumerate(reversed(self._notices)):
+            if concerns(notice):
+                return self.number - back
+        return self.number - len(self._notices)
 
     async def subscribe(self) -> AsyncIterator[Notice]:
-        """Every notice from the first ``anext`` on, in order; ends when ``close`` is called."""
-        mailbox = _Mailbox()
-        self._mailboxes.add(mailbox)
+        """Every notice from the first ``anext`` on, in order; ends when ``close`` is called.
+
+        To a slow listener repeated ones count once, and those that are forgotten do not count.
+        """
+        number, life, told = self.number, self.life, asyncio.Event()
+        self.listeners.add(told)
         try:
-            while not mailbox.closed:
-                await mailbox.arrived.wait()
-                mailbox.arrived.clear()
-                while mailbox.pending:
-                    notice = next(iter(mailbox.pending))
-                    del mailbox.pending[notice]
+            while await told.wait() and self.life is life:
+                told.clear()
+                new = self.since(number)
+                number = self.number
+                for notice in dict.fromkeys(self._notices if new is None else new):
                     yield notice
         finally:
-            self._mailboxes.discard(mailbox)
+            self.listeners.discard(told)
 
     def close(self) -> None:
         """End every subscription, so that a server can stop while pages are open."""
-        for mailbox in self._mailboxes:
-            mailbox.closed = True
-            mailbox.arrived.set()
+        self.life = object()
+        self._wake()
+
+    def _wake(self) -> None:
+        for told in self.listeners:
+            told.set()

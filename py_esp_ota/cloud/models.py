@@ -7,13 +7,18 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, deferred, mapped_column
 
+from py_esp_ota.cloud.roles import LOCAL_ADMIN, NodeRole, Role
+
 _BIG = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a column whose type is INTEGER
+_TEXT = Text().with_variant(
+    Text(collation="C"), "postgresql"
+)  # by its bytes, as SQLite does, whatever the host's language
 
 
 class Table(DeclarativeBase):
     """The base of all tables."""
 
-    type_annotation_map = {int: _BIG, str: Text, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy's own name)
+    type_annotation_map = {int: _BIG, str: _TEXT, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy's own name)
 
 
 class SettingRow(Table):
@@ -34,7 +39,7 @@ class UserRow(Table):
     user_id: Mapped[str] = mapped_column(primary_key=True)
     user_name: Mapped[str] = mapped_column(unique=True)
     password: Mapped[str]
-    admin: Mapped[bool] = mapped_column(default=False)
+    role: Mapped[str] = mapped_column(default=Role.USER.value)
     verified: Mapped[bool] = mapped_column(default=False)
     code: Mapped[str | None]
     code_expires: Mapped[int] = mapped_column(default=0)  # seconds
@@ -47,6 +52,12 @@ class SessionRow(Table):
     __tablename__ = "session"
     session_id: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("user.user_id"), index=True)
+    kind: Mapped[str] = mapped_column(default="api")
+    address: Mapped[str] = mapped_column(default="")
+    client: Mapped[str] = mapped_column(default="")
+    started: Mapped[int] = mapped_column(default=0)  # seconds; of a login of 0.1.0 nobody knows
+    used: Mapped[int] = mapped_column(default=0)  # seconds: when its tokens were made, or its page was looked at
+    expires: Mapped[int | None]  # seconds; a login of 0.1.0 has no end of its own
 
 
 # --------------------------------------------------------------------------------------------------------------- nodes
@@ -64,6 +75,7 @@ class NodeRow(Table):
     config: Mapped[dict[str, Any]] = deferred(mapped_column(JSON, default=dict))
     params: Mapped[dict[str, Any]] = deferred(mapped_column(JSON, default=dict))
     node_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
+    admin_id: Mapped[str] = mapped_column(default=LOCAL_ADMIN, index=True)  # who has claimed it
     connected: Mapped[bool] = mapped_column(default=False, index=True)
     connectivity_timestamp: Mapped[int]  # milliseconds
     registration_timestamp: Mapped[int]  # seconds
@@ -78,23 +90,50 @@ class NodeTagRow(Table):
 
 
 class NodeUserRow(Table):
-    """A user's association with a node."""
+    """A user's association with a node, and what the user is to it."""
 
     __tablename__ = "node_user"
     node_id: Mapped[str] = mapped_column(ForeignKey("node.node_id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(default=NodeRole.PRIMARY.value)
     mapping_timestamp: Mapped[int]  # seconds
 
 
 class MappingRequestRow(Table):
-    """A user asked to be associated with a node that the cloud may not have seen yet."""
+    """A user asked to be associated with a node, which has not said yes to it, or has."""
 
     __tablename__ = "mapping_request"
     request_id: Mapped[str] = mapped_column(primary_key=True)
     node_id: Mapped[str] = mapped_column(index=True)
     user_id: Mapped[str]
+    proof: Mapped[str] = mapped_column(default="")  # a MAC of user and secret: the node has to say the same two
     confirmed: Mapped[bool] = mapped_column(default=False)
     requested_timestamp: Mapped[int]  # seconds
+
+
+class NodeWordRow(Table):
+    """Whom a node last named as its user: its word may come before the user's."""
+
+    __tablename__ = "node_word"
+    node_id: Mapped[str] = mapped_column(primary_key=True)
+    proof: Mapped[str]
+    reset: Mapped[bool]
+    timestamp: Mapped[int]  # seconds
+
+
+class SharingRow(Table):
+    """A primary user offers nodes to somebody, who may not have an account yet."""
+
+    __tablename__ = "sharing"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    request_id: Mapped[str] = mapped_column(unique=True)
+    primary_user_id: Mapped[str] = mapped_column(index=True)
+    user_name: Mapped[str] = mapped_column(index=True)
+    node_ids: Mapped[list[str]]
+    role: Mapped[str]
+    sharing_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
+    status: Mapped[str]
+    request_timestamp: Mapped[int]  # seconds
 
 
 # -------------------------------------------------------------------------------------------------------------- images

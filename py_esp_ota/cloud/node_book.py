@@ -8,17 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
-from py_esp_ota.cloud.models import MappingRequestRow, NodeRow, NodeUserRow
+from py_esp_ota.cloud.models import NodeRow, NodeUserRow
+from py_esp_ota.cloud.roles import LOCAL_ADMIN, NodeRole
 
 _NODE: Table = NodeRow.__table__  # type: ignore[assignment]
 
-_CLAIM: Table = NodeUserRow.__table__  # type: ignore[assignment]
-_REQUEST: Table = MappingRequestRow.__table__  # type: ignore[assignment]
-
-ADMIN_USER_ID = "localadmin"
-"""The account that claims every node of this cloud."""
-
-MAPPING_TIMEOUT_S = 300
+_USER: Table = NodeUserRow.__table__  # type: ignore[assignment]
 
 _CHANGE = update(_NODE).where(_NODE.c.node_id == bindparam("of"))
 
@@ -93,17 +88,9 @@ class NodeChanges:
         self._columns.clear()
 
     def _claim(self, fresh: list[str]) -> None:
-        """The admin claims every node, and so do those who asked for one before it was there."""
-        waiting = (
-            _REQUEST.c.node_id.in_(fresh),
-            _REQUEST.c.confirmed.is_(False),
-            _REQUEST.c.requested_timestamp >= self._now_s - MAPPING_TIMEOUT_S,
-        )
-        asked = self._tx.execute(select(_REQUEST.c.node_id, _REQUEST.c.user_id).where(*waiting)).all()
-        self._tx.execute(update(_REQUEST).where(*waiting).values(confirmed=True))
-        claims = dict.fromkeys([*((node_id, ADMIN_USER_ID) for node_id in fresh), *map(tuple, asked)])
-        rows = [{"node_id": node, "user_id": user, "mapping_timestamp": self._now_s} for node, user in claims]
-        self._tx.execute(insert(_CLAIM), rows)
+        """The local admin has claimed every node, as its column says by itself, and is its first user."""
+        columns = {"user_id": LOCAL_ADMIN, "role": NodeRole.PRIMARY.value, "mapping_timestamp": self._now_s}
+        self._tx.execute(insert(_USER), [columns | {"node_id": node_id} for node_id in fresh])
 
     def commit(self) -> None:
         """Into the book."""

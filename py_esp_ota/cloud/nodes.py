@@ -1,21 +1,22 @@
-"""The node registry: who is there, what it runs, whether it is connected, and which users it belongs to."""
+"""The node registry: who is there, what it runs, whether it is connected, and who has claimed it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, exists, select
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, select, update
 from sqlalchemy.orm import Session
 
+from py_esp_ota.cloud.events import THE_ADMIN, By, Event, Kind
 from py_esp_ota.cloud.ground import Ground
-from py_esp_ota.cloud.models import MappingRequestRow, NodeRow, NodeTagRow, NodeUserRow
-from py_esp_ota.cloud.node_book import ADMIN_USER_ID, MAPPING_TIMEOUT_S, NodeBook
+from py_esp_ota.cloud.models import NodeRow, NodeTagRow, NodeUserRow
+from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.outbox import Letter, Outbox
 from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.cloud.roles import NodeRole
 from py_esp_ota.cloud.store import PAGE_SIZE, Page, page
 from py_esp_ota.cloud.texts import heard, line, storable
 from py_esp_ota.cloud.turn import Turn
@@ -27,14 +28,6 @@ CLIENT_ID = "cloud"
 """The MQTT client id of the cloud itself."""
 
 NODE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.:-]{0,63}")
-
-
-class MappingStatus(StrEnum):
-    """``request_status`` of a user-node mapping."""
-
-    REQUESTED = "requested"
-    CONFIRMED = "confirmed"
-    TIMEDOUT = "timedout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +53,12 @@ class NodeDetail:
     params: Mapping[str, Any]
     tags: Sequence[str]
     metadata: Mapping[str, Any]
+    role: NodeRole  # of the user who asks
     mapping_timestamp: int | None  # seconds
 
 
 class Nodes:
-    """Registry, presence, params, tags, metadata and user-node mapping."""
+    """Registry, presence, params, tags and metadata; ``mapping`` and ``sharing`` say which users a node has."""
 
     def __init__(self, ground: Ground, turns: Turns, book: NodeBook, outbox: Outbox) -> None:
         self._ground = ground
@@ -78,6 +72,7 @@ class Nodes:
         self,
         *,
         user_id: str | None = None,
+        admin_id: str | None = None,
         type: str | None = None,  # noqa: A002 (the API's name)
         model: str | None = None,
         fw_version: str | None = None,
@@ -86,8 +81,9 @@ class Nodes:
         start_id: str | None = None,
         num_records: int = PAGE_SIZE,
     ) -> Page[Node]:
-        """Nodes by id: all that the admin has claimed, or with ``user_id`` those the user is associated with."""
+        """Nodes by id: all, those that ``admin_id`` has claimed, or those that ``user_id`` is associated with."""
         wanted = {
+            NodeRow.admin_id: admin_id,
             NodeRow.type: type,
             NodeRow.model: model,
             NodeRow.fw_version: fw_version,
@@ -103,11 +99,14 @@ class Nodes:
             rows, total, following = page(tx, query, key=NodeRow.node_id, start=start_id or None, size=num_records)
             return Page([_value(row) for row in rows], total, following)
 
-    def get(self, node_id: str, user_id: str | None = None) -> Node:
-        """One node. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
+    def get(self, node_id: str, user_id: str | None = None, *, admin_id: str | None = None) -> Node:
+        """One node, whosever it is, a user's, or one that an admin has claimed. Raises ``CloudError``."""
         self._turns.catch_up()
         with self._ground.store.begin() as tx:
-            return _value(_row(tx, node_id, user_id))
+            row = _row(tx, node_id, user_id)
+            if admin_id is not None and row.admin_id != admin_id:
+                raise CloudError(Refusal.NODE_NOT_OF_USER, "the node does not exist or another admin has claimed it")
+            return _value(row)
 
     def detail(self, node_id: str, user_id: str | None = None) -> NodeDetail:
         """One node with all it reported. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
@@ -122,6 +121,7 @@ class Nodes:
                 params=row.params,
                 tags=list(tags),
                 metadata=row.node_metadata,
+                role=NodeRole(mapping.role) if mapping else NodeRole.PRIMARY,
                 mapping_timestamp=mapping.mapping_timestamp if mapping else None,
             )
 
@@ -129,16 +129,23 @@ class Nodes:
         """Whether the node is connected now; one that the cloud never saw is not."""
         return self._book.is_online(node_id)
 
+    def online(self, node_ids: Iterable[str]) -> list[str]:
+        """Those that are connected now, in their order."""
+        online = self._book.online
+        return [node_id for node_id in node_ids if node_id in online]
+
     def version(self, node_id: str) -> str:
         """What the node runs; empty when it has not said so."""
         return self._book.versions.get(node_id, "")
 
-    def claimed(self, tx: Connection, node_ids: Sequence[str] | None = None) -> list[str]:
-        """The nodes that the admin has claimed, by id: all, or which of these."""
-        query = select(NodeUserRow.node_id).where(NodeUserRow.user_id == ADMIN_USER_ID)
+    def claimed(self, tx: Connection, admin_id: str | None, node_ids: Sequence[str] | None = None) -> list[str]:
+        """The nodes that an admin has claimed, or ``None`` for everybody's, by id: all, or which of these."""
+        query = select(NodeRow.node_id)
+        if admin_id is not None:
+            query = query.where(NodeRow.admin_id == admin_id)
         if node_ids is not None:
-            query = query.where(NodeUserRow.node_id.in_(node_ids))
-        return list(tx.scalars(query.order_by(NodeUserRow.node_id)))
+            query = query.where(NodeRow.node_id.in_(node_ids))
+        return list(tx.scalars(query.order_by(NodeRow.node_id)).all())
 
     # --------------------------------------------------------------------------------------------------------- reports
 
@@ -212,41 +219,18 @@ class Nodes:
         if not self._outbox.put(Letter(messages.topic(node_id, messages.PARAMS_REMOTE), payload)):
             raise CloudError(Refusal.PARAMS_NOT_SENT, "the cloud has no connection to its broker")
 
-    # --------------------------------------------------------------------------------------------------------- mapping
+    # -------------------------------------------------------------------------------------------------------- claiming
 
-    def add_mapping(self, user_id: str, node_id: str) -> str:
-        """Associate a user with a node: at once if the cloud knows the node, else when it appears. The request id."""
-        if not NODE_ID.fullmatch(node_id):
-            raise CloudError(Refusal.INVALID_REQUEST, "this is no node_id")
-        now = self._ground.now_s()
-        request_id = self._ground.ids.request()
-        with self._ground.store.begin() as tx:
-            known = tx.get(NodeRow, node_id) is not None
-            if known:
-                tx.merge(NodeUserRow(node_id=node_id, user_id=user_id, mapping_timestamp=now))
-            tx.add(
-                MappingRequestRow(
-                    request_id=request_id, node_id=node_id, user_id=user_id, confirmed=known, requested_timestamp=now
-                )
-            )
-        return request_id
-
-    def remove_mapping(self, user_id: str, node_id: str) -> None:
-        """Take the association away; the admin still sees the node. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
-        with self._ground.store.begin() as tx:
-            _row(tx, node_id, user_id)
-            tx.execute(delete(NodeUserRow).where(NodeUserRow.node_id == node_id, NodeUserRow.user_id == user_id))
-
-    def mapping_status(self, request_id: str, user_id: str) -> MappingStatus:
-        """What became of a mapping request. Raises ``CloudError`` (MAPPING_UNKNOWN)."""
-        with self._ground.store.begin() as tx:
-            request = tx.get(MappingRequestRow, request_id)
-        if request is None or request.user_id != user_id:
-            raise CloudError(Refusal.MAPPING_UNKNOWN, "there is no mapping request with this request_id")
-        if request.confirmed:
-            return MappingStatus.CONFIRMED
-        late = self._ground.clock.now() > request.requested_timestamp + MAPPING_TIMEOUT_S
-        return MappingStatus.TIMEDOUT if late else MappingStatus.REQUESTED
+    def claim(self, node_ids: Sequence[str], admin_id: str, by: By = THE_ADMIN, user_name: str = "") -> None:
+        """Nodes change their admin, all or none. Raises ``CloudError`` (NODE_NOT_OF_USER)."""
+        with self._turns.take() as turn:
+            known = set(turn.tx.scalars(select(NodeRow.node_id).where(NodeRow.node_id.in_(node_ids))))
+            if not known.issuperset(node_ids):
+                raise CloudError(Refusal.NODE_NOT_OF_USER, "one of the nodes does not exist")
+            turn.tx.execute(update(NodeRow).where(NodeRow.node_id.in_(node_ids)).values(admin_id=admin_id))
+            for node_id in node_ids:
+                turn.happen(Event(kind=Kind.NODE_CLAIMED, time=turn.now, by=by, node_id=node_id, user_name=user_name))
+                turn.note("node", node_id)
 
 
 def _row(tx: Session, node_id: str, user_id: str | None = None) -> NodeRow:

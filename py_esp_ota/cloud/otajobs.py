@@ -86,9 +86,10 @@ class Jobs:
         timeout: int = rules.DEFAULT_TIMEOUT_S,
         force_push: bool = False,
         user_approval: bool = False,
+        admin_id: str | None = None,
         by: By = THE_ADMIN,
     ) -> JobView:
-        """Start a job for some nodes, or for all with the group ``FFFF-FFFF``.
+        """Start a job for some nodes, or for all with the group ``FFFF-FFFF``; of those that ``admin_id`` has claimed.
 
         With ``force_push`` the nodes that are connected get the URL now; without it, and for all others, a node gets
         it when it asks.
@@ -113,20 +114,19 @@ class Jobs:
         )
         with self._turns.take() as turn:
             job = replace(job, fw_version=_version_of(turn, ota_image_id))
-            targets = self._resolve(turn, job)
+            targets = self._resolve(turn, job, admin_id)
             job = replace(job, number=_insert(turn, job, targets))
             standing = Standing(job, Counter({NodeStatus.TRIGGERED: len(targets)}), 0)
             turn.begin(rules.created(job, targets, by), standing, targets)
             if force_push and not user_approval and self._outbox.open:
-                online = [node_id for node_id in targets if self._nodes.is_online(node_id)]
-                self._serving.push(turn, job.ota_job_id, online)
+                self._serving.push(turn, job.ota_job_id, self._nodes.online(targets))
             standing = turn.standing(job.ota_job_id)
         self.on_made()
         return view(standing.job, standing.counts, standing.closed)
 
-    def _resolve(self, turn: Turn, job: OtaJob) -> list[str]:
+    def _resolve(self, turn: Turn, job: OtaJob, admin_id: str | None) -> list[str]:
         """The job's target nodes, in order."""
-        found = self._nodes.claimed(turn.tx, None if job.groups == (rules.ALL_NODES,) else job.nodes)
+        found = self._nodes.claimed(turn.tx, admin_id, None if job.groups == (rules.ALL_NODES,) else job.nodes)
         missing = sorted(set(job.nodes) - set(found), key=job.nodes.index)
         if missing:
             raise CloudError(Refusal.NODE_NOT_OF_USER, f"unknown nodes: {', '.join(missing[:5])}"[:500], nodes=missing)
@@ -212,6 +212,13 @@ class Jobs:
         # The event with which a job begins is about all its nodes: long, and not asked for to learn of one of them.
         job = self.get(ota_job_id).job
         return told if node_id is None else [first_line(job, node_id), *told]
+
+    def recent(self, job: OtaJob, node_id: str, count: int) -> tuple[list[HistoryLine], bool]:
+        """The end of the history of a job on one of its nodes, oldest first; whether something came before it."""
+        wanted = Wanted(ota_job_id=job.ota_job_id, node_id=node_id)
+        entries, earlier = self._log.newest(wanted, num_records=count)
+        told = [line for entry in reversed(entries) for line in lines(entry)]
+        return (told, True) if earlier is not None else ([first_line(job, node_id), *told], False)
 
     def pending_update(self, node_id: str) -> OtaJob | None:
         """The job that a node's user could start now, whether it waits for approval or for the node to ask."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from py_esp_ota.cloud.database import reason
+
 RETRY_S = 1.0
 RETRY_LIMIT_S = 30.0
 
@@ -16,7 +18,7 @@ _MISTAKES = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 def outage(error: Exception) -> str:
     """Why the database failed, when it is not a mistake in what it was asked and may work later; else empty."""
     if isinstance(error, DBAPIError) and not isinstance(error, _MISTAKES):
-        return str(error.orig)
+        return reason(error)
     return str(error) if isinstance(error, PoolTimeoutError) else ""
 
 

@@ -1,8 +1,9 @@
 """The whole cloud as one object: what the REST API, the web page and the lab hold.
 
-Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``jobs``, ``serving`` (what nodes
-are answered), ``intake`` (what they say), ``outbox`` (what they are told), ``log`` (what happened), ``live`` (who is
-told of it). This file puts them together and adds the life of the connection.
+Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``mappings`` and ``sharing`` (which
+users a node has), ``jobs``, ``serving`` (what nodes are answered), ``intake`` (what they say), ``outbox`` (what they
+are told), ``log`` (what happened), ``live`` (who is told of it). This file puts them together and adds the life of the
+connection.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from py_esp_ota.cloud.images import Images
 from py_esp_ota.cloud.intake import Intake
 from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import DEFAULT_FETCH_CYCLES
+from py_esp_ota.cloud.mapping import Mappings
 from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.nodes import CLIENT_ID, Nodes
 from py_esp_ota.cloud.otajobs import Jobs
 from py_esp_ota.cloud.outage import outage, pauses
 from py_esp_ota.cloud.outbox import Outbox
 from py_esp_ota.cloud.serving import Serving
+from py_esp_ota.cloud.sharing import Sharing
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.cloud.tokens import Ids, Links, TokenHex
 from py_esp_ota.cloud.turns import Turns
@@ -67,10 +70,12 @@ class CloudService:
         self.turns = turns = Turns(self.ground, jobs, nodes, self.outbox)
         self.images = Images(self.ground, self.links)
         self.nodes = Nodes(self.ground, turns, nodes, self.outbox)
+        self.mappings = Mappings(self.ground, turns)
+        self.sharing = Sharing(self.ground, turns)
         self.serving = Serving(turns, jobs, self.images, self.outbox)
         self.serving.push_again(jobs.pushes)
         self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.serving, self.outbox, max_fetch_cycles)
-        self.intake = Intake(self.ground, turns, nodes, self.nodes, self.serving)
+        self.intake = Intake(self.ground, turns, nodes, self.nodes, self.mappings, self.serving)
         self._waiters: list[asyncio.Future[None]] = []
 
     @property

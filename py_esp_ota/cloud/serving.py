@@ -68,7 +68,7 @@ class Serving:
     def hand_out(self, turn: Turn, job: OtaJob, state: NodeState) -> None:
         """Note that the URL goes to a node, and send it when that is written."""
         turn.happen(_of_cloud(Kind.URL_SENT, job, rules.hand_out(state, turn.now)))
-        turn.promise(job.ota_job_id, state.node_id)
+        turn.promise(job.ota_job_id, [state.node_id])
         turn.letters.append(
             Letter(
                 topic(state.node_id, OTAURL),
@@ -85,8 +85,7 @@ class Serving:
         for node_id in node_ids[:AT_ONCE]:
             self._push(turn, ota_job_id, node_id)
         later = node_ids[AT_ONCE:]
-        for node_id in later:
-            turn.promise(ota_job_id, node_id)
+        turn.promise(ota_job_id, later)
         self._waiting.extend((ota_job_id, node_id) for node_id in later)
 
     def push_again(self, pushes: Iterable[tuple[str, str]]) -> None:

@@ -11,31 +11,16 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from sqlalchemy import (
-    JSON,
-    URL,
-    Connection,
-    Engine,
-    Select,
-    TableValuedAlias,
-    Text,
-    cast,
-    create_engine,
-    event,
-    func,
-    literal,
-    select,
-)
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import JSON, URL, Connection, Select, TableValuedAlias, Text, cast, func, literal, select
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
+from py_esp_ota.cloud.database import database_url, in_memory, name_of, open_engine, reason, without_room
 from py_esp_ota.cloud.models import SettingRow, Table
+from py_esp_ota.cloud.outage import outage
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
 log = logging.getLogger(__name__)
@@ -56,26 +41,31 @@ class Page(Generic[Item]):
 
 
 class Store:
-    """The cloud's memory. ``url`` is SQLAlchemy's: ``sqlite://`` (in memory), ``sqlite:///cloud.db``, PostgreSQL.
+    """The cloud's memory.
+
+    Args:
+        url: SQLAlchemy's: ``sqlite://`` (in memory), ``sqlite:///cloud.db``, ``postgresql+psycopg://user@host/name``.
 
     Raises:
-        ValueError: what is at ``url`` cannot be opened, is no database of this cloud, or is a newer version's.
+        ValueError: what is at ``url`` cannot be opened, is no database of this cloud, is a newer version's, or, in
+            PostgreSQL, another server's now.
+        ModuleNotFoundError: PostgreSQL's driver is not installed; the message names the extra.
     """
 
-    def __init__(self, url: str = "sqlite://") -> None:
-        self._engine = _engine(url)
+    def __init__(self, url: str | URL = "sqlite://") -> None:
+        where = database_url(url)
+        self._engine = open_engine(where)
         try:
-            if _in_memory(make_url(url)):
+            if in_memory(where):
                 Table.metadata.create_all(self._engine)
             else:
                 from py_esp_ota.cloud.upgrade import bring_up_to_date  # noqa: PLC0415 - alembic, for who has a past
 
                 if done := bring_up_to_date(self._engine, Table.metadata):
-                    log.warning("%s: %s", _name(make_url(url)), done)
+                    log.warning("%s: %s", name_of(where), done)
         except (DatabaseError, ValueError) as error:
             self._engine.dispose()
-            why = str(error.orig if isinstance(error, DatabaseError) else error).partition("\n")[0]
-            raise ValueError(f"{_name(make_url(url))}: {why}") from error
+            raise ValueError(f"{name_of(where)}: {reason(error)}") from error
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -132,60 +122,18 @@ def rows_of(tx: Connection, texts: Sequence[str]) -> TableValuedAlias:
 
 
 @contextmanager
-def refusing_without_room() -> Iterator[None]:
-    """For those who answer somebody: a disk without room is a refusal. What has nobody to tell may wait for room.
+def refusing_outages() -> Iterator[None]:
+    """For those who answer somebody: a database that fails is a refusal. What has nobody to tell may wait for it.
 
     Raises:
-        CloudError: STORAGE_FULL; nothing of the transaction is stored.
+        CloudError: STORAGE_FULL; nothing of the transaction is stored. DATABASE_FAILS.
     """
     try:
         yield
-    except DatabaseError as error:
-        if _no_space(error.orig):
+    except SQLAlchemyError as error:
+        if without_room(error):
             raise CloudError(Refusal.STORAGE_FULL, "the disk is full: nothing was stored") from error
+        if why := outage(error):
+            log.error("the database failed, and somebody was told so: %s", why)
+            raise CloudError(Refusal.DATABASE_FAILS, "the database fails at the moment; try again later") from error
         raise
-
-
-def _no_space(error: BaseException | None) -> bool:
-    """Whether SQLite or PostgreSQL ran out of room; the index of SQLite's log has an error of its own for it."""
-    sqlite = getattr(error, "sqlite_errorname", "")
-    return sqlite in {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"} or getattr(error, "sqlstate", "") == "53100"
-
-
-def _in_memory(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}
-
-
-def _name(url: URL) -> str:
-    """How to call a database in a sentence: the file, or the URL without its password."""
-    return url.database if url.get_backend_name() == "sqlite" and url.database else url.render_as_string()
-
-
-def _engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url)
-    if not _in_memory(make_url(url)):
-        return _sqlite(url)
-    # Labs are made by the hundred and ask the same of different data: what one has compiled, the next one uses.
-    first = _first_in_memory()
-    return Engine(first.pool.recreate(), first.dialect, first.url, execution_options={"compiled_cache": _COMPILED})
-
-
-_COMPILED: dict[Any, Any] = {}
-
-
-@cache
-def _first_in_memory() -> Engine:
-    """It is never opened: the others have its dialect, which is a part of the name of each compiled statement."""
-    return _sqlite("sqlite://", poolclass=StaticPool)
-
-
-def _sqlite(url: str, **options: Any) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False}, **options)
-
-    @event.listens_for(engine, "connect")
-    def connected(connection: Any, _entry: ConnectionPoolEntry) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine

@@ -54,7 +54,7 @@ class Turn:
         self._stood: dict[str, Standing] = {}
         self._promised: dict[tuple[str, str], None] = {}
         self._arrived: dict[tuple[str, str], None] = {}
-        self.changed: dict[tuple[Thing, str], None] = {}
+        self.changed: dict[tuple[Thing, str, str], None] = {}  # as ``Live.publish`` takes it
 
     # ------------------------------------------------------------------------------------------------------------ read
 
@@ -95,7 +95,7 @@ class Turn:
         """Append an event, and move what it is about."""
         if event.ota_job_id:
             self._fold(event)
-            self.note("job", event.ota_job_id)
+            self.note("job", event.ota_job_id, event.node_id)
         self._events.append(event)
 
     def _fold(self, event: Event) -> None:
@@ -120,12 +120,12 @@ class Turn:
         self._standings[ota_job_id] = standing
         self.note("job", ota_job_id)
 
-    def promise(self, ota_job_id: str, node_id: str) -> None:
-        """The URL goes to a node, and goes again after a restart unless it has arrived."""
-        key = ota_job_id, node_id
-        self._arrived.pop(key, None)
-        if key not in self._book.pushes:
-            self._promised[key] = None
+    def promise(self, ota_job_id: str, node_ids: Iterable[str]) -> None:
+        """The URL goes to these nodes, and goes again after a restart unless it has arrived."""
+        for key in [(ota_job_id, node_id) for node_id in node_ids]:
+            self._arrived.pop(key, None)
+            if key not in self._book.pushes:
+                self._promised[key] = None
 
     def arrived(self, ota_job_id: str, node_id: str) -> None:
         """The broker has the URL that goes to a node: it need not go again."""
@@ -135,9 +135,9 @@ class Turn:
         elif key in self._book.pushes:
             self._arrived[key] = None
 
-    def note(self, thing: Thing, id_: str) -> None:
-        """Something is no longer what it was: whoever watches is told when this is written."""
-        self.changed[thing, id_] = None
+    def note(self, thing: Thing, id_: str, node_id: str = "") -> None:
+        """Something is no longer what it was, of a job perhaps on one node only: whoever watches is told afterwards."""
+        self.changed[thing, id_, node_id] = None
 
     def _stand(self, standing: Standing) -> None:
         ota_job_id = standing.job.ota_job_id

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 Chore = Callable[[Turn], None]
 
+AT_ONCE = 500
+"""Chores of one turn: ten thousand nodes that come at once must not hold up everything else."""
+
 CHORES = 100_000
 """Chores that wait at a time while the database fails; what comes then is lost, and the log says so."""
 
@@ -58,9 +61,9 @@ class Turns:
     @contextmanager
     def take(self) -> Iterator[Turn]:
         """A turn: written at the end of the block, in one transaction, or not at all when it raises."""
-        chores = list(self._chores)
-        self._chores.clear()
-        self.chores_wait.clear()
+        chores = [self._chores.popleft() for _ in range(min(len(self._chores), AT_ONCE))]
+        if not self._chores:
+            self.chores_wait.clear()
         try:
             with self._ground.store.connect() as tx:
                 turn = Turn(self._jobs, self._nodes, tx, self._ground.now_ms())
@@ -71,12 +74,14 @@ class Turns:
                 turn.write()
         except BaseException:
             self._chores.extendleft(reversed(chores))
+            if chores:
+                self.chores_wait.set()
             raise
         turn.commit()
         for letter in turn.letters:
             self._outbox.put(letter)
-        for thing, id_ in turn.changed:
-            self._ground.live.publish(thing, id_)
+        for changed in turn.changed:
+            self._ground.live.publish(*changed)
 
 
 def _do(chore: Chore, turn: Turn) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, MetaData, create_engine, func, inspect, select
+from sqlalchemy import Connection, Engine, MetaData, column, create_engine, delete, inspect, table
 from sqlalchemy.exc import DatabaseError
 
+from py_esp_ota.cloud.database import reason
 from py_esp_ota.cloud.database_copy import keep_copy
 
 FOLDER = Path(__file__).with_name("migrations")
@@ -24,7 +25,6 @@ FIRST = "0001"
 """Made by a version that stamped nothing: known by its tables."""
 
 _STAMP = "alembic_version"
-_LOCK = 0x6573705F6F7461  # any number, as long as every version of this cloud has the same
 
 _Tables = Mapping[str, AbstractSet[str]]  # the columns of each
 
@@ -50,13 +50,19 @@ def bring_up_to_date(engine: Engine, newest_tables: MetaData) -> str:
         elif before != newest:
             kept = _keep_copy(engine, before, newest)
             _upgrade(connection, script, before, newest)
-        _require(connection, {name: {*table.columns.keys()} for name, table in newest_tables.tables.items()})
+        else:  # may it be written? SQLite opens what may not, and says so at the first write
+            stamp = table(_STAMP, column("version_num"))
+            connection.execute(delete(stamp).where(stamp.c.version_num.is_(None)))
+        _require(connection, {name: {*each.columns.keys()} for name, each in newest_tables.tables.items()})
     return f"upgraded from revision {before} to {newest}; {kept}" if kept else ""
 
 
 @contextmanager
 def _alone(engine: Engine) -> Iterator[Connection]:
-    """One transaction beside which nobody writes, and which takes back tables as well as rows."""
+    """One transaction beside which nobody writes, and which takes back tables as well as rows.
+
+    PostgreSQL's does the second by itself, and whoever is connected has the database alone.
+    """
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
@@ -64,8 +70,6 @@ def _alone(engine: Engine) -> Iterator[Connection]:
             driver.isolation_level = None  # left to itself it begins no transaction before it makes a table
             connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # a table that is made anew is dropped in between
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         yield connection
         connection.commit()
 
@@ -97,9 +101,10 @@ def _require(connection: Connection, known: _Tables) -> None:
 
 
 def _tables(connection: Connection) -> _Tables:
-    found = inspect(connection)
-    names = set(found.get_table_names()) - {_STAMP}
-    return {name: {column["name"] for column in found.get_columns(name)} for name in sorted(names)}
+    found = inspect(connection).get_multi_columns()  # at once: PostgreSQL is asked over a wire
+    return {
+        name: {column["name"] for column in columns} for (_, name), columns in sorted(found.items()) if name != _STAMP
+    }
 
 
 def _first_tables(script: ScriptDirectory) -> _Tables:
@@ -137,7 +142,7 @@ def _upgrade(connection: Connection, script: ScriptDirectory, before: str, newes
         _check_references(connection)
     except DatabaseError as error:
         raise ValueError(
-            f"the upgrade from revision {before} to {newest} failed and changed nothing: {error.orig}"
+            f"the upgrade from revision {before} to {newest} failed and changed nothing: {reason(error)}"
         ) from error
 
 
@@ -145,7 +150,7 @@ def _check_references(connection: Connection) -> None:
     """SQLite was not looking while tables were made anew."""
     if connection.dialect.name != "sqlite":
         return
-    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+    for name, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
         raise ValueError(
-            f"the upgrade failed and changed nothing: row {row} of {table} names a {parent} that is not there"
+            f"the upgrade failed and changed nothing: row {row} of {name} names a {parent} that is not there"
         )

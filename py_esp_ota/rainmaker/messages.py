@@ -19,6 +19,7 @@ from py_esp_ota.strict_json import JsonError, read_json
 CONFIG_VERSION = "2020-03-20"
 OTASTATUS_LIMIT = 199
 OTAFETCH_LIMIT = 149
+USER_MAPPING_LIMIT = 199
 TOPIC_LIMIT = 149
 
 # --------------------------------------------------------------------------------------------------------------- topics
@@ -30,6 +31,7 @@ PARAMS_REMOTE = "params/remote"
 OTAFETCH = "otafetch"
 OTASTATUS = "otastatus"
 OTAURL = "otaurl"
+USER_MAPPING = "user/mapping"
 
 RULES = {
     CONFIG: "esp_node_config",
@@ -37,6 +39,7 @@ RULES = {
     PARAMS_LOCAL: "esp_set_params",
     OTAFETCH: "esp_node_otafetch",
     OTASTATUS: "esp_node_otastatus",
+    USER_MAPPING: "esp_user_node_mapping",
 }
 """The AWS IoT rule behind each topic a node publishes (components/esp_rainmaker/src/core/esp_rmaker_mqtt_topics.h)."""
 
@@ -279,6 +282,50 @@ class NodeConfig:
             attributes=_objects(body, "attributes"),
             devices=_objects(body, "devices"),
             services=_objects(body, "services"),
+        )
+
+
+# --------------------------------------------------------------------------------------------------------- user mapping
+
+NO_USER = "esp-rmaker"
+"""``USER_RESET_ID``: no user, but a node that was reset to what the factory made."""
+
+NO_SECRET = "failed"  # noqa: S105 - USER_RESET_KEY
+"""What stands beside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserMapping:
+    """``user/mapping``: who the node's user is, proved by a secret. ``reset``: nobody before counts any more."""
+
+    node_id: str
+    user_id: str
+    secret_key: str
+    reset: bool = False
+
+    def encode(self) -> bytes:
+        """``esp_rmaker_user_mapping_cb``: ``reset`` only when it is true, nothing escaped, cut at 199 bytes."""
+        body: dict[str, str | bool] = {
+            "node_id": self.node_id,
+            "user_id": self.user_id,
+            "secret_key": self.secret_key,
+        }
+        if self.reset:
+            body["reset"] = True
+        return json_text.to_bytes(json_text.generate(body), USER_MAPPING_LIMIT)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Self:
+        """As the cloud reads it. Raises ``ValueError`` with a sentence."""
+        body = _object(payload, USER_MAPPING, USER_MAPPING_LIMIT)
+        reset = body.get("reset", False)
+        if not isinstance(reset, bool):
+            raise ValueError(f"{USER_MAPPING}: 'reset' is neither true nor false")  # noqa: TRY004 - off the wire
+        return cls(
+            node_id=_text(body, "node_id", USER_MAPPING),
+            user_id=_text(body, "user_id", USER_MAPPING),
+            secret_key=_text(body, "secret_key", USER_MAPPING),
+            reset=reset,
         )
 
 

@@ -15,6 +15,7 @@ from py_esp_ota.rainmaker.messages import CONFIG, PARAMS_LOCAL_INIT, PARAMS_REMO
 from py_esp_ota.rainmaker.mqtt import MqttClient
 from py_esp_ota.rainmaker.ota import OtaConfig, RmakerOta
 from py_esp_ota.rainmaker.params import ParamDevice
+from py_esp_ota.rainmaker.user_mapping import UserNodeMapping
 
 TAG = "esp_rmaker_core"
 
@@ -63,6 +64,7 @@ class RmakerNode:
         self._ota_config = ota
         self._devices = devices
         self.ota: RmakerOta | None = None  # once run() has enabled it: the application's way to mark_valid
+        self.user_mapping: UserNodeMapping | None = None  # once run() has begun
 
     async def run(self) -> NoReturn:
         """``esp_rmaker_node_init``, ``esp_rmaker_ota_enable`` and ``esp_rmaker_start``: live until the chip resets.
@@ -95,6 +97,7 @@ class RmakerNode:
         for device in self._devices:
             core.params.add(device)
         self.ota = ota = RmakerOta.enable(core, self._ota_config)
+        self.user_mapping = mapping = UserNodeMapping(core)
         core.state = RmakerState.STARTING
         started = False
 
@@ -103,15 +106,16 @@ class RmakerNode:
             ota.on_mqtt_connected()
             if not started:  # on later connections the client only subscribes again
                 started = True
-                core.add_task(lambda: self._post_mqtt_connect(core, ota))
+                core.add_task(lambda: self._post_mqtt_connect(core, ota, mapping))
 
         core.spawn(core.work_queue_task(), "work queue")
         core.spawn(core.mqtt.run(on_connected), "MQTT")
 
-    async def _post_mqtt_connect(self, core: Core, ota: RmakerOta) -> None:
+    async def _post_mqtt_connect(self, core: Core, ota: RmakerOta, mapping: UserNodeMapping) -> None:
         """``esp_rmaker_post_mqtt_connect_task`` and what follows from its events, in upstream's order."""
         core.mqtt.publish(CONFIG, self._config(core).encode())
         core.state = RmakerState.CONFIG_REPORTED
+        mapping.on_config_reported()
         await core.mqtt.subscribe(PARAMS_REMOTE, lambda payload: _set_params(core, payload))
         core.mqtt.publish(PARAMS_LOCAL_INIT, core.params.everything())
         core.state = RmakerState.STARTED

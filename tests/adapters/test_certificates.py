@@ -57,6 +57,16 @@ def test_the_server_certificate_is_good_for_loopback_and_nothing_else(tmp_path, 
     assert len(list(names)) == 3
 
 
+def test_a_server_beyond_loopback_has_its_address_in_a_certificate_of_its_own(tmp_path, clock):
+    from ipaddress import ip_address
+
+    ca = LocalCa(tmp_path, clock)
+    for address in ("192.0.2.7", "2001:db8::7"):
+        made = ca.server(address)
+        verifier(ca, clock).build_server_verifier(x509.IPAddress(ip_address(address))).verify(load(made.cert), [])
+        assert made.cert != ca.server().cert == ca.server("::1").cert
+
+
 @pytest.mark.parametrize(("make", "name"), [(lambda ca: ca.node("n-1_A"), "n-1_A"), (lambda ca: ca.cloud(), "cloud")])
 def test_a_client_certificate_carries_the_client_id(tmp_path, clock, make, name):
     ca = LocalCa(tmp_path, clock)

@@ -12,8 +12,9 @@ import pytest
 from broker_bench import run_real
 from download_app import app, events
 
+from py_esp_ota.adapters import http
 from py_esp_ota.adapters.certificates import LocalCa
-from py_esp_ota.adapters.http import HttpFetch, serve
+from py_esp_ota.adapters.http import HttpFetch, address_of, serve
 from py_esp_ota.adapters.mosquitto import free_port
 from py_esp_ota.errors import FetchError
 
@@ -175,6 +176,20 @@ def test_the_server_refuses_every_address_that_is_not_loopback(host):
         run_real(story())
 
 
+@pytest.mark.parametrize(
+    ("host", "certfile", "beyond"),
+    [("192.0.2.1", None, True), ("192.0.2.1", "server.pem", False), ("0.0.0.0", "x", True), ("::", "x", True)],
+)
+def test_beyond_loopback_it_wants_one_address_and_tls_and_to_be_told_so(host, certfile, beyond):
+    async def story():
+        async with serve(app, host=host, certfile=certfile, keyfile=certfile, beyond_loopback=beyond):
+            raise AssertionError
+
+    with pytest.raises(ValueError, match="is not loopback: this server has no business on a network"):
+        run_real(story())
+    assert str(address_of("192.0.2.1", beyond_loopback=True)) == "192.0.2.1"
+
+
 def test_the_server_takes_the_port_it_is_given_and_says_when_it_is_taken():
     port = free_port()
 
@@ -253,3 +268,18 @@ def test_signals_stay_with_the_program(monkeypatch):
             return signal.getsignal(signal.SIGTERM) is before
 
     assert run_real(story())
+
+
+def test_a_tls_handshake_that_does_not_come_is_cut_off(ca, monkeypatch):
+    monkeypatch.setattr(http, "HEADER_S", 0.3)
+    files = ca.server()
+
+    async def story():
+        async with serve(app, certfile=files.cert, keyfile=files.key) as url:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            async with asyncio.timeout(5):
+                heard = await reader.read(-1)
+            writer.close()
+            return heard
+
+    assert run_real(story()) == b""

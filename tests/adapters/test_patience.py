@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import ssl
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -156,3 +159,209 @@ def test_too_many_at_once_are_told(monkeypatch, caplog):
 
     assert run_real(story()).startswith(b"HTTP/1.1 503 ")
     assert caplog.records == []
+
+
+# ------------------------------------------------------------------------------------------------ what does not belong
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+STREAM = GET.replace(b"/ ", b"/stream ", 1)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "pause"),
+    [
+        ((GET[:-2] + b"X: " + b"x" * 20_000 + b"\r\n\r\n",), 0.0),
+        ((b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",), 0.0),
+        ((GET[:-2] + b"".join(b"X%d: x\r\n" % number for number in range(4000)) + b"\r\n",), 0.0),
+        ((GET[:-2] + b"X: x", *[b"x" * 5000] * 4), 0.05),  # never whole
+    ],
+    ids=["value", "path", "lines", "pieces"],
+)
+def test_a_header_that_is_too_long_is_400(pieces, pause):
+    assert answer_to(*pieces, pause=pause).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_long_body_in_front_of_a_header_is_none_of_it():
+    body = b"x" * 100_000
+    answer = answer_to(POST % len(body) + body + GET[:20], GET[20:-2] + b"Connection: close\r\n\r\n", pause=0.1)
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+
+
+@pytest.mark.parametrize(
+    "behind", [b"nonsense\r\n\r\n", GET * 100, GET + b"\x16\x03"], ids=["nonsense", "many", "late"]
+)
+def test_what_does_not_belong_behind_a_request_leaves_its_answer_whole(behind):
+    answer = answer_to(STREAM + behind)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"tick ") == 8
+    assert answer.endswith(b"0\r\n\r\n")
+    assert b"400" not in answer
+
+
+def test_nonsense_in_a_body_is_400_at_once():
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert answer_to(head, b"1\r\nx\r\nno number\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_empty_lines_do_not_keep_a_connection():
+    assert answer_to(GET, *[b"\r\n"] * 40, pause=0.05).count(b"HTTP/1.1 ") == 1
+
+
+def test_a_body_behind_a_long_answer_has_its_time():
+    answer = answer_to(STREAM + POST % 6 + b"abc", b"def" + GET[:-2] + b"Connection: close\r\n\r\n", pause=0.8)
+    assert answer.count(b"HTTP/1.1 200 ") == 3
+    assert b"6 bytes" in answer
+
+
+def test_whoever_leaves_is_gone_for_a_request_in_front_of_others_too():
+    gone: list[str] = []
+
+    async def waits(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await echo(scope, receive, send)
+            return
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.append(scope["path"])
+
+    async def story() -> None:
+        async with serve(waits) as url, asyncio.timeout(10):
+            _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+            writer.write(STREAM + GET)
+            await asyncio.sleep(0.1)
+            writer.transport.abort()
+            await asyncio.sleep(0.1)
+
+    run_real(story())
+    assert gone == ["/stream"]
+
+
+# ------------------------------------------------------------------------------------------------------- slow readers
+
+BODY = bytes(range(256)) * (64 << 10)  # 16 MiB: more than kernels take
+PIECE = 128 << 10
+sent: list[int] = []
+
+
+async def firmware(scope, receive, send):
+    """Hands out ``BODY`` in slices."""
+    if scope["type"] == "lifespan":
+        await echo(scope, receive, send)
+        return
+    length = (b"content-length", str(len(BODY)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    view = memoryview(BODY)
+    for start in range(0, len(BODY), PIECE):
+        sent.append(PIECE)
+        await send({"type": "http.response.body", "body": view[start : start + PIECE], "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@asynccontextmanager
+async def readers(count: int, ca=None) -> AsyncIterator[list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]:
+    """Clients that asked for ``BODY`` and have read the header."""
+    files = ca.server() if ca else None
+    trust = ssl.create_default_context(cafile=ca.ca_file) if ca else None
+    both = {"certfile": files.cert, "keyfile": files.key} if files else {}
+    async with serve(firmware, **both) as url, asyncio.timeout(60):
+        port = urlsplit(url).port
+        lines = []
+        try:
+            for _ in range(count):
+                lines.append(await asyncio.open_connection("127.0.0.1", port, ssl=trust, limit=PIECE))
+                lines[-1][1].write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            for reader, _ in lines:
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            yield lines
+        finally:
+            for _, writer in lines:
+                writer.transport.abort()
+
+
+@pytest.fixture(params=["http", "https"])
+def authority(request):
+    return request.getfixturevalue("ca") if request.param == "https" else None
+
+
+def test_who_takes_nothing_of_a_response_is_cut_off(monkeypatch, caplog, authority):
+    monkeypatch.setattr(patience, "READ_S", 0.3)
+
+    async def story() -> int:
+        async with readers(1, authority) as [(reader, _)]:
+            await asyncio.sleep(1)
+            try:
+                return len(await reader.read(-1))
+            except (ConnectionResetError, ssl.SSLError):
+                return 0
+
+    assert run_real(story()) < len(BODY)
+    assert caplog.records == []
+
+
+def test_who_reads_slowly_gets_it_all(monkeypatch, caplog, authority):
+    monkeypatch.setattr(patience, "READ_S", 0.3)
+
+    async def story() -> bytes:
+        async with readers(1, authority) as [(reader, _)]:
+            got = bytearray()
+            while piece := await reader.read(1 << 20):
+                got += piece
+                await asyncio.sleep(0.02)
+            return bytes(got)
+
+    assert run_real(story()) == BODY  # in more than twice the time that one may take nothing
+    assert caplog.records == []
+
+
+def asks(port: int, trust: ssl.SSLContext | None = None) -> socket.socket:
+    """A client with no buffer of its own, which has read the beginning of a header."""
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+    line.connect(("127.0.0.1", port))
+    line = trust.wrap_socket(line, server_hostname="127.0.0.1") if trust else line
+    line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert line.recv(12) == b"HTTP/1.1 200"
+    return line
+
+
+def test_little_waits_for_slow_readers(authority):
+    count = 20
+    sent.clear()
+
+    async def story() -> tuple[int, int]:
+        files = authority.server() if authority else None
+        trust = ssl.create_default_context(cafile=authority.ca_file) if authority else None
+        both = {"certfile": files.cert, "keyfile": files.key} if files else {}
+        async with serve(firmware, **both) as url, asyncio.timeout(60):
+            port = urlsplit(url).port
+            tracemalloc.start()
+            lines = [await asyncio.to_thread(asks, port, trust) for _ in range(count)]
+            await asyncio.sleep(0.2)
+            held, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            handed_over = sum(sent)
+            for line in lines:
+                line.close()
+            await asyncio.sleep(0.1)
+            return held // count, handed_over // count
+
+    held, handed_over = run_real(story())
+    assert held < PIECE + (256 << 10 if authority else 0)  # what asyncio's TLS receives into has these KiB
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        assert handed_over < 1 << 20  # else the kernel takes megabytes for each
+
+
+def test_readers_that_leave_are_not_written_to(caplog):
+    def leaves(port: int) -> None:
+        line = asks(port)
+        line.recv(1 << 20)
+        line.close()
+
+    async def story() -> None:
+        async with serve(firmware) as url, asyncio.timeout(60):
+            port = urlsplit(url).port
+            await asyncio.gather(*(asyncio.to_thread(leaves, port) for _ in range(60)))
+            await asyncio.sleep(0.1)
+
+    run_real(story())
+    assert [record.getMessage() for record in caplog.records] == []

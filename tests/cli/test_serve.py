@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from click.testing import CliRunner
 from py_esp_ota.cli import main
 from py_esp_ota.cli.serving import in_a_thread
 from py_esp_ota.cloud.accounts import scrypt
-from py_esp_ota.lab import ADMIN
+from py_esp_ota.world import ADMIN
 
 pytestmark = pytest.mark.sockets
 MOSQUITTO = shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()
@@ -109,7 +110,7 @@ def test_the_banner_says_who_is_admin_on_the_page(tmp_path):
     status, line = page_and_banner(tmp_path / "data", ports)
     assert (status, line) == (
         200,
-        f"{url}   (no login: every user of this machine is admin; --one-time-link, --no-web)",
+        f"{url}   (no login: every user of this machine is admin; --login, --one-time-link, --no-web)",
     )
     assert page_and_banner(tmp_path / "data", ports, "--no-web") == (403, "none (--no-web)")
     assert "--no-web leaves no page" in refused(tmp_path / "data", ports, "--no-web", "--one-time-link")
@@ -122,6 +123,43 @@ def test_the_one_time_link_lets_one_browser_in(tmp_path):
         for status in (200, 403):
             with httpx2.Client(trust_env=False, follow_redirects=True) as client:
                 assert client.get(link).status_code == status
+
+
+def test_elsewhere_than_on_127_0_0_1_the_certificate_says_so_and_the_page_has_a_login(tmp_path):
+    data, ports = tmp_path / "data", free_ports(3)
+    with serving(data, ports, "--broker", "embedded", "--listen", "127.0.0.2", "--login") as (_, said):
+        url = f"https://127.0.0.2:{ports[1]}"
+        assert f"web page        {url} and http://127.0.0.1:{ports[0]}   (login as for the REST API)\n" in said
+        trust = ssl.create_default_context(cafile=data / "ca.pem")
+        browser = {"Accept": "text/html"}
+        with httpx2.Client(base_url=url, verify=trust, trust_env=False, headers=browser) as client:
+            assert client.get("/images").headers["location"] == "/login?next=/images"
+            form = {"user_name": ADMIN, "password": (data / "admin-password").read_text().strip()}
+            assert client.post("/login", data=form, headers={"Origin": url}).status_code == 303
+            assert client.get("/images").status_code == 200
+        with httpx2.Client(base_url=f"http://127.0.0.1:{ports[0]}", trust_env=False, headers=browser) as client:
+            assert client.get("/images").status_code == 303
+
+
+def test_an_address_that_this_machine_does_not_have_is_named(tmp_path):
+    said = refused(tmp_path / "data", free_ports(3), "--broker", "embedded", "--listen", "192.0.2.1")
+    assert "--listen: 192.0.2.1 is no address of this machine" in said
+
+
+def test_logins_survive_a_restart(tmp_path):
+    data, ports = tmp_path / "data", free_ports(3)
+    url, tokens = f"http://127.0.0.1:{ports[0]}", {}
+    for start in range(3):
+        with serving(data, ports, "--broker", "embedded"), httpx2.Client(base_url=url, trust_env=False) as client:
+            if not tokens:
+                login = {"user_name": ADMIN, "password": (data / "admin-password").read_text().strip()}
+                tokens = client.post("/v1/login2", json=login).json()
+            me = client.get("/v1/user", headers={"Authorization": tokens["accesstoken"]})
+            renewed = client.post("/v1/login2", json={"refreshtoken": tokens["refreshtoken"]})
+            alive = 401 if start == 2 else 200
+            assert (me.status_code, renewed.status_code) == (alive, alive)
+        if start == 1:
+            (data / "admin-password").write_text("another password\n")
 
 
 def test_everything_it_keeps_is_private(tmp_path):

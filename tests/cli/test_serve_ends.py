@@ -26,7 +26,7 @@ from py_esp_ota.cloud.store import Store
 from py_esp_ota.device import Device
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf.bootloader.start import boot
-from py_esp_ota.lab import ADMIN
+from py_esp_ota.world import ADMIN
 
 pytestmark = pytest.mark.sockets
 needs_mosquitto = pytest.mark.skipif(not MOSQUITTO, reason="Mosquitto is not installed")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import httpx2
 import pytest
+from databases import new_store
 from documented import document_of
 from fastapi import FastAPI
 
@@ -21,7 +22,6 @@ from py_esp_ota.cloud.images import StoredImage
 from py_esp_ota.cloud.outbox import Letter
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.store import Store
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.ports import Message
 from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport, topic
@@ -50,7 +50,7 @@ class Bench:
         numbers = random.Random(7)
         token_hex = lambda size: numbers.randbytes(size).hex()  # noqa: E731
         self.clock = Clock()
-        self.store = Store()
+        self.store = new_store()
         self.mail: list[tuple[str, str]] = []
         self.accounts = Accounts(
             self.store,
@@ -122,6 +122,15 @@ class Bench:
         if not isinstance(payload, bytes):
             payload = (payload if isinstance(payload, str) else json.dumps(payload)).encode()
         self.service.intake.handle(Message(topic(node_id, suffix, basic_ingest=True), payload))
+
+    def claims(self, node_id: str, user_id: str, secret_key: str, **more: object) -> None:
+        """A node names its user, as provisioning told it to."""
+        self.hear(node_id, "user/mapping", {"node_id": node_id, "user_id": user_id, "secret_key": secret_key, **more})
+
+    def map(self, node_id: str, user_id: str) -> None:
+        """A user asks for a node, and the node says yes."""
+        self.service.mappings.request(user_id, node_id, "a secret")
+        self.claims(node_id, user_id, "a secret")
 
     def report(self, node_id: str, job_id: str, status: str, info: str = "") -> None:
         """A node reports on a job."""

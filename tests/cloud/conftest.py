@@ -5,10 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import databases
 import pytest
 from cloud_bench import Bench
 
 from py_esp_ota.firmware import Firmware
+
+
+def pytest_generate_tests(metafunc):
+    kinds = databases.kinds(metafunc.definition)
+    if kinds != ["sqlite"]:
+        metafunc.parametrize("_database", kinds, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _database(request) -> Iterator[None]:
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield
+    else:
+        with databases.made_by(request.getfixturevalue("postgresql").store):
+            yield
 
 
 @pytest.fixture

@@ -34,6 +34,9 @@ def test_every_documented_call_is_either_served_or_said_to_be_absent(served):
     own = {
         ("PUT", "/v1/ota/upload/{ota_image_id}"),  # these two are where the object store's links lead
         ("GET", "/v1/ota/image/{ota_image_id}/firmware.bin"),
+        ("GET", "/v1/user/sessions"),
+        ("DELETE", "/v1/user/sessions"),
+        ("PUT", "/v1/admin/nodes/claim"),
         ("GET", "/v1/admin/events"),
         ("GET", "/v1/admin/events/export"),
     }

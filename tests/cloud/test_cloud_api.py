@@ -57,8 +57,16 @@ PROTECTED = [
     ("GET", "user/nodes"), ("PUT", "user/nodes"), ("DELETE", "user/nodes"),
     ("GET", "user/nodes/config"), ("GET", "user/nodes/status"), ("GET", "user/nodes/params"),
     ("PUT", "user/nodes/params"), ("PUT", "user/nodes/mapping"), ("GET", "user/nodes/mapping"),
+    ("GET", "user/nodes/sharing"), ("PUT", "user/nodes/sharing"), ("DELETE", "user/nodes/sharing"),
+    ("GET", "user/nodes/sharing/requests"), ("PUT", "user/nodes/sharing/requests"),
+    ("DELETE", "user/nodes/sharing/requests"), ("DELETE", "user2"),
+    ("GET", "user/sessions"), ("DELETE", "user/sessions"),
     ("GET", "user/nodes/ota_update"), ("POST", "user/nodes/ota_update"), ("GET", "user/nodes/ota_status"),
     ("POST", "user/otaimage"),
+]  # fmt: skip
+SUPER_ADMIN_ONLY = [
+    ("GET", "admin/user2"), ("POST", "admin/user2"), ("PUT", "admin/user2"), ("DELETE", "admin/user2"),
+    ("GET", "admin/user/nodes"), ("PUT", "admin/nodes/claim"),
 ]  # fmt: skip
 ADMIN_ONLY = [
     ("GET", "admin/events"), ("GET", "admin/events/export"),
@@ -66,6 +74,7 @@ ADMIN_ONLY = [
     ("DELETE", "admin/otaimage"), ("GET", "admin/otaimage/upload_request"), ("POST", "admin/otaimage/upload_confirm"),
     ("POST", "admin/otajob"), ("GET", "admin/otajob"), ("PUT", "admin/otajob"),
     ("GET", "admin/otajob/status"), ("GET", "admin/otajob/status/summary"),
+    *SUPER_ADMIN_ONLY,
 ]  # fmt: skip
 
 
@@ -90,6 +99,18 @@ def test_every_path_is_either_open_or_on_the_lists_above(bench):
     }  # fmt: skip
     paths = bench.ok("GET", "/openapi.json")["paths"]
     assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == listed | open_to_all
+
+
+def test_the_document_says_how_a_token_is_sent_and_where_it_comes_from(bench):
+    document = bench.ok("GET", "/openapi.json")
+    ((name, scheme),) = document["components"]["securitySchemes"].items()
+    assert (name, scheme["type"], scheme["in"], scheme["name"]) == ("accesstoken", "apiKey", "header", "Authorization")
+    assert "`POST /v1/login2`" in scheme["description"]
+    for method, path in PROTECTED + ADMIN_ONLY:
+        call = document["paths"][f"/v1/{path}"][method.lower()]
+        assert call["security"] == [{name: []}]
+        assert "authorization" not in {parameter["name"].lower() for parameter in call.get("parameters", [])}
+    assert "security" not in document["paths"]["/v1/login2"]["post"]
 
 
 # --------------------------------------------------------------------------------------------------------------- errors
@@ -297,21 +318,6 @@ def test_tags_and_metadata_over_http(bench):
     (detail,) = bench.ok("GET", "/v1/user/nodes?node_details=true")["node_details"]
     assert detail["metadata"] == {}
     assert failure(bench.call("PUT", "/v1/user/nodes?node_id=n1", json={}))[0] == 400
-
-
-def test_adding_and_removing_a_node_as_the_cli_does(bench):
-    bench.join("n1")
-    token = user_token(bench)
-    user_id = bench.ok("GET", "/v1/user", token=token)["user_id"]
-    body = {"user_id": user_id, "node_id": "n1", "secret_key": "a uuid", "operation": "add"}
-    request_id = bench.ok("PUT", "/v1/user/nodes/mapping", json=body, token=token)["request_id"]
-    answer = bench.ok("GET", f"/v1/user/nodes/mapping?&request_id={request_id}", token=token)
-    assert answer["request_status"] == "confirmed"
-    assert bench.ok("GET", "/v1/user/nodes", token=token)["nodes"] == ["n1"]
-    bench.ok("PUT", "/v1/user/nodes/mapping", json={**body, "secret_key": "", "operation": "remove"}, token=token)
-    assert bench.ok("GET", "/v1/user/nodes", token=token)["nodes"] == []
-    wrong = {**body, "user_id": "somebody"}
-    assert failure(bench.call("PUT", "/v1/user/nodes/mapping", json=wrong, token=token))[0] == 400
 
 
 def test_nodes_as_an_admin_sees_them(bench):

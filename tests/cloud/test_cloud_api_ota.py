@@ -273,7 +273,7 @@ def test_archive_can_only_be_true(bench):
 def test_an_update_on_a_users_word(bench):
     bench.join("n1")
     token = user_token(bench)
-    bench.service.nodes.add_mapping(bench.ok("GET", "/v1/user", token=token)["user_id"], "n1")
+    bench.map("n1", bench.ok("GET", "/v1/user", token=token)["user_id"])
     ask = lambda: bench.ok("GET", "/v1/user/nodes/ota_update?node_id=n1", token=token)  # noqa: E731
     assert ask() == {"status": "success", "description": "No update is available", "ota_available": False}
     image = upload(bench)["ota_image_id"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
 from py_esp_ota.adapters.memory import AsgiFetch, run_virtual
-from py_esp_ota.cloud.api.download import PIECE, single_range
+from py_esp_ota.cloud.api.download import PIECE
+from py_esp_ota.cloud.api.ranges import listed, single_range
 from py_esp_ota.firmware import Firmware
 
 IMAGE = Firmware("lamp", "1.1.0", size=3 * PIECE + 64).to_bytes()
@@ -99,6 +103,116 @@ def test_if_range_protects_a_resumed_download_from_another_image(bench, url):
     assert other.content == IMAGE
 
 
+ETAG = f'"{hashlib.sha256(IMAGE).hexdigest()}"'
+
+
+@pytest.mark.parametrize("header", [f"Bytes={SIZE - 1}-", f" bytes={SIZE - 1}- "])
+def test_units_are_told_by_their_name_in_any_case(bench, url, header):
+    answer = bench.call("GET", url, headers={"Range": header}, token="")
+    assert (answer.status_code, answer.content) == (206, IMAGE[-1:])
+
+
+def test_a_head_has_no_ranges(bench, url):
+    answer = bench.call("HEAD", url, headers={"Range": "bytes=5-"}, token="")
+    assert (answer.status_code, answer.headers["content-length"]) == (200, str(SIZE))
+
+
+def test_two_lines_of_one_range_each_are_two_ranges(bench, url):
+    async def story() -> int:
+        transport = httpx2.ASGITransport(app=bench.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+            return (await client.get(url, headers=[("Range", "bytes=0-1"), ("Range", "bytes=4-5")])).status_code
+
+    assert run_virtual(story()) == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("If-None-Match", ETAG, 304),
+        ("If-None-Match", f"W/{ETAG}", 304),  # the weak comparison
+        ("If-None-Match", f'"a, b" , {ETAG}', 304),
+        ("If-None-Match", " * ", 304),
+        ("If-None-Match", '"another"', 200),
+        ("If-None-Match", ETAG.strip('"'), 200),
+        ("If-None-Match", "", 200),
+        ("If-Match", ETAG, 200),
+        ("If-Match", "*", 200),
+        ("If-Match", f'"another",{ETAG}', 200),
+        ("If-Match", '"another"', 412),
+        ("If-Match", f"W/{ETAG}", 412),  # the strong comparison
+        ("If-Match", "", 412),
+        ("If-Modified-Since", "Sun, 29 Nov 2099 00:00:00 GMT", 200),
+        ("If-Unmodified-Since", "Sun, 29 Nov 1999 00:00:00 GMT", 200),
+    ],
+)
+def test_a_client_that_has_it_already_or_wants_another(bench, url, method, name, value, status):
+    answer = bench.call(method, url, headers={name: value}, token="")
+    assert answer.status_code == status
+    assert answer.headers["etag"] == ETAG
+    assert answer.content == (IMAGE if (method, status) == ("GET", 200) else b"")
+    if status == 304:
+        assert "content-length" not in answer.headers
+        assert "content-type" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Range": "bytes=9-", "If-None-Match": ETAG}, 304),
+        ({"Range": "bytes=9-", "If-Match": '"x"', "If-None-Match": ETAG}, 412),
+        ({"Range": f"bytes={SIZE}-", "If-Range": '"x"'}, 200),
+        ({"Range": f"bytes={SIZE}-", "If-Range": ETAG}, 416),
+        ({"Range": "bytes=9-", "If-Range": f"W/{ETAG}"}, 200),
+        ({"Range": "bytes=9-", "If-Range": "Sun, 29 Nov 2099 00:00:00 GMT"}, 200),
+        ({"If-Range": ETAG}, 200),
+    ],
+)
+def test_conditions_are_judged_in_their_order(bench, url, headers, status):
+    assert bench.call("GET", url, headers=headers, token="").status_code == status
+
+
+TAGS = st.text("W/*,a!~\xff", max_size=3).map(lambda text: f'"{text}"')
+
+
+@given(st.lists(st.tuples(st.booleans(), TAGS)), st.sampled_from([",", ", ", " ,, "]), TAGS)
+def test_any_list_of_tags_is_read(listing, comma, etag):
+    header = comma.join(f"W/{tag}" if weak else tag for weak, tag in listing)
+    assert listed(header, etag) == (etag in {tag for _, tag in listing})
+    assert listed(header, etag, strong=True) == ((False, etag) in listing)
+
+
+def test_a_refused_link_says_so_before_any_condition(bench, url):
+    assert bench.call("GET", url[:-1], headers={"If-None-Match": "*"}, token="").status_code == 403
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_else_can_be_done_with_it(bench, url, method):
+    assert bench.call(method, url, token="").status_code == 403
+
+
+def test_the_document_of_the_api_has_it(bench):
+    operation = bench.app.openapi()["paths"]["/v1/ota/image/{ota_image_id}/firmware.bin"]["get"]
+    assert {each["name"] for each in operation["parameters"]} >= {"ota_image_id", "token", "Range", "If-None-Match"}
+    assert set(operation["responses"]) >= {"200", "206", "304", "412", "416", "4XX"}
+
+
+def test_what_is_downloaded_again_is_not_read_again(bench, url):
+    reads: list[str] = []
+    bench.call("GET", url, token="")
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def note(_connection, _cursor, statement, *_rest):
+        reads.append(statement)
+
+    try:
+        assert bench.call("GET", url, token="").content == IMAGE
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert reads == []
+
+
 @given(st.integers(0, 300), st.one_of(st.none(), st.integers(0, 400)), st.one_of(st.none(), st.integers(0, 400)))
 def test_any_range_is_inside_the_image(size, first, last):
     header = f"bytes={'' if first is None else first}-{'' if last is None else last}"
@@ -134,8 +248,17 @@ def test_a_link_is_good_for_a_day(bench, url):
 
 
 def test_a_link_outlives_neither_its_image_nor_another_key(bench, url):
+    assert bench.call("GET", url, token="").status_code == 200
     bench.service.images.delete(bench.service.images.find().items[0].ota_image_id)
     assert bench.call("GET", url, token="").status_code == 404
+
+
+def test_a_link_does_not_outlive_the_replacement_of_its_image(bench, url):
+    assert bench.call("GET", url, token="").status_code == 200
+    newer = Firmware("lamp", "1.2.0").to_bytes()
+    image = bench.service.images.add("fw", newer, replace=True)
+    assert bench.call("GET", url, token="").status_code == 404
+    assert bench.call("GET", bench.service.images.url(image.ota_image_id), token="").content == newer
 
 
 def test_the_body_is_sent_in_pieces_as_the_node_reads(bench, url):

@@ -14,6 +14,8 @@ from py_esp_ota.cloud.models import BlobRow, UploadRow
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.firmware import Firmware, bootloader
 
+pytestmark = pytest.mark.both_databases
+
 
 def rows(bench, table) -> int:
     with bench.store.begin() as tx:

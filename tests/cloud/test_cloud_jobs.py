@@ -9,6 +9,8 @@ from cloud_bench import NOW, refused
 
 from py_esp_ota.cloud.refusals import Refusal
 
+pytestmark = pytest.mark.both_databases
+
 KEYS = {"ota_job_id", "url", "fw_version", "file_size", "file_md5"}
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 from cloud_bench import Bench
+from databases import new_store
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +53,7 @@ class World:
 
 @asynccontextmanager
 async def world() -> AsyncIterator[World]:
-    with closing(Store()) as store:
+    with closing(new_store()) as store:
         the_world = World(store)
         the_world.start()
         await the_world.service.wait_connected()

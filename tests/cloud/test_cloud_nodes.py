@@ -7,10 +7,12 @@ import json
 import pytest
 from cloud_bench import NOW, refused
 
-from py_esp_ota.cloud.nodes import ADMIN_USER_ID
 from py_esp_ota.cloud.refusals import Refusal
+from py_esp_ota.cloud.roles import LOCAL_ADMIN
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.rainmaker.messages import encode_params
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_a_node_appears_when_it_connects(bench):
@@ -18,7 +20,7 @@ def test_a_node_appears_when_it_connects(bench):
     node = bench.service.nodes.get("n1")
     assert (node.connected, node.connectivity_timestamp, node.registration_timestamp) == (True, NOW * 1000, NOW)
     assert (node.name, node.fw_version) == ("", "")
-    assert [node.node_id for node in bench.service.nodes.find(user_id=ADMIN_USER_ID).items] == ["n1"]
+    assert [node.node_id for node in bench.service.nodes.find(user_id=LOCAL_ADMIN).items] == ["n1"]
 
 
 def test_a_node_appears_when_its_config_comes(bench):
@@ -156,40 +158,3 @@ def test_nodes_by_kind_in_pages(bench):
     page = bench.service.nodes.find(num_records=2)
     assert ([node.node_id for node in page.items], page.total, page.next_id) == (["n1", "n2"], 4, "n3")
     assert ids(start_id="n3", num_records=2) == ["n3", "n4"]
-
-
-def test_a_user_sees_only_mapped_nodes(bench):
-    bench.join("n1", "n2")
-    with refused(Refusal.NODE_NOT_OF_USER):
-        bench.service.nodes.get("n1", "ann")
-    request = bench.service.nodes.add_mapping("ann", "n1")
-    assert bench.service.nodes.mapping_status(request, "ann").value == "confirmed"
-    assert [node.node_id for node in bench.service.nodes.find(user_id="ann").items] == ["n1"]
-    assert bench.service.nodes.detail("n1", "ann").mapping_timestamp == NOW
-    bench.service.nodes.remove_mapping("ann", "n1")
-    assert bench.service.nodes.find(user_id="ann").total == 0
-    assert bench.service.nodes.find().total == 2
-    with refused(Refusal.NODE_NOT_OF_USER):
-        bench.service.nodes.remove_mapping("ann", "n1")
-
-
-def test_a_mapping_waits_five_minutes_for_its_node(bench):
-    early, late = bench.service.nodes.add_mapping("ann", "n1"), bench.service.nodes.add_mapping("ann", "n2")
-    assert bench.service.nodes.mapping_status(early, "ann").value == "requested"
-    bench.join("n1")
-    assert bench.service.nodes.mapping_status(early, "ann").value == "confirmed"
-    assert bench.service.nodes.get("n1", "ann").node_id == "n1"
-    bench.clock.time += 301
-    bench.join("n2")
-    assert bench.service.nodes.mapping_status(late, "ann").value == "timedout"
-    with refused(Refusal.NODE_NOT_OF_USER):
-        bench.service.nodes.get("n2", "ann")
-
-
-def test_mapping_requests_are_private(bench):
-    request = bench.service.nodes.add_mapping("ann", "n1")
-    for request_id, user in ((request, "bob"), ("nothing", "ann")):
-        with refused(Refusal.MAPPING_UNKNOWN):
-            bench.service.nodes.mapping_status(request_id, user)
-    with refused(Refusal.INVALID_REQUEST):
-        bench.service.nodes.add_mapping("ann", "a/b")

@@ -65,6 +65,7 @@ def said(w: World, job: str) -> list[str]:
     return [line.status for line in w.service.jobs.history(job, "n1") if line.by_node]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("error", [FULL, LOCKED, TORN], ids=["full", "locked", "torn"])
 def test_reports_wait_for_the_database_and_are_kept_once_and_in_order(caplog, error):
     async def story():
@@ -95,6 +96,7 @@ def test_reports_wait_for_the_database_and_are_kept_once_and_in_order(caplog, er
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.both_databases
 def test_deadlines_are_kept_after_the_database_failed(caplog):
     async def story():
         async with world() as w:
@@ -116,6 +118,7 @@ def test_deadlines_are_kept_after_the_database_failed(caplog):
     assert lines(caplog)[0] == "deadlines of jobs wait, looking again in 1 s: database or disk is full"
 
 
+@pytest.mark.both_databases
 def test_a_url_that_did_not_go_out_goes_out_when_the_broker_is_back():
     async def story():
         async with world() as w, w.broker("n1") as node:
@@ -166,6 +169,7 @@ def test_a_url_that_the_broker_did_not_acknowledge_goes_out_after_a_restart(tmp_
     run_virtual(story())
 
 
+@pytest.mark.both_databases
 def test_presence_is_what_it_was_at_last():
     async def story():
         async with world() as w:
@@ -245,6 +249,7 @@ def full(store, _file):
         tx.connection().exec_driver_sql("PRAGMA max_page_count=1000000")
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(("outage", "why"), [(locked, "database is locked"), (full, "database or disk is full")])
 def test_a_real_file_that_is_locked_or_full(tmp_path, caplog, outage, why):
     async def story():

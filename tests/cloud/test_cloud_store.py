@@ -21,6 +21,7 @@ def url(tmp_path) -> str:
     return f"sqlite:///{tmp_path / 'cloud.db'}"
 
 
+@pytest.mark.sqlite
 def test_a_file_keeps_everything_over_a_restart(url, lamp):
     clock = Clock()
     with Store(url) as store:
@@ -37,12 +38,15 @@ def test_a_file_keeps_everything_over_a_restart(url, lamp):
         assert service.images.download(image.ota_image_id, link.partition("token=")[2]).data == lamp  # the key was kept
 
 
-def test_a_file_is_written_ahead_and_checks_its_references(url):
+@pytest.mark.sqlite
+def test_a_file_is_written_ahead_survives_a_loss_of_power_and_checks_its_references(url):
     with Store(url) as store, store.begin() as tx:
+        assert tx.scalar(text("PRAGMA synchronous")) == 2
         assert tx.scalar(text("PRAGMA journal_mode")) == "wal"
         assert tx.scalar(text("PRAGMA foreign_keys")) == 1
 
 
+@pytest.mark.both_databases
 def test_a_block_that_raises_leaves_nothing(bench):
     class Stop(BaseException):
         pass
@@ -59,11 +63,13 @@ def test_a_block_that_raises_leaves_nothing(bench):
     assert bench.service.nodes.find().total == 1
 
 
+@pytest.mark.both_databases
 def test_a_setting_is_made_once(bench):
     assert [bench.store.setting("key", lambda value=value: value) for value in ("a", "b")] == ["a", "a"]
 
 
-def test_two_clouds_in_memory_know_nothing_of_each_other():
+@pytest.mark.both_databases
+def test_two_clouds_know_nothing_of_each_other():
     first, second = Bench(), Bench()
     first.join("n1")
     assert second.service.nodes.find().total == 0
@@ -84,6 +90,7 @@ def test_refusals_have_numbers_of_their_own():
     assert 101044 not in {refusal.error_code for refusal in Refusal}  # sends the admin CLI into an endless loop
 
 
+@pytest.mark.sqlite
 def test_a_database_that_is_not_what_its_stamp_says_is_refused_and_left_as_it_is(tmp_path):
     url = f"sqlite:///{tmp_path / 'cloud.db'}"
     Store(url).close()
@@ -98,6 +105,7 @@ def test_a_database_that_is_not_what_its_stamp_says_is_refused_and_left_as_it_is
     tables.close()
 
 
+@pytest.mark.sqlite
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "cloud.db").write_text("no database at all, and long enough to be read as one")
     with pytest.raises(ValueError, match=r"cloud\.db: file is not a database"):

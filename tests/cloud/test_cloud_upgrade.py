@@ -11,38 +11,26 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from alembic.script import ScriptDirectory
 from cloud_bench import Clock
-from sqlalchemy import create_engine, event, inspect
+from sqlalchemy import create_engine, event
+from upgrade_bench import NEWEST, RELEASE, SCRIPT, revise, shape
 
 from py_esp_ota.cloud import upgrade
+from py_esp_ota.cloud.logins import Logins, User
 from py_esp_ota.cloud.models import Table
+from py_esp_ota.cloud.roles import LOCAL_ADMIN, Role
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
+from py_esp_ota.cloud.tokens import Ids
 
-RELEASE = Path(__file__).with_name("release_0_1_0.sql").read_text()
-SCRIPT = ScriptDirectory(upgrade.FOLDER)
-NEWEST = SCRIPT.get_current_head()
-
-NEXT = """
-from alembic import op
-import os, signal, sqlalchemy as sa
-revision = "9000"
-down_revision = "{before}"
-def upgrade():
-    op.create_table("extra", sa.Column("key", sa.Text, primary_key=True))
-    with op.batch_alter_table("node") as node:
-        node.alter_column("model", server_default="lamp")
-    op.bulk_insert(sa.table("extra", sa.column("key")), [{{"key": "x" * 1000 + str(n)}} for n in range(500)])
-    {then}
-"""
-"""A revision as they will be: a table more, a table anew, and rows enough to need pages."""
+pytestmark = pytest.mark.sqlite
 
 FULL = 'op.execute("PRAGMA max_page_count=1"); op.execute("INSERT INTO extra SELECT key || key FROM extra")'
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
@@ -62,17 +50,7 @@ def file(tmp_path) -> Path:
 @pytest.fixture
 def revised(tmp_path, monkeypatch):
     """Whoever calls it has a version with one revision more, which ends like this."""
-
-    def revise(then: str = "") -> Path:
-        folder = tmp_path / "migrations"
-        (folder / "versions").mkdir(parents=True, exist_ok=True)
-        for known in SCRIPT.walk_revisions():
-            (folder / "versions" / Path(known.path).name).write_text(Path(known.path).read_text())
-        (folder / "versions" / "r9000_next.py").write_text(NEXT.format(before=NEWEST, then=then))
-        monkeypatch.setattr(upgrade, "FOLDER", folder)
-        return folder
-
-    return revise
+    return partial(revise, tmp_path / "migrations", monkeypatch)
 
 
 def dump(file: Path) -> list[str]:
@@ -85,21 +63,6 @@ def revision(file: Path) -> str | None:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
             return None
         return database.execute("SELECT version_num FROM alembic_version").fetchone()[0]
-
-
-def shape(connection):
-    """Every table as the database itself describes it, whatever the order of its parts."""
-    found = inspect(connection)
-    return {
-        name: (
-            {column["name"]: (str(column["type"]), column["nullable"]) for column in found.get_columns(name)},
-            found.get_pk_constraint(name)["constrained_columns"],
-            sorted(str(sorted(key.items())) for key in found.get_foreign_keys(name)),
-            sorted(str(unique["column_names"]) for unique in found.get_unique_constraints(name)),
-            sorted((index["name"], str(index["column_names"])) for index in found.get_indexes(name)),
-        )
-        for name in sorted({*found.get_table_names()} - {"alembic_version"})
-    }
 
 
 # ----------------------------------------------------------------------------------------------------------- revisions
@@ -150,6 +113,32 @@ def test_a_database_of_0_1_0_is_read_on(file):
         lines = service.jobs.history(job.job.ota_job_id, "n1")
         assert [line.status for line in lines] == ["triggered", "started", "in-progress", "success"]
         assert {node.node_id for node in service.nodes.find().items} == {"n1", "n2"}
+
+
+def test_a_past_in_which_the_clock_jumped_keeps_its_order(file):
+    year = 365 * 86_400_000
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(f"UPDATE report SET timestamp = timestamp - {year} WHERE number = 4")
+        database.execute(f"UPDATE report SET timestamp = timestamp + {year} WHERE number = 3")
+    with Store(f"sqlite:///{file}") as store:
+        service = CloudService(store, clock=Clock(), public_url="http://x", token_hex=lambda size: "1f" * size)
+        (job,) = service.jobs.find().items
+        lines = service.jobs.history(job.job.ota_job_id, "n1")
+        assert [line.status for line in lines] == ["triggered", "started", "in-progress", "success"]
+        assert [line.timestamp - lines[0].timestamp for line in lines] == [0, year, -year, 0]
+
+
+def test_who_was_logged_in_as_admin_in_0_1_0_is_a_super_admin_and_logged_in(file):
+    with Store(f"sqlite:///{file}") as store:
+        numbers = iter(range(1, 1000))
+        logins = Logins(store, Clock(), Ids(lambda size: f"{next(numbers):0{2 * size}x}"))
+        (login,) = logins.of(LOCAL_ADMIN)
+        assert (login.kind, login.started, login.expires) == ("api", 0, None)
+        token = logins.tokens(User(LOCAL_ADMIN, "", Role.USER, login.session_id)).accesstoken
+        assert logins.user_of(token) == User(LOCAL_ADMIN, "admin@example.com", Role.SUPER_ADMIN, login.session_id)
+        service = CloudService(store, clock=Clock(), public_url="http://x", token_hex=lambda size: "1f" * size)
+        assert service.nodes.find(admin_id=LOCAL_ADMIN).total == 2
+        assert service.nodes.detail("n1", LOCAL_ADMIN).role == "primary"
 
 
 @pytest.mark.parametrize("stamped", [False, True])

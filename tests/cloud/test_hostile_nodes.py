@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
 import pytest
+from databases import new_store
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from raw_mqtt import ACCEPTED, connect, packet, publish, raw, subscribe
@@ -17,7 +18,6 @@ from test_cloud_mqtt import HOSTILE, SUFFIXES, World, next_url, settle, world
 from py_esp_ota.adapters.embedded import open_embedded
 from py_esp_ota.adapters.limits import PAYLOAD_LIMIT
 from py_esp_ota.adapters.memory import run_virtual
-from py_esp_ota.cloud.store import Store
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Mqtt
 from py_esp_ota.rainmaker.messages import OTAFETCH, OtaFetch, OtaStatusReport, topic
@@ -25,7 +25,7 @@ from py_esp_ota.rainmaker.messages import OTAFETCH, OtaFetch, OtaStatusReport, t
 
 async def first_job() -> str:
     """The id of the first job in any ``World``: a node may have heard of it."""
-    with closing(Store()) as store:
+    with closing(new_store()) as store:
         w = World(store)
         w.service.intake.on_presence("honest", True)
         return w.job("honest")
@@ -135,7 +135,7 @@ def test_over_the_embedded_broker(sessions):
     """Whole packets, broken ones and noise, from sockets that have introduced themselves and from others."""
 
     async def story():
-        with closing(Store()) as store:
+        with closing(new_store()) as store:
             async with open_embedded() as broker:
                 w = World(store)
                 broker.on_presence(w.service.intake.on_presence)

@@ -8,8 +8,9 @@ import pytest
 from fault_bench import GOOD, NODE, OLD, play
 
 from py_esp_ota.faults import FaultyClock
-from py_esp_ota.lab import EPOCH, Lab
+from py_esp_ota.lab import Lab
 from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.world import EPOCH
 
 DAY = 86_400
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from py_esp_ota.faults import FORMS, Fault, parse
 from py_esp_ota.faults.grammar import Word
-from py_esp_ota.lab import EPOCH, Lab
+from py_esp_ota.lab import Lab
 from py_esp_ota.rainmaker.ota_fetch import OTA_FETCH_TIMEOUT_S, backoff
 from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.world import EPOCH
 
 
 def conserved(played):

@@ -16,6 +16,7 @@ EXTRAS = {
     "cloud": [
         "fastapi",
         "uvicorn",
+        "httptools",
         "sqlalchemy",
         "alembic",
         "jinja2",

@@ -38,9 +38,10 @@ T = TypeVar("T")
 class Cloud:
     """A service, its app with API and page, and a broker."""
 
-    def __init__(self, link: OneTimeLink | None = None) -> None:
-        numbers = random.Random(7)
-        self.store = Store()
+    def __init__(self, link: OneTimeLink | None = None, *, login: bool = False, store: Store | None = None) -> None:
+        numbers = random.Random(7 if store is None else 8)
+        self.store = store or Store()
+        self.mail: list[str] = []
         self.service = CloudService(
             self.store,
             clock=SystemClock(),
@@ -51,12 +52,23 @@ class Cloud:
             self.store,
             clock=SystemClock(),
             token_hex=lambda size: numbers.randbytes(size).hex(),
-            deliver=lambda _name, _code: None,
+            deliver=lambda _name, code: self.mail.append(code),
+            scrypt_n=2,
         )
         self.app = create_app(self.service, self.accounts)
-        mount_web(self.app, self.service, link)
+        mount_web(self.app, self.service, link, login=login)
         self.broker = MemoryBroker()
         self.broker.on_presence(self.service.intake.on_presence)
+
+    async def until(self, holds: Callable[[CloudService], bool]) -> None:
+        """Wait until the cloud has heard what a node said, however long that takes it."""
+        told = asyncio.Event()
+        self.service.live.listeners.add(told)
+        async with asyncio.timeout(20):
+            while not holds(self.service):
+                await told.wait()
+                told.clear()
+        self.service.live.listeners.discard(told)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -120,6 +132,16 @@ class Node:
         await self.mqtt.publish(topic(self.node_id, OTASTATUS), report.encode())
 
 
+def introduced(node_id: str) -> Callable[[CloudService], bool]:
+    """For ``Cloud.until``: the node said what it is."""
+    return lambda service: any(node.node_id == node_id and node.model for node in service.nodes.find().items)
+
+
+def reported(job: str, info: str) -> Callable[[CloudService], bool]:
+    """For ``Cloud.until``: a node said this about the job."""
+    return lambda service: any(line.additional_info == info for line in service.jobs.history(job))
+
+
 class Stage:
     """A cloud that serves its page on loopback from a thread of its own."""
 
@@ -129,6 +151,23 @@ class Stage:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._leave: list[Callable[[], Coroutine[Any, Any, None]]] = []
+
+    async def open(self, port: int = 0) -> None:
+        """Serve over HTTP, again at the same address after ``shut``."""
+        self._http = serve(self.cloud.app, port=port)
+        self.url = await self._http.__aenter__()
+
+    async def shut(self) -> int:
+        """No HTTP any more; the port, to open again."""
+        await self._http.__aexit__(None, None, None)
+        return int(self.url.rpartition(":")[2])
+
+    @contextmanager
+    def gone(self) -> Iterator[None]:
+        """Without a server meanwhile."""
+        port = self.run(self.shut())
+        yield
+        self.run(self.open(port))
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run something on the cloud's loop and wait for it."""
@@ -150,7 +189,7 @@ class Stage:
             node = Node(node_id, await session.__aenter__())
             self._leave.append(lambda: session.__aexit__(None, None, None))
             await node.introduce(**introduction)
-            await asyncio.sleep(0.01)
+            await self.cloud.until(introduced(node_id))
             return node
 
         return self.run(connect())
@@ -169,10 +208,12 @@ def on_a_socket(link: OneTimeLink | None = None) -> Iterator[Stage]:
 
     async def live() -> None:
         stage.cloud = Cloud(link)
-        async with stage.cloud.running(), serve(stage.cloud.app) as stage.url:
+        async with stage.cloud.running():
+            await stage.open()
             ready.set()
             await done.wait()
             await stage.leave()
+            await stage.shut()
 
     thread = threading.Thread(target=lambda: stage._loop.run_until_complete(live()))
     thread.start()

@@ -84,8 +84,18 @@ def test_without_the_cookie_every_page_and_form_is_closed(cookie):
         image = cloud.service.images.add("lamp", LAMP).ota_image_id
         stranger = browser()
         headers = {"Cookie": f"{link.cookie}={cookie}".encode()} if cookie else {}
-        paths = ["/images", "/images/upload", f"/images/{image}/start", "/jobs", "/jobs/x", "/nodes", "/events"]
-        for path in [*paths, "/jobs/x/events"]:
+        paths = [
+            "/images",
+            "/images/upload",
+            f"/images/{image}/start",
+            "/jobs",
+            "/jobs/x",
+            "/nodes",
+            "/live",
+            "/images/x",
+            "/account",
+        ]
+        for path in [*paths, "/live?view=x+/images"]:
             answer = await stranger.get(path, headers=headers)
             assert answer.status_code == 403, path
             assert all(answer.headers[header] == value for header, value in HEADERS.items())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from html import unescape
 
 import pytest
-from page_stage import Cloud, Node, in_process
+from page_stage import Cloud, Node, in_process, reported
 
 from py_esp_ota.cloud.images import SIZE_LIMIT
 from py_esp_ota.cloud.jobs import MAX_NODES
@@ -90,7 +90,7 @@ def test_every_page_shows_its_content_under_a_strict_policy_and_no_outside_resou
         assert expected in words(answer.text)
         for header, value in HEADERS.items():
             assert answer.headers[header] == value
-        resources = re.findall(r'\s(?:src|href|action|hx-get|hx-post|sse-connect)="([^"]*)"', answer.text)
+        resources = re.findall(r'\s(?:src|href|action|hx-get|hx-post|data-view)="([^"]*)"', answer.text)
         assert all(url.startswith(("/", "#")) and not url.startswith("//") for url in resources)
 
     in_process(story)
@@ -126,6 +126,11 @@ LOST = {
     "/jobs/none/events": 404,
     "/images?archived=perhaps": 400,
     "/images?trail=x": 400,
+    "/images/x/y": 404,
+    "/jobs/none/none": 404,
+    "/nodes/": 404,
+    "/static/none.css": 404,
+    "/images/x/archive": 405,
 }
 
 
@@ -140,9 +145,39 @@ def test_a_wrong_address_is_answered_with_a_page(path):
     in_process(story)
 
 
+@pytest.mark.parametrize(
+    ("path", "accept", "kind"),
+    [
+        ("/imagse", "text/html,application/xhtml+xml,*/*;q=0.8", "text/html"),
+        ("/imagse", "*/*", "application/json"),
+        ("/v1/none", "text/html,*/*;q=0.8", "application/json"),
+        ("/v1/admin/otajob/", "*/*", "application/json"),
+    ],
+)
+def test_an_address_that_is_nobody_s_is_a_page_for_a_browser_and_json_for_a_program(path, accept, kind):
+    async def story(_cloud, client):
+        answer = await client.get(path, headers={"Accept": accept})
+        assert answer.headers["content-type"].startswith(kind)
+        assert answer.status_code == (404 if kind == "text/html" else 403)
+        assert ("There is no page at this address." in words(answer.text)) == (kind == "text/html")
+
+    in_process(story)
+
+
+def test_a_mistake_of_the_server_is_a_page_too(monkeypatch, caplog):
+    async def story(cloud, client):
+        monkeypatch.setattr(cloud.service.jobs, "find", lambda **_: 1 // 0)
+        answer = await client.get("/jobs")
+        assert answer.status_code == 500
+        assert "The server made a mistake." in words(answer.text)
+        assert "ZeroDivisionError" in caplog.text
+
+    in_process(story)
+
+
 def test_static_files_are_served_with_the_policy_and_nothing_else_is():
     async def story(_cloud, client):
-        for name in ("style.css", "app.js", "icon.svg", "icons.svg", "vendor/htmx.min.js", "vendor/sse.min.js"):
+        for name in ("style.css", "app.js", "icon.svg", "icons.svg", "live.js", "page.js", "vendor/htmx.min.js"):
             answer = await client.get(f"/static/{name}")
             assert answer.status_code == 200, name
             assert answer.headers["x-content-type-options"] == "nosniff"
@@ -214,8 +249,7 @@ def test_what_a_node_says_is_shown_and_never_run():
             await node.introduce(name=EVIL, fw_version=EVIL, model=EVIL)
             await node.report(job, "failed", EVIL)
             await node.report(job, EVIL[:32], '"><svg onload=alert(3)>')
-            for _ in range(5):
-                await client.get("/nodes")
+            await cloud.until(reported(job, EVIL))
         pages = [
             (await client.get(path)).text for path in ("/nodes", f"/jobs/{job}", f"/images/{image}/start", "/jobs")
         ]
@@ -505,7 +539,7 @@ def test_the_monitor_shows_the_facts_the_node_s_own_words_and_its_whole_history(
             await node.offered()
             for info in ("Downloading Firmware Image", "Downloaded 40% Firmware Image"):
                 await node.report(job, "in-progress", info)
-            await client.get("/nodes")
+            await cloud.until(reported(job, "Downloaded 40% Firmware Image"))
             page = (await client.get(f"/jobs/{job}")).text
         text = words(page)
         for fact in (job, image, "lamp-1.1.0", "Force Push", "in progress", "0 of 1 node succeeded"):
@@ -538,7 +572,7 @@ def test_cancel_then_archive_and_late_reports_are_still_shown():
             assert "Archive job" in page
             assert "Cancel job" not in page
             await node.report(job, "success", "OTA Upgrade finished and verified successfully")
-            await client.get("/nodes")
+            await cloud.until(reported(job, "OTA Upgrade finished and verified successfully"))
         text = words((await client.get(f"/jobs/{job}")).text)
         assert "OTA Upgrade finished and verified successfully" in text
         assert "1 of 1 node succeeded" in text
@@ -571,8 +605,8 @@ def test_the_monitor_pages_through_many_nodes():
         assert "Page 1 of 3" in words(page)
         following = re.search(r'id="next" href="([^"]*)"', page)
         second = (await client.get(unescape(following[1]))).text
-        shown = re.findall(r'sse-swap="row-(\w+)"', second)
+        shown = re.findall(r'data-part="nodes/row-(\w+)"', second)
         assert len(shown) == 25
-        assert not set(shown) & set(re.findall(r'sse-swap="row-(\w+)"', page))
+        assert not set(shown) & set(re.findall(r'data-part="nodes/row-(\w+)"', page))
 
     in_process(story)

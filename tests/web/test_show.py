@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from py_esp_ota.cloud.job_rows import HistoryLine, JobView
+from py_esp_ota.cloud.history import HistoryLine
+from py_esp_ota.cloud.job_rows import JobView
 from py_esp_ota.cloud.jobs import JobStatus, NodeState, NodeStatus, OtaJob, summary
 from py_esp_ota.cloud.nodes import Node
 from py_esp_ota.cloud.web.show import bar_text, moment, own_clock, percent, remark, segments, size, tone

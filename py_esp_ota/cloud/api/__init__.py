@@ -8,7 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from py_esp_ota.cloud.accounts import Accounts
-from py_esp_ota.cloud.api import absent, download, errors, events, images, jobs, nodes, root, session
+from py_esp_ota.cloud.api import absent, download, errors, events, images, jobs, members, nodes, root, session, sharing
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
 from py_esp_ota.cloud.service import CloudService
 
@@ -20,7 +20,7 @@ call.
 Calls of RainMaker that are not in this document are answered 501, what nobody has 403.
 """
 
-_PARTS = (root, session, nodes, images, jobs, events, download)
+_PARTS = (download, root, session, members, nodes, sharing, images, jobs, events)
 
 
 def create_app(

@@ -14,7 +14,8 @@ from pydantic_core.core_schema import CoreSchema, union_schema
 
 from py_esp_ota.cloud.events import Actor, Kind
 from py_esp_ota.cloud.jobs import JobStatus, NodeStatus
-from py_esp_ota.cloud.nodes import MappingStatus
+from py_esp_ota.cloud.mapping import MappingStatus
+from py_esp_ota.cloud.sharing import OfferStatus
 
 Milliseconds = Annotated[int, Field(description="since 1970")]
 Seconds = Annotated[int, Field(description="since 1970")]
@@ -86,6 +87,55 @@ class Account(BaseModel):
     user_roles: list[str]
 
 
+class SessionInfo(BaseModel):
+    """One login that goes on."""
+
+    session_id: str
+    kind: Literal["api", "page"]
+    address: str
+    client: str
+    started_timestamp: Seconds
+    used_timestamp: Seconds
+    expires_timestamp: Annotated[Seconds | None, Field(description="null for a login of 0.1.0")]
+    current: bool
+
+
+class SessionList(BaseModel):
+    """The logins of a user."""
+
+    sessions: list[SessionInfo]
+    total: int
+
+
+class Member(Account):
+    """A user, as who manages accounts sees it."""
+
+    verified: bool
+
+
+class MemberList(BaseModel):
+    """Accounts."""
+
+    users_list: list[Member]
+    total: int
+    next_id: NextId = ""
+
+
+class NodesOfRole(BaseModel):
+    """The nodes to which a user is the same."""
+
+    nodes: list[str]
+    total: int
+
+
+class NodesOfUser(BaseModel):
+    """The nodes of a user by what the user is to them; one of the two is absent when the other was asked for."""
+
+    primary: NodesOfRole | None = None
+    secondary: NodesOfRole | None = None
+    total: int
+
+
 # ---------------------------------------------------------------------------------------------------------------- nodes
 
 
@@ -154,6 +204,54 @@ class ParamsResult(BaseModel):
     node_id: str
     status: Literal["success", "failure"]
     description: str
+
+
+class NodeUsers(BaseModel):
+    """Who has a node: user names. A secondary user is not told of the others."""
+
+    primary: list[str]
+    secondary: Annotated[list[str], Field(description="absent for a secondary user")] = []
+
+
+class NodeSharing(BaseModel):
+    """Who has a node, and for a secondary user where it came from."""
+
+    node_id: str
+    users: NodeUsers
+    sources: Annotated[list[Literal["NODE"]], Field(description="absent for a primary user")] = []
+
+
+class NodeSharingList(BaseModel):
+    """Who has the nodes of a user."""
+
+    node_sharing: list[NodeSharing]
+
+
+class SharingRequested(Success):
+    """What was offered, or answered."""
+
+    request_id: Annotated[str, Field(description="absent in the answer to an answer")] = ""
+
+
+class SharingRequest(BaseModel):
+    """Nodes that were offered to a user."""
+
+    request_id: str
+    request_status: OfferStatus
+    request_timestamp: Seconds
+    node_ids: list[str]
+    user_name: str
+    primary_user_name: str
+    metadata: dict[str, Any]
+
+
+class SharingRequests(BaseModel):
+    """Requests that wait, or were declined."""
+
+    sharing_requests: list[SharingRequest]
+    total: int
+    next_request_id: Annotated[str, Field(description="the start_request_id of the next page")] = ""
+    next_user_name: str = ""
 
 
 class MappingRequested(Success):

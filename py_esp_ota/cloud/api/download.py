@@ -1,78 +1,110 @@
-"""Firmware download: what nodes fetch. The link is the permission; one range may be asked for, to resume."""
+"""Firmware download: what nodes fetch. The link is the permission; one range may be asked for, to resume.
+
+The bytes go out as slices of the one copy in memory, each when the connection has room for it: a thousand slow nodes
+hold one image.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Any, Final
 
-from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
-from py_esp_ota.cloud.api.auth import Service
-from py_esp_ota.cloud.api.errors import RESPONSES
-from py_esp_ota.cloud.api.route import ApiRoute
+from py_esp_ota.cloud.api.errors import REFUSED
+from py_esp_ota.cloud.api.ranges import NOT_SATISFIABLE, PARTIAL, Verdict, judge
+from py_esp_ota.cloud.api.route import Handler
+from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.shelf import Firmware
+from py_esp_ota.cloud.store import refusing_outages
 
-router = APIRouter(prefix="/v1", tags=["images"], responses=RESPONSES, route_class=ApiRoute)
+PIECE: Final = 128 * 1024
+"""What one send hands over, and about as much as waits in this process for a node that is slow to read."""
 
-PIECE = 64 * 1024
-_BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-_ANSWERS: dict[int | str, dict[str, Any]] = {
+_PATH: Final = "/ota/image/{ota_image_id}/firmware.bin"
+_MEDIA_TYPE: Final = "application/octet-stream"
+
+
+class _PlainRoute(APIRoute):
+    """A route whose endpoint takes the request as it is: nothing is solved, nothing is validated, no body is read."""
+
+    def get_route_handler(self) -> Handler:
+        """The endpoint itself."""
+        handler: Handler = self.endpoint
+        return handler
+
+
+def _parameter(name: str, place: str, what: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "description": what,
+        "schema": {"type": "string"},
+    }
+
+
+_PARAMETERS: Final = [
+    _parameter("ota_image_id", "path", "The image."),
+    _parameter("token", "query", "The permission, as the link has it."),
+    _parameter("Range", "header", "One range of bytes; several at once are answered with all of them."),
+    _parameter("If-Range", "header", "The entity tag that the range belongs to."),
+    _parameter("If-Match", "header", "Entity tags, one of which the image must have."),
+    _parameter("If-None-Match", "header", "Entity tags that the client has already."),
+]
+_BYTES: Final[dict[str, Any]] = {"content": {_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {**_BYTES, "description": "The image"},
     206: {**_BYTES, "description": "The asked part of it"},
+    304: {"description": "The client has it already"},
+    412: {"description": "The image is another"},
     416: {"description": "There is no such part"},
 }
-_SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+router = APIRouter(prefix="/v1", tags=["images"], responses=REFUSED, route_class=_PlainRoute)
 
 
-@router.get("/ota/image/{ota_image_id}/firmware.bin", response_model=None, response_class=Response, responses=_ANSWERS)
-@router.head("/ota/image/{ota_image_id}/firmware.bin", response_model=None, include_in_schema=False)
-async def firmware(
-    *,
-    service: Service,
-    request: Request,
-    ota_image_id: str,
-    token: Annotated[str, Query()] = "",
-    asked: Annotated[str, Header(alias="range")] = "",
-    if_range: Annotated[str, Header()] = "",
-) -> Response:
+@router.get(
+    _PATH,
+    response_model=None,
+    response_class=Response,
+    responses=_ANSWERS,
+    openapi_extra={"parameters": _PARAMETERS},
+)
+@router.head(_PATH, response_model=None, include_in_schema=False)
+async def firmware(request: Request) -> Response:
     """The image, or the asked part of it."""
-    found = service.images.download(ota_image_id, token)
-    size = len(found.data)
-    headers = {"Accept-Ranges": "bytes", "ETag": found.etag}
-    part = None if if_range and if_range != found.etag else single_range(asked, size)
-    if part is not None and not part:
-        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
-    status = 200
-    if part is None:
-        part = range(size)
-    else:
-        status = 206
-        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
-    headers["Content-Length"] = str(len(part))
-    media_type = "application/octet-stream"
-    if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=media_type)
-    return StreamingResponse(_pieces(found.data, part), status, headers, media_type)
+    service: CloudService = request.app.state.service
+    with refusing_outages():
+        found = service.images.download(request.path_params["ota_image_id"], request.query_params.get("token", ""))
+    verdict = judge(request.method, request.headers, found.etag, len(found.data))
+    return _Slices(found, verdict)
 
 
-def single_range(header: str, size: int) -> range | None:
-    """The bytes a ``Range`` header asks for: empty when there are none, ``None`` when the header does not count.
+class _Slices(Response):
+    """A part of the firmware; of every other verdict the header alone."""
 
-    Several ranges at once, other units and nonsense do not count: the whole image answers them (RFC 9110, 14.2).
-    """
-    match = _SINGLE_RANGE.fullmatch(header.strip())
-    if match is None or match.group(1) == match.group(2) == "":
-        return None
-    first, last = match.groups()
-    if not first:
-        return range(max(0, size - int(last)), size)
-    if last and int(last) < int(first):
-        return None
-    return range(int(first), min(int(last) + 1 if last else size, size))
+    def __init__(self, found: Firmware, verdict: Verdict) -> None:
+        part, size = verdict.part, len(found.data)
+        headers = {"Accept-Ranges": "bytes", "ETag": found.etag}
+        if part:
+            headers |= {"Content-Type": _MEDIA_TYPE, "Content-Length": str(len(part))}
+        if verdict.status == PARTIAL:
+            headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+        elif verdict.status == NOT_SATISFIABLE:
+            headers["Content-Range"] = f"bytes */{size}"
+        super().__init__(None if part else b"", verdict.status, headers)
+        self._found = found  # as long as it is sent, it is not read again for anybody
+        self._part = part
 
-
-async def _pieces(data: bytes, part: range) -> AsyncIterator[bytes]:
-    view = memoryview(data)
-    for start in part[::PIECE]:
-        yield bytes(view[start : min(start + PIECE, part.stop)])
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it, slice by slice."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        part = range(0) if scope["method"] == "HEAD" else self._part
+        view = memoryview(self._found.data)
+        for start in part[::PIECE]:
+            end = min(start + PIECE, part.stop)
+            await send({"type": "http.response.body", "body": view[start:end], "more_body": end < part.stop})
+        if not part:
+            await send({"type": "http.response.body", "body": b""})

@@ -50,7 +50,8 @@ class UnauthorizedError(Exception):
 def failure(refusal: Refusal, description: str, **extra: object) -> JSONResponse:
     """An error response in RainMaker's own shape."""
     body = {"status": "failure", "error_code": refusal.error_code, "description": description, **extra}
-    return JSONResponse(body, refusal.http_status)
+    seconds = extra.get("retry_after")
+    return JSONResponse(body, refusal.http_status, None if seconds is None else {"Retry-After": str(seconds)})
 
 
 def install(app: FastAPI) -> None:

@@ -18,7 +18,7 @@ from py_esp_ota.cloud.event_log import Wanted
 from py_esp_ota.cloud.events import Actor, Entry, Kind
 from py_esp_ota.cloud.texts import number_or_refuse
 
-router = APIRouter(prefix="/v1", responses=RESPONSES, route_class=ApiRoute)
+router = APIRouter(prefix="/v1", tags=["events"], responses=RESPONSES, route_class=ApiRoute)
 
 Text = Annotated[str | None, Query(max_length=256)]
 Moment = Annotated[int | None, Query(ge=0, lt=2**53, description="milliseconds since 1970")]

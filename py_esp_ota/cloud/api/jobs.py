@@ -30,6 +30,7 @@ from py_esp_ota.cloud.api.auth import (
     SignedIn,
     StartId,
     by,
+    claimed_by,
 )
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
@@ -109,6 +110,7 @@ async def create_job(
         priority=body.priority,
         timeout=body.timeout,
         force_push=force_push,
+        admin_id=claimed_by(user),
         user_approval=user_approval,
         by=by(user),
     )

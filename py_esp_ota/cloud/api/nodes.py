@@ -1,4 +1,4 @@
-"""Nodes of a user, and of the admin. Sharing and the command-response calls are not offered."""
+"""Nodes of a user, and of an admin."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pydantic import BaseModel, Field
 from py_esp_ota.cloud.api.answers import (
     AdminNodes,
     As,
-    MappingRequested,
-    MappingState,
     ParamsResult,
     Status,
     Success,
@@ -26,6 +24,7 @@ from py_esp_ota.cloud.api.auth import (
     Service,
     SignedIn,
     StartId,
+    claimed_by,
 )
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
@@ -64,15 +63,6 @@ class NodeParams(BaseModel):
 
     node_id: str
     payload: Params
-
-
-class Mapping(BaseModel):
-    """Associate a user with a node, or end the association. The secret is for nodes that check it."""
-
-    user_id: str | None = None
-    node_id: str
-    secret_key: str = ""
-    operation: Literal["add", "remove"] = "add"
 
 
 @router.get("/user/nodes")
@@ -162,29 +152,10 @@ def _set_params(service: Service, user_id: str, one: NodeParams) -> Json:
     return {"node_id": one.node_id, "status": "success", "description": "Parameters sent"}
 
 
-@router.put("/user/nodes/mapping")
-async def map_node(user: SignedIn, service: Service, body: Mapping) -> Annotated[Json, As(MappingRequested)]:
-    """Associate the user with a node; ``GET`` with the request id tells what became of it."""
-    if body.user_id not in {None, user.user_id}:
-        raise CloudError(Refusal.INVALID_REQUEST, "user_id is not the user of this access token")
-    if body.operation == "remove":
-        service.nodes.remove_mapping(user.user_id, body.node_id)
-        return success("The mapping is removed", request_id="")
-    return success("The mapping was requested", request_id=service.nodes.add_mapping(user.user_id, body.node_id))
-
-
-@router.get("/user/nodes/mapping")
-async def mapping_status(
-    user: SignedIn, service: Service, request_id: Annotated[str, Query()]
-) -> Annotated[Json, As(MappingState)]:
-    """``requested``, ``confirmed`` or ``timedout``."""
-    return {"request_id": request_id, "request_status": service.nodes.mapping_status(request_id, user.user_id).value}
-
-
 @router.get("/admin/nodes")
 async def admin_nodes(
     *,
-    _user: Admin,
+    user: Admin,
     service: Service,
     node_id: OptionalNodeId,
     type: Annotated[str | None, Query()] = None,  # noqa: A002 (the API's name)
@@ -196,16 +167,17 @@ async def admin_nodes(
     start_id: StartId = None,
     num_records: NumRecords = DEFAULT_RECORDS,
 ) -> Annotated[Json, As(AdminNodes)]:
-    """Every node of this cloud. ``model`` needs ``type``, ``fw_version`` needs both, as in RainMaker."""
+    """The nodes that the admin has claimed, for a super admin all. ``model`` needs ``type``, ``fw_version`` both."""
     if (model is not None and type is None) or (fw_version is not None and model is None):
         raise CloudError(Refusal.INVALID_REQUEST, "fw_version needs model, and model needs type")
     wanted = node_status or status
     if node_id:
-        page = Page([service.nodes.get(node_id)], 1)
+        page = Page([service.nodes.get(node_id, admin_id=claimed_by(user))], 1)
     elif wanted in {"not_activated", "deactivated"}:
         page = Page([], 0)  # a local cloud has no certificates that could be switched off
     else:
         page = service.nodes.find(
+            admin_id=claimed_by(user),
             type=type,
             model=model,
             fw_version=fw_version,

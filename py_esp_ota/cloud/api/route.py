@@ -14,9 +14,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from py_esp_ota.cloud.api.auth import admin, identify, only_admin, signed_in
+from py_esp_ota.cloud.api.auth import DOORS, check_may, identify, signed_in
 from py_esp_ota.cloud.refusals import Refusal
-from py_esp_ota.cloud.store import refusing_without_room
+from py_esp_ota.cloud.store import refusing_outages
 from py_esp_ota.cloud.texts import heard
 from py_esp_ota.strict_json import JsonError, read_json
 
@@ -26,19 +26,20 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class ApiRoute(APIRoute):
-    """A route whose parameters ``SignedIn`` and ``Admin`` are asked for at the door."""
+    """A route whose parameters ``SignedIn``, ``Admin`` and ``SuperAdmin`` are asked for at the door."""
 
     def get_route_handler(self) -> Handler:
         """As the framework's, behind the two checks."""
         handle = super().get_route_handler()
         asked = set(_calls(self.dependant))
+        acts = [act for door, act in DOORS.items() if door in asked]
 
         async def guarded(request: Request) -> Response:
-            if signed_in in asked:
-                request.state.user = identify(request)
-            if admin in asked:
-                only_admin(request.state.user)
-            with refusing_without_room():
+            with refusing_outages():
+                if signed_in in asked:
+                    request.state.user = identify(request)
+                for act in acts:
+                    check_may(request.state.user, act)
                 return await handle(_StrictRequest(request.scope, request.receive))
 
         return guarded

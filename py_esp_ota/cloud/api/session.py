@@ -7,12 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from py_esp_ota.cloud.accounts import PASSWORD_MAX, USER_NAME_LIMIT, Tokens
-from py_esp_ota.cloud.api.answers import Account, As, LoggedIn, Success
-from py_esp_ota.cloud.api.auth import AccountsOf, SignedIn
+from py_esp_ota.cloud.accounts import PASSWORD_MAX
+from py_esp_ota.cloud.api.answers import Account, As, LoggedIn, SessionList, Success
+from py_esp_ota.cloud.api.auth import AccountsOf, CallerOf, SignedIn
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
-from py_esp_ota.cloud.api.shapes import Json, success
+from py_esp_ota.cloud.api.shapes import Json, success, user_json
+from py_esp_ota.cloud.codes import USER_NAME_LIMIT
+from py_esp_ota.cloud.logins import Login as LoginView
+from py_esp_ota.cloud.logins import Tokens, User
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
 UserName = Annotated[str, Field(max_length=USER_NAME_LIMIT)]
@@ -43,26 +46,28 @@ class Login(BaseModel):
 
 @router.post("/user", responses=CREATED)
 @router.post("/user2", responses=CREATED)
-async def sign_up(body: SignUp, accounts: AccountsOf, response: Response) -> Annotated[Json, As(Success)]:
+async def sign_up(
+    body: SignUp, accounts: AccountsOf, caller: CallerOf, response: Response
+) -> Annotated[Json, As(Success)]:
     """Create an account, or confirm it."""
     if body.verification_code is not None:
-        accounts.confirm(body.user_name, body.verification_code)
+        accounts.confirm(body.user_name, body.verification_code, caller)
         return success("The account is verified")
-    await accounts.sign_up(body.user_name, body.password or "")
+    await accounts.sign_up(body.user_name, body.password or "", caller)
     response.status_code = 201
     return success("The verification code was sent")
 
 
 @router.post("/login")
 @router.post("/login2")
-async def log_in(body: Login, accounts: AccountsOf) -> Annotated[Json, As(LoggedIn)]:
+async def log_in(body: Login, accounts: AccountsOf, caller: CallerOf) -> Annotated[Json, As(LoggedIn)]:
     """Log in, or renew the tokens of a login."""
     if body.refreshtoken is not None:
-        tokens = accounts.refresh(body.refreshtoken)
+        tokens = accounts.logins.refresh(body.refreshtoken)
         return success("Tokens renewed", idtoken=tokens.idtoken, accesstoken=tokens.accesstoken)
     if body.user_name is None or body.password is None:
         raise CloudError(Refusal.INVALID_REQUEST, "user_name and password are needed, or a refreshtoken")
-    return _logged_in(await accounts.log_in(body.user_name, body.password))
+    return _logged_in(await accounts.log_in(body.user_name, body.password, caller))
 
 
 def _logged_in(tokens: Tokens) -> Json:
@@ -72,12 +77,12 @@ def _logged_in(tokens: Tokens) -> Json:
 
 
 @router.put("/forgotpassword2")
-async def forgot_password(body: SignUp, accounts: AccountsOf) -> Annotated[Json, As(Success)]:
+async def forgot_password(body: SignUp, accounts: AccountsOf, caller: CallerOf) -> Annotated[Json, As(Success)]:
     """Ask for a code, then set the new password with it."""
     if body.password is None or body.verification_code is None:
-        accounts.forgot_password(body.user_name)
+        accounts.forgot_password(body.user_name, caller)
         return success("If there is such a user, a verification code was sent")
-    await accounts.reset_password(body.user_name, body.password, body.verification_code)
+    await accounts.reset_password(body.user_name, body.password, body.verification_code, caller)
     return success("The password is changed")
 
 
@@ -86,7 +91,7 @@ async def log_out(
     user: SignedIn, accounts: AccountsOf, logout_all: Annotated[bool, Query()] = False
 ) -> Annotated[Json, As(Success)]:
     """End this login, or every login of the user."""
-    accounts.log_out(user, logout_all)
+    accounts.logins.log_out(user, logout_all)
     return success("Logout successful")
 
 
@@ -94,15 +99,57 @@ async def log_out(
 @router.get("/user2")
 async def who_am_i(user: SignedIn) -> Annotated[Json, As(Account)]:
     """The account behind the token."""
+    return user_json(user.user_id, user.user_name, user.role)
+
+
+@router.delete("/user2")
+async def end_my_account(
+    *,
+    user: SignedIn,
+    accounts: AccountsOf,
+    caller: CallerOf,
+    request: Annotated[bool, Query()] = False,
+    verification_code: Annotated[str, Query(max_length=16)] = "",
+) -> Annotated[Json, As(Success)]:
+    """End one's own account: ``request=true`` sends a code, which ends it."""
+    return end_account(accounts, user, user.user_name, caller, request=request, code=verification_code)
+
+
+def end_account(accounts: AccountsOf, by: User, user_name: str, caller: CallerOf, *, request: bool, code: str) -> Json:
+    """The two steps in which an account ends, one's own or another's."""
+    if request:
+        accounts.members.request_end(by, user_name, caller)
+        return success("The verification code was sent")
+    if not code:
+        raise CloudError(Refusal.INVALID_REQUEST, "request=true or verification_code is needed")
+    accounts.members.end(by, user_name, code, caller)
+    return success("The account is deleted")
+
+
+@router.get("/user/sessions")
+async def sessions(user: SignedIn, accounts: AccountsOf) -> Annotated[Json, As(SessionList)]:
+    """The logins of the user that go on, newest first."""
+    logins = accounts.logins.of(user.user_id)
+    return {"sessions": [_session_json(login, user) for login in logins], "total": len(logins)}
+
+
+@router.delete("/user/sessions")
+async def end_session(
+    user: SignedIn, accounts: AccountsOf, session_id: Annotated[str, Query(max_length=64)]
+) -> Annotated[Json, As(Success)]:
+    """End one login; ``logout2`` with ``logout_all`` ends all."""
+    accounts.logins.end(user, session_id)
+    return success("The login is ended")
+
+
+def _session_json(login: LoginView, user: User) -> Json:
     return {
-        "user_id": user.user_id,
-        "user_name": user.user_name,
-        "super_admin": user.admin,
-        "admin": user.admin,
-        "email": user.user_name,
-        "phone_number": "",
-        "name": "",
-        "picture_url": "",
-        "mfa": False,
-        "user_roles": [],
+        "session_id": login.session_id,
+        "kind": login.kind,
+        "address": login.address,
+        "client": login.client,
+        "started_timestamp": login.started,
+        "used_timestamp": login.used,
+        "expires_timestamp": login.expires,
+        "current": login.session_id == user.session_id,
     }

@@ -10,6 +10,8 @@ from py_esp_ota.cloud.images import StoredImage
 from py_esp_ota.cloud.job_rows import JobView
 from py_esp_ota.cloud.jobs import NodeState
 from py_esp_ota.cloud.nodes import Node, NodeDetail
+from py_esp_ota.cloud.roles import Act, NodeRole, Role, may
+from py_esp_ota.cloud.sharing import NodeUsers, Offer
 from py_esp_ota.cloud.store import Page
 
 Item = TypeVar("Item")
@@ -33,6 +35,43 @@ def single(key: str, resources: Sequence[Json]) -> Json:
     """One resource found by its id: bare, and as a list for clients that expect one in every case."""
     bare = resources[0] if resources else {}
     return {**bare, key: list(resources), "total": len(resources)}
+
+
+def user_json(user_id: str, user_name: str, role: Role) -> Json:
+    """An account, as itself and as who manages accounts sees it."""
+    return {
+        "user_id": user_id,
+        "user_name": user_name,
+        "super_admin": role is Role.SUPER_ADMIN,
+        "admin": may(role, Act.ADMINISTER),
+        "email": user_name,
+        "phone_number": "",
+        "name": "",
+        "picture_url": "",
+        "mfa": False,
+        "user_roles": [],
+    }
+
+
+def offer_json(offer: Offer) -> Json:
+    """A sharing request."""
+    return {
+        "request_id": offer.request_id,
+        "request_status": offer.request_status.value,
+        "request_timestamp": offer.request_timestamp,
+        "node_ids": list(offer.node_ids),
+        "user_name": offer.user_name,
+        "primary_user_name": offer.primary_user_name,
+        "metadata": dict(offer.metadata),
+    }
+
+
+def node_users_json(users: NodeUsers) -> Json:
+    """Who has a node. A secondary user learns who gave it, not who else got it."""
+    names = {role.value: list(users.names[role]) for role in NodeRole}
+    if users.mine is NodeRole.PRIMARY:
+        return {"node_id": users.node_id, "users": names}
+    return {"node_id": users.node_id, "users": {"primary": names["primary"]}, "sources": ["NODE"]}
 
 
 def image_json(image: StoredImage, image_url: str) -> Json:
@@ -104,8 +143,8 @@ def node_detail_json(detail: NodeDetail, *, status: bool, config: bool, params: 
     body: Json = {
         "id": detail.node.node_id,
         "node_type": detail.node.type,
-        "role": "primary",
-        "primary": True,
+        "role": detail.role.value,
+        "primary": detail.role is NodeRole.PRIMARY,
         "tags": list(detail.tags),
         "metadata": dict(detail.metadata),
         "mapping_timestamp": detail.mapping_timestamp,

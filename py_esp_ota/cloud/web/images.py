@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
@@ -11,8 +12,8 @@ from starlette.requests import ClientDisconnect
 from py_esp_ota._core import ImageInfo, inspect_image
 from py_esp_ota.cloud.images import NAME_LIMIT, SIZE_LIMIT
 from py_esp_ota.cloud.refusals import CloudError, Refusal
-from py_esp_ota.cloud.store import refusing_without_room
-from py_esp_ota.cloud.web.live import changed_kinds
+from py_esp_ota.cloud.store import refusing_outages
+from py_esp_ota.cloud.web.live import Listing
 from py_esp_ota.cloud.web.show import link, pager, start_of
 from py_esp_ota.cloud.web.site import Site, go
 from py_esp_ota.cloud.web.upload import Upload, read_upload
@@ -55,20 +56,31 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     @router.get("/images")
     async def images(q: str = "", trail: str = "", archived: bool = False, stored: str = "") -> HTMLResponse:
-        page = service.images.find(
-            name=q or None, contains=True, archived=archived, start_id=start_of(trail), num_records=PAGE_SIZE
-        )
-        query = {"q": q, "archived": "1" if archived else ""}
-        here = link("/images", {**query, "trail": trail})
+        at = site.views.at
         return site.page(
             "images.html",
-            images=page.items,
-            pager=pager("/images", query, trail, page, PAGE_SIZE),
-            here=here,
-            q=q,
-            archived=archived,
+            **listed(q, trail, archived),
+            here=link("/images", {"q": q, "archived": "1" if archived else "", "trail": trail}),
+            at=at,
             stored=service.images.get(stored) if stored else None,
         )
+
+    def listed(q: str = "", trail: str = "", archived: object = "") -> dict[str, Any]:
+        page = service.images.find(
+            name=q or None, contains=True, archived=bool(archived), start_id=start_of(trail), num_records=PAGE_SIZE
+        )
+        query = {"q": q, "archived": "1" if archived else ""}
+        turns = pager("/images", query, trail, page, PAGE_SIZE)
+        return {"images": page.items, "pager": turns, "q": q, "archived": bool(archived)}
+
+    site.views.add(
+        Listing.maker(
+            "/images",
+            "image",
+            ("q", "trail", "archived"),
+            lambda **query: site.html("_images.html", **listed(**query), stored=None),
+        )
+    )
 
     @router.get("/images/upload")
     async def upload_form() -> HTMLResponse:
@@ -89,7 +101,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
         upload = None
         try:
             upload = await read_upload(request)
-            with refusing_without_room():
+            with refusing_outages():
                 image = service.images.add(upload.name.strip() or preview_of(upload).name, upload.data)
         except CloudError as refused:
             return _refusal(request, refused, upload)
@@ -107,10 +119,6 @@ def add_pages(router: APIRouter, site: Site) -> None:
     async def unarchive(ota_image_id: str) -> Response:
         service.images.archive(ota_image_id, archived=False)
         return go("/images?archived=1")
-
-    @router.get("/events")
-    async def events() -> Response:
-        return site.stream(changed_kinds(service.live))
 
     def _refusal(request: Request, refused: CloudError, upload: Upload | None = None) -> HTMLResponse:
         """Why nothing was stored: in place where htmx asked, else as a page with the form."""

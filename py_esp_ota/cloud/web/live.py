@@ -1,108 +1,277 @@
-"""Server-sent events: what changed, rendered, as soon as the cloud knows it.
+"""Live pages: what changed is rendered once for each view, and the same text goes to all who watch it.
 
-Every stream begins with the present state, so that a browser that lost its connection needs no reload.
+A view is the live part of one page, named by the page's address. It consists of parts: pieces of HTML, each with the
+number of the change it shows. Whoever watches is at a number too, and is sent the parts with higher ones. A page is at
+the number that it was rendered at, a stream goes on where its page or its predecessor ended: so nothing is missed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import get_args
-
-from sqlalchemy import func, select
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple, Protocol
 
 from py_esp_ota.cloud.live import Kind, Live, Notice
-from py_esp_ota.cloud.models import EventRow
-from py_esp_ota.cloud.store import Store
+from py_esp_ota.cloud.refusals import CloudError
+from py_esp_ota.cloud.web.show import unlink
+
+log = logging.getLogger(__name__)
 
 PAUSE_S = 0.2
-"""Between two looks at what changed: quick for the eye, and busy nodes cost no more than five renderings a second."""
+"""Between two renderings of a view: quick for the eye, and busy nodes cost no more than five a second."""
+REST = 9.0
+"""Pause after each rendering, in times of its own length: all of them together take a tenth of the loop's time."""
+BEAT_S = 15.0
+"""A stream says at least this often that it is alive; the page's script waits three times as long."""
+VIEWS = 32
+"""In one stream. More tabs than that nobody looks at, and their addresses would not fit into a request's header."""
+DUE = 512
+"""Changes that a view keeps apart until it is rendered; with more it is rendered as if anything had changed."""
 
 Parts = Mapping[str, str]
-"""Fragments by event name."""
+"""Pieces of HTML by name. One that holds others comes before them and begins their names: ``nodes``, ``nodes/a``."""
 
 
-def event(name: str, data: str) -> str:
-    """One server-sent event; no text can end it early."""
-    lines = re.split(r"\r\n|[\r\n]", data)
-    return f"event: {name}\n" + "".join(f"data: {line}\n" for line in lines) + "\n"
+class Source(Protocol):
+    """What a view shows."""
+
+    def concerns(self, notice: Notice) -> bool:
+        """Whether the view may look otherwise now. Cheap: it is asked about everything that happens."""
+
+    def render(self, notices: Collection[Notice] | None) -> Parts:
+        """The parts as they are now; ``notices`` say what changed since the last time, ``None`` that anything may have.
+
+        Raises:
+            CloudError: there is nothing to show.
+        """
 
 
-async def batches(events: Live) -> AsyncIterator[frozenset[Notice]]:
-    """An empty batch once listening, so that what is looked up then misses nothing; after it what changed, together."""
-    arrived: set[Notice] = set()
-    wake = asyncio.Event()
+Maker = Callable[[str], Source | None]
+"""The source of an address; ``None`` when it is of another kind of page."""
 
-    async def collect() -> None:
-        async for notice in events.subscribe():
-            arrived.add(notice)
-            wake.set()
 
-    collector = asyncio.create_task(collect())
-    collector.add_done_callback(lambda _: wake.set())
-    try:
-        await asyncio.sleep(0)  # the collector listens
-        yield frozenset()
-        while not collector.done() or arrived:
-            await wake.wait()
-            wake.clear()
-            batch = frozenset(arrived)
-            arrived.clear()
-            if batch:
-                yield batch
+class _Part(NamedTuple):
+    html: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list page: one part, and everything of its kind may change it."""
+
+    kind: Kind
+    show: Callable[[], str]
+
+    def concerns(self, notice: Notice) -> bool:
+        """See ``Source``."""
+        return notice.kind == self.kind
+
+    def render(self, notices: Collection[Notice] | None) -> Parts:
+        """See ``Source``."""
+        del notices  # where in the list something changed, nobody can tell
+        return {"list": self.show()}
+
+    @staticmethod
+    def maker(path: str, kind: Kind, names: Collection[str], show: Callable[..., str]) -> Maker:
+        """For ``Views.add``: ``show`` gets those parameters of the address that have these names."""
+
+        def make(address: str) -> Listing | None:
+            found, query = unlink(address)
+            if found != path:
+                return None
+            return Listing(kind, partial(show, **{name: query[name] for name in names if name in query}))
+
+        return make
+
+
+@dataclass(eq=False)
+class View:
+    """A source that somebody watches, and its parts as they were rendered last."""
+
+    address: str
+    source: Source
+    number: int = -1  # everything up to here is in the parts
+    due: set[Notice] | None = None  # what is not yet in the parts; None is anything
+    parts: dict[str, _Part] = field(default_factory=dict)
+    watchers: set[asyncio.Event] = field(default_factory=set)
+    _texts: dict[int, bytes] = field(default_factory=dict)
+
+    def render(self, live: Live) -> None:
+        """Bring the parts to the number of now. Raises what the source raises; then everything is still due."""
+        notices, self.due = self.due, None
+        found = self.source.render(notices)
+        # What is rendered for the first time is as old as the last change, which a page may have seen already.
+        number = live.last(self.source.concerns) if self.number < 0 else live.number
+        old, self.parts = self.parts, {}
+        for name, html in found.items():
+            around = self.parts.get(name.partition("/")[0])  # where that is new, what it holds is lost
+            same = name in old and old[name].html == html and (around is None or around.number <= old[name].number)
+            self.parts[name] = old[name] if same else _Part(html, number)
+        self.number, self.due = live.number, set()
+        self._texts.clear()
+
+    def since(self, number: int, epoch: str) -> bytes:
+        """One event with the parts that changed after ``number``, if any. Made once for all who are at that number."""
+        if number not in self._texts:
+            parts = {name: part.html for name, part in self.parts.items() if part.number > number}
+            text = {"view": self.address, "at": f"{epoch}.{self.number}", "parts": parts}
+            self._texts[number] = event("view", json.dumps(text, ensure_ascii=False)) if parts else b""
+        return self._texts[number]
+
+
+def event(name: str, json_text: str = "") -> bytes:
+    """One server-sent event. JSON has no raw line ends, so that nothing can end it early."""
+    return f"event: {name}\ndata: {json_text}\n\n".encode()
+
+
+class Views:
+    """All views that somebody watches, and the one task that renders them.
+
+    Args:
+        live: where changes are told.
+        epoch: a word no other run of the cloud has: its numbers mean nothing to this one.
+    """
+
+    def __init__(self, live: Live, epoch: str) -> None:
+        self._live = live
+        self._epoch = epoch
+        self._makers: list[Maker] = []
+        self._views: dict[str, View] = {}
+        self._streams: set[asyncio.Event] = set()
+        self._renderer: asyncio.Task[None] | None = None
+
+    def add(self, maker: Maker) -> None:
+        """Let one more kind of page be watched."""
+        self._makers.append(maker)
+
+    @property
+    def at(self) -> str:
+        """Where a page is that is rendered now."""
+        return f"{self._epoch}.{self._live.number}"
+
+    @property
+    def watched(self) -> Collection[str]:
+        """The addresses of all views that somebody watches."""
+        return self._views.keys()
+
+    async def stream(
+        self, wanted: Mapping[str, str], admitted: Callable[[], bool] = lambda: True
+    ) -> AsyncIterator[bytes]:
+        """Server-sent events for one browser, until it or the service goes away, or it is not let in any more.
+
+        ``view`` is JSON: the view's address, where it is now, and the parts that changed. ``beat`` is empty: all is
+        well, which is what a stream begins with.
+
+        Args:
+            wanted: by address where the browser is, as ``at`` said it; anything else gets everything.
+            admitted: whether the browser may still see it, asked before it sees more.
+        """
+        life, wake = self._live.life, asyncio.Event()
+        seen: dict[View, int] = {}
+        try:
+            self._enter(wake)
+            for address, at in list(wanted.items())[:VIEWS]:
+                if view := self._watch(address, wake):
+                    seen[view] = self._number_of(at)
+            yield event("beat")
+            while self._live.life is life and admitted():
+                for view, number in seen.items():
+                    seen[view] = max(number, view.number)
+                    if number < view.number and (text := view.since(number, self._epoch)):
+                        yield text
+                try:
+                    async with asyncio.timeout(BEAT_S):
+                        await wake.wait()
+                except TimeoutError:
+                    yield event("beat")
+                wake.clear()
+        finally:
+            for view in seen:
+                self._unwatch(view, wake)
+            self._leave(wake)
+
+    def _number_of(self, at: str) -> int:
+        epoch, _, number = at.partition(".")
+        known = epoch == self._epoch and number.isascii() and number.isdigit() and len(number) < 20
+        return int(number) if known else -1
+
+    def _watch(self, address: str, wake: asyncio.Event) -> View | None:
+        view = self._views.get(address)
+        if view is None:
+            try:
+                source = next((made for maker in self._makers if (made := maker(address)) is not None), None)
+            except ValueError:
+                source = None
+            if source is None:
+                return None  # no page of ours; the other views of the stream are none the worse
+            view = self._views[address] = View(address, source)
+            self._told.set()
+        view.watchers.add(wake)
+        return view
+
+    def _unwatch(self, view: View, wake: asyncio.Event) -> None:
+        view.watchers.discard(wake)
+        if not view.watchers:
+            self._views.pop(view.address, None)
+
+    def _enter(self, wake: asyncio.Event) -> None:
+        self._streams.add(wake)
+        if self._renderer is None:
+            self._told = asyncio.Event()
+            self._renderer = asyncio.create_task(self._render_all(self._told), name="live pages")
+
+    def _leave(self, wake: asyncio.Event) -> None:
+        self._streams.discard(wake)
+        if not self._streams and self._renderer is not None:
+            self._renderer.cancel()
+            self._renderer = None
+
+    async def _render_all(self, told: asyncio.Event) -> None:
+        number, life = self._live.number, self._live.life
+        clock = asyncio.get_running_loop().time
+        self._live.listeners.add(told)
+        try:
+            while await told.wait():
+                told.clear()
+                if self._live.life is not life:
+                    life = self._live.life
+                    _wake(self._streams)  # those of the former life end
+                self._hand_out(self._live.since(number))
+                number = self._live.number
+                for view in [view for view in self._views.values() if view.due != set()]:
+                    begun = clock()
+                    if view.watchers and not self._render(view):
+                        told.set()  # to try again
+                    await asyncio.sleep(REST * (clock() - begun))
                 await asyncio.sleep(PAUSE_S)
-    finally:
-        collector.cancel()
+        finally:
+            self._live.listeners.discard(told)
+
+    def _hand_out(self, notices: Sequence[Notice] | None) -> None:
+        for view in self._views.values():
+            if notices is None:
+                view.due = None
+            elif view.due is not None:
+                view.due.update(filter(view.source.concerns, notices))
+                if len(view.due) > DUE:
+                    view.due = None
+
+    def _render(self, view: View) -> bool:
+        try:
+            view.render(self._live)
+        except CloudError:
+            return True  # what it shows is gone: there is nothing more to say
+        except Exception:
+            log.exception("%s could not be rendered", view.address)
+            return False
+        _wake(view.watchers)
+        return True
 
 
-async def changed_kinds(events: Live) -> AsyncIterator[str]:
-    """For list pages: the event ``image``, ``job`` or ``node`` whenever one of them changed.
-
-    It begins with all three: what changed between a page and its stream, or while the stream was broken, is not lost.
-    """
-    async for batch in batches(events):
-        for kind in sorted({notice.kind for notice in batch} or get_args(Kind)):
-            yield event(kind, "")
-
-
-def reported_since(store: Store, ota_job_id: str, number: int) -> tuple[int, set[str]]:
-    """The nodes whose history in a job grew since report ``number``, and the newest number."""
-    with store.begin() as tx:
-        query = (
-            select(EventRow.node_id, func.max(EventRow.number).label("number"))
-            .where(EventRow.ota_job_id == ota_job_id, EventRow.node_id != "", EventRow.number > number)
-            .group_by(EventRow.node_id)
-        )
-        newest = {row.node_id: row.number for row in tx.execute(query)}
-    return max(newest.values(), default=number), set(newest)
-
-
-async def monitor(
-    events: Live,
-    store: Store,
-    ota_job_id: str,
-    shown: Iterable[str],
-    render: Callable[[Iterable[str]], Parts],
-) -> AsyncIterator[str]:
-    """The job monitor: ``render`` gives the job's fragments and those of the nodes it is asked for.
-
-    Only nodes that are ``shown`` are rendered, only when they did something, and only what differs is sent.
-    """
-    visible = set(shown)
-    sent: dict[str, str] = {}
-    newest = 0
-    async for batch in batches(events):
-        first = not sent
-        if not first and not any(_concerns(notice, ota_job_id, visible) for notice in batch):
-            continue
-        newest, reported = reported_since(store, ota_job_id, newest)
-        moved = {notice.id for notice in batch if notice.kind == "node"}
-        for name, html in render(sorted(visible if first else (reported | moved) & visible)).items():
-            if sent.get(name) != html:
-                sent[name] = html
-                yield event(name, html)
-
-
-def _concerns(notice: Notice, ota_job_id: str, visible: set[str]) -> bool:
-    return notice == Notice("job", ota_job_id) or (notice.kind == "node" and notice.id in visible)
+def _wake(sleepers: Collection[asyncio.Event]) -> None:
+    for sleeper in sleepers:
+        sleeper.set()

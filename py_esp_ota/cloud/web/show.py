@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from markupsafe import Markup
 
@@ -46,6 +47,7 @@ def size(count: int) -> str:
     return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.2f} MB"
 
 
+@lru_cache(4096)  # a page has hundreds of them, and the next rendering the same ones
 def moment(milliseconds: int | None) -> Markup:
     """A time as a ``<time>`` element in this machine's time zone; a dash when there is none."""
     if milliseconds is None:
@@ -112,6 +114,12 @@ def link(path: str, query: Mapping[str, str]) -> str:
     """A local URL with the parameters that say something."""
     text = urlencode({key: value for key, value in query.items() if value})
     return f"{path}?{text}" if text else path
+
+
+def unlink(address: str) -> tuple[str, dict[str, str]]:
+    """Path and parameters of a local URL, as ``link`` wrote it. Raises ``ValueError`` when it is none."""
+    parts = urlsplit(address)
+    return parts.path, dict(parse_qsl(parts.query))
 
 
 # ------------------------------------------------------------------------------------------------------------ Start OTA

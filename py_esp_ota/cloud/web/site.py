@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.store import refusing_without_room
+from py_esp_ota.cloud.store import refusing_outages
 from py_esp_ota.cloud.web import show
 from py_esp_ota.cloud.web.link import PATH, OneTimeLink
+from py_esp_ota.cloud.web.live import Views
+from py_esp_ota.cloud.web.login import PATH as PATH_OF_LOGIN
+from py_esp_ota.cloud.web.login import LoginGate, sent_by_a_page, where_to_log_in
+
+log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 
@@ -42,6 +51,15 @@ NOT_LET_IN = (
     "For a new one, start it again."
 )
 
+API = frozenset({"v1"})
+"""Beginnings of addresses that are never a page, whoever asks."""
+PAGES = frozenset({"images", "jobs", "nodes", "docs", "live", "static", "enter", "login", "logout", "account"})
+"""Beginnings of addresses that are always one. At any other, browsers get a page and programs the API's JSON."""
+LOST = {
+    404: "There is no page at this address.",
+    405: "There is no page at this address: it belongs to a button of another page.",
+}
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -50,12 +68,16 @@ class Site:
 
     Args:
         service: the cloud.
-        link: lets one browser in; everybody is in when there is none.
+        link: lets one browser in.
+        login: lets in who logs in; everybody is in when there is neither.
     """
 
-    def __init__(self, service: CloudService, link: OneTimeLink | None = None) -> None:
+    def __init__(self, service: CloudService, link: OneTimeLink | None = None, login: LoginGate | None = None) -> None:
         self.service = service
         self.link = link
+        self.login = login
+        # The time of its start tells this run of the cloud from every other.
+        self.views = Views(service.live, f"{service.ground.now_ms():x}")
         self._env = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -65,7 +87,7 @@ class Site:
         )
         self._env.filters |= show.FILTERS
         self._env.globals["version"] = version("py_esp_ota")
-        self._env.globals["open_to_all"] = link is None
+        self._env.globals["let_in_by"] = "login" if login else "link" if link else "nothing"
 
     def html(self, template: str, /, **context: Any) -> str:
         """A template as text."""
@@ -75,57 +97,69 @@ class Site:
         """A template as a response."""
         return HTMLResponse(self.html(template, **context), status)
 
-    def stream(self, events: AsyncIterator[str]) -> StreamingResponse:
-        """Server-sent events, until the browser or the service goes away."""
-
-        async def opened() -> AsyncIterator[str]:
-            yield "retry: 1000\n\n"  # a browser that lost its connection tries again after a second
-            async for event in events:
-                yield event
-
-        return StreamingResponse(opened(), media_type="text/event-stream")
-
     def error(self, status: int, sentence: str) -> HTMLResponse:
         """An error as a page of its own."""
         return self.page("error.html", status, status=status, phrase=HTTPStatus(status).phrase, sentence=sentence)
 
     def admits(self, request: Request) -> bool:
         """Whether this browser may see the pages."""
+        if self.login is not None:
+            return self.login.admits(request)
         return self.link is None or self.link.admits(request.cookies)
+
+    def turn_away(self, request: Request) -> Response:
+        """What a browser gets that may not: a page that says why, or the way to the login."""
+        if self.login is None:
+            return self.error(403, NOT_LET_IN)
+        if not sent_by_a_page(request):
+            return self.error(403, "This form was not sent by a page of this server.")
+        way = where_to_log_in(request)
+        if request.method == "GET" and "hx-request" not in request.headers and _wants_a_page(request):
+            return go(way)
+        answer = self.error(401, "This needs a login, and yours has ended.")
+        answer.headers["HX-Redirect"] = PATH_OF_LOGIN
+        return answer
 
     def route_class(self, *, guarded: bool = True) -> type[APIRoute]:
         """Routes whose refusals are pages instead of the API's JSON, and whose every answer carries ``HEADERS``.
 
         With ``guarded`` a browser that was not let in is turned away before anything it sends is read.
         """
-        error, admits = self.error, self.admits
+        error, admits, turn_away = self.error, self.admits, self.turn_away
 
         class PageRoute(APIRoute):
             def get_route_handler(self) -> Handler:
                 handle = super().get_route_handler()
 
                 async def answered(request: Request) -> Response:
-                    if guarded and not admits(request):
-                        response: Response = error(403, NOT_LET_IN)
-                    else:
-                        response = await judged(request)
-                    for name, value in HEADERS.items():
-                        response.headers.setdefault(name, value)
-                    return response
+                    return dressed(turn_away(request) if guarded and not admits(request) else await judged(request))
 
                 async def judged(request: Request) -> Response:
                     try:
-                        with refusing_without_room():
+                        with refusing_outages():
                             return await handle(request)
                     except CloudError as refused:
                         return error(refused.refusal.http_status, refused.description)
                     except RequestValidationError as wrong:
                         fields = ", ".join(str(problem["loc"][-1]) for problem in wrong.errors())
                         return error(Refusal.INVALID_REQUEST.http_status, f"This request makes no sense: {fields}.")
+                    except (ClientDisconnect, HTTPException):
+                        raise  # the app's own
+                    except Exception:
+                        log.exception("%s %s failed", request.method, request.url.path)
+                        return error(500, "The server made a mistake. Its log says more.")
 
                 return answered
 
         return PageRoute
+
+    def lost(self, request: Request, status: int) -> Response | None:
+        """The page for an address that has none (404, 405); ``None`` when it is the API that was meant."""
+        first = request.url.path.split("/")[1]
+        by_browser = "text/html" in request.headers.get("accept", "")
+        if status not in LOST or first in API or not (by_browser or first in PAGES):
+            return None
+        return dressed(self.error(status, LOST[status]) if self.admits(request) else self.turn_away(request))
 
     def add_static(self, router: APIRouter) -> None:
         """Style, script and icon. A plain route, so that the router is all there is to include."""
@@ -141,6 +175,19 @@ class Site:
         async def home() -> Response:
             return go("/images")
 
+    def add_live(self, router: APIRouter) -> None:
+        """The one stream of a browser: all views that its pages show, as ``<where it is> <its address>``.
+
+        Without the former, which is what ``views.at`` said, a view is sent whole.
+        """
+
+        @router.get("/live")
+        async def live(request: Request, view: Annotated[list[str] | None, Query()] = None) -> StreamingResponse:
+            wanted = {address: at for at, _, address in (each.rpartition(" ") for each in view or ())}
+            return StreamingResponse(
+                self.views.stream(wanted, partial(self.admits, request)), media_type="text/event-stream"
+            )
+
     def add_entrance(self, router: APIRouter, link: OneTimeLink) -> None:
         """Where the one-time link leads."""
 
@@ -153,6 +200,17 @@ class Site:
             # Nothing but a request of our own pages carries it, and no script reads it.
             response.set_cookie(link.cookie, session, httponly=True, samesite="strict")
             return response
+
+
+def _wants_a_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "text/html")
+
+
+def dressed(response: Response) -> Response:
+    """With ``HEADERS``."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 def go(url: str) -> RedirectResponse:

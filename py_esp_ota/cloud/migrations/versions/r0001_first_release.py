@@ -9,27 +9,28 @@ revision = "0001"
 down_revision = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
     """Make all of them."""
     op.create_table(
         "blob",
-        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("sha256", TEXT, nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("sha256"),
     )
     op.create_table(
         "job",
         sa.Column("number", BIG, autoincrement=True, nullable=False),
-        sa.Column("ota_job_id", sa.Text(), nullable=False),
-        sa.Column("ota_job_name", sa.Text(), nullable=False),
-        sa.Column("ota_image_id", sa.Text(), nullable=False),
-        sa.Column("fw_version", sa.Text(), nullable=False),
+        sa.Column("ota_job_id", TEXT, nullable=False),
+        sa.Column("ota_job_name", TEXT, nullable=False),
+        sa.Column("ota_image_id", TEXT, nullable=False),
+        sa.Column("fw_version", TEXT, nullable=False),
         sa.Column("nodes", sa.JSON(), nullable=False),
         sa.Column("groups", sa.JSON(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("description", TEXT, nullable=False),
         sa.Column("priority", BIG, nullable=False),
         sa.Column("timeout", BIG, nullable=False),
         sa.Column("force_push", sa.Boolean(), nullable=False),
@@ -46,9 +47,9 @@ def upgrade() -> None:
     op.create_index("ix_job_ota_image_id", "job", ["ota_image_id"])
     op.create_table(
         "mapping_request",
-        sa.Column("request_id", sa.Text(), nullable=False),
-        sa.Column("node_id", sa.Text(), nullable=False),
-        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("request_id", TEXT, nullable=False),
+        sa.Column("node_id", TEXT, nullable=False),
+        sa.Column("user_id", TEXT, nullable=False),
         sa.Column("confirmed", sa.Boolean(), nullable=False),
         sa.Column("requested_timestamp", BIG, nullable=False),
         sa.PrimaryKeyConstraint("request_id"),
@@ -56,11 +57,11 @@ def upgrade() -> None:
     op.create_index("ix_mapping_request_node_id", "mapping_request", ["node_id"])
     op.create_table(
         "node",
-        sa.Column("node_id", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("fw_version", sa.Text(), nullable=False),
+        sa.Column("node_id", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("model", TEXT, nullable=False),
+        sa.Column("fw_version", TEXT, nullable=False),
         sa.Column("config", sa.JSON(), nullable=True),
         sa.Column("params", sa.JSON(), nullable=True),
         sa.Column("metadata", sa.JSON(), nullable=False),
@@ -73,26 +74,26 @@ def upgrade() -> None:
     op.create_index("ix_node_type", "node", ["type"])
     op.create_table(
         "setting",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("value", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
         "upload",
-        sa.Column("ota_image_id", sa.Text(), nullable=False),
-        sa.Column("image_name", sa.Text(), nullable=False),
+        sa.Column("ota_image_id", TEXT, nullable=False),
+        sa.Column("image_name", TEXT, nullable=False),
         sa.Column("expires", BIG, nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("ota_image_id"),
     )
     op.create_table(
         "user",
-        sa.Column("user_id", sa.Text(), nullable=False),
-        sa.Column("user_name", sa.Text(), nullable=False),
-        sa.Column("password", sa.Text(), nullable=False),
+        sa.Column("user_id", TEXT, nullable=False),
+        sa.Column("user_name", TEXT, nullable=False),
+        sa.Column("password", TEXT, nullable=False),
         sa.Column("admin", sa.Boolean(), nullable=False),
         sa.Column("verified", sa.Boolean(), nullable=False),
-        sa.Column("code", sa.Text(), nullable=True),
+        sa.Column("code", TEXT, nullable=True),
         sa.Column("code_expires", BIG, nullable=False),
         sa.Column("code_tries", BIG, nullable=False),
         sa.PrimaryKeyConstraint("user_id"),
@@ -101,15 +102,15 @@ def upgrade() -> None:
     op.create_table(
         "image",
         sa.Column("number", BIG, autoincrement=True, nullable=False),
-        sa.Column("ota_image_id", sa.Text(), nullable=False),
-        sa.Column("image_name", sa.Text(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("fw_version", sa.Text(), nullable=False),
-        sa.Column("chip", sa.Text(), nullable=False),
+        sa.Column("ota_image_id", TEXT, nullable=False),
+        sa.Column("image_name", TEXT, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("model", TEXT, nullable=False),
+        sa.Column("fw_version", TEXT, nullable=False),
+        sa.Column("chip", TEXT, nullable=False),
         sa.Column("file_size", BIG, nullable=False),
-        sa.Column("file_md5", sa.Text(), nullable=False),
-        sa.Column("file_sha256", sa.Text(), nullable=False),
+        sa.Column("file_md5", TEXT, nullable=False),
+        sa.Column("file_sha256", TEXT, nullable=False),
         sa.Column("upload_timestamp", BIG, nullable=False),
         sa.Column("archived", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["file_sha256"], ["blob.sha256"]),
@@ -121,9 +122,9 @@ def upgrade() -> None:
     op.create_table(
         "job_node",
         sa.Column("job", BIG, nullable=False),
-        sa.Column("node_id", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("additional_info", sa.Text(), nullable=False),
+        sa.Column("node_id", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("additional_info", TEXT, nullable=False),
         sa.Column("timestamp", BIG, nullable=False),
         sa.Column("approved", sa.Boolean(), nullable=False),
         sa.Column("closed", sa.Boolean(), nullable=False),
@@ -135,16 +136,16 @@ def upgrade() -> None:
     op.create_index("job_node_open", "job_node", ["node_id", "closed"])
     op.create_table(
         "node_tag",
-        sa.Column("node_id", sa.Text(), nullable=False),
-        sa.Column("tag", sa.Text(), nullable=False),
+        sa.Column("node_id", TEXT, nullable=False),
+        sa.Column("tag", TEXT, nullable=False),
         sa.ForeignKeyConstraint(["node_id"], ["node.node_id"]),
         sa.PrimaryKeyConstraint("node_id", "tag"),
     )
     op.create_index("ix_node_tag_tag", "node_tag", ["tag"])
     op.create_table(
         "node_user",
-        sa.Column("node_id", sa.Text(), nullable=False),
-        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("node_id", TEXT, nullable=False),
+        sa.Column("user_id", TEXT, nullable=False),
         sa.Column("mapping_timestamp", BIG, nullable=False),
         sa.ForeignKeyConstraint(["node_id"], ["node.node_id"]),
         sa.PrimaryKeyConstraint("node_id", "user_id"),
@@ -154,10 +155,10 @@ def upgrade() -> None:
         "report",
         sa.Column("number", BIG, autoincrement=True, nullable=False),
         sa.Column("job", BIG, nullable=False),
-        sa.Column("node_id", sa.Text(), nullable=False),
+        sa.Column("node_id", TEXT, nullable=False),
         sa.Column("by_node", sa.Boolean(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("additional_info", sa.Text(), nullable=False),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("additional_info", TEXT, nullable=False),
         sa.Column("timestamp", BIG, nullable=False),
         sa.Column("ts", BIG, nullable=True),
         sa.ForeignKeyConstraint(["job"], ["job.number"]),
@@ -166,8 +167,8 @@ def upgrade() -> None:
     op.create_index("report_of", "report", ["job", "node_id"])
     op.create_table(
         "session",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("session_id", TEXT, nullable=False),
+        sa.Column("user_id", TEXT, nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["user.user_id"]),
         sa.PrimaryKeyConstraint("session_id"),
     )

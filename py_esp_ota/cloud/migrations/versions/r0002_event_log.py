@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,16 +14,17 @@ revision = "0002"
 down_revision = "0001"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 _EVENT = (
     ("time", BIG),
-    ("kind", sa.Text()),
-    ("actor", sa.Text()),
-    ("who", sa.Text()),
-    ("ota_job_id", sa.Text()),
-    ("node_id", sa.Text()),
-    ("ota_image_id", sa.Text()),
-    ("user_name", sa.Text()),
+    ("kind", TEXT),
+    ("actor", TEXT),
+    ("who", TEXT),
+    ("ota_job_id", TEXT),
+    ("node_id", TEXT),
+    ("ota_image_id", TEXT),
+    ("user_name", TEXT),
     ("data", sa.JSON()),
 )
 
@@ -43,7 +45,7 @@ def upgrade() -> None:
     op.create_table(
         "push",
         sa.Column("job", BIG, sa.ForeignKey("job.number"), nullable=False),
-        sa.Column("node_id", sa.Text(), nullable=False),
+        sa.Column("node_id", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("job", "node_id"),
     )
     with op.batch_alter_table("job") as table:
@@ -51,7 +53,7 @@ def upgrade() -> None:
         table.add_column(sa.Column("closed", BIG, nullable=False, server_default="0"))
     tx = op.get_bind()
     past = _Past(tx)
-    events = sorted(past.events(), key=lambda event: event["time"])  # those of one moment stay as they are told
+    events = _in_order(past.events())
     if events:
         tx.execute(sa.insert(sa.table("event", *(sa.column(name, type_) for name, type_ in _EVENT))), events)
     past.count()
@@ -75,16 +77,17 @@ class _Past:
         )
         return [dict(row) for row in self._tx.execute(query).mappings()]
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Everything that happened, by what it happened to."""
+    def events(self) -> Iterator[Iterable[dict[str, Any]]]:
+        """Everything that happened to each thing, in order."""
         for node in self._rows("node", "registration_timestamp, node_id"):
-            yield _event(node["registration_timestamp"] * 1000, "node_joined", "node", node_id=node["node_id"])
+            yield [_event(node["registration_timestamp"] * 1000, "node_joined", "node", node_id=node["node_id"])]
         for image in self._rows("image", "number"):
             facts = image | {"archived": False}
             told = {"ota_image_id": image["ota_image_id"]}
-            yield _event(image["upload_timestamp"], "image_uploaded", "admin", **told, data=facts)
+            events = [_event(image["upload_timestamp"], "image_uploaded", "admin", **told, data=facts)]
             if image["archived"]:
-                yield _event(image["upload_timestamp"], "image_archived", "admin", **told)
+                events.append(_event(image["upload_timestamp"], "image_archived", "admin", **told))
+            yield events
         targets = defaultdict(list)
         for state in self._states:
             targets[state["job"]].append(state)
@@ -92,7 +95,7 @@ class _Past:
         for report in self._rows("report", "number"):
             reports[report["job"]].append(report)
         for job in self._jobs:
-            yield from _of_job(job, targets[job["number"]], reports[job["number"]])
+            yield _of_job(job, targets[job["number"]], reports[job["number"]])
 
     def count(self) -> None:
         """How many nodes of each job have each status, and how many are closed."""
@@ -105,6 +108,17 @@ class _Past:
         for number, of in counts.items():
             values = {"counts": {status: of[status] for status in _STATUSES if of[status]}, "closed": closed[number]}
             self._tx.execute(sa.update(job).where(job.c.number == number).values(values))
+
+
+def _in_order(past: Iterable[Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """All of it by time; what happened to one thing, and in one moment, as it is told, however the clock jumped."""
+    told: list[tuple[int, dict[str, Any]]] = []
+    for events in past:
+        latest = 0
+        for event in events:
+            latest = max(latest, event["time"])
+            told.append((latest, event))
+    return [event for _, event in sorted(told, key=itemgetter(0))]
 
 
 def _event(time: int, kind: str, actor: str, **about: Any) -> dict[str, Any]:

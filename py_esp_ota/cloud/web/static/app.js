@@ -59,14 +59,4 @@ if (picker) {
   refresh();
 }
 
-// The monitor's lamp: whether what you see is what is.
-const lamp = document.getElementById("live");
-if (lamp) {
-  const show = (state, word) => {
-    lamp.dataset.state = state;
-    lamp.querySelector(".word").textContent = word;
-  };
-  document.body.addEventListener("htmx:sseOpen", () => show("on", "live"));
-  document.body.addEventListener("htmx:sseError", () => show("lost", "reconnecting"));
-}
 document.documentElement.classList.add("scripted");
