@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Deterministic in CI; `HYPOTHESIS_PROFILE=slow` searches longer and differently each time.
-settings.register_profile(
-    "fast", max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.register_profile("slow", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# An ordinary run takes a sample, the same each time, so that a red build is about its change; `HYPOTHESIS_PROFILE=slow`
+# searches longer, and elsewhere each time.
+for _name, _examples in {"fast": 20, "slow": 2000}.items():
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        derandomize=_name == "fast",
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+def pytest_collection_finish():
+    """Thousands of tests, and what they import, stay to the end: the garbage collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(4_000, 10, 10)
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +51,37 @@ def postgresql():
     server = postgresql_server.Server()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def esptool():
+    """esptool in a process that stays: starting it takes most of a test."""
+    code = (
+        "import os, sys, esptool\n"
+        "for line in sys.stdin:\n"
+        "    folder, *words = line.split()\n"
+        "    os.chdir(folder)\n"
+        "    try: esptool.main(words); done = 0\n"
+        "    except BaseException as error: done = repr(error)\n"
+        "    print('DONE', done, flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+
+        def call(*words: str) -> None:
+            process.stdin.write(" ".join([str(Path.cwd()), *words]) + "\n")
+            process.stdin.flush()
+            said = []
+            for line in process.stdout:
+                said.append(line)
+                if line.startswith("DONE"):
+                    break
+            assert said[-1] == "DONE 0\n", said
+
+        yield call
+        process.stdin.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
@@ -100,7 +101,23 @@ def open_engine(url: URL) -> Engine:
 
 
 def _sqlite(url: URL) -> Engine:
-    options: dict[str, Any] = {"poolclass": StaticPool} if in_memory(url) else {}
+    if not in_memory(url):
+        return _new_sqlite(url)
+    # Labs are made by the hundred and ask the same of different data: what one has compiled, the next one uses.
+    first = _first_in_memory()
+    return Engine(first.pool.recreate(), first.dialect, first.url, execution_options={"compiled_cache": _COMPILED})
+
+
+_COMPILED: dict[Any, Any] = {}
+
+
+@cache
+def _first_in_memory() -> Engine:
+    """It is never opened: the others have its dialect, which is a part of the name of each compiled statement."""
+    return _new_sqlite("sqlite://", poolclass=StaticPool)
+
+
+def _new_sqlite(url: URL | str, **options: Any) -> Engine:
     engine = create_engine(url, connect_args={"check_same_thread": False}, **options)
 
     @event.listens_for(engine, "connect")

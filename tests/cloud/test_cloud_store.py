@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cloud_bench import Bench, Clock
 from sqlalchemy import text
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from py_esp_ota.cloud.refusals import Refusal
 from py_esp_ota.cloud.service import CloudService
@@ -109,3 +110,17 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "cloud.db").write_text("no database at all, and long enough to be read as one")
     with pytest.raises(ValueError, match=r"cloud\.db: file is not a database"):
         Store(f"sqlite:///{tmp_path / 'cloud.db'}")
+
+
+# --------------------------------------------------------------------------------------------------------- in memory
+
+
+def test_stores_in_memory_share_what_is_compiled_and_nothing_else(monkeypatch):
+    with Store() as one, Store() as other:
+        assert one.setting("colour", lambda: "red") == "red"
+        monkeypatch.setattr(SQLCompiler, "__init__", lambda *_, **__: pytest.fail("compiled again"))
+        assert other.setting("colour", lambda: "blue") == "blue"
+        assert one.setting("colour", lambda: "green") == "red"
+    monkeypatch.undo()
+    with Store() as later:
+        assert later.setting("colour", lambda: "white") == "white"

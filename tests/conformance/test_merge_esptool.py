@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -48,40 +47,6 @@ def test_merge_bin(chip, start, options, tmp_path, monkeypatch):
 
 
 # --------------------------------------------------------------------------------- other formats, and flash settings
-
-
-@pytest.fixture(scope="module")
-def esptool():
-    """esptool's ``merge-bin`` in a process that stays: starting it takes most of a test."""
-    code = (
-        "import os, sys, esptool\n"
-        "for line in sys.stdin:\n"
-        "    folder, *words = line.split()\n"
-        "    os.chdir(folder)\n"
-        "    try: esptool.main(words); done = 0\n"
-        "    except BaseException as error: done = repr(error)\n"
-        "    print('DONE', done, flush=True)\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-
-        def call(*words: str) -> None:
-            process.stdin.write(" ".join([str(Path.cwd()), *words]) + "\n")
-            process.stdin.flush()
-            said = []
-            for line in process.stdout:
-                said.append(line)
-                if line.startswith("DONE"):
-                    break
-            assert said[-1] == "DONE 0\n", said
-
-        yield call
-        process.stdin.close()
 
 
 def both(esptool, chip, tmp_path, monkeypatch, words):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import sys
 from contextlib import suppress
 
@@ -22,23 +21,28 @@ HEADERS = {
 }
 
 
-def esptools(tmp_path, program, chip="esp32c3"):
+@pytest.fixture
+def esptools(esptool, tmp_path):
     """What esptool makes of it, run as a program of its own."""
-    (tmp_path / "app.elf").write_bytes(program)
-    common = ["--use-segments", "--flash-mode", "dio", "--flash-freq", "80m", "--flash-size", "4MB"]
-    call = [sys.executable, "-m", "esptool", "--chip", chip, "elf2image", *common, *HEADERS[chip]]
-    subprocess.run([*call, "-o", tmp_path / "app.bin", tmp_path / "app.elf"], check=True, capture_output=True)
-    made = bytearray((tmp_path / "app.bin").read_bytes())
-    made[3] |= 0xF  # an ESP32-C6's ROM takes 80 MHz for something else, so esptool writes 40 there
-    return rehashed(bytes(made))
+
+    def image(program, chip="esp32c3"):
+        (tmp_path / "app.elf").write_bytes(program)
+        common = ["--use-segments", "--flash-mode", "dio", "--flash-freq", "80m", "--flash-size", "4MB"]
+        files = ["-o", str(tmp_path / "app.bin"), str(tmp_path / "app.elf")]
+        esptool("--chip", chip, "elf2image", *common, *HEADERS[chip], *files)
+        made = bytearray((tmp_path / "app.bin").read_bytes())
+        made[3] |= 0xF  # an ESP32-C6's ROM takes 80 MHz for something else, so esptool writes 40 there
+        return rehashed(bytes(made))
+
+    return image
 
 
 @pytest.mark.parametrize("options", ["", "-Wl,--defsym=pad_code=1"], ids=["dense", "padded"])
 @pytest.mark.parametrize("app", APPS)
 @pytest.mark.parametrize("chip", HEADERS)
-def test_an_app_becomes_the_image_that_esptool_makes(tmp_path, app, options, chip):
+def test_an_app_becomes_the_image_that_esptool_makes(esptools, app, options, chip):
     linked = elf(app, chip=chip, options=options)
-    made, theirs = from_elf(linked, chip=chip), esptools(tmp_path, linked, chip)
+    made, theirs = from_elf(linked, chip=chip), esptools(linked, chip)
     ours, judged = inspect_image(made), inspect_image(theirs)
     assert [(s.load_addr, s.length, s.kind) for s in ours.segments] == [
         (s.load_addr, s.length, s.kind) for s in judged.segments
@@ -49,7 +53,7 @@ def test_an_app_becomes_the_image_that_esptool_makes(tmp_path, app, options, chi
     assert made[:0xB0] + made[0xD0:-33] == theirs[:0xB0] + theirs[0xD0:-33]
 
 
-def test_random_programs_become_the_images_that_esptool_makes(tmp_path):
+def test_random_programs_become_the_images_that_esptool_makes(esptools):
     rng = random.Random(3)
     for _ in range(12):
         page = rng.randrange(4)
@@ -63,14 +67,14 @@ def test_random_programs_become_the_images_that_esptool_makes(tmp_path):
             (0x50000000, rng.randbytes(4 * rng.randrange(1, 200))),
         ]
         linked = program(*rng.sample(flash, rng.randrange(1, 3)), *rng.sample(ram, rng.randrange(4)))
-        assert from_elf(linked) == esptools(tmp_path, linked)
+        assert from_elf(linked) == esptools(linked)
 
 
 @pytest.mark.parametrize("room", [4, 8, 12, 0xFFF0])
-def test_a_narrow_gap_is_filled_as_esptool_fills_it(tmp_path, room):
+def test_a_narrow_gap_is_filled_as_esptool_fills_it(esptools, room):
     """The constants end 16 bytes before a page of the file does: a header of 8, ``room``, a header of 8, the code."""
     linked = program((0x3C000020, bytes(0xFFF0 - 0x20)), (0x42010000 + room, b"code"), (0x3FC88000, b"data" * 100))
-    assert from_elf(linked) == esptools(tmp_path, linked)
+    assert from_elf(linked) == esptools(linked)
 
 
 def test_the_descriptor_is_filled_in():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,11 @@ def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
+@cache
+def parsed(path: Path) -> ast.AST:
+    return ast.parse(path.read_text())
+
+
 def imports(tree: ast.AST) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -42,6 +48,7 @@ def imports(tree: ast.AST) -> set[str]:
     return found
 
 
+@cache
 def calls(tree: ast.AST) -> set[str]:
     return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
 
@@ -49,7 +56,7 @@ def calls(tree: ast.AST) -> set[str]:
 @pytest.fixture(params=SOURCES, ids=name_of)
 def source(request: pytest.FixtureRequest) -> tuple[str, ast.AST]:
     path: Path = request.param
-    return name_of(path), ast.parse(path.read_text())
+    return name_of(path), parsed(path)
 
 
 def test_only_the_forge_and_two_hashers_take_bytes_apart(source):

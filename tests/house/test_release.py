@@ -243,3 +243,12 @@ def _licence(name):
     about = metadata.metadata(name)
     classifiers = [text for text in about.get_all("Classifier", []) if text.startswith("License ::")]
     return str(about["License-Expression"] or about["License"] or classifiers)
+
+
+def test_the_fuzz_targets_run_the_crates_that_are_released():
+    released, fuzzed = (
+        {(crate["name"], crate["version"]) for crate in tomllib.loads((folder / "Cargo.lock").read_text())["package"]}
+        for folder in (ROOT, ROOT / "rust/fuzz")
+    )
+    names = {name for name, _ in released}
+    assert {(name, version) for name, version in fuzzed if name in names} <= released

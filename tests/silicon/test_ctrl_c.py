@@ -34,10 +34,13 @@ def interrupted(program: str, after: float) -> tuple[int, str]:
     """The exit code, and what was said."""
     words = [sys.executable, "-c", program]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        ready = process.stdout.readline()
-        time.sleep(after)
-        process.send_signal(signal.SIGINT)
-        return process.wait(60), ready + process.stdout.read()
+        try:
+            ready = process.stdout.readline()
+            time.sleep(after)
+            process.send_signal(signal.SIGINT)
+            return process.wait(60), ready + process.stdout.read()
+        finally:
+            process.kill()  # who ignores Ctrl-C runs on for ever
 
 
 @pytest.mark.parametrize("what", LOOPS)

@@ -141,15 +141,16 @@ def test_a_loop_is_a_hang_after_its_budget(machine):
     assert (ended.outcome, ended.trap) == ("HANG", None)
 
 
-def test_a_loop_through_rom_or_registers_is_a_hang_too(machine):
-    began = time.perf_counter()
+def test_a_loop_through_rom_or_registers_is_a_hang_too(machine, monkeypatch):
+    monkeypatch.setattr("py_esp_ota.silicon.boot._EFFORT", 40_000)  # a tenth: what costs more is looked at below
+    began = time.process_time()
     loop = [*load(5, 0x40000050), 0x000280E7, 0xFF5FF06F]
     assert run(machine, loop).outcome == "HANG"
     reads = [*load(T1, 0x60008000), 0x00032383, 0xFFDFF06F]
     assert run(machine, reads).outcome == "HANG"
     cycles = [0x7E2022F3, 0xFFDFF06F]
     assert run(machine, cycles).outcome == "HANG"
-    assert time.perf_counter() - began < 60
+    assert time.process_time() - began < 6
 
 
 def test_console_registers_are_the_log(machine):

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import find, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
@@ -103,14 +103,17 @@ def test_the_bench_makes_the_difference():
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_every_chip_that_has_the_rule_is_drawn(kind):
+    """In a thousand images; where every chip has it, there is nothing to wait for once all were seen."""
     chips = set()
 
-    @settings(max_examples=1000, derandomize=True)
+    @settings(max_examples=100, database=None)
     @given(corrupted_images(faults=[kind]))
     def collect(corrupted):
         chips.add(corrupted.bench.chip)
 
-    collect()
+    for number in range(10):
+        if len(chips) < 13:
+            seed(number)(collect)()
     assert len(chips) == ONLY.get(kind, 13)
 
 

@@ -140,7 +140,9 @@ def test_otadata_shrinks_to_the_simplest_entries(seed):
 def test_states_of_ones_own():
     @given(otadata(states=[OtaImgState.NEW], slots=16))
     def holds(data):
-        assert all(entry.ota_state == OtaImgState.NEW for entry in data.entries if entry.crc_ok)
+        # The CRC of number 0 is what erased flash reads as: torn behind its number, that entry has a right one.
+        sound = [entry for entry in data.entries if entry.crc_ok and entry.ota_seq]
+        assert all(entry.ota_state == OtaImgState.NEW for entry in sound)
 
     holds()
     for options, sentence in (
