@@ -52,7 +52,7 @@ def after(full_at: float, now: float, rate: Rate) -> float:
 
 
 def _known(full_at: float, now: float, rate: Rate) -> float:
-    """No burst takes longer than this: what is beyond was counted before the clock was set back, and locks nobody out."""
+    """No burst takes longer: what is beyond was counted before the clock was set back, and locks nobody out."""
     return full_at if full_at <= now + rate.burst * rate.every else now
 
 
