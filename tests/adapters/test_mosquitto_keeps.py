@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiomqtt
 import pytest
-from broker_bench import needs_mosquitto, run_real
+from broker_bench import needs_mosquitto, run_real, soon
 
 from py_esp_ota.adapters.file_lock import FileLock
 from py_esp_ota.adapters.mosquitto import open_mosquitto
@@ -54,6 +54,35 @@ def test_what_waits_for_the_cloud_survives_the_end_and_is_its_owners(tmp_path, c
             return await take(cloud, len(reports))  # more than Mosquitto has on its way by itself
 
     assert run_real(story()) == reports
+
+
+def test_what_was_acknowledged_while_mosquitto_ended_is_kept_and_the_rest_is_for_the_node_to_say_again(tmp_path, ca):
+    async def chatter(node, name, acknowledged):
+        number = 0
+        while True:
+            number += 1
+            report = b"%d of %d" % (number, name)
+            await node.publish("node/n1/otastatus", report)
+            acknowledged.add(report)
+
+    async def story():
+        acknowledged = set()
+        async with AsyncExitStack() as line:
+            async with open_mosquitto(tmp_path, ca) as broker:
+                async with kept_session(broker) as cloud:
+                    await cloud.subscribe("node/+/otastatus", qos=1)
+                node = await line.enter_async_context(broker.mqtt("n1"))
+                talk = [asyncio.create_task(chatter(node, name, acknowledged)) for name in range(20)]
+                await soon(lambda: len(acknowledged) > 500)
+            ends = await asyncio.gather(*talk, return_exceptions=True)  # each was cut short in the middle of a publish
+        assert {type(end) for end in ends} == {MqttError}
+        got = set()
+        async with open_mosquitto(tmp_path, ca) as broker, kept_session(broker) as cloud:
+            while acknowledged - got:
+                got |= set(await take(cloud, 1))
+        return len(got)
+
+    assert run_real(story()) > 500
 
 
 def test_a_file_that_cannot_be_read_is_named_with_what_to_do(tmp_path, ca):
