@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import logging
 from contextlib import asynccontextmanager, closing
 
@@ -11,6 +12,7 @@ import pytest
 from test_cloud_mqtt import World, settle
 
 from py_esp_ota.adapters.memory import run_virtual
+from py_esp_ota.cloud.intake import PAUSE_S
 from py_esp_ota.cloud.outbox import Letter
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.errors import MqttError
@@ -158,3 +160,22 @@ def test_the_log_says_once_that_the_broker_is_gone_and_once_that_it_is_back(capl
     assert told[0] == ("WARNING", "no broker, trying again: connection refused")
     assert told[1:-1] == [("DEBUG", "no broker, trying again: connection refused")] * 5
     assert told[-1] == ("WARNING", "the broker is back after 61 s")
+
+
+def test_messages_that_trickle_in_gather_and_a_flood_is_taken_at_once():
+    """A socket that is read a little at each turn of the loop gives one message at a time, and each would cost a commit."""
+    asked: list[float] = []
+
+    class Trickling:
+        async def batches(self, limit: int, _pause: float):
+            for size in (1, 1, limit, limit, limit - 1, 1):
+                asked.append(asyncio.get_running_loop().time())
+                yield [HELLO] * size
+
+    async def story() -> None:
+        with closing(Store()) as store, pytest.raises(MqttError):
+            await World(store).service.intake.listen(Trickling())
+
+    run_virtual(story())
+    gaps = [round(later - before, 6) for before, later in itertools.pairwise(asked)]
+    assert gaps == [PAUSE_S, PAUSE_S, 0, 0, PAUSE_S]
