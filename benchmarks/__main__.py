@@ -124,7 +124,7 @@ def crowd() -> Figure:
         file.write_bytes(new)
         look = process([sys.executable, "-m", "esptool", "image-info", str(file)])
         mine, theirs = interleaved(ours, look, rounds=5)
-    return Figure("100 devices updated in the lab", mine, "one esptool image-info", theirs, 2.0)
+    return Figure("100 devices updated in the lab", mine, "one esptool image-info", theirs, 8.0)
 
 
 def _now() -> float:

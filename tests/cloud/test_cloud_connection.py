@@ -163,7 +163,7 @@ def test_the_log_says_once_that_the_broker_is_gone_and_once_that_it_is_back(capl
 
 
 def test_messages_that_trickle_in_gather_and_a_flood_is_taken_at_once():
-    """A socket that is read a little at each turn of the loop gives one message at a time, and each would cost a commit."""
+    """A socket that is read a little at each turn of the loop gives one message at a time: each would cost a commit."""
     asked: list[float] = []
 
     class Trickling:
