@@ -124,12 +124,11 @@ class Serving:
                 self._room()
 
     def _room(self) -> None:
-        if self._waiting:
-            self._turns.later(self._push_some)
+        if keys := [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]:
+            self._turns.later(partial(self._push_these, keys))
 
-    def _push_some(self, turn: Turn) -> None:
-        for _ in range(min(AT_ONCE, len(self._waiting))):
-            key = self._waiting.popleft()
+    def _push_these(self, keys: Sequence[tuple[str, str]], turn: Turn) -> None:
+        for key in keys:
             if key in self._book.pushes:  # else the node has asked for it since
                 self._push(turn, *key)
 

@@ -342,3 +342,20 @@ def test_a_real_file_that_is_locked_or_full(tmp_path, caplog, outage, why):
     assert run_virtual(story()) == ["in-progress"] * 200
     assert why in lines(caplog)[0]
     assert "Traceback" not in caplog.text
+
+
+def test_a_push_to_many_goes_on_after_the_database_failed_in_the_middle(bench):
+    nodes = [f"n{number:03}" for number in range(150)]
+    for node_id in nodes:
+        bench.service.intake.on_presence(node_id, True)
+    bench.service.turns.catch_up()
+    bench.service.jobs.create("job", bench.image().ota_image_id, groups=["FFFF-FFFF"], force_push=True)
+    first = bench.sent()
+    store = Failing(bench.service.store)
+    store.error = FULL
+    bench.service.serving._room()  # the outbox is empty again
+    with pytest.raises(OperationalError):
+        bench.service.turns.catch_up()
+    store.error = None
+    bench.service.turns.catch_up()
+    assert sorted(to.split("/")[1] for to, _ in [*first, *bench.sent()]) == nodes
