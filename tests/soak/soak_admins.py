@@ -112,6 +112,7 @@ class Office:
         self._ledger = ledger
         self._nodes = nodes
         self.pace = Pace()
+        self.open = threading.Event()  # set while people and nodes are at work
         self._stop = threading.Event()
         works = (self._upload, self._create, self._cancel, self._pace)
         self._threads = [
@@ -134,6 +135,8 @@ class Office:
         admin = Admin(self._server, self._admin)
         count = 0
         while not self._stop.is_set():
+            if not self.open.wait(0.1):
+                continue
             count += 1
             try:
                 work(admin, chance, f"{work.__name__}-{count}")

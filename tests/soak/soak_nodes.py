@@ -82,10 +82,13 @@ class Node:
         self._thread.start()
 
     def stop(self) -> None:
-        """Say nothing new, wait for what is on its way, and go."""
+        """Say nothing new."""
         self._stop.set()
         self._news.set()
-        self._thread.join(60)
+
+    def finish(self) -> None:
+        """Wait for what is on its way."""
+        self._thread.join()
         if self._flying:
             self._ledger.complaints.append(f"{len(self._flying)} reports of {self.node_id} never got their PUBACK")
 

@@ -17,7 +17,7 @@ from soak_ledger import Ledger
 from py_esp_ota.cloud.rebuild import rebuild
 from py_esp_ota.cloud.store import Store
 
-SAMPLE = 10
+SAMPLE = 5
 """How many of each kind are looked up one by one over REST after each restart; in the end it is all of them."""
 
 _CACHES = ("job", "job_node", "image", "push")

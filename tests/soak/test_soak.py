@@ -62,11 +62,14 @@ class Soak:
             for node in nodes:
                 node.report(job)
             office.start()
+            self.open = office.open
             yield admin
         finally:
             office.stop()
             for node in nodes:
                 node.stop()
+            for node in nodes:
+                node.finish()
             until(lambda: self.owed <= self.settled(), otherwise=lambda: None)
             for node in nodes:
                 node.leave()
@@ -99,10 +102,12 @@ class Soak:
         self.restarts.append(self.server.wait())
 
     def round(self, admin: Admin, tmp_path, number: int) -> None:
-        """Work, kill, restart, look."""
+        """Work, kill, restart, and look while nobody works."""
+        self.open.set()
         before, since_ms = self.ledger.snapshot(), int(time.time() * 1000) - 60_000
         time.sleep(self.chance.uniform(0.2, 2.0))
         self.kill(tmp_path, number)
+        self.open.clear()
         news = self.ledger.snapshot().since(before)
         self.wrong += looked_up(admin, news, self.ledger, since_ms, patience=PATIENCE_S)
 
