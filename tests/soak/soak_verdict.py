@@ -8,8 +8,9 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from soak_admins import Admin
 from soak_ledger import Ledger
@@ -79,13 +80,14 @@ def downloads(admin: Admin, images: dict[str, str]) -> list[str]:
 # ------------------------------------------------------------------------------------------------------- at the folder
 
 
-def copied(data: Path, to: Path) -> Path:
-    """The database of a cloud that is dead, beside its log, so that looking changes nothing."""
-    to.mkdir(exist_ok=True)
-    for file in data.glob("cloud.db*"):
-        if not file.name.endswith("-shm"):
-            shutil.copy(file, to / file.name)
-    return to / "cloud.db"
+@contextmanager
+def copied(data: Path) -> Iterator[Path]:
+    """The database of a cloud that is dead, beside its log: looking changes nothing."""
+    with TemporaryDirectory(dir=data.parent) as folder:
+        for file in data.glob("cloud.db*"):
+            if not file.name.endswith("-shm"):
+                shutil.copy(file, Path(folder) / file.name)
+        yield Path(folder) / "cloud.db"
 
 
 def on_their_way(database: Path) -> set[tuple[str, str]]:

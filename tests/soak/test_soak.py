@@ -90,10 +90,11 @@ class Soak:
         """URLs of which nothing more is due: they arrived, or their job was cancelled."""
         return set(self.ledger.urls) | {(job, node) for job in list(self.ledger.cancels) for node in NODES}
 
-    def kill(self, tmp_path, number: int) -> None:
+    def kill(self) -> None:
         """Once more; sometimes it is killed a second time while it starts."""
         self.server.kill()
-        self.owed |= on_their_way(copied(self.server.data, tmp_path / f"killed{number}"))
+        with copied(self.server.data) as database:
+            self.owed |= on_their_way(database)
         while self.chance.random() < 0.3:
             self.server.start()
             time.sleep(self.chance.uniform(0, max(self.restarts, default=2.0)))
@@ -101,12 +102,12 @@ class Soak:
         self.server.start()
         self.restarts.append(self.server.wait())
 
-    def round(self, admin: Admin, tmp_path, number: int) -> None:
+    def round(self, admin: Admin) -> None:
         """Work, kill, restart, and look while nobody works."""
         self.open.set()
         before, since_ms = self.ledger.snapshot(), int(time.time() * 1000) - 60_000
         time.sleep(self.chance.uniform(0.2, 2.0))
-        self.kill(tmp_path, number)
+        self.kill()
         self.open.clear()
         news = self.ledger.snapshot().since(before)
         self.wrong += looked_up(admin, news, self.ledger, since_ms, patience=PATIENCE_S)
@@ -128,15 +129,16 @@ def test_nothing_acknowledged_is_lost(tmp_path, capsys):
         server.start()
         server.wait()
         with soak.load() as admin:
-            for number in range(KILLS):
-                soak.round(admin, tmp_path, number)
+            for _ in range(KILLS):
+                soak.round(admin)
         admin = Admin(server, admin)
         soak.wrong += missing_reports(admin, soak.ledger, 0, PATIENCE_S)
         soak.wrong += downloads(admin, soak.ledger.images)
         soak.wrong += [f"logged in {admin.logins} times"] if admin.logins != 1 else []
         admin.client.close()
         server.end()
-        wrong, twice = read(copied(server.data, tmp_path / "last"), soak.ledger)
+        with copied(server.data) as database:
+            wrong, twice = read(database, soak.ledger)
         soak.wrong += wrong + soak.ledger.complaints + server.said()
         soak.wrong += [f"the URL of {each} never arrived" for each in sorted(soak.owed - soak.settled())]
     with capsys.disabled():
