@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Connection, Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from py_esp_ota._core import Fault, ImageInfo, inspect_image
@@ -272,10 +272,21 @@ class Images:
 
     def get(self, ota_image_id: str) -> StoredImage:
         """One image. Raises ``CloudError`` (IMAGE_UNKNOWN)."""
-        if ota_image_id not in self._known:
-            with self._ground.store.begin() as tx:
-                self._known[ota_image_id] = _value(_row(tx, ota_image_id))
-        return self._known[ota_image_id]
+        if ota_image_id in self._known:
+            return self._known[ota_image_id]
+        with self._ground.store.begin() as tx:
+            return self._learn(tx, ota_image_id)
+
+    def within(self, tx: Connection, ota_image_id: str) -> StoredImage:
+        """The same, for who is in a transaction already. Raises ``CloudError`` (IMAGE_UNKNOWN)."""
+        if ota_image_id in self._known:
+            return self._known[ota_image_id]
+        with Session(tx) as session:
+            return self._learn(session, ota_image_id)
+
+    def _learn(self, tx: Session, ota_image_id: str) -> StoredImage:
+        image = self._known[ota_image_id] = _value(_row(tx, ota_image_id))
+        return image
 
     def url(self, ota_image_id: str) -> str:
         """A fresh download link, good for a day."""

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from py_esp_ota.cloud import jobs as rules
 from py_esp_ota.cloud.events import THE_CLOUD, Actor, By, Event, Kind
-from py_esp_ota.cloud.images import Images
+from py_esp_ota.cloud.images import Images, StoredImage
 from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob
 from py_esp_ota.cloud.node_book import NodeBook
@@ -79,10 +79,11 @@ class Serving:
         """Note that the URL goes to a node, and send it when that is written."""
         turn.happen(_of_cloud(Kind.URL_SENT, job, rules.hand_out(state, turn.now)))
         turn.promise(job.ota_job_id, [state.node_id])
+        image = self._images.within(turn.tx, job.ota_image_id)  # now: a letter that is sent must not ask the database
         turn.letters.append(
             Letter(
                 topic(state.node_id, OTAURL),
-                partial(self._otaurl, job, state.node_id),
+                partial(self._otaurl, job, image, state.node_id),
                 about=job.ota_job_id,
                 kept_for=state.node_id,
                 arrived=partial(self._turns.later, partial(_arrived, job.ota_job_id, state.node_id)),
@@ -139,12 +140,11 @@ class Serving:
         else:
             self.hand_out(turn, job, state)
 
-    def _otaurl(self, job: OtaJob, node_id: str) -> bytes | None:
+    def _otaurl(self, job: OtaJob, image: StoredImage, node_id: str) -> bytes | None:
         """The message that brings the job to a node, its download link made now; none when the node spoke since."""
         state = self._book.state(job.ota_job_id, node_id)
         if state is None or state.status is not NodeStatus.STARTED:
             return None
-        image = self._images.get(job.ota_image_id)
         return OtaUrl(
             ota_job_id=job.ota_job_id,
             url=self._images.url(job.ota_image_id),

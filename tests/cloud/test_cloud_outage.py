@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -342,6 +343,17 @@ def test_a_real_file_that_is_locked_or_full(tmp_path, caplog, outage, why):
     assert run_virtual(story()) == ["in-progress"] * 200
     assert why in lines(caplog)[0]
     assert "Traceback" not in caplog.text
+
+
+def test_a_url_goes_out_while_the_database_fails(bench):
+    """What it says was read when it was written down; else the failure would end the cloud."""
+    bench.join("n1")
+    job = bench.job("n1", force_push=True)
+    bench.image("9.9.9")  # whatever else happened to images since
+    Failing(bench.service.store).error = FULL
+    ((to, payload),) = bench.sent()
+    assert to == "node/n1/otaurl"
+    assert json.loads(payload)["ota_job_id"] == job
 
 
 def test_a_push_to_many_goes_on_after_the_database_failed_in_the_middle(bench):
