@@ -16,6 +16,8 @@ from py_esp_ota.silicon.words import to_word
 
 #: What Python may do for one run: calls, letters, pieces of memory. A boot takes some thousands.
 _EFFORT = 400_000
+#: The same where ROM's own code hashes with the accelerator, twenty accesses for 64 bytes.
+_EFFORT_OF_ROM = 8_000_000
 _HEADER, _ENTRY_AT = 24, 4
 _LARGEST_PAGE = 0x10000
 _MAGIC = 0xE9
@@ -61,6 +63,8 @@ class BootRun:
             pc = self._begin(program)
         else:
             self._snapshots.restore(snapshot)
+            if snapshot.before_sync:
+                hardware.sync_cache()
             pc, budget = snapshot.pc, budget - snapshot.spent
         with held_back(cpu.interrupt):
             cpu.go(pc, budget)
@@ -78,10 +82,14 @@ class BootRun:
         return all(ram[p.block].get(p.offset, len(p.data)) == p.data for p in program.parts if p.code)
 
     def _begin(self, program: Program) -> int:
-        """The program in RAM, as ROM puts it there, and where it begins."""
-        self._hardware.clear()
-        self._hardware.put(program)
-        self._hardware.cpu.grant(_EFFORT)
+        """The program in RAM, as ROM puts it there, and where it begins; or where ROM does, which will load it."""
+        hardware = self._hardware
+        hardware.clear()
+        if hardware.soc.rom_start is not None:
+            hardware.cpu.grant(_EFFORT_OF_ROM)
+            return hardware.soc.rom_start
+        hardware.cpu.grant(_EFFORT)
+        hardware.put(program)
         return program.entry
 
     def _snapshot(self, program: Program, image: bytes) -> Snapshot | None:

@@ -108,7 +108,11 @@ class FlashWindow:
         self._soc = soc
         self._registers = registers
         self.mmu: Mmu = ItemMmu(registers, soc.mmu) if isinstance(soc.mmu, MmuItems) else TableMmu(engine, soc.mmu)
-        self._pages = engine.add(soc.flash_window)
+        #: The windows: which bytes of all that the MMU maps each shows, at which addresses, and the memory behind it.
+        self._parts = [
+            (range(first, first + memory.size), tuple(base for base, _access in memory.windows), engine.add(memory))
+            for first, memory in soc.flash_windows
+        ]
         #: The page that each entry showed when the cache was last switched on; ``None``: none, or one that is old now.
         self._shown: list[int | None] = [None] * soc.mmu.entries
         #: The size of those pages, bytes.
@@ -137,12 +141,12 @@ class FlashWindow:
     def flash_at(self, address: int, length: int) -> Iterator[tuple[int, int]]:
         """The pieces of the flash that the cache shows at these addresses: address in flash, and bytes."""
         size = self._size
-        for base, _access in self._soc.flash_window.windows:
-            low, high = max(address, base), min(address + length, base + size * self._soc.mmu.entries)
+        for bytes_of, base in self._windows():
+            low, high = max(address, base), min(address + length, base + len(bytes_of))
             while low < high:
-                entry, offset = divmod(low - base, size)
+                entry, offset = divmod(low - base + bytes_of.start, size)
                 piece = min(size - offset, high - low)
-                page = self._shown[entry]
+                page = self._shown[entry] if entry < len(self._shown) else None
                 if page is not None:
                     yield page * size + offset, piece
                 low += piece
@@ -152,12 +156,22 @@ class FlashWindow:
         self.mmu.write(entry, page)
 
     def maps(self, address: int) -> bool:
-        """Whether the MMU maps the page of ``address``; true for an address outside of the window."""
-        for base, _access in self._soc.flash_window.windows:
-            if base <= address < base + self._soc.flash_window.size:
-                entry = (address - base) // self.page_size
-                return entry < self._soc.mmu.entries and self.mmu.read()[entry] is not None
-        return True
+        """Whether the MMU maps the page of ``address``; true for an address outside of the windows."""
+        entry = self.entry_at(address)
+        return entry is None or (entry < self._soc.mmu.entries and self.mmu.read()[entry] is not None)
+
+    def entry_at(self, address: int) -> int | None:
+        """The number that the MMU's entry for ``address`` has, be there one or not; ``None`` outside of the windows."""
+        for bytes_of, base in self._windows():
+            if base <= address < base + len(bytes_of):
+                return (address - base + bytes_of.start) // self.page_size
+        return None
+
+    def _windows(self) -> Iterator[tuple[range, int]]:
+        """Which bytes of all that the MMU maps are seen, and from which address on."""
+        for bytes_of, bases, _block in self._parts:
+            for base in bases:
+                yield bytes_of, base
 
     def sync(self, flash: Flash) -> int:
         """Show what the MMU maps, and say how many pages that are. Raises ``PowerLoss``.
@@ -173,7 +187,7 @@ class FlashWindow:
         for entry, page in enumerate(mapped):
             if page != shown[entry]:
                 data = bytes(size) if page is None else flash.mmap(page * size % flash.size, size)
-                self._pages.put(entry * size, data)
+                self._put(entry * size, data)
                 shown[entry] = page
                 if page is not None:
                     self._history.pop(page * size, None)
@@ -191,9 +205,15 @@ class FlashWindow:
             if page is not None and first <= page <= last:
                 self._shown[entry] = -1
 
+    def _put(self, at: int, data: bytes) -> None:
+        """A page of what the MMU maps, where a window shows it."""
+        for bytes_of, _bases, block in self._parts:
+            if at in bytes_of:
+                block.put(at - bytes_of.start, data)
+
     def _hide(self) -> None:
         for entry, page in enumerate(self._shown):
             if page is not None:
-                self._pages.put(entry * self._size, bytes(self._size))
+                self._put(entry * self._size, bytes(self._size))
         self._shown = [None] * self._soc.mmu.entries
         self._size = self.page_size

@@ -59,6 +59,8 @@ class Peripherals:
     ready: Mapping[int, int]
     #: Functions of ROM that apps call and bootloaders do not.
     rom_functions: Mapping[int, str]
+    #: The fast RC oscillator, Hz.
+    fast_hz: int = 17_500_000
 
 
 PERIPHERALS: Mapping[str, Peripherals] = {

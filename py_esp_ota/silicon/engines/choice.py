@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from py_esp_ota.silicon.chips.soc import Core
 from py_esp_ota.silicon.engines.engine import Bus, Engine
 
 #: ``auto``: the first that can run the chip here.
@@ -11,9 +12,12 @@ EngineName = Literal["auto", "unicorn", "core"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
-def engine_of(name: EngineName, bus: Bus, *, count: bool) -> Engine:
-    """An engine of this name; ``count``: it counts instructions. Raises ``ValueError`` for one that is not here."""
-    if name in {"auto", "unicorn"}:
+def engine_of(name: EngineName, core: Core, bus: Bus, *, count: bool) -> Engine:
+    """An engine of this name for such a ``core``; ``count``: it counts instructions.
+
+    Raises ``ValueError`` for one that is not here.
+    """
+    if core == "riscv" and name in {"auto", "unicorn"}:
         from py_esp_ota.silicon.engines.unicorn import Unicorn  # noqa: PLC0415 (an extra)
 
         return Unicorn(bus, count=count)
