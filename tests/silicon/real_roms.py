@@ -26,13 +26,18 @@ ROMS = {
     "esp32c5": ("esp32c5_rev100", "49693d745eb4b4e6e6c77be4f5213765d545d8c7a1d9742a8a619bf596c4e27a"),
     "esp32c61": ("esp32c61_rev100", "c4ee94d3a8e335da4ef5f30a8a1ebb9691e639f1c773f484e9ba721aa1557c2e"),
 }
+#: Of other revisions.
+OTHER_ROMS = {
+    "esp32c3_rev0": "11d565922e0a405b477756de748a14046f86dfb40d997766252a04cb378f0694",
+    "esp32c3_rev101": "9495e1453f36f7eec4112714ea1dca22d77808776adffa93dda7dda4393e8336",
+}
 _BUDGET = 2_000_000
 _STAY = b"\x01\xa0"  # c.j to itself
 
 
 def real_rom(chip: str) -> bytes:
     """The ROM of ``chip`` with its symbols, as Espressif publishes it. Skips the test when it cannot be had."""
-    name, sha256 = ROMS[chip]
+    name, sha256 = (chip, OTHER_ROMS[chip]) if chip in OTHER_ROMS else ROMS[chip]
     return fetched_release(
         Release("espflash", "4.5.0", f"espflash-4.5.0/resources/roms/{name}_rom.elf", sha256, crate=True)
     )
@@ -60,13 +65,23 @@ class Side:
         base = soc.ram[0].windows[0][0]
         self.space, self._back = base + 0x8000, soc.ram[0].windows[-1][0] + 0x1000
         if rom is not None:
-            self._lend_newlib(symbols_of(chip)["syscall_table_ptr"])
+            self.lend_newlib(symbols_of(chip)["syscall_table_ptr"])
         self.hardware.cpu.watcher = self
         self.hardware.cpu.watch_blocks(lambda _address: self.hardware.cpu.stop(), self._back, self._back)
 
-    def _lend_newlib(self, pointer: int) -> None:
-        """What an app gives to ROM's C library: functions by a table, the first of which says where errno is."""
-        table, errno = self.space + 0x4000, self.space + 0x5000
+    @property
+    def table(self) -> int:
+        """What an app gives to ROM's C library: functions by a table, all of which return ``lent``."""
+        return self.space + 0x4000
+
+    @property
+    def lent(self) -> int:
+        """Where errno is, and free memory."""
+        return self.space + 0x5000
+
+    def lend_newlib(self, pointer: int) -> None:
+        """Let ROM have the table."""
+        table, errno = self.table, self.lent
         upper = errno + 0x800 & 0xFFFFF000
         give_errno = [upper | 10 << 7 | 0x37, (errno - upper & 0xFFF) << 20 | 10 << 15 | 10 << 7 | 0x13, 0x00008067]
         self.hardware.store(self.code + 0x100, b"".join(map(to_word, give_errno)))
