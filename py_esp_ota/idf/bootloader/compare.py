@@ -19,6 +19,7 @@ from py_esp_ota.firmware import (
     merge,
     ota_select_entry,
 )
+from py_esp_ota.idf.bootloader.lines import lines_of
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, trap_text
 from py_esp_ota.idf.bootloader.start import BootReport
 from py_esp_ota.idf.rollback import OtaImgState
@@ -31,12 +32,9 @@ _ROOM = 0x8000
 _SECTOR = 0x1000
 _SHOWN = 16
 _IN_DATA = 0x200
-_STAMP = re.compile(r"^([EWIDV]) \(\d+\) ")
-_PASSED_OVER = ("qio_mode:", "boot: ESP-IDF ", "boot: compile time ")
 _PAGE_SIZE = re.compile(r"MMU page size mismatch, configured: 0x(?P<bytes>\w+)|MMU Page Size  : (?P<kib>\d+)K")
 #: The first release that looks at the page size in an app's descriptor.
 _COMPARES_PAGES = (5, 4, 0)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CSV = "otadata,data,ota,,0x2000\nfactory,app,factory,,0x10000\nota_0,app,ota_0,,0x10000\n"
 
 #: Options of ``Sdkconfig`` by name.
@@ -174,14 +172,3 @@ def _log_difference(printed: Iterable[str], expected: Iterable[str], prints: str
         if mine != theirs:
             return f"console line {number + 1}: machine code prints {mine!r}, the model {theirs!r}"
     return None
-
-
-def lines_of(log: Iterable[str]) -> list[str]:
-    """The lines of ESP-IDF's log, without colours and times; what else is on a console is passed over.
-
-    So are those about the flash chip's own modes, which the model does not have, and the two that name the build, which
-    its image may not tell.
-    """
-    plain = (_COLOUR.sub("", line) for line in log)
-    stamped = (_STAMP.sub(r"\1 ", line) for line in plain if _STAMP.match(line))
-    return [line for line in stamped if not line.startswith(_PASSED_OVER, 2)]

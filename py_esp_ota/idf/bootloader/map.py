@@ -54,7 +54,7 @@ def unpack_load_app(run: Run, partition: Partition, verdict: Verdict) -> bool:
     windows: dict[str, Segment | None]
     if target.name in _SHARED_WINDOW:
         if len(mapped) != 2 and config.compiler_optimization_assertion_level:
-            run.decide(_NAME, f"assertion: {len(mapped)} mapped segments, this chip needs exactly 2")
+            run.stop(_NAME, f"assertion: {len(mapped)} mapped segments, this chip needs exactly 2")
             return False
         low, high = target.drom  # segments for external RAM are not mapped by the bootloader
         windows = {f"segment {segment.index}": segment for segment in mapped if low <= segment.load_addr < high}
@@ -66,7 +66,7 @@ def unpack_load_app(run: Run, partition: Partition, verdict: Verdict) -> bool:
     for window, last in windows.items():
         refused = _refused(run, partition.offset, last, (build_page, verdict.mmu_page_size))
         if refused is not None:
-            run.decide(refused[0], f"assertion: {window}: {refused[1]}; abort, and the watchdog resets the chip")
+            run.stop(refused[0], f"assertion: {window}: {refused[1]}; abort, and the watchdog resets the chip")
             return False
     return True
 

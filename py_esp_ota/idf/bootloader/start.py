@@ -140,7 +140,7 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
             why.append("bootloader_reset: the chip resets and finds the same again, for ever")
             ended = _DEAD
             break
-        chip.reset_reason = ResetReason.SW
+        chip.reset_reason = ResetReason.RTCWDT_RTC if run.stopped else ResetReason.SW
         resets += 1
         changed = "flash or eFuses have changed" if run.wrote else "this reset is of another kind"
         why.append(f"bootloader_reset: the chip resets; {changed}, so it tries again")
