@@ -208,6 +208,21 @@ def test_an_erased_sector_is_seen_through_the_cache_when_it_is_switched_on(machi
     assert [(write.kind, write.address, write.length) for write in ended.flash_writes] == [("erase", 0x1000, 0x1000)]
 
 
+@pytest.mark.parametrize("magic", [0xE9, 0x00, 0xFF])
+@pytest.mark.parametrize("place", [0x10000, 0x13000])
+def test_the_jump_into_an_app_is_known_whatever_its_first_byte_is(machine, magic, place):
+    """A build that validates nothing does not look at it before ESP-IDF v6.2."""
+    app = bytearray(image([(0x40380000, struct.pack("<I", SPIN))], entry_addr=0x40380000))
+    app[0] = magic
+    flash = Flash()
+    code = [*load(T1, 0x600C5000), addi(A0, 0, 1), 0x00A32023, *call(0x40000528)]  # page 1 is mapped, and shown
+    code += [*load(T1, 0x40380000), *load(A0, SPIN), 0x00A32023, *call(0x40380000)]
+    flash.program(0, image([(DRAM, bytes(16)), (IRAM, struct.pack(f"<{len(code)}I", *code))], entry_addr=IRAM))
+    flash.program(place, bytes(app))
+    ended = machine.run(Chip(flash=flash))
+    assert (ended.outcome, ended.slot, ended.entry, ended.trap) == ("APP", place, 0x40380000, None)
+
+
 def test_a_strict_flash_refuses_what_needs_an_erase_and_rom_says_so(machine):
     say = print_a1(b"result %d\n\0\0\0\0\0\0")
     write = [*load(A0, 0x20000), *load(A1, DRAM), *load(12, 16), *call(0x4000012C)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from py_esp_ota._core import Flash, PartitionTable
-from py_esp_ota.chip import Chip
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.firmware import (
     DESC_OFFSET,
     MMU_PAGE,
@@ -65,17 +65,20 @@ def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> Optio
         factory: app,
     }
 
-    def tried(state: OtaImgState, what: bytes) -> SiliconReport:
+    def tried(state: OtaImgState, what: bytes, reason: ResetReason = ResetReason.POWERON) -> SiliconReport:
         made = merge({**parts, otadata: ota_select_entry(1, state), ota_0: what})
         probe = Chip(chip.target.name, flash=Flash.from_bytes(made, size=chip.flash.size))
+        probe.reset_reason = reason
         return oracle.boot(probe)
 
     fresh = tried(OtaImgState.NEW, app)
     if fresh.slot == ota_0:
         options["bootloader_app_rollback_enable"] = bool(fresh.flash_writes)
-        damaged = tried(OtaImgState.VALID, flipped(app, _IN_DATA))
-        if damaged.slot is not None:
-            options["bootloader_skip_validate_always"] = damaged.slot == ota_0
+        damaged = flipped(app, _IN_DATA)
+        slots = [tried(OtaImgState.VALID, damaged, reason).slot for reason in (ResetReason.POWERON, ResetReason.SW)]
+        if None not in slots:
+            options["bootloader_skip_validate_always"] = slots[1] == ota_0
+            options["bootloader_skip_validate_on_power_on"] = slots == [ota_0, factory]
         halved = tried(OtaImgState.VALID, _without_a_window(chip.target.name))
         if halved.trap is None and (halved.outcome == "ABORT" or halved.slot == ota_0):
             asserts = halved.outcome == "ABORT"

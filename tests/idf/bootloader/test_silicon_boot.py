@@ -230,7 +230,7 @@ def test_only_the_lines_that_a_build_can_print_are_compared():
 
 
 @pytest.mark.parametrize("rollback", [False, True])
-@pytest.mark.parametrize("validates", [False, True])
+@pytest.mark.parametrize("validates", [False, True, "but at power-on"])
 @pytest.mark.parametrize("asserts", [False, True])
 def test_options_are_seen_by_what_a_bootloader_does(rollback, validates, asserts):
     class Model(Script):
@@ -242,6 +242,7 @@ def test_options_are_seen_by_what_a_bootloader_does(rollback, validates, asserts
                 config,
                 partition_table_offset=0x10000,
                 bootloader_skip_validate_always=not validates,
+                bootloader_skip_validate_on_power_on=validates == "but at power-on",
                 compiler_optimization_assertion_level=2 * asserts,
             )
             ours = boot(chip, config)
@@ -257,6 +258,7 @@ def test_options_are_seen_by_what_a_bootloader_does(rollback, validates, asserts
     assert options == {
         "bootloader_app_rollback_enable": rollback,
         "bootloader_skip_validate_always": not validates,
+        "bootloader_skip_validate_on_power_on": validates == "but at power-on",
         "compiler_optimization_assertion_level": 2 * asserts,
     }
 
