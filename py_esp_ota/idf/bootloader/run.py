@@ -80,9 +80,7 @@ class Run:
         )
         self.log.core(verdict.log)
         if verdict.assertion is not None:
-            self.stop(
-                "process_segment", f"assertion: {partition.label or 'app'}: {reason(verdict.err, verdict.fault)}"
-            )
+            self.stop("process_segment", f"assertion: {partition.label or 'app'}: {reason(verdict.err, verdict.fault)}")
             return RESET
         if verdict.crash is not None:
             self.stop("process_segment_data", f"runs wild: {partition.label or 'app'}: {verdict.crash}")

@@ -109,7 +109,9 @@ def test_a_bootloader_that_counts_its_resets_in_the_flash_is_not_followed_for_ev
     script = Script(lambda chip: report("RESET", writes=put(chip, SCRATCH, bytes([len(script.reasons)]))))
     done = silicon_boot(Board().chip, script, PLAIN)
     assert (done.report.ok, done.report.resets) == (False, 32)
-    assert done.report.why[-1] == "machine code: no app starts: the chip has reset 32 times, which is followed no further"
+    assert (
+        done.report.why[-1] == "machine code: no app starts: the chip has reset 32 times, which is followed no further"
+    )
 
 
 @pytest.mark.parametrize("reason", [ResetReason.POWERON, ResetReason.DEEPSLEEP])
