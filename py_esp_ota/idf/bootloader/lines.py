@@ -16,6 +16,6 @@ def lines_of(log: Iterable[str]) -> list[str]:
     So are those about the flash chip's own modes, which the model does not have, and the two that name the build, which
     its image may not tell.
     """
-    plain = (_COLOUR.sub("", line) for line in log)
+    plain = (_COLOUR.sub("", line) for text in log for line in text.splitlines())
     stamped = (_STAMP.sub(r"\1 ", line) for line in plain if _STAMP.match(line))
     return [line for line in stamped if not line.startswith(_PASSED_OVER, 2)]
