@@ -251,3 +251,26 @@ def test_a_loop_that_costs_python_much_ends_as_soon_as_one_that_does_not(machine
         assert (ended.outcome, ended.trap) == ("HANG", None)
         assert len(ended.flash_writes) < 50_000
         assert time.perf_counter() - began < 30
+
+
+def test_a_session_reads_the_bootloader_at_each_reset(machine):
+    """Its own update may have put another one there, or half of one."""
+
+    def put(chip, word):
+        say = print_a1(word)
+        made = image([(DRAM, say["data"]), (IRAM, struct.pack(f"<{len(say['code'])}I", *say["code"]))], entry_addr=IRAM)
+        chip.flash.erase(0, 0x1000)
+        chip.flash.program(0, made)
+
+    chip = Chip()
+    put(chip, b"one\n".ljust(16, b"\0"))
+    session = machine.session(chip)
+    assert session.run(0.01, until="one") == "one"
+    put(chip, b"two\n".ljust(16, b"\0"))
+    session.take()
+    assert session.run(0.2, until="one") is None
+    assert set(session.take().split()) == {"two"}
+    chip.flash.erase(0, 0x1000)
+    session.run(0.2)
+    assert session.trap is not None
+    assert session.trap.reason == "no bootloader: the first byte is 0xff, expected 0xe9"

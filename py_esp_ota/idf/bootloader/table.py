@@ -71,7 +71,7 @@ def judge(
 
 
 def _printed_label(data: bytes, index: int) -> str:
-    """The label of row ``index`` as ``%-16s`` prints it: without a zero at its end on into the flags and the next row."""
+    """The label of row ``index`` as ``%-16s`` prints it: where no zero ends it, on into the flags and the next row."""
     start = _ROW * index + _LABEL_AT
     text = data[start : start + _LONGEST_TEXT].split(b"\0", 1)[0]
     return text.ljust(_LABEL).decode("utf-8", "replace")
