@@ -34,6 +34,7 @@ TOLD = (
     "bootloader_app_test",
     "bootloader_skip_validate_in_deep_sleep",
     "bootloader_skip_validate_always",
+    "bootloader_skip_validate_on_power_on",
     "idf_env_bringup",
 )
 
