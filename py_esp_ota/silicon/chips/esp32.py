@@ -47,7 +47,7 @@ ESP32 = Soc(
     rng=0x3FF75144,
     reset_register=0x3FF48000,
     reset_reasons=((0x3FF48034, 0), (0x3FF48034, 6)),
-    reset_values={0x3FF44038: 0x12, 0x3FF6607C: 0x16042000},  # the strapping pins say flash
+    reset_values={0x3FF44038: 0x13, 0x3FF6607C: 0x16042000},  # the strapping pins say flash
     ready={
         0x3FF00040: 1 << 5,  # the cache is flushed
         0x3FF00058: 1 << 5,

@@ -175,3 +175,8 @@ class Soc:
     sha: Sha | None = None
     #: How eFuses tell the major revision, where that is not the number itself.
     major_codes: tuple[int, ...] = ()
+    #: Functions of ROM that have no place in its list: code calls them at an address that it takes from the revision.
+    unlisted: Mapping[int, str] = field(default_factory=dict)
+    #: Where ROM keeps its ``UartDevice``, and the address of the functions that an app's C library lends it.
+    uart_device: int = 0
+    syscall_table: int = 0
