@@ -16,6 +16,7 @@ mod run;
 mod tests;
 
 use crate::blocks::Blocks;
+use crate::space::Space;
 
 pub use hart::{Hart, Model};
 
@@ -78,6 +79,11 @@ impl Cpu {
     /// A trap is entered now, by the privileged architecture: of an interrupt, bit 31 of `cause` set, or an exception.
     pub fn enter(&mut self, cause: u32, value: u32) {
         self.hart.enter(cause, value);
+    }
+
+    /// Whether there is an instruction at an address that may be executed.
+    pub fn is_legal(&self, space: &mut Space, address: u32) -> bool {
+        run::is_legal(&self.hart, space, address)
     }
 
     /// All registers.

@@ -2,7 +2,7 @@
 
 use super::execute::Exit;
 use super::hart::{Hart, Trap};
-use super::op::Op;
+use super::op::{Code, Op};
 use super::pmp::View;
 use super::{Cpu, compressed, decode};
 use crate::blocks::{Blocks, LONGEST};
@@ -126,6 +126,20 @@ fn begin(hart: &Hart, blocks: &mut Blocks<Op>, space: &mut Space, from: Option<(
 fn arrive(blocks: &Blocks<Op>, number: u32, first: bool) -> Begin {
     let watched = !first && blocks.block(number).is_some_and(|block| block.watched);
     if watched { Begin::Watched } else { Begin::At(number) }
+}
+
+/// Whether the instruction at `pc` can be fetched and is one that there is.
+pub(super) fn is_legal(hart: &Hart, space: &mut Space, pc: u32) -> bool {
+    let mut half = |pc| {
+        let (place, _) = hart.fetch(space, pc, 2).ok()?;
+        space.bytes(place, 2).first_chunk::<2>().map(|bytes| u32::from(u16::from_le_bytes(*bytes)))
+    };
+    let Some(low) = half(pc) else { return false };
+    if low & 3 != 3 {
+        return compressed::decode(low, pc).code != Code::Illegal;
+    }
+    half(pc.wrapping_add(2))
+        .is_some_and(|high| decode::decode(high << 16 | low, pc, hart.model.atomics).code != Code::Illegal)
 }
 
 /// Decode the block at `pc`: up to what ends one, the end of the page, or the next watched address.

@@ -46,7 +46,7 @@ impl Words {
 }
 
 /// The lowest 32 bits of a number (`from_py_with`).
-fn low_word(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+pub(super) fn low_word(value: &Bound<'_, PyAny>) -> PyResult<u32> {
     value.extract().or_else(|_| value.bitand(0xFFFF_FFFF_u32)?.extract())
 }
 
