@@ -161,7 +161,7 @@ class Hardware:
 
     def csr(self, number: int) -> int | None:
         """A CSR of Espressif's own: one that counts cycles, or one that is written only."""
-        if number in self.soc.cycle_csrs:
+        if number in self.soc.cycle_csrs or number in self.soc.standard_counters:
             return self.clock.look()
         return 0 if number in self.soc.silent_csrs else None
 

@@ -17,6 +17,7 @@ mod tests;
 
 use crate::blocks::Blocks;
 use crate::space::Space;
+use crate::stop::{Access, Fault};
 
 pub use hart::{Hart, Model};
 
@@ -81,9 +82,9 @@ impl Cpu {
         self.hart.enter(cause, value);
     }
 
-    /// Whether there is an instruction at an address that may be executed.
-    pub fn is_legal(&self, space: &mut Space, address: u32) -> bool {
-        run::is_legal(&self.hart, space, address)
+    /// Whether the code at an address is an instruction. It has to be there, and executable.
+    pub fn is_legal(&self, space: &mut Space, address: u32) -> Result<bool, Fault> {
+        run::is_legal(&self.hart, space, address).map_err(|trap| Fault { access: Access::Fetch, address: trap.value })
     }
 
     /// All registers.

@@ -11,7 +11,7 @@ mod window;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
-use esp_cpu::{Access, Ran, Rights, Snapshot, Space, Stop};
+use esp_cpu::{Access, Fault, Ran, Rights, Snapshot, Space, Stop};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -148,7 +148,8 @@ impl Cpu {
                 }
                 Stop::Exception { cause, value } => {
                     if !self.excepted(py, cause, value)? {
-                        return Ok(count - left);
+                        self.instructions.fetch_add(1, Ordering::Relaxed);
+                        return Ok(count - left + 1);
                     }
                 }
             }
@@ -164,8 +165,15 @@ impl Cpu {
         }
         inner.bring_all(py, pc, 4)?;
         let Inner { core, space, watches, .. } = &mut *inner;
-        if !core.is_legal(space, pc) {
-            return Ok(None); // it is an exception before it is anything else
+        match core.is_legal(space, pc) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None), // it is an exception before it is anything else
+            Err(Fault { access, address }) => {
+                drop(inner);
+                self.faulted(py, access, address)?;
+                self.flags.stop();
+                return Ok(None);
+            }
         }
         let watching = |watch: &&Watch| watch.begin <= pc && pc <= watch.end;
         let asked: Vec<_> = watches
@@ -232,14 +240,20 @@ impl Cpu {
             return Ok(true);
         }
         drop(inner);
-        let Some(watcher) = self.watcher(py) else { return Ok(false) };
         if let Some(access) = access {
-            let fault = MemoryFault::new_err((named(access), value));
-            watcher.call_method1(intern!(py, "fault"), (fault.value(py), pc))?;
-        } else if self.flags.charge(1) {
+            self.faulted(py, access, value)?;
+        } else if let Some(watcher) = self.watcher(py).filter(|_| self.flags.charge(1)) {
             watcher.call_method1(intern!(py, "exception"), (cause, pc))?;
         }
         Ok(false)
+    }
+
+    /// The instruction that comes next touched what is not there.
+    fn faulted(&self, py: Python<'_>, access: Access, address: u32) -> PyResult<()> {
+        let Some(watcher) = self.watcher(py) else { return Ok(()) };
+        let pc = self.inner()?.core.pc();
+        watcher.call_method1(intern!(py, "fault"), (fault(access, address).value(py), pc))?;
+        Ok(())
     }
 }
 

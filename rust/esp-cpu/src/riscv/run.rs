@@ -128,18 +128,20 @@ fn arrive(blocks: &Blocks<Op>, number: u32, first: bool) -> Begin {
     if watched { Begin::Watched } else { Begin::At(number) }
 }
 
-/// Whether the instruction at `pc` can be fetched and is one that there is.
-pub(super) fn is_legal(hart: &Hart, space: &mut Space, pc: u32) -> bool {
-    let mut half = |pc| {
-        let (place, _) = hart.fetch(space, pc, 2).ok()?;
-        space.bytes(place, 2).first_chunk::<2>().map(|bytes| u32::from(u16::from_le_bytes(*bytes)))
+/// Whether the code at `pc` is an instruction, when it can be fetched.
+pub(super) fn is_legal(hart: &Hart, space: &mut Space, pc: u32) -> Result<bool, Trap> {
+    let mut half = |pc| -> Result<u32, Trap> {
+        let (place, _) = hart.fetch(space, pc, 2)?;
+        let bytes = space.bytes(place, 2).first_chunk::<2>().copied().unwrap_or_default();
+        Ok(u32::from(u16::from_le_bytes(bytes)))
     };
-    let Some(low) = half(pc) else { return false };
-    if low & 3 != 3 {
-        return compressed::decode(low, pc).code != Code::Illegal;
-    }
-    half(pc.wrapping_add(2))
-        .is_some_and(|high| decode::decode(high << 16 | low, pc, hart.model.atomics).code != Code::Illegal)
+    let low = half(pc)?;
+    let op = if low & 3 == 3 {
+        decode::decode(half(pc.wrapping_add(2))? << 16 | low, pc, hart.model.atomics)
+    } else {
+        compressed::decode(low, pc)
+    };
+    Ok(op.code != Code::Illegal)
 }
 
 /// Decode the block at `pc`: up to what ends one, the end of the page, or the next watched address.

@@ -1,7 +1,7 @@
 //! The cores by instruction set: what of a call, a trap or a fault is each one's own.
 
 use esp_cpu::riscv::{self, Hart, Model};
-use esp_cpu::{Access, Bus, Ran, Space};
+use esp_cpu::{Access, Bus, Fault, Ran, Space};
 
 const RA: usize = 1;
 const SP: usize = 2;
@@ -122,8 +122,8 @@ impl Core {
         }
     }
 
-    /// Whether there is an instruction at `pc`.
-    pub(super) fn is_legal(&self, space: &mut Space, pc: u32) -> bool {
+    /// Whether the code at `pc` is an instruction, when it can be fetched.
+    pub(super) fn is_legal(&self, space: &mut Space, pc: u32) -> Result<bool, Fault> {
         match self {
             Self::Riscv(core) => core.is_legal(space, pc),
         }
