@@ -8,6 +8,7 @@ pub mod blocks;
 pub mod bus;
 pub mod space;
 pub mod stop;
+pub mod xtensa;
 
 pub use blocks::Blocks;
 pub use bus::Bus;
