@@ -1530,9 +1530,9 @@ class Cpu:
     ra: int
 
     def __new__(
-        cls, isa: str, values: Words, on_read: Handlers[[], int], on_write: Handlers[[int], None]
+        cls, chip: str, values: Words, on_read: Handlers[[], int], on_write: Handlers[[int], None]
     ) -> Self:
-        """``isa``: ``riscv``, else ``ValueError``."""
+        """The first core of ``chip``. Raises ``ValueError`` for one that is not known."""
 
     def add_memory(self, size: int, windows: Sequence[tuple[int, int]]) -> int:
         """A block of memory, seen at each window (address; rights: 1 read, 2 write, 4 execute): its number."""
@@ -1542,6 +1542,9 @@ class Cpu:
 
     def add_registers(self, begin: int, end: int) -> None:
         """The registers answer from ``begin`` up to ``end``."""
+
+    def add_alias(self, begin: int, end: int, to: int) -> None:
+        """The registers from ``to`` on answer from ``begin`` up to ``end`` too."""
 
     def show(self, window: int, offset: int, length: int, flash: Flash | None = None, place: int = 0) -> None:
         """Show bytes of ``flash`` from ``place`` on, as they are now; without it zeros. Raises ``PowerLoss``."""
@@ -1565,6 +1568,12 @@ class Cpu:
     def unwatch(self, number: int) -> None: ...
     def register(self, number: int) -> int: ...
     def set_register(self, number: int, value: int) -> None: ...
+    def special(self, number: int) -> int:
+        """A CSR of RISC-V, a special register of Xtensa, by its number. Raises ``ValueError`` for one that is none."""
+
+    def set_special(self, number: int, value: int) -> None: ...
+    def set_lines(self, mask: int) -> None: ...
+    def advance(self, cycles: int) -> None: ...
     def state(self) -> list[int]: ...
     def save_registers(self) -> CpuState: ...
     def restore_registers(self, state: CpuState) -> None: ...

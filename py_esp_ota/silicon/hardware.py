@@ -54,7 +54,7 @@ class Hardware:
             self.registers.on_write[soc.reset_register] = self._reset_by_register
             for console in soc.consoles:
                 self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
-        self.cpu = Cpu(soc, self.registers, engine_of(engine, self.registers, count=count))
+        self.cpu = Cpu(soc, self.registers, engine_of(engine, soc.name, self.registers, count=count))
         known = {**FUNCTIONS, **LIBC, **TEXT, **FLOATS, **SYSTEM}
         called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
         self.functions = {address: (name, known[name]) for address, name in called.items()}

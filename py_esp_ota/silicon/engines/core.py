@@ -66,9 +66,9 @@ class Core(_core.Cpu):
     returns = b"\x82\x80"  # c.jr ra
     jumps = b"\x82\x82"  # c.jr t0
 
-    def __new__(cls, isa: str, bus: Bus) -> Core:
-        """``isa``: ``riscv``."""
-        return super().__new__(cls, isa, bus.values, bus.on_read, bus.on_write)
+    def __new__(cls, chip: str, bus: Bus) -> Core:
+        """The first core of ``chip``. Raises ``ValueError`` for one that is not here."""
+        return super().__new__(cls, chip, bus.values, bus.on_read, bus.on_write)
 
     def add(self, memory: Memory) -> CoreBlock:
         """Memory, full of zeros."""

@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use esp_cpu::{Access, Fault, Ran, Rights, Snapshot, Space, Stop};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -56,10 +57,11 @@ struct Watch {
 }
 
 struct Inner {
-    core: Core,
+    core: Box<dyn Core>,
     space: Space,
     windows: Vec<Window>,
     watches: Vec<Watch>,
+    aliases: Vec<(u32, u32, u32)>,
 }
 
 impl Inner {
@@ -199,6 +201,7 @@ impl Cpu {
     /// Instructions up to the next thing that Python has to do with, and what the devices hear of them.
     fn step(&self, py: Python<'_>, budget: u64) -> PyResult<Ran> {
         let mut inner = self.inner()?;
+        let Inner { core, space, aliases, .. } = &mut *inner;
         let watcher = self.watcher(py);
         let mut bus = Bus {
             py,
@@ -206,15 +209,15 @@ impl Cpu {
             on_read: self.on_read.get(),
             on_write: self.on_write.get(),
             flags: &self.flags,
+            aliases,
             watcher: watcher.as_ref(),
             posted: Vec::new(),
             error: None,
         };
-        let Inner { core, space, .. } = &mut *inner;
         let ran = core.run(space, &mut bus, budget);
+        let Bus { posted, error, .. } = bus;
         drop(inner);
         self.instructions.fetch_add(ran.instructions, Ordering::Relaxed);
-        let Bus { posted, error, .. } = bus;
         if let Some(error) = error {
             return Err(error);
         }
@@ -272,9 +275,9 @@ fn fault(access: Access, address: u32) -> PyErr {
 #[pymethods]
 impl Cpu {
     #[new]
-    fn new(isa: &str, words: Py<Words>, on_read: Py<Handlers>, on_write: Py<Handlers>) -> PyResult<Self> {
-        let core = Core::new(isa).ok_or_else(|| PyValueError::new_err(format!("no core for {isa:?}")))?;
-        let inner = Inner { core, space: Space::new(), windows: Vec::new(), watches: Vec::new() };
+    fn new(chip: &str, words: Py<Words>, on_read: Py<Handlers>, on_write: Py<Handlers>) -> PyResult<Self> {
+        let core = core::of(chip).ok_or_else(|| PyValueError::new_err(format!("no core for {chip:?}")))?;
+        let inner = Inner { core, space: Space::new(), windows: Vec::new(), watches: Vec::new(), aliases: Vec::new() };
         Ok(Self {
             words,
             on_read,
@@ -286,6 +289,23 @@ impl Cpu {
             loads: Mutex::default(),
             inner: Mutex::new(inner),
         })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.on_read)?;
+        visit.call(&self.on_write)?;
+        for held in [&self.watcher, &self.loads] {
+            if let Ok(held) = held.try_lock() {
+                visit.call(&*held)?;
+            }
+        }
+        let Ok(inner) = self.inner.try_lock() else { return Ok(()) };
+        inner.watches.iter().try_for_each(|watch| visit.call(&watch.callback))
+    }
+
+    fn __clear__(&self) {
+        let _gone = (lock(&self.watcher).take(), lock(&self.loads).take());
+        let _watches = self.inner.try_lock().map(|mut inner| std::mem::take(&mut inner.watches));
     }
 
     /// A block of memory, seen at each window (address, rights): its number.
@@ -307,6 +327,14 @@ impl Cpu {
     /// The registers answer from `begin` up to `end`.
     fn add_registers(&self, begin: u32, end: u32) -> PyResult<()> {
         self.inner()?.space.add_registers(begin, end);
+        Ok(())
+    }
+
+    /// The registers from `to` on answer from `begin` up to `end` too.
+    fn add_alias(&self, begin: u32, end: u32, to: u32) -> PyResult<()> {
+        let mut inner = self.inner()?;
+        inner.space.add_registers(begin, end);
+        inner.aliases.push((begin, end, to));
         Ok(())
     }
 
@@ -457,6 +485,29 @@ impl Cpu {
         Ok(self.inner()?.core.register(number))
     }
 
+    /// A register that instructions of its own read and write.
+    fn special(&self, number: u16) -> PyResult<u32> {
+        self.inner()?.core.special(number).ok_or_else(|| PyValueError::new_err(format!("no register {number}")))
+    }
+
+    /// The same, written.
+    fn set_special(&self, number: u16, value: u32) -> PyResult<()> {
+        let known = self.inner()?.core.set_special(number, value);
+        if known { Ok(()) } else { Err(PyValueError::new_err(format!("no register {number}"))) }
+    }
+
+    /// Pull these lines of the core, and no others, where the core itself looks after its interrupts.
+    fn set_lines(&self, mask: u32) -> PyResult<()> {
+        self.inner()?.core.set_lines(mask);
+        Ok(())
+    }
+
+    /// So many cycles pass while the core waits, where it has a timer itself.
+    fn advance(&self, cycles: u32) -> PyResult<()> {
+        self.inner()?.core.advance(cycles);
+        Ok(())
+    }
+
     /// A general register.
     fn set_register(&self, number: usize, #[pyo3(from_py_with = registers::low_word)] value: u32) -> PyResult<()> {
         self.inner()?.core.set_register(number, value);
@@ -567,9 +618,9 @@ impl Cpu {
         let low = registers::low_word(value)?;
         let high = if wide { registers::low_word(&value.rshift(32)?)? } else { 0 };
         let mut inner = self.inner()?;
-        inner.core.set_result(0, low);
+        inner.core.set_argument(0, low);
         if wide {
-            inner.core.set_result(1, high);
+            inner.core.set_argument(1, high);
         }
         Ok(())
     }

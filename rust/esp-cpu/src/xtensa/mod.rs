@@ -17,7 +17,6 @@ mod special;
 mod step;
 mod windows;
 
-
 pub use config::{Config, ESP32, ESP32S2, ESP32S3};
 pub use exceptions::DEBUG;
 

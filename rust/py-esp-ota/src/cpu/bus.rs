@@ -44,12 +44,20 @@ pub(super) struct Bus<'a, 'py> {
     pub(super) on_read: &'a Handlers,
     pub(super) on_write: &'a Handlers,
     pub(super) flags: &'a Flags,
+    /// Addresses from the first up to the second that are those from the third on.
+    pub(super) aliases: &'a [(u32, u32, u32)],
     pub(super) watcher: Option<&'a Bound<'py, PyAny>>,
     pub(super) posted: Vec<(u32, u32)>,
     pub(super) error: Option<PyErr>,
 }
 
 impl Bus<'_, '_> {
+    /// The address that a register has, and not only shows at.
+    fn real(&self, address: u32) -> u32 {
+        let alias = self.aliases.iter().find(|&&(begin, end, _)| begin <= address && address < end);
+        alias.map_or(address, |&(begin, _, to)| (address - begin).wrapping_add(to))
+    }
+
     fn word(&mut self, address: u32) -> u32 {
         let Some(device) = self.on_read.at(self.py, address) else { return self.words.word(address) };
         self.asked(|py| low_word(device.call0(py)?.bind(py)))
@@ -74,14 +82,15 @@ impl esp_cpu::Bus for Bus<'_, '_> {
     fn read(&mut self, address: u32, size: u8) -> u32 {
         self.flags.charge(1);
         let (mask, shift) = lane(address, size);
-        self.word(address & !3) >> shift & mask
+        self.word(self.real(address & !3)) >> shift & mask
     }
 
     fn write(&mut self, address: u32, size: u8, value: u32) {
         self.flags.charge(1);
         let (mask, shift) = lane(address, size);
-        let address = address & !3;
-        let value = if size >= 4 { value } else { self.words.word(address) & !(mask << shift) | (value & mask) << shift };
+        let address = self.real(address & !3);
+        let value =
+            if size >= 4 { value } else { self.words.word(address) & !(mask << shift) | (value & mask) << shift };
         if self.on_write.has(address) {
             self.posted.push((address, value));
         } else {
