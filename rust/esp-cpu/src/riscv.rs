@@ -14,17 +14,17 @@ mod pmp;
 mod run;
 #[cfg(test)]
 mod tests;
+mod translate;
 
 use crate::blocks::Blocks;
 use crate::space::Space;
-use crate::stop::{Access, Fault};
 
 pub use hart::{Hart, Model};
 
 use op::Op;
 use pmp::View;
 
-/// One core. It runs on one [`crate::Space`], always the same.
+/// One core. It runs on one [`Space`], always the same.
 pub struct Cpu {
     hart: Hart,
     blocks: Blocks<Op>,
@@ -67,6 +67,11 @@ impl Cpu {
         }
     }
 
+    /// Whether there is an instruction at an address: it can be fetched, and its encoding is not illegal.
+    pub fn is_legal(&self, space: &mut Space, address: u32) -> bool {
+        translate::is_legal(&self.hart, space, address)
+    }
+
     /// A CSR of the core's own; `None` for another one.
     pub fn csr(&self, number: u16) -> Option<u32> {
         self.hart.csr(number)
@@ -80,11 +85,6 @@ impl Cpu {
     /// A trap is entered now, by the privileged architecture: of an interrupt, bit 31 of `cause` set, or an exception.
     pub fn enter(&mut self, cause: u32, value: u32) {
         self.hart.enter(cause, value);
-    }
-
-    /// Whether the code at an address is an instruction. It has to be there, and executable.
-    pub fn is_legal(&self, space: &mut Space, address: u32) -> Result<bool, Fault> {
-        run::is_legal(&self.hart, space, address).map_err(|trap| Fault { access: Access::Fetch, address: trap.value })
     }
 
     /// All registers.

@@ -167,9 +167,10 @@ impl Cpu {
         }
         inner.bring_all(py, pc, 4)?;
         let Inner { core, space, watches, .. } = &mut *inner;
-        match core.is_legal(space, pc) {
-            Ok(true) => {}
-            Ok(false) => return Ok(None), // it is an exception before it is anything else
+        match space.code_long(pc, false) {
+            // It is an exception before it is anything else.
+            Ok(place) if space.bytes(place, core.nothing()).iter().all(|&byte| byte == 0) => return Ok(None),
+            Ok(_) => {}
             Err(Fault { access, address }) => {
                 drop(inner);
                 self.faulted(py, access, address)?;

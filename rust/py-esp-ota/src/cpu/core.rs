@@ -5,7 +5,7 @@ mod xtensa;
 
 use std::any::Any;
 
-use esp_cpu::{Access, Bus, Fault, Ran, Space};
+use esp_cpu::{Access, Bus, Ran, Space};
 
 /// All registers of a core. Only a core of the same architecture takes them back.
 pub(super) type State = Box<dyn Any + Send + Sync>;
@@ -29,8 +29,8 @@ pub(super) trait Core: Send + Sync {
 
     /// What an exception of this number failed at in memory; `None`: it is none of memory.
     fn access(&self, cause: u32) -> Option<Access>;
-    /// Whether the code at an address is an instruction, when it can be fetched.
-    fn is_legal(&self, space: &mut Space, address: u32) -> Result<bool, Fault>;
+    /// How many zero bytes are the instruction that is illegal for good.
+    fn nothing(&self) -> usize;
     fn interruptible(&self) -> bool;
     fn enter(&mut self, cause: u32, value: u32);
     /// Pull these lines of the core, and no others.

@@ -1,7 +1,7 @@
 //! The RISC-V cores.
 
 use esp_cpu::riscv::{Cpu, Hart, Model};
-use esp_cpu::{Access, Bus, Fault, Ran, Space};
+use esp_cpu::{Access, Bus, Ran, Space};
 
 use super::{Core, State};
 
@@ -86,8 +86,8 @@ impl Core for Cpu {
         }
     }
 
-    fn is_legal(&self, space: &mut Space, address: u32) -> Result<bool, Fault> {
-        self.is_legal(space, address)
+    fn nothing(&self) -> usize {
+        2
     }
 
     fn interruptible(&self) -> bool {
