@@ -14,15 +14,17 @@ mod pmp;
 mod run;
 #[cfg(test)]
 mod tests;
+mod translate;
 
 use crate::blocks::Blocks;
+use crate::space::Space;
 
 pub use hart::{Hart, Model};
 
 use op::Op;
 use pmp::View;
 
-/// One core. It runs on one [`crate::Space`], always the same.
+/// One core. It runs on one [`Space`], always the same.
 pub struct Cpu {
     hart: Hart,
     blocks: Blocks<Op>,
@@ -63,6 +65,11 @@ impl Cpu {
         if (1..32).contains(&number) {
             self.hart.set_x(number, value);
         }
+    }
+
+    /// Whether there is an instruction at an address: it can be fetched, and its encoding is not illegal.
+    pub fn is_legal(&self, space: &mut Space, address: u32) -> bool {
+        translate::is_legal(&self.hart, space, address)
     }
 
     /// A CSR of the core's own; `None` for another one.

@@ -1,13 +1,14 @@
 //! The loop: from block to block, until something ends the run.
 
+use super::Cpu;
 use super::execute::Exit;
 use super::hart::{Hart, Trap};
 use super::op::Op;
 use super::pmp::View;
-use super::{Cpu, compressed, decode};
-use crate::blocks::{Blocks, LONGEST};
+use super::translate::translate;
+use crate::blocks::Blocks;
 use crate::bus::Bus;
-use crate::space::{PAGE, Space};
+use crate::space::Space;
 use crate::stop::{Ran, Stop};
 
 /// Where a block begins.
@@ -126,53 +127,4 @@ fn begin(hart: &Hart, blocks: &mut Blocks<Op>, space: &mut Space, from: Option<(
 fn arrive(blocks: &Blocks<Op>, number: u32, first: bool) -> Begin {
     let watched = !first && blocks.block(number).is_some_and(|block| block.watched);
     if watched { Begin::Watched } else { Begin::At(number) }
-}
-
-/// Decode the block at `pc`: up to what ends one, the end of the page, or the next watched address.
-fn translate(hart: &Hart, blocks: &mut Blocks<Op>, space: &mut Space) -> Result<u32, Trap> {
-    let start = hart.pc;
-    let (place, whole) = hart.fetch(space, start, 2)?;
-    let room = PAGE - place % PAGE;
-    let mut places = vec![(place, 0)];
-    let mut ops = Vec::with_capacity(LONGEST);
-    let mut at = 0;
-    while ops.len() < LONGEST && at < room {
-        let pc = start.wrapping_add(at as u32);
-        if at != 0 && (space.is_watched(pc) || (!whole && hart.fetch(space, pc, 2).is_err())) {
-            break;
-        }
-        let half = half_at(space, place + at);
-        let op = if half & 3 == 3 {
-            let crosses = at + 2 >= room;
-            let rest = if whole && !crosses {
-                place + at + 2
-            } else {
-                match hart.fetch(space, pc.wrapping_add(2), 2) {
-                    Err(trap) if at == 0 => return Err(trap),
-                    // One that crosses into another page is a block of its own.
-                    Ok((rest, _)) if at == 0 || !crosses => rest,
-                    _ => break,
-                }
-            };
-            if crosses {
-                places.push((rest, 2));
-            }
-            decode::decode(half_at(space, rest) << 16 | half, pc, hart.model.atomics)
-        } else {
-            compressed::decode(half, pc)
-        };
-        ops.push(op);
-        at += op.length() as usize;
-        if op.code.ends_block() {
-            break;
-        }
-    }
-    if let Some(own) = places.first_mut() {
-        own.1 = at.min(room);
-    }
-    Ok(blocks.add(space, start, &places, &ops, space.is_watched(start)))
-}
-
-fn half_at(space: &Space, place: usize) -> u32 {
-    space.bytes(place, 2).first_chunk::<2>().map_or(0, |&bytes| u32::from(u16::from_le_bytes(bytes)))
 }
