@@ -90,7 +90,7 @@ fn bytes(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-fn mips(code: &[u32], table: &[u32], instructions: u64) -> f64 {
+fn mips(code: &[u32], table: &[u32], instructions: u32) -> f64 {
     let mut space = Space::new();
     space.add(0x20_0000, &[(CODE, Rights::READ | Rights::EXECUTE)]);
     space.add(0x6_0000, &[(RAM, Rights::READ | Rights::WRITE), (0x4038_0000, Rights::ALL)]);
@@ -102,10 +102,10 @@ fn mips(code: &[u32], table: &[u32], instructions: u64) -> f64 {
     for (register, value) in [(8, RAM), (18, RAM), (9, RAM + 4 * table.len() as u32)] {
         cpu.set_register(register, value);
     }
-    cpu.run(&mut space, &mut Silence, instructions / 10);
+    cpu.run(&mut space, &mut Silence, u64::from(instructions / 10));
     let start = Instant::now();
-    let ran = cpu.run(&mut space, &mut Silence, instructions);
-    ran.instructions as f64 / start.elapsed().as_secs_f64() / 1e6
+    cpu.run(&mut space, &mut Silence, u64::from(instructions));
+    f64::from(instructions) / start.elapsed().as_secs_f64() / 1e6
 }
 
 fn main() -> std::io::Result<()> {

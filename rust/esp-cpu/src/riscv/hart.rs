@@ -44,7 +44,7 @@ impl Default for Model {
 }
 
 /// CSRs that only hold what was written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) mstatus: u32,
     pub(super) mtvec: u32,
@@ -58,7 +58,7 @@ pub(super) struct Held {
 }
 
 /// The registers of a core, all of them: what `save` takes and `restore` gives back.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hart {
     pub(super) model: Model,
     pub(super) pc: u32,

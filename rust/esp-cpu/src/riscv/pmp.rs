@@ -35,7 +35,7 @@ pub(super) enum View {
 }
 
 /// The entries, and where each one's region is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pmp {
     config: [u8; ENTRIES],
     address: [u32; ENTRIES],
