@@ -64,7 +64,7 @@ class Hardware:
                 calibrates(soc.timer_group, self.registers, soc.fast_hz)
             if soc.sha is not None:
                 (SharedSha if soc.sha.shared else Sha)(soc.sha.base, self.registers, self._not_here)
-        self.cpu = Cpu(soc, self.registers, engine_of(engine, soc.core, self.registers, count=count))
+        self.cpu = Cpu(soc, self.registers, engine_of(engine, soc, self.registers, count=count))
         called = {**soc.unlisted, **soc.rom_functions} if rom is None else soc.rom_functions
         self.functions = {address: (name, KNOWN[name]) for address, name in called.items()}
         if rom is not None:
@@ -180,7 +180,7 @@ class Hardware:
 
     def csr(self, number: int) -> int | None:
         """A CSR of Espressif's own: one that counts cycles, or one that is written only."""
-        if number in self.soc.cycle_csrs:
+        if number in self.soc.cycle_csrs or number in self.soc.standard_counters:
             return self.clock.look()
         return 0 if number in self.soc.silent_csrs else None
 

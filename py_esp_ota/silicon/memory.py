@@ -110,11 +110,13 @@ class FlashWindow:
         self.mmu: Mmu = ItemMmu(registers, soc.mmu) if isinstance(soc.mmu, MmuItems) else TableMmu(engine, soc.mmu)
         #: The windows: which bytes of all that the MMU maps each shows, at which addresses, and the memory behind it.
         self._parts = [
-            (range(first, first + memory.size), tuple(base for base, _access in memory.windows), engine.add(memory))
+            (range(first, first + memory.size), tuple(base for base, _access in memory.windows), engine.add_window(memory))
             for first, memory in soc.flash_windows
         ]
         #: The page that each entry showed when the cache was last switched on; ``None``: none, or one that is old now.
         self._shown: list[int | None] = [None] * soc.mmu.entries
+        #: The MMU as it was then, nothing when a page is old now; and how many pages it mapped.
+        self._synced, self._mapped = b"", 0
         #: The size of those pages, bytes.
         self._size = self.page_size
         #: The place in flash of every page that was shown since the reset, in the order of its last time.
@@ -180,19 +182,19 @@ class FlashWindow:
         """
         if self.page_size != self._size:
             self._hide()
+        table = self.mmu.save()
+        if table == self._synced:
+            return self._mapped
         size, shown, mapped = self._size, self._shown, self.mmu.read()
-        count = len(mapped) - mapped.count(None)
-        if mapped == shown:
-            return count
         for entry, page in enumerate(mapped):
             if page != shown[entry]:
-                data = bytes(size) if page is None else flash.mmap(page * size % flash.size, size)
-                self._put(entry * size, data)
+                self._show(entry * size, size, flash, page)
                 shown[entry] = page
                 if page is not None:
                     self._history.pop(page * size, None)
                     self._history[page * size] = None
-        return count
+        self._synced, self._mapped = table, len(mapped) - mapped.count(None)
+        return self._mapped
 
     def history(self) -> list[int]:
         """The places in flash of the pages that were shown since the reset, the latest first."""
@@ -204,16 +206,22 @@ class FlashWindow:
         for entry, page in enumerate(self._shown):
             if page is not None and first <= page <= last:
                 self._shown[entry] = -1
+                self._synced = b""
 
-    def _put(self, at: int, data: bytes) -> None:
-        """A page of what the MMU maps, where a window shows it."""
-        for bytes_of, _bases, block in self._parts:
-            if at in bytes_of:
-                block.put(at - bytes_of.start, data)
+    def _show(self, at: int, size: int, flash: Flash | None, page: int | None) -> None:
+        """A page of what the MMU maps, where a window shows it; without a page nothing."""
+        for bytes_of, _bases, memory in self._parts:
+            if at not in bytes_of:
+                continue
+            if flash is None or page is None:
+                memory.blank(at - bytes_of.start, size)
+            else:
+                memory.show(at - bytes_of.start, size, flash, page * size % flash.size)
 
     def _hide(self) -> None:
         for entry, page in enumerate(self._shown):
             if page is not None:
-                self._put(entry * self._size, bytes(self._size))
+                self._show(entry * self._size, self._size, None, None)
         self._shown = [None] * self._soc.mmu.entries
+        self._synced = b""
         self._size = self.page_size
