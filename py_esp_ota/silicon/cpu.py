@@ -251,6 +251,8 @@ class Cpu:
             for begin, end in ((start, min(stop, hole.start)), (max(start, hole.stop), stop)):
                 if begin < end:
                     self.engine.add_registers(begin, end)
+        for alias in self._soc.aliases:
+            self.engine.add_alias(*alias)
 
     def _are_registers(self, address: int) -> bool:
         return address not in self._table() and any(start <= address < stop for start, stop in self._soc.registers)
