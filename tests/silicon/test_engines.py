@@ -20,6 +20,7 @@ from py_esp_ota.silicon.machine import BUDGET
 FLASHES, PROGRAMS = 60, 150
 _OTHERS = (C2[0], C5[0], C6[0], C61[0], H2[0])
 _BUDGET = 300_000
+_OPCODES = (0x03, 0x13, 0x17, 0x23, 0x33, 0x37, 0x63, 0x67, 0x6F)
 
 
 @cache
@@ -34,7 +35,7 @@ def same(one: Build | str, chip: Chip, *, count: bool, budget: int = BUDGET) -> 
     ours, peer = core.run(twins[0], budget=budget), unicorn.run(twins[1], budget=budget)
     assert replace(ours, instructions=0) == peer, one
     assert twins[0].flash.same(twins[1].flash, every_sector(chip.flash.size))
-    if count and ours.outcome != "HANG":
+    if count and ours.outcome != "HANG" and ours.instructions > 1:  # Unicorn takes a budget of 0 for none
         ends = [unicorn.run(copied(chip), budget=ours.instructions + more).outcome for more in (0, -1)]
         assert ends == [ours.outcome, "HANG"], (one, ours.instructions)
 
@@ -59,12 +60,17 @@ def test_both_do_the_same_on_every_chip(one):
             same(one, build(drawn(f"engines/{number}", one.chip), sized(one)), count=False)
 
 
+def random_code(rng: random.Random) -> bytes:
+    """Instructions of the base set and M, with anything in their fields: Unicorn knows others that the chips do not."""
+    words = (rng.getrandbits(25) << 7 | rng.choice(_OPCODES) for _ in range(rng.randrange(1, 60)))
+    return b"".join(word.to_bytes(4, "little") for word in words)
+
+
 @pytest.mark.parametrize("chip", ["esp32c3", "esp32c6"])
 def test_both_do_the_same_with_random_code(chip):
-    """Until a CSR: which of them there are is the engine's own."""
     rng, layout = random.Random(7), layout_of(chip)
     for number in range(PROGRAMS):
-        code = rng.randbytes(4 * rng.randrange(1, 60))
         board = Chip(chip)
-        board.flash.program(board.target.bootloader_offset, image([(layout.iram, code)], chip=chip, entry_addr=layout.iram))
+        code = image([(layout.iram, random_code(rng))], chip=chip, entry_addr=layout.iram)
+        board.flash.program(board.target.bootloader_offset, code)
         same(f"program {number}", board, count=True, budget=_BUDGET)

@@ -198,7 +198,7 @@ class Engine(Protocol):
         """As it was at ``freeze``."""
 
     def reset(self, stack_top: int) -> None:
-        """General registers as after power-on, but for the stack pointer."""
+        """Registers as after power-on, but for the stack pointer."""
 
     def peek(self, address: int, length: int) -> bytes:
         """Memory. Raises ``MemoryFault``."""

@@ -135,6 +135,7 @@ class Unicorn:
         """``count``: count instructions block by block, which makes a run several times slower."""
         self._bus = bus
         self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
+        self._fresh = self._uc.context_save()
         self._memories: list[tuple[range, UnicornBlock]] = []
         self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
         self._uc.hook_add(UC_HOOK_MEM_INVALID, self._on_invalid)
@@ -331,9 +332,8 @@ class Unicorn:
             block.put(offset, data)
 
     def reset(self, stack_top: int) -> None:
-        """General registers as after power-on, but for the stack pointer."""
-        for number in range(1, 32):
-            self._uc.reg_write(UC_RISCV_REG_X0 + number, 0)
+        """Registers as after power-on, but for the stack pointer."""
+        self._uc.context_restore(self._fresh)
         self.set_register(_SP, stack_top)
 
     def peek(self, address: int, length: int) -> bytes:
