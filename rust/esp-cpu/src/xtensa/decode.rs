@@ -55,6 +55,8 @@ pub enum Op {
     // multiply, divide
     Mull,
     Muluh,
+    Salt,
+    Saltu,
     Mulsh,
     Mul16u,
     Mul16s,
@@ -476,6 +478,8 @@ fn rst2(f: Fields) -> Ins {
         3 => Op::Orbc,
         4 => Op::Xorb,
         8 => Op::Mull,
+        6 => Op::Saltu,
+        7 => Op::Salt,
         10 => Op::Muluh,
         11 => Op::Mulsh,
         12 => Op::Quou,
@@ -669,7 +673,7 @@ fn reach(ins: &Ins) -> u8 {
     let (r, s, t) = (ins.r >> 2, ins.s >> 2, ins.t >> 2);
     match ins.op {
         Add | Addx2 | Addx4 | Addx8 | Sub | Subx2 | Subx4 | Subx8 | And | Or | Xor | Moveqz | Movnez | Movltz
-        | Movgez | Min | Max | Minu | Maxu | Src | Mull | Muluh | Mulsh | Mul16u | Mul16s | Quou | Quos | Remu
+        | Movgez | Min | Max | Minu | Maxu | Src | Mull | Salt | Saltu | Muluh | Mulsh | Mul16u | Mul16s | Quou | Quos | Remu
         | Rems => r.max(s).max(t),
         Slli | Sext | Clamps | Sll | Movf | Movt => r.max(s),
         Neg | Abs | Srai | Srli | Extui | Srl | Sra => r.max(t),

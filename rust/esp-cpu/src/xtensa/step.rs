@@ -182,6 +182,8 @@ impl State {
             Op::Ssa8b => self.sar = 32 - ((s!() & 3) << 3),
             Op::Ssai => self.sar = imm & 31,
             Op::Mull => set!(s!().wrapping_mul(t!())),
+            Op::Salt => set!(u32::from((s!() as i32) < (t!() as i32))),
+            Op::Saltu => set!(u32::from(s!() < t!())),
             Op::Muluh => set!((u64::from(s!()) * u64::from(t!()) >> 32) as u32),
             Op::Mulsh => set!((i64::from(s!().cast_signed()) * i64::from(t!().cast_signed()) >> 32) as u32),
             Op::Mul16u => set!((s!() & 0xFFFF) * (t!() & 0xFFFF)),
