@@ -31,6 +31,7 @@ Section = tuple[int, int]
 _IMAGE_MAGIC = 0xE9
 _HEADER_SIZE = 24
 _DESC_OFFSET = 0x20
+_MOVED_BY = 0x1000
 _ROOM = 0x8000
 _DESC_SIZE = 80
 _DIO = 2
@@ -150,13 +151,14 @@ def _sections_in(data: bytes, name: str) -> tuple[Section | None, Section | None
     segments = inspect_image(data, chip=name, kind="bootloader").segments
     low, high = target.loader_text
     text = next((s for s in segments if low <= s.load_addr < high), None)
-    # What is zeroed lies before what is in the image.
     begin, end = target.loader_data
     static = next((s for s in segments if begin <= s.load_addr < end), None)
-    return (
-        None if text is None else (text.load_addr, text.load_addr + text.length),
-        None if static is None else (begin, static.load_addr + static.length),
-    )
+    code = None if text is None else (text.load_addr, text.load_addr + text.length)
+    if static is None:
+        return code, None
+    # What is zeroed lies before what is in the image. Older releases have all of it some whole 4 KiB higher.
+    moved = (static.load_addr - begin) // _MOVED_BY * _MOVED_BY
+    return code, (begin + moved, static.load_addr + static.length)
 
 
 def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: Sdkconfig) -> bool:
@@ -217,7 +219,11 @@ def _banner(
         lines.append(("I", tag, f"MMU Page Size  : {page >> 10}K"))
     speeds = _SPEEDS.get(name, _SPEED_80)
     lines += [
-        ("I", tag, f"{'Boot SPI Speed' if name == 'esp32s3' else 'SPI Speed     '} : {speeds.get(installed.spi_speed, speeds[2])}"),
+        (
+            "I",
+            tag,
+            f"{'Boot SPI Speed' if name == 'esp32s3' else 'SPI Speed     '} : {speeds.get(installed.spi_speed, speeds[2])}",
+        ),
         ("I", tag, f"SPI Mode       : {_MODES.get(installed.spi_mode, 'SLOW READ')}"),
         ("I", tag, f"SPI Flash Size : {installed.flash_size // _MIB}MB"),
         ("I", "boot", "Enabling RNG early entropy source..."),
