@@ -20,8 +20,9 @@ from test_traps import A0, DRAM, IRAM, call, load
 
 from py_esp_ota._core import EFuse
 from py_esp_ota.cli import main
-from py_esp_ota.firmware import Firmware, app_desc, flipped, image
+from py_esp_ota.firmware import Firmware, app_desc, flipped, image, resealed
 from py_esp_ota.firmware import bootloader as forged
+from py_esp_ota.idf.bootloader.compare import release_of_build
 from py_esp_ota.silicon import oracle
 from py_esp_ota.silicon.build import compiled_build
 
@@ -307,7 +308,7 @@ def test_options_that_the_compiled_build_has_are_taken(flash, loader, tmp_path):
 
 def test_a_build_is_read_off_its_bytes(loader):
     espflash, rollback = (compiled_build(loader(build).read_bytes()) for build in C3)
-    assert (espflash.idf_version, espflash.prints) == ((5, 5, 1), "EWI")
+    assert (espflash.idf_version, espflash.prints) == ((5, 5, 2), "EWI")
     assert espflash.options == dict.fromkeys(espflash.options, False)
     assert len(espflash.options) == 5
     assert (rollback.prints, rollback.options) == (
@@ -317,12 +318,36 @@ def test_a_build_is_read_off_its_bytes(loader):
 
 
 @pytest.mark.parametrize(("text", "version"), [
-    ("v6.1", (6, 1, 0)), ("v6.1-beta1", (6, 0, 99)), ("v5.0-dev-12-gabc", (4, 99, 99)), ("v5.5.2-dev", (5, 5, 1)),
-    ("v5.5.1-838-gd66ebb86d2e", (5, 5, 1)), ("mine", None),
+    ("v6.1", (6, 1, 0)), ("v6.1-beta1", (6, 1, 0)), ("v5.0-dev-12-gabc", (4, 4, 0)), ("5.3.4.251226", (5, 3, 4)),
+    ("v5.5.1-838-gd66ebb86d2e", (5, 5, 2)), ("mine", None),
 ])  # fmt: skip
 def test_versions(text, version):
     assert compiled_build(forged(idf_ver=text)).idf_version == version
-    assert compiled_build(b"?" * 0x200 + text.encode() + b"\0").idf_version == version
+    assert compiled_build(b"?" * 0x200 + b"\0" + text.encode() + b"\0").idf_version == version
+
+
+def test_what_a_build_prints_tells_its_release_better_than_its_version(loader):
+    """A copy of v5.5.2 that says it is the v5.4 that v5.5-dev began with, an older one, or nothing."""
+    real = loader(ESPFLASH).read_bytes()
+    said = b"v5.5.1-838-gd66ebb86d2e"
+    for other, version in ((b"v5.5-dev-100-g012345678", (5, 5, 0)), (b"v5.1.2", (5, 5, 0)), (b"1", (6, 0, 1))):
+        copy = compiled_build(real.replace(said, other.ljust(len(said), b"\0")))
+        assert release_of_build(copy, (6, 0, 1)) == version
+    for build in (*BUILDS, *C3_OLDER):
+        told = compiled_build(loader(build).read_bytes())
+        assert release_of_build(told, (1, 0, 0)) == told.idf_version
+    assert release_of_build(compiled_build(forged(idf_ver="mine")), (5, 3, 0)) == (5, 3, 0)
+
+
+def test_a_build_that_does_not_say_its_version_is_of_the_release_of_its_apps(flash, loader):
+    """MicroPython's says none where it has no descriptor: what its texts allow next to what its app says."""
+    real = loader(ESPFLASH).read_bytes().replace(b"v5.5.1-838-gd66ebb86d2e", b"?".ljust(23, b"\0"))
+    board = Board("two_ota", "1/VALID")
+    board.flash_app("ota_0", Firmware("bench", "1", idf_ver="v5.5.3").to_bytes())
+    board.flash_app("factory", Firmware("bench", "1", idf_ver="v5.5.3").to_bytes())
+    flash.write_bytes(board.chip.flash.to_bytes())
+    told = facts(installed(flash, resealed(real)), "--compare")
+    assert (told["release"]["version"], told["compare"]["difference"]) == ("v5.5.3", None)
 
 
 # ------------------------------------------------------------------------------------------------------------ bad input
