@@ -158,6 +158,7 @@ def command(
         given = wish.take(given, original, target)
         facts: list[BootDict] = [*(one.to_dict() for one in told)]
         text, ok = [one.lines() for one in told], told[-1].ok
+        text[-1].append(told[-1].can_roll_back())
     else:
         target = given.target(chip)
         board = board_of(given, target, efuse_file)
