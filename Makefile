@@ -55,7 +55,7 @@ demo: setup ## the main job: one OTA, end to end, on real firmware
 	$(BIN)/esp-ota demo
 
 test: system check firmware ## everything CI runs: checks, then every test
-	cargo test --quiet -p esp-ota-core
+	cargo test --quiet -p esp-cpu -p esp-ota-core
 	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
 	$(BIN)/python -m pytest -q -n 2
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CRATES = ["esp-ota-core", "py-esp-ota"]
+CRATES = ["esp-cpu", "esp-ota-core", "py-esp-ota"]
 
 
 def python_imports() -> dict[str, set[str]]:
