@@ -76,7 +76,11 @@ ESP32C5 = Soc(
     reset_register=0x600B1034,
     reset_values={0x60002008: 1 << 13 | 1 << 23, 0x60096110: 48 << 24},  # and a crystal of 48 MHz
     ready={0x600AF818: 1 << 24},  # the PLL is calibrated
-    taken={0x60000098: 1 << 0, 0x60096144: 1 << 0, 0x600B49D8: 3},  # UART0 and the buses take their settings over; eFuse commands end
+    taken={
+        0x60000098: 1 << 0,
+        0x60096144: 1 << 0,
+        0x600B49D8: 3,
+    },  # UART0 and the buses take their settings over; eFuse commands end
     efuses={
         "wafer_version_minor": ((0x600B484C, 0, 4),),
         "wafer_version_major": ((0x600B484C, 4, 2),),

@@ -74,7 +74,11 @@ ESP32H2 = Soc(
     reset_register=0x600B1034,
     reset_values={0x60002008: 1 << 13 | 1 << 23},
     ready={0x600AD818: 1 << 24},  # the PLL is calibrated
-    taken={0x60000098: 1 << 0, 0x60096148: 1 << 0, 0x600B09D4: 3},  # UART0 and the buses take their settings over; eFuse commands end
+    taken={
+        0x60000098: 1 << 0,
+        0x60096148: 1 << 0,
+        0x600B09D4: 3,
+    },  # UART0 and the buses take their settings over; eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x600B0850, 23, 1),),
         "disable_blk_version_major": ((0x600B086C, 7, 1),),

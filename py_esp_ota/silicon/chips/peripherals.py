@@ -36,6 +36,20 @@ class Awake:
 
 
 @dataclass(frozen=True, slots=True)
+class Timer:
+    """A general purpose timer: base, interrupt source, and the register whose field at ``bit`` chooses its clock.
+
+    ``hz`` are the clocks by their number there, a power of two of them.
+    """
+
+    base: int
+    source: int
+    clock: int
+    bit: int
+    hz: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Peripherals:
     """Bases of devices, and the numbers of their interrupt sources."""
 
@@ -52,6 +66,7 @@ class Peripherals:
     usb_serial_jtag_source: int
     timer_groups: tuple[int, ...]
     watchdog_sources: tuple[int, ...]
+    timers: tuple[Timer, ...]
     awake: Awake
     sha: int
     aes: int
@@ -60,6 +75,10 @@ class Peripherals:
     #: Functions of ROM that apps call and bootloaders do not.
     rom_functions: Mapping[int, str]
 
+
+_APB_OR_XTAL = (80_000_000, 40_000_000)
+#: The last number is reserved.
+_XTAL_PLL_OR_RC = (40_000_000, 80_000_000, 17_500_000, 17_500_000)
 
 PERIPHERALS: Mapping[str, Peripherals] = {
     "esp32c3": Peripherals(
@@ -75,6 +94,9 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         usb_serial_jtag_source=26,
         timer_groups=(0x6001F000, 0x60020000),
         watchdog_sources=(33, 35),
+        timers=tuple(
+            Timer(base, source, base, 9, _APB_OR_XTAL) for base, source in ((0x6001F000, 32), (0x60020000, 34))
+        ),
         awake=Awake(
             reset=(0x60008000, 1 << 31),
             reset_cpu=(0x60008000, 1 << 5),
@@ -100,6 +122,10 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         usb_serial_jtag_source=48,
         timer_groups=(0x60008000, 0x60009000),
         watchdog_sources=(53, 56),
+        timers=(
+            Timer(0x60008000, 51, 0x60096040, 20, _XTAL_PLL_OR_RC),
+            Timer(0x60009000, 54, 0x6009604C, 20, _XTAL_PLL_OR_RC),
+        ),
         awake=Awake(
             reset=(0x600B1034, 1 << 31),
             reset_cpu=(0x600B1038, 1 << 28),
