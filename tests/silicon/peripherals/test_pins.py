@@ -91,3 +91,12 @@ def test_an_efuse_command_ends_by_itself(chip):
     for command in (1, 2, 3 | 5 << 2):
         board.registers.write(commands[chip], command)
         assert board.registers.read(commands[chip]) == command & ~3
+
+
+def test_the_pll_of_an_esp32_c6_is_divided_by_three_whatever_is_written_there():
+    """PCR_SYSCLK_CONF_REG: PCR_HS_DIV_NUM is the hardware's, and one less; code reckons the CPU's clock from it."""
+    board = Hardware(SOCS["esp32c6"], count=False)
+    board.attach(Chip("esp32c6"))
+    for written in (0, 1 << 16, 2 << 16):
+        board.registers.write(0x60096110, written)
+        assert board.registers.read(0x60096110) == written | 2 << 8
