@@ -72,6 +72,9 @@ class Peripherals:
     aes: int
     #: Bits that say "done" or "ready", always.
     ready: Mapping[int, int]
+    #: Bits of the radio that its calibration waits for, and its registers that count microseconds.
+    radio_ready: Mapping[int, int]
+    radio_clocks: frozenset[int]
     #: Functions of ROM that apps call and bootloaders do not.
     rom_functions: Mapping[int, str]
 
@@ -107,6 +110,8 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         sha=0x6003B000,
         aes=0x6003A000,
         ready={0x60040044: 0xC0000000},  # APB_SARADC_INT_RAW: both converters are done
+        radio_ready={0x6000E050: 7 << 24, 0x6000E04C: 1 << 24, 0x60006174: 1 << 16, 0x60033D14: 1 << 0},
+        radio_clocks=frozenset(),
         rom_functions=ESP32C3_APP_ROM,
     ),
     "esp32c6": Peripherals(
@@ -136,6 +141,14 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         sha=0x60089000,
         aes=0x60088000,
         ready={0x6000E044: 0xC0000000, 0x600C8098: 1 << 4, 0x600C8134: 1 << 1},
+        radio_ready={
+            0x600A00CC: 1 << 8,
+            0x600A0418: 1 << 22,
+            0x600A04A0: 1 << 16,
+            0x600A0814: 7 << 14,
+            0x600A4DDC: 1 << 0,
+        },
+        radio_clocks=frozenset({0x600AD000}),
         rom_functions=ESP32C6_APP_ROM,
     ),
 }

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.chips.peripherals import Peripherals
-from py_esp_ota.silicon.clock import Clock
+from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
 from py_esp_ota.silicon.peripherals.consoles import USB, Uart, UsbSerialJtag
 from py_esp_ota.silicon.peripherals.interrupts import Interrupts
 from py_esp_ota.silicon.peripherals.registers import Registers
@@ -78,8 +78,10 @@ class Devices:
         self._interrupts = Interrupts(at.interrupts, at.lines, registers, sources)
         for group in at.timer_groups:
             calibrates(group, registers)
-        for address, bits in at.ready.items():
+        for address, bits in {**at.ready, **at.radio_ready}.items():
             registers.on_read[address] = self._ready(address, bits)
+        for address in at.radio_clocks:
+            registers.on_read[address] = lambda: clock.look() // CYCLES_PER_US & 0xFFFFFFFF
 
     def reset(self) -> None:
         """As after a reset of the chip."""
