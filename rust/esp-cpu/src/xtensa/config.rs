@@ -72,7 +72,7 @@ pub fn is_float(op: Op) -> bool {
     use Op::*;
     matches!(
         op,
-        Lsi | Lsiu | Lsx | Lsxu | Ssi | Ssiu | Ssx | Ssxu | FloatMath | FloatCompare | FloatMove | FloatToInt | IntToFloat | Rfr | Wfr
+        Lsi | Lsip | Lsx | Lsxp | Ssi | Ssip | Ssx | Ssxp | FloatMath | FloatCompare | FloatMove | FloatToInt | IntToFloat | Rfr | Wfr
     )
 }
 

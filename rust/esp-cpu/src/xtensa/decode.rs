@@ -159,13 +159,13 @@ pub enum Op {
     Lddec,
     // single precision
     Lsi,
-    Lsiu,
+    Lsip,
     Lsx,
-    Lsxu,
+    Lsxp,
     Ssi,
-    Ssiu,
+    Ssip,
     Ssx,
-    Ssxu,
+    Ssxp,
     FloatMath,
     FloatCompare,
     FloatMove,
@@ -235,8 +235,8 @@ pub fn decode(word: u32) -> Ins {
             let op = match fields.r() {
                 0 => Op::Lsi,
                 4 => Op::Ssi,
-                8 => Op::Lsiu,
-                12 => Op::Ssiu,
+                8 => Op::Lsip,
+                12 => Op::Ssip,
                 _ => Op::Illegal,
             };
             fields.with(op, fields.imm8() << 2)
@@ -334,9 +334,9 @@ fn qrst(f: Fields) -> Ins {
         8 => f.with(
             match f.op2() {
                 0 => Op::Lsx,
-                1 => Op::Lsxu,
+                1 => Op::Lsxp,
                 4 => Op::Ssx,
-                5 => Op::Ssxu,
+                5 => Op::Ssxp,
                 _ => Op::Illegal,
             },
             0,
@@ -674,10 +674,10 @@ fn reach(ins: &Ins) -> u8 {
         Neg | Abs | Srai | Srli | Extui | Srl | Sra => r.max(t),
         Mov | Addi | Nsa | Nsau | L8ui | L16ui | L16si | L32i | L32ai | L32e | S8i | S16i | S32i | S32ri | S32e | S32c1i
         | Beq | Bne | Blt | Bge | Bltu | Bgeu | Bnone | Bany | Ball | Bnall | Bbc | Bbs | Movsp | Rer | Wer | ReadTlb
-        | ProbeTlb | WriteTlb | Lsx | Lsxu | Ssx | Ssxu => s.max(t),
+        | ProbeTlb | WriteTlb | Lsx | Lsxp | Ssx | Ssxp => s.max(t),
         Movi | L32r | Rsr | Wsr | Xsr | Wur | Rsil => t,
         Ssr | Ssl | Ssa8l | Ssa8b | Jx | Beqz | Bnez | Bltz | Bgez | Beqi | Bnei | Blti | Bgei | Bltui | Bgeui | Bbci | Bbsi
-        | Loop | Loopnez | Loopgtz | Callx0 | ForgetTlb | Ldinc | Lddec | Lsi | Lsiu | Ssi | Ssiu | Wfr | IntToFloat => s,
+        | Loop | Loopnez | Loopgtz | Callx0 | ForgetTlb | Ldinc | Lddec | Lsi | Lsip | Ssi | Ssip | Wfr | IntToFloat => s,
         Call => ins.t,
         Callx => s.max(ins.t),
         Rur | Rfr | FloatToInt => r,

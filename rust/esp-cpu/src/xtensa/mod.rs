@@ -115,7 +115,12 @@ impl Cpu {
         self.state.get(number)
     }
 
-    /// The same, set.
+    /// Floating-point register `f0` to `f15`, its bits.
+    pub fn float_register(&self, number: u8) -> u32 {
+        self.state.float.get(usize::from(number & 15)).copied().unwrap_or_default()
+    }
+
+    /// Address register `a0` to `a15` of the current window, set.
     pub fn set_register(&mut self, number: u8, value: u32) {
         self.state.set(number, value);
     }
