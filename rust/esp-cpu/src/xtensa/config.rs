@@ -57,7 +57,9 @@ impl Config {
     pub fn has(&self, op: Op) -> bool {
         match op {
             Op::Loop | Op::Loopnez | Op::Loopgtz => self.loops,
-            Op::Bf | Op::Bt | Op::Movf | Op::Movt | Op::Andb | Op::Andbc | Op::Orb | Op::Orbc | Op::Xorb => self.booleans,
+            Op::Bf | Op::Bt | Op::Movf | Op::Movt | Op::Andb | Op::Andbc | Op::Orb | Op::Orbc | Op::Xorb => {
+                self.booleans
+            }
             Op::Any4 | Op::All4 | Op::Any8 | Op::All8 => self.booleans,
             Op::Mac | Op::MacLoad | Op::Ldinc | Op::Lddec => self.mac16,
             Op::S32c1i => self.s32c1i,
@@ -72,7 +74,20 @@ pub fn is_float(op: Op) -> bool {
     use Op::*;
     matches!(
         op,
-        Lsi | Lsip | Lsx | Lsxp | Ssi | Ssip | Ssx | Ssxp | FloatMath | FloatCompare | FloatMove | FloatToInt | IntToFloat | Rfr | Wfr
+        Lsi | Lsip
+            | Lsx
+            | Lsxp
+            | Ssi
+            | Ssip
+            | Ssx
+            | Ssxp
+            | FloatMath
+            | FloatCompare
+            | FloatMove
+            | FloatToInt
+            | IntToFloat
+            | Rfr
+            | Wfr
     )
 }
 

@@ -668,16 +668,18 @@ fn reach(ins: &Ins) -> u8 {
     use Op::*;
     let (r, s, t) = (ins.r >> 2, ins.s >> 2, ins.t >> 2);
     match ins.op {
-        Add | Addx2 | Addx4 | Addx8 | Sub | Subx2 | Subx4 | Subx8 | And | Or | Xor | Moveqz | Movnez | Movltz | Movgez
-        | Min | Max | Minu | Maxu | Src | Mull | Muluh | Mulsh | Mul16u | Mul16s | Quou | Quos | Remu | Rems => r.max(s).max(t),
+        Add | Addx2 | Addx4 | Addx8 | Sub | Subx2 | Subx4 | Subx8 | And | Or | Xor | Moveqz | Movnez | Movltz
+        | Movgez | Min | Max | Minu | Maxu | Src | Mull | Muluh | Mulsh | Mul16u | Mul16s | Quou | Quos | Remu
+        | Rems => r.max(s).max(t),
         Slli | Sext | Clamps | Sll | Movf | Movt => r.max(s),
         Neg | Abs | Srai | Srli | Extui | Srl | Sra => r.max(t),
-        Mov | Addi | Nsa | Nsau | L8ui | L16ui | L16si | L32i | L32ai | L32e | S8i | S16i | S32i | S32ri | S32e | S32c1i
-        | Beq | Bne | Blt | Bge | Bltu | Bgeu | Bnone | Bany | Ball | Bnall | Bbc | Bbs | Movsp | Rer | Wer | ReadTlb
-        | ProbeTlb | WriteTlb | Lsx | Lsxp | Ssx | Ssxp => s.max(t),
+        Mov | Addi | Nsa | Nsau | L8ui | L16ui | L16si | L32i | L32ai | L32e | S8i | S16i | S32i | S32ri | S32e
+        | S32c1i | Beq | Bne | Blt | Bge | Bltu | Bgeu | Bnone | Bany | Ball | Bnall | Bbc | Bbs | Movsp | Rer
+        | Wer | ReadTlb | ProbeTlb | WriteTlb | Lsx | Lsxp | Ssx | Ssxp => s.max(t),
         Movi | L32r | Rsr | Wsr | Xsr | Wur | Rsil => t,
-        Ssr | Ssl | Ssa8l | Ssa8b | Jx | Beqz | Bnez | Bltz | Bgez | Beqi | Bnei | Blti | Bgei | Bltui | Bgeui | Bbci | Bbsi
-        | Loop | Loopnez | Loopgtz | Callx0 | ForgetTlb | Ldinc | Lddec | Lsi | Lsip | Ssi | Ssip | Wfr | IntToFloat => s,
+        Ssr | Ssl | Ssa8l | Ssa8b | Jx | Beqz | Bnez | Bltz | Bgez | Beqi | Bnei | Blti | Bgei | Bltui | Bgeui
+        | Bbci | Bbsi | Loop | Loopnez | Loopgtz | Callx0 | ForgetTlb | Ldinc | Lddec | Lsi | Lsip | Ssi | Ssip
+        | Wfr | IntToFloat => s,
         Call => ins.t,
         Callx => s.max(ins.t),
         Rur | Rfr | FloatToInt => r,

@@ -131,7 +131,9 @@ impl State {
             31 | 16 => return self.set_f_bits(r, self.f_bits(ins.s)),
             17 => return self.set_f_bits(r, self.f_bits(ins.s) & 0x7FFF_FFFF),
             22 => return self.set_f_bits(r, self.f_bits(ins.s) ^ 0x8000_0000),
-            19 => return self.set_f_bits(r, CONSTANTS.get(usize::from(ins.s & 3)).copied().unwrap_or_default().to_bits()),
+            19 => {
+                return self.set_f_bits(r, CONSTANTS.get(usize::from(ins.s & 3)).copied().unwrap_or_default().to_bits());
+            }
             // NEXP01.S: the negated number without its exponent.
             27 => return self.set_f_bits(r, self.f_bits(ins.s) & 0x807F_FFFF ^ 0xBF80_0000),
             // DIV0.S and RECIP0.S

@@ -39,7 +39,8 @@ impl State {
         if pending == 0 {
             return 0;
         }
-        let wanted = (1..=NMI_LEVEL).rev().find(|&level| LEVELS.get(level as usize).is_some_and(|lines| pending & lines != 0));
+        let wanted =
+            (1..=NMI_LEVEL).rev().find(|&level| LEVELS.get(level as usize).is_some_and(|lines| pending & lines != 0));
         wanted.filter(|&level| level > masked).unwrap_or(0)
     }
 

@@ -29,10 +29,15 @@ impl State {
 
     fn accumulate(&mut self, ins: &Ins) {
         let factor = |register: u8, is_m: bool, upper: bool| {
-            let word = if is_m { self.m.get(usize::from(register & 3)).copied().unwrap_or_default() } else { self.get(register) };
+            let word = if is_m {
+                self.m.get(usize::from(register & 3)).copied().unwrap_or_default()
+            } else {
+                self.get(register)
+            };
             (if upper { word >> 16 } else { word }) as u16
         };
-        let x = factor(if ins.op == Op::MacLoad { ins.r & 3 } else { ins.r }, ins.imm & MAC_X_IS_M != 0, ins.imm & 1 != 0);
+        let x =
+            factor(if ins.op == Op::MacLoad { ins.r & 3 } else { ins.r }, ins.imm & MAC_X_IS_M != 0, ins.imm & 1 != 0);
         let y = factor(ins.t, ins.imm & MAC_Y_IS_M != 0, ins.imm & 2 != 0);
         let product = i64::from(x.cast_signed()) * i64::from(y.cast_signed());
         let sum = match ins.imm >> 2 & 3 {

@@ -17,7 +17,6 @@ mod special;
 mod step;
 mod windows;
 
-
 pub use config::{Config, ESP32, ESP32S2, ESP32S3};
 pub use exceptions::DEBUG;
 
@@ -118,6 +117,13 @@ impl Cpu {
     /// Floating-point register `f0` to `f15`, its bits.
     pub fn float_register(&self, number: u8) -> u32 {
         self.state.float.get(usize::from(number & 15)).copied().unwrap_or_default()
+    }
+
+    /// Floating-point register `f0` to `f15`, set to bits.
+    pub fn set_float_register(&mut self, number: u8, bits: u32) {
+        if let Some(register) = self.state.float.get_mut(usize::from(number & 15)) {
+            *register = bits;
+        }
     }
 
     /// Address register `a0` to `a15` of the current window, set.

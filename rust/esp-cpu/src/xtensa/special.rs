@@ -246,7 +246,8 @@ impl State {
     /// what they forbid is not: nothing is mapped there.
     fn region(&mut self, ins: &Ins) {
         let address = self.get(ins.s);
-        let place = self.regions.get_mut((ins.imm & 1) as usize).and_then(|half| half.get_mut((address >> 29) as usize));
+        let place =
+            self.regions.get_mut((ins.imm & 1) as usize).and_then(|half| half.get_mut((address >> 29) as usize));
         let Some(attribute) = place else { return };
         let region = address & 0xE000_0000;
         let answer = match ins.op {

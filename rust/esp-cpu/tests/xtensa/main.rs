@@ -1,0 +1,7 @@
+//! The Xtensa core, instruction by instruction and as programs.
+
+mod asm;
+mod memory;
+mod steps;
+mod system;
+mod windows;
