@@ -11,9 +11,9 @@
     on.take()
 
 Read ``machine.py`` first, then ``boot.py`` and ``app.py``; ``snapshot.py`` makes later boots short. ``hardware.py``
-puts one chip together: ``cpu.py`` executes, ``memory.py`` and ``peripherals`` answer, ``rom`` is called, and ``chips``
-says at which addresses. ``oracle.py`` is the door through which any emulator, this one or another, gives its second
-opinion.
+puts one chip together: ``cpu.py`` is what executes, by one of the ``engines``, ``memory.py`` and ``peripherals``
+answer, ``rom`` is called, and ``chips`` says at which addresses. ``oracle.py`` is the door through which any emulator,
+this one or another, gives its second opinion.
 """
 
 from __future__ import annotations

@@ -1,40 +1,24 @@
 """An app on the hardware that booted it: time passes, interrupts come, exceptions are the app's own to handle.
 
-Unicorn's RISC-V core cannot be interrupted from outside, so the trap is entered by hand, as the privileged
-architecture says. The CPU runs in slices that end where the next alarm is due; a store that changes what interrupts are
-asked for ends its slice too.
+The CPU runs in slices that end where the next alarm is due; a store that changes what interrupts are asked for ends its
+slice too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 
-from unicorn import (
-    UC_ERR_FETCH_PROT,
-    UC_ERR_FETCH_UNMAPPED,
-    UC_ERR_WRITE_PROT,
-    UC_ERR_WRITE_UNMAPPED,
-    UcError,
-)
-from unicorn.riscv_const import (
-    UC_RISCV_REG_MCAUSE,
-    UC_RISCV_REG_MEPC,
-    UC_RISCV_REG_MSTATUS,
-    UC_RISCV_REG_MTVAL,
-    UC_RISCV_REG_MTVEC,
-)
-
+from py_esp_ota.silicon.engines.engine import Access, MemoryFault
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.interrupts import held_back
 from py_esp_ota.silicon.standstill import Standstill
 
-_MIE, _MPIE, _MPP = 1 << 3, 1 << 7, 3 << 11
 _INTERRUPT = 1 << 31
-_FETCH_FAULT, _LOAD_FAULT, _STORE_FAULT = 1, 5, 7
-_WFI = (0x10500073).to_bytes(4, "little")
+_FAULTS: Mapping[Access, int] = {"fetch": 1, "load": 5, "store": 7}
 #: The longest slice, and the one while an interrupt waits to be let through. Instructions.
 _SLICE, _SHORT_SLICE = 20_000, 200
-#: What a slice that ended early is taken for: Unicorn does not say.
+#: What a slice that ended early is taken for where the engine does not say.
 _EARLY = 50
 _EFFORT_PER_SLICE = 400_000
 #: What a slice itself is worth of such effort, and what each call of a device or of ROM is taken for.
@@ -75,29 +59,27 @@ class App:
         cpu.watcher = self
         hardware.registers.changed = self._pause
         stop_at = clock.cycles + cycles
-        pc = cpu.pc
         while clock.cycles < stop_at and hardware.ended is None:
             if effort < 0:
                 return False
             self._devices.bite()
             waiting = self._devices.pending()
-            pc = self._entered(pc, waiting=waiting)
+            self._enter(waiting=waiting)
             alarm = self._devices.next_alarm()
             due = stop_at if alarm is None else min(alarm, stop_at)
             self._due = due
             count = max(1, min(due - clock.cycles, _SHORT_SLICE if waiting else _SLICE))
             self._paused = False
             cpu.grant(_EFFORT_PER_SLICE)
-            cpu.go(pc, count)
-            pc = cpu.pc
+            cpu.go(cpu.pc, count)
             effort -= _EFFORT_OF_A_SLICE + cpu.spent
             clock.cycles += _CYCLES_PER_CALL * cpu.spent
             if cpu.exhausted:
-                hardware.trap("one call kept Python busy for too long", pc, ours=True)
+                hardware.trap("one call kept Python busy for too long", cpu.pc, ours=True)
             if self._cause is not None or self._paused:
                 clock.cycles += _EARLY
                 self._standstill.forget()
-            elif self._waits(pc):
+            elif cpu.engine.waits:
                 clock.cycles = max(clock.cycles + 1, due)
             else:
                 clock.cycles += count
@@ -108,39 +90,19 @@ class App:
                     clock.cycles = max(clock.cycles, due)
         return True
 
-    def _waits(self, pc: int) -> bool:
-        """Whether the last instruction was the one that waits for an interrupt."""
-        try:
-            return self._cpu.peek(pc - 4, 4) == _WFI
-        except UcError:
-            return False
-
-    def _entered(self, pc: int, *, waiting: bool) -> int:
-        """Where to go on: at ``pc``, or in the handler of the exception or interrupt that comes first."""
-        status = self._cpu.register(UC_RISCV_REG_MSTATUS)
+    def _enter(self, *, waiting: bool) -> None:
+        """Go on in the handler of the exception or interrupt that comes first, if there is one."""
+        engine = self._cpu.engine
         if self._cause is not None:
             cause, self._cause = self._cause, None
             self._exceptions += 1
             if self._exceptions > _LOCKED_UP:
-                self._hardware.trap("exception after exception", pc)
-            return self._enter(pc, cause, status)
-        if waiting and status & _MIE:
+                self._hardware.trap("exception after exception", engine.pc)
+            engine.enter(cause, self._value)
+        elif waiting and engine.interruptible:
             line = self._devices.ready()
             if line is not None:
-                self._value = 0
-                return self._enter(pc, _INTERRUPT | line, status)
-        return pc
-
-    def _enter(self, pc: int, cause: int, status: int) -> int:
-        cpu = self._cpu
-        cpu.set_register(UC_RISCV_REG_MEPC, pc)
-        cpu.set_register(UC_RISCV_REG_MCAUSE, cause)
-        cpu.set_register(UC_RISCV_REG_MTVAL, self._value)
-        previous = _MPIE if status & _MIE else 0
-        cpu.set_register(UC_RISCV_REG_MSTATUS, status & ~(_MIE | _MPIE) | previous | _MPP)
-        vector = cpu.register(UC_RISCV_REG_MTVEC)
-        offset = 4 * (cause & 31) if vector & 1 and cause & _INTERRUPT else 0
-        return (vector & ~3) + offset
+                engine.enter(_INTERRUPT | line, 0)
 
     def _pause(self) -> None:
         """Something about the interrupts has changed: the slice ends if one gets through now."""
@@ -156,8 +118,8 @@ class App:
         try:
             if not hardware.call_rom(address):
                 hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
-        except UcError:
-            self._raise(_LOAD_FAULT, address, 0)
+        except MemoryFault:
+            self._raise(_FAULTS["load"], address, 0)
         # A delay is a call too, and may last beyond what is due.
         self._paused = self._paused or self._clock.cycles >= self._due
         return hardware.ended is None and not self._paused
@@ -166,13 +128,9 @@ class App:
         """An exception is the app's own to handle."""
         self._raise(cause, address, 0)
 
-    def fault(self, error: UcError, address: int) -> None:
+    def fault(self, error: MemoryFault, address: int) -> None:
         """An access to what is not there."""
-        if error.errno in {UC_ERR_FETCH_UNMAPPED, UC_ERR_FETCH_PROT}:
-            cause = _FETCH_FAULT
-        else:
-            cause = _STORE_FAULT if error.errno in {UC_ERR_WRITE_UNMAPPED, UC_ERR_WRITE_PROT} else _LOAD_FAULT
-        self._raise(cause, address, 0)
+        self._raise(_FAULTS[error.access], address, 0)
 
     def csr(self, number: int) -> int | None:
         """A CSR of Espressif's own."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from unicorn import UcError
-
 from py_esp_ota._core import Partition
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.elf import Symbols
@@ -14,6 +12,8 @@ from py_esp_ota.silicon.app import App
 from py_esp_ota.silicon.boot import CAUSES
 from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
 from py_esp_ota.silicon.clock import CYCLES_PER_US
+from py_esp_ota.silicon.engines.choice import EngineName
+from py_esp_ota.silicon.engines.engine import MemoryFault
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.load import put_app
 from py_esp_ota.silicon.machine import soc_of
@@ -54,7 +54,7 @@ class _Watched(App):
         self.latest = cause, address
         super().exception(cause, address)
 
-    def fault(self, error: UcError, address: int) -> None:
+    def fault(self, error: MemoryFault, address: int) -> None:
         super().fault(error, address)
         if self._cause is not None:
             self.latest = self._cause, address
@@ -63,9 +63,9 @@ class _Watched(App):
 class BareChip:
     """One chip, for one run after another: making one costs more than most runs. Not to be shared between threads."""
 
-    def __init__(self, target: str = "esp32c3") -> None:
+    def __init__(self, target: str = "esp32c3", *, engine: EngineName = "auto") -> None:
         """Raises ``ValueError`` for a chip that machine code does not run on."""
-        self._hardware = hardware = Hardware(soc_of(target), count=False)
+        self._hardware = hardware = Hardware(soc_of(target), count=False, engine=engine)
         if hardware.devices is None:
             raise ValueError(f"apps run on {', '.join(PERIPHERALS)}; on an {target} bootloaders run")
 

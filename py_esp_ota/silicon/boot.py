@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from unicorn import UC_ERR_FETCH_PROT, UC_ERR_FETCH_UNMAPPED, UcError
-
 from py_esp_ota._core import ImageHeader
-from py_esp_ota.silicon.cpu import ILLEGAL_INSTRUCTION
+from py_esp_ota.silicon.engines.engine import ILLEGAL_INSTRUCTION, MemoryFault
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.interrupts import held_back
 from py_esp_ota.silicon.program import Program
@@ -119,7 +117,7 @@ class BootRun:
         try:
             if not hardware.call_rom(address) and not self._is_entry(address, runs=False):
                 hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
-        except UcError as error:
+        except MemoryFault as error:
             hardware.trap(f"{hardware.name_of(address)}: {error}", address)
         return hardware.ended is None
 
@@ -129,10 +127,9 @@ class BootRun:
         if self._hardware.ended is None and not self._is_entry(address, runs=cause == ILLEGAL_INSTRUCTION):
             self._hardware.trap(CAUSES.get(cause, f"exception {cause}"), address)
 
-    def fault(self, error: UcError, address: int) -> None:
+    def fault(self, error: MemoryFault, address: int) -> None:
         """The same."""
-        fetch = error.errno in {UC_ERR_FETCH_UNMAPPED, UC_ERR_FETCH_PROT}
-        if self._hardware.ended is None and not (fetch and self._is_entry(address, runs=False)):
+        if self._hardware.ended is None and not (error.access == "fetch" and self._is_entry(address, runs=False)):
             self._hardware.trap(str(error), address)
 
     def csr(self, number: int) -> int | None:

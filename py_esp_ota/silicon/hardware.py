@@ -11,6 +11,7 @@ from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
 from py_esp_ota.silicon.chips.soc import Soc
 from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.cpu import Cpu
+from py_esp_ota.silicon.engines.choice import EngineName, engine_of
 from py_esp_ota.silicon.peripherals.devices import Devices
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
@@ -36,7 +37,8 @@ class Hardware:
     It is the ``Calls`` that ROM functions work with.
     """
 
-    def __init__(self, soc: Soc, *, count: bool, rom: RomImage | None = None) -> None:
+    def __init__(self, soc: Soc, *, count: bool, rom: RomImage | None = None, engine: EngineName = "auto") -> None:
+        """``count`` asks the ``engine`` to count instructions. Raises ``ValueError`` for one that is not here."""
         self.soc = soc
         self._rom = rom
         self.chip = Chip(soc.name)
@@ -52,7 +54,7 @@ class Hardware:
             self.registers.on_write[soc.reset_register] = self._reset_by_register
             for console in soc.consoles:
                 self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
-        self.cpu = Cpu(soc, self.registers, count=count)
+        self.cpu = Cpu(soc, self.registers, engine_of(engine, self.registers, count=count))
         known = {**FUNCTIONS, **LIBC, **TEXT, **FLOATS, **SYSTEM}
         called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
         self.functions = {address: (name, known[name]) for address, name in called.items()}
@@ -120,7 +122,7 @@ class Hardware:
     def call_rom(self, address: int) -> bool:
         """Do what the ROM function at ``address`` does; false when there is none.
 
-        What it cannot do is a trap. Raises ``UcError`` when it touches what is not there.
+        What it cannot do is a trap. Raises ``MemoryFault`` when it touches what is not there.
         """
         name, function = self.functions.get(address, ("", None))
         if function is None:

@@ -6,6 +6,7 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.boot import BootRun, report
 from py_esp_ota.silicon.chips.soc import Soc
 from py_esp_ota.silicon.chips.socs import SOCS
+from py_esp_ota.silicon.engines.choice import EngineName
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.peripherals.registers import efuse_words
 from py_esp_ota.silicon.program import Program, load
@@ -27,7 +28,13 @@ class Machine:
     """
 
     def __init__(
-        self, target: str = "esp32c3", *, count: bool = False, snapshots: bool = True, rom: bytes | None = None
+        self,
+        target: str = "esp32c3",
+        *,
+        count: bool = False,
+        snapshots: bool = True,
+        rom: bytes | None = None,
+        engine: EngineName = "auto",
     ) -> None:
         """``count``: say how many instructions a run took, which makes it several times slower.
 
@@ -36,11 +43,13 @@ class Machine:
 
         ``rom``: the chip's real ROM, an ELF file or raw bytes: its code runs where it can, instead of our functions.
 
-        Raises ``ValueError`` for a chip that is not here, or a ROM that is not its own.
+        ``engine``: what executes the code.
+
+        Raises ``ValueError`` for a chip or an engine that is not here, or a ROM that is not the chip's own.
         """
         self.soc = soc_of(target)
         image = None if rom is None else rom_image(rom, self.soc)
-        self._hardware = Hardware(self.soc, count=count, rom=image)
+        self._hardware = Hardware(self.soc, count=count, rom=image, engine=engine)
         self._boot = BootRun(self._hardware, snapshots=snapshots)
 
     def run(self, chip: Chip, *, budget: int = BUDGET) -> SiliconReport:

@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
-from unicorn import UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE, Uc
-
 from py_esp_ota._core import Flash
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuItems, MmuTable, Soc
+from py_esp_ota.silicon.chips.soc import READ, WRITE, Memory, MmuItems, MmuTable, Soc
+from py_esp_ota.silicon.engines.engine import Bus, Engine
 from py_esp_ota.silicon.words import to_word, words
-
-_RIGHTS = {READ: UC_PROT_READ, WRITE: UC_PROT_WRITE, EXECUTE: UC_PROT_EXEC}
-
-
-class Hooks(Protocol):
-    """The registers, as far as memory has to do with them."""
-
-    on_read: dict[int, Callable[[], int]]
-    on_write: dict[int, Callable[[int], None]]
-
-    def stored(self, address: int) -> int:
-        """The word written last, whatever a load would see."""
-
-
-class Block:
-    """One block of host memory, shown at each of its windows."""
-
-    def __init__(self, uc: Uc, memory: Memory) -> None:
-        self.size = memory.size
-        self.windows = tuple(range(base, base + memory.size) for base, _access in memory.windows)
-        self._bytes = ctypes.create_string_buffer(memory.size)
-        self.address = ctypes.addressof(self._bytes)
-        for base, access in memory.windows:
-            rights = sum(right for bit, right in _RIGHTS.items() if access & bit)
-            uc.mem_map_ptr(base, memory.size, rights, self.address)
-
-    def clear(self) -> None:
-        """Fill it with zeros."""
-        ctypes.memset(self.address, 0, self.size)
-
-    def save(self) -> bytes:
-        """Its content."""
-        return self._bytes.raw
-
-    def get(self, offset: int, length: int) -> bytes:
-        """Bytes at ``offset``, which the caller knows to be there."""
-        return ctypes.string_at(self.address + offset, length)
-
-    def put(self, offset: int, data: bytes) -> None:
-        """Bytes at ``offset``, which the caller knows to fit."""
-        ctypes.memmove(self.address + offset, data, len(data))
 
 
 class Mmu(Protocol):
     """The entries of an MMU: which page of the flash each shows, ``None`` for one that shows nothing."""
-
-    blocks: tuple[Block, ...]
 
     def reset(self) -> None:
         """Nothing is mapped."""
@@ -78,10 +33,9 @@ class Mmu(Protocol):
 class TableMmu:
     """Entries that are words in memory, which code fills without our help."""
 
-    def __init__(self, uc: Uc, table: MmuTable) -> None:
+    def __init__(self, engine: Engine, table: MmuTable) -> None:
         self._table = table
-        self._words = Block(uc, Memory(0x1000, ((table.address, READ | WRITE),)))
-        self.blocks: tuple[Block, ...] = (self._words,)
+        self._words = engine.add(Memory(0x1000, ((table.address, READ | WRITE),)))
 
     def reset(self) -> None:
         """Nothing is mapped."""
@@ -109,11 +63,10 @@ class TableMmu:
 class ItemMmu:
     """Entries behind two registers of the flash controller: code says which one, then reads or writes it."""
 
-    def __init__(self, registers: Hooks, items: MmuItems) -> None:
+    def __init__(self, registers: Bus, items: MmuItems) -> None:
         self._items = items
         self._registers = registers
         self._words = [0] * items.entries
-        self.blocks: tuple[Block, ...] = ()
         registers.on_read[items.content] = lambda: self._words[self._number()]
         registers.on_write[items.content] = self._put
 
@@ -151,13 +104,11 @@ class FlashWindow:
     The MMU is looked at when the cache is switched on, not at each of the hundred stores that fill it.
     """
 
-    def __init__(self, uc: Uc, soc: Soc, registers: Hooks) -> None:
+    def __init__(self, engine: Engine, soc: Soc, registers: Bus) -> None:
         self._soc = soc
         self._registers = registers
-        self.mmu: Mmu = ItemMmu(registers, soc.mmu) if isinstance(soc.mmu, MmuItems) else TableMmu(uc, soc.mmu)
-        self._pages = Block(uc, soc.flash_window)
-        #: All memory that this is made of.
-        self.blocks = (self._pages, *self.mmu.blocks)
+        self.mmu: Mmu = ItemMmu(registers, soc.mmu) if isinstance(soc.mmu, MmuItems) else TableMmu(engine, soc.mmu)
+        self._pages = engine.add(soc.flash_window)
         #: The page that each entry showed when the cache was last switched on; ``None``: none, or one that is old now.
         self._shown: list[int | None] = [None] * soc.mmu.entries
         #: The size of those pages, bytes.

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from unicorn import UcError
-
 from py_esp_ota.chip import Chip
-from py_esp_ota.silicon.cpu import Context, Watcher
+from py_esp_ota.silicon.engines.engine import Context, MemoryFault, Watcher
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.interrupts import held_back
 from py_esp_ota.silicon.rom.functions import sync
@@ -77,7 +75,7 @@ class Snapshots:
             block.clear()
             block.put(offset, data)
         cpu.window.restore(snapshot.mmu, snapshot.history)
-        cpu.restore(snapshot.context)
+        cpu.engine.restore(snapshot.context)
         cpu.instructions = snapshot.instructions
         cpu.calls.clear()
         cpu.calls.extend(snapshot.calls)
@@ -175,7 +173,7 @@ class Tripwire:
         """As in an ordinary run."""
         self._behind.exception(cause, address)
 
-    def fault(self, error: UcError, address: int) -> None:
+    def fault(self, error: MemoryFault, address: int) -> None:
         """As in an ordinary run."""
         self._behind.fault(error, address)
 
@@ -187,7 +185,7 @@ class Tripwire:
         hardware, cpu = self._hardware, self._hardware.cpu
         return Snapshot(
             pc=pc,
-            context=cpu.save(),
+            context=cpu.engine.save(),
             ram=tuple(_without_zeros(block.save()) for block in cpu.ram),
             mmu=cpu.window.mmu.save(),
             history=tuple(reversed(cpu.window.history())),

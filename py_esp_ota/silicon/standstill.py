@@ -6,13 +6,10 @@ nine seconds of it are more than a thousand million instructions.
 
 from __future__ import annotations
 
-from unicorn.riscv_const import UC_RISCV_REG_MEPC, UC_RISCV_REG_MSCRATCH, UC_RISCV_REG_MSTATUS, UC_RISCV_REG_X0
-
 from py_esp_ota.silicon.cpu import Cpu
 
 #: A look costs as much as half a slice of instructions.
 _SLICES_PER_LOOK = 50
-_REGISTERS = (*range(UC_RISCV_REG_X0 + 1, UC_RISCV_REG_X0 + 32), *(UC_RISCV_REG_MEPC, UC_RISCV_REG_MSCRATCH))
 
 
 class Standstill:
@@ -36,7 +33,7 @@ class Standstill:
         if self._slices % self._every:
             return False
         cpu = self._cpu
-        now = (cpu.pc, cpu.register(UC_RISCV_REG_MSTATUS), *(cpu.register(register) for register in _REGISTERS))
+        now = cpu.engine.state()
         if now == self._earlier and [block.save() for block in cpu.ram] == self._memory:
             self._every = 1  # it will be there again soon
             return True

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from builds import fetched_release
-from unicorn import UcError
-from unicorn.riscv_const import UC_RISCV_REG_A0, UC_RISCV_REG_RA, UC_RISCV_REG_SP, UC_RISCV_REG_X0
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.corpus import Release
 from py_esp_ota.silicon.chips.socs import SOCS
+from py_esp_ota.silicon.engines.engine import MemoryFault
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.rom.elf import read_elf
 from py_esp_ota.silicon.rom.real import rom_image
@@ -27,6 +26,7 @@ ROMS = {
     "esp32c61": ("esp32c61_rev100", "c4ee94d3a8e335da4ef5f30a8a1ebb9691e639f1c773f484e9ba721aa1557c2e"),
 }
 _BUDGET = 2_000_000
+_RA, _SP, _A0 = 1, 2, 10
 _STAY = b"\x01\xa0"  # c.j to itself
 
 
@@ -85,16 +85,16 @@ class Side:
         cpu.store(self.space, memory)
         cpu.store(self._back, _STAY + b"\0\0" + code)
         for index in range(8):
-            cpu.set_register(UC_RISCV_REG_A0 + index, args[index] if index < len(args) else 0)
+            cpu.engine.set_register(_A0 + index, args[index] if index < len(args) else 0)
         for index in (*range(5, 8), *range(28, 32)):
-            cpu.set_register(UC_RISCV_REG_X0 + index, 0)
-        cpu.set_register(UC_RISCV_REG_SP, self.hardware.soc.stack_top - 0x100)
-        cpu.set_register(UC_RISCV_REG_RA, self._back)
+            cpu.engine.set_register(index, 0)
+        cpu.engine.set_register(_SP, self.hardware.soc.stack_top - 0x100)
+        cpu.engine.set_register(_RA, self._back)
         cpu.grant(100_000)
         cpu.go(address, _BUDGET)
         assert self.hardware.trapped is None, self.hardware.trapped
         assert cpu.pc == self._back, f"still at 0x{cpu.pc:08x}"
-        a0, a1 = (cpu.register(UC_RISCV_REG_A0 + index) for index in range(2))
+        a0, a1 = (cpu.engine.register(_A0 + index) for index in range(2))
         return Called(a0, a1, cpu.load(self.space, len(memory)), "".join(self.hardware.text))
 
     @property
@@ -110,7 +110,7 @@ class Side:
     def exception(self, cause: int, address: int) -> None:
         self.hardware.trap(f"exception {cause}", address)
 
-    def fault(self, error: UcError, address: int) -> None:
+    def fault(self, error: MemoryFault, address: int) -> None:
         self.hardware.trap(str(error), address)
 
     def csr(self, number: int) -> int | None:

@@ -66,6 +66,8 @@ impl Entry {
     const MEMORY: u32 = 8;
     /// The bus answers.
     const REGISTERS: u32 = 16;
+    /// There are bytes that nobody can reach: [`Space::hide`].
+    const HIDDEN: u32 = 256;
     /// Loads, stores and fetches need no further look: the bits of `Rights`, higher up.
     const OPEN: u32 = 5;
 
@@ -87,6 +89,10 @@ impl Entry {
 
     const fn with_closed(self, right: Rights) -> Self {
         Self(self.0 & !(right.0 << Self::OPEN))
+    }
+
+    const fn with_hidden(self, hidden: bool) -> Self {
+        if hidden { Self(self.0 | Self::HIDDEN) } else { Self(self.0 & !Self::HIDDEN) }
     }
 
     const fn frame(self) -> usize {
@@ -196,12 +202,17 @@ impl Space {
 
     /// Take a right from every way to a frame, until it is looked at again.
     fn close_frame(&mut self, frame: usize, right: Rights) {
+        self.change_ways(frame, |entry| entry.with_closed(right));
+    }
+
+    /// Change every way to a frame.
+    fn change_ways(&mut self, frame: usize, change: impl Fn(Entry) -> Entry) {
         let Some(block) = self.frames.get(frame).and_then(|known| self.blocks.get(known.block)) else { return };
         let page = frame - block.first;
         for base in &block.windows {
             if let Some(entry) = self.map.get_mut((base >> PAGE_BITS) as usize + page) {
                 if entry.has(Entry::MEMORY) && entry.frame() == frame {
-                    *entry = entry.with_closed(right);
+                    *entry = change(*entry);
                 }
             }
         }

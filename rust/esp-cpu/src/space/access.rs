@@ -143,7 +143,7 @@ impl Space {
         if entry.has(Entry::REGISTERS) {
             return Ok(Way::Registers);
         }
-        if entry.has(Entry::MEMORY | access.right().0) {
+        if entry.has(Entry::MEMORY | access.right().0) && !entry.has(Entry::HIDDEN) {
             return Ok(Way::Memory(entry.place(address)));
         }
         Err(Fault { access, address })

@@ -54,13 +54,32 @@ impl Space {
         (offset.checked_add(length)? <= block.size).then_some(block.first * PAGE + offset)
     }
 
+    /// Take the pages that these bytes of a block lie in away from every window, or give them back: whoever touches one
+    /// meanwhile faults, and the host can bring it.
+    pub fn hide(&mut self, block: usize, offset: usize, length: usize, hidden: bool) {
+        let Some(place) = self.place_in(block, offset, length) else { return };
+        for index in place / PAGE..(place + length).div_ceil(PAGE) {
+            let Some(frame) = self.frames.get_mut(index) else { return };
+            if hidden && frame.code != 0 {
+                frame.code = 0;
+                self.stale.push(index);
+            }
+            self.change_ways(index, |entry| entry.with_closed(Rights::ALL).with_hidden(hidden));
+        }
+    }
+
+    /// Whether an address is one of memory that is hidden.
+    pub fn is_hidden(&self, address: u32) -> bool {
+        self.entry(address).has(Entry::HIDDEN)
+    }
+
     /// The parts of a range of addresses, page by page: how far in, where in the arena, how long.
     fn pieces(&self, address: u32, length: usize, mut each: impl FnMut(usize, usize, usize)) -> Option<()> {
         let mut at = 0;
         while at < length {
             let now = address.checked_add(u32::try_from(at).ok()?)?;
             let entry = self.entry(now);
-            if !entry.has(Entry::MEMORY) {
+            if !entry.has(Entry::MEMORY) || entry.has(Entry::HIDDEN) {
                 return None;
             }
             let piece = (PAGE - (now & IN_PAGE) as usize).min(length - at);

@@ -116,3 +116,22 @@ fn watches_include_both_ends_and_end_by_number() {
     space.unwatch(99);
     assert!(!space.is_watched(0x10) && space.generation() > before);
 }
+
+#[test]
+fn who_touches_a_hidden_page_faults_and_its_code_is_old() -> Result<(), Fault> {
+    let (mut space, block) = space();
+    let second = PAGE as u32;
+    store(&mut space, RAM + second, 5)?;
+    let place = space.code_long(ALIAS + second, true)?;
+    space.mark_code(place, 4);
+    space.hide(block, PAGE, 1, true);
+    assert_eq!(space.take_stale_code(), [place / PAGE]);
+    assert!(space.is_hidden(ALIAS + second) && !space.is_hidden(ALIAS) && !space.is_hidden(0));
+    assert_eq!(load(&mut space, RAM + second), Err(Fault { access: Access::Load, address: RAM + second }));
+    assert_eq!(store(&mut space, RAM + second, 1), Err(Fault { access: Access::Store, address: RAM + second }));
+    assert!(space.code_long(ALIAS + second, true).is_err() && space.read_at(RAM + second - 2, 4).is_none());
+    assert!(space.put(block, PAGE, &[6]));
+    space.hide(block, PAGE, 1, false);
+    assert_eq!(load(&mut space, RAM + second), Ok(6));
+    Ok(())
+}

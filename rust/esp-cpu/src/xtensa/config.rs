@@ -1,9 +1,10 @@
 //! What Espressif's three Xtensa cores have, as their `core-isa.h` says; the rest of their configuration is the same.
 
-use super::decode::Op;
+use super::op::Op;
 
 /// One core's configuration: which options of the ISA it has, and what it says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "options are there or not")]
 pub struct Config {
     /// Zero-overhead loops.
     pub loops: bool,
@@ -18,7 +19,7 @@ pub struct Config {
     /// CONFIGID0 and CONFIGID1.
     pub config_id: [u32; 2],
     /// User registers that RUR and WUR know beside THREADPTR, as a range of numbers.
-    pub user: (i32, i32),
+    pub user: (u16, u16),
 }
 
 /// ESP32: LX6, two of them.
@@ -71,7 +72,10 @@ impl Config {
 
 /// Whether an instruction is coprocessor 0's.
 pub fn is_float(op: Op) -> bool {
-    use Op::*;
+    use Op::{
+        FloatCompare, FloatMath, FloatMove, FloatToInt, IntToFloat, Lsi, Lsip, Lsx, Lsxp, Rfr, Ssi, Ssip, Ssx, Ssxp,
+        Wfr,
+    };
     matches!(
         op,
         Lsi | Lsip
@@ -107,3 +111,5 @@ pub const EXCM_LEVEL: u32 = 3;
 pub const DEBUG_LEVEL: u32 = 6;
 /// The level that nothing masks.
 pub const NMI_LEVEL: u32 = 7;
+/// Its line.
+pub const NMI_LINE: u32 = 1 << 14;

@@ -6,9 +6,10 @@
 
 use super::State;
 use super::config::is_float;
-use super::decode::{Ins, Op};
 use super::exceptions::{NO_FLOAT, Trap};
+use super::op::{Ins, Op};
 use super::step::{Outside, Then, load_long, store};
+use crate::word::{signed, unsigned};
 
 /// What CONST.S loads.
 const CONSTANTS: [f32; 4] = [0.0, 1.0, 2.0, 0.5];
@@ -32,6 +33,8 @@ impl State {
         self.set_f_bits(register, value.to_bits());
     }
 
+    #[expect(clippy::many_single_char_names, reason = "r, s and t are the ISA's")]
+    #[expect(clippy::float_cmp, reason = "equal is what OEQ.S asks")]
     pub(super) fn float(&mut self, ins: &Ins, outside: &mut Outside) -> Result<Then, Trap> {
         debug_assert!(is_float(ins.op), "{ins:?}");
         if self.coprocessors & 1 == 0 {
@@ -64,8 +67,8 @@ impl State {
                 let moves = match ins.imm {
                     8 => value == 0,
                     9 => value != 0,
-                    10 => value.cast_signed() < 0,
-                    11 => value.cast_signed() >= 0,
+                    10 => signed(value) < 0,
+                    11 => signed(value) >= 0,
                     12 => !self.boolean(t),
                     _ => self.boolean(t),
                 };
@@ -86,7 +89,7 @@ impl State {
             }
             Op::IntToFloat => {
                 let value = self.get(s);
-                let value = if ins.imm == 12 { f64::from(value.cast_signed()) } else { f64::from(value) };
+                let value = if ins.imm == 12 { f64::from(signed(value)) } else { f64::from(value) };
                 // Exact in 64 bits, so it is rounded once.
                 self.set_f(r, (value / f64::from(1u32 << (t & 15))) as f32);
             }
@@ -98,7 +101,7 @@ impl State {
 
     fn float_memory(&mut self, ins: &Ins, outside: &mut Outside) -> Result<Then, Trap> {
         let indexed = matches!(ins.op, Op::Lsx | Op::Lsxp | Op::Ssx | Op::Ssxp);
-        let offset = if indexed { self.get(ins.t) } else { ins.imm.cast_unsigned() };
+        let offset = if indexed { self.get(ins.t) } else { unsigned(ins.imm) };
         let register = if indexed { ins.r } else { ins.t };
         // The P is for post-increment: the offset is added behind the access.
         let updates = matches!(ins.op, Op::Lsip | Op::Lsxp | Op::Ssip | Op::Ssxp);
@@ -132,7 +135,8 @@ impl State {
             17 => return self.set_f_bits(r, self.f_bits(ins.s) & 0x7FFF_FFFF),
             22 => return self.set_f_bits(r, self.f_bits(ins.s) ^ 0x8000_0000),
             19 => {
-                return self.set_f_bits(r, CONSTANTS.get(usize::from(ins.s & 3)).copied().unwrap_or_default().to_bits());
+                return self
+                    .set_f_bits(r, CONSTANTS.get(usize::from(ins.s & 3)).copied().unwrap_or_default().to_bits());
             }
             // NEXP01.S: the negated number without its exponent.
             27 => return self.set_f_bits(r, self.f_bits(ins.s) & 0x807F_FFFF ^ 0xBF80_0000),
@@ -154,7 +158,7 @@ fn quiet(operands: [f32; 3]) -> u32 {
 }
 
 fn to_signed(value: f64) -> u32 {
-    if value.is_nan() { 0x7FFF_FFFF } else { (value as i32).cast_unsigned() }
+    if value.is_nan() { 0x7FFF_FFFF } else { unsigned(value as i32) }
 }
 
 /// UTRUNC.S: what is below zero stays a signed number, at most as small as it can be.
@@ -162,7 +166,7 @@ fn to_unsigned(value: f64) -> u32 {
     if value.is_nan() {
         u32::MAX
     } else if value < 0.0 {
-        (value as i32).cast_unsigned()
+        unsigned(value as i32)
     } else {
         value as u32
     }

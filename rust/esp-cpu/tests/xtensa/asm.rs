@@ -10,10 +10,10 @@ pub(crate) const BASE: u32 = 0x4000_0000;
 pub(crate) const CODE: u32 = BASE + 0x1000;
 /// Data, and the stack below it.
 pub(crate) const DATA: u32 = BASE + 0x8000;
-pub(crate) const PS: i32 = 230;
-pub(crate) const EXCCAUSE: i32 = 232;
-pub(crate) const EXCVADDR: i32 = 238;
-pub(crate) const EPC1: i32 = 177;
+pub(crate) const PS: u16 = 230;
+pub(crate) const EXCCAUSE: u16 = 232;
+pub(crate) const EXCVADDR: u16 = 238;
+pub(crate) const EPC1: u16 = 177;
 
 pub(crate) struct Machine {
     pub(crate) cpu: Cpu,
@@ -30,7 +30,7 @@ impl Machine {
         let mut machine = Self { cpu: Cpu::new(config, 0), space: Space::new() };
         machine.space.add(0x10000, &[(BASE, Rights::ALL)]);
         machine.put(CODE, code);
-        machine.cpu.state.pc = CODE;
+        machine.cpu.set_pc(CODE);
         machine.cpu.set_special(PS, 0x0004_0020);
         machine.cpu.set_register(1, DATA);
         machine
@@ -49,7 +49,7 @@ impl Machine {
         assert_eq!(self.run(budget), Ran { stop: Stop::Budget, instructions: budget });
     }
 
-    pub(crate) fn special(&self, number: i32) -> u32 {
+    pub(crate) fn special(&self, number: u16) -> u32 {
         self.cpu.special(number).unwrap_or(0xDEAD_BEEF)
     }
 
@@ -93,7 +93,7 @@ pub(crate) fn wsr(number: u32, t: u32) -> Vec<u8> {
     rrr(1, 3, number >> 4, number & 15, t)
 }
 pub(crate) fn entry(s: u32, size: u32) -> Vec<u8> {
-    word(size / 8 << 12 | s << 8 | 0x36)
+    word((size / 8) << 12 | s << 8 | 0x36)
 }
 /// CALL0, 4, 8, 12 by `windows`, from the address `at`, a multiple of four.
 pub(crate) fn call(windows: u32, at: u32, to: u32) -> Vec<u8> {

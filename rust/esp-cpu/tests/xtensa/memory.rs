@@ -34,7 +34,7 @@ fn unaligned_accesses_work_but_not_ordered_ones() {
 fn l32r_reaches_back_from_the_word_behind_it() {
     // From CODE + 6: rounded up to CODE + 8, two words back is the program's first.
     let mut machine = Machine::new(&[vec![0x78, 0x56, 0x34, 0x12], vec![0x3D, 0xF0], word(0xFF_FE31)]);
-    machine.cpu.state.pc = CODE + 4;
+    machine.cpu.set_pc(CODE + 4);
     machine.steps(2);
     assert_eq!(machine.cpu.register(3), 0x1234_5678);
 }
@@ -58,7 +58,7 @@ fn a_loop_runs_its_body_lcount_and_one_times() {
         let mut machine = Machine::new(&body(kind, count));
         machine.steps(3 + 2 * u64::from(rounds));
         assert_eq!((machine.cpu.register(4), machine.cpu.register(5)), (rounds, 2 * rounds), "{kind} {count}");
-        assert_eq!(machine.cpu.state.pc, CODE + 15);
+        assert_eq!(machine.cpu.pc(), CODE + 15);
     }
 }
 
@@ -66,13 +66,13 @@ fn a_loop_runs_its_body_lcount_and_one_times() {
 fn a_loop_ends_in_the_middle_of_code_that_was_seen_whole() {
     let mut machine = Machine::new(&[addi(4, 4, 1), addi(5, 5, 1), addi(6, 6, 1), jump(0)]);
     machine.steps(3);
-    machine.cpu.state.pc = CODE;
+    machine.cpu.set_pc(CODE);
     for (number, value) in [(0, CODE), (1, CODE + 6), (2, 4)] {
         machine.cpu.set_special(number, value);
     }
     machine.steps(11);
     let registers = [4, 5, 6].map(|number| machine.cpu.register(number));
-    assert_eq!((registers, machine.cpu.state.pc), ([6, 6, 2], CODE + 9));
+    assert_eq!((registers, machine.cpu.pc()), ([6, 6, 2], CODE + 9));
 }
 
 #[test]
@@ -82,12 +82,12 @@ fn a_loop_does_not_close_while_an_exception_is_handled_or_by_a_jump() {
         machine.cpu.set_special(number, value);
     }
     machine.steps(3);
-    assert_eq!((machine.cpu.state.pc, machine.special(2)), (CODE + 9, 4));
-    machine.cpu.state.pc = CODE;
+    assert_eq!((machine.cpu.pc(), machine.special(2)), (CODE + 9, 4));
+    machine.cpu.set_pc(CODE);
     machine.cpu.set_special(1, CODE + 3);
     machine.cpu.set_special(230, 0x0004_0030);
     machine.steps(1);
-    assert_eq!((machine.cpu.state.pc, machine.special(2)), (CODE + 3, 4));
+    assert_eq!((machine.cpu.pc(), machine.special(2)), (CODE + 3, 4));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn code_that_changes_the_next_instruction_runs_the_new_one() {
     machine.cpu.set_register(3, u32::from(new[0]) | u32::from(new[1]) << 8);
     machine.cpu.set_register(4, u32::from(new[2]));
     for _ in 0..2 {
-        machine.cpu.state.pc = CODE;
+        machine.cpu.set_pc(CODE);
         machine.steps(3);
         assert_eq!(machine.cpu.register(5), 7);
         machine.space.write_at(CODE + 6, &movi(5, 1));
@@ -113,7 +113,7 @@ fn an_option_that_a_chip_lacks_is_an_illegal_instruction() {
         machine.cpu.host_traps = true;
         let told = Stop::Exception { cause: 0, value: 0 };
         assert_eq!(machine.run(9), Ran { stop: told, instructions: 0 });
-        assert_eq!(machine.cpu.state.pc, CODE);
+        assert_eq!(machine.cpu.pc(), CODE);
     }
 }
 
@@ -137,7 +137,7 @@ fn the_bus_ends_the_run_behind_the_instruction() {
     machine.space.add_registers(0x6000_0000, 0x6000_1000);
     machine.cpu.set_register(2, 0x6000_0000);
     let ran = machine.cpu.run(&mut machine.space, &mut Asks(false), 100);
-    assert_eq!((ran, machine.cpu.state.pc), (Ran { stop: Stop::Asked, instructions: 4 }, CODE + 12));
+    assert_eq!((ran, machine.cpu.pc()), (Ran { stop: Stop::Asked, instructions: 4 }, CODE + 12));
     assert_eq!(machine.cpu.register(3), 0x6000_0004);
 }
 
@@ -146,6 +146,6 @@ fn a_watched_address_stops_the_run_unless_it_is_the_first() {
     let mut machine = Machine::new(&[nop(), nop(), nop(), jump(-6)]);
     machine.space.watch(CODE + 3, CODE + 3);
     assert_eq!(machine.run(100), Ran { stop: Stop::Break, instructions: 1 });
-    assert_eq!((machine.cpu.state.pc, machine.run(1).stop), (CODE + 3, Stop::Budget));
+    assert_eq!((machine.cpu.pc(), machine.run(1).stop), (CODE + 3, Stop::Budget));
     assert_eq!(machine.cpu.run(&mut machine.space, &mut Silence, 2), Ran { stop: Stop::Break, instructions: 2 });
 }

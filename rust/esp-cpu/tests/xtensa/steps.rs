@@ -7,27 +7,27 @@
 use crate::asm::{CODE, Machine, PS};
 
 /// A register's name and its number: `a3` is `('a', 3)`.
-fn name(text: &str) -> Option<(char, i32)> {
+fn name(text: &str) -> Option<(char, u16)> {
     Some((text.chars().next()?, text.get(1..)?.parse().ok()?))
 }
 
-fn get(machine: &Machine, (kind, number): (char, i32)) -> Option<u32> {
+fn get(machine: &Machine, (kind, number): (char, u16)) -> Option<u32> {
     match kind {
-        'a' => Some(machine.cpu.register(number as u8)),
-        'f' => Some(machine.cpu.float_register(number as u8)),
+        'a' => Some(machine.cpu.register(number as usize)),
+        'f' => Some(machine.cpu.float_register(number as usize)),
         _ => machine.cpu.special(number),
     }
 }
 
-fn set(machine: &mut Machine, (kind, number): (char, i32), value: u32) {
+fn set(machine: &mut Machine, (kind, number): (char, u16), value: u32) {
     match kind {
-        'a' => machine.cpu.set_register(number as u8, value),
-        'f' => machine.cpu.set_float_register(number as u8, value),
+        'a' => machine.cpu.set_register(number as usize, value),
+        'f' => machine.cpu.set_float_register(number as usize, value),
         _ => assert!(machine.cpu.set_special(number, value)),
     }
 }
 
-fn all() -> impl Iterator<Item = (char, i32)> {
+fn all() -> impl Iterator<Item = (char, u16)> {
     let specials = [0, 1, 2, 3, 4, 16, 17, 32, 33, 34, 35].map(|number| ('s', number));
     (0..16).map(|number| ('a', number)).chain((0..16).map(|number| ('f', number))).chain(specials)
 }
@@ -39,7 +39,7 @@ fn differences(machine: &mut Machine, line: &str) -> Option<Vec<String>> {
     let code = u32::from_str_radix(head.next()?, 16).ok()?;
     let length: usize = head.nth(1)?.parse().ok()?;
     machine.cpu.reset();
-    machine.cpu.state.pc = CODE;
+    machine.cpu.set_pc(CODE);
     machine.put(CODE, &[code.to_le_bytes()[..length].to_vec()]);
     machine.cpu.set_special(PS, 0x0004_00E0);
     machine.cpu.set_special(224, 255);
@@ -54,8 +54,8 @@ fn differences(machine: &mut Machine, line: &str) -> Option<Vec<String>> {
         let (register, value) = pair.split_once('=')?;
         let value = u32::from_str_radix(value, 16).ok()?;
         if register == "pc" {
-            if machine.cpu.state.pc != CODE.wrapping_add(value) {
-                found.push(format!("pc is {:x}", machine.cpu.state.pc));
+            if machine.cpu.pc() != CODE.wrapping_add(value) {
+                found.push(format!("pc is {:x}", machine.cpu.pc()));
             }
         } else if let Some(bit) = register.strip_prefix("s4bit") {
             if machine.cpu.special(4)? >> bit.parse::<u32>().ok()? & 1 != value {

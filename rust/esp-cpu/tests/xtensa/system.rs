@@ -6,12 +6,12 @@ use crate::asm::{
 use esp_cpu::xtensa::{Cpu, DEBUG, ESP32, ESP32S3};
 use esp_cpu::{Ran, Stop};
 
-const DEPC: i32 = 192;
-const INTENABLE: i32 = 228;
-const INTERRUPT: i32 = 226;
-const CCOUNT: i32 = 234;
-const CCOMPARE0: i32 = 240;
-const DEBUGCAUSE: i32 = 233;
+const DEPC: u16 = 192;
+const INTENABLE: u16 = 228;
+const INTERRUPT: u16 = 226;
+const CCOUNT: u16 = 234;
+const CCOMPARE0: u16 = 240;
+const DEBUGCAUSE: u16 = 233;
 
 fn quou(r: u32, s: u32, t: u32) -> Vec<u8> {
     rrr(12, 2, r, s, t)
@@ -32,7 +32,7 @@ fn an_exception_enters_its_vector_and_says_why() {
             machine.cpu.set_special(PS, ps);
             machine.cpu.set_register(2, 0x1000);
             machine.steps(2);
-            assert_eq!(machine.cpu.state.pc, BASE + vector);
+            assert_eq!(machine.cpu.pc(), BASE + vector);
             let found = [EXCCAUSE, EXCVADDR, EPC1, PS].map(|number| machine.special(number));
             assert_eq!(found, [cause, address, CODE + 3, ps | 0x10]);
         }
@@ -45,9 +45,9 @@ fn an_exception_within_one_is_double_and_rfde_returns() {
     machine.cpu.set_special(PS, 0x4_0030);
     machine.put(BASE + 0x3C0, &[word(0x3200)]);
     machine.steps(1);
-    assert_eq!((machine.cpu.state.pc, machine.special(DEPC)), (BASE + 0x3C0, CODE));
+    assert_eq!((machine.cpu.pc(), machine.special(DEPC)), (BASE + 0x3C0, CODE));
     machine.steps(1);
-    assert_eq!((machine.cpu.state.pc, machine.special(PS)), (CODE, 0x4_0030));
+    assert_eq!((machine.cpu.pc(), machine.special(PS)), (CODE, 0x4_0030));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn code_that_is_not_there_is_an_exception_too() {
     let mut machine = Machine::new(&[rrr(0, 0, 0, 2, 10)]);
     machine.cpu.set_register(2, 0x2000_0001);
     machine.steps(2);
-    assert_eq!(machine.cpu.state.pc, BASE + 0x340);
+    assert_eq!(machine.cpu.pc(), BASE + 0x340);
     assert_eq!([EXCCAUSE, EXCVADDR, EPC1].map(|number| machine.special(number)), [20, 0x2000_0001, 0x2000_0001]);
     // And where the vectors are not there either, the budget ends it.
     machine.cpu.set_special(231, 0x2000_0000);
@@ -69,10 +69,10 @@ fn the_host_hears_of_an_exception_and_can_have_it_entered() {
     machine.cpu.set_register(2, 0x88);
     let told = Stop::Exception { cause: 28, value: 0x88 };
     assert_eq!(machine.run(9), Ran { stop: told, instructions: 1 });
-    assert_eq!((machine.cpu.state.pc, machine.special(PS)), (CODE + 3, 0x4_0020));
+    assert_eq!((machine.cpu.pc(), machine.special(PS)), (CODE + 3, 0x4_0020));
     machine.cpu.enter(28, 0x88);
     assert_eq!([EXCCAUSE, EXCVADDR, EPC1].map(|number| machine.special(number)), [28, 0x88, CODE + 3]);
-    assert_eq!(machine.cpu.state.pc, BASE + 0x340);
+    assert_eq!(machine.cpu.pc(), BASE + 0x340);
 }
 
 #[test]
@@ -80,19 +80,19 @@ fn rfe_leaves_an_exception() {
     let mut machine = Machine::new(&[word(0x5000), nop()]);
     machine.put(BASE + 0x340, &[rsr(177, 2), addi(2, 2, 3), wsr(177, 2), word(0x3000)]);
     machine.steps(5);
-    assert_eq!((machine.cpu.state.pc, machine.special(PS)), (CODE + 3, 0x4_0020));
+    assert_eq!((machine.cpu.pc(), machine.special(PS)), (CODE + 3, 0x4_0020));
 }
 
 #[test]
 fn break_is_a_debug_exception_below_its_level() {
     let mut machine = Machine::new(&[word(0x4120)]);
     machine.steps(1);
-    assert_eq!((machine.cpu.state.pc, machine.special(DEBUGCAUSE)), (BASE + 0x280, 8));
+    assert_eq!((machine.cpu.pc(), machine.special(DEBUGCAUSE)), (BASE + 0x280, 8));
     assert_eq!([182, 198, PS].map(|number| machine.special(number)), [CODE, 0x4_0020, 0x4_0036]);
     let mut machine = Machine::new(&[word(0x4120), vec![0x2D, 0xF1]]);
     machine.cpu.set_special(PS, 0x4_0026);
     machine.steps(2);
-    assert_eq!(machine.cpu.state.pc, CODE + 5);
+    assert_eq!(machine.cpu.pc(), CODE + 5);
     let mut machine = Machine::new(&[vec![0x2D, 0xF1]]);
     machine.cpu.host_traps = true;
     assert_eq!(machine.run(5).stop, Stop::Exception { cause: DEBUG, value: 0 });
@@ -113,9 +113,9 @@ fn interrupts_are_taken_by_level() {
             machine.steps(1);
             let taken = level > masked;
             let expected = if taken { BASE + vector + 3 } else { CODE + 6 };
-            assert_eq!(machine.cpu.state.pc, expected, "line {line}, masked {masked}");
+            assert_eq!(machine.cpu.pc(), expected, "line {line}, masked {masked}");
             if taken && level > 1 {
-                let found = [176 + level as i32, 192 + level as i32, PS].map(|number| machine.special(number));
+                let found = [176 + level as u16, 192 + level as u16, PS].map(|number| machine.special(number));
                 assert_eq!(found, [CODE + 3, 0x4_0020 | masked, 0x4_0030 | level]);
             } else if taken {
                 assert_eq!([EPC1, EXCCAUSE].map(|number| machine.special(number)), [CODE + 3, 4]);
@@ -133,7 +133,7 @@ fn an_exception_masks_up_to_level_three() {
         machine.cpu.set_special(PS, 0x4_0030);
         machine.cpu.set_lines(1 << line);
         machine.steps(1);
-        assert_eq!(machine.cpu.state.pc, if level > 3 { BASE + 0x203 } else { CODE + 3 });
+        assert_eq!(machine.cpu.pc(), if level > 3 { BASE + 0x203 } else { CODE + 3 });
     }
 }
 
@@ -174,12 +174,12 @@ fn waiti_waits_for_an_interrupt_that_is_not_there_yet() {
     machine.put(BASE + 0x180, &[nop(), rrr(0, 0, 3, 2, 1)]);
     machine.cpu.set_special(INTENABLE, 1 << 19);
     assert_eq!(machine.run(9), Ran { stop: Stop::Wait, instructions: 1 });
-    assert_eq!((machine.cpu.state.pc, machine.cpu.register(2)), (CODE + 3, 0));
+    assert_eq!((machine.cpu.pc(), machine.cpu.register(2)), (CODE + 3, 0));
     machine.cpu.set_lines(1 << 19);
     machine.steps(1);
     machine.cpu.set_lines(0);
     machine.steps(1);
-    assert_eq!((machine.cpu.state.pc, machine.special(PS)), (CODE + 3, 0x4_0020));
+    assert_eq!((machine.cpu.pc(), machine.special(PS)), (CODE + 3, 0x4_0020));
     machine.steps(1);
     assert_eq!(machine.cpu.register(2), 5);
     // One that is there is taken at once.
@@ -189,7 +189,7 @@ fn waiti_waits_for_an_interrupt_that_is_not_there_yet() {
     machine.cpu.set_lines(1 << 19);
     machine.put(BASE + 0x180, &[nop()]);
     machine.steps(2);
-    assert_eq!(machine.cpu.state.pc, BASE + 0x183);
+    assert_eq!(machine.cpu.pc(), BASE + 0x183);
 }
 
 #[test]
@@ -212,9 +212,9 @@ fn rsil_gives_the_old_ps_and_sets_the_level() {
 #[test]
 fn floats_need_their_coprocessor() {
     let add = rrr(0, 10, 1, 2, 3);
-    let mut machine = Machine::new(&[add.clone()]);
+    let mut machine = Machine::new(std::slice::from_ref(&add));
     machine.steps(1);
-    assert_eq!((machine.special(EXCCAUSE), machine.cpu.state.pc), (32, BASE + 0x340));
+    assert_eq!((machine.special(EXCCAUSE), machine.cpu.pc()), (32, BASE + 0x340));
     let mut machine = Machine::new(&[add]);
     machine.cpu.set_special(224, 1);
     machine.cpu.set_float_register(2, 1.5f32.to_bits());
@@ -234,19 +234,26 @@ fn special_registers_keep_what_is_written_and_strange_ones_are_illegal() {
     for code in [rsr(5, 2), rsr(89, 2), wsr(235, 2), wsr(83, 2), rsr(176 + 8, 2)] {
         let mut machine = Machine::new(&[code]);
         machine.steps(1);
-        assert_eq!((machine.special(EXCCAUSE), machine.cpu.state.pc), (0, BASE + 0x340));
+        assert_eq!((machine.special(EXCCAUSE), machine.cpu.pc()), (0, BASE + 0x340));
     }
     assert_eq!(Cpu::new(ESP32S3, 0).special(235), Some(0xCDCD));
     assert_eq!(Cpu::new(ESP32S3, 1).special(235), Some(0xABAB));
 }
 
 #[test]
+fn the_host_can_ask_whether_there_is_an_instruction() {
+    let mut machine = Machine::new(&[nop(), word(0), rrr(0, 10, 1, 2, 3), rsr(5, 2)]);
+    let mut legal = |address| machine.cpu.is_legal(&mut machine.space, address);
+    assert_eq!([CODE, CODE + 3, CODE + 6, CODE + 9, 0x1000].map(&mut legal), [true, false, true, false, false]);
+}
+
+#[test]
 fn registers_are_a_value() {
     let mut machine = Machine::new(&[addi(2, 2, 1), jump(-3)]);
     machine.steps(10);
-    let saved = machine.cpu.state.clone();
+    let saved = machine.cpu.save();
     machine.steps(20);
-    machine.cpu.state = saved;
+    machine.cpu.restore(&saved);
     machine.steps(1);
     assert_eq!((machine.cpu.register(2), machine.cpu.register(1), machine.special(CCOUNT)), (6, DATA, 11));
 }

@@ -3,8 +3,8 @@
 use crate::asm::{BASE, CODE, DATA, EPC1, EXCCAUSE, Machine, PS, addi, call, entry, jump, movi, nop, retw, rrr, word};
 use esp_cpu::{Ran, Stop};
 
-const WINDOWBASE: i32 = 72;
-const WINDOWSTART: i32 = 73;
+const WINDOWBASE: u16 = 72;
+const WINDOWSTART: u16 = 73;
 
 fn s32e(t: u32, s: u32, offset: i32) -> Vec<u8> {
     rrr(4, 9, (offset + 64) as u32 / 4, s, t)
@@ -78,7 +78,7 @@ fn deep_calls_save_and_load_their_frames() {
             let mut machine = recursive(windows, depth);
             machine.space.watch(CODE + 11, CODE + 11);
             assert_eq!(machine.run(100_000).stop, Stop::Break, "{windows} {depth}");
-            let sum = machine.cpu.register(windows as u8 * 4 + 2);
+            let sum = machine.cpu.register(windows as usize * 4 + 2);
             assert_eq!(sum as i32, depth * (depth + 1) / 2, "{windows} {depth}");
             assert_eq!((machine.cpu.register(1), machine.special(WINDOWBASE)), (DATA, 0));
             assert_eq!(machine.special(WINDOWSTART), 1);
@@ -92,7 +92,7 @@ fn an_overflow_says_where_it_came_from() {
     let mut machine = Machine::new(&[addi(2, 2, 1), addi(5, 2, 0)]);
     machine.cpu.set_special(WINDOWSTART, 0b1011);
     machine.steps(2);
-    assert_eq!(machine.cpu.state.pc, BASE + 0x80);
+    assert_eq!(machine.cpu.pc(), BASE + 0x80);
     assert_eq!((machine.special(WINDOWBASE), machine.special(EPC1)), (1, CODE + 3));
     assert_eq!(machine.special(PS), 0x0004_0030);
 }
@@ -120,7 +120,7 @@ fn movsp_moves_where_the_caller_is_in_registers_only() {
     let mut machine = Machine::new(&[rrr(0, 0, 1, 3, 1)]);
     machine.cpu.host_traps = true;
     machine.steps(1);
-    assert_eq!((machine.cpu.state.pc, machine.special(EXCCAUSE)), (BASE + 0x340, 5));
+    assert_eq!((machine.cpu.pc(), machine.special(EXCCAUSE)), (BASE + 0x340, 5));
     assert_eq!(machine.cpu.register(1), DATA);
 }
 
@@ -129,7 +129,7 @@ fn rotw_moves_both_ways_and_registers_move_with_it() {
     let mut machine = Machine::new(&[rrr(4, 0, 8, 0, 15), rrr(4, 0, 8, 0, 3)]);
     machine.cpu.set_special(PS, 0x10);
     for number in 0..16 {
-        machine.cpu.set_register(number, u32::from(number) + 100);
+        machine.cpu.set_register(number, number as u32 + 100);
     }
     machine.steps(1);
     let registers = [4, 7, 15].map(|number| machine.cpu.register(number));

@@ -1,0 +1,1 @@
+"""What executes machine code: one module for each engine, all behind the protocol in ``engine.py``."""

@@ -1,0 +1,413 @@
+"""Unicorn as the engine of a RISC-V chip. Nothing else of this package knows of it.
+
+Its RISC-V core cannot be interrupted from outside, so a trap is entered by hand, as the privileged architecture says.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+
+from unicorn import (
+    UC_ARCH_RISCV,
+    UC_ERR_FETCH_PROT,
+    UC_ERR_FETCH_UNMAPPED,
+    UC_ERR_INSN_INVALID,
+    UC_ERR_WRITE_PROT,
+    UC_ERR_WRITE_UNMAPPED,
+    UC_HOOK_BLOCK,
+    UC_HOOK_CODE,
+    UC_HOOK_INTR,
+    UC_HOOK_MEM_INVALID,
+    UC_HOOK_MEM_READ,
+    UC_MODE_RISCV32,
+    UC_PROT_EXEC,
+    UC_PROT_READ,
+    UC_PROT_WRITE,
+    Uc,
+    UcError,
+)
+from unicorn.riscv_const import (
+    UC_RISCV_REG_MCAUSE,
+    UC_RISCV_REG_MEPC,
+    UC_RISCV_REG_MSCRATCH,
+    UC_RISCV_REG_MSTATUS,
+    UC_RISCV_REG_MTVAL,
+    UC_RISCV_REG_MTVEC,
+    UC_RISCV_REG_PC,
+    UC_RISCV_REG_X0,
+)
+
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory
+from py_esp_ota.silicon.engines.engine import (
+    BREAKPOINT,
+    ILLEGAL_INSTRUCTION,
+    Access,
+    Bus,
+    Context,
+    MemoryFault,
+    Watcher,
+)
+from py_esp_ota.silicon.words import word
+
+_RIGHTS = {READ: UC_PROT_READ, WRITE: UC_PROT_WRITE, EXECUTE: UC_PROT_EXEC}
+_ACCESS: Mapping[int, Access] = {
+    UC_ERR_FETCH_UNMAPPED: "fetch",
+    UC_ERR_FETCH_PROT: "fetch",
+    UC_ERR_WRITE_UNMAPPED: "store",
+    UC_ERR_WRITE_PROT: "store",
+}
+_RA, _SP, _T0, _A0 = 1, 2, 5, 10
+_SYSTEM = 0x73
+_WFI = (0x10500073).to_bytes(4, "little")
+_MIE, _MPIE, _MPP = 1 << 3, 1 << 7, 3 << 11
+_INTERRUPT = 1 << 31
+_NEVER = 0xFFFFFFFE  # no instruction lies there
+_STATE = (
+    UC_RISCV_REG_PC,
+    UC_RISCV_REG_MSTATUS,
+    *range(UC_RISCV_REG_X0 + 1, UC_RISCV_REG_X0 + 32),
+    UC_RISCV_REG_MEPC,
+    UC_RISCV_REG_MSCRATCH,
+)
+
+
+class UnicornBlock:
+    """One block of host memory."""
+
+    def __init__(self, uc: Uc, memory: Memory) -> None:
+        self.size = memory.size
+        self.windows = tuple(range(base, base + memory.size) for base, _access in memory.windows)
+        self._bytes = ctypes.create_string_buffer(memory.size)
+        self._address = ctypes.addressof(self._bytes)
+        for base, access in memory.windows:
+            rights = sum(right for bit, right in _RIGHTS.items() if access & bit)
+            uc.mem_map_ptr(base, memory.size, rights, self._address)
+
+    def clear(self) -> None:
+        """Fill it with zeros."""
+        ctypes.memset(self._address, 0, self.size)
+
+    def save(self) -> bytes:
+        """Its content."""
+        return self._bytes.raw
+
+    def get(self, offset: int, length: int) -> bytes:
+        """Bytes at ``offset``, which the caller knows to be there."""
+        return ctypes.string_at(self._address + offset, length)
+
+    def put(self, offset: int, data: bytes) -> None:
+        """Bytes at ``offset``, which the caller knows to fit."""
+        ctypes.memmove(self._address + offset, data, len(data))
+
+
+class Unicorn:
+    """One Unicorn."""
+
+    name = "unicorn"
+    arguments = 8
+    returns = b"\x82\x80"  # c.jr ra
+    jumps = b"\x82\x82"  # c.jr t0
+
+    def __init__(self, bus: Bus, *, count: bool) -> None:
+        """``count``: count instructions block by block, which makes a run several times slower."""
+        self._bus = bus
+        self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
+        self._memories: list[tuple[range, UnicornBlock]] = []
+        self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
+        self._uc.hook_add(UC_HOOK_MEM_INVALID, self._on_invalid)
+        self._counts_later = count
+        self.watcher: Watcher | None = None
+        self.instructions = 0
+        self.effort = 0
+        #: Where the access was that Unicorn complained of last.
+        self._touched = 0
+        self._in_store = False
+        self._stopped_in_store = False
+        self._interrupted = False
+        #: The ROM function called last, -1 for none.
+        self._called = -1
+
+    def add(self, memory: Memory) -> UnicornBlock:
+        """Memory, full of zeros."""
+        block = UnicornBlock(self._uc, memory)
+        self._memories += [(window, block) for window in block.windows]
+        return block
+
+    def add_registers(self, begin: int, end: int) -> None:
+        """Let the bus answer from ``begin`` up to ``end``."""
+        self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
+
+    # --------------------------------------------------------------------------------------------------------- running
+
+    def run(self, pc: int, count: int) -> None:
+        """Run from ``pc`` for ``count`` instructions, or until something calls ``stop``."""
+        self._in_store = self._stopped_in_store = False
+        self._called = -1
+        if self._counts_later:
+            # Behind the watches of ROM: who is asked about a block finds it not yet counted.
+            self._counts_later = False
+            self._uc.hook_add(UC_HOOK_BLOCK, self._on_block)
+        try:
+            self._uc.emu_start(pc, _NEVER, count=count)
+        except UcError as error:
+            self._failed(error)
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+        # Unicorn stops on what called back, not behind it: it would be done twice.
+        if self._stopped_in_store:
+            self.pc += 4 if self.peek(self.pc, 1)[0] & 3 == 3 else 2
+        elif self.pc == self._called:
+            # The call was announced and done, but ROM's one instruction not yet, for the count was up.
+            self.pc = self.register(_T0) if self.peek(self.pc, 2) == self.jumps else self.ra
+
+    def _failed(self, error: UcError) -> None:
+        """What Unicorn does not go on from."""
+        if self.watcher is None:
+            return
+        if error.errno == UC_ERR_INSN_INVALID:
+            # Which it says of a breakpoint only: the rest that it does not know is an exception.
+            self.watcher.exception(BREAKPOINT, self.pc)
+        else:
+            self.watcher.fault(MemoryFault(_ACCESS.get(error.errno, "load"), self._touched), self.pc)
+
+    def stop(self) -> None:
+        """No instruction more, from inside of a callback."""
+        self._stopped_in_store = self._in_store
+        self._uc.emu_stop()
+
+    def interrupt(self) -> None:
+        """No instruction more, and ``run`` raises ``KeyboardInterrupt``."""
+        self._interrupted = True
+        self._uc.emu_stop()
+
+    def charge(self, effort: int) -> bool:
+        """Take from the effort; once it is spent the code ends, and this is false."""
+        self.effort -= effort
+        if self.effort < 0:
+            self._uc.emu_stop()
+            return False
+        return True
+
+    @property
+    def waits(self) -> bool:
+        """Whether the last instruction was the one that waits for an interrupt."""
+        try:
+            return self.peek(self.pc - 4, 4) == _WFI
+        except MemoryFault:
+            return False
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether an interrupt would get through to the code."""
+        return bool(self._uc.reg_read(UC_RISCV_REG_MSTATUS) & _MIE)
+
+    def enter(self, cause: int, value: int) -> None:
+        """Go on in the handler of ``cause``."""
+        read, write = self._uc.reg_read, self._uc.reg_write
+        status = read(UC_RISCV_REG_MSTATUS)
+        write(UC_RISCV_REG_MEPC, self.pc)
+        write(UC_RISCV_REG_MCAUSE, cause)
+        write(UC_RISCV_REG_MTVAL, value)
+        previous = _MPIE if status & _MIE else 0
+        write(UC_RISCV_REG_MSTATUS, status & ~(_MIE | _MPIE) | previous | _MPP)
+        vector = read(UC_RISCV_REG_MTVEC)
+        offset = 4 * (cause & 31) if vector & 1 and cause & _INTERRUPT else 0
+        self.pc = (vector & ~3) + offset
+
+    def forget_code(self, address: int | None = None) -> None:
+        """Code came in past the CPU, there or anywhere: what it has translated is old."""
+        if address is None:
+            self._uc.ctl_flush_tb()
+        else:
+            self._uc.ctl_remove_cache(address & ~1, (address & ~1) + 2)
+
+    def watch_rom(self, begin: int, end: int) -> int:
+        """Ask ``watcher`` for every call of ROM from ``begin`` up to ``end``."""
+        return self.watch(self._on_rom, begin, end)
+
+    def watch(self, callback: Callable[[int], None], begin: int, end: int) -> int:
+        """Call back for every block of code that begins from ``begin`` up to ``end``."""
+
+        def on_block(_uc: Uc, address: int, _size: int, _data: object) -> None:
+            callback(address)
+
+        return int(self._uc.hook_add(UC_HOOK_BLOCK, on_block, begin=begin, end=end - 1))
+
+    def unwatch(self, number: int) -> None:
+        """The end of ``watch`` or ``watch_rom``."""
+        self._uc.hook_del(number)
+
+    @contextmanager
+    def watched(self, *, loads: Callable[[int, int], None] | None, steps: Callable[[], None] | None) -> Iterator[None]:
+        """Call back for every load, or for every instruction."""
+
+        def on_read(_uc: Uc, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
+            if loads is not None:
+                loads(address, size)
+
+        def on_step(_uc: Uc, _address: int, _size: int, _data: object) -> None:
+            if steps is not None:
+                steps()
+
+        wanted = ((loads, UC_HOOK_MEM_READ, on_read), (steps, UC_HOOK_CODE, on_step))
+        hooks = [self._uc.hook_add(kind, hook) for asked, kind, hook in wanted if asked is not None]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                self._uc.hook_del(hook)
+            self.forget_code()
+
+    # ------------------------------------------------------------------------------------------- registers and memory
+
+    @property
+    def pc(self) -> int:
+        """Where it runs."""
+        return int(self._uc.reg_read(UC_RISCV_REG_PC))
+
+    @pc.setter
+    def pc(self, address: int) -> None:
+        self._uc.reg_write(UC_RISCV_REG_PC, address)
+
+    def register(self, number: int) -> int:
+        """A general register."""
+        return int(self._uc.reg_read(UC_RISCV_REG_X0 + number))
+
+    def set_register(self, number: int, value: int) -> None:
+        """A general register."""
+        self._uc.reg_write(UC_RISCV_REG_X0 + number, value & 0xFFFFFFFF)
+
+    def state(self) -> tuple[int, ...]:
+        """All that decides what the CPU does next, but for its memory."""
+        return tuple(self._uc.reg_read(register) for register in _STATE)
+
+    def save(self) -> Context:
+        """All registers as they are."""
+        return Context(self._uc.context_save())
+
+    def restore(self, context: Context) -> None:
+        """All registers as they were at ``save``."""
+        self._uc.context_restore(context)
+
+    def reset(self, stack_top: int) -> None:
+        """General registers as after power-on, but for the stack pointer."""
+        for number in range(1, 32):
+            self._uc.reg_write(UC_RISCV_REG_X0 + number, 0)
+        self.set_register(_SP, stack_top)
+
+    def peek(self, address: int, length: int) -> bytes:
+        """Memory. Raises ``MemoryFault``."""
+        for window, block in self._memories:
+            if window.start <= address and address + length <= window.stop:
+                return block.get(address - window.start, length)
+        try:
+            return bytes(self._uc.mem_read(address, length))
+        except UcError:
+            raise MemoryFault("load", address) from None
+
+    def poke(self, address: int, data: bytes) -> None:
+        """Into memory, whether code may write there or not. Raises ``MemoryFault``."""
+        try:
+            self._uc.mem_write(address, data)
+        except UcError:
+            raise MemoryFault("store", address) from None
+
+    # ------------------------------------------------------------------------------------------------ calls as C makes
+
+    @property
+    def sp(self) -> int:
+        """The stack pointer."""
+        return self.register(_SP)
+
+    @property
+    def ra(self) -> int:
+        """Where the function that runs returns to."""
+        return self.register(_RA)
+
+    @ra.setter
+    def ra(self, address: int) -> None:
+        self.set_register(_RA, address)
+
+    def argument(self, index: int) -> int:
+        """Argument ``index`` of those in registers."""
+        return int(self._uc.reg_read(UC_RISCV_REG_X0 + _A0 + index))
+
+    def set_argument(self, index: int, value: int) -> None:
+        """The same for the function that is called next."""
+        self.set_register(_A0 + index, value)
+
+    def result(self, value: int, *, wide: bool) -> None:
+        """Into a0, a ``wide`` one into a1 too."""
+        self.set_register(_A0, value)
+        if wide:
+            self.set_register(_A0 + 1, value >> 32)
+
+    def go_to(self, address: int) -> None:
+        """Where code that is ``jumps`` goes on."""
+        self.set_register(_T0, address)
+
+    # -------------------------------------------------------------------------------------------------------- callbacks
+
+    def _on_rom(self, address: int) -> None:
+        self._called = address
+        if self.watcher is not None and not self.watcher.rom_call(address):
+            self._uc.emu_stop()
+
+    def _on_block(self, uc: Uc, address: int, size: int, _data: object) -> None:
+        self.instructions += instructions(bytes(uc.mem_read(address, size)))
+
+    def _on_invalid(self, _uc: Uc, _kind: int, address: int, _size: int, _value: int, _data: object) -> bool:
+        self._touched = address
+        return False
+
+    def _on_exception(self, uc: Uc, cause: int, _data: object) -> None:
+        # It is behind the instruction already, by four bytes whatever its length.
+        address = (uc.reg_read(UC_RISCV_REG_PC) - 4) & 0xFFFFFFFF
+        if not self.charge(1) or (cause == ILLEGAL_INSTRUCTION and self._own_csr(uc, address)):
+            return
+        if self.watcher is not None:
+            self.watcher.exception(cause, address)
+
+    def _own_csr(self, uc: Uc, address: int) -> bool:
+        """Execute the instruction at ``address`` if it is on a register that only Espressif's CPUs have."""
+        try:
+            instruction = word(self.peek(address, 4))
+        except MemoryFault:
+            return False
+        if instruction & 0x7F != _SYSTEM or not instruction >> 12 & 3 or self.watcher is None:
+            return False
+        value = self.watcher.csr(instruction >> 20)
+        target = instruction >> 7 & 31
+        if value is not None and target:
+            uc.reg_write(UC_RISCV_REG_X0 + target, value & 0xFFFFFFFF)
+        return value is not None
+
+    def _on_load(self, _uc: Uc, offset: int, size: int, base: int) -> int:
+        self.charge(1)
+        address = base + offset
+        value = self._bus.read(address & ~3) >> 8 * (address & 3)
+        return value & ((1 << 8 * size) - 1)
+
+    def _on_store(self, _uc: Uc, offset: int, size: int, value: int, base: int) -> None:
+        self.charge(1)
+        address, shift = (base + offset) & ~3, 8 * (offset & 3)
+        if size < 4:
+            mask = (1 << 8 * size) - 1 << shift
+            value = self._bus.stored(address) & ~mask | value << shift & mask
+        self._in_store = True
+        self._bus.write(address, value & 0xFFFFFFFF)
+        self._in_store = False
+
+
+@lru_cache(maxsize=0x4000)
+def instructions(code: bytes) -> int:
+    """How many instructions these bytes are: two bytes each unless the lowest two bits are set."""
+    count = at = 0
+    while at < len(code):
+        at += 4 if code[at] & 3 == 3 else 2
+        count += 1
+    return count

@@ -1,0 +1,156 @@
+//! A chip's registers: the words written last, and the devices that answer at some addresses.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Mutex;
+
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+
+use crate::lock::lock;
+
+/// Addresses of registers are hostile to nobody: one multiplication spreads them.
+#[derive(Default)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(u32::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.0 = (self.0 ^ u64::from(value)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
+    }
+}
+
+type ByAddress<T> = HashMap<u32, T, BuildHasherDefault<Spread>>;
+
+/// The words of a chip's registers by address, each the one written last.
+#[pyclass(module = "py_esp_ota._core", frozen, mapping)]
+pub(crate) struct Words(Mutex<ByAddress<u32>>);
+
+impl Words {
+    pub(crate) fn word(&self, address: u32) -> u32 {
+        lock(&self.0).get(&address).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn set(&self, address: u32, value: u32) {
+        lock(&self.0).insert(address, value);
+    }
+}
+
+/// The lowest 32 bits of a number (`from_py_with`).
+fn low_word(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    value.extract().or_else(|_| value.bitand(0xFFFF_FFFF_u32)?.extract())
+}
+
+#[pymethods]
+impl Words {
+    #[new]
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// The word at an address, `default` where none was written.
+    #[pyo3(signature = (address, default=0, /))]
+    fn get(&self, address: u32, default: u32) -> u32 {
+        lock(&self.0).get(&address).copied().unwrap_or(default)
+    }
+
+    fn __getitem__(&self, address: u32) -> PyResult<u32> {
+        lock(&self.0).get(&address).copied().ok_or_else(|| PyKeyError::new_err(address))
+    }
+
+    fn __setitem__(&self, address: u32, #[pyo3(from_py_with = low_word)] value: u32) {
+        self.set(address, value);
+    }
+
+    fn __contains__(&self, address: u32) -> bool {
+        lock(&self.0).contains_key(&address)
+    }
+
+    fn __len__(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    /// Address and word, in the order of addresses.
+    fn items(&self) -> Vec<(u32, u32)> {
+        let mut items: Vec<_> = lock(&self.0).iter().map(|(&address, &word)| (address, word)).collect();
+        items.sort_unstable();
+        items
+    }
+
+    /// The same words once more.
+    fn copy(&self) -> Self {
+        Self(Mutex::new(lock(&self.0).clone()))
+    }
+
+    /// These words and no others from now on.
+    fn become_copy_of(&self, other: &Bound<'_, Self>) {
+        let theirs = lock(&other.get().0).clone();
+        *lock(&self.0) = theirs;
+    }
+
+    /// No words but these.
+    fn begin_with(&self, words: HashMap<u32, u32>) {
+        let mut mine = lock(&self.0);
+        mine.clear();
+        mine.extend(words);
+    }
+}
+
+/// The devices that answer for registers, by address: functions of Python.
+#[pyclass(module = "py_esp_ota._core", frozen, mapping)]
+pub(crate) struct Handlers(Mutex<ByAddress<Py<PyAny>>>);
+
+impl Handlers {
+    pub(crate) fn at(&self, py: Python<'_>, address: u32) -> Option<Py<PyAny>> {
+        lock(&self.0).get(&address).map(|handler| handler.clone_ref(py))
+    }
+
+    pub(crate) fn has(&self, address: u32) -> bool {
+        lock(&self.0).contains_key(&address)
+    }
+}
+
+#[pymethods]
+impl Handlers {
+    #[new]
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// The device at an address, or `None`.
+    #[pyo3(signature = (address, /))]
+    fn get(&self, py: Python<'_>, address: u32) -> Option<Py<PyAny>> {
+        self.at(py, address)
+    }
+
+    fn __getitem__(&self, py: Python<'_>, address: u32) -> PyResult<Py<PyAny>> {
+        self.at(py, address).ok_or_else(|| PyKeyError::new_err(address))
+    }
+
+    fn __setitem__(&self, address: u32, handler: Py<PyAny>) {
+        // What was there may run code of Python when it goes: not under the lock.
+        let _before = lock(&self.0).insert(address, handler);
+    }
+
+    fn __delitem__(&self, address: u32) -> PyResult<()> {
+        let removed = lock(&self.0).remove(&address);
+        removed.map(drop).ok_or_else(|| PyKeyError::new_err(address))
+    }
+
+    fn __contains__(&self, address: u32) -> bool {
+        self.has(address)
+    }
+
+    fn __len__(&self) -> usize {
+        lock(&self.0).len()
+    }
+}
