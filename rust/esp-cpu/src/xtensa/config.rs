@@ -12,6 +12,8 @@ pub struct Config {
     pub booleans: bool,
     /// The 16-bit multiply-accumulate unit.
     pub mac16: bool,
+    /// SALT and SALTU, which the LX7 has.
+    pub salt: bool,
     /// S32C1I, the store that compares first.
     pub s32c1i: bool,
     /// Single-precision floating point, coprocessor 0.
@@ -27,6 +29,7 @@ pub const ESP32: Config = Config {
     loops: true,
     booleans: true,
     mac16: true,
+    salt: false,
     s32c1i: true,
     float: true,
     config_id: [0xC2BC_FFFE, 0x1CC5_FE96],
@@ -39,6 +42,7 @@ pub const ESP32S2: Config = Config {
     loops: false,
     booleans: false,
     mac16: false,
+    salt: true,
     s32c1i: false,
     float: false,
     config_id: [0xC2EC_FAFE, 0x2207_5F76],
@@ -47,6 +51,7 @@ pub const ESP32S2: Config = Config {
 
 /// ESP32-S3: two LX7. Its vector instructions (PIE) are not here: an illegal instruction each.
 pub const ESP32S3: Config = Config {
+    salt: true,
     config_id: [0xC2F0_FFFE, 0x2309_0F1F],
     // 12: the dedicated GPIO's output.
     user: (12, 12),
@@ -63,6 +68,7 @@ impl Config {
             }
             Op::Any4 | Op::All4 | Op::Any8 | Op::All8 => self.booleans,
             Op::Mac | Op::MacLoad | Op::Ldinc | Op::Lddec => self.mac16,
+            Op::Salt | Op::Saltu => self.salt,
             Op::S32c1i => self.s32c1i,
             Op::Illegal => false,
             op => self.float || !is_float(op),

@@ -267,6 +267,8 @@ fn rst2(f: Fields) -> Ins {
         2 => Op::Orb,
         3 => Op::Orbc,
         4 => Op::Xorb,
+        6 => Op::Saltu,
+        7 => Op::Salt,
         8 => Op::Mull,
         10 => Op::Muluh,
         11 => Op::Mulsh,

@@ -31,6 +31,8 @@ pub enum Op {
     Max,
     Minu,
     Maxu,
+    Salt,
+    Saltu,
     Sext,
     Clamps,
     Nsa,
@@ -219,8 +221,8 @@ pub(super) fn reach(ins: &Ins) -> u8 {
     let (r, s, t) = (ins.r >> 2, ins.s >> 2, ins.t >> 2);
     match ins.op {
         Add | Addx2 | Addx4 | Addx8 | Sub | Subx2 | Subx4 | Subx8 | And | Or | Xor | Moveqz | Movnez | Movltz
-        | Movgez | Min | Max | Minu | Maxu | Src | Mull | Muluh | Mulsh | Mul16u | Mul16s | Quou | Quos | Remu
-        | Rems => r.max(s).max(t),
+        | Movgez | Min | Max | Minu | Maxu | Salt | Saltu | Src | Mull | Muluh | Mulsh | Mul16u | Mul16s | Quou
+        | Quos | Remu | Rems => r.max(s).max(t),
         Slli | Sext | Clamps | Sll | Movf | Movt => r.max(s),
         Neg | Abs | Srai | Srli | Extui | Srl | Sra => r.max(t),
         Mov | Addi | Nsa | Nsau | L8ui | L16ui | L16si | L32i | L32ai | L32e | S8i | S16i | S32i | S32ri | S32e

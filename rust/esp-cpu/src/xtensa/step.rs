@@ -159,6 +159,8 @@ impl State {
             Op::Max => set!(unsigned(signed(s!()).max(signed(t!())))),
             Op::Minu => set!(s!().min(t!())),
             Op::Maxu => set!(s!().max(t!())),
+            Op::Salt => set!(u32::from(signed(s!()) < signed(t!()))),
+            Op::Saltu => set!(u32::from(s!() < t!())),
             Op::Sext => set!(unsigned(signed(s!() << (31 - (imm & 31))) >> (31 - (imm & 31)))),
             Op::Clamps => {
                 let limit = 1i32 << (imm & 31);

@@ -2,7 +2,7 @@
 
 use crate::asm::{CODE, DATA, EXCCAUSE, EXCVADDR, Machine, addi, jump, l32i, movi, nop, rri8, rrr, s32i, word, wsr};
 use esp_cpu::bus::{Bus, Silence};
-use esp_cpu::xtensa::ESP32S2;
+use esp_cpu::xtensa::{ESP32, ESP32S2, ESP32S3};
 use esp_cpu::{Ran, Stop};
 
 #[test]
@@ -114,6 +114,21 @@ fn an_option_that_a_chip_lacks_is_an_illegal_instruction() {
         let told = Stop::Exception { cause: 0, value: 0 };
         assert_eq!(machine.run(9), Ran { stop: told, instructions: 0 });
         assert_eq!(machine.cpu.pc(), CODE);
+    }
+}
+
+#[test]
+fn the_lx7_sets_a_register_to_a_comparison() {
+    let code = [rrr(7, 2, 4, 2, 3), rrr(6, 2, 5, 2, 3), rrr(7, 2, 6, 3, 2), rrr(6, 2, 7, 3, 2), rrr(7, 2, 8, 2, 2)];
+    for (config, steps) in [(ESP32S2, 5), (ESP32S3, 5), (ESP32, 0)] {
+        let mut machine = Machine::of(config, &code);
+        machine.cpu.host_traps = true;
+        machine.cpu.set_register(2, u32::MAX);
+        machine.cpu.set_register(3, 1);
+        machine.cpu.set_register(8, 9);
+        assert_eq!(machine.run(5).instructions, steps);
+        let registers = [4, 5, 6, 7, 8].map(|number| machine.cpu.register(number));
+        assert_eq!(registers, if steps == 5 { [1, 0, 0, 1, 0] } else { [0, 0, 0, 0, 9] });
     }
 }
 
