@@ -10,6 +10,7 @@ pub mod riscv;
 pub mod space;
 pub mod stop;
 mod word;
+pub mod xtensa;
 
 pub use blocks::Blocks;
 pub use bus::Bus;
