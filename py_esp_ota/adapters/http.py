@@ -6,7 +6,7 @@ import asyncio
 import errno
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -126,6 +126,10 @@ def _errno(error: BaseException | None) -> int:
     return 0
 
 
+#: So many turns of the loop after asyncio took a connection from the kernel, the protocol knows of it.
+_LET_IN = 4
+
+
 class _Server(uvicorn.Server):
     """A server that lives as long as a context, not as long as a process."""
 
@@ -152,6 +156,12 @@ class _Server(uvicorn.Server):
         self.started = True
 
     async def close(self, listener: socket) -> None:
+        """End every connection, those too that are let in at this moment."""
+        # asyncio drops whom it took from the kernel before its server closed, and leaves the socket open.
+        with suppress(NotImplementedError):  # on Windows, where it has another loop
+            asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(_LET_IN):
+            await asyncio.sleep(0)
         # Nobody is left to finish for: a response for ever, as server-sent events are, must not hold the end up.
         for connection in self.server_state.connections:
             connection.transport.abort()

@@ -54,7 +54,7 @@ class Hardware:
             self.registers.on_write[soc.reset_register] = self._reset_by_register
             for console in soc.consoles:
                 self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
-        self.cpu = Cpu(soc, self.registers, engine_of(engine, self.registers, count=count))
+        self.cpu = Cpu(soc, self.registers, engine_of(engine, soc.name, self.registers, count=count))
         known = {**FUNCTIONS, **LIBC, **TEXT, **FLOATS, **SYSTEM}
         called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
         self.functions = {address: (name, known[name]) for address, name in called.items()}
@@ -161,7 +161,7 @@ class Hardware:
 
     def csr(self, number: int) -> int | None:
         """A CSR of Espressif's own: one that counts cycles, or one that is written only."""
-        if number in self.soc.cycle_csrs:
+        if number in self.soc.cycle_csrs or number in self.soc.standard_counters:
             return self.clock.look()
         return 0 if number in self.soc.silent_csrs else None
 

@@ -7,6 +7,7 @@ import errno
 import gc
 import logging
 import socket
+from contextlib import suppress
 
 import pytest
 from broker_bench import run_real
@@ -257,6 +258,21 @@ def test_the_server_closes_while_a_browser_still_listens_to_events(ca):
 
     assert run_real(story()) < 1
     gc.collect()
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_whoever_is_let_in_while_the_server_closes_is_let_go_too(turns):
+    async def run() -> None:
+        async with serve(app) as base:
+            visitor = socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        with visitor:
+            visitor.settimeout(0)  # the answer is here already, or it will never come
+            with suppress(ConnectionResetError):
+                assert visitor.recv(1) == b""
+
+    asyncio.run(run())
 
 
 def test_signals_stay_with_the_program(monkeypatch):

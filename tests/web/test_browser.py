@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,14 @@ def _nothing_strays(page: Page) -> Iterator[None]:
     yield
     assert page.strays == []
     assert page.complaints == []
+
+
+@contextmanager
+def without_a_server(page: Page, stage: Stage) -> Iterator[None]:
+    """What the browser still wanted, its icon or a script, it misses in words of its own: no fault of ours."""
+    with stage.gone():
+        yield
+    page.complaints[:] = [said for said in page.complaints if "net::ERR_CONNECTION_" not in said]
 
 
 def choose(page: Page, data: bytes, name: str = "lamp.bin") -> None:
@@ -254,7 +263,7 @@ def test_a_broken_stream_comes_back_and_misses_nothing(page, stage):
     job = job_for(stage, "lamp1")
     page.goto(f"/jobs/{job}")
     expect(page.locator("#live")).to_have_text("live")
-    with stage.gone():
+    with without_a_server(page, stage):
         expect(page.locator("#live")).to_have_text("reconnecting")
         expect(page.get_by_role("status").filter(has_text="The server does not answer.")).to_be_visible()
         stage.run(node.report(job, "in-progress", "Said while nobody listened"))
@@ -278,7 +287,7 @@ def test_a_lost_server_is_said_on_every_page(page, stage, path):
     page.goto(path)
     page.complaints.clear()  # the browser's own words about 404
     expect(page.locator("#live")).to_have_text("live")
-    with stage.gone():
+    with without_a_server(page, stage):
         expect(page.get_by_role("status").filter(has_text="The server does not answer.")).to_be_visible()
     expect(page.get_by_role("status").filter(has_text="The server answers again.")).to_be_visible()
     expect(page.locator("#live")).to_have_text("live")

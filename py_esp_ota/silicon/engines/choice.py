@@ -6,14 +6,20 @@ from typing import Literal, get_args
 
 from py_esp_ota.silicon.engines.engine import Bus, Engine
 
-#: ``auto``: the first that can run the chip here.
+#: ``auto``: ``AUTO``, here.
 EngineName = Literal["auto", "unicorn", "core"]
+AUTO: EngineName = "core"
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
-def engine_of(name: EngineName, bus: Bus, *, count: bool) -> Engine:
-    """An engine of this name; ``count``: it counts instructions. Raises ``ValueError`` for one that is not here."""
-    if name in {"auto", "unicorn"}:
+def engine_of(name: EngineName, chip: str, bus: Bus, *, count: bool) -> Engine:
+    """An engine of this name for ``chip``; ``count``: it counts instructions. Raises ``ValueError`` for one that is not here."""
+    name = AUTO if name == "auto" else name
+    if name == "core":
+        from py_esp_ota.silicon.engines.core import Core  # noqa: PLC0415 (one engine does not need the other)
+
+        return Core(chip, bus)
+    if name == "unicorn":
         from py_esp_ota.silicon.engines.unicorn import Unicorn  # noqa: PLC0415 (an extra)
 
         return Unicorn(bus, count=count)
