@@ -138,6 +138,10 @@ class Target:
         """The room that the bootloader's linker script has for the code it needs until it jumps into an app."""
 
     @property
+    def loader_data(self) -> tuple[int, int]:
+        """The room that it has for the bootloader's data."""
+
+    @property
     def default_chip_revision(self) -> int:
         """A revision (major * 100 + minor) that current default builds accept."""
 
@@ -987,6 +991,7 @@ class VerifyOptions:
         assertions_disabled: bool = False,
         bootloader_offset: int | None = None,
         loader_text: tuple[int, int] | None = None,
+        loader_data: tuple[int, int] | None = None,
         trusted_digests: Sequence[bytes] = ...,
         v1_public_key: bytes | None = None,
     ) -> Self:
@@ -1006,6 +1011,7 @@ class VerifyOptions:
             assertions_disabled: ``COMPILER_OPTIMIZATION_ASSERTIONS_DISABLE``: what is asserted is not looked at.
             bootloader_offset: ``esp_image_bootloader_offset_set``, one more address of a bootloader image.
             loader_text: where the bootloader's own code lies, which no segment may overwrite; all its room if not given.
+            loader_data: where its data lies; the same.
             trusted_digests: SHA-256 of the running app's keys, for signed apps without secure boot.
             v1_public_key: 64 bytes, X then Y, built into app and bootloader.
 

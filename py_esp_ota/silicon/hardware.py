@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from inspect import isgeneratorfunction
 
 from py_esp_ota._core import Flash
@@ -14,21 +15,22 @@ from py_esp_ota.silicon.cpu import Cpu
 from py_esp_ota.silicon.engines.choice import EngineName, engine_of
 from py_esp_ota.silicon.peripherals.devices import Devices
 from py_esp_ota.silicon.peripherals.registers import Registers
+from py_esp_ota.silicon.peripherals.rtc import calibrates
+from py_esp_ota.silicon.peripherals.sha import Sha, SharedSha
 from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
-from py_esp_ota.silicon.rom.floats import FLOATS
-from py_esp_ota.silicon.rom.functions import FUNCTIONS
-from py_esp_ota.silicon.rom.libc import LIBC
-from py_esp_ota.silicon.rom.real import AT_HOME, PURE, RomImage
-from py_esp_ota.silicon.rom.system import SYSTEM
-from py_esp_ota.silicon.rom.text import TEXT
+from py_esp_ota.silicon.rom.functions import LAST_WORDS
+from py_esp_ota.silicon.rom.known import KNOWN, OF_REAL_ROM
+from py_esp_ota.silicon.rom.real import RomImage
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
 #: What these take of what a run is granted, by the time they cost: to look at the MMU, to change the flash.
 _LOOK_EFFORT, _CHANGE_EFFORT = 8, 8
 _SW_SYS_RST = 1 << 31
+#: How many letters a console may lag behind another; how long the line may be in which code says that it stops.
+_ECHO, _LINE = 256, 128
 
 
 class Hardware:
@@ -44,7 +46,11 @@ class Hardware:
         self.chip = Chip(soc.name)
         self.clock = Clock()
         self.registers = Registers(soc)
-        SpiMem(soc.spi1, self.registers, self)
+        #: What one console has printed that another may print yet: ROM prints on all there are, letter by letter.
+        self._echo: dict[int, deque[str]] = {console: deque(maxlen=_ECHO) for console in soc.consoles}
+        SpiMem(soc.spi1, self.registers, self, soc.spi_layout)
+        for address, bits in soc.cache_on.items():
+            self.registers.on_write[address] = self._cache_control(address, bits)
         at = PERIPHERALS.get(soc.name)
         #: What apps need besides; ``None`` where only bootloaders run.
         self.devices = (
@@ -53,14 +59,16 @@ class Hardware:
         if at is None:
             self.registers.on_write[soc.reset_register] = self._reset_by_register
             for console in soc.consoles:
-                self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
-        self.cpu = Cpu(soc, self.registers, engine_of(engine, soc.name, self.registers, count=count))
-        known = {**FUNCTIONS, **LIBC, **TEXT, **FLOATS, **SYSTEM}
-        called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
-        self.functions = {address: (name, known[name]) for address, name in called.items()}
+                self.registers.on_write[console] = self._letters_of(console)
+            if soc.timer_group is not None:
+                calibrates(soc.timer_group, self.registers, soc.fast_hz)
+            if soc.sha is not None:
+                (SharedSha if soc.sha.shared else Sha)(soc.sha.base, self.registers, self._not_here)
+        self.cpu = Cpu(soc, self.registers, engine_of(engine, soc, self.registers, count=count))
+        called = {**soc.unlisted, **soc.rom_functions} if rom is None else soc.rom_functions
+        self.functions = {address: (name, KNOWN[name]) for address, name in called.items()}
         if rom is not None:
-            pure = PURE | AT_HOME | LIBC.keys() | TEXT.keys() | FLOATS.keys()
-            self.functions = {address: named for address, named in self.functions.items() if named[0] not in pure}
+            self.functions = {at: named for at, named in self.functions.items() if named[0] not in OF_REAL_ROM}
             self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):
@@ -69,6 +77,8 @@ class Hardware:
         self._waiting: dict[int, tuple[int, Iterator[tuple[int, ...]]]] = {}
         self.writes: list[FlashWrite] = []
         self.digests: dict[int, bytearray] = {}
+        #: What a store that switches the cache on does.
+        self.cache_switched_on: Callable[[], None] = self.sync_cache
         self.no_text = self.cpu.no_text
         self.text: list[str] = []
         #: The console that the code used first. Most code prints on all there are: one is shown.
@@ -99,9 +109,13 @@ class Hardware:
         """CPU and memory as ROM leaves them."""
         chip = self.chip
         self.cpu.reset(self.soc.stack_top)
+        for echo in self._echo.values():
+            echo.clear()
         for address, part in () if self._rom is None else self._rom.parts:
             if any(base <= address < base + memory.size for memory in self.soc.ram for base, _access in memory.windows):
                 self.store(address, part)
+        if self.soc.rom_start is not None:
+            return
         flash = (_FLASH_ID, chip.flash.size, 0x10000, 0x1000, 0x100, 0xFFFF)
         self.store(self.soc.legacy_data, to_word(self.soc.legacy_struct))
         self.store(self.soc.legacy_struct, b"".join(to_word(value) for value in flash))
@@ -131,17 +145,22 @@ class Hardware:
         if self.cpu.charge(1):
             try:
                 result = function(self)
-                if isinstance(result, int):
-                    self.cpu.result(result)
-                elif result is not None:
-                    self._call_back(self.cpu.ra, result)
             except ValueError as error:
                 self.trap(f"{name}: {error}", address)
+                return True
+            if isinstance(result, int):
+                self.cpu.result(result)
+            elif result is not None:
+                self._call_back(self.cpu.ra, result)
         return True
 
     def _call_back(self, back: int, function: Iterator[tuple[int, ...]]) -> None:
         """Let a ROM function that calls code of the app go on to its next call, or return to ``back``."""
-        call = next(function, None)
+        try:
+            call = next(function, None)
+        except ValueError as error:
+            self.trap(f"{self.name_of(self.cpu.calls[-1])}: {error}", self.cpu.pc)
+            return
         if call is None:
             self.cpu.return_to(back)
         else:
@@ -171,6 +190,42 @@ class Hardware:
         symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.at(address)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
+
+    def _cache_control(self, address: int, bits: int) -> Callable[[int], None]:
+        def write(value: int) -> None:
+            self.registers.values[address] = value
+            if value & bits:
+                self.cache_switched_on()
+
+        return write
+
+    def heard(self) -> Mapping[int, str]:
+        """What each console has yet to say of what another has said."""
+        return {console: "".join(echo) for console, echo in self._echo.items()}
+
+    def hear(self, heard: Mapping[int, str]) -> None:
+        """As it was at ``heard``."""
+        for console, text in heard.items():
+            self._echo[console].clear()
+            self._echo[console].extend(text)
+
+    def _letters_of(self, console: int) -> Callable[[int], None]:
+        """What is printed on one console, but for what another has said already."""
+        echo, others = self._echo[console], [echo for other, echo in self._echo.items() if other != console]
+
+        def write(value: int) -> None:
+            letter = chr(value & 0xFF)
+            if echo and echo[0] == letter:
+                echo.popleft()
+                return
+            echo.clear()
+            for other in others:
+                other.append(letter)
+            self.print(letter)
+            if letter == "\n" and any(words in "".join(self.text[-_LINE:]) for words in LAST_WORDS):
+                self.end("ABORT")
+
+        return write
 
     def _not_here(self, reason: str) -> None:
         """A device was asked for what it does not do."""

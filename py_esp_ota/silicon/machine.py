@@ -9,7 +9,7 @@ from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.engines.choice import EngineName
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.peripherals.registers import efuse_words
-from py_esp_ota.silicon.program import Program, load
+from py_esp_ota.silicon.program import Program, extent, load
 from py_esp_ota.silicon.report import SiliconReport, Trap
 from py_esp_ota.silicon.rom.real import rom_image
 from py_esp_ota.silicon.session import Session
@@ -18,7 +18,6 @@ from py_esp_ota.silicon.session import Session
 BUDGET = 100_000_000
 
 _BOOTLOADER_ROOM = 0x8000
-_XTENSA = frozenset({"esp32", "esp32s2", "esp32s3"})
 
 
 class Machine:
@@ -48,6 +47,8 @@ class Machine:
         Raises ``ValueError`` for a chip or an engine that is not here, or a ROM that is not the chip's own.
         """
         self.soc = soc_of(target)
+        if rom is None and self.soc.rom_start is not None:
+            raise ValueError(needs_rom(target))
         image = None if rom is None else rom_image(rom, self.soc)
         self._hardware = Hardware(self.soc, count=count, rom=image, engine=engine)
         self._boot = BootRun(self._hardware, snapshots=snapshots)
@@ -77,13 +78,15 @@ class Machine:
         Raises ``ValueError`` as ``run`` does.
         """
         efuse_words(self.soc, chip)
-        return Session(self._hardware, self._boot, chip, *self._bootloader(chip), budget=budget)
+        self._bootloader(chip)
+        return Session(self._hardware, self._boot, chip, self._bootloader, budget=budget)
 
     def _bootloader(self, chip: Chip) -> tuple[bytes, Program | str]:
         """What lies at the bootloader's place, and what ROM would make of it."""
         if chip.target.name != self.soc.name:
             raise ValueError(f"this machine is an {self.soc.name}, the chip an {chip.target.name}")
         image = chip.flash.mmap(chip.target.bootloader_offset, _BOOTLOADER_ROOM)
+        image = image[: extent(image)]
         return image, load(image, self.soc)
 
 
@@ -92,7 +95,12 @@ def soc_of(target: str) -> Soc:
     try:
         return SOCS[target]
     except KeyError:
-        known = ", ".join(SOCS)
-    if target in _XTENSA:
-        raise ValueError(f"{target} has Xtensa cores, which Unicorn does not run; machine code runs on {known}")
-    raise ValueError(f"no machine for {target!r}; machine code runs on {known}")
+        raise ValueError(f"no machine for {target!r}; machine code runs on {', '.join(SOCS)}") from None
+
+
+def needs_rom(target: str) -> str:
+    """The sentence for a chip that runs on its real ROM alone."""
+    return (
+        f"machine code runs on the {target} with its real ROM alone: give its ELF file, as the crate espflash has it"
+        f" under resources/roms"
+    )

@@ -23,6 +23,7 @@ if __name__ == "__main__":  # as a script: the modules beside, and those of all 
     sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import pytest
+from builds import new_machine
 from flash_text import Text, build
 from random_flashes import drawn
 from rules_reached import reached
@@ -111,7 +112,7 @@ def numbered(builds: tuple[Build, ...], flashes: int, process: int, processes: i
 def share(builds: tuple[Build, ...], seed: str, flashes: int, process: int, processes: int, stop: Stop | None) -> Tally:
     """Compare this process's share of the flashes, until one disagrees or another process says stop."""
     # A machine each: changing its bootloader would make it translate all code again.
-    tally, machines = Tally(), {one: Machine(one.chip) for one in builds}
+    tally, machines = Tally(), {one: new_machine(one.chip) for one in builds}
     for one, number in numbered(builds, flashes, process, processes):
         if stop is not None and stop.is_set():
             break
@@ -182,7 +183,7 @@ def again(seed: str, which: str) -> int:
     name, number = which.rsplit("/", 1)
     one = next(one for one in ALL_BUILDS if str(one) == name)
     text = drawn(f"{seed}/{number}", one.chip)
-    pair = compared(Machine(one.chip), one, text)
+    pair = compared(new_machine(one.chip), one, text)
     print(*text, sep="\n")
     for title, side in (("silicon", pair.silicon), ("model", pair.model)):
         print(f"--- {title}", *side.log, sep="\n")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from py_esp_ota._core import Flash, PartitionTable
-from py_esp_ota.chip import Chip
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.firmware import (
     DESC_OFFSET,
     MMU_PAGE,
@@ -19,6 +19,7 @@ from py_esp_ota.firmware import (
     merge,
     ota_select_entry,
 )
+from py_esp_ota.idf.bootloader.lines import lines_of
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, trap_text
 from py_esp_ota.idf.bootloader.start import BootReport
 from py_esp_ota.idf.rollback import OtaImgState
@@ -31,12 +32,9 @@ _ROOM = 0x8000
 _SECTOR = 0x1000
 _SHOWN = 16
 _IN_DATA = 0x200
-_STAMP = re.compile(r"^([EWIDV]) \(\d+\) ")
-_PASSED_OVER = ("qio_mode:", "boot: ESP-IDF ", "boot: compile time ")
 _PAGE_SIZE = re.compile(r"MMU page size mismatch, configured: 0x(?P<bytes>\w+)|MMU Page Size  : (?P<kib>\d+)K")
 #: The first release that looks at the page size in an app's descriptor.
 _COMPARES_PAGES = (5, 4, 0)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CSV = "otadata,data,ota,,0x2000\nfactory,app,factory,,0x10000\nota_0,app,ota_0,,0x10000\n"
 
 #: Options of ``Sdkconfig`` by name.
@@ -67,17 +65,20 @@ def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> Optio
         factory: app,
     }
 
-    def tried(state: OtaImgState, what: bytes) -> SiliconReport:
+    def tried(state: OtaImgState, what: bytes, reason: ResetReason = ResetReason.POWERON) -> SiliconReport:
         made = merge({**parts, otadata: ota_select_entry(1, state), ota_0: what})
         probe = Chip(chip.target.name, flash=Flash.from_bytes(made, size=chip.flash.size))
+        probe.reset_reason = reason
         return oracle.boot(probe)
 
     fresh = tried(OtaImgState.NEW, app)
     if fresh.slot == ota_0:
         options["bootloader_app_rollback_enable"] = bool(fresh.flash_writes)
-        damaged = tried(OtaImgState.VALID, flipped(app, _IN_DATA))
-        if damaged.slot is not None:
-            options["bootloader_skip_validate_always"] = damaged.slot == ota_0
+        damaged = flipped(app, _IN_DATA)
+        slots = [tried(OtaImgState.VALID, damaged, reason).slot for reason in (ResetReason.POWERON, ResetReason.SW)]
+        if None not in slots:
+            options["bootloader_skip_validate_always"] = slots[1] == ota_0
+            options["bootloader_skip_validate_on_power_on"] = slots == [ota_0, factory]
         halved = tried(OtaImgState.VALID, _without_a_window(chip.target.name))
         if halved.trap is None and (halved.outcome == "ABORT" or halved.slot == ota_0):
             asserts = halved.outcome == "ABORT"
@@ -174,14 +175,3 @@ def _log_difference(printed: Iterable[str], expected: Iterable[str], prints: str
         if mine != theirs:
             return f"console line {number + 1}: machine code prints {mine!r}, the model {theirs!r}"
     return None
-
-
-def lines_of(log: Iterable[str]) -> list[str]:
-    """The lines of ESP-IDF's log, without colours and times; what else is on a console is passed over.
-
-    So are those about the flash chip's own modes, which the model does not have, and the two that name the build, which
-    its image may not tell.
-    """
-    plain = (_COLOUR.sub("", line) for line in log)
-    stamped = (_STAMP.sub(r"\1 ", line) for line in plain if _STAMP.match(line))
-    return [line for line in stamped if not line.startswith(_PASSED_OVER, 2)]

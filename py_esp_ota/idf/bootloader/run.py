@@ -11,7 +11,7 @@ from typing import Literal
 from py_esp_ota._core import AppDesc, Fault, Partition, RtcRetain, Verdict, read_otadata, write_otadata
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError
-from py_esp_ota.idf.bootloader.console import BootLog, loader_text
+from py_esp_ota.idf.bootloader.console import BootLog, loader_sections
 from py_esp_ota.idf.efuse import read_secure_version, update_secure_version
 from py_esp_ota.idf.rollback import Entries, Rewrite
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -44,18 +44,25 @@ class Run:
         #: Where ROM found this bootloader.
         self.address = address
         # Looked up before the clock of the console starts: the real one has it from its linker.
-        self._loader_text = loader_text(chip, address)
+        self._loader_text, self._loader_data = loader_sections(chip, address)
         self.log = BootLog(chip.flash)
         self.why: list[str] = []
         self.otadata_writes: list[Rewrite] = []
         #: Whether anything changed that the next run could find.
         self.wrote = False
+        #: Whether it stopped at an assertion, or ran wild: then the watchdog resets the chip, not the loader.
+        self.stopped = False
         #: Whether this run encrypted the flash, after which the chip has to start anew.
         self.encrypted_now = False
 
     def decide(self, function: str, text: str) -> None:
         """A decision, with the upstream function that takes it."""
         self.why.append(f"{function}: {text}")
+
+    def stop(self, function: str, text: str) -> None:
+        """The end of this run: a decision that nobody took."""
+        self.decide(function, text)
+        self.stopped = True
 
     # ---------------------------------------------------------------------------------------------------- images
 
@@ -69,16 +76,19 @@ class Run:
     def load(self, partition: Partition, mode: LoadMode) -> Verdict | Reset:
         """``image_load``, and what it prints."""
         verdict = self.chip.verify_image(
-            partition, build="bootloader", mode=mode, config=self.config, loader_text=self._loader_text
+            partition,
+            build="bootloader",
+            mode=mode,
+            config=self.config,
+            loader_text=self._loader_text,
+            loader_data=self._loader_data,
         )
         self.log.core(verdict.log)
         if verdict.assertion is not None:
-            self.decide(
-                "process_segment", f"assertion: {partition.label or 'app'}: {reason(verdict.err, verdict.fault)}"
-            )
+            self.stop("process_segment", f"assertion: {partition.label or 'app'}: {reason(verdict.err, verdict.fault)}")
             return RESET
         if verdict.crash is not None:
-            self.decide("process_segment_data", f"runs wild: {partition.label or 'app'}: {verdict.crash}")
+            self.stop("process_segment_data", f"runs wild: {partition.label or 'app'}: {verdict.crash}")
             return RESET
         return verdict
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from py_esp_ota.silicon.chips.esp32c3_rom import ESP32C3_APP_ROM
-from py_esp_ota.silicon.chips.esp32c6_rom import ESP32C6_APP_ROM
-
 
 @dataclass(frozen=True, slots=True)
 class Lines:
@@ -57,8 +54,8 @@ class Peripherals:
     aes: int
     #: Bits that say "done" or "ready", always.
     ready: Mapping[int, int]
-    #: Functions of ROM that apps call and bootloaders do not.
-    rom_functions: Mapping[int, str]
+    #: The fast RC oscillator, Hz.
+    fast_hz: int = 17_500_000
 
 
 PERIPHERALS: Mapping[str, Peripherals] = {
@@ -85,7 +82,6 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         sha=0x6003B000,
         aes=0x6003A000,
         ready={0x60040044: 0xC0000000},  # APB_SARADC_INT_RAW: both converters are done
-        rom_functions=ESP32C3_APP_ROM,
     ),
     "esp32c6": Peripherals(
         systimer=0x6000A000,
@@ -110,6 +106,5 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         sha=0x60089000,
         aes=0x60088000,
         ready={0x6000E044: 0xC0000000, 0x600C8098: 1 << 4, 0x600C8134: 1 << 1},
-        rom_functions=ESP32C6_APP_ROM,
     ),
 }

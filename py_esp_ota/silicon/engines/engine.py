@@ -123,6 +123,9 @@ class Engine(Protocol):
     def add_registers(self, begin: int, end: int) -> None:
         """Let the bus answer from ``begin`` up to ``end``."""
 
+    def add_alias(self, begin: int, end: int, to: int) -> None:
+        """Registers seen from ``begin`` up to ``end``, which are those from ``to`` on."""
+
     # --------------------------------------------------------------------------------------------------------- running
 
     def run(self, pc: int, count: int) -> int | None:

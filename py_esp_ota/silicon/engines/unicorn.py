@@ -165,6 +165,9 @@ class Unicorn:
         """Let the bus answer from ``begin`` up to ``end``."""
         self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
 
+    def add_alias(self, begin: int, end: int, to: int) -> None:
+        """Nothing: the bus knows."""
+
     # --------------------------------------------------------------------------------------------------------- running
 
     def run(self, pc: int, count: int) -> None:

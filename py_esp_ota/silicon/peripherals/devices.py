@@ -73,7 +73,7 @@ class Devices:
         self._all: list[Remembers] = [self.systimer, self.uart, self.usb, self.rtc, *self._watchdogs]
         self._interrupts = Interrupts(at.interrupts, at.lines, registers, sources)
         for group in at.timer_groups:
-            calibrates(group, registers)
+            calibrates(group, registers, at.fast_hz)
         for address, bits in at.ready.items():
             registers.on_read[address] = self._ready(address, bits)
 

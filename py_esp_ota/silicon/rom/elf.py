@@ -1,4 +1,4 @@
-"""What lies where in an ELF file of RISC-V code, and under which names."""
+"""What lies where in an ELF file of RISC-V or Xtensa code, and under which names."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-_RISCV = "EM_RISCV"
+_CPUS = frozenset({"EM_RISCV", "EM_XTENSA"})
 _32_BITS = 32
 MAGIC = b"\x7fELF"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Elf:
-    """One file: its sections that have bytes, by address, and its symbols."""
+    """One file: its sections that have bytes, by address, its symbols, and the CPU by ELF's name of it."""
 
+    cpu: str
     sections: tuple[tuple[int, bytes], ...]
     symbols: Mapping[str, int]
 
@@ -43,6 +44,6 @@ def read_elf(data: bytes) -> Elf:
     # What pyelftools makes of bytes that are no ELF is not only its own error.
     except (ELFError, ValueError, KeyError, IndexError, AssertionError, AttributeError, TypeError, OSError) as error:
         raise ValueError(f"no ELF file that can be read: {error or type(error).__name__}") from error
-    if machine != _RISCV or bits != _32_BITS:
-        raise ValueError(f"this ELF file is for {machine} with {bits} bits; the chips here are 32-bit RISC-V")
-    return Elf(sections, symbols)
+    if machine not in _CPUS or bits != _32_BITS:
+        raise ValueError(f"this ELF file is for {machine} with {bits} bits; the chips are 32-bit RISC-V and Xtensa")
+    return Elf(machine, sections, symbols)
