@@ -8,6 +8,7 @@
 
 mod asm;
 mod memory;
+mod numbers;
 mod steps;
 mod system;
 mod windows;
