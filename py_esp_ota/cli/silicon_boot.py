@@ -134,7 +134,7 @@ class Told:
     def lines(self) -> list[str]:
         """For people: the console, the reasons, the figures, the comparison."""
         report, run = self.silicon.report, self.silicon.last
-        lines = [*map(uncoloured, report.log), "", *(f"  {reason}" for reason in report.why)]
+        lines = [*map(uncoloured, report.console), "", *(f"  {reason}" for reason in report.why)]
         where = _place(run.trap, self.symbols) if run.trap else ""
         lines += [f"  {where}"] if where else []
         writes = [write for one in self.silicon.runs for write in one.flash_writes]
