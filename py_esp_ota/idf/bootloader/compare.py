@@ -23,7 +23,9 @@ from py_esp_ota.firmware import (
 from py_esp_ota.idf.bootloader.lines import lines_of, rom_lines_of
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, trap_text
 from py_esp_ota.idf.bootloader.start import BootReport
+from py_esp_ota.idf.features import features
 from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.releases import Version, nearest
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.build import CompiledBuild, compiled_build
 from py_esp_ota.silicon.oracle import BootOracle
@@ -108,9 +110,21 @@ def _page_size(run: SiliconReport, build: CompiledBuild) -> int | None:
     return MMU_PAGE if compares else None
 
 
+def release_of_build(build: CompiledBuild, otherwise: Version) -> Version:
+    """The release that a build is of: of those that have what it shows the one that its version is nearest to.
+
+    ``otherwise``: what counts as its version when it says none.
+    """
+    return nearest(
+        build.idf_version or otherwise,
+        lambda release: all(getattr(features(release), name) is has for name, has in build.shows.items()),
+    )
+
+
 def as_compiled(config: Sdkconfig, build: CompiledBuild, options: Options) -> Sdkconfig:
     """``config`` with what the compiled bootloader shows of its own."""
-    return replace(config, idf_version=build.idf_version or config.idf_version, **options)  # type: ignore[arg-type]
+    release = release_of_build(build, config.idf_version)
+    return replace(config, idf_version=release, **options)  # type: ignore[arg-type]
 
 
 def difference(silicon: SiliconBoot, model: BootReport, flashes: tuple[Flash, Flash], prints: str) -> str | None:

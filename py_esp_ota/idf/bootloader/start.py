@@ -27,6 +27,7 @@ from py_esp_ota.idf import rollback
 from py_esp_ota.idf.bootloader.console import print_banner, read_bootloader_header
 from py_esp_ota.idf.bootloader.deep_sleep import fast_boot
 from py_esp_ota.idf.bootloader.lines import lines_of
+from py_esp_ota.idf.bootloader.made_for import made_for_another
 from py_esp_ota.idf.bootloader.map import unpack_load_app
 from py_esp_ota.idf.bootloader.pins import factory_reset, test_app_index, wants_factory_reset
 from py_esp_ota.idf.bootloader.rom import choose_bootloader, first_lines, raise_secure_version
@@ -119,7 +120,7 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
     """
     log: list[str] = []
     console: list[str] = []
-    why: list[str] = []
+    why = made_for_another(chip)
     writes: list[Rewrite] = []
     fuses = _burnable(chip)
     seen: set[tuple[bytes, ...]] = set()
