@@ -182,7 +182,7 @@ def command(
 
 
 def _lines(report: BootReport, meant: Release) -> list[str]:
-    return [*report.log, "", f"  release: {meant}", *(f"  {reason}" for reason in report.why)]
+    return [*report.console, "", f"  release: {meant}", *(f"  {reason}" for reason in report.why)]
 
 
 def board_of(given: FlashInput, target: Target, efuse_file: Path | None) -> Chip:

@@ -148,7 +148,7 @@ class Told:
     def lines(self) -> list[str]:
         """For people: the console, the reasons, the figures, the comparison."""
         report, run = self.silicon.report, self.silicon.last
-        lines = [*map(uncoloured, report.log), "", *(f"  {reason}" for reason in report.why)]
+        lines = [*map(uncoloured, report.console), "", *(f"  {reason}" for reason in report.why)]
         where = _place(run.trap, self.symbols) if run.trap else ""
         lines += [f"  {where}"] if where else []
         writes = [write for one in self.silicon.runs for write in one.flash_writes]
@@ -192,7 +192,6 @@ def _boots(
                 f"{'without' if value else 'with'} it"
             )
     model = as_compiled(config, build, options)
-    rom = None if wish.rom is None else read_input(wish.rom)
     can = can_roll_back(board, Unicorn(rom, count=False), table_offset=config.partition_table_offset)
     told = []
     for _ in range(times):

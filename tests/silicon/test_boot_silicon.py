@@ -115,9 +115,13 @@ def test_the_report_is_the_models_with_facts_about_the_machine(flash, loader):
     model = json.loads(CliRunner().invoke(main, ["boot", str(path), "--json"]).stdout)
     told = reports[0]
     assert set(told) == set(model) | {"silicon", "rollback", "rollback_reason"}
-    assert {key: told[key] for key in model if key not in {"why", "log"}} == {
-        key: model[key] for key in model if key not in {"why", "log"}
+    assert {key: told[key] for key in model if key not in {"why", "log", "console"}} == {
+        key: model[key] for key in model if key not in {"why", "log", "console"}
     }
+    # ROM's own lines come first on both consoles, before each run.
+    first = told["console"][: len(told["console"]) - len(told["log"])]
+    assert first == model["console"][: len(model["console"]) - len(model["log"])]
+    assert (first[0], first[-1]) == ("ESP-ROM:esp32c3-api1-20210207", "entry 0x403cbf10")
 
 
 @pytest.mark.parametrize("build", C3, ids=str)
