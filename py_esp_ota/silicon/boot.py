@@ -9,6 +9,7 @@ from py_esp_ota._core import ImageHeader
 from py_esp_ota.chip import Chip
 from py_esp_ota.rom_lines import loading_lines, reset_lines
 from py_esp_ota.silicon.causes import cause_of, is_illegal
+from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.engines.engine import MemoryFault
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.interrupts import held_back
@@ -24,6 +25,7 @@ _EFFORT_OF_ROM = 8_000_000
 _HEADER, _ENTRY_AT = 24, 4
 _LARGEST_PAGE, _SECTOR = 0x10000, 0x1000
 _MAGIC = 0xE9
+_LAST_OF_ROM = "entry 0x"
 _CYCLES_PER_LOOK = 1000
 
 
@@ -184,18 +186,25 @@ class BootRun:
 
 
 def before_the_bootloader(chip: Chip, image: bytes) -> tuple[str, ...]:
-    """What ROM prints until the bootloader ``image`` runs."""
+    """What ROM prints until the bootloader ``image`` runs; nothing for a chip whose ROM runs here and prints by itself."""
     name = chip.target.name
+    if SOCS[name].rom_start is not None and image:
+        return ()
     return reset_lines(name, chip.efuse.chip_revision, chip.reset_reason) + loading_lines(name, image)
 
 
 def report(hardware: Hardware, *, entry: int | None = None, slot: int | None = None) -> SiliconReport:
     """What is known of the run that ended."""
+    lines = tuple("".join(hardware.text).splitlines())
+    # Where ROM runs too, this is its last line.
+    entered = (at for at, line in enumerate(lines, 1) if line.startswith(_LAST_OF_ROM))
+    begins = 0 if hardware.soc.rom_start is None else next(entered, len(lines))
     return SiliconReport(
         outcome=hardware.ended or "HANG",
         entry=entry,
         slot=slot,
-        log=tuple("".join(hardware.text).splitlines()),
+        rom=lines[:begins],
+        log=lines[begins:],
         flash_writes=tuple(hardware.writes),
         instructions=hardware.cpu.instructions,
         trap=hardware.trapped,

@@ -72,8 +72,8 @@ class Machine:
             hardware.trapped = Trap(program, 0, 0, ())
             hardware.ended = "RESET"
             return replace(report(hardware), rom=before_the_bootloader(chip, b""))
-        spoken = before_the_bootloader(chip, image)
-        return replace(self._boot.run(program, image, budget), rom=spoken)
+        ran = self._boot.run(program, image, budget)
+        return replace(ran, rom=ran.rom or before_the_bootloader(chip, image))
 
     def session(self, chip: Chip, *, budget: int = BUDGET) -> Session:
         """Switch ``chip`` on, and keep it on: its bootloader, the app it starts, and again after each reset.

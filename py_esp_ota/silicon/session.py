@@ -107,7 +107,8 @@ class Session:
         if isinstance(program, str):
             self.trap = Trap(program, 0, 0, ())
             return
-        report = replace(self._boot.run(program, image, self._budget), rom=spoken)
+        report = self._boot.run(program, image, self._budget)
+        report = replace(report, rom=report.rom or spoken)
         self._cycles += _BOOT
         self.boots.append(report)
         self._collect()
