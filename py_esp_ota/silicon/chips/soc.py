@@ -7,7 +7,7 @@ A chip more is a table more: ``esp32c3.py`` and its like, all listed in ``chips.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 READ, WRITE, EXECUTE = 1, 2, 4
 
@@ -131,3 +131,8 @@ class Soc:
     silent_csrs: frozenset[int]
     #: ``None`` where pins read as they were written.
     gpio: Gpio | None = None
+    #: Functions of ROM that have no place in its list: code calls them at an address that it takes from the revision.
+    unlisted: Mapping[int, str] = field(default_factory=dict)
+    #: Where ROM keeps its ``UartDevice``, and the address of the functions that an app's C library lends it.
+    uart_device: int = 0
+    syscall_table: int = 0
