@@ -43,7 +43,7 @@ ESP32C2 = Soc(
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1}),
-    gpio=Gpio(out=0x60004004, enable=0x60004020, input=0x6000403C, mux=0x60009004),
     uart_device=0x3FCDF4BC,
     syscall_table=0x3FCDFFD8,
+    gpio=Gpio(out=0x60004004, enable=0x60004020, input=0x6000403C, mux=0x60009004),
 )

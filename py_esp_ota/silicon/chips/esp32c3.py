@@ -45,9 +45,9 @@ ESP32C3 = Soc(
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1}),
-    gpio=Gpio(out=0x60004004, enable=0x60004020, input=0x6000403C, mux=0x60009004),
     # By revision: before v0.3, v0.3 to v1.0, from v1.1 on (``esp_rom_output_set_as_console``).
     unlisted={0x4004B8CA: "uart_tx_switch", 0x4004C166: "uart_tx_switch", 0x40001C44: "uart_tx_switch"},
     uart_device=0x3FCDF064,
     syscall_table=0x3FCDFFE0,
+    gpio=Gpio(out=0x60004004, enable=0x60004020, input=0x6000403C, mux=0x60009004),
 )
