@@ -13,6 +13,7 @@ from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.cpu import Cpu
 from py_esp_ota.silicon.engines.choice import EngineName, engine_of
 from py_esp_ota.silicon.peripherals.devices import Devices
+from py_esp_ota.silicon.peripherals.pins import Pins
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
 from py_esp_ota.silicon.program import Program
@@ -45,6 +46,8 @@ class Hardware:
         self.clock = Clock()
         self.registers = Registers(soc)
         SpiMem(soc.spi1, self.registers, self)
+        if soc.gpio is not None:
+            Pins(soc.gpio, self.registers, self.clock, lambda: self.chip.pins)
         at = PERIPHERALS.get(soc.name)
         #: What apps need besides; ``None`` where only bootloaders run.
         self.devices = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuTable, Pages, RomData, Soc
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuTable, Pages, RomData, Soc
 
 _ROM = {
     0x40000018: "rtc_get_reset_reason",
@@ -72,7 +72,7 @@ ESP32C2 = Soc(
     reset_register=0x60008000,
     reset_values={0x60003008: 1 << 13 | 1 << 23},
     ready={0x6004E840: 1 << 24},  # the PLL is calibrated
-    taken={},
+    taken={0x60008894: 3},  # eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x60008830, 27, 1),),
         "disable_blk_version_major": ((0x60008830, 28, 1),),
@@ -84,4 +84,5 @@ ESP32C2 = Soc(
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1}),
+    gpio=Gpio(out=0x60004004, enable=0x60004020, input=0x6000403C, mux=0x60009004),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuTable, RomData, Soc
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuTable, RomData, Soc
 
 _ROM = {
     0x40000018: "rtc_get_reset_reason",
@@ -76,7 +76,7 @@ ESP32C3 = Soc(
     reset_register=0x60008000,
     reset_values={0x60003008: 1 << 13 | 1 << 23},  # as ROM leaves SPI0 for DIO: fast read, two lines
     ready={},
-    taken={},
+    taken={0x600089D4: 3},  # eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x60008840, 0, 1),),
         "disable_blk_version_major": ((0x60008840, 1, 1),),
@@ -88,4 +88,5 @@ ESP32C3 = Soc(
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1}),
+    gpio=Gpio(out=0x60004004, enable=0x60004020, input=0x6000403C, mux=0x60009004),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuItems, Pages, Soc
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuItems, Pages, Soc
 
 _ROM = {
     0x40000018: "rtc_get_reset_reason",
@@ -76,7 +76,11 @@ ESP32C5 = Soc(
     reset_register=0x600B1034,
     reset_values={0x60002008: 1 << 13 | 1 << 23, 0x60096110: 48 << 24},  # and a crystal of 48 MHz
     ready={0x600AF818: 1 << 24},  # the PLL is calibrated
-    taken={0x60000098: 1 << 0, 0x60096144: 1 << 0},  # UART0 and the buses take their settings over
+    taken={
+        0x60000098: 1 << 0,
+        0x60096144: 1 << 0,
+        0x600B49D8: 3,
+    },  # UART0 and the buses take their settings over; eFuse commands end
     efuses={
         "wafer_version_minor": ((0x600B484C, 0, 4),),
         "wafer_version_major": ((0x600B484C, 4, 2),),
@@ -88,4 +92,5 @@ ESP32C5 = Soc(
     cycle_csrs=frozenset({0x7E2}),
     standard_counters={0xB00: 0x7E2, 0xC00: 0x7E2},
     silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
+    gpio=Gpio(out=0x60091004, enable=0x60091034, input=0x60091064, mux=0x60090000),
 )

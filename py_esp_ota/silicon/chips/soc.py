@@ -63,6 +63,16 @@ class MmuItems:
 
 
 @dataclass(frozen=True, slots=True)
+class Gpio:
+    """The registers of the pins: output, its enable, input; and the first of the words that say how a pin is pulled."""
+
+    out: int
+    enable: int
+    input: int
+    mux: int
+
+
+@dataclass(frozen=True, slots=True)
 class RomData:
     """The window at ``base`` through which code sees ROM from ``offset`` on as data."""
 
@@ -119,3 +129,5 @@ class Soc:
     #: Counters of the RISC-V standard that the CPU under us has too, running with the host's time; and ours instead.
     standard_counters: Mapping[int, int]
     silent_csrs: frozenset[int]
+    #: ``None`` where pins read as they were written.
+    gpio: Gpio | None = None
