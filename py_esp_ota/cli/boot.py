@@ -154,10 +154,11 @@ def command(
         meant = release(asked, given.said, meant)
         board = board_of(given, target, efuse_file)
         board.reset_reason = _REASONS[reset_reason]
-        told = machine_code(board, config, wish, times)
+        told = machine_code(board, replace(config, idf_version=meant.version), wish, times)
         given = wish.take(given, original, target)
         facts: list[BootDict] = [*(one.to_dict() for one in told)]
         text, ok = [one.lines() for one in told], told[-1].ok
+        text[-1].append(told[-1].can_roll_back())
     else:
         target = given.target(chip)
         board = board_of(given, target, efuse_file)

@@ -18,6 +18,7 @@ from py_esp_ota.idf.bootloader.compare import Options, as_compiled, compiled_opt
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, SiliconBootDict, silicon_boot
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.silicon.can_roll_back import CanRollBack, can_roll_back
 from py_esp_ota.silicon.oracle import BootOracle, Unicorn
 from py_esp_ota.silicon.report import Trap
 from py_esp_ota.view.visible import uncoloured
@@ -33,6 +34,7 @@ TOLD = (
     "bootloader_app_test",
     "bootloader_skip_validate_in_deep_sleep",
     "bootloader_skip_validate_always",
+    "bootloader_skip_validate_on_power_on",
     "idf_env_bringup",
 )
 
@@ -88,6 +90,13 @@ class Wish:
         return replace(given, flash=saved)
 
 
+class AskedDict(SiliconBootDict):
+    """The JSON of one boot, with what the bootloader answered."""
+
+    rollback: bool | None
+    rollback_reason: str
+
+
 class CompareDict(TypedDict):
     """The key ``compare``."""
 
@@ -96,7 +105,7 @@ class CompareDict(TypedDict):
     options: Options
 
 
-class ComparedDict(SiliconBootDict):
+class ComparedDict(AskedDict):
     """The JSON of one boot with ``--compare``."""
 
     compare: CompareDict
@@ -109,6 +118,7 @@ class Told:
     silicon: SiliconBoot
     symbols: tuple[Symbols, ...]
     options: Options
+    can: CanRollBack
     compared: bool = False
     difference: str | None = None
 
@@ -117,9 +127,9 @@ class Told:
         """An app starts, and the model says the same if it was asked."""
         return self.silicon.report.ok and self.difference is None
 
-    def to_dict(self) -> SiliconBootDict:
+    def to_dict(self) -> AskedDict:
         """As JSON-ready values."""
-        facts = self.silicon.to_dict()
+        facts = AskedDict(**self.silicon.to_dict(), rollback=self.can.answer, rollback_reason=self.can.reason)
         trap = facts["silicon"]["trap"]
         if trap is not None and trap["symbol"] is None:
             trap["symbol"] = _name(trap["pc"], self.symbols) or None
@@ -128,6 +138,11 @@ class Told:
         agree = self.difference is None
         compare: CompareDict = {"agree": agree, "difference": self.difference, "options": self.options}
         return ComparedDict(**facts, compare=compare)
+
+    def can_roll_back(self) -> str:
+        """For people: what the bootloader answers, whatever was booted."""
+        word = {True: "yes", False: "no", None: "not known"}[self.can.answer]
+        return f"  can roll back: {word}: {self.can.reason}"
 
     def lines(self) -> list[str]:
         """For people: the console, the reasons, the figures, the comparison."""
@@ -174,6 +189,8 @@ def _boots(
                 f"{'without' if value else 'with'} it"
             )
     model = as_compiled(config, build, options)
+    rom = None if wish.rom is None else read_input(wish.rom)
+    can = can_roll_back(board, Unicorn(rom, count=False), table_offset=config.partition_table_offset)
     told = []
     for _ in range(times):
         before, first = board.flash.fork(), board.reset_reason
@@ -183,7 +200,7 @@ def _boots(
             ours = Chip(board.target.name, flash=before, efuse=EFuse.from_json(board.efuse.to_json()))
             ours.reset_reason = first
             found = difference(done, boot(ours, model), (board.flash, before), build.prints)
-        told.append(Told(done, symbols, options, wish.compare, found))
+        told.append(Told(done, symbols, options, can, wish.compare, found))
         if found is not None:
             break
         board.reset_reason = ResetReason.SW

@@ -77,7 +77,8 @@ class Machine:
         Raises ``ValueError`` as ``run`` does.
         """
         efuse_words(self.soc, chip)
-        return Session(self._hardware, self._boot, chip, *self._bootloader(chip), budget=budget)
+        self._bootloader(chip)
+        return Session(self._hardware, self._boot, chip, self._bootloader, budget=budget)
 
     def _bootloader(self, chip: Chip) -> tuple[bytes, Program | str]:
         """What lies at the bootloader's place, and what ROM would make of it."""

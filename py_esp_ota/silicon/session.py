@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 
 from py_esp_ota.chip import Chip, ResetReason
@@ -27,13 +27,19 @@ class Session:
     """One chip under power. ``run`` lets time pass; what it printed meanwhile is ``take``-n."""
 
     def __init__(
-        self, hardware: Hardware, boot: BootRun, chip: Chip, image: bytes, program: Program | str, *, budget: int
+        self,
+        hardware: Hardware,
+        boot: BootRun,
+        chip: Chip,
+        bootloader: Callable[[Chip], tuple[bytes, Program | str]],
+        *,
+        budget: int,
     ) -> None:
+        """``bootloader``: the bytes at its place, and what ROM makes of them, asked for at each reset."""
         self._hardware = hardware
         self._boot = boot
         self._chip = chip
-        self._image = image
-        self._program = program
+        self._bootloader = bootloader
         self._budget = budget
         self._app: App | None = None
         self._printed: list[str] = []
@@ -93,11 +99,12 @@ class Session:
         hardware = self._hardware
         if self.resets:
             self._chip.reset_reason = self.resets[-1]
+        image, program = self._bootloader(self._chip)
         hardware.attach(self._chip)
-        if isinstance(self._program, str):
-            self.trap = Trap(self._program, 0, 0, ())
+        if isinstance(program, str):
+            self.trap = Trap(program, 0, 0, ())
             return
-        report = self._boot.run(self._program, self._image, self._budget)
+        report = self._boot.run(program, image, self._budget)
         self._cycles += _BOOT
         self.boots.append(report)
         self._collect()
@@ -108,7 +115,7 @@ class Session:
         elif report.trap is not None:
             self.trap = report.trap
         else:
-            self.resets.append(ResetReason.SW if report.outcome == "RESET" else ResetReason.RTCWDT_SYS)
+            self.resets.append(ResetReason.SW if report.outcome == "RESET" else ResetReason.RTCWDT_RTC)
 
     def _go_on(self, app: App, cycles: int) -> None:
         hardware = self._hardware

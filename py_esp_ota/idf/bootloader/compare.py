@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from py_esp_ota._core import Flash, PartitionTable
-from py_esp_ota.chip import Chip
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.firmware import (
     DESC_OFFSET,
     MMU_PAGE,
@@ -19,9 +19,12 @@ from py_esp_ota.firmware import (
     merge,
     ota_select_entry,
 )
+from py_esp_ota.idf.bootloader.lines import lines_of
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, trap_text
 from py_esp_ota.idf.bootloader.start import BootReport
+from py_esp_ota.idf.features import features
 from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.releases import Version, nearest
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.build import CompiledBuild, compiled_build
 from py_esp_ota.silicon.oracle import BootOracle
@@ -31,12 +34,9 @@ _ROOM = 0x8000
 _SECTOR = 0x1000
 _SHOWN = 16
 _IN_DATA = 0x200
-_STAMP = re.compile(r"^([EWIDV]) \(\d+\) ")
-_PASSED_OVER = ("qio_mode:", "boot: ESP-IDF ", "boot: compile time ")
 _PAGE_SIZE = re.compile(r"MMU page size mismatch, configured: 0x(?P<bytes>\w+)|MMU Page Size  : (?P<kib>\d+)K")
 #: The first release that looks at the page size in an app's descriptor.
 _COMPARES_PAGES = (5, 4, 0)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CSV = "otadata,data,ota,,0x2000\nfactory,app,factory,,0x10000\nota_0,app,ota_0,,0x10000\n"
 
 #: Options of ``Sdkconfig`` by name.
@@ -67,17 +67,20 @@ def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> Optio
         factory: app,
     }
 
-    def tried(state: OtaImgState, what: bytes) -> SiliconReport:
+    def tried(state: OtaImgState, what: bytes, reason: ResetReason = ResetReason.POWERON) -> SiliconReport:
         made = merge({**parts, otadata: ota_select_entry(1, state), ota_0: what})
         probe = Chip(chip.target.name, flash=Flash.from_bytes(made, size=chip.flash.size))
+        probe.reset_reason = reason
         return oracle.boot(probe)
 
     fresh = tried(OtaImgState.NEW, app)
     if fresh.slot == ota_0:
         options["bootloader_app_rollback_enable"] = bool(fresh.flash_writes)
-        damaged = tried(OtaImgState.VALID, flipped(app, _IN_DATA))
-        if damaged.slot is not None:
-            options["bootloader_skip_validate_always"] = damaged.slot == ota_0
+        damaged = flipped(app, _IN_DATA)
+        slots = [tried(OtaImgState.VALID, damaged, reason).slot for reason in (ResetReason.POWERON, ResetReason.SW)]
+        if None not in slots:
+            options["bootloader_skip_validate_always"] = slots[1] == ota_0
+            options["bootloader_skip_validate_on_power_on"] = slots == [ota_0, factory]
         halved = tried(OtaImgState.VALID, _without_a_window(chip.target.name))
         if halved.trap is None and (halved.outcome == "ABORT" or halved.slot == ota_0):
             asserts = halved.outcome == "ABORT"
@@ -106,9 +109,21 @@ def _page_size(run: SiliconReport, build: CompiledBuild) -> int | None:
     return MMU_PAGE if compares else None
 
 
+def release_of_build(build: CompiledBuild, otherwise: Version) -> Version:
+    """The release that a build is of: of those that have what it shows the one that its version is nearest to.
+
+    ``otherwise``: what counts as its version when it says none.
+    """
+    return nearest(
+        build.idf_version or otherwise,
+        lambda release: all(getattr(features(release), name) is has for name, has in build.shows.items()),
+    )
+
+
 def as_compiled(config: Sdkconfig, build: CompiledBuild, options: Options) -> Sdkconfig:
     """``config`` with what the compiled bootloader shows of its own."""
-    return replace(config, idf_version=build.idf_version or config.idf_version, **options)  # type: ignore[arg-type]
+    release = release_of_build(build, config.idf_version)
+    return replace(config, idf_version=release, **options)  # type: ignore[arg-type]
 
 
 def difference(silicon: SiliconBoot, model: BootReport, flashes: tuple[Flash, Flash], prints: str) -> str | None:
@@ -174,14 +189,3 @@ def _log_difference(printed: Iterable[str], expected: Iterable[str], prints: str
         if mine != theirs:
             return f"console line {number + 1}: machine code prints {mine!r}, the model {theirs!r}"
     return None
-
-
-def lines_of(log: Iterable[str]) -> list[str]:
-    """The lines of ESP-IDF's log, without colours and times; what else is on a console is passed over.
-
-    So are those about the flash chip's own modes, which the model does not have, and the two that name the build, which
-    its image may not tell.
-    """
-    plain = (_COLOUR.sub("", line) for line in log)
-    stamped = (_STAMP.sub(r"\1 ", line) for line in plain if _STAMP.match(line))
-    return [line for line in stamped if not line.startswith(_PASSED_OVER, 2)]

@@ -26,6 +26,8 @@ from py_esp_ota.errors import EspErr, FlashError
 from py_esp_ota.idf import rollback
 from py_esp_ota.idf.bootloader.console import print_banner, read_bootloader_header
 from py_esp_ota.idf.bootloader.deep_sleep import fast_boot
+from py_esp_ota.idf.bootloader.lines import lines_of
+from py_esp_ota.idf.bootloader.made_for import made_for_another
 from py_esp_ota.idf.bootloader.map import unpack_load_app
 from py_esp_ota.idf.bootloader.pins import factory_reset, test_app_index, wants_factory_reset
 from py_esp_ota.idf.bootloader.rom import choose_bootloader, raise_secure_version
@@ -112,12 +114,14 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
     ``PowerLoss`` when the power goes.
     """
     log: list[str] = []
-    why: list[str] = []
+    why = made_for_another(chip)
     writes: list[Rewrite] = []
     fuses = _burnable(chip)
     seen: set[tuple[bytes, ...]] = set()
     resets = 0
     ended: _End | None
+    #: The run from power-on that wrote nothing, while the one behind it is not seen to be another.
+    first: Run | None = None
     if chip.reset_reason == ResetReason.POWERON:
         chip.rtc = bytes(len(chip.rtc))
     while True:
@@ -131,16 +135,27 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
         run = Run(chip, config, started.address)
         run.wrote = raise_secure_version(chip, started)
         ended = _start(run)
+        if (
+            first is not None
+            and ended is None
+            and not run.wrote
+            and lines_of(first.log.lines) == lines_of(run.log.lines)
+        ):
+            resets -= 1
+            why[-1] = _FOR_EVER
+            ended = _DEAD
+            break
+        first = run if chip.reset_reason == ResetReason.POWERON and not run.wrote else None
         log += run.log.lines
         why += run.why
         writes += run.otadata_writes
         if ended is not None:
             break
         if (not run.wrote and not _reset_matters(chip, config)) or _seen_before(chip, seen):
-            why.append("bootloader_reset: the chip resets and finds the same again, for ever")
+            why.append(_FOR_EVER)
             ended = _DEAD
             break
-        chip.reset_reason = ResetReason.SW
+        chip.reset_reason = ResetReason.RTCWDT_RTC if run.stopped else ResetReason.SW
         resets += 1
         changed = "flash or eFuses have changed" if run.wrote else "this reset is of another kind"
         why.append(f"bootloader_reset: the chip resets; {changed}, so it tries again")
@@ -180,6 +195,7 @@ class _End:
     app_desc: AppDesc | None
 
 
+_FOR_EVER = "bootloader_reset: the chip resets and finds the same again, for ever"
 _DEAD = _End(ok=False, partition=None, state="", app_desc=None)
 
 

@@ -89,8 +89,8 @@ def text_at(cpu: Calls, address: int, *, longest: int = _LONGEST_BLOCK) -> bytes
 
 
 def _printed_text(cpu: Calls, address: int) -> str:
-    """A C string as text, no longer than 1 KiB."""
-    return text_at(cpu, address, longest=_LONGEST_TEXT)[:_LONGEST_TEXT].decode("utf-8", "replace")
+    """A C string as text, no longer than 1 KiB; bytes that are no text stay bytes."""
+    return text_at(cpu, address, longest=_LONGEST_TEXT)[:_LONGEST_TEXT].decode("utf-8", "surrogateescape")
 
 
 def _arguments(cpu: Calls, start: int) -> Iterator[int]:
@@ -106,7 +106,7 @@ def _arguments(cpu: Calls, start: int) -> Iterator[int]:
 def ets_printf(cpu: Calls) -> None:
     """``ets_printf``. A bootloader's ``abort`` and ``assert`` print their last words, then wait for the watchdog."""
     text = format_text(_printed_text(cpu, cpu.arg(0)), _arguments(cpu, 1), lambda at: _printed_text(cpu, at))
-    cpu.print(text)
+    cpu.print(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     if any(words in text for words in _LAST_WORDS):
         cpu.end("ABORT")
 
