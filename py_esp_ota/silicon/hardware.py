@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from inspect import isgeneratorfunction
 
 from py_esp_ota._core import Flash
@@ -13,11 +14,13 @@ from py_esp_ota.silicon.chips.soc import Soc
 from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.cpu import Cpu
 from py_esp_ota.silicon.engines.choice import EngineName, engine_of
+from py_esp_ota.silicon.engines.engine import MemoryFault
 from py_esp_ota.silicon.peripherals.devices import Devices
 from py_esp_ota.silicon.peripherals.pins import Pins
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.rtc import calibrates
-from py_esp_ota.silicon.peripherals.sha import Sha, SharedSha
+from py_esp_ota.silicon.peripherals.sha import Sha
+from py_esp_ota.silicon.peripherals.shared_sha import SharedSha
 from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
@@ -32,6 +35,29 @@ _LOOK_EFFORT, _CHANGE_EFFORT = 8, 8
 _SW_SYS_RST = 1 << 31
 #: How many letters a console may lag behind another; how long the line may be in which code says that it stops.
 _ECHO, _LINE = 256, 128
+
+
+class ByDma:
+    """Memory as DMA sees it: where there is none, registers among it, it reads zeros and writes nothing."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware = hardware
+
+    def load(self, address: int, length: int) -> bytes:
+        """Bytes of it."""
+        with suppress(MemoryFault):
+            if self._is_memory(address):
+                return self._hardware.load(address, length)
+        return bytes(length)
+
+    def store(self, address: int, data: bytes) -> None:
+        """Into it."""
+        with suppress(MemoryFault):
+            if self._is_memory(address):
+                self._hardware.store(address, data)
+
+    def _is_memory(self, address: int) -> bool:
+        return not any(start <= address < stop for start, stop in self._hardware.soc.registers)
 
 
 class Hardware:
@@ -57,7 +83,9 @@ class Hardware:
         at = PERIPHERALS.get(soc.name)
         #: What apps need besides; ``None`` where only bootloaders run.
         self.devices = (
-            None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset, self._not_here)
+            None
+            if at is None
+            else Devices(at, self.registers, self.clock, ByDma(self), self.print_on, self.reset, self._not_here)
         )
         if at is None:
             self.registers.on_write[soc.reset_register] = self._reset_by_register
@@ -66,7 +94,10 @@ class Hardware:
             if soc.timer_group is not None:
                 calibrates(soc.timer_group, self.registers, soc.fast_hz)
             if soc.sha is not None:
-                (SharedSha if soc.sha.shared else Sha)(soc.sha.base, self.registers, self._not_here)
+                if soc.sha.shared:
+                    SharedSha(soc.sha.base, self.registers, self._not_here)
+                else:
+                    Sha(soc.sha.base, self.registers, None, self._not_here)
         self.cpu = Cpu(soc, self.registers, engine_of(engine, soc, self.registers, count=count))
         called = {**soc.unlisted, **soc.rom_functions} if rom is None else soc.rom_functions
         self.functions = {address: (name, KNOWN[name]) for address, name in called.items()}
