@@ -13,7 +13,7 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
 def engine_of(name: EngineName, chip: str, bus: Bus, *, count: bool) -> Engine:
-    """An engine of this name for ``chip``; ``count``: it counts instructions. Raises ``ValueError`` for one that is not here."""
+    """An engine of this name for ``chip``; ``count`` asks for a count of instructions. Raises ``ValueError``."""
     name = AUTO if name == "auto" else name
     if name == "core":
         from py_esp_ota.silicon.engines.core import Core  # noqa: PLC0415 (one engine does not need the other)
