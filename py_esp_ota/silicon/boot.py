@@ -186,7 +186,7 @@ class BootRun:
 
 
 def before_the_bootloader(chip: Chip, image: bytes) -> tuple[str, ...]:
-    """What ROM prints until the bootloader ``image`` runs; nothing for a chip whose ROM runs here and prints by itself."""
+    """What ROM prints until the bootloader ``image`` runs; nothing where ROM runs here and prints it by itself."""
     name = chip.target.name
     if SOCS[name].rom_start is not None and image:
         return ()
