@@ -25,11 +25,11 @@ _BUDGET = 5_000_000
 class Rom:
     """A core with one chip's ROM in memory, and room for a stack, data and code."""
 
-    STACK, DATA, CODE = 0x2000_7F00, 0x2000_8000, 0x2001_0000
+    STACK, DATA, CODE = 0x4010_7F00, 0x4010_8000, 0x4011_0000  # code calls within one GiB
 
     def __init__(self, chip: str, name: str, memory: tuple[tuple[int, int], ...]) -> None:
         self.cpu = Cpu(chip, Words(), Handlers(), Handlers())
-        for base, size in (*memory, (0x2000_0000, 0x2_0000)):
+        for base, size in (*memory, (0x4010_0000, 0x2_0000)):
             self.cpu.add_memory(size, [(base, _ALL)])
         elf = read_elf(real_rom(name))
         for address, data in elf.sections:
