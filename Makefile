@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware apps demo test test-postgresql fast conformance soak sweep fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
+.PHONY: help setup system build firmware apps demo test test-postgresql fast conformance soak sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -70,6 +70,9 @@ conformance: setup ## the originals judge beside us: IMAGES mutated images (2000
 
 conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
 	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)
+
+survey: setup ## other projects' firmware on our machine code, as a table: OF="FOLDER|PACKAGE ...", JSON=1, KEEP=1 into docs/reference/silicon.md
+	@$(BIN)/python -m tools.survey $(if $(JSON),--json) $(if $(KEEP),--keep docs/reference/silicon.md) $(OF)
 
 vectors-silicon: setup ## record again what compiled bootloaders do: tests/vectors/silicon
 	$(BIN)/python tests/silicon/vectors.py

@@ -151,10 +151,11 @@ def command(
         meant = release(asked, given.said, meant)
         board = board_of(given, target, efuse_file)
         board.reset_reason = _REASONS[reset_reason]
-        told = machine_code(board, config, wish, times)
+        told = machine_code(board, replace(config, idf_version=meant.version), wish, times)
         given = wish.take(given, original, target)
         facts: list[BootDict] = [*(one.to_dict() for one in told)]
         text, ok = [one.lines() for one in told], told[-1].ok
+        text[-1].append(told[-1].can_roll_back())
     else:
         target = given.target(chip)
         board = board_of(given, target, efuse_file)
@@ -181,7 +182,7 @@ def command(
 
 
 def _lines(report: BootReport, meant: Release) -> list[str]:
-    return [*report.log, "", f"  release: {meant}", *(f"  {reason}" for reason in report.why)]
+    return [*report.console, "", f"  release: {meant}", *(f"  {reason}" for reason in report.why)]
 
 
 def board_of(given: FlashInput, target: Target, efuse_file: Path | None) -> Chip:

@@ -19,6 +19,7 @@ from py_esp_ota.idf.bootloader.compare import Options, as_compiled, compiled_opt
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, SiliconBootDict, silicon_boot
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.silicon.can_roll_back import CanRollBack, can_roll_back
 from py_esp_ota.silicon.oracle import BootOracle, Unicorn
 from py_esp_ota.silicon.report import Trap
 from py_esp_ota.view.visible import uncoloured
@@ -90,6 +91,13 @@ class Wish:
         return replace(given, flash=saved)
 
 
+class AskedDict(SiliconBootDict):
+    """The JSON of one boot, with what the bootloader answered."""
+
+    rollback: bool | None
+    rollback_reason: str
+
+
 class CompareDict(TypedDict):
     """The key ``compare``."""
 
@@ -98,7 +106,7 @@ class CompareDict(TypedDict):
     options: Options
 
 
-class ComparedDict(SiliconBootDict):
+class ComparedDict(AskedDict):
     """The JSON of one boot with ``--compare``."""
 
     compare: CompareDict
@@ -111,6 +119,7 @@ class Told:
     silicon: SiliconBoot
     symbols: tuple[Symbols, ...]
     options: Options
+    can: CanRollBack
     compared: bool = False
     difference: str | None = None
 
@@ -119,9 +128,9 @@ class Told:
         """An app starts, and the model says the same if it was asked."""
         return self.silicon.report.ok and self.difference is None
 
-    def to_dict(self) -> SiliconBootDict:
+    def to_dict(self) -> AskedDict:
         """As JSON-ready values."""
-        facts = self.silicon.to_dict()
+        facts = AskedDict(**self.silicon.to_dict(), rollback=self.can.answer, rollback_reason=self.can.reason)
         trap = facts["silicon"]["trap"]
         if trap is not None and trap["symbol"] is None:
             trap["symbol"] = _name(trap["pc"], self.symbols) or None
@@ -131,10 +140,15 @@ class Told:
         compare: CompareDict = {"agree": agree, "difference": self.difference, "options": self.options}
         return ComparedDict(**facts, compare=compare)
 
+    def can_roll_back(self) -> str:
+        """For people: what the bootloader answers, whatever was booted."""
+        word = {True: "yes", False: "no", None: "not known"}[self.can.answer]
+        return f"  can roll back: {word}: {self.can.reason}"
+
     def lines(self) -> list[str]:
         """For people: the console, the reasons, the figures, the comparison."""
         report, run = self.silicon.report, self.silicon.last
-        lines = [*map(uncoloured, report.log), "", *(f"  {reason}" for reason in report.why)]
+        lines = [*map(uncoloured, report.console), "", *(f"  {reason}" for reason in report.why)]
         where = _place(run.trap, self.symbols) if run.trap else ""
         lines += [f"  {where}"] if where else []
         writes = [write for one in self.silicon.runs for write in one.flash_writes]
@@ -178,6 +192,7 @@ def _boots(
                 f"{'without' if value else 'with'} it"
             )
     model = as_compiled(config, build, options)
+    can = can_roll_back(board, Unicorn(rom, count=False), table_offset=config.partition_table_offset)
     told = []
     for _ in range(times):
         before, first = board.flash.fork(), board.reset_reason
@@ -187,7 +202,7 @@ def _boots(
             ours = Chip(board.target.name, flash=before, efuse=EFuse.from_json(board.efuse.to_json()))
             ours.reset_reason = first
             found = difference(done, boot(ours, model), (board.flash, before), build.prints)
-        told.append(Told(done, symbols, options, wish.compare, found))
+        told.append(Told(done, symbols, options, can, wish.compare, found))
         if found is not None:
             break
         board.reset_reason = ResetReason.SW

@@ -14,6 +14,7 @@ from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.cpu import Cpu
 from py_esp_ota.silicon.engines.choice import EngineName, engine_of
 from py_esp_ota.silicon.peripherals.devices import Devices
+from py_esp_ota.silicon.peripherals.pins import Pins
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.rtc import calibrates
 from py_esp_ota.silicon.peripherals.sha import Sha, SharedSha
@@ -51,6 +52,8 @@ class Hardware:
         SpiMem(soc.spi1, self.registers, self, soc.spi_layout)
         for address, bits in soc.cache_on.items():
             self.registers.on_write[address] = self._cache_control(address, bits)
+        if soc.gpio is not None:
+            Pins(soc.gpio, self.registers, self.clock, lambda: self.chip.pins)
         at = PERIPHERALS.get(soc.name)
         #: What apps need besides; ``None`` where only bootloaders run.
         self.devices = (

@@ -110,7 +110,11 @@ class FlashWindow:
         self.mmu: Mmu = ItemMmu(registers, soc.mmu) if isinstance(soc.mmu, MmuItems) else TableMmu(engine, soc.mmu)
         #: The windows: which bytes of all that the MMU maps each shows, at which addresses, and the memory behind it.
         self._parts = [
-            (range(first, first + memory.size), tuple(base for base, _access in memory.windows), engine.add_window(memory))
+            (
+                range(first, first + memory.size),
+                tuple(base for base, _access in memory.windows),
+                engine.add_window(memory),
+            )
             for first, memory in soc.flash_windows
         ]
         #: The page that each entry showed when the cache was last switched on; ``None``: none, or one that is old now.

@@ -112,9 +112,7 @@ C61 = (
 )
 ESP32 = (
     _espflash("espflash", "esp32", "esp32", "97a0ffc6b6de82286366a54b523e57c718e506eea96c78de5a395d4e01487d7b"),
-    _micropython(
-        "esp32", "esp32-20251209-v1.27.0", "aa4be80ec695911ba0f13f7558e559ce540f90efbf40c23b853ca49162136b9f"
-    ),
+    _micropython("esp32", "esp32-20251209-v1.27.0", "aa4be80ec695911ba0f13f7558e559ce540f90efbf40c23b853ca49162136b9f"),
 )
 ESP32S2 = (
     _espflash("espflash", "esp32s2", "esp32s2", "4e152ccbca3145f3bb466990660d032cb30c8b311d60c58589d23d95f997da08"),
@@ -125,7 +123,9 @@ ESP32S2 = (
 ESP32S3 = (
     _espflash("espflash", "esp32s3", "esp32s3", "69ee740b5dc98deb377a698e500efdeadec63fac7a9b7fb9e345e431dad062d7"),
     _micropython(
-        "esp32s3", "esp32s3-8MBflash-20251209-v1.27.0", "f533115edca660863b1308445d5c08e3fa108b34c39229a53c2f984a8186a9cd"
+        "esp32s3",
+        "esp32s3-8MBflash-20251209-v1.27.0",
+        "f533115edca660863b1308445d5c08e3fa108b34c39229a53c2f984a8186a9cd",
     ),
 )
 XTENSA = (*ESP32, *ESP32S2, *ESP32S3)
@@ -133,16 +133,15 @@ XTENSA = (*ESP32, *ESP32S2, *ESP32S3)
 XTENSA_MORE = (
     _espflash("26 MHz", "esp32", "esp32_26", "3befc6cb3447f10a953315b8ba51b2122e3456211fec6060481703e0faf8e133"),
     _older("v5.4.1", "4.2.0", "78236b6205e49f01e2452f73f9f71d303ab00a9b400abceff2a73d6ba10e8625", (5, 4, 2), "esp32"),
-    _older("v5.1-beta1", "2.1.0", "2972a00003b0e2c0c661c13a01e35f42a2fbd1c61eea046075b6742b496c7c5d", (5, 1, 0), "esp32"),
+    _older(
+        "v5.1-beta1", "2.1.0", "2972a00003b0e2c0c661c13a01e35f42a2fbd1c61eea046075b6742b496c7c5d", (5, 1, 0), "esp32"
+    ),
     _arduino("esp32", "bridge.esp32.huge_app", "e65a5955747ab4e6fa8c6437ddcb3fe72bd7b319c03b4db39ceb41556d28173a"),
     _older("v5.4.1", "4.2.0", "33d95398b487b1159ac738de09fdc80f5ecd0d0e946abcd9c0e87254d5c40a08", (5, 4, 2), "esp32s2"),
     _older(
         "v5.1-beta1", "2.1.0", "99f41e25aa1cfe443e981fa01d4a9c1a521755aad9bc797eb4e5fcfcc3d8cafa", (5, 1, 0), "esp32s2"
     ),
-    _older("v5.4.1", "4.2.0", "eac2070720c2217fcd3a064a0d539a01b0b9f961edb48f6570b8ee96e686144f", (5, 4, 2), "esp32s3"),
-    _older(
-        "v5.1-beta1", "2.1.0", "eddb879fcbac5b936d3ccf3f8f4b66dc86d68d7593e7073e3c0ea5a917aee5b4", (5, 1, 0), "esp32s3"
-    ),
+    _older("v5.4.1", "4.2.0", "eac2070720c2217fcd3a064a0d539a01b0b9f961edb48f6570b8ee96e686144f", (5, 4, 1), "esp32s3"),
     _arduino("esp32s3", "bridge.esp32s3.huge_app", "1a08cae8f9ba430018a097d07e123daed4163f701bbdd7bc73dfa34ca44d2ea8"),
 )
 #: Every build, of every chip.

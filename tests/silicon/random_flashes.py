@@ -31,6 +31,10 @@ class Space:
     iram: int
     revisions: tuple[int, ...]
     borders: tuple[int, ...]
+    #: Lengths end here: a chip that maps all 32 bits of an address reads on behind its flash, where our model stops.
+    longest: int = 0xFFFFFFFF
+    #: Its eFuses tell the revision of their blocks, and may free images of their highest revision.
+    has_block_fuses: bool = True
 
 
 _EVERYWHERE = (0, 0x7FFFFFFC, 0x80000000, 0xFFFFFFFC)
@@ -45,8 +49,9 @@ _C6_BORDERS = (
     0x407FFFFC, 0x40800000, 0x4086D000, 0x40875610, 0x40876000, 0x4087E610, 0x4087FFFC, 0x40880000,
     0x4FFFFFFC, 0x50000000, 0x50003FFC, 0x50004000, 0x41FFFFFC, 0x42FFFFFC, 0x43000000,
 )  # fmt: skip
+#: Not the beginning of RAM, where ROM keeps what it needs: whoever overwrites that is lost.
 _ESP32_BORDERS = (
-    0x3FFADFFC, 0x3FFAE000, 0x3FFB0000, 0x3FFDFFFC, 0x3FFE0000, 0x3FFE1320, 0x3FFE3F20, 0x3FFE4000, 0x3FFEFFFC,
+    0x3FFADFFC, 0x3FFB0000, 0x3FFDFFFC, 0x3FFE0000, 0x3FFE1320, 0x3FFE3F20, 0x3FFE4000, 0x3FFEFFFC,
     0x3FFF0000, 0x3FFF5FFC, 0x3FFF6000, 0x3FFFFFFC, 0x40077FFC, 0x40078000, 0x4007FFFC, 0x40080000, 0x40080400,
     0x4009FFFC, 0x400A0000, 0x400A9FFC, 0x400AA000, 0x400BFFFC, 0x400C0000, 0x400C1FFC, 0x400C2000, 0x400CFFFC,
     0x3FF7FFFC, 0x3FF80000, 0x3FF81FFC, 0x3FF82000, 0x50000000, 0x50001FFC, 0x50002000, 0x3F3FFFFC, 0x3F7FFFFC,
@@ -73,6 +78,7 @@ SPACES = {
         iram=0x40080000,
         revisions=(0, 1, 100, 101, 200, 203, 300, 301, 303),
         borders=(*_ESP32_BORDERS, *_EVERYWHERE),
+        has_block_fuses=False,
     ),
     "esp32s2": Space(
         drom=0x3F000000,
@@ -91,6 +97,7 @@ SPACES = {
         iram=0x40374000,
         revisions=(0, 1, 2, 15, 100),
         borders=(*_S3_BORDERS, *_EVERYWHERE),
+        longest=0x1FFFFF,
     ),
     "esp32c3": Space(
         drom=0x3C000000,
@@ -152,9 +159,9 @@ def _chip(rng: random.Random, name: str, space: Space) -> str:
         words += [f"header={header}", f"size={size}"]
     if rng.random() < 0.4:
         words.append(f"revision={rng.choice(space.revisions)}")
-    if rng.random() < 0.3:
-        words.append(f"block={rng.choice([1, 3, 7, 100, 103, 200])}")
-    words += [f"{name}=1" for name in ("no_max_wafer", "no_max_block") if rng.random() < 0.15]
+    fuses = [f"block={rng.choice([1, 3, 7, 100, 103, 200])}"] if rng.random() < 0.3 else []
+    fuses += [f"{name}=1" for name in ("no_max_wafer", "no_max_block") if rng.random() < 0.15]
+    words += fuses if space.has_block_fuses else []
     if rng.random() < 0.35:
         words.append(f"reset={rng.choice(['SW', 'SW_CPU', 'DEEPSLEEP', 'TG0WDT_SYS', 'RTCWDT_SYS', 'RTCWDT_RTC'])}")
     return " ".join(words)
@@ -279,6 +286,7 @@ def _change(rng: random.Random, space: Space, words: list[str]) -> str:
         count = 4 if words[0] == "plain" else sum(word.startswith("0x") for word in words)
         field = rng.choice(["load_addr", "data_len"])
         value = rng.choice([*(space.borders if field == "load_addr" else _WORDS), *_WORDS, rng.getrandbits(32)])
+        value = value if field == "load_addr" else value & space.longest
         return f"{field}[{rng.randrange(max(count, 1))}]={value:#x}"
     if kind < 0.85:
         return f"flip={rng.choice([rng.randrange(0x280), rng.randrange(0x18), rng.randrange(-64, 0)])}"

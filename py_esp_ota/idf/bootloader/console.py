@@ -12,14 +12,15 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import ImageError
 from py_esp_ota.idf.features import features
 from py_esp_ota.idf.log import Line, Log
-from py_esp_ota.sdkconfig import Sdkconfig, release_text
+from py_esp_ota.releases import release_text
+from py_esp_ota.sdkconfig import Sdkconfig
 
 #: The version printed when no bootloader image is in flash and no release was asked for.
 DEFAULT_IDF_VER = "v6.1"
 #: What is printed for an image that does not say its version, when nobody else does.
 _UNKNOWN = "unknown"
 #: With a zero byte behind it: the text that a build without a descriptor prints as its version.
-_VERSION_STRING = re.compile(rb"v\d+\.\d+(?:\.\d+)?(?:-[\w.-]+)?(?=\0)")
+_VERSION_STRING = re.compile(rb"(?:v\d+\.\d+(?:\.\d+)?|(?<=\0)\d+\.\d+\.\d+(?:\.\d+)?)(?:-[\w.-]+)?(?=\0)")
 
 #: ``bootloader_check_wdt_reset``: the resets by a watchdog that it speaks of. The RTC's, when it resets the RTC as well
 #: (RTCWDT_RTC), is not among them.
@@ -31,6 +32,7 @@ Section = tuple[int, int]
 _IMAGE_MAGIC = 0xE9
 _HEADER_SIZE = 24
 _DESC_OFFSET = 0x20
+_MOVED_BY = 0x1000
 _ROOM = 0x8000
 _DESC_SIZE = 80
 _DIO = 2
@@ -150,13 +152,14 @@ def _sections_in(data: bytes, name: str) -> tuple[Section | None, Section | None
     segments = inspect_image(data, chip=name, kind="bootloader").segments
     low, high = target.loader_text
     text = next((s for s in segments if low <= s.load_addr < high), None)
-    # What is zeroed lies before what is in the image.
     begin, end = target.loader_data
     static = next((s for s in segments if begin <= s.load_addr < end), None)
-    return (
-        None if text is None else (text.load_addr, text.load_addr + text.length),
-        None if static is None else (begin, static.load_addr + static.length),
-    )
+    code = None if text is None else (text.load_addr, text.load_addr + text.length)
+    if static is None:
+        return code, None
+    # What is zeroed lies before what is in the image. Older releases have all of it some whole 4 KiB higher.
+    moved = (static.load_addr - begin) // _MOVED_BY * _MOVED_BY
+    return code, (begin + moved, static.load_addr + static.length)
 
 
 def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: Sdkconfig) -> bool:
@@ -217,7 +220,11 @@ def _banner(
         lines.append(("I", tag, f"MMU Page Size  : {page >> 10}K"))
     speeds = _SPEEDS.get(name, _SPEED_80)
     lines += [
-        ("I", tag, f"{'Boot SPI Speed' if name == 'esp32s3' else 'SPI Speed     '} : {speeds.get(installed.spi_speed, speeds[2])}"),
+        (
+            "I",
+            tag,
+            f"{'Boot SPI Speed' if name == 'esp32s3' else 'SPI Speed     '} : {speeds.get(installed.spi_speed, speeds[2])}",
+        ),
         ("I", tag, f"SPI Mode       : {_MODES.get(installed.spi_mode, 'SLOW READ')}"),
         ("I", tag, f"SPI Flash Size : {installed.flash_size // _MIB}MB"),
         ("I", "boot", "Enabling RNG early entropy source..."),

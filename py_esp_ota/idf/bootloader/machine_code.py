@@ -12,6 +12,7 @@ from py_esp_ota._core import AppDesc, Flash, OtaSelectEntry, Partition, Recordin
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import FlashError, ImageError
 from py_esp_ota.idf.bootloader.lines import lines_of
+from py_esp_ota.idf.bootloader.made_for import made_for_another
 from py_esp_ota.idf.bootloader.start import BootDict, BootReport, state_of
 from py_esp_ota.idf.bootloader.table import TABLE_MAX_LEN, LoadedTable, judge
 from py_esp_ota.idf.rollback import Rewrite, state_name
@@ -120,7 +121,7 @@ def silicon_boot(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> SiliconBo
     bytes.
     """
     runs: list[SiliconReport] = []
-    why: list[str] = []
+    why = made_for_another(chip)
     writes: list[Rewrite] = []
     seen: set[bytes] = set()
     before = chip.reset_reason
@@ -153,6 +154,7 @@ def silicon_boot(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> SiliconBo
             state="" if partition is None else state_of(chip.flash, partition, config),
             why=tuple(why),
             log=tuple(line for run in runs for line in run.log),
+            console=tuple(line for run in runs for line in (*run.rom, *run.log)),
             app_desc=None if partition is None else _app_desc(chip.flash, partition),
             resets=len(runs) - 1,
             otadata_writes=tuple(writes),

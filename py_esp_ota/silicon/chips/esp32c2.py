@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from py_esp_ota.silicon.chips.esp32c2_rom import ESP32C2_ROM
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuTable, Pages, RomData, Soc
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuTable, Pages, RomData, Soc
 
 ESP32C2 = Soc(
     name="esp32c2",
@@ -30,7 +30,7 @@ ESP32C2 = Soc(
     reset_register=0x60008000,
     reset_values={0x60003008: 1 << 13 | 1 << 23},
     ready={0x6004E840: 1 << 24},  # the PLL is calibrated
-    taken={},
+    taken={0x60008894: 3},  # eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x60008830, 27, 1),),
         "disable_blk_version_major": ((0x60008830, 28, 1),),
@@ -44,4 +44,5 @@ ESP32C2 = Soc(
     silent_csrs=frozenset({0x7E0, 0x7E1}),
     uart_device=0x3FCDF4BC,
     syscall_table=0x3FCDFFD8,
+    gpio=Gpio(out=0x60004004, enable=0x60004020, input=0x6000403C, mux=0x60009004),
 )

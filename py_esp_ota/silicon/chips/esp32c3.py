@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from py_esp_ota.silicon.chips.esp32c3_rom import ESP32C3_ROM
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuTable, RomData, Soc
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuTable, RomData, Soc
 
 ESP32C3 = Soc(
     name="esp32c3",
@@ -32,7 +32,7 @@ ESP32C3 = Soc(
     reset_register=0x60008000,
     reset_values={0x60003008: 1 << 13 | 1 << 23},  # as ROM leaves SPI0 for DIO: fast read, two lines
     ready={},
-    taken={},
+    taken={0x600089D4: 3},  # eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x60008840, 0, 1),),
         "disable_blk_version_major": ((0x60008840, 1, 1),),
@@ -48,4 +48,5 @@ ESP32C3 = Soc(
     unlisted={0x4004B8CA: "uart_tx_switch", 0x4004C166: "uart_tx_switch", 0x40001C44: "uart_tx_switch"},
     uart_device=0x3FCDF064,
     syscall_table=0x3FCDFFE0,
+    gpio=Gpio(out=0x60004004, enable=0x60004020, input=0x6000403C, mux=0x60009004),
 )

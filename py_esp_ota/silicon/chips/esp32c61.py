@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from py_esp_ota.silicon.chips.esp32c61_rom import ESP32C61_ROM
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuItems, Pages, Soc
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuItems, Pages, Soc
 
 ESP32C61 = Soc(
     name="esp32c61",
@@ -32,7 +32,11 @@ ESP32C61 = Soc(
     reset_register=0x600B1034,
     reset_values={0x60002008: 1 << 13 | 1 << 23, 0x600960E8: 40 << 24},  # and a crystal of 40 MHz
     ready={0x600AF818: 1 << 24},  # the PLL is calibrated
-    taken={0x60000098: 1 << 0, 0x60096120: 1 << 0},  # UART0 and the buses take their settings over
+    taken={
+        0x60000098: 1 << 0,
+        0x60096120: 1 << 0,
+        0x600B49D4: 3,
+    },  # UART0 and the buses take their settings over; eFuse commands end
     efuses={
         "wafer_version_minor": ((0x600B484C, 0, 4),),
         "wafer_version_major": ((0x600B484C, 4, 2),),
@@ -43,7 +47,10 @@ ESP32C61 = Soc(
     },
     cycle_csrs=frozenset({0x7E2}),
     standard_counters={0xB00: 0x7E2, 0xC00: 0x7E2},
-    silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
+    silent_csrs=frozenset(
+        {0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}
+    ),  # mideleg, performance counter, memory attributes
     uart_device=0x4084F5CC,
     syscall_table=0x4084FFD4,
+    gpio=Gpio(out=0x60091004, enable=0x60091034, input=0x60091064, mux=0x60090000),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from py_esp_ota.silicon.chips.esp32h2_rom import ESP32H2_ROM
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuItems, Pages, Soc
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuItems, Pages, Soc
 
 ESP32H2 = Soc(
     name="esp32h2",
@@ -35,7 +35,11 @@ ESP32H2 = Soc(
     reset_register=0x600B1034,
     reset_values={0x60002008: 1 << 13 | 1 << 23},
     ready={0x600AD818: 1 << 24},  # the PLL is calibrated
-    taken={0x60000098: 1 << 0, 0x60096148: 1 << 0},  # UART0 and the buses take their settings over
+    taken={
+        0x60000098: 1 << 0,
+        0x60096148: 1 << 0,
+        0x600B09D4: 3,
+    },  # UART0 and the buses take their settings over; eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x600B0850, 23, 1),),
         "disable_blk_version_major": ((0x600B086C, 7, 1),),
@@ -46,7 +50,10 @@ ESP32H2 = Soc(
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
-    silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
+    silent_csrs=frozenset(
+        {0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}
+    ),  # mideleg, performance counter, memory attributes
     uart_device=0x4084FEE4,
     syscall_table=0x4084FFD4,
+    gpio=Gpio(out=0x60091004, enable=0x60091020, input=0x6009103C, mux=0x60090004),
 )

@@ -33,6 +33,20 @@ class Awake:
 
 
 @dataclass(frozen=True, slots=True)
+class Timer:
+    """A general purpose timer: base, interrupt source, and the register whose field at ``bit`` chooses its clock.
+
+    ``hz`` are the clocks by their number there, a power of two of them.
+    """
+
+    base: int
+    source: int
+    clock: int
+    bit: int
+    hz: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Peripherals:
     """Bases of devices, and the numbers of their interrupt sources."""
 
@@ -49,14 +63,22 @@ class Peripherals:
     usb_serial_jtag_source: int
     timer_groups: tuple[int, ...]
     watchdog_sources: tuple[int, ...]
+    timers: tuple[Timer, ...]
     awake: Awake
     sha: int
     aes: int
     #: Bits that say "done" or "ready", always.
     ready: Mapping[int, int]
+    #: Bits of the radio that its calibration waits for, and its registers that count microseconds.
+    radio_ready: Mapping[int, int]
+    radio_clocks: frozenset[int]
     #: The fast RC oscillator, Hz.
     fast_hz: int = 17_500_000
 
+
+_APB_OR_XTAL = (80_000_000, 40_000_000)
+#: The last number is reserved.
+_XTAL_PLL_OR_RC = (40_000_000, 80_000_000, 17_500_000, 17_500_000)
 
 PERIPHERALS: Mapping[str, Peripherals] = {
     "esp32c3": Peripherals(
@@ -72,6 +94,9 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         usb_serial_jtag_source=26,
         timer_groups=(0x6001F000, 0x60020000),
         watchdog_sources=(33, 35),
+        timers=tuple(
+            Timer(base, source, base, 9, _APB_OR_XTAL) for base, source in ((0x6001F000, 32), (0x60020000, 34))
+        ),
         awake=Awake(
             reset=(0x60008000, 1 << 31),
             reset_cpu=(0x60008000, 1 << 5),
@@ -82,6 +107,8 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         sha=0x6003B000,
         aes=0x6003A000,
         ready={0x60040044: 0xC0000000},  # APB_SARADC_INT_RAW: both converters are done
+        radio_ready={0x6000E050: 7 << 24, 0x6000E04C: 1 << 24, 0x60006174: 1 << 16, 0x60033D14: 1 << 0},
+        radio_clocks=frozenset(),
     ),
     "esp32c6": Peripherals(
         systimer=0x6000A000,
@@ -96,6 +123,10 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         usb_serial_jtag_source=48,
         timer_groups=(0x60008000, 0x60009000),
         watchdog_sources=(53, 56),
+        timers=(
+            Timer(0x60008000, 51, 0x60096040, 20, _XTAL_PLL_OR_RC),
+            Timer(0x60009000, 54, 0x6009604C, 20, _XTAL_PLL_OR_RC),
+        ),
         awake=Awake(
             reset=(0x600B1034, 1 << 31),
             reset_cpu=(0x600B1038, 1 << 28),
@@ -106,5 +137,13 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         sha=0x60089000,
         aes=0x60088000,
         ready={0x6000E044: 0xC0000000, 0x600C8098: 1 << 4, 0x600C8134: 1 << 1},
+        radio_ready={
+            0x600A00CC: 1 << 8,
+            0x600A0418: 1 << 22,
+            0x600A04A0: 1 << 16,
+            0x600A0814: 7 << 14,
+            0x600A4DDC: 1 << 0,
+        },
+        radio_clocks=frozenset({0x600AD000}),
     ),
 }

@@ -66,6 +66,16 @@ class MmuItems:
 
 
 @dataclass(frozen=True, slots=True)
+class Gpio:
+    """The registers of the pins: output, its enable, input; and the first of the words that say how a pin is pulled."""
+
+    out: int
+    enable: int
+    input: int
+    mux: int
+
+
+@dataclass(frozen=True, slots=True)
 class RomData:
     """The window at ``base`` through which code sees ROM from ``offset`` on as data."""
 
@@ -180,3 +190,5 @@ class Soc:
     #: Where ROM keeps its ``UartDevice``, and the address of the functions that an app's C library lends it.
     uart_device: int = 0
     syscall_table: int = 0
+    #: ``None`` where pins read as they were written.
+    gpio: Gpio | None = None

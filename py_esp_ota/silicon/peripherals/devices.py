@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.chips.peripherals import Peripherals
-from py_esp_ota.silicon.clock import Clock
+from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
 from py_esp_ota.silicon.peripherals.consoles import USB, Uart, UsbSerialJtag
 from py_esp_ota.silicon.peripherals.interrupts import Interrupts
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.rtc import Rtc, calibrates
 from py_esp_ota.silicon.peripherals.sha import Sha
 from py_esp_ota.silicon.peripherals.systimer import Systimer
+from py_esp_ota.silicon.peripherals.timer import GeneralPurposeTimer
 from py_esp_ota.silicon.peripherals.watchdog import Watchdog
 
 _FROM_CPU = range(4)
@@ -70,12 +71,17 @@ class Devices:
         ]
         for source, watchdog in zip(at.watchdog_sources, self._watchdogs, strict=True):
             sources[source] = watchdog.asks
-        self._all: list[Remembers] = [self.systimer, self.uart, self.usb, self.rtc, *self._watchdogs]
+        self._timers = [GeneralPurposeTimer(timer, registers, clock) for timer in at.timers]
+        for timer, device in zip(at.timers, self._timers, strict=True):
+            sources[timer.source] = device.asks
+        self._all: list[Remembers] = [self.systimer, self.uart, self.usb, self.rtc, *self._watchdogs, *self._timers]
         self._interrupts = Interrupts(at.interrupts, at.lines, registers, sources)
         for group in at.timer_groups:
             calibrates(group, registers, at.fast_hz)
-        for address, bits in at.ready.items():
+        for address, bits in {**at.ready, **at.radio_ready}.items():
             registers.on_read[address] = self._ready(address, bits)
+        for address in at.radio_clocks:
+            registers.on_read[address] = lambda: clock.look() // CYCLES_PER_US & 0xFFFFFFFF
 
     def reset(self) -> None:
         """As after a reset of the chip."""
@@ -112,6 +118,7 @@ class Devices:
             self.usb.next_frame(),
             self.rtc.watchdog_due(),
             *(watchdog.due() for watchdog in self._watchdogs),
+            *(timer.next_alarm() for timer in self._timers),
         ]
         return min((at for at in due if at is not None), default=None)
 
