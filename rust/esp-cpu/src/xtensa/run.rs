@@ -3,6 +3,7 @@
 use super::decode::{decode, length};
 use super::exceptions::{ALLOCA, LEVEL_1, SYSCALL, Trap};
 use super::op::{Ins, Op};
+use super::special::is_time;
 use super::step::{Outside, Then};
 use super::{Cpu, PS_EXCM, State};
 use crate::blocks::LONGEST;
@@ -32,6 +33,8 @@ impl Cpu {
         let mut done = 0;
         let mut from = None;
         let mut is_first = true;
+        // Cycles to the next timer: what only the instructions that end a block with a look can change.
+        let mut timer = self.state.until_timer();
         loop {
             if self.state.attention {
                 self.state.take_interrupt();
@@ -48,18 +51,17 @@ impl Cpu {
                     }
                     (done, from, is_first) = (done + 1, None, false);
                     self.state.count(1);
+                    timer = self.state.until_timer();
                     continue;
                 }
             };
-            let Some(&block) = self.blocks.block(number) else { continue };
+            let Some(block) = self.blocks.block(number) else { continue };
             if let Some(stop) = before(&outside, done, budget, is_first, block.watched) {
                 return Ran { stop, instructions: done };
             }
             is_first = false;
-            let ops = self.blocks.ops(&block);
-            let room = (budget - done).min(self.state.until_timer());
-            let ops = self.state.fitting(ops, block.bytes, room);
-            let (executed, end) = match ops {
+            let room = (budget - done).min(timer);
+            let (executed, end) = match self.state.fitting(self.blocks.ops(block), block.bytes, room) {
                 Fitting::Some(ops) => self.state.execute(ops, &mut outside),
                 Fitting::Overflow => {
                     self.state.pc = self.state.overflow(self.state.pc);
@@ -67,7 +69,13 @@ impl Cpu {
                 }
             };
             done += executed;
-            self.state.count(executed);
+            if executed < timer && matches!(end, End::Fell | End::Jumped) {
+                timer -= executed;
+                self.state.ccount = self.state.ccount.wrapping_add(executed as u32);
+            } else {
+                self.state.count(executed);
+                timer = self.state.until_timer();
+            }
             from = None;
             match end {
                 End::Fell => {
@@ -90,6 +98,7 @@ impl Cpu {
                     }
                     done += 1;
                     self.state.count(1);
+                    timer = self.state.until_timer();
                 }
             }
         }
@@ -153,6 +162,10 @@ impl Cpu {
                 Err(_) => break,
             };
             let mut ins = self.decode(word);
+            // It reads or sets the time, which is right between blocks.
+            if !ops.is_empty() && matches!(ins.op, Op::Rsr | Op::Wsr | Op::Xsr) && is_time(ins.imm as u16) {
+                break;
+            }
             // The highest so far: the last instruction's says what the whole block needs.
             reach = ins.reach.max(reach);
             (ins.at, ins.reach) = (bytes as u16, reach);

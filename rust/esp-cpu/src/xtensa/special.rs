@@ -20,6 +20,11 @@ const READ_ONLY: [u16; 3] = [CONFIG_ID_0, CONFIG_ID_1, PRID];
 const BR: u16 = 4;
 const SCOMPARE1: u16 = 12;
 
+/// Whether a special register is the time, or when a timer is to fire.
+pub(super) fn is_time(number: u16) -> bool {
+    matches!(number, 234 | 240..=242)
+}
+
 impl Cpu {
     /// A special register by its number, as RSR reads it; `None`: there is none of that number.
     pub fn special(&self, number: u16) -> Option<u32> {

@@ -118,6 +118,17 @@ fn an_option_that_a_chip_lacks_is_an_illegal_instruction() {
 }
 
 #[test]
+fn what_is_not_here_is_an_illegal_instruction() {
+    // Formats of the ESP32-S3's vectors, SIMCALL, setting a bit of the dedicated GPIO.
+    for code in [word(0x1C_0A0E), word(0x1C_0A0F), word(0x83_0124), word(0x5100), word(0x06_1940)] {
+        let mut machine = Machine::of(ESP32S3, std::slice::from_ref(&code));
+        machine.cpu.host_traps = true;
+        let told = Stop::Exception { cause: 0, value: 0 };
+        assert_eq!(machine.run(9), Ran { stop: told, instructions: 0 }, "{code:x?}");
+    }
+}
+
+#[test]
 fn the_lx7_sets_a_register_to_a_comparison() {
     let code = [rrr(7, 2, 4, 2, 3), rrr(6, 2, 5, 2, 3), rrr(7, 2, 6, 3, 2), rrr(6, 2, 7, 3, 2), rrr(7, 2, 8, 2, 2)];
     for (config, steps) in [(ESP32S2, 5), (ESP32S3, 5), (ESP32, 0)] {

@@ -169,6 +169,37 @@ fn a_timer_fires_when_ccount_is_there_and_its_writing_takes_it_back() {
 }
 
 #[test]
+fn ccount_is_the_instructions_before_however_the_run_is_cut() {
+    let code = [
+        nop(),
+        nop(),
+        rsr(234, 2),
+        nop(),
+        rsr(234, 3),
+        addi(4, 3, 3),
+        wsr(241, 4),
+        nop(),
+        rsr(226, 5),
+        nop(),
+        rsr(226, 6),
+    ];
+    for slice in [1, 2, 3, 11] {
+        let mut machine = Machine::new(&code);
+        let mut left = 11;
+        while left > 0 {
+            machine.steps(slice.min(left));
+            left -= slice.min(left);
+        }
+        let registers = [2, 3, 5, 6].map(|number| machine.cpu.register(number));
+        assert_eq!(registers, [2, 4, 1 << 15, 1 << 15], "{slice}");
+    }
+    let mut machine = Machine::new(&[nop(), nop(), nop(), wsr(240, 2), rsr(226, 3)]);
+    machine.cpu.set_register(2, 2);
+    machine.steps(5);
+    assert_eq!(machine.cpu.register(3), 0, "a moment that is over does not come back");
+}
+
+#[test]
 fn waiti_waits_for_an_interrupt_that_is_not_there_yet() {
     let mut machine = Machine::new(&[rrr(0, 0, 7, 0, 0), movi(2, 5)]);
     machine.put(BASE + 0x180, &[nop(), rrr(0, 0, 3, 2, 1)]);
