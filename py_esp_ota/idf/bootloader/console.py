@@ -138,8 +138,8 @@ def _installed(data: bytes, chip_id: int, flash_size: int) -> InstalledBootloade
 def loader_sections(chip: Chip, address: int) -> tuple[Section | None, Section | None]:
     """Where code and data of the bootloader at ``address`` lie, as far as no app may overwrite them.
 
-    ``_loader_text_start`` to ``_loader_text_end`` and ``_dram_start`` to ``_dram_end``, for which its linker script has a
-    segment each; ``None`` for one that is not there.
+    ``_loader_text_start`` to ``_loader_text_end`` and ``_dram_start`` to ``_dram_end``, each in a segment of its own;
+    ``None`` for one that is not there.
     """
     if chip.flash.mmap(address, 1)[0] != _IMAGE_MAGIC:
         return None, None
@@ -219,12 +219,9 @@ def _banner(
     if name == "esp32c2":
         lines.append(("I", tag, f"MMU Page Size  : {page >> 10}K"))
     speeds = _SPEEDS.get(name, _SPEED_80)
+    speed = "Boot SPI Speed" if name == "esp32s3" else "SPI Speed     "
     lines += [
-        (
-            "I",
-            tag,
-            f"{'Boot SPI Speed' if name == 'esp32s3' else 'SPI Speed     '} : {speeds.get(installed.spi_speed, speeds[2])}",
-        ),
+        ("I", tag, f"{speed} : {speeds.get(installed.spi_speed, speeds[2])}"),
         ("I", tag, f"SPI Mode       : {_MODES.get(installed.spi_mode, 'SLOW READ')}"),
         ("I", tag, f"SPI Flash Size : {installed.flash_size // _MIB}MB"),
         ("I", "boot", "Enabling RNG early entropy source..."),
