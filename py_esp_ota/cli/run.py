@@ -103,10 +103,11 @@ def command(
         if is_dash(given.path):
             take_stdout()  # before the console is shown
     talk = [(wait, _typed(text)) for wait, text in answers]
-    with needing("run", "silicon"):
-        from py_esp_ota.silicon import Machine
     try:
-        session = Machine(board.target.name, rom=rom_of(rom, board)).session(board)
+        with needing("run", "silicon"):
+            from py_esp_ota.silicon import Machine
+
+            session = Machine(board.target.name, rom=rom_of(rom, board)).session(board)
         with Terminal(typing=not as_json) as terminal:
             found = _run(session, talk, terminal, timeout_s, exit_on, as_json=as_json)
     except ValueError as error:

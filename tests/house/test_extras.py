@@ -48,8 +48,7 @@ def base_install(program):
         ("import py_esp_ota.signing", "a signature", "cryptography", "sign"),
         ("import py_esp_ota.strategies", "py_esp_ota.strategies", "hypothesis", "test"),
         ("import py_esp_ota.elf", "a linked program", "elftools", "silicon"),
-        ("from py_esp_ota.silicon import Machine", "machine code", "unicorn", "silicon"),
-        ("from py_esp_ota.silicon import Session", "machine code", "unicorn", "silicon"),
+        ("from py_esp_ota.silicon import Machine; Machine(engine='unicorn')", "machine code", "unicorn", "silicon"),
         ("from py_esp_ota.apps import MachineCode; MachineCode()", "an app as machine code", "unicorn", "silicon"),
     ],
 )
