@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from inspect import isgeneratorfunction
 
 from py_esp_ota._core import Flash
@@ -12,6 +13,7 @@ from py_esp_ota.silicon.chips.soc import Soc
 from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.cpu import Cpu
 from py_esp_ota.silicon.engines.choice import EngineName, engine_of
+from py_esp_ota.silicon.engines.engine import MemoryFault
 from py_esp_ota.silicon.peripherals.devices import Devices
 from py_esp_ota.silicon.peripherals.pins import Pins
 from py_esp_ota.silicon.peripherals.registers import Registers
@@ -26,6 +28,30 @@ _FLASH_ID = 0x1640EF
 #: What these take of what a run is granted, by the time they cost: to look at the MMU, to change the flash.
 _LOOK_EFFORT, _CHANGE_EFFORT = 8, 8
 _SW_SYS_RST = 1 << 31
+
+
+class ByDma:
+    """Memory as DMA sees it: where there is none, registers among it, it reads zeros and writes nothing."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware = hardware
+
+    def load(self, address: int, length: int) -> bytes:
+        """Bytes of it."""
+        with suppress(MemoryFault):
+            if self._is_memory(address):
+                return self._hardware.load(address, length)
+        return bytes(length)
+
+    def store(self, address: int, data: bytes) -> None:
+        """Into it."""
+        with suppress(MemoryFault):
+            if self._is_memory(address):
+                self._hardware.store(address, data)
+
+    def _is_memory(self, address: int) -> bool:
+        start, stop = self._hardware.soc.registers
+        return not start <= address < stop
 
 
 class Hardware:
@@ -47,7 +73,9 @@ class Hardware:
         at = PERIPHERALS.get(soc.name)
         #: What apps need besides; ``None`` where only bootloaders run.
         self.devices = (
-            None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset, self._not_here)
+            None
+            if at is None
+            else Devices(at, self.registers, self.clock, ByDma(self), self.print_on, self.reset, self._not_here)
         )
         if at is None:
             self.registers.on_write[soc.reset_register] = self._reset_by_register

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -35,6 +35,8 @@ _ROOM = 0x8000
 _SECTOR = 0x1000
 _SHOWN = 16
 _IN_DATA = 0x200
+_SEGMENT_HEADER = 8
+_SMALLEST_FLASH, _SMALLEST_PAGE = 0x100000, 0x4000
 _PAGE_SIZE = re.compile(r"MMU page size mismatch, configured: 0x(?P<bytes>\w+)|MMU Page Size  : (?P<kib>\d+)K")
 #: The first release that looks at the page size in an app's descriptor.
 _COMPARES_PAGES = (5, 4, 0)
@@ -87,6 +89,8 @@ def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> Optio
             asserts = halved.outcome == "ABORT"
             options["compiler_optimization_assertion_level"] = (1 + build.asserts_aloud) * asserts
         page = _page_size(fresh, build)
+        if page is None and chip.target.mmu_page_size(_SMALLEST_FLASH) < MMU_PAGE:
+            page = _smallest(chip.target.name, lambda what: tried(OtaImgState.VALID, what).slot, ota_0, factory)
         if page is not None:
             options["mmu_page_size"] = page
     return options
@@ -99,6 +103,30 @@ def _without_a_window(chip: str) -> bytes:
     """
     layout = layout_of(chip)
     return image([(layout.drom + DESC_OFFSET, app_desc("probe", "1")), (layout.iram, bytes(16))], chip=chip)
+
+
+def _smallest(chip: str, starts: Callable[[bytes], int | None], taken: int, passed: int) -> int | None:
+    """The MMU's page size of a build that prints nothing about it: by which apps it takes.
+
+    ``starts`` says where the app lies that starts when there is another one at ``taken``, before that at ``passed``.
+    """
+    page = MMU_PAGE
+    while page > _SMALLEST_PAGE:
+        slot = starts(_for_pages(chip, page // 2))
+        if slot != taken:
+            return page if slot == passed else None
+        page //= 2
+    return page
+
+
+def _for_pages(chip: str, size: int) -> bytes:
+    """A sound app whose addresses fit pages of ``size`` and no larger ones, and that does not say so."""
+    layout, at, segments = layout_of(chip), DESC_OFFSET, []
+    for number, window in enumerate((layout.drom, layout.irom)):
+        data = app_desc("probe", "1", mmu_page_size=0) if number == 0 else bytes(16)
+        segments.append((window + number * MMU_PAGE + size + at, data))
+        at += len(data) + _SEGMENT_HEADER
+    return image(segments, chip=chip)
 
 
 def _page_size(run: SiliconReport, build: CompiledBuild) -> int | None:

@@ -28,7 +28,7 @@ from py_esp_ota.idf.bootloader.console import print_banner, read_bootloader_head
 from py_esp_ota.idf.bootloader.deep_sleep import fast_boot
 from py_esp_ota.idf.bootloader.lines import lines_of
 from py_esp_ota.idf.bootloader.made_for import made_for_another
-from py_esp_ota.idf.bootloader.map import unpack_load_app
+from py_esp_ota.idf.bootloader.map import maps_at_all, unpack_load_app
 from py_esp_ota.idf.bootloader.pins import factory_reset, test_app_index, wants_factory_reset
 from py_esp_ota.idf.bootloader.rom import choose_bootloader, first_lines, raise_secure_version
 from py_esp_ota.idf.bootloader.run import FACTORY_INDEX, INVALID_INDEX, RESET, TEST_APP_INDEX, Run, reason
@@ -256,6 +256,8 @@ def _start(run: Run) -> _End | None:
     if not print_banner(run.log, chip, installed, config):
         revision = chip.efuse.chip_revision
         run.decide("bootloader_check_bootloader_validity", f"revision {revision} is below what the bootloader needs")
+        return None
+    if not maps_at_all(run):
         return None
     asleep = chip.reset_reason == ResetReason.DEEPSLEEP
     if asleep and config.bootloader_skip_validate_in_deep_sleep:
