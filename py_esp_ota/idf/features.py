@@ -40,6 +40,7 @@ FIXED: Mapping[str, tuple[Version, ...]] = {
     "table_bound_wraps": ((6, 1, 0),),
     "takes_empty_table": ((5, 5, 0),),
     "keeps_mapping": ((5, 4, 2), (5, 5, 0)),
+    "counts_the_end": ((5, 1, 2), (5, 2, 0)),
 }
 
 
@@ -68,6 +69,7 @@ class Features:
     encrypts_signature: bool  # and the signature behind an app, where it encrypts no more of a slot than the app
     takes_empty_table: bool  # an erased partition table is one without rows
     keeps_mapping: bool  # what is mapped to look for a descriptor stays so where there is none; it began with v5.4
+    counts_the_end: bool  # on ESP32-C6 and H2 the byte behind a segment has to be in the window, too
     table_bound_wraps: bool  # esp_partition_table_verify computes the end of a row in 32 bits
 
 
