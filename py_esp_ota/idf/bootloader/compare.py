@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import zip_longest
 
 from py_esp_ota._core import Flash, PartitionTable
 from py_esp_ota.chip import Chip, ResetReason
@@ -19,7 +20,7 @@ from py_esp_ota.firmware import (
     merge,
     ota_select_entry,
 )
-from py_esp_ota.idf.bootloader.lines import lines_of
+from py_esp_ota.idf.bootloader.lines import lines_of, rom_lines_of
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, trap_text
 from py_esp_ota.idf.bootloader.start import BootReport
 from py_esp_ota.idf.features import features
@@ -165,7 +166,11 @@ def difference(silicon: SiliconBoot, model: BootReport, flashes: tuple[Flash, Fl
     """
     if not _ends_alike(silicon.last, model):
         return f"machine code {_end(silicon)}; the model {_end_of_model(model)}"
-    return _flash_difference(*flashes) or _log_difference(silicon.report.log, model.log, prints)
+    return (
+        _flash_difference(*flashes)
+        or _rom_difference(silicon.report.console, model.console)
+        or _log_difference(silicon.report.log, model.log, prints)
+    )
 
 
 def _ends_alike(run: SiliconReport, model: BootReport) -> bool:
@@ -206,6 +211,17 @@ def _flash_difference(machine: Flash, model: Flash) -> str | None:
             at = next(at for at in range(start, start + _SECTOR) if one[at] != two[at])
             left = (data[at : at + _SHOWN].hex(" ") for data in (one, two))
             return "flash at 0x{:x}: machine code left {}, the model {}".format(at, *left)
+    return None
+
+
+def _rom_difference(printed: Iterable[str], expected: Iterable[str]) -> str | None:
+    """ROM's lines; some emulators have no ROM that speaks."""
+    one, two = rom_lines_of(printed), rom_lines_of(expected)
+    if not one:
+        return None
+    for mine, theirs in zip_longest(one, two, fillvalue="no line"):
+        if mine != theirs:
+            return f"console, ROM: machine code prints {mine!r}, the model {theirs!r}"
     return None
 
 

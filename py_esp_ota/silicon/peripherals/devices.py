@@ -8,17 +8,19 @@ from typing import Any, Protocol
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.chips.peripherals import Peripherals
 from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
+from py_esp_ota.silicon.peripherals.aes import Aes
 from py_esp_ota.silicon.peripherals.consoles import USB, Uart, UsbSerialJtag
+from py_esp_ota.silicon.peripherals.gdma import Gdma, Memory
 from py_esp_ota.silicon.peripherals.interrupts import Interrupts
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.rtc import Rtc, calibrates
 from py_esp_ota.silicon.peripherals.sha import Sha
+from py_esp_ota.silicon.peripherals.spi_master import SpiMaster
 from py_esp_ota.silicon.peripherals.systimer import Systimer
 from py_esp_ota.silicon.peripherals.timer import GeneralPurposeTimer
 from py_esp_ota.silicon.peripherals.watchdog import Watchdog
 
 _FROM_CPU = range(4)
-_AES_TRIGGER = 0x48
 _WHY = (ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS)
 
 
@@ -43,6 +45,7 @@ class Devices:
         at: Peripherals,
         registers: Registers,
         clock: Clock,
+        memory: Memory,
         printed: Callable[[str, str], None],
         reset: Callable[[ResetReason], None],
         trap: Callable[[str], None],
@@ -63,8 +66,10 @@ class Devices:
             address = at.from_cpu + 4 * index
             sources[at.from_cpu_source + index] = self._called(address)
             registers.on_write[address] = self._calling(address)
-        Sha(at.sha, registers, trap)
-        registers.on_write[at.aes + _AES_TRIGGER] = lambda _value: trap("the AES accelerator is not here")
+        dma = Gdma(at.dma, registers, memory)
+        sources[at.spi2_source] = SpiMaster(at.spi2, registers, dma).asks
+        sources[at.aes_source] = Aes(at.aes, registers, dma, trap).asks
+        Sha(at.sha, registers, dma, trap)
         self.rtc = Rtc(at.awake, registers, clock, reset)
         self._watchdogs = [
             Watchdog(group, registers, clock, reset, why) for group, why in zip(at.timer_groups, _WHY, strict=False)
