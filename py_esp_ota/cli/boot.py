@@ -17,6 +17,7 @@ from py_esp_ota.cli.files import Unusable, check_writable, print_json, write_out
 from py_esp_ota.cli.inputs import FlashInput, flash_arguments, open_flash, read_config
 from py_esp_ota.cli.output import say
 from py_esp_ota.cli.release import Release, idf_version_option, in_flash, release
+from py_esp_ota.cli.roms import rom_option
 from py_esp_ota.idf.bootloader.start import BootDict, BootReport, boot
 
 _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": ResetReason.DEEPSLEEP}
@@ -64,11 +65,7 @@ _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": R
     show_default=True,
     help="With --bootloader, as esptool means it: detect writes the size of the flash into its header, keep does not.",
 )
-@click.option(
-    "--rom",
-    type=click.Path(path_type=Path),
-    help="With --silicon: the chip's real ROM, an ELF file or bytes; it runs where it can, instead of our functions.",
-)
+@rom_option("With --silicon: ")
 @click.option("--compare", is_flag=True, help="With --silicon: boot the model, too; exit 1 where they first differ.")
 @click.option(
     "--elf",
@@ -105,7 +102,7 @@ def command(
     silicon: bool,
     bootloader_file: Path | None,
     flash_size: str,
-    rom: Path | None,
+    rom: str | None,
     compare: bool,
     elf_files: tuple[Path, ...],
     emulator: str | None,
@@ -185,7 +182,7 @@ def command(
 
 
 def _lines(report: BootReport, meant: Release) -> list[str]:
-    return [*report.log, "", f"  release: {meant}", *(f"  {reason}" for reason in report.why)]
+    return [*report.console, "", f"  release: {meant}", *(f"  {reason}" for reason in report.why)]
 
 
 def board_of(given: FlashInput, target: Target, efuse_file: Path | None) -> Chip:

@@ -13,6 +13,7 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.cli.files import Unusable, read_input
 from py_esp_ota.cli.inputs import FlashInput
 from py_esp_ota.cli.needing import needing
+from py_esp_ota.cli.roms import rom_of
 from py_esp_ota.firmware import with_flash_size
 from py_esp_ota.idf.bootloader.compare import Options, as_compiled, compiled_options, difference, read_build
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, SiliconBootDict, silicon_boot
@@ -56,7 +57,7 @@ class Wish:
     elf_files: tuple[Path, ...]
     emulator: str
     timeout_s: float
-    rom: Path | None
+    rom: str | None
     said: Mapping[str, bool]
 
     def refuse(self, config: Sdkconfig, *, pins: tuple[str, ...], reset_reason: str) -> None:
@@ -147,7 +148,7 @@ class Told:
     def lines(self) -> list[str]:
         """For people: the console, the reasons, the figures, the comparison."""
         report, run = self.silicon.report, self.silicon.last
-        lines = [*map(uncoloured, report.log), "", *(f"  {reason}" for reason in report.why)]
+        lines = [*map(uncoloured, report.console), "", *(f"  {reason}" for reason in report.why)]
         where = _place(run.trap, self.symbols) if run.trap else ""
         lines += [f"  {where}"] if where else []
         writes = [write for one in self.silicon.runs for write in one.flash_writes]
@@ -170,18 +171,20 @@ def machine_code(board: Chip, config: Sdkconfig, wish: Wish, times: int) -> list
         elsewhere = oracle.name == "unicorn" and board.target.name in {*Qemu.chips, *EspEmu.chips} - {*oracle.chips}
         raise Unusable(f"{reason}; --emulator has programs that run others" if elsewhere else reason)
     symbols = _symbols(wish.elf_files)
+    rom = rom_of(wish.rom, board) if wish.emulator == "unicorn" else None
     try:
-        return _boots(board, config, wish, times, oracle, symbols)
+        return _boots(board, config, wish, times, rom, symbols)
     except ValueError as error:
         raise Unusable(str(error)) from error
 
 
 def _boots(
-    board: Chip, config: Sdkconfig, wish: Wish, times: int, oracle: BootOracle, symbols: tuple[Symbols, ...]
+    board: Chip, config: Sdkconfig, wish: Wish, times: int, rom: bytes | None, symbols: tuple[Symbols, ...]
 ) -> list[Told]:
+    oracle = _oracle(wish, rom)
     build = read_build(board)
     asked = wish.compare or bool(wish.said)
-    options = compiled_options(board, _oracle(wish, count=False), config) if asked else {}
+    options = compiled_options(board, _oracle(wish, rom, count=False), config) if asked else {}
     for name, value in wish.said.items():
         if options.get(name, value) != value:
             raise Unusable(
@@ -189,7 +192,6 @@ def _boots(
                 f"{'without' if value else 'with'} it"
             )
     model = as_compiled(config, build, options)
-    rom = None if wish.rom is None else read_input(wish.rom)
     can = can_roll_back(board, Unicorn(rom, count=False), table_offset=config.partition_table_offset)
     told = []
     for _ in range(times):
@@ -207,12 +209,12 @@ def _boots(
     return told
 
 
-def _oracle(wish: Wish, *, count: bool = True) -> BootOracle:
+def _oracle(wish: Wish, rom: bytes | None = None, *, count: bool = True) -> BootOracle:
     if wish.emulator == "qemu":
         return Qemu(timeout_s=wish.timeout_s)
     if wish.emulator == "esp-emu":
         return EspEmu(timeout_s=wish.timeout_s)
-    return Unicorn(None if wish.rom is None else read_input(wish.rom), count=count)
+    return Unicorn(rom, count=count)
 
 
 def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from py_esp_ota._core import ImageHeader
+from py_esp_ota.chip import Chip
+from py_esp_ota.rom_lines import loading_lines, reset_lines
 from py_esp_ota.silicon.engines.engine import ILLEGAL_INSTRUCTION, MemoryFault
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.interrupts import held_back
@@ -179,6 +181,12 @@ class BootRun:
             entry = ImageHeader.from_bytes(flash.mmap(at, _HEADER)).entry_addr
             if entry & ~1 == address:
                 yield at, entry
+
+
+def before_the_bootloader(chip: Chip, image: bytes) -> tuple[str, ...]:
+    """What ROM prints until the bootloader ``image`` runs."""
+    name = chip.target.name
+    return reset_lines(name, chip.efuse.chip_revision, chip.reset_reason) + loading_lines(name, image)
 
 
 def report(hardware: Hardware, *, entry: int | None = None, slot: int | None = None) -> SiliconReport:

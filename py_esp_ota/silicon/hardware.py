@@ -20,12 +20,8 @@ from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
-from py_esp_ota.silicon.rom.floats import FLOATS
-from py_esp_ota.silicon.rom.functions import FUNCTIONS
-from py_esp_ota.silicon.rom.libc import LIBC
-from py_esp_ota.silicon.rom.real import AT_HOME, PURE, RomImage
-from py_esp_ota.silicon.rom.system import SYSTEM
-from py_esp_ota.silicon.rom.text import TEXT
+from py_esp_ota.silicon.rom.known import KNOWN, OF_REAL_ROM
+from py_esp_ota.silicon.rom.real import RomImage
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
@@ -86,12 +82,10 @@ class Hardware:
             for console in soc.consoles:
                 self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
         self.cpu = Cpu(soc, self.registers, engine_of(engine, self.registers, count=count))
-        known = {**FUNCTIONS, **LIBC, **TEXT, **FLOATS, **SYSTEM}
-        called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
-        self.functions = {address: (name, known[name]) for address, name in called.items()}
+        called = {**soc.unlisted, **soc.rom_functions} if rom is None else soc.rom_functions
+        self.functions = {address: (name, KNOWN[name]) for address, name in called.items()}
         if rom is not None:
-            pure = PURE | AT_HOME | LIBC.keys() | TEXT.keys() | FLOATS.keys()
-            self.functions = {address: named for address, named in self.functions.items() if named[0] not in pure}
+            self.functions = {at: named for at, named in self.functions.items() if named[0] not in OF_REAL_ROM}
             self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):
@@ -162,17 +156,22 @@ class Hardware:
         if self.cpu.charge(1):
             try:
                 result = function(self)
-                if isinstance(result, int):
-                    self.cpu.result(result)
-                elif result is not None:
-                    self._call_back(self.cpu.ra, result)
             except ValueError as error:
                 self.trap(f"{name}: {error}", address)
+                return True
+            if isinstance(result, int):
+                self.cpu.result(result)
+            elif result is not None:
+                self._call_back(self.cpu.ra, result)
         return True
 
     def _call_back(self, back: int, function: Iterator[tuple[int, ...]]) -> None:
         """Let a ROM function that calls code of the app go on to its next call, or return to ``back``."""
-        call = next(function, None)
+        try:
+            call = next(function, None)
+        except ValueError as error:
+            self.trap(f"{self.name_of(self.cpu.calls[-1])}: {error}", self.cpu.pc)
+            return
         if call is None:
             self.cpu.return_to(back)
         else:

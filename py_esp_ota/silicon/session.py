@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import ceil
 
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.silicon.app import App
-from py_esp_ota.silicon.boot import BootRun
+from py_esp_ota.silicon.boot import BootRun, before_the_bootloader
 from py_esp_ota.silicon.clock import CYCLES_PER_US
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.program import Program
@@ -101,10 +102,12 @@ class Session:
             self._chip.reset_reason = self.resets[-1]
         image, program = self._bootloader(self._chip)
         hardware.attach(self._chip)
+        spoken = before_the_bootloader(self._chip, b"" if isinstance(program, str) else image)
+        self._shown("".join(f"{line}\n" for line in spoken))
         if isinstance(program, str):
             self.trap = Trap(program, 0, 0, ())
             return
-        report = self._boot.run(program, image, self._budget)
+        report = replace(self._boot.run(program, image, self._budget), rom=spoken)
         self._cycles += _BOOT
         self.boots.append(report)
         self._collect()
@@ -134,6 +137,10 @@ class Session:
             return
         text = "".join(self._hardware.text)
         self._hardware.text.clear()
+        self._shown(text)
+
+    def _shown(self, text: str) -> None:
+        """This is on the console."""
         self._heard += text
         self._printed.append(text)
         if sum(map(len, self._printed)) > _KEPT:

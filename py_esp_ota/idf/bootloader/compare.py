@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import zip_longest
 
 from py_esp_ota._core import Flash, PartitionTable
 from py_esp_ota.chip import Chip, ResetReason
@@ -19,7 +20,7 @@ from py_esp_ota.firmware import (
     merge,
     ota_select_entry,
 )
-from py_esp_ota.idf.bootloader.lines import lines_of
+from py_esp_ota.idf.bootloader.lines import lines_of, rom_lines_of
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, trap_text
 from py_esp_ota.idf.bootloader.start import BootReport
 from py_esp_ota.idf.features import features
@@ -34,6 +35,8 @@ _ROOM = 0x8000
 _SECTOR = 0x1000
 _SHOWN = 16
 _IN_DATA = 0x200
+_SEGMENT_HEADER = 8
+_SMALLEST_FLASH, _SMALLEST_PAGE = 0x100000, 0x4000
 _PAGE_SIZE = re.compile(r"MMU page size mismatch, configured: 0x(?P<bytes>\w+)|MMU Page Size  : (?P<kib>\d+)K")
 #: The first release that looks at the page size in an app's descriptor.
 _COMPARES_PAGES = (5, 4, 0)
@@ -86,6 +89,8 @@ def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> Optio
             asserts = halved.outcome == "ABORT"
             options["compiler_optimization_assertion_level"] = (1 + build.asserts_aloud) * asserts
         page = _page_size(fresh, build)
+        if page is None and chip.target.mmu_page_size(_SMALLEST_FLASH) < MMU_PAGE:
+            page = _smallest(chip.target.name, lambda what: tried(OtaImgState.VALID, what).slot, ota_0, factory)
         if page is not None:
             options["mmu_page_size"] = page
     return options
@@ -98,6 +103,30 @@ def _without_a_window(chip: str) -> bytes:
     """
     layout = layout_of(chip)
     return image([(layout.drom + DESC_OFFSET, app_desc("probe", "1")), (layout.iram, bytes(16))], chip=chip)
+
+
+def _smallest(chip: str, starts: Callable[[bytes], int | None], taken: int, passed: int) -> int | None:
+    """The MMU's page size of a build that prints nothing about it: by which apps it takes.
+
+    ``starts`` says where the app lies that starts when there is another one at ``taken``, before that at ``passed``.
+    """
+    page = MMU_PAGE
+    while page > _SMALLEST_PAGE:
+        slot = starts(_for_pages(chip, page // 2))
+        if slot != taken:
+            return page if slot == passed else None
+        page //= 2
+    return page
+
+
+def _for_pages(chip: str, size: int) -> bytes:
+    """A sound app whose addresses fit pages of ``size`` and no larger ones, and that does not say so."""
+    layout, at, segments = layout_of(chip), DESC_OFFSET, []
+    for number, window in enumerate((layout.drom, layout.irom)):
+        data = app_desc("probe", "1", mmu_page_size=0) if number == 0 else bytes(16)
+        segments.append((window + number * MMU_PAGE + size + at, data))
+        at += len(data) + _SEGMENT_HEADER
+    return image(segments, chip=chip)
 
 
 def _page_size(run: SiliconReport, build: CompiledBuild) -> int | None:
@@ -137,7 +166,11 @@ def difference(silicon: SiliconBoot, model: BootReport, flashes: tuple[Flash, Fl
     """
     if not _ends_alike(silicon.last, model):
         return f"machine code {_end(silicon)}; the model {_end_of_model(model)}"
-    return _flash_difference(*flashes) or _log_difference(silicon.report.log, model.log, prints)
+    return (
+        _flash_difference(*flashes)
+        or _rom_difference(silicon.report.console, model.console)
+        or _log_difference(silicon.report.log, model.log, prints)
+    )
 
 
 def _ends_alike(run: SiliconReport, model: BootReport) -> bool:
@@ -178,6 +211,17 @@ def _flash_difference(machine: Flash, model: Flash) -> str | None:
             at = next(at for at in range(start, start + _SECTOR) if one[at] != two[at])
             left = (data[at : at + _SHOWN].hex(" ") for data in (one, two))
             return "flash at 0x{:x}: machine code left {}, the model {}".format(at, *left)
+    return None
+
+
+def _rom_difference(printed: Iterable[str], expected: Iterable[str]) -> str | None:
+    """ROM's lines; some emulators have no ROM that speaks."""
+    one, two = rom_lines_of(printed), rom_lines_of(expected)
+    if not one:
+        return None
+    for mine, theirs in zip_longest(one, two, fillvalue="no line"):
+        if mine != theirs:
+            return f"console, ROM: machine code prints {mine!r}, the model {theirs!r}"
     return None
 
 

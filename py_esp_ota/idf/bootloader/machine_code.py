@@ -154,6 +154,7 @@ def silicon_boot(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> SiliconBo
             state="" if partition is None else state_of(chip.flash, partition, config),
             why=tuple(why),
             log=tuple(line for run in runs for line in run.log),
+            console=tuple(line for run in runs for line in (*run.rom, *run.log)),
             app_desc=None if partition is None else _app_desc(chip.flash, partition),
             resets=len(runs) - 1,
             otadata_writes=tuple(writes),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from py_esp_ota._core import Partition, Segment, Target, Verdict
 from py_esp_ota.idf.bootloader.run import Run
 from py_esp_ota.idf.features import features
+from py_esp_ota.sdkconfig import Sdkconfig
 
 _NAME = "unpack_load_app"
 _MAP, _BUS = "mmu_hal_map_region", "cache_ll_l1_get_bus"
@@ -47,6 +48,26 @@ _WORD = 0xFFFFFFFF
 Refused = tuple[str, str] | None
 
 
+def maps_at_all(run: Run) -> bool:
+    """``bootloader_mmap``: false where the build's own pages are an assertion of the MMU's driver."""
+    page = run.config.mmu_page_size
+    if page is None or page in _KNOWN_PAGES or run.chip.target.name not in _PAGES or not _asserts(run.config):
+        return True
+    run.stop("bootloader_mmap", f"assertion: {_unknown(page)}; abort, and the watchdog resets the chip")
+    return False
+
+
+def _unknown(page: int) -> str:
+    return f"pages of {page // _KIB} KB are none that the driver knows"
+
+
+def _asserts(config: Sdkconfig) -> bool:
+    """``HAL_ASSERT``, in builds that have it: since v5.0."""
+    level = config.hal_default_assertion_level
+    on = config.compiler_optimization_assertion_level if level is None else level
+    return bool(on) and features(config.idf_version).maps_through_hal
+
+
 def unpack_load_app(run: Run, partition: Partition, verdict: Verdict) -> bool:
     """``unpack_load_app``, ``set_cache_and_start_app``: false when an assertion fails, which the watchdog ends."""
     config, target = run.config, run.chip.target
@@ -74,8 +95,7 @@ def unpack_load_app(run: Run, partition: Partition, verdict: Verdict) -> bool:
 def _refused(run: Run, image: int, segment: Segment | None, pages: tuple[int, int]) -> Refused:
     """What stops ``set_cache_and_start_app`` at one window; ``pages`` are the build's size and the app's."""
     config, target = run.config, run.chip.target
-    level = config.hal_default_assertion_level
-    asserts = bool(config.compiler_optimization_assertion_level if level is None else level)
+    asserts = _asserts(config)
     if asserts and target.name == "esp32":
         name, why = _BUS, cannot_have_a_bus(target, segment, pages[1])
     elif asserts:
@@ -123,7 +143,7 @@ def cannot_be_mapped(target: Target, image: int, segment: Segment | None, build_
     sizes, otherwise = _PAGES.get(target.name, ((), build_page))
     page = app_page if app_page in sizes else otherwise
     if page not in _KNOWN_PAGES:
-        return f"pages of {page // _KIB} KB are none that the driver knows"
+        return _unknown(page)
     offset = segment.load_addr % app_page
     first, length = segment.load_addr - offset, offset + segment.length
     in_flash = image + segment.offset - (image + segment.offset) % app_page

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from py_esp_ota.silicon.chips.esp32c3_rom import ESP32C3_APP_ROM
-from py_esp_ota.silicon.chips.esp32c6_rom import ESP32C6_APP_ROM
-
 
 @dataclass(frozen=True, slots=True)
 class Lines:
@@ -94,8 +91,6 @@ class Peripherals:
     #: Bits of the radio that its calibration waits for, and its registers that count microseconds.
     radio_ready: Mapping[int, int]
     radio_clocks: frozenset[int]
-    #: Functions of ROM that apps call and bootloaders do not.
-    rom_functions: Mapping[int, str]
 
 
 _APB_OR_XTAL = (80_000_000, 40_000_000)
@@ -137,7 +132,6 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         ready={0x60040044: 0xC0000000},  # APB_SARADC_INT_RAW: both converters are done
         radio_ready={0x6000E050: 7 << 24, 0x6000E04C: 1 << 24, 0x60006174: 1 << 16, 0x60033D14: 1 << 0},
         radio_clocks=frozenset(),
-        rom_functions=ESP32C3_APP_ROM,
     ),
     "esp32c6": Peripherals(
         systimer=0x6000A000,
@@ -180,6 +174,5 @@ PERIPHERALS: Mapping[str, Peripherals] = {
             0x600A4DDC: 1 << 0,
         },
         radio_clocks=frozenset({0x600AD000}),
-        rom_functions=ESP32C6_APP_ROM,
     ),
 }

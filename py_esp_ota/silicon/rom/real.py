@@ -24,7 +24,8 @@ PURE = frozenset({
 AT_HOME = frozenset({
     "wdt_hal_init", "wdt_hal_config_stage", "wdt_hal_write_protect_disable", "wdt_hal_write_protect_enable",
     "wdt_hal_enable", "wdt_hal_disable", "wdt_hal_feed", "wdt_hal_set_flashboot_en",
-    "ets_install_putc1", "esp_rom_newlib_init_common_mutexes", "esp_coex_rom_version_get",
+    "wdt_hal_is_enabled", "ets_install_putc1", "ets_install_putc2", "GetUartDevice", "uart_tx_switch",
+    "set_rtc_memory_crc", "esp_rom_set_rtc_wake_addr", "esp_rom_newlib_init_common_mutexes", "esp_coex_rom_version_get",
 })  # fmt: skip
 #: What the ld scripts call a ROM function, its ELF calls the jump to it so.
 _JUMP = "__call_"

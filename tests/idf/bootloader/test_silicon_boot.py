@@ -276,3 +276,27 @@ def test_of_a_bootloader_that_starts_nothing_no_option_is_known():
     assert compiled_options(board.chip, Script(report("RESET")), PLAIN) == {}
     assert compiled_build(b"").options == {}
     assert app("ota_0")
+
+
+@pytest.mark.parametrize("page", [0x4000, 0x8000, 0x10000])
+@pytest.mark.parametrize("chip", ["esp32c6", "esp32c2", "esp32c3"])
+@pytest.mark.parametrize("release", [(5, 1, 0), (5, 5, 0)])
+def test_the_page_of_a_build_without_a_word_is_seen_by_which_apps_it_takes(chip, page, release):
+    class Silent(Script):
+        def boot(self, chip):
+            ours = boot(chip, replaced(PLAIN, mmu_page_size=page, idf_version=release))
+            return report("ABORT") if ours.partition is None else report(slot=ours.partition.offset)
+
+    options = compiled_options(Board("two_ota", chip=chip).chip, Silent(), PLAIN)
+    assert options.get("mmu_page_size") == (None if chip == "esp32c3" else page)
+
+
+def test_pages_of_8_kb_stop_the_loader_before_it_has_seen_anything():
+    """Its own driver of the MMU does not know them: it shows no byte of the flash."""
+    config = replaced(PLAIN, mmu_page_size=0x2000)
+    done = Board("two_ota", "1/VALID", chip="esp32c6", config=config).boot()
+    assert not done.ok
+    told = "assertion: pages of 8 KB are none that the driver knows; abort, and the watchdog resets the chip"
+    assert done.why[0] == f"bootloader_mmap: {told}"
+    assert not any("Partition Table" in line for line in done.log)
+    assert Board("two_ota", "1/VALID", chip="esp32c6", config=replaced(config, hal_default_assertion_level=0)).boot().ok
