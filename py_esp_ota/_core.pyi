@@ -1529,9 +1529,7 @@ class Cpu:
     pc: int
     ra: int
 
-    def __new__(
-        cls, chip: str, values: Words, on_read: Handlers[[], int], on_write: Handlers[[int], None]
-    ) -> Self:
+    def __new__(cls, chip: str, values: Words, on_read: Handlers[[], int], on_write: Handlers[[int], None]) -> Self:
         """The first core of ``chip``. Raises ``ValueError`` for one that is not known."""
 
     def add_memory(self, size: int, windows: Sequence[tuple[int, int]]) -> int:

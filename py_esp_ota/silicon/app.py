@@ -71,13 +71,13 @@ class App:
             count = max(1, min(due - clock.cycles, _SHORT_SLICE if waiting else _SLICE))
             self._paused = False
             cpu.grant(_EFFORT_PER_SLICE)
-            cpu.go(cpu.pc, count)
+            done = cpu.go(cpu.pc, count)
             effort -= _EFFORT_OF_A_SLICE + cpu.spent
             clock.cycles += _CYCLES_PER_CALL * cpu.spent
             if cpu.exhausted:
                 hardware.trap("one call kept Python busy for too long", cpu.pc, ours=True)
             if self._cause is not None or self._paused:
-                clock.cycles += _EARLY
+                clock.cycles += _EARLY if done is None else done
                 self._standstill.forget()
             elif cpu.engine.waits:
                 clock.cycles = max(clock.cycles + 1, due)

@@ -87,5 +87,7 @@ ESP32C6 = Soc(
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
-    silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
+    silent_csrs=frozenset(
+        {0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}
+    ),  # mideleg, performance counter, memory attributes
 )

@@ -84,5 +84,7 @@ ESP32C61 = Soc(
     },
     cycle_csrs=frozenset({0x7E2}),
     standard_counters={0xB00: 0x7E2, 0xC00: 0x7E2},
-    silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
+    silent_csrs=frozenset(
+        {0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}
+    ),  # mideleg, performance counter, memory attributes
 )

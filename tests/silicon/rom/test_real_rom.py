@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import struct
+from dataclasses import replace
 
 import micropython
 import pytest
@@ -394,7 +395,9 @@ def test_raw_bytes_of_a_rom_do_as_well(chip):
             raw[at : at + len(part)] = part
     board = Board("two_ota", "1/VALID", config=build.config, chip=chip)
     board.chip.flash.program(build.offset, bootloader(build))
-    assert Machine(chip, rom=bytes(raw)).run(board.chip) == machine_of(chip).run(board.chip)
+    reports = (machine.run(board.chip) for machine in (Machine(chip, rom=bytes(raw)), machine_of(chip)))
+    raw_rom, ours = (replace(report, instructions=0) for report in reports)
+    assert raw_rom == ours
 
 
 @pytest.mark.parametrize(
