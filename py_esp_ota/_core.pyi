@@ -13,10 +13,10 @@ from py_esp_ota.ports import Bytes
 __all__ = [
     "AppDesc",
     "BootTable",
+    "BootloaderDesc",
     "Cpu",
     "CpuMemory",
     "CpuState",
-    "BootloaderDesc",
     "EFuse",
     "Fault",
     "Flash",

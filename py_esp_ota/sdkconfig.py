@@ -15,8 +15,6 @@ from typing import Literal, Self, get_args, get_origin, get_type_hints
 _KCONFIG_DEFAULTS = {"bootloader_app_rollback_enable": False}
 
 _HEADING = re.compile(r"#.*\(ESP-IDF\) v?(\d+)\.(\d+)(?:\.(\d+))?")
-_RELEASE = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(-(?:dev|beta|rc)[\w.-]*)?")
-_LAST_PATCH = 99
 _BLANK = " \t\r\n\ufeff"  # the last is the mark that some editors begin a file with
 _UNSET = re.compile(r"# CONFIG_(\w+) is not set")
 _SET = re.compile(r"CONFIG_(\w+)=(.*)")
@@ -253,29 +251,6 @@ def _kinds() -> tuple[tuple[str, frozenset[type], str], ...]:
 def heading_release(text: str) -> bool:
     """Whether an ``sdkconfig`` says in its heading which release it is of."""
     return any(_HEADING.match(line.strip(_BLANK)) for line in text.splitlines())
-
-
-def release_of(text: str) -> tuple[int, int, int] | None:
-    """The release that a version of ESP-IDF means, as descriptors have it: ``v5.5.1``, ``v5.4-rc1``, ``v6.1-dirty``.
-
-    A pre-release counts as the last patch of the release line before it. ``None`` for what is no version, a bare commit
-    for instance.
-    """
-    found = _RELEASE.match(text)
-    if found is None:
-        return None
-    major, minor, patch = int(found[1]), int(found[2]), int(found[3] or 0)
-    if not found[4]:
-        return major, minor, patch
-    if patch:
-        return major, minor, patch - 1
-    return (major, minor - 1, _LAST_PATCH) if minor else (major - 1, _LAST_PATCH, _LAST_PATCH)
-
-
-def release_text(release: tuple[int, int, int]) -> str:
-    """As ESP-IDF writes it: a first release has no patch, ``v5.5`` and ``v5.5.1``."""
-    major, minor, patch = release
-    return f"v{major}.{minor}.{patch}" if patch else f"v{major}.{minor}"
 
 
 def _put(found: dict[str, object], kinds: dict[str, str], name: str, value: str, number: int) -> None:

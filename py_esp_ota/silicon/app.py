@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf
 
-from py_esp_ota.silicon.engines.engine import Access, MemoryFault
+from py_esp_ota.silicon.engines.engine import ILLEGAL_INSTRUCTION, Access, MemoryFault
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.interrupts import held_back
 from py_esp_ota.silicon.standstill import Standstill
+from py_esp_ota.silicon.words import word
 
 _INTERRUPT = 1 << 31
 _FAULTS: Mapping[Access, int] = {"fetch": 1, "load": 5, "store": 7}
@@ -118,23 +119,28 @@ class App:
         try:
             if not hardware.call_rom(address):
                 hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
-        except MemoryFault:
-            self._raise(_FAULTS["load"], address, 0)
+        except MemoryFault as error:
+            self._raise(_FAULTS[error.access], address, error.address)
         # A delay is a call too, and may last beyond what is due.
         self._paused = self._paused or self._clock.cycles >= self._due
         return hardware.ended is None and not self._paused
 
     def exception(self, cause: int, address: int) -> None:
         """An exception is the app's own to handle."""
-        self._raise(cause, address, 0)
+        self._raise(cause, address, self._instruction(address) if cause == ILLEGAL_INSTRUCTION else 0)
 
     def fault(self, error: MemoryFault, address: int) -> None:
         """An access to what is not there."""
-        self._raise(_FAULTS[error.access], address, 0)
+        self._raise(_FAULTS[error.access], address, error.address)
 
     def csr(self, number: int) -> int | None:
         """A CSR of Espressif's own."""
         return self._hardware.csr(number)
+
+    def _instruction(self, address: int) -> int:
+        """What ``mtval`` says of an illegal one: its bits."""
+        low = word(self._cpu.peek(address, 2))
+        return low if low & 3 != 3 else low | word(self._cpu.peek(address + 2, 2)) << 16
 
     def _raise(self, cause: int, address: int, value: int) -> None:
         self._cause, self._value = cause, value

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from py_esp_ota._core import ImageHeader
+from py_esp_ota.chip import Chip
+from py_esp_ota.rom_lines import loading_lines, reset_lines
 from py_esp_ota.silicon.engines.engine import ILLEGAL_INSTRUCTION, MemoryFault
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.interrupts import held_back
@@ -17,7 +19,7 @@ from py_esp_ota.silicon.words import to_word
 #: What Python may do for one run: calls, letters, pieces of memory. A boot takes some thousands.
 _EFFORT = 400_000
 _HEADER, _ENTRY_AT = 24, 4
-_LARGEST_PAGE = 0x10000
+_LARGEST_PAGE, _SECTOR = 0x10000, 0x1000
 _MAGIC = 0xE9
 _CYCLES_PER_LOOK = 1000
 CAUSES = {
@@ -146,7 +148,7 @@ class BootRun:
         hardware = self._hardware
         places, flash_size = hardware.cpu.window.history(), hardware.chip.flash.size
         # Nearly every image begins with an MMU page; no bootloader insists on it.
-        for look in (self._beginning, self._inside):
+        for look in (self._beginning, self._inside, self._unmarked):
             # Beyond the chip the flash comes round again.
             for slot, entry in chain.from_iterable(look(place % flash_size, address) for place in places):
                 self._entry, self._slot = entry, slot
@@ -171,6 +173,20 @@ class BootRun:
                 if data[at - _ENTRY_AT] == _MAGIC and at % 4 == 0:
                     yield place + at - _ENTRY_AT, entry
                 at = data.find(to_word(entry), at + 1)
+
+    def _unmarked(self, place: int, address: int) -> Iterator[tuple[int, int]]:
+        """The same of images at a sector's border whose first byte is wrong: some builds start them unseen."""
+        flash = self._hardware.chip.flash
+        for at in range(place, min(place + _LARGEST_PAGE, flash.size), _SECTOR):
+            entry = ImageHeader.from_bytes(flash.mmap(at, _HEADER)).entry_addr
+            if entry & ~1 == address:
+                yield at, entry
+
+
+def before_the_bootloader(chip: Chip, image: bytes) -> tuple[str, ...]:
+    """What ROM prints until the bootloader ``image`` runs."""
+    name = chip.target.name
+    return reset_lines(name, chip.efuse.chip_revision, chip.reset_reason) + loading_lines(name, image)
 
 
 def report(hardware: Hardware, *, entry: int | None = None, slot: int | None = None) -> SiliconReport:

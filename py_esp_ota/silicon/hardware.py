@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from inspect import isgeneratorfunction
 
 from py_esp_ota._core import Flash
@@ -12,23 +13,45 @@ from py_esp_ota.silicon.chips.soc import Soc
 from py_esp_ota.silicon.clock import Clock
 from py_esp_ota.silicon.cpu import Cpu
 from py_esp_ota.silicon.engines.choice import EngineName, engine_of
+from py_esp_ota.silicon.engines.engine import MemoryFault
 from py_esp_ota.silicon.peripherals.devices import Devices
+from py_esp_ota.silicon.peripherals.pins import Pins
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
-from py_esp_ota.silicon.rom.floats import FLOATS
-from py_esp_ota.silicon.rom.functions import FUNCTIONS
-from py_esp_ota.silicon.rom.libc import LIBC
-from py_esp_ota.silicon.rom.real import AT_HOME, PURE, RomImage
-from py_esp_ota.silicon.rom.system import SYSTEM
-from py_esp_ota.silicon.rom.text import TEXT
+from py_esp_ota.silicon.rom.known import KNOWN, OF_REAL_ROM
+from py_esp_ota.silicon.rom.real import RomImage
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
 #: What these take of what a run is granted, by the time they cost: to look at the MMU, to change the flash.
 _LOOK_EFFORT, _CHANGE_EFFORT = 8, 8
 _SW_SYS_RST = 1 << 31
+
+
+class ByDma:
+    """Memory as DMA sees it: where there is none, registers among it, it reads zeros and writes nothing."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware = hardware
+
+    def load(self, address: int, length: int) -> bytes:
+        """Bytes of it."""
+        with suppress(MemoryFault):
+            if self._is_memory(address):
+                return self._hardware.load(address, length)
+        return bytes(length)
+
+    def store(self, address: int, data: bytes) -> None:
+        """Into it."""
+        with suppress(MemoryFault):
+            if self._is_memory(address):
+                self._hardware.store(address, data)
+
+    def _is_memory(self, address: int) -> bool:
+        start, stop = self._hardware.soc.registers
+        return not start <= address < stop
 
 
 class Hardware:
@@ -45,22 +68,24 @@ class Hardware:
         self.clock = Clock()
         self.registers = Registers(soc)
         SpiMem(soc.spi1, self.registers, self)
+        if soc.gpio is not None:
+            Pins(soc.gpio, self.registers, self.clock, lambda: self.chip.pins)
         at = PERIPHERALS.get(soc.name)
         #: What apps need besides; ``None`` where only bootloaders run.
         self.devices = (
-            None if at is None else Devices(at, self.registers, self.clock, self.print_on, self.reset, self._not_here)
+            None
+            if at is None
+            else Devices(at, self.registers, self.clock, ByDma(self), self.print_on, self.reset, self._not_here)
         )
         if at is None:
             self.registers.on_write[soc.reset_register] = self._reset_by_register
             for console in soc.consoles:
                 self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
         self.cpu = Cpu(soc, self.registers, engine_of(engine, soc.name, self.registers, count=count))
-        known = {**FUNCTIONS, **LIBC, **TEXT, **FLOATS, **SYSTEM}
-        called = {**soc.rom_functions, **({} if at is None else at.rom_functions)}
-        self.functions = {address: (name, known[name]) for address, name in called.items()}
+        called = {**soc.unlisted, **soc.rom_functions} if rom is None else soc.rom_functions
+        self.functions = {address: (name, KNOWN[name]) for address, name in called.items()}
         if rom is not None:
-            pure = PURE | AT_HOME | LIBC.keys() | TEXT.keys() | FLOATS.keys()
-            self.functions = {address: named for address, named in self.functions.items() if named[0] not in pure}
+            self.functions = {at: named for at, named in self.functions.items() if named[0] not in OF_REAL_ROM}
             self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):
@@ -131,17 +156,22 @@ class Hardware:
         if self.cpu.charge(1):
             try:
                 result = function(self)
-                if isinstance(result, int):
-                    self.cpu.result(result)
-                elif result is not None:
-                    self._call_back(self.cpu.ra, result)
             except ValueError as error:
                 self.trap(f"{name}: {error}", address)
+                return True
+            if isinstance(result, int):
+                self.cpu.result(result)
+            elif result is not None:
+                self._call_back(self.cpu.ra, result)
         return True
 
     def _call_back(self, back: int, function: Iterator[tuple[int, ...]]) -> None:
         """Let a ROM function that calls code of the app go on to its next call, or return to ``back``."""
-        call = next(function, None)
+        try:
+            call = next(function, None)
+        except ValueError as error:
+            self.trap(f"{self.name_of(self.cpu.calls[-1])}: {error}", self.cpu.pc)
+            return
         if call is None:
             self.cpu.return_to(back)
         else:
@@ -168,7 +198,8 @@ class Hardware:
     def trap(self, reason: str, address: int, *, ours: bool = False) -> None:
         """The end of what is known."""
         calls = tuple(self.name_of(call) for call in self.cpu.calls)
-        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.at(address)
+        names = None if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols
+        symbol = "" if names is None else names.at(address)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
 

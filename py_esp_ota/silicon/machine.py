@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from py_esp_ota.chip import Chip
-from py_esp_ota.silicon.boot import BootRun, report
+from py_esp_ota.silicon.boot import BootRun, before_the_bootloader, report
 from py_esp_ota.silicon.chips.soc import Soc
 from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.engines.choice import EngineName
@@ -68,8 +70,9 @@ class Machine:
         if isinstance(program, str):
             hardware.trapped = Trap(program, 0, 0, ())
             hardware.ended = "RESET"
-            return report(hardware)
-        return self._boot.run(program, image, budget)
+            return replace(report(hardware), rom=before_the_bootloader(chip, b""))
+        spoken = before_the_bootloader(chip, image)
+        return replace(self._boot.run(program, image, budget), rom=spoken)
 
     def session(self, chip: Chip, *, budget: int = BUDGET) -> Session:
         """Switch ``chip`` on, and keep it on: its bootloader, the app it starts, and again after each reset.
@@ -77,7 +80,8 @@ class Machine:
         Raises ``ValueError`` as ``run`` does.
         """
         efuse_words(self.soc, chip)
-        return Session(self._hardware, self._boot, chip, *self._bootloader(chip), budget=budget)
+        self._bootloader(chip)
+        return Session(self._hardware, self._boot, chip, self._bootloader, budget=budget)
 
     def _bootloader(self, chip: Chip) -> tuple[bytes, Program | str]:
         """What lies at the bootloader's place, and what ROM would make of it."""

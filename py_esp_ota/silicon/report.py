@@ -47,7 +47,8 @@ class SiliconReport:
     """The end of one run, from the entry of the bootloader on.
 
     ``entry`` is where it jumped to, ``slot`` the flash offset of the app it loaded; ``None`` when it did
-    not jump. ``log`` is what it printed, line by line. ``instructions`` is 0 when they were not counted.
+    not jump. ``log`` is what it printed, line by line, ``rom`` what ROM printed before it; where a real ROM runs from
+    reset on, that is in ``log`` too. ``instructions`` is 0 when they were not counted.
     """
 
     outcome: Outcome
@@ -57,3 +58,4 @@ class SiliconReport:
     flash_writes: tuple[FlashWrite, ...]
     instructions: int
     trap: Trap | None = None
+    rom: tuple[str, ...] = ()

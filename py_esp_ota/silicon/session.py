@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import ceil
 
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.silicon.app import App
-from py_esp_ota.silicon.boot import BootRun
+from py_esp_ota.silicon.boot import BootRun, before_the_bootloader
 from py_esp_ota.silicon.clock import CYCLES_PER_US
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.program import Program
@@ -27,13 +28,19 @@ class Session:
     """One chip under power. ``run`` lets time pass; what it printed meanwhile is ``take``-n."""
 
     def __init__(
-        self, hardware: Hardware, boot: BootRun, chip: Chip, image: bytes, program: Program | str, *, budget: int
+        self,
+        hardware: Hardware,
+        boot: BootRun,
+        chip: Chip,
+        bootloader: Callable[[Chip], tuple[bytes, Program | str]],
+        *,
+        budget: int,
     ) -> None:
+        """``bootloader``: the bytes at its place, and what ROM makes of them, asked for at each reset."""
         self._hardware = hardware
         self._boot = boot
         self._chip = chip
-        self._image = image
-        self._program = program
+        self._bootloader = bootloader
         self._budget = budget
         self._app: App | None = None
         self._printed: list[str] = []
@@ -93,11 +100,14 @@ class Session:
         hardware = self._hardware
         if self.resets:
             self._chip.reset_reason = self.resets[-1]
+        image, program = self._bootloader(self._chip)
         hardware.attach(self._chip)
-        if isinstance(self._program, str):
-            self.trap = Trap(self._program, 0, 0, ())
+        spoken = before_the_bootloader(self._chip, b"" if isinstance(program, str) else image)
+        self._shown("".join(f"{line}\n" for line in spoken))
+        if isinstance(program, str):
+            self.trap = Trap(program, 0, 0, ())
             return
-        report = self._boot.run(self._program, self._image, self._budget)
+        report = replace(self._boot.run(program, image, self._budget), rom=spoken)
         self._cycles += _BOOT
         self.boots.append(report)
         self._collect()
@@ -108,7 +118,7 @@ class Session:
         elif report.trap is not None:
             self.trap = report.trap
         else:
-            self.resets.append(ResetReason.SW if report.outcome == "RESET" else ResetReason.RTCWDT_SYS)
+            self.resets.append(ResetReason.SW if report.outcome == "RESET" else ResetReason.RTCWDT_RTC)
 
     def _go_on(self, app: App, cycles: int) -> None:
         hardware = self._hardware
@@ -127,6 +137,10 @@ class Session:
             return
         text = "".join(self._hardware.text)
         self._hardware.text.clear()
+        self._shown(text)
+
+    def _shown(self, text: str) -> None:
+        """This is on the console."""
         self._heard += text
         self._printed.append(text)
         if sum(map(len, self._printed)) > _KEPT:

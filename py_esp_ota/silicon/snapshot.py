@@ -57,7 +57,8 @@ class Snapshots:
         hardware = self._hardware
         # As the registers are right after power-on, they are what the code can know of the chip.
         chip, known = hardware.chip, hardware.registers.values
-        key = (image, chip.flash.size, chip.reset_reason, *known.items())
+        pins = tuple(sorted((pin, held.level, held.seconds) for pin, held in chip.pins.items()))
+        key = (image, chip.flash.size, chip.reset_reason, pins, *known.items())
         if key in self._taken:
             self._taken[key] = self._taken.pop(key)
         elif key in self._met:

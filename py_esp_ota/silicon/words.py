@@ -12,8 +12,21 @@ import struct
 from zlib import crc32
 
 _SINGLE = 4
+_WORD = 0xFFFFFFFF
+_SHA_1 = 0x5A827999, 0x6ED9EBA1, 0x8F1BBCDC, 0xCA62C1D6
 
-__all__ = ["bits_of_float", "crc32_le", "float_of_bits", "md5", "sha256", "signed", "to_word", "word", "words"]
+__all__ = [
+    "bits_of_float",
+    "crc32_le",
+    "float_of_bits",
+    "md5",
+    "sha1_compress",
+    "sha256",
+    "signed",
+    "to_word",
+    "word",
+    "words",
+]
 
 
 def word(data: bytes | bytearray, at: int = 0) -> int:
@@ -40,6 +53,26 @@ def signed(value: int, bits: int = 32) -> int:
 def sha256(data: bytes) -> bytes:
     """SHA-256."""
     return hashlib.sha256(data).digest()
+
+
+def sha1_compress(state: bytes, data: bytes) -> bytes:
+    """What SHA-1 makes of its state, 20 bytes, with the whole 64-byte blocks of ``data`` (FIPS 180-4)."""
+    whole = list(struct.unpack(">5I", state))
+    for at in range(0, len(data), 64):
+        schedule = list(struct.unpack(">16I", data[at : at + 64]))
+        for index in range(16, 80):
+            mixed = schedule[index - 3] ^ schedule[index - 8] ^ schedule[index - 14] ^ schedule[index - 16]
+            schedule.append(_turned(mixed, 1))
+        a, b, c, d, e = whole
+        for index, value in enumerate(schedule):
+            choice = (b & c | ~b & d, b ^ c ^ d, b & c | b & d | c & d, b ^ c ^ d)[index // 20]
+            e, d, c, b, a = d, c, _turned(b, 30), a, _turned(a, 5) + choice + e + _SHA_1[index // 20] + value & _WORD
+        whole = [one + other & _WORD for one, other in zip(whole, (a, b, c, d, e), strict=True)]
+    return struct.pack(">5I", *whole)
+
+
+def _turned(value: int, by: int) -> int:
+    return (value << by | value >> 32 - by) & _WORD
 
 
 def md5(data: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from py_esp_ota.sdkconfig import Sdkconfig, release_of
+from py_esp_ota.sdkconfig import Sdkconfig
 
 FILE = """\
 #
@@ -133,21 +133,3 @@ def test_a_text_may_begin_with_a_byte_order_mark():
 def test_a_file_says_its_chip_and_a_heading_without_a_patch_is_the_first():
     assert Sdkconfig.from_text(FILE).idf_target == "esp32s3"
     assert Sdkconfig.from_text("# Framework (ESP-IDF) 5.5 Project Configuration\n").idf_version == (5, 5, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "release"),
-    [
-        ("v5.5.1", (5, 5, 1)),
-        ("v6.1", (6, 1, 0)),
-        ("5.3", (5, 3, 0)),
-        ("v4.4.8-dirty", (4, 4, 8)),
-        ("v5.4-rc1", (5, 3, 99)),
-        ("v5.4.2-rc1", (5, 4, 1)),
-        ("v6.0-dev-12-gabc", (5, 99, 99)),
-        ("1a2b3c4", None),
-        ("", None),
-    ],
-)
-def test_what_release_a_version_means(text, release):
-    assert release_of(text) == release

@@ -269,8 +269,8 @@ def test_a_descriptor_at_the_end_of_the_flash_is_read_as_far_as_it_is_asked_for(
 
 
 @pytest.mark.parametrize("chip", sorted(CHIP_IDS))
-def test_page_size_of_a_build_follows_the_flash_on_two_chips(chip):
-    small = chip in {"esp32c2", "esp32c6"}
+def test_page_size_of_a_build_follows_the_flash_where_it_is_an_option(chip):
+    small = chip in {"esp32c2", "esp32c6", "esp32c61", "esp32h2", "esp32h21", "esp32h4", "esp32s31"}
     data = image([(drom(chip), app_desc(mmu=0))], chip_id=CHIP_IDS[chip], max_rev=0)
     for megabytes, page in ((1, 0x4000), (2, 0x8000), (4, 0x10000), (8, 0x10000)):
         flash = flash_with(data, size=megabytes << 20)

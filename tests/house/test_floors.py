@@ -24,6 +24,7 @@ MAY_USE_BYTE_TOOLS = {
     "silicon/words.py",  # words, hashes and CRC of a CPU that is a second opinion on the core: it may not ask the core
     "cli/fuzz_corpus.py",  # names a file by its hash
     "cli/corpus.py",  # checks a fetched file by its hash
+    "adapters/roms.py",  # the same
 }
 WORLD = {"socket", "threading", "random", "secrets", "time", "subprocess", "tempfile", "ssl", "concurrent"}
 DOORS = ("adapters/", "cli/")

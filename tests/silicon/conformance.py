@@ -29,6 +29,7 @@ from rules_reached import reached
 from shrinking import shrunk
 from side_by_side import ALL_BUILDS, Build, Pair, both, copied, settle, sized
 
+from py_esp_ota.adapters.roms import fetch_rom
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.silicon import Machine
 
@@ -108,15 +109,25 @@ def numbered(builds: tuple[Build, ...], flashes: int, process: int, processes: i
         yield builds[index % len(builds)], index // len(builds)
 
 
+def machine_of(one: Build, *, real: bool) -> Machine:
+    """Flashes with an odd number run on the chip's real ROM, where it can be had."""
+    try:
+        return Machine(one.chip, rom=fetch_rom(one.chip) if real else None)
+    except ValueError as error:
+        print(f"without the real ROM of the {one.chip}: {error}")
+        return Machine(one.chip)
+
+
 def share(builds: tuple[Build, ...], seed: str, flashes: int, process: int, processes: int, stop: Stop | None) -> Tally:
     """Compare this process's share of the flashes, until one disagrees or another process says stop."""
     # A machine each: changing its bootloader would make it translate all code again.
-    tally, machines = Tally(), {one: Machine(one.chip) for one in builds}
+    tally = Tally()
+    machines = {(one, real): machine_of(one, real=real) for one in builds for real in (False, True)}
     for one, number in numbered(builds, flashes, process, processes):
         if stop is not None and stop.is_set():
             break
         text = drawn(f"{seed}/{number}", one.chip)
-        machine = machines[one]
+        machine = machines[one, number % 2 == 1]
         found = compared(machine, one, text, tally).differences(logs=one.logs)
         if found:
             if stop is not None:
@@ -182,7 +193,7 @@ def again(seed: str, which: str) -> int:
     name, number = which.rsplit("/", 1)
     one = next(one for one in ALL_BUILDS if str(one) == name)
     text = drawn(f"{seed}/{number}", one.chip)
-    pair = compared(Machine(one.chip), one, text)
+    pair = compared(machine_of(one, real=int(number) % 2 == 1), one, text)
     print(*text, sep="\n")
     for title, side in (("silicon", pair.silicon), ("model", pair.model)):
         print(f"--- {title}", *side.log, sep="\n")

@@ -1,6 +1,6 @@
 """pytest looks for modules beside a conftest: so the rooms below find ``builds``, ``side_by_side`` and their like.
 
-``ENGINE=unicorn`` in the environment runs every test that does not ask for an engine on that one: ``make test-engines``.
+``ENGINE=unicorn`` in the environment runs every test that asks for no engine on that one: ``make test-unicorn``.
 """
 
 import os

@@ -25,6 +25,17 @@ ROMS = {
     "esp32c5": ("esp32c5_rev100", "49693d745eb4b4e6e6c77be4f5213765d545d8c7a1d9742a8a619bf596c4e27a"),
     "esp32c61": ("esp32c61_rev100", "c4ee94d3a8e335da4ef5f30a8a1ebb9691e639f1c773f484e9ba721aa1557c2e"),
 }
+#: Of other revisions.
+OTHER_ROMS = {
+    "esp32c3_rev0": "11d565922e0a405b477756de748a14046f86dfb40d997766252a04cb378f0694",
+    "esp32c3_rev101": "9495e1453f36f7eec4112714ea1dca22d77808776adffa93dda7dda4393e8336",
+}
+XTENSA_ROMS = {
+    "esp32_rev0": "bef39889393de40d7ae8dcf1cfe0bba32435a96a0b6ec35839724a9fddd6049f",
+    "esp32_rev300": "920b70635440517866aab2230964a570d2cf2b676658d93c52fbac108c1cca31",
+    "esp32s2_rev0": "cabae5c901fe816aea5e74fbb621ad6479ad1b399d6e7212295191559654572d",
+    "esp32s3_rev0": "c0ce0f338d1de1bdc6efbef1591779a2a42c1ab7d759d3c6ae8ae63a7dd34cfd",
+}
 _BUDGET = 2_000_000
 _RA, _SP, _A0 = 1, 2, 10
 _STAY = b"\x01\xa0"  # c.j to itself
@@ -32,10 +43,38 @@ _STAY = b"\x01\xa0"  # c.j to itself
 
 def real_rom(chip: str) -> bytes:
     """The ROM of ``chip`` with its symbols, as Espressif publishes it. Skips the test when it cannot be had."""
-    name, sha256 = ROMS[chip]
+    others = {**OTHER_ROMS, **XTENSA_ROMS}
+    name, sha256 = (chip, others[chip]) if chip in others else ROMS[chip]
     return fetched_release(
         Release("espflash", "4.5.0", f"espflash-4.5.0/resources/roms/{name}_rom.elf", sha256, crate=True)
     )
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """The names of the reset reasons in a ROM, and where the first one's address stands."""
+
+    sections: tuple[tuple[int, bytes], ...]
+    first: int
+
+    def name(self, reason: int) -> str:
+        """What ROM calls this one."""
+        return self._text(int.from_bytes(self._at(self.first + 4 * (reason - 1))[:4], "little"))
+
+    def _at(self, address: int) -> bytes:
+        return next(data[address - base :] for base, data in self.sections if base <= address < base + len(data))
+
+    def _text(self, address: int) -> str:
+        return self._at(address).split(b"\0", 1)[0].decode()
+
+
+def reasons(chip: str) -> Reasons:
+    """By the one place that holds the address of ``POWERON``."""
+    sections = read_elf(real_rom(chip)).sections
+    texts = [base + data.index(b"POWERON\0") for base, data in sections if b"POWERON\0" in data]
+    places = [base + data.index(to_word(text)) for text in texts for base, data in sections if to_word(text) in data]
+    (first,) = places
+    return Reasons(sections, first)
 
 
 @dataclass(frozen=True)
@@ -60,13 +99,23 @@ class Side:
         base = soc.ram[0].windows[0][0]
         self.space, self._back = base + 0x8000, soc.ram[0].windows[-1][0] + 0x1000
         if rom is not None:
-            self._lend_newlib(symbols_of(chip)["syscall_table_ptr"])
+            self.lend_newlib(symbols_of(chip)["syscall_table_ptr"])
         self.hardware.cpu.watcher = self
         self.hardware.cpu.watch_blocks(lambda _address: self.hardware.cpu.stop(), self._back, self._back)
 
-    def _lend_newlib(self, pointer: int) -> None:
-        """What an app gives to ROM's C library: functions by a table, the first of which says where errno is."""
-        table, errno = self.space + 0x4000, self.space + 0x5000
+    @property
+    def table(self) -> int:
+        """What an app gives to ROM's C library: functions by a table, all of which return ``lent``."""
+        return self.space + 0x4000
+
+    @property
+    def lent(self) -> int:
+        """Where errno is, and free memory."""
+        return self.space + 0x5000
+
+    def lend_newlib(self, pointer: int) -> None:
+        """Let ROM have the table."""
+        table, errno = self.table, self.lent
         upper = errno + 0x800 & 0xFFFFF000
         give_errno = [upper | 10 << 7 | 0x37, (errno - upper & 0xFFF) << 20 | 10 << 15 | 10 << 7 | 0x13, 0x00008067]
         self.hardware.store(self.code + 0x100, b"".join(map(to_word, give_errno)))

@@ -12,22 +12,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from board import PLAIN, Board, app, slots
+from board import PLAIN, Board, app, slots, table
 from builds import BUILDS, C3, C3_OLDER, bootloader
 from click.testing import CliRunner
 from real_roms import real_rom
 from test_traps import A0, DRAM, IRAM, call, load
 
-from py_esp_ota._core import EFuse
+from py_esp_ota._core import EFuse, Flash
+from py_esp_ota.chip import Chip
 from py_esp_ota.cli import main
-from py_esp_ota.firmware import Firmware, flipped, image
+from py_esp_ota.firmware import Firmware, app_desc, flipped, image, rehashed, resealed
 from py_esp_ota.firmware import bootloader as forged
+from py_esp_ota.idf.bootloader.compare import release_of_build
+from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.silicon import oracle
 from py_esp_ota.silicon.build import compiled_build
 
 ESPFLASH, ROLLBACK = C3
 OTADATA, OTA_0, OTA_1 = 0xD000, 0x110000, 0x210000
-_2_MB = 0x10
+_2_MB, _16_MB = 0x10, 0x40
 
 
 def run(*words: object):
@@ -111,10 +114,81 @@ def test_the_report_is_the_models_with_facts_about_the_machine(flash, loader):
     assert all(50_000 < one["silicon"]["instructions"] < 100_000 for one in reports)
     model = json.loads(CliRunner().invoke(main, ["boot", str(path), "--json"]).stdout)
     told = reports[0]
-    assert set(told) == set(model) | {"silicon"}
-    assert {key: told[key] for key in model if key not in {"why", "log"}} == {
-        key: model[key] for key in model if key not in {"why", "log"}
+    assert set(told) == set(model) | {"silicon", "rollback", "rollback_reason"}
+    assert {key: told[key] for key in model if key not in {"why", "log", "console"}} == {
+        key: model[key] for key in model if key not in {"why", "log", "console"}
     }
+    # ROM's own lines come first on both consoles, before each run.
+    first = told["console"][: len(told["console"]) - len(told["log"])]
+    assert first == model["console"][: len(model["console"]) - len(model["log"])]
+    assert (first[0], first[-1]) == ("ESP-ROM:esp32c3-api1-20210207", "entry 0x403cbf10")
+
+
+@pytest.mark.parametrize("build", C3, ids=str)
+def test_it_says_whether_it_can_roll_back_and_leaves_the_flash_as_it_is(flash, loader, build):
+    before = installed(flash, loader(build).read_bytes()).read_bytes()
+    can = build.config.bootloader_app_rollback_enable
+    told = facts(flash)
+    assert told["rollback"] is can
+    assert told["rollback_reason"].endswith("with the flash's own partition table")
+    assert [one["rollback"] for one in facts(flash, "--times", 2)] == [can, can]
+    shown = run(flash, "--times", 2).stdout
+    assert shown.count("\n  can roll back: ") == 1
+    assert f"\n  can roll back: {'yes' if can else 'no'}: {told['rollback_reason']}\n" in shown
+    assert flash.read_bytes() == before
+
+
+def test_without_an_answer_there_is_a_reason(flash):
+    told = facts(flash)
+    assert (told["rollback"], told["rollback_reason"]) == (
+        None,
+        "no bootloader: the first byte is 0xff, expected 0xe9, with a partition table made for it",
+    )
+    assert "\n  can roll back: not known: no bootloader: " in run(flash).stdout
+
+
+def test_a_bootloader_that_is_made_for_another_board_is_told_as_one(tmp_path, loader):
+    """For 16 MB of flash on 2 MB, and for a newer chip; the model says the same."""
+    path = tmp_path / "flash.bin"
+    path.write_bytes(Board(slots(1), "1/VALID").chip.flash.to_bytes()[:0x200000])
+    made_for_16_mb = "bootloader header: it is made for 16 MB of flash, this chip has 2 MB"
+    big = loader(ESPFLASH, flash_size=_16_MB)
+    told = facts(path, "--bootloader", big, "--flash-size", "keep", "--compare")
+    assert (told["ok"], told["why"][0], told["compare"]["difference"]) == (True, made_for_16_mb, None)
+    assert not any("bootloader header" in why for why in facts(path, "--bootloader", big)["why"])
+    data = bytearray(big.read_bytes())
+    data[15:17] = (101).to_bytes(2, "little")
+    big.write_bytes(rehashed(bytes(data)))
+    told = facts(path, "--bootloader", big, "--flash-size", "keep")
+    too_new = "bootloader header: it needs chip revision v1.1, this chip has v0.4"
+    assert (told["ok"], told["why"][:2]) == (False, [too_new, made_for_16_mb])
+    chip = Chip(flash=Flash.from_bytes(big.read_bytes() + path.read_bytes()[len(big.read_bytes()) :], size=0x200000))
+    assert boot(chip, PLAIN).why[:2] == (too_new, made_for_16_mb)
+
+
+@pytest.mark.parametrize("build", C3, ids=str)
+def test_apps_behind_the_end_of_a_flash_that_is_smaller_than_its_bootloader_thinks(tmp_path, loader, build):
+    """The chip shows the beginning again there: a report, and no hang."""
+    path = tmp_path / "flash.bin"
+    rows = table(
+        ("otadata", 1, 0, 0xD000, 0x2000), ("ota_0", 0, 0x10, 0x10000, 0x10000), ("ota_1", 0, 0x11, 0xF00000, 0x10000)
+    )
+    board = Board(slots(1), "2/VALID")
+    board.chip.flash.erase(0x8000, 0x1000)
+    board.chip.flash.program(0x8000, rows.to_bytes())
+    path.write_bytes(board.chip.flash.to_bytes()[:0x200000])
+    told = facts(path, "--bootloader", loader(build, flash_size=_16_MB), "--flash-size", "keep")
+    assert (told["partition"], told["silicon"]["outcome"]) == ("ota_0", "APP")
+    assert told["rollback"] is build.config.bootloader_app_rollback_enable
+
+
+def test_a_bootloader_of_another_chip_is_told_as_one(flash, loader):
+    board = Board("two_ota", "1/VALID", chip="esp32c6")
+    board.chip.flash.program(0, loader(ESPFLASH).read_bytes())
+    flash.write_bytes(board.chip.flash.to_bytes())
+    told = facts(flash, "--chip", "esp32c6")
+    assert told["why"][0] == "bootloader header: it is made for esp32c3, this chip is an esp32c6"
+    assert not told["ok"]
 
 
 def test_a_bootloader_from_a_file_takes_the_flashs_size_unless_it_is_kept(flash, loader):
@@ -164,6 +238,27 @@ def test_efuses_reach_machine_code(flash, loader, tmp_path):
 
 
 # -------------------------------------------------------------------------------------------------------------- compare
+
+
+def test_both_follow_the_watchdog_after_an_assertion(tmp_path, loader):
+    """The entry that it writes for an app without instructions is there at the next boot, which stops again."""
+    path = tmp_path / "flash.bin"
+    board = Board(slots(1))
+    board.flash_app("ota_0", image([(0x3C000020, app_desc("bench", "x")), (0x40380000, bytes(16))]))
+    path.write_bytes(board.chip.flash.to_bytes())
+    told = facts(path, "--bootloader", loader(ESPFLASH), "--compare")
+    assert (told["silicon"]["outcome"], told["resets"], told["ok"]) == ("ABORT", 1, False)
+    assert told["compare"] == {**told["compare"], "agree": True, "difference": None}
+    model = json.loads(CliRunner().invoke(main, ["boot", str(path), "--no-rollback", "--json"]).stdout)
+    assert model["resets"] == 1
+
+
+@pytest.mark.parametrize("build", [*C3, C3_OLDER[0]], ids=str)
+def test_nothing_bootable_after_deep_sleep_is_told_alike(flash, loader, build):
+    board = Board("two_ota", "1/VALID", without=("factory", "ota_0", "ota_1"))
+    flash.write_bytes(board.chip.flash.to_bytes())
+    told = facts(flash, "--bootloader", loader(build), "--compare", "--reset-reason", "deepsleep")
+    assert (told["ok"], told["compare"]["difference"]) == (False, None)
 
 
 @pytest.mark.parametrize("build", [*BUILDS, *C3_OLDER], ids=str)
@@ -286,7 +381,7 @@ def test_options_that_the_compiled_build_has_are_taken(flash, loader, tmp_path):
 
 def test_a_build_is_read_off_its_bytes(loader):
     espflash, rollback = (compiled_build(loader(build).read_bytes()) for build in C3)
-    assert (espflash.idf_version, espflash.prints) == ((5, 5, 1), "EWI")
+    assert (espflash.idf_version, espflash.prints) == ((5, 5, 2), "EWI")
     assert espflash.options == dict.fromkeys(espflash.options, False)
     assert len(espflash.options) == 5
     assert (rollback.prints, rollback.options) == (
@@ -296,12 +391,36 @@ def test_a_build_is_read_off_its_bytes(loader):
 
 
 @pytest.mark.parametrize(("text", "version"), [
-    ("v6.1", (6, 1, 0)), ("v6.1-beta1", (6, 0, 99)), ("v5.0-dev-12-gabc", (4, 99, 99)), ("v5.5.2-dev", (5, 5, 1)),
-    ("v5.5.1-838-gd66ebb86d2e", (5, 5, 1)), ("mine", None),
+    ("v6.1", (6, 1, 0)), ("v6.1-beta1", (6, 1, 0)), ("v5.0-dev-12-gabc", (4, 4, 0)), ("5.3.4.251226", (5, 3, 4)),
+    ("v5.5.1-838-gd66ebb86d2e", (5, 5, 2)), ("mine", None),
 ])  # fmt: skip
 def test_versions(text, version):
     assert compiled_build(forged(idf_ver=text)).idf_version == version
-    assert compiled_build(b"?" * 0x200 + text.encode() + b"\0").idf_version == version
+    assert compiled_build(b"?" * 0x200 + b"\0" + text.encode() + b"\0").idf_version == version
+
+
+def test_what_a_build_prints_tells_its_release_better_than_its_version(loader):
+    """A copy of v5.5.2 that says it is the v5.4 that v5.5-dev began with, an older one, or nothing."""
+    real = loader(ESPFLASH).read_bytes()
+    said = b"v5.5.1-838-gd66ebb86d2e"
+    for other, version in ((b"v5.5-dev-100-g012345678", (5, 5, 0)), (b"v5.1.2", (5, 5, 0)), (b"1", (6, 0, 1))):
+        copy = compiled_build(real.replace(said, other.ljust(len(said), b"\0")))
+        assert release_of_build(copy, (6, 0, 1)) == version
+    for build in (*BUILDS, *C3_OLDER):
+        told = compiled_build(loader(build).read_bytes())
+        assert release_of_build(told, (1, 0, 0)) == told.idf_version
+    assert release_of_build(compiled_build(forged(idf_ver="mine")), (5, 3, 0)) == (5, 3, 0)
+
+
+def test_a_build_that_does_not_say_its_version_is_of_the_release_of_its_apps(flash, loader):
+    """MicroPython's says none where it has no descriptor: what its texts allow next to what its app says."""
+    real = loader(ESPFLASH).read_bytes().replace(b"v5.5.1-838-gd66ebb86d2e", b"?".ljust(23, b"\0"))
+    board = Board("two_ota", "1/VALID")
+    board.flash_app("ota_0", Firmware("bench", "1", idf_ver="v5.5.3").to_bytes())
+    board.flash_app("factory", Firmware("bench", "1", idf_ver="v5.5.3").to_bytes())
+    flash.write_bytes(board.chip.flash.to_bytes())
+    told = facts(installed(flash, resealed(real)), "--compare")
+    assert (told["release"]["version"], told["compare"]["difference"]) == ("v5.5.3", None)
 
 
 # ------------------------------------------------------------------------------------------------------------ bad input
@@ -377,7 +496,7 @@ def test_a_real_rom_runs_where_it_can(flash, loader, tmp_path):
     told = facts(flash, "--bootloader", loader(ESPFLASH), "--rom", path, "--compare", count=True)
     assert told["compare"]["agree"]
     # What our functions do in one step, its code does in many.
-    ours = facts(flash, "--bootloader", loader(ESPFLASH), count=True)
+    ours = facts(flash, "--bootloader", loader(ESPFLASH), "--rom", "none", count=True)
     assert told["silicon"]["instructions"] > ours["silicon"]["instructions"]
     path.write_bytes(real_rom("esp32c6"))
     assert "this is no ROM of the esp32c3" in refused(flash, "--bootloader", loader(ESPFLASH), "--rom", path)
@@ -387,7 +506,7 @@ def test_a_real_rom_runs_where_it_can(flash, loader, tmp_path):
 
 
 def test_options_of_machine_code_need_it(flash, tmp_path):
-    for words in (("--bootloader", flash), ("--rom", flash), ("--compare",), ("--elf", flash), ("--emulator", "qemu")):
+    for words in (("--bootloader", flash), ("--rom", flash), ("--compare",), ("--elf", flash), ("--engine", "qemu")):
         done = CliRunner().invoke(main, ["boot", str(flash), *map(str, words)])
         assert done.exit_code == 2
         assert f"{words[0]} goes with --silicon" in done.stderr
@@ -442,7 +561,7 @@ def test_a_file_that_is_no_bootloader_is_refused(flash, tmp_path, data, told):
 
 def test_without_the_extra_a_sentence_says_what_to_install(flash, monkeypatch):
     monkeypatch.setattr(oracle, "find_spec", lambda name: None)
-    assert "pip install 'py_esp_ota[silicon]'" in refused(flash)
+    assert "pip install 'py_esp_ota[silicon]'" in refused(flash, "--engine", "unicorn")
 
 
 def test_another_emulator_needs_no_unicorn(flash, tmp_path):

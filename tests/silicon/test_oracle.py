@@ -222,3 +222,19 @@ def test_shrinking_keeps_what_is_shown_and_little_else():
     small = shrunk(text, lambda lines: any(line.startswith("row") for line in lines))
     assert [line.split()[0] for line in small] == ["chip", "row"]
     assert shrunk(text, lambda _: False) == text
+
+
+@BUILD
+@pytest.mark.parametrize("flips", ["flip=0x1c", "flip=0x1c flip=0x1d flip=0x1e flip=0x1f", "flip=0x1d"])
+def test_a_label_without_an_end_is_printed_on_into_the_flags_and_the_next_row(machines, build, flips):
+    pair = agreed(machines, build, "row sixteen_letters_ 1 2 0x9000 0x4000", SLOT, SOUND, f"table md5=none {flips}")
+    assert pair.silicon.app == 0x10000
+    if build.logs:
+        (row,) = [line for line in pair.silicon.log if "sixteen_letters_" in line]
+        assert ("sixteen_letters_ WiFi data" in row) == (flips == "flip=0x1d")
+
+
+def test_a_label_is_filled_up_by_its_bytes(machines):
+    row = "row a\u00e9\u00e9b 1 2 0x9000 0x4000"
+    pair = agreed(machines, ESPFLASH, row, SLOT, SOUND)
+    assert any("a\u00e9\u00e9b" + " " * 10 + " WiFi data" in line for line in pair.silicon.log)

@@ -18,6 +18,9 @@ from builds import C3, C5, C6, bootloader, machine_of
 from py_esp_ota import inspect_image
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import image, resealed
+from py_esp_ota.silicon.chips.soc import EXECUTE
+from py_esp_ota.silicon.chips.socs import SOCS
+from py_esp_ota.silicon.oracle import OwnMachine
 
 PROGRAMS = int(os.environ.get("ESP_OTA_PROGRAMS", "100"))
 SEED = os.environ.get("ESP_OTA_SEED", "1")
@@ -109,3 +112,29 @@ def test_any_code_ends_in_a_report_soon_and_takes_no_memory(maker):
     assert slowest[0] < SLOWEST_S
     assert peak_mib() - before < 100
     assert outcomes["ABORT"]
+
+
+@pytest.mark.parametrize("chip", SOCS)
+def test_random_bytes_as_a_bootloader_of_any_chip_are_told_by_place_and_cause(chip):
+    """What runs, ends; and where it left the known is an address with a reason."""
+    reason = OwnMachine(count=False).unavailable(chip)
+    if reason is not None:
+        pytest.skip(reason)
+    machine, before = machine_of(chip), peak_mib()
+    base, size = next(
+        (base, memory.size) for memory in machine.soc.ram for base, access in memory.windows if access & EXECUTE
+    )
+    for number in range(max(10, PROGRAMS // 5)):
+        rng = random.Random(f"{SEED}/{chip}/{number}")
+        at = base + rng.randrange(0, size - 0x2000, 4)
+        code = rng.randbytes(4 * rng.randrange(1, 400))
+        data = image([(at, code)], entry_addr=at + 2 * rng.randrange(8), chip=chip)
+        board = Chip(chip)
+        board.flash.program(board.target.bootloader_offset, data)
+        began = time.perf_counter()
+        ended = machine.run(board)
+        assert time.perf_counter() - began < SLOWEST_S, number
+        assert ended.outcome in OUTCOMES - {"APP"}, number
+        if ended.trap is not None:
+            assert f"{ended.trap.reason} at pc 0x{ended.trap.pc:08x}" in str(ended.trap)
+    assert peak_mib() - before < 100

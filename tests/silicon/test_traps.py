@@ -208,6 +208,21 @@ def test_an_erased_sector_is_seen_through_the_cache_when_it_is_switched_on(machi
     assert [(write.kind, write.address, write.length) for write in ended.flash_writes] == [("erase", 0x1000, 0x1000)]
 
 
+@pytest.mark.parametrize("magic", [0xE9, 0x00, 0xFF])
+@pytest.mark.parametrize("place", [0x10000, 0x13000])
+def test_the_jump_into_an_app_is_known_whatever_its_first_byte_is(machine, magic, place):
+    """A build that validates nothing does not look at it before ESP-IDF v6.2."""
+    app = bytearray(image([(0x40380000, struct.pack("<I", SPIN))], entry_addr=0x40380000))
+    app[0] = magic
+    flash = Flash()
+    code = [*load(T1, 0x600C5000), addi(A0, 0, 1), 0x00A32023, *call(0x40000528)]  # page 1 is mapped, and shown
+    code += [*load(T1, 0x40380000), *load(A0, SPIN), 0x00A32023, *call(0x40380000)]
+    flash.program(0, image([(DRAM, bytes(16)), (IRAM, struct.pack(f"<{len(code)}I", *code))], entry_addr=IRAM))
+    flash.program(place, bytes(app))
+    ended = machine.run(Chip(flash=flash))
+    assert (ended.outcome, ended.slot, ended.entry, ended.trap) == ("APP", place, 0x40380000, None)
+
+
 def test_a_strict_flash_refuses_what_needs_an_erase_and_rom_says_so(machine):
     say = print_a1(b"result %d\n\0\0\0\0\0\0")
     write = [*load(A0, 0x20000), *load(A1, DRAM), *load(12, 16), *call(0x4000012C)]
@@ -236,3 +251,27 @@ def test_a_loop_that_costs_python_much_ends_as_soon_as_one_that_does_not(machine
         assert (ended.outcome, ended.trap) == ("HANG", None)
         assert len(ended.flash_writes) < 50_000
         assert time.perf_counter() - began < 30
+
+
+def test_a_session_reads_the_bootloader_at_each_reset(machine):
+    """Its own update may have put another one there, or half of one."""
+
+    def put(chip, word):
+        say = print_a1(word)
+        made = image([(DRAM, say["data"]), (IRAM, struct.pack(f"<{len(say['code'])}I", *say["code"]))], entry_addr=IRAM)
+        chip.flash.erase(0, 0x1000)
+        chip.flash.program(0, made)
+
+    chip = Chip()
+    put(chip, b"one\n".ljust(16, b"\0"))
+    session = machine.session(chip)
+    assert session.run(0.01, until="one") == "one"
+    put(chip, b"two\n".ljust(16, b"\0"))
+    session.take()
+    assert session.run(0.2, until="one") is None
+    said = session.take()
+    assert ("one\n" in said, "two\n" in said) == (False, True)
+    chip.flash.erase(0, 0x1000)
+    session.run(0.2)
+    assert session.trap is not None
+    assert session.trap.reason == "no bootloader: the first byte is 0xff, expected 0xe9"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import zip_longest
 
 from py_esp_ota._core import Flash, PartitionTable
-from py_esp_ota.chip import Chip
+from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.firmware import (
     DESC_OFFSET,
     MMU_PAGE,
@@ -19,9 +20,12 @@ from py_esp_ota.firmware import (
     merge,
     ota_select_entry,
 )
+from py_esp_ota.idf.bootloader.lines import lines_of, rom_lines_of
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, trap_text
 from py_esp_ota.idf.bootloader.start import BootReport
+from py_esp_ota.idf.features import features
 from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.releases import Version, nearest
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.build import CompiledBuild, compiled_build
 from py_esp_ota.silicon.oracle import BootOracle
@@ -31,12 +35,11 @@ _ROOM = 0x8000
 _SECTOR = 0x1000
 _SHOWN = 16
 _IN_DATA = 0x200
-_STAMP = re.compile(r"^([EWIDV]) \(\d+\) ")
-_PASSED_OVER = ("qio_mode:", "boot: ESP-IDF ", "boot: compile time ")
+_SEGMENT_HEADER = 8
+_SMALLEST_FLASH, _SMALLEST_PAGE = 0x100000, 0x4000
 _PAGE_SIZE = re.compile(r"MMU page size mismatch, configured: 0x(?P<bytes>\w+)|MMU Page Size  : (?P<kib>\d+)K")
 #: The first release that looks at the page size in an app's descriptor.
 _COMPARES_PAGES = (5, 4, 0)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CSV = "otadata,data,ota,,0x2000\nfactory,app,factory,,0x10000\nota_0,app,ota_0,,0x10000\n"
 
 #: Options of ``Sdkconfig`` by name.
@@ -67,22 +70,27 @@ def compiled_options(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> Optio
         factory: app,
     }
 
-    def tried(state: OtaImgState, what: bytes) -> SiliconReport:
+    def tried(state: OtaImgState, what: bytes, reason: ResetReason = ResetReason.POWERON) -> SiliconReport:
         made = merge({**parts, otadata: ota_select_entry(1, state), ota_0: what})
         probe = Chip(chip.target.name, flash=Flash.from_bytes(made, size=chip.flash.size))
+        probe.reset_reason = reason
         return oracle.boot(probe)
 
     fresh = tried(OtaImgState.NEW, app)
     if fresh.slot == ota_0:
         options["bootloader_app_rollback_enable"] = bool(fresh.flash_writes)
-        damaged = tried(OtaImgState.VALID, flipped(app, _IN_DATA))
-        if damaged.slot is not None:
-            options["bootloader_skip_validate_always"] = damaged.slot == ota_0
+        damaged = flipped(app, _IN_DATA)
+        slots = [tried(OtaImgState.VALID, damaged, reason).slot for reason in (ResetReason.POWERON, ResetReason.SW)]
+        if None not in slots:
+            options["bootloader_skip_validate_always"] = slots[1] == ota_0
+            options["bootloader_skip_validate_on_power_on"] = slots == [ota_0, factory]
         halved = tried(OtaImgState.VALID, _without_a_window(chip.target.name))
         if halved.trap is None and (halved.outcome == "ABORT" or halved.slot == ota_0):
             asserts = halved.outcome == "ABORT"
             options["compiler_optimization_assertion_level"] = (1 + build.asserts_aloud) * asserts
         page = _page_size(fresh, build)
+        if page is None and chip.target.mmu_page_size(_SMALLEST_FLASH) < MMU_PAGE:
+            page = _smallest(chip.target.name, lambda what: tried(OtaImgState.VALID, what).slot, ota_0, factory)
         if page is not None:
             options["mmu_page_size"] = page
     return options
@@ -97,6 +105,30 @@ def _without_a_window(chip: str) -> bytes:
     return image([(layout.drom + DESC_OFFSET, app_desc("probe", "1")), (layout.iram, bytes(16))], chip=chip)
 
 
+def _smallest(chip: str, starts: Callable[[bytes], int | None], taken: int, passed: int) -> int | None:
+    """The MMU's page size of a build that prints nothing about it: by which apps it takes.
+
+    ``starts`` says where the app lies that starts when there is another one at ``taken``, before that at ``passed``.
+    """
+    page = MMU_PAGE
+    while page > _SMALLEST_PAGE:
+        slot = starts(_for_pages(chip, page // 2))
+        if slot != taken:
+            return page if slot == passed else None
+        page //= 2
+    return page
+
+
+def _for_pages(chip: str, size: int) -> bytes:
+    """A sound app whose addresses fit pages of ``size`` and no larger ones, and that does not say so."""
+    layout, at, segments = layout_of(chip), DESC_OFFSET, []
+    for number, window in enumerate((layout.drom, layout.irom)):
+        data = app_desc("probe", "1", mmu_page_size=0) if number == 0 else bytes(16)
+        segments.append((window + number * MMU_PAGE + size + at, data))
+        at += len(data) + _SEGMENT_HEADER
+    return image(segments, chip=chip)
+
+
 def _page_size(run: SiliconReport, build: CompiledBuild) -> int | None:
     """The MMU's page size of a build, by what it prints about an app that was built for the largest."""
     told = next((found for line in run.log if (found := _PAGE_SIZE.search(line))), None)
@@ -106,9 +138,21 @@ def _page_size(run: SiliconReport, build: CompiledBuild) -> int | None:
     return MMU_PAGE if compares else None
 
 
+def release_of_build(build: CompiledBuild, otherwise: Version) -> Version:
+    """The release that a build is of: of those that have what it shows the one that its version is nearest to.
+
+    ``otherwise``: what counts as its version when it says none.
+    """
+    return nearest(
+        build.idf_version or otherwise,
+        lambda release: all(getattr(features(release), name) is has for name, has in build.shows.items()),
+    )
+
+
 def as_compiled(config: Sdkconfig, build: CompiledBuild, options: Options) -> Sdkconfig:
     """``config`` with what the compiled bootloader shows of its own."""
-    return replace(config, idf_version=build.idf_version or config.idf_version, **options)  # type: ignore[arg-type]
+    release = release_of_build(build, config.idf_version)
+    return replace(config, idf_version=release, **options)  # type: ignore[arg-type]
 
 
 def difference(silicon: SiliconBoot, model: BootReport, flashes: tuple[Flash, Flash], prints: str) -> str | None:
@@ -122,7 +166,11 @@ def difference(silicon: SiliconBoot, model: BootReport, flashes: tuple[Flash, Fl
     """
     if not _ends_alike(silicon.last, model):
         return f"machine code {_end(silicon)}; the model {_end_of_model(model)}"
-    return _flash_difference(*flashes) or _log_difference(silicon.report.log, model.log, prints)
+    return (
+        _flash_difference(*flashes)
+        or _rom_difference(silicon.report.console, model.console)
+        or _log_difference(silicon.report.log, model.log, prints)
+    )
 
 
 def _ends_alike(run: SiliconReport, model: BootReport) -> bool:
@@ -166,6 +214,17 @@ def _flash_difference(machine: Flash, model: Flash) -> str | None:
     return None
 
 
+def _rom_difference(printed: Iterable[str], expected: Iterable[str]) -> str | None:
+    """ROM's lines; some emulators have no ROM that speaks."""
+    one, two = rom_lines_of(printed), rom_lines_of(expected)
+    if not one:
+        return None
+    for mine, theirs in zip_longest(one, two, fillvalue="no line"):
+        if mine != theirs:
+            return f"console, ROM: machine code prints {mine!r}, the model {theirs!r}"
+    return None
+
+
 def _log_difference(printed: Iterable[str], expected: Iterable[str], prints: str) -> str | None:
     """Line by line, without the time: nothing on either side measures it."""
     one, two = lines_of(printed), [line for line in lines_of(expected) if line[0] in prints]
@@ -174,14 +233,3 @@ def _log_difference(printed: Iterable[str], expected: Iterable[str], prints: str
         if mine != theirs:
             return f"console line {number + 1}: machine code prints {mine!r}, the model {theirs!r}"
     return None
-
-
-def lines_of(log: Iterable[str]) -> list[str]:
-    """The lines of ESP-IDF's log, without colours and times; what else is on a console is passed over.
-
-    So are those about the flash chip's own modes, which the model does not have, and the two that name the build, which
-    its image may not tell.
-    """
-    plain = (_COLOUR.sub("", line) for line in log)
-    stamped = (_STAMP.sub(r"\1 ", line) for line in plain if _STAMP.match(line))
-    return [line for line in stamped if not line.startswith(_PASSED_OVER, 2)]

@@ -12,14 +12,15 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import ImageError
 from py_esp_ota.idf.features import features
 from py_esp_ota.idf.log import Line, Log
-from py_esp_ota.sdkconfig import Sdkconfig, release_text
+from py_esp_ota.releases import release_text
+from py_esp_ota.sdkconfig import Sdkconfig
 
 #: The version printed when no bootloader image is in flash and no release was asked for.
 DEFAULT_IDF_VER = "v6.1"
 #: What is printed for an image that does not say its version, when nobody else does.
 _UNKNOWN = "unknown"
 #: With a zero byte behind it: the text that a build without a descriptor prints as its version.
-_VERSION_STRING = re.compile(rb"v\d+\.\d+(?:\.\d+)?(?:-[\w.-]+)?(?=\0)")
+_VERSION_STRING = re.compile(rb"(?:v\d+\.\d+(?:\.\d+)?|(?<=\0)\d+\.\d+\.\d+(?:\.\d+)?)(?:-[\w.-]+)?(?=\0)")
 
 #: ``bootloader_check_wdt_reset``: the resets by a watchdog that it speaks of. The RTC's, when it resets the RTC as well
 #: (RTCWDT_RTC), is not among them.

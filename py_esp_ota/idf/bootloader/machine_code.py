@@ -11,6 +11,8 @@ from typing import Literal, TypedDict
 from py_esp_ota._core import AppDesc, Flash, OtaSelectEntry, Partition, Recording
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import FlashError, ImageError
+from py_esp_ota.idf.bootloader.lines import lines_of
+from py_esp_ota.idf.bootloader.made_for import made_for_another
 from py_esp_ota.idf.bootloader.start import BootDict, BootReport, state_of
 from py_esp_ota.idf.bootloader.table import TABLE_MAX_LEN, LoadedTable, judge
 from py_esp_ota.idf.rollback import Rewrite, state_name
@@ -21,6 +23,13 @@ from py_esp_ota.silicon.report import Outcome, SiliconReport, Trap
 _APP, _DESC_OFFSET, _DESC_SIZE = 0, 0x20, 256
 _SECTOR, _ENTRY = 0x1000, 32
 _NO_LIMIT = 0xFFFFFFFF
+
+#: The ends of a run after which the chip starts anew, in words.
+_RESETS = {"RESET": "the chip resets", "ABORT": "it aborts, and the watchdog resets the chip"}
+#: After these reasons nothing else is found at the next reset.
+_LAST_REASONS = frozenset({ResetReason.SW, ResetReason.RTCWDT_RTC})
+#: Code that changes the flash in each run is not followed for ever.
+_MOST_RESETS = 32
 
 
 class FlashWriteDict(TypedDict):
@@ -100,7 +109,8 @@ class SiliconBoot:
 def silicon_boot(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> SiliconBoot:
     """``idf.bootloader.boot`` by machine code: from reset until an app runs, or nothing new can come.
 
-    A run that resets is followed by another one, as long as that finds something else than the one before.
+    A run that resets is followed by another one, as long as that finds something else than the one before; so is one
+    that aborts, which the watchdog of the RTC ends.
 
     Args:
         chip: whose flash is read and written.
@@ -111,28 +121,32 @@ def silicon_boot(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> SiliconBo
     bytes.
     """
     runs: list[SiliconReport] = []
-    why: list[str] = []
+    why = made_for_another(chip)
     writes: list[Rewrite] = []
     seen: set[bytes] = set()
+    before = chip.reset_reason
     while True:
         chip.latch_efuses()
         reason = chip.reset_reason
         run, rewrites = _recorded(chip, oracle, config)
-        idle = run.outcome == "RESET" and not run.flash_writes
-        if runs and idle and not runs[-1].flash_writes:
-            break  # the run before it was of another reset reason, and this one finds no more
+        idle = run.outcome in _RESETS and not run.flash_writes
+        if runs and idle and not runs[-1].flash_writes and not _is_news(before, runs[-1], run):
+            break
         runs.append(run)
         writes += rewrites
         why += [_rewritten(rewrite) for rewrite in rewrites]
         left = chip.flash.to_bytes()
-        if run.outcome != "RESET" or run.trap is not None or left in seen or (idle and reason == ResetReason.SW):
+        if run.outcome not in _RESETS or run.trap is not None or left in seen or (idle and reason in _LAST_REASONS):
+            break
+        if len(runs) > _MOST_RESETS:
             break
         if not idle:
             seen.add(left)
-            why.append("machine code: the chip resets; the flash has changed, so it tries again")
-        chip.reset_reason = ResetReason.SW
+            why.append(f"machine code: {_RESETS[run.outcome]}; the flash has changed, so it tries again")
+        before = reason
+        chip.reset_reason = ResetReason.SW if run.outcome == "RESET" else ResetReason.RTCWDT_RTC
     partition = partition_at(chip.flash, runs[-1].slot, config)
-    why += _ending(runs[-1], partition)
+    why += _ending(runs[-1], partition, len(runs) - 1)
     return SiliconBoot(
         BootReport(
             ok=runs[-1].outcome == "APP",
@@ -140,12 +154,23 @@ def silicon_boot(chip: Chip, oracle: BootOracle, config: Sdkconfig) -> SiliconBo
             state="" if partition is None else state_of(chip.flash, partition, config),
             why=tuple(why),
             log=tuple(line for run in runs for line in run.log),
+            console=tuple(line for run in runs for line in (*run.rom, *run.log)),
             app_desc=None if partition is None else _app_desc(chip.flash, partition),
             resets=len(runs) - 1,
             otadata_writes=tuple(writes),
         ),
         tuple(runs),
     )
+
+
+def _is_news(reason: ResetReason, one: SiliconReport, two: SiliconReport) -> bool:
+    """Whether run ``two`` is another one than ``one`` before it, whose ``reason`` to start was another.
+
+    Neither wrote. The model tells what follows a wake from deep sleep, whatever that is, and nothing that only repeats.
+    """
+    if reason == ResetReason.POWERON:
+        return lines_of(one.log) != lines_of(two.log)
+    return reason == ResetReason.DEEPSLEEP
 
 
 def partition_at(flash: Flash, offset: int | None, config: Sdkconfig) -> Partition | None:
@@ -190,7 +215,7 @@ def _rewritten(rewrite: Rewrite) -> str:
     return f"machine code: otadata[{rewrite.index}] = seq {entry.ota_seq}, {state_name(entry.ota_state)}"
 
 
-def _ending(run: SiliconReport, partition: Partition | None) -> list[str]:
+def _ending(run: SiliconReport, partition: Partition | None, resets: int) -> list[str]:
     """How the last run ended, in one sentence."""
     trapped = f": {trap_text(run.trap)}" if run.trap else ""
     if run.slot is not None:
@@ -200,9 +225,13 @@ def _ending(run: SiliconReport, partition: Partition | None) -> list[str]:
         return [jump if run.outcome == "APP" else f"{jump}, where no code is"]
     if run.outcome == "APP":
         return ["machine code: an app starts, and the console does not tell which"]
+    if resets >= _MOST_RESETS and not trapped:
+        return [f"machine code: no app starts: the chip has reset {resets} times, which is followed no further"]
     if run.outcome == "RESET":
         loop = trapped or ": the chip resets and finds the same again, for ever"
         return [f"machine code: no app starts{loop}"]
+    if run.outcome == "ABORT" and not trapped:
+        return ["machine code: stops at an abort, and the watchdog resets the chip, for ever"]
     said = {"ABORT": "stops for good", "HANG": "is still running when its time is over"}
     return [f"machine code: {said.get(run.outcome, run.outcome)}{trapped}"]
 

@@ -5,22 +5,67 @@ from __future__ import annotations
 from py_esp_ota._core import Partition, Segment, Target, Verdict
 from py_esp_ota.idf.bootloader.run import Run
 from py_esp_ota.idf.features import features
+from py_esp_ota.sdkconfig import Sdkconfig
 
 _NAME = "unpack_load_app"
-_MAP = "mmu_hal_map_region"
+_MAP, _BUS = "mmu_hal_map_region", "cache_ll_l1_get_bus"
 
 #: Chips whose data and instructions share one window: the loader asserts exactly two mapped segments there.
 _SHARED_WINDOW = frozenset(
     {"esp32c5", "esp32c6", "esp32c61", "esp32h2", "esp32h21", "esp32h4", "esp32p4", "esp32s31"},
 )
-#: ROM maps for this chip, and asserts nothing.
-_MAPPED_BY_ROM = frozenset({"esp32"})
 #: On the other chips all data windows lie below this address and all instruction windows above.
 _IROM_ABOVE = 0x40000000
-#: So much flash the MMU has numbers for, but for that of some chips.
-_MMU_REACH = 0x1000000
-_REACHES_FURTHER = frozenset({"esp32s3", "esp32c5", "esp32c61", "esp32h4", "esp32p4", "esp32s31"})
+#: ``SOC_MMU_MAX_PADDR_PAGE_NUM``: of so many pages of the flash the MMU has numbers; 16384 where it says nothing here.
+_NUMBERED = {
+    "esp32c2": 64,
+    **dict.fromkeys(("esp32c3", "esp32c6", "esp32h2", "esp32h21"), 256),
+    **dict.fromkeys(("esp32c5", "esp32c61", "esp32h4"), 512),
+}
+_MANY = 16384
+#: ``SOC_MMU_ENTRY_NUM``, of chips whose windows are so many pages of the build's size.
+_SHOWN = {
+    "esp32c2": 64,
+    **dict.fromkeys(("esp32c6", "esp32h2", "esp32h21"), 256),
+    **dict.fromkeys(("esp32c61", "esp32h4"), 512),
+    "esp32s31": 1024,
+}
+#: ``mmu_ll_set_page_size``: the sizes that the MMU's register has a number for, and what any other size becomes.
+_PAGES = {
+    "esp32c2": ((0x4000, 0x8000, 0x10000), 0x10000),
+    **dict.fromkeys(
+        ("esp32c6", "esp32c61", "esp32h2", "esp32h21", "esp32h4"), ((0x2000, 0x4000, 0x8000, 0x10000), 0x10000)
+    ),
+    "esp32s31": ((0x8000, 0x10000, 0x20000, 0x40000), 0x40000),
+}
+#: ``mmu_hal_pages_to_bytes``: the sizes that the driver above knows.
+_KNOWN_PAGES = frozenset({0x4000, 0x8000, 0x10000})
+_KIB = 1024
+_MISSING = "the image has no segment for it"
 _WORD = 0xFFFFFFFF
+
+#: Why a window cannot be shown, and the function that says so; ``None`` when it can.
+Refused = tuple[str, str] | None
+
+
+def maps_at_all(run: Run) -> bool:
+    """``bootloader_mmap``: false where the build's own pages are an assertion of the MMU's driver."""
+    page = run.config.mmu_page_size
+    if page is None or page in _KNOWN_PAGES or run.chip.target.name not in _PAGES or not _asserts(run.config):
+        return True
+    run.stop("bootloader_mmap", f"assertion: {_unknown(page)}; abort, and the watchdog resets the chip")
+    return False
+
+
+def _unknown(page: int) -> str:
+    return f"pages of {page // _KIB} KB are none that the driver knows"
+
+
+def _asserts(config: Sdkconfig) -> bool:
+    """``HAL_ASSERT``, in builds that have it: since v5.0."""
+    level = config.hal_default_assertion_level
+    on = config.compiler_optimization_assertion_level if level is None else level
+    return bool(on) and features(config.idf_version).maps_through_hal
 
 
 def unpack_load_app(run: Run, partition: Partition, verdict: Verdict) -> bool:
@@ -30,22 +75,35 @@ def unpack_load_app(run: Run, partition: Partition, verdict: Verdict) -> bool:
     windows: dict[str, Segment | None]
     if target.name in _SHARED_WINDOW:
         if len(mapped) != 2 and config.compiler_optimization_assertion_level:
-            run.decide(_NAME, f"assertion: {len(mapped)} mapped segments, this chip needs exactly 2")
+            run.stop(_NAME, f"assertion: {len(mapped)} mapped segments, this chip needs exactly 2")
             return False
         low, high = target.drom  # segments for external RAM are not mapped by the bootloader
         windows = {f"segment {segment.index}": segment for segment in mapped if low <= segment.load_addr < high}
     else:
         windows = _by_window(run, mapped)
-    level = config.hal_default_assertion_level
-    asserts = config.compiler_optimization_assertion_level if level is None else level
-    if not asserts or target.name in _MAPPED_BY_ROM or not features(config.idf_version).maps_through_hal:
+    if not features(config.idf_version).maps_through_hal:
         return True
+    build_page = config.mmu_page_size or target.mmu_page_size(run.chip.flash.size)
     for window, last in windows.items():
-        why = cannot_be_mapped(target, partition.offset, last, verdict.mmu_page_size)
-        if why is not None:
-            run.decide(_MAP, f"assertion: {window}: {why}; abort, and the watchdog resets the chip")
+        refused = _refused(run, partition.offset, last, (build_page, verdict.mmu_page_size))
+        if refused is not None:
+            run.stop(refused[0], f"assertion: {window}: {refused[1]}; abort, and the watchdog resets the chip")
             return False
     return True
+
+
+def _refused(run: Run, image: int, segment: Segment | None, pages: tuple[int, int]) -> Refused:
+    """What stops ``set_cache_and_start_app`` at one window; ``pages`` are the build's size and the app's."""
+    config, target = run.config, run.chip.target
+    asserts = _asserts(config)
+    if asserts and target.name == "esp32":
+        name, why = _BUS, cannot_have_a_bus(target, segment, pages[1])
+    elif asserts:
+        name, why = _MAP, cannot_be_mapped(target, image, segment, *pages)
+    else:
+        # What this chip has no bus for is an abort() of its own.
+        name, why = _BUS, _MISSING if target.name == "esp32s2" and segment is None else None
+    return None if why is None else (name, why)
 
 
 def _by_window(run: Run, mapped: list[Segment]) -> dict[str, Segment | None]:
@@ -59,22 +117,47 @@ def _by_window(run: Run, mapped: list[Segment]) -> dict[str, Segment | None]:
     return windows
 
 
-def cannot_be_mapped(target: Target, image: int, segment: Segment | None, page: int) -> str | None:
-    """``mmu_hal_map_region`` (components/hal/mmu_hal.c): what it asserts of one segment, in 32 bits.
+def cannot_have_a_bus(target: Target, segment: Segment | None, page: int) -> str | None:
+    """``cache_ll_l1_get_bus`` (components/hal/esp32/include/hal/cache_ll.h): what it asserts, in 32 bits.
 
-    ``image`` is where the image starts in flash, ``page`` the size of an MMU page; no segment is one of no bytes at
-    address 0.
+    ROM maps on this chip, whatever it is given; which bus to switch on is asked for after that. Of code only the
+    beginning is looked at, which made it code.
     """
     if segment is None:
-        return "the image has no segment for it"
-    offset = segment.load_addr % page
-    first, length = segment.load_addr - offset, offset + segment.length
-    last = (first + length - 1) & _WORD
-    if not any(low <= first < high and low <= last < high for low, high in (target.drom, target.irom)):
-        return f"0x{first:08x} and 0x{length:x} bytes on are not in one window"
-    in_flash = image + segment.offset - (image + segment.offset) % page
-    if target.name in _REACHES_FURTHER:
-        return None
-    if length >= _MMU_REACH or (in_flash + length - 1) & _WORD >= _MMU_REACH:
-        return f"the flash at 0x{in_flash:x} and 0x{length:x} bytes on is out of the MMU's reach"
+        return _MISSING
+    first = segment.load_addr - segment.load_addr % page
+    low, high = target.drom
+    if low <= first < high <= (segment.load_addr + segment.length - 1) & _WORD:
+        return f"0x{first:08x} and 0x{segment.load_addr + segment.length - first:x} bytes on end behind 0x{high:08x}"
     return None
+
+
+def cannot_be_mapped(target: Target, image: int, segment: Segment | None, build_page: int, app_page: int) -> str | None:
+    """``mmu_hal_map_region`` (components/hal/mmu_hal.c): what it asserts of one segment, in 32 bits.
+
+    ``image`` is where the image starts in flash. ``build_page`` is the size of the MMU pages that the windows are made
+    of, ``app_page`` the one that the app asks for; no segment is one of no bytes at address 0.
+    """
+    if segment is None:
+        return _MISSING
+    sizes, otherwise = _PAGES.get(target.name, ((), build_page))
+    page = app_page if app_page in sizes else otherwise
+    if page not in _KNOWN_PAGES:
+        return _unknown(page)
+    offset = segment.load_addr % app_page
+    first, length = segment.load_addr - offset, offset + segment.length
+    in_flash = image + segment.offset - (image + segment.offset) % app_page
+    if first % page or in_flash % page:
+        return (
+            f"0x{first:08x} and the flash at 0x{in_flash:x} are not both the beginning of a page of {page // _KIB} KB"
+        )
+    reach = page * _NUMBERED.get(target.name, _MANY)
+    if in_flash >= reach or length >= reach or (in_flash + length - 1) & _WORD >= reach:
+        return f"the flash at 0x{in_flash:x} and 0x{length:x} bytes on is out of the MMU's reach"
+    last = (first + length - 1) & _WORD
+    shown = build_page * _SHOWN[target.name] if target.name in _SHOWN else _WORD
+    for low, high in (target.drom, target.irom):
+        end = min(high, low + shown)
+        if low <= first < end and low <= last < end:
+            return None
+    return f"0x{first:08x} and 0x{length:x} bytes on are not in one window"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from py_esp_ota._core import ImageInfo, inspect_image, signing_slots
 from py_esp_ota.chip import Chip
+from py_esp_ota.rom_lines import loading_lines, reset_lines
 from py_esp_ota.sdkconfig import Sdkconfig
 
 _NAME = "ROM"
@@ -55,6 +56,16 @@ def choose_bootloader(chip: Chip, config: Sdkconfig) -> Started:
             lines += [f"invalid header: 0x{_first_word(chip, address)}"] * _ATTEMPTS
         why.append(f"{_NAME}: the {name.lower()} bootloader at 0x{address:x} does not start: {refusal}")
     return Started(None, tuple(lines), (*why, f"{_NAME}: no bootloader starts, the chip resets for ever"))
+
+
+def first_lines(chip: Chip, config: Sdkconfig, started: Started) -> tuple[str, ...]:
+    """All that ROM prints until the bootloader runs; without a bootloader in flash, what it says before it looks."""
+    name, flash, address = chip.target.name, chip.flash, started.address
+    lines = (*reset_lines(name, chip.efuse.chip_revision, chip.reset_reason), *started.lines)
+    if address is None or flash.mmap(address, 1)[0] != _MAGIC:
+        return lines
+    behind = config.partition_table_offset if address < config.partition_table_offset else flash.size
+    return *lines, *loading_lines(name, flash.mmap(address, min(_ROOM, behind - address)))
 
 
 def raise_secure_version(chip: Chip, started: Started) -> bool:

@@ -50,12 +50,19 @@ class Run:
         self.otadata_writes: list[Rewrite] = []
         #: Whether anything changed that the next run could find.
         self.wrote = False
+        #: Whether it stopped at an assertion, or ran wild: then the watchdog resets the chip, not the loader.
+        self.stopped = False
         #: Whether this run encrypted the flash, after which the chip has to start anew.
         self.encrypted_now = False
 
     def decide(self, function: str, text: str) -> None:
         """A decision, with the upstream function that takes it."""
         self.why.append(f"{function}: {text}")
+
+    def stop(self, function: str, text: str) -> None:
+        """The end of this run: a decision that nobody took."""
+        self.decide(function, text)
+        self.stopped = True
 
     # ---------------------------------------------------------------------------------------------------- images
 
@@ -73,12 +80,10 @@ class Run:
         )
         self.log.core(verdict.log)
         if verdict.assertion is not None:
-            self.decide(
-                "process_segment", f"assertion: {partition.label or 'app'}: {reason(verdict.err, verdict.fault)}"
-            )
+            self.stop("process_segment", f"assertion: {partition.label or 'app'}: {reason(verdict.err, verdict.fault)}")
             return RESET
         if verdict.crash is not None:
-            self.decide("process_segment_data", f"runs wild: {partition.label or 'app'}: {verdict.crash}")
+            self.stop("process_segment_data", f"runs wild: {partition.label or 'app'}: {verdict.crash}")
             return RESET
         return verdict
 

@@ -56,7 +56,7 @@ def _select_with_anti_rollback(run: Run, table: BootTable, entries: Entries) -> 
         run.decide(_NAME, "both otadata entries are blank or corrupt -> every slot in turn")
         return FACTORY_INDEX, -1, True
     if table.app_count == 0 and any(entry.valid for entry in entries) and run.chip.target.name in _XTENSA:
-        run.decide(_NAME, "division by zero: an otadata entry is valid and the table has no OTA slot")
+        run.stop(_NAME, "division by zero: an otadata entry is valid and the table has no OTA slot")
         return INVALID_INDEX, -1, False
     active = active_otadata(*(_unless_too_old(run, table, index, entry) for index, entry in enumerate(entries)))
     if active < 0:

@@ -26,9 +26,11 @@ from py_esp_ota.errors import EspErr, FlashError
 from py_esp_ota.idf import rollback
 from py_esp_ota.idf.bootloader.console import print_banner, read_bootloader_header
 from py_esp_ota.idf.bootloader.deep_sleep import fast_boot
-from py_esp_ota.idf.bootloader.map import unpack_load_app
+from py_esp_ota.idf.bootloader.lines import lines_of
+from py_esp_ota.idf.bootloader.made_for import made_for_another
+from py_esp_ota.idf.bootloader.map import maps_at_all, unpack_load_app
 from py_esp_ota.idf.bootloader.pins import factory_reset, test_app_index, wants_factory_reset
-from py_esp_ota.idf.bootloader.rom import choose_bootloader, raise_secure_version
+from py_esp_ota.idf.bootloader.rom import choose_bootloader, first_lines, raise_secure_version
 from py_esp_ota.idf.bootloader.run import FACTORY_INDEX, INVALID_INDEX, RESET, TEST_APP_INDEX, Run, reason
 from py_esp_ota.idf.bootloader.security import enable_security
 from py_esp_ota.idf.bootloader.select import get_selected_boot_partition
@@ -58,6 +60,7 @@ class BootDict(TypedDict):
     efuse_changes: dict[str, list[int]]
     why: list[str]
     log: list[str]
+    console: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class BootReport:
 
     ``otadata_writes`` are the entries that were rewritten, in order. ``efuse_changes`` are the eFuse fields that were
     burned, each with its value before and after.
+
+    ``log`` is what the bootloader printed, ``console`` all of it in order, ROM's lines before each run among it.
     """
 
     ok: bool
@@ -81,6 +86,7 @@ class BootReport:
     resets: int = 0
     otadata_writes: tuple[Rewrite, ...] = ()
     efuse_changes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    console: tuple[str, ...] = ()
 
     def to_dict(self) -> BootDict:
         """The report as JSON-ready values."""
@@ -101,6 +107,7 @@ class BootReport:
             "efuse_changes": {name: [*change] for name, change in self.efuse_changes.items()},
             "why": list(self.why),
             "log": list(self.log),
+            "console": list(self.console),
         }
 
 
@@ -112,35 +119,52 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
     ``PowerLoss`` when the power goes.
     """
     log: list[str] = []
-    why: list[str] = []
+    console: list[str] = []
+    why = made_for_another(chip)
     writes: list[Rewrite] = []
     fuses = _burnable(chip)
     seen: set[tuple[bytes, ...]] = set()
     resets = 0
     ended: _End | None
+    #: The run from power-on that wrote nothing, while the one behind it is not seen to be another.
+    first: Run | None = None
     if chip.reset_reason == ResetReason.POWERON:
         chip.rtc = bytes(len(chip.rtc))
     while True:
         chip.latch_efuses()
         started = choose_bootloader(chip, config)
+        spoken = first_lines(chip, config, started)
         log += started.lines
         why += started.why
         if started.address is None:
+            console += spoken
             ended = _DEAD
             break
         run = Run(chip, config, started.address)
         run.wrote = raise_secure_version(chip, started)
         ended = _start(run)
+        if (
+            first is not None
+            and ended is None
+            and not run.wrote
+            and lines_of(first.log.lines) == lines_of(run.log.lines)
+        ):
+            resets -= 1
+            why[-1] = _FOR_EVER
+            ended = _DEAD
+            break
+        first = run if chip.reset_reason == ResetReason.POWERON and not run.wrote else None
         log += run.log.lines
+        console += (*spoken, *run.log.lines)
         why += run.why
         writes += run.otadata_writes
         if ended is not None:
             break
         if (not run.wrote and not _reset_matters(chip, config)) or _seen_before(chip, seen):
-            why.append("bootloader_reset: the chip resets and finds the same again, for ever")
+            why.append(_FOR_EVER)
             ended = _DEAD
             break
-        chip.reset_reason = ResetReason.SW
+        chip.reset_reason = ResetReason.RTCWDT_RTC if run.stopped else ResetReason.SW
         resets += 1
         changed = "flash or eFuses have changed" if run.wrote else "this reset is of another kind"
         why.append(f"bootloader_reset: the chip resets; {changed}, so it tries again")
@@ -158,6 +182,7 @@ def boot(chip: Chip, config: Sdkconfig) -> BootReport:
             for (name, before), after in zip(fuses.items(), _burnable(chip).values(), strict=True)
             if before != after
         },
+        console=tuple(console),
     )
 
 
@@ -180,6 +205,7 @@ class _End:
     app_desc: AppDesc | None
 
 
+_FOR_EVER = "bootloader_reset: the chip resets and finds the same again, for ever"
 _DEAD = _End(ok=False, partition=None, state="", app_desc=None)
 
 
@@ -230,6 +256,8 @@ def _start(run: Run) -> _End | None:
     if not print_banner(run.log, chip, installed, config):
         revision = chip.efuse.chip_revision
         run.decide("bootloader_check_bootloader_validity", f"revision {revision} is below what the bootloader needs")
+        return None
+    if not maps_at_all(run):
         return None
     asleep = chip.reset_reason == ResetReason.DEEPSLEEP
     if asleep and config.bootloader_skip_validate_in_deep_sleep:

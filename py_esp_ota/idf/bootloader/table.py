@@ -12,6 +12,9 @@ from py_esp_ota.idf.features import Features, features
 from py_esp_ota.idf.log import Line
 
 TABLE_MAX_LEN = 0xC00
+_ROW, _LABEL_AT, _LABEL = 32, 12, 16
+#: What is printed of a text that has no end.
+_LONGEST_TEXT = 1024
 
 #: What rows of the types ``PART_TYPE_BOOTLOADER`` and ``PART_TYPE_PARTITION_TABLE`` are called.
 _LOADER_USAGES = frozenset(
@@ -62,9 +65,16 @@ def judge(
     for index, (row, usage) in enumerate(zip(verdict.rows, meaning.usages(), strict=True)):
         word = "unknown" if usage in unknown else usage
         place = f"{row.type:02x} {row.subtype:02x} {row.offset:08x} {row.size:08x}"
-        lines.append(("I", "boot", f"{index:2d} {row.label:<16} {word:<16} {place}"))
+        lines.append(("I", "boot", f"{index:2d} {_printed_label(data, index)} {word:<16} {place}"))
     lines.append(("I", "boot", "End of partition table"))
     return LoadedTable(tuple(verdict.rows), meaning, tuple(lines))
+
+
+def _printed_label(data: bytes, index: int) -> str:
+    """The label of row ``index`` as ``%-16s`` prints it: where no zero ends it, on into the flags and the next row."""
+    start = _ROW * index + _LABEL_AT
+    text = data[start : start + _LONGEST_TEXT].split(b"\0", 1)[0]
+    return text.ljust(_LABEL).decode("utf-8", "replace")
 
 
 def _unknown(release: Features) -> frozenset[str]:

@@ -2,49 +2,8 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuTable, Pages, RomData, Soc
-
-_ROM = {
-    0x40000018: "rtc_get_reset_reason",
-    0x40000034: "ets_printf",
-    0x4000003C: "ets_install_uart_printf",
-    0x40000044: "ets_delay_us",
-    0x40000058: "uart_tx_one_char",
-    0x40000070: "uart_tx_flush",
-    0x40000074: "uart_tx_wait_idle",
-    0x40000088: "software_reset",
-    0x400000FC: "esp_rom_spiflash_wait_idle",
-    0x40000130: "esp_rom_spiflash_erase_sector",
-    0x40000138: "esp_rom_spiflash_write",
-    0x4000013C: "esp_rom_spiflash_read",
-    0x4000014C: "esp_rom_spiflash_config_param",
-    0x4000027C: "wdt_hal_init",
-    0x40000284: "wdt_hal_config_stage",
-    0x40000288: "wdt_hal_write_protect_disable",
-    0x4000028C: "wdt_hal_write_protect_enable",
-    0x40000290: "wdt_hal_enable",
-    0x400002A0: "wdt_hal_set_flashboot_en",
-    0x40000488: "memset",
-    0x4000048C: "memcpy",
-    0x40000494: "memcmp",
-    0x400006F8: "ROM_Boot_Cache_Init",
-    0x4000071C: "Cache_Disable_ICache",
-    0x40000720: "Cache_Enable_ICache",
-    0x40000770: "ets_get_cpu_frequency",
-    0x40000774: "ets_update_cpu_frequency",
-    0x400007B8: "gpio_pad_set_drv",
-    0x400007FC: "crc32_le",
-    0x40000818: "ets_sha_enable",
-    0x40000824: "ets_sha_init",
-    0x40000830: "ets_sha_update",
-    0x40000834: "ets_sha_finish",
-    0x400009F0: "__udivdi3",
-    0x400022F4: "rom_i2c_writeReg",
-    0x400022FC: "rom_i2c_writeReg_Mask",
-    0x40002BE4: "mbedtls_md5_starts_ret",
-    0x40002BE8: "mbedtls_md5_update_ret",
-    0x40002BEC: "mbedtls_md5_finish_ret",
-}
+from py_esp_ota.silicon.chips.esp32c2_rom import ESP32C2_ROM
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuTable, Pages, RomData, Soc
 
 ESP32C2 = Soc(
     name="esp32c2",
@@ -64,7 +23,7 @@ ESP32C2 = Soc(
     stack_top=0x3FCDEB70,
     legacy_data=0x3FCDFFF0,
     legacy_struct=0x3FCDFF00,
-    rom_functions=_ROM,
+    rom_functions=ESP32C2_ROM,
     spi0=0x60003000,
     spi1=0x60002000,
     consoles=frozenset({0x60000000}),
@@ -72,7 +31,7 @@ ESP32C2 = Soc(
     reset_register=0x60008000,
     reset_values={0x60003008: 1 << 13 | 1 << 23},
     ready={0x6004E840: 1 << 24},  # the PLL is calibrated
-    taken={},
+    taken={0x60008894: 3},  # eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x60008830, 27, 1),),
         "disable_blk_version_major": ((0x60008830, 28, 1),),
@@ -84,4 +43,7 @@ ESP32C2 = Soc(
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1}),
+    uart_device=0x3FCDF4BC,
+    syscall_table=0x3FCDFFD8,
+    gpio=Gpio(out=0x60004004, enable=0x60004020, input=0x6000403C, mux=0x60009004),
 )

@@ -2,51 +2,8 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuTable, RomData, Soc
-
-_ROM = {
-    0x40000018: "rtc_get_reset_reason",
-    0x40000040: "ets_printf",
-    0x40000048: "ets_install_uart_printf",
-    0x40000050: "ets_delay_us",
-    0x40000068: "uart_tx_one_char",
-    0x40000080: "uart_tx_flush",
-    0x40000084: "uart_tx_wait_idle",
-    0x40000088: "uart_div_modify",
-    0x40000090: "software_reset",
-    0x4000010C: "esp_rom_spiflash_wait_idle",
-    0x40000128: "esp_rom_spiflash_erase_sector",
-    0x4000012C: "esp_rom_spiflash_write",
-    0x40000134: "esp_rom_spiflash_config_param",
-    0x40000354: "memset",
-    0x40000358: "memcpy",
-    0x40000360: "memcmp",
-    0x400004C8: "ROM_Boot_Cache_Init",
-    0x400004D8: "Cache_Invalidate_ICache_All",
-    0x4000051C: "Cache_Disable_ICache",
-    0x40000520: "Cache_Enable_ICache",
-    0x40000524: "Cache_Suspend_ICache",
-    0x40000528: "Cache_Resume_ICache",
-    0x4000055C: "Cache_MMU_Init",
-    0x40000560: "Cache_Ibus_MMU_Set",
-    0x40000564: "Cache_Dbus_MMU_Set",
-    0x40000584: "ets_get_cpu_frequency",
-    0x40000588: "ets_update_cpu_frequency",
-    0x400005CC: "gpio_pad_set_drv",
-    0x40000614: "MD5Init",
-    0x40000618: "MD5Update",
-    0x4000061C: "MD5Final",
-    0x40000628: "crc32_le",
-    0x40000644: "ets_sha_enable",
-    0x40000650: "ets_sha_init",
-    0x4000065C: "ets_sha_update",
-    0x40000660: "ets_sha_finish",
-    0x4000071C: "ets_efuse_get_spiconfig",
-    0x4000072C: "ets_efuse_get_wp_pad",
-    0x400008AC: "__udivdi3",
-    0x4000195C: "rom_i2c_writeReg",
-    0x40001960: "rom_i2c_writeReg_Mask",
-}
+from py_esp_ota.silicon.chips.esp32c3_rom import ESP32C3_ROM
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuTable, RomData, Soc
 
 ESP32C3 = Soc(
     name="esp32c3",
@@ -68,7 +25,7 @@ ESP32C3 = Soc(
     stack_top=0x3FCDE710,
     legacy_data=0x3FCDFFF0,
     legacy_struct=0x3FCDFF00,
-    rom_functions=_ROM,
+    rom_functions=ESP32C3_ROM,
     spi0=0x60003000,
     spi1=0x60002000,
     consoles=frozenset({0x60000000, 0x60043000}),  # UART0's FIFO, and that of the USB serial/JTAG controller
@@ -76,7 +33,7 @@ ESP32C3 = Soc(
     reset_register=0x60008000,
     reset_values={0x60003008: 1 << 13 | 1 << 23},  # as ROM leaves SPI0 for DIO: fast read, two lines
     ready={},
-    taken={},
+    taken={0x600089D4: 3},  # eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x60008840, 0, 1),),
         "disable_blk_version_major": ((0x60008840, 1, 1),),
@@ -88,4 +45,9 @@ ESP32C3 = Soc(
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
     silent_csrs=frozenset({0x7E0, 0x7E1}),
+    # By revision: before v0.3, v0.3 to v1.0, from v1.1 on (``esp_rom_output_set_as_console``).
+    unlisted={0x4004B8CA: "uart_tx_switch", 0x4004C166: "uart_tx_switch", 0x40001C44: "uart_tx_switch"},
+    uart_device=0x3FCDF064,
+    syscall_table=0x3FCDFFE0,
+    gpio=Gpio(out=0x60004004, enable=0x60004020, input=0x6000403C, mux=0x60009004),
 )

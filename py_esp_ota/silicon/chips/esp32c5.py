@@ -2,48 +2,8 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuItems, Pages, Soc
-
-_ROM = {
-    0x40000018: "rtc_get_reset_reason",
-    0x40000024: "ets_printf",
-    0x40000030: "ets_install_uart_printf",
-    0x4000003C: "ets_delay_us",
-    0x40000040: "ets_get_cpu_frequency",
-    0x40000044: "ets_update_cpu_frequency",
-    0x40000054: "uart_tx_one_char",
-    0x40000074: "uart_tx_flush",
-    0x40000078: "uart_tx_wait_idle",
-    0x40000094: "software_reset",
-    0x40000120: "esp_rom_spiflash_wait_idle",
-    0x40000154: "esp_rom_spiflash_erase_sector",
-    0x4000015C: "esp_rom_spiflash_write",
-    0x40000160: "esp_rom_spiflash_read",
-    0x40000170: "esp_rom_spiflash_config_param",
-    0x400003A4: "wdt_hal_init",
-    0x400003AC: "wdt_hal_config_stage",
-    0x400003B0: "wdt_hal_write_protect_disable",
-    0x400003B4: "wdt_hal_write_protect_enable",
-    0x400003B8: "wdt_hal_enable",
-    0x400003C8: "wdt_hal_set_flashboot_en",
-    0x400004B8: "memset",
-    0x400004BC: "memcpy",
-    0x400004C4: "memcmp",
-    0x40000644: "ROM_Boot_Cache_Init",
-    0x400006AC: "Cache_Disable_Cache",
-    0x400006B0: "Cache_Enable_Cache",
-    0x40000738: "gpio_pad_set_drv",
-    0x40000778: "crc32_le",
-    0x40000798: "MD5Init",
-    0x4000079C: "MD5Update",
-    0x400007A0: "MD5Final",
-    0x400007A4: "ets_sha_enable",
-    0x400007B0: "ets_sha_init",
-    0x400007BC: "ets_sha_update",
-    0x400007C0: "ets_sha_finish",
-    0x40000A08: "__udivdi3",
-    0x40001544: "ets_get_bootloader_offset",
-}
+from py_esp_ota.silicon.chips.esp32c5_rom import ESP32C5_ROM
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuItems, Pages, Soc
 
 ESP32C5 = Soc(
     name="esp32c5",
@@ -68,7 +28,7 @@ ESP32C5 = Soc(
     stack_top=0x4085E5A0,
     legacy_data=0x4085FFEC,
     legacy_struct=0x4085FF00,
-    rom_functions=_ROM,
+    rom_functions=ESP32C5_ROM,
     spi0=0x60002000,
     spi1=0x60003000,
     consoles=frozenset({0x60000000, 0x6000F000}),
@@ -76,7 +36,11 @@ ESP32C5 = Soc(
     reset_register=0x600B1034,
     reset_values={0x60002008: 1 << 13 | 1 << 23, 0x60096110: 48 << 24},  # and a crystal of 48 MHz
     ready={0x600AF818: 1 << 24},  # the PLL is calibrated
-    taken={0x60000098: 1 << 0, 0x60096144: 1 << 0},  # UART0 and the buses take their settings over
+    taken={
+        0x60000098: 1 << 0,
+        0x60096144: 1 << 0,
+        0x600B49D8: 3,
+    },  # UART0 and the buses take their settings over; eFuse commands end
     efuses={
         "wafer_version_minor": ((0x600B484C, 0, 4),),
         "wafer_version_major": ((0x600B484C, 4, 2),),
@@ -87,7 +51,8 @@ ESP32C5 = Soc(
     },
     cycle_csrs=frozenset({0x7E2}),
     standard_counters={0xB00: 0x7E2, 0xC00: 0x7E2},
-    silent_csrs=frozenset(
-        {0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}
-    ),  # mideleg, performance counter, memory attributes
+    silent_csrs=frozenset({0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # mideleg, performance counter, memory's rights
+    uart_device=0x4085F4FC,
+    syscall_table=0x4085FFD4,
+    gpio=Gpio(out=0x60091004, enable=0x60091034, input=0x60091064, mux=0x60090000),
 )

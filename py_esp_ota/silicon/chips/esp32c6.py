@@ -2,48 +2,8 @@
 
 from __future__ import annotations
 
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory, MmuItems, Pages, Soc
-
-_ROM = {
-    0x40000018: "rtc_get_reset_reason",
-    0x40000028: "ets_printf",
-    0x40000034: "ets_install_uart_printf",
-    0x40000040: "ets_delay_us",
-    0x40000044: "ets_get_cpu_frequency",
-    0x40000048: "ets_update_cpu_frequency",
-    0x40000058: "uart_tx_one_char",
-    0x40000074: "uart_tx_flush",
-    0x40000078: "uart_tx_wait_idle",
-    0x40000090: "software_reset",
-    0x40000110: "esp_rom_spiflash_wait_idle",
-    0x40000144: "esp_rom_spiflash_erase_sector",
-    0x4000014C: "esp_rom_spiflash_write",
-    0x40000150: "esp_rom_spiflash_read",
-    0x40000160: "esp_rom_spiflash_config_param",
-    0x40000178: "esp_rom_spiflash_config_clk",
-    0x400001D0: "spi_dummy_len_fix",
-    0x4000039C: "wdt_hal_config_stage",
-    0x400003A0: "wdt_hal_write_protect_disable",
-    0x400003A4: "wdt_hal_write_protect_enable",
-    0x400003A8: "wdt_hal_enable",
-    0x400003B8: "wdt_hal_set_flashboot_en",
-    0x400004A8: "memset",
-    0x400004AC: "memcpy",
-    0x400004B4: "memcmp",
-    0x40000634: "ROM_Boot_Cache_Init",
-    0x40000690: "Cache_Disable_ICache",
-    0x40000694: "Cache_Enable_ICache",
-    0x40000704: "gpio_pad_set_drv",
-    0x4000074C: "MD5Init",
-    0x40000750: "MD5Update",
-    0x40000754: "MD5Final",
-    0x40000758: "crc32_le",
-    0x40000774: "ets_sha_enable",
-    0x40000780: "ets_sha_init",
-    0x4000078C: "ets_sha_update",
-    0x40000790: "ets_sha_finish",
-    0x400009CC: "__udivdi3",
-}
+from py_esp_ota.silicon.chips.esp32c6_rom import ESP32C6_ROM
+from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Gpio, Memory, MmuItems, Pages, Soc
 
 ESP32C6 = Soc(
     name="esp32c6",
@@ -68,15 +28,15 @@ ESP32C6 = Soc(
     stack_top=0x4087E610,
     legacy_data=0x4087FFEC,
     legacy_struct=0x4087FF00,
-    rom_functions=_ROM,
+    rom_functions=ESP32C6_ROM,
     spi0=0x60002000,
     spi1=0x60003000,
     consoles=frozenset({0x60000000, 0x6000F000}),
     rng=0x600B2808,
     reset_register=0x600B1034,
     reset_values={0x60002008: 1 << 13 | 1 << 23},
-    ready={0x600AF818: 1 << 24},  # the PLL is calibrated
-    taken={0x60000098: 1 << 0},  # UART0 takes its settings over
+    ready={0x600AF818: 1 << 24, 0x60096110: 2 << 8},  # the PLL is calibrated; and divided by three, always
+    taken={0x60000098: 1 << 0, 0x600B09D4: 3},  # UART0 takes its settings over; eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x600B0840, 0, 1),),
         "disable_blk_version_major": ((0x600B0840, 1, 1),),
@@ -87,7 +47,8 @@ ESP32C6 = Soc(
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
-    silent_csrs=frozenset(
-        {0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}
-    ),  # mideleg, performance counter, memory attributes
+    silent_csrs=frozenset({0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # mideleg, performance counter, memory's rights
+    uart_device=0x4087F568,
+    syscall_table=0x4087FFD4,
+    gpio=Gpio(out=0x60091004, enable=0x60091020, input=0x6009103C, mux=0x60090004),
 )

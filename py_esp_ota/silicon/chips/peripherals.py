@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from py_esp_ota.silicon.chips.esp32c3_rom import ESP32C3_APP_ROM
-from py_esp_ota.silicon.chips.esp32c6_rom import ESP32C6_APP_ROM
-
 
 @dataclass(frozen=True, slots=True)
 class Lines:
@@ -36,6 +33,32 @@ class Awake:
 
 
 @dataclass(frozen=True, slots=True)
+class Timer:
+    """A general purpose timer: base, interrupt source, and the register whose field at ``bit`` chooses its clock.
+
+    ``hz`` are the clocks by their number there, a power of two of them.
+    """
+
+    base: int
+    source: int
+    clock: int
+    bit: int
+    hz: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dma:
+    """The general DMA controller: base, the memory that its links lie in, and what says that a transfer is done."""
+
+    base: int
+    memory: int
+    in_raw: int
+    in_done: int
+    out_raw: int
+    out_done: int
+
+
+@dataclass(frozen=True, slots=True)
 class Peripherals:
     """Bases of devices, and the numbers of their interrupt sources."""
 
@@ -52,14 +75,24 @@ class Peripherals:
     usb_serial_jtag_source: int
     timer_groups: tuple[int, ...]
     watchdog_sources: tuple[int, ...]
+    timers: tuple[Timer, ...]
     awake: Awake
+    spi2: int
+    spi2_source: int
+    dma: Dma
     sha: int
     aes: int
+    aes_source: int
     #: Bits that say "done" or "ready", always.
     ready: Mapping[int, int]
-    #: Functions of ROM that apps call and bootloaders do not.
-    rom_functions: Mapping[int, str]
+    #: Bits of the radio that its calibration waits for, and its registers that count microseconds.
+    radio_ready: Mapping[int, int]
+    radio_clocks: frozenset[int]
 
+
+_APB_OR_XTAL = (80_000_000, 40_000_000)
+#: The last number is reserved.
+_XTAL_PLL_OR_RC = (40_000_000, 80_000_000, 17_500_000, 17_500_000)
 
 PERIPHERALS: Mapping[str, Peripherals] = {
     "esp32c3": Peripherals(
@@ -75,6 +108,9 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         usb_serial_jtag_source=26,
         timer_groups=(0x6001F000, 0x60020000),
         watchdog_sources=(33, 35),
+        timers=tuple(
+            Timer(base, source, base, 9, _APB_OR_XTAL) for base, source in ((0x6001F000, 32), (0x60020000, 34))
+        ),
         awake=Awake(
             reset=(0x60008000, 1 << 31),
             reset_cpu=(0x60008000, 1 << 5),
@@ -82,10 +118,15 @@ PERIPHERALS: Mapping[str, Peripherals] = {
             time=(0x60008010, 0x60008014),
             watchdog=0x60008090,
         ),
+        spi2=0x60024000,
+        spi2_source=19,
+        dma=Dma(0x6003F000, 0x3FC00000, in_raw=0x00, in_done=0x03, out_raw=0x00, out_done=0x118),
         sha=0x6003B000,
         aes=0x6003A000,
+        aes_source=48,
         ready={0x60040044: 0xC0000000},  # APB_SARADC_INT_RAW: both converters are done
-        rom_functions=ESP32C3_APP_ROM,
+        radio_ready={0x6000E050: 7 << 24, 0x6000E04C: 1 << 24, 0x60006174: 1 << 16, 0x60033D14: 1 << 0},
+        radio_clocks=frozenset(),
     ),
     "esp32c6": Peripherals(
         systimer=0x6000A000,
@@ -100,6 +141,10 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         usb_serial_jtag_source=48,
         timer_groups=(0x60008000, 0x60009000),
         watchdog_sources=(53, 56),
+        timers=(
+            Timer(0x60008000, 51, 0x60096040, 20, _XTAL_PLL_OR_RC),
+            Timer(0x60009000, 54, 0x6009604C, 20, _XTAL_PLL_OR_RC),
+        ),
         awake=Awake(
             reset=(0x600B1034, 1 << 31),
             reset_cpu=(0x600B1038, 1 << 28),
@@ -107,9 +152,20 @@ PERIPHERALS: Mapping[str, Peripherals] = {
             time=(0x600B0C14, 0x600B0C18),
             watchdog=0x600B1C00,
         ),
+        spi2=0x60081000,
+        spi2_source=72,
+        dma=Dma(0x60080000, 0x40800000, in_raw=0x00, in_done=0x03, out_raw=0x30, out_done=0x0B),
         sha=0x60089000,
         aes=0x60088000,
+        aes_source=73,
         ready={0x6000E044: 0xC0000000, 0x600C8098: 1 << 4, 0x600C8134: 1 << 1},
-        rom_functions=ESP32C6_APP_ROM,
+        radio_ready={
+            0x600A00CC: 1 << 8,
+            0x600A0418: 1 << 22,
+            0x600A04A0: 1 << 16,
+            0x600A0814: 7 << 14,
+            0x600A4DDC: 1 << 0,
+        },
+        radio_clocks=frozenset({0x600AD000}),
     ),
 }

@@ -7,7 +7,7 @@ A chip more is a table more: ``esp32c3.py`` and its like, all listed in ``chips.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 READ, WRITE, EXECUTE = 1, 2, 4
 
@@ -60,6 +60,16 @@ class MmuItems:
     valid: int
     mask: int
     pages: Pages = Pages()
+
+
+@dataclass(frozen=True, slots=True)
+class Gpio:
+    """The registers of the pins: output, its enable, input; and the first of the words that say how a pin is pulled."""
+
+    out: int
+    enable: int
+    input: int
+    mux: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +129,10 @@ class Soc:
     #: Counters of the RISC-V standard that the CPU under us has too, running with the host's time; and ours instead.
     standard_counters: Mapping[int, int]
     silent_csrs: frozenset[int]
+    #: Functions of ROM that have no place in its list: code calls them at an address that it takes from the revision.
+    unlisted: Mapping[int, str] = field(default_factory=dict)
+    #: Where ROM keeps its ``UartDevice``, and the address of the functions that an app's C library lends it.
+    uart_device: int = 0
+    syscall_table: int = 0
+    #: ``None`` where pins read as they were written.
+    gpio: Gpio | None = None

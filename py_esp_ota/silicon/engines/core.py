@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import Self, cast
 
 from py_esp_ota import _core
 from py_esp_ota._core import CpuMemory, CpuState, Flash
@@ -66,7 +66,7 @@ class Core(_core.Cpu):
     returns = b"\x82\x80"  # c.jr ra
     jumps = b"\x82\x82"  # c.jr t0
 
-    def __new__(cls, chip: str, bus: Bus) -> Core:
+    def __new__(cls, chip: str, bus: Bus) -> Self:
         """The first core of ``chip``. Raises ``ValueError`` for one that is not here."""
         return super().__new__(cls, chip, bus.values, bus.on_read, bus.on_write)
 

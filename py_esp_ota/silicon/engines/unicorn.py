@@ -38,6 +38,7 @@ from unicorn.riscv_const import (
     UC_RISCV_REG_MTVAL,
     UC_RISCV_REG_MTVEC,
     UC_RISCV_REG_PC,
+    UC_RISCV_REG_PRIV,
     UC_RISCV_REG_X0,
 )
 
@@ -54,7 +55,9 @@ from py_esp_ota.silicon.engines.engine import (
     MemoryFault,
     Watcher,
 )
-from py_esp_ota.silicon.words import word
+from py_esp_ota.silicon.engines.pmp import PMPADDR, PMPCFG, may_fetch
+from py_esp_ota.silicon.engines.touched import touched
+from py_esp_ota.silicon.words import to_word, word
 
 _RIGHTS = {READ: UC_PROT_READ, WRITE: UC_PROT_WRITE, EXECUTE: UC_PROT_EXEC}
 _ACCESS: Mapping[int, Access] = {
@@ -63,7 +66,13 @@ _ACCESS: Mapping[int, Access] = {
     UC_ERR_WRITE_UNMAPPED: "store",
     UC_ERR_WRITE_PROT: "store",
 }
+#: Exceptions by which Unicorn says that memory protection forbids an access.
+_FETCH_FAULT = 1
+_PROTECTED: Mapping[int, Access] = {5: "load", 7: "store"}
+#: Every call of the environment is one from user mode to Unicorn.
+_CALL, _CALL_FROM_MACHINE, _MACHINE = 8, 11, 3
 _RA, _SP, _T0, _A0 = 1, 2, 5, 10
+_READS_CSR, _LW_T0_T0 = 0x00002073, 0x0002A283
 _SYSTEM = 0x73
 _WFI = (0x10500073).to_bytes(4, "little")
 _MIE, _MPIE, _MPP = 1 << 3, 1 << 7, 3 << 11
@@ -84,6 +93,12 @@ class UnicornBlock:
     def __init__(self, uc: Uc, memory: Memory) -> None:
         self.size = memory.size
         self.windows = tuple(range(base, base + memory.size) for base, _access in memory.windows)
+        #: Those that show code which code cannot change.
+        self.code_only = tuple(
+            window
+            for window, (_base, access) in zip(self.windows, memory.windows, strict=True)
+            if access == READ | EXECUTE
+        )
         self._bytes = ctypes.create_string_buffer(memory.size)
         self._address = ctypes.addressof(self._bytes)
         for base, access in memory.windows:
@@ -135,7 +150,6 @@ class Unicorn:
         """``count``: count instructions block by block, which makes a run several times slower."""
         self._bus = bus
         self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
-        self._fresh = self._uc.context_save()
         self._memories: list[tuple[range, UnicornBlock]] = []
         self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
         self._uc.hook_add(UC_HOOK_MEM_INVALID, self._on_invalid)
@@ -150,6 +164,11 @@ class Unicorn:
         self._interrupted = False
         #: The ROM function called last, -1 for none.
         self._called = -1
+        #: Where Unicorn would not fetch, -1 for nowhere; and whether it is being asked about that.
+        self._refused = -1
+        self._asking = False
+        #: Registers as after power-on, those among them that say what is protected, for good.
+        self._fresh = self._uc.context_save()
 
     def add(self, memory: Memory) -> UnicornBlock:
         """Memory, full of zeros."""
@@ -175,10 +194,18 @@ class Unicorn:
             # Behind the watches of ROM: who is asked about a block finds it not yet counted.
             self._counts_later = False
             self._uc.hook_add(UC_HOOK_BLOCK, self._on_block)
-        try:
-            self._uc.emu_start(pc, _NEVER, count=count)
-        except UcError as error:
-            self._failed(error)
+        refused = -1
+        while True:
+            self._refused = -1
+            try:
+                self._uc.emu_start(pc, _NEVER, count=count)
+            except UcError as error:
+                self._failed(error)
+            if self._refused in {-1, refused} or not self._let_through(self._refused):
+                break
+            pc = refused = self._refused
+        if self._refused >= 0 and self.watcher is not None:
+            self.watcher.fault(MemoryFault("fetch", self._refused), self._refused)
         if self._interrupted:
             self._interrupted = False
             raise KeyboardInterrupt
@@ -198,6 +225,32 @@ class Unicorn:
             self.watcher.exception(BREAKPOINT, self.pc)
         else:
             self.watcher.fault(MemoryFault(_ACCESS.get(error.errno, "load"), self._touched), self.pc)
+
+    def _let_through(self, address: int) -> bool:
+        """Let Unicorn fetch there if memory protection does not forbid it: it knows pages that were loaded from."""
+        csrs = (*PMPCFG, *PMPADDR)
+        words = self._executed([csr << 20 | _READS_CSR | 1 + index << 7 for index, csr in enumerate(csrs)])
+        if not may_fetch(words, address):
+            return False
+        self._executed([_LW_T0_T0], t0=address & ~3)
+        return True
+
+    def _executed(self, code: list[int], *, t0: int = 0) -> list[int]:
+        """What these instructions leave in x1 and the registers behind it; all else stays as it is."""
+        place, block = next((window.start, block) for window, block in self._memories if window in block.code_only)
+        there, before = block.get(0, 4 * len(code)), self._uc.context_save()
+        block.put(0, b"".join(map(to_word, code)))
+        self._uc.ctl_remove_cache(place, place + 4 * len(code))
+        self._asking = True
+        try:
+            self.set_register(_T0, t0)
+            self._uc.emu_start(place, _NEVER, count=len(code))
+            return [self.register(1 + index) for index in range(len(code))]
+        finally:
+            self._asking = False
+            block.put(0, there)
+            self._uc.ctl_remove_cache(place, place + 4 * len(code))
+            self._uc.context_restore(before)
 
     def stop(self) -> None:
         """No instruction more, from inside of a callback."""
@@ -258,7 +311,8 @@ class Unicorn:
         """Call back for every block of code that begins from ``begin`` up to ``end``."""
 
         def on_block(_uc: Uc, address: int, _size: int, _data: object) -> None:
-            callback(address)
+            if not self._asking:
+                callback(address)
 
         return int(self._uc.hook_add(UC_HOOK_BLOCK, on_block, begin=begin, end=end - 1))
 
@@ -271,7 +325,7 @@ class Unicorn:
         """Call back for every load, or for every instruction."""
 
         def on_read(_uc: Uc, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
-            if loads is not None:
+            if loads is not None and not self._asking:
                 loads(address, size)
 
         def on_step(_uc: Uc, _address: int, _size: int, _data: object) -> None:
@@ -403,8 +457,15 @@ class Unicorn:
         address = (uc.reg_read(UC_RISCV_REG_PC) - 4) & 0xFFFFFFFF
         if not self.charge(1) or (cause == ILLEGAL_INSTRUCTION and self._own_csr(uc, address)):
             return
-        if self.watcher is not None:
-            self.watcher.exception(cause, address)
+        if cause == _FETCH_FAULT:
+            self._refused = address
+            uc.emu_stop()
+        elif self.watcher is not None and cause in _PROTECTED:
+            at = touched(word(self.peek(address, 4)), self.register)
+            self.watcher.fault(MemoryFault(_PROTECTED[cause], address if at is None else at), address)
+        elif self.watcher is not None:
+            machine = cause == _CALL and uc.reg_read(UC_RISCV_REG_PRIV) == _MACHINE
+            self.watcher.exception(_CALL_FROM_MACHINE if machine else cause, address)
 
     def _own_csr(self, uc: Uc, address: int) -> bool:
         """Execute the instruction at ``address`` if it is on a register that only Espressif's CPUs have."""

@@ -7,17 +7,20 @@ from typing import Any, Protocol
 
 from py_esp_ota.chip import ResetReason
 from py_esp_ota.silicon.chips.peripherals import Peripherals
-from py_esp_ota.silicon.clock import Clock
+from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
+from py_esp_ota.silicon.peripherals.aes import Aes
 from py_esp_ota.silicon.peripherals.consoles import USB, Uart, UsbSerialJtag
+from py_esp_ota.silicon.peripherals.gdma import Gdma, Memory
 from py_esp_ota.silicon.peripherals.interrupts import Interrupts
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.rtc import Rtc, calibrates
 from py_esp_ota.silicon.peripherals.sha import Sha
+from py_esp_ota.silicon.peripherals.spi_master import SpiMaster
 from py_esp_ota.silicon.peripherals.systimer import Systimer
+from py_esp_ota.silicon.peripherals.timer import GeneralPurposeTimer
 from py_esp_ota.silicon.peripherals.watchdog import Watchdog
 
 _FROM_CPU = range(4)
-_AES_TRIGGER = 0x48
 _WHY = (ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS)
 
 
@@ -42,6 +45,7 @@ class Devices:
         at: Peripherals,
         registers: Registers,
         clock: Clock,
+        memory: Memory,
         printed: Callable[[str, str], None],
         reset: Callable[[ResetReason], None],
         trap: Callable[[str], None],
@@ -62,20 +66,27 @@ class Devices:
             address = at.from_cpu + 4 * index
             sources[at.from_cpu_source + index] = self._called(address)
             registers.on_write[address] = self._calling(address)
-        Sha(at.sha, registers, trap)
-        registers.on_write[at.aes + _AES_TRIGGER] = lambda _value: trap("the AES accelerator is not here")
+        dma = Gdma(at.dma, registers, memory)
+        sources[at.spi2_source] = SpiMaster(at.spi2, registers, dma).asks
+        sources[at.aes_source] = Aes(at.aes, registers, dma, trap).asks
+        Sha(at.sha, registers, dma, trap)
         self.rtc = Rtc(at.awake, registers, clock, reset)
         self._watchdogs = [
             Watchdog(group, registers, clock, reset, why) for group, why in zip(at.timer_groups, _WHY, strict=False)
         ]
         for source, watchdog in zip(at.watchdog_sources, self._watchdogs, strict=True):
             sources[source] = watchdog.asks
-        self._all: list[Remembers] = [self.systimer, self.uart, self.usb, self.rtc, *self._watchdogs]
+        self._timers = [GeneralPurposeTimer(timer, registers, clock) for timer in at.timers]
+        for timer, device in zip(at.timers, self._timers, strict=True):
+            sources[timer.source] = device.asks
+        self._all: list[Remembers] = [self.systimer, self.uart, self.usb, self.rtc, *self._watchdogs, *self._timers]
         self._interrupts = Interrupts(at.interrupts, at.lines, registers, sources)
         for group in at.timer_groups:
             calibrates(group, registers)
-        for address, bits in at.ready.items():
+        for address, bits in {**at.ready, **at.radio_ready}.items():
             registers.on_read[address] = self._ready(address, bits)
+        for address in at.radio_clocks:
+            registers.on_read[address] = lambda: clock.look() // CYCLES_PER_US & 0xFFFFFFFF
 
     def reset(self) -> None:
         """As after a reset of the chip."""
@@ -112,6 +123,7 @@ class Devices:
             self.usb.next_frame(),
             self.rtc.watchdog_due(),
             *(watchdog.due() for watchdog in self._watchdogs),
+            *(timer.next_alarm() for timer in self._timers),
         ]
         return min((at for at in due if at is not None), default=None)
 

@@ -12,7 +12,6 @@ from elftools.elf.sections import SymbolTableSection
 
 _RISCV = "EM_RISCV"
 _32_BITS = 32
-MAGIC = b"\x7fELF"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,6 @@ from py_esp_ota.silicon.rom.printf import ets_printf as format_text
 from py_esp_ota.silicon.words import crc32_le, md5, sha256, to_word, word
 
 _OK, _ERR = 0, 1
-_SECTOR = 0x1000
 _WP_PAD = 0x3F
 _CPU_MHZ = 80
 _LONGEST_TEXT = 0x400
@@ -89,8 +88,8 @@ def text_at(cpu: Calls, address: int, *, longest: int = _LONGEST_BLOCK) -> bytes
 
 
 def _printed_text(cpu: Calls, address: int) -> str:
-    """A C string as text, no longer than 1 KiB."""
-    return text_at(cpu, address, longest=_LONGEST_TEXT)[:_LONGEST_TEXT].decode("utf-8", "replace")
+    """A C string as text, no longer than 1 KiB; bytes that are no text stay bytes."""
+    return text_at(cpu, address, longest=_LONGEST_TEXT)[:_LONGEST_TEXT].decode("utf-8", "surrogateescape")
 
 
 def _arguments(cpu: Calls, start: int) -> Iterator[int]:
@@ -106,7 +105,7 @@ def _arguments(cpu: Calls, start: int) -> Iterator[int]:
 def ets_printf(cpu: Calls) -> None:
     """``ets_printf``. A bootloader's ``abort`` and ``assert`` print their last words, then wait for the watchdog."""
     text = format_text(_printed_text(cpu, cpu.arg(0)), _arguments(cpu, 1), lambda at: _printed_text(cpu, at))
-    cpu.print(text)
+    cpu.print(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     if any(words in text for words in _LAST_WORDS):
         cpu.end("ABORT")
 
@@ -179,7 +178,8 @@ def bootloader_offset(cpu: Calls) -> int:
 _LEGACY_WORDS = 6
 
 
-def _chip_size(cpu: Calls) -> int:
+def chip_size(cpu: Calls) -> int:
+    """What the driver was told that the flash has, bytes."""
     return word(cpu.load(cpu.soc.legacy_struct + 4, 4))
 
 
@@ -189,24 +189,10 @@ def config_param(cpu: Calls) -> int:
     return _OK
 
 
-def erase_sector(cpu: Calls) -> int:
-    """``esp_rom_spiflash_erase_sector``."""
-    address = cpu.arg(0) * _SECTOR
-    if address + _SECTOR > _chip_size(cpu):
-        return _ERR
-    try:
-        cpu.chip.flash.erase(address, _SECTOR)
-    except FlashError:
-        return _ERR
-    cpu.writes.append(FlashWrite("erase", address, _SECTOR))
-    cpu.flash_changed(address, _SECTOR)
-    return _OK
-
-
 def write(cpu: Calls) -> int:
     """``esp_rom_spiflash_write``; a strict flash refuses what would need an erase first."""
     address, length = cpu.arg(0), cpu.arg(2)
-    if address + length > _chip_size(cpu):
+    if address + length > chip_size(cpu):
         return _ERR
     try:
         cpu.chip.flash.program(address, cpu.load(cpu.arg(1), length))
@@ -220,7 +206,7 @@ def write(cpu: Calls) -> int:
 def read(cpu: Calls) -> int:
     """``esp_rom_spiflash_read``: address, destination, length."""
     address, length = cpu.arg(0), block_length(cpu, 2)
-    if address + length > min(_chip_size(cpu), cpu.chip.flash.size):
+    if address + length > min(chip_size(cpu), cpu.chip.flash.size):
         return _ERR
     cpu.store(cpu.arg(1), cpu.chip.flash.read(address, length))
     return _OK
@@ -320,7 +306,6 @@ FUNCTIONS: Mapping[str, Function] = {
     "uart_div_modify": constant(None),
     "software_reset": software_reset,
     "esp_rom_spiflash_wait_idle": constant(_OK),
-    "esp_rom_spiflash_erase_sector": erase_sector,
     "esp_rom_spiflash_write": write,
     "esp_rom_spiflash_read": read,
     "esp_rom_spiflash_config_param": config_param,
@@ -336,6 +321,17 @@ FUNCTIONS: Mapping[str, Function] = {
     "memcpy": memcpy,
     "memcmp": memcmp,
     "ROM_Boot_Cache_Init": constant(None),
+    "Cache_Get_Mode": constant(0),
+    "Cache_Occupy_ICache_MEMORY": constant(None),
+    "Cache_Invalidate_All": constant(0),
+    "Cache_Suspend_Cache": constant(0),
+    "Cache_Resume_Cache": sync,
+    "Cache_WriteBack_Addr": constant(0),
+    "Cache_WriteBack_All": constant(None),
+    "Cache_WriteBack_Invalidate_Addr": sync,
+    "Cache_WriteBack_Invalidate_All": sync,
+    "Cache_Freeze_Enable": constant(None),
+    "Cache_Freeze_Disable": sync,
     "Cache_Invalidate_ICache_All": constant(None),
     "Cache_Disable_ICache": constant(0),
     "Cache_Enable_ICache": sync,
@@ -358,6 +354,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "mbedtls_md5_finish_ret": mbedtls_md5_finish,
     "crc32_le": crc,
     "ets_sha_enable": constant(None),
+    "ets_sha_disable": constant(None),
     "ets_sha_init": sha_init,
     "ets_sha_update": digest_update,
     "ets_sha_finish": sha_finish,

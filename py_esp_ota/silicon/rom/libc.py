@@ -119,6 +119,15 @@ def strncat(cpu: Calls) -> None:
     cpu.store(cpu.arg(0) + len(_raw(cpu, 0)), text_at(cpu, cpu.arg(1), longest=length)[:length] + b"\0")
 
 
+def strlcat(cpu: Calls) -> int:
+    """``strlcat``: the length that it would have taken."""
+    size = cpu.arg(2)
+    text, more = text_at(cpu, cpu.arg(0), longest=size)[:size], _raw(cpu, 1)
+    if len(text) < size:
+        cpu.store(cpu.arg(0) + len(text), more[: size - len(text) - 1] + b"\0")
+    return len(text) + len(more)
+
+
 def strchr(cpu: Calls) -> int:
     """``strchr``; the terminator is part of the string."""
     at = (_raw(cpu, 0) + b"\0").find(cpu.arg(1) & 0xFF)
@@ -247,6 +256,7 @@ LIBC: Mapping[str, Function] = {
     "strlcpy": strlcpy,
     "strcat": strcat,
     "strncat": strncat,
+    "strlcat": strlcat,
     "strchr": strchr,
     "strrchr": strrchr,
     "strstr": strstr,

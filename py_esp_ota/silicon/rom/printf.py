@@ -55,7 +55,12 @@ def _spelled(kind: str, value: int, bits: int, text_at: Callable[[int], str], le
 
 def _padded(text: str, width: int, left: str, zero: str) -> str:
     if left:
-        return text.ljust(width)
+        return text + " " * (width - _length(text))
     if zero and text.startswith("-"):
         return "-" + text[1:].rjust(width - 1, "0")
-    return text.rjust(width, "0" if zero else " ")
+    return ("0" if zero else " ") * (width - _length(text)) + text
+
+
+def _length(text: str) -> int:
+    """What ROM counts: bytes, those of no text too."""
+    return len(text.encode("utf-8", "surrogateescape"))

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from py_esp_ota.elf import Symbols
 from py_esp_ota.silicon.chips.soc import Soc
-from py_esp_ota.silicon.rom.elf import MAGIC, Elf, read_elf
+
+if TYPE_CHECKING:
+    from py_esp_ota.elf import Symbols
+    from py_esp_ota.silicon.rom.elf import Elf
 
 #: Functions of the table that only compute: with a real ROM its own code runs.
 PURE = frozenset({
@@ -24,10 +27,12 @@ PURE = frozenset({
 AT_HOME = frozenset({
     "wdt_hal_init", "wdt_hal_config_stage", "wdt_hal_write_protect_disable", "wdt_hal_write_protect_enable",
     "wdt_hal_enable", "wdt_hal_disable", "wdt_hal_feed", "wdt_hal_set_flashboot_en",
-    "ets_install_putc1", "esp_rom_newlib_init_common_mutexes", "esp_coex_rom_version_get",
+    "wdt_hal_is_enabled", "ets_install_putc1", "ets_install_putc2", "GetUartDevice", "uart_tx_switch",
+    "set_rtc_memory_crc", "esp_rom_set_rtc_wake_addr", "esp_rom_newlib_init_common_mutexes", "esp_coex_rom_version_get",
 })  # fmt: skip
 #: What the ld scripts call a ROM function, its ELF calls the jump to it so.
 _JUMP = "__call_"
+_ELF = b"\x7fELF"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,16 +40,17 @@ class RomImage:
     """One ROM. ``parts`` are bytes by address: ROM itself, its data, and its variables as they begin."""
 
     parts: tuple[tuple[int, bytes], ...]
-    symbols: Symbols
+    symbols: Symbols | None
 
 
 def rom_image(data: bytes, soc: Soc) -> RomImage:
     """The ROM of ``soc`` from an ELF file, or from the bytes as they lie from ROM's first address on.
 
-    Only an ELF file brings variables and names. Raises ``ValueError`` for what is no ROM of this chip.
+    Only an ELF file brings variables and names. Raises ``ValueError`` for what is no ROM of this chip, and
+    ``ModuleNotFoundError`` for an ELF file without pyelftools.
     """
     base = soc.rom.windows[0][0]
-    if data.startswith(MAGIC):
+    if data.startswith(_ELF):
         elf, symbols = _read(data)
         _must_fit(elf.symbols, soc)
         return RomImage(tuple(part for part in elf.sections if _is_ours(soc, *part)), symbols)
@@ -53,12 +59,15 @@ def rom_image(data: bytes, soc: Soc) -> RomImage:
     parts = [(base, data)]
     if soc.rom_data is not None:
         parts.append((soc.rom_data.base, data[soc.rom_data.offset :]))
-    return RomImage(tuple(parts), Symbols((), ()))
+    return RomImage(tuple(parts), None)
 
 
 @lru_cache(maxsize=4)
 def _read(data: bytes) -> tuple[Elf, Symbols]:
     """A ROM has thousands of symbols, and all machines of a chip have the same ROM."""
+    from py_esp_ota.elf import Symbols  # noqa: PLC0415 (an extra, which only an ELF file needs)
+    from py_esp_ota.silicon.rom.elf import read_elf  # noqa: PLC0415
+
     return read_elf(data), Symbols.from_elf(data)
 
 

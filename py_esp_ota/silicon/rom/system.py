@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from py_esp_ota.chip import ResetReason
-from py_esp_ota.silicon.chips.peripherals import PERIPHERALS, Lines
+from py_esp_ota.silicon.chips.peripherals import PERIPHERALS, Lines, Peripherals
 from py_esp_ota.silicon.rom.functions import Calls, Function, constant, sync
 from py_esp_ota.silicon.words import words
 
 _XTAL_HZ, _APB_HZ = 40_000_000, 80_000_000
 
 
+def _peripherals(cpu: Calls) -> Peripherals:
+    at = PERIPHERALS.get(cpu.soc.name)
+    if at is None:
+        raise ValueError(f"the interrupts of the {cpu.soc.name} are not here")
+    return at
+
+
 def _lines(cpu: Calls) -> Lines:
-    return PERIPHERALS[cpu.soc.name].lines
+    return _peripherals(cpu).lines
 
 
 def intr_matrix_set(cpu: Calls) -> None:
     """``intr_matrix_set``: core, source, line."""
-    cpu.set_register(PERIPHERALS[cpu.soc.name].interrupts + 4 * (cpu.arg(1) & 127), cpu.arg(2))
+    cpu.set_register(_peripherals(cpu).interrupts + 4 * (cpu.arg(1) & 127), cpu.arg(2))
 
 
 def _bit(cpu: Calls, address: int, bits: int, *, on: bool) -> None:
@@ -116,11 +123,19 @@ def wdt_disable(cpu: Calls) -> None:
         _bit(cpu, base + _CONFIG0, _EN, on=False)
 
 
+def is_enabled(cpu: Calls) -> int:
+    """``wdt_hal_is_enabled``."""
+    base = _rwdt(cpu)
+    return 0 if base is None else cpu.get_register(base + _CONFIG0) >> 31
+
+
 SYSTEM: Mapping[str, Function] = {
     **dict.fromkeys(_GPIO, constant(None)),
     "intr_matrix_set": intr_matrix_set,
     "esprv_intc_int_enable": enable,
     "esprv_intc_int_disable": disable,
+    "ets_isr_mask": disable,
+    "ets_isr_unmask": enable,
     "esprv_intc_int_set_type": set_type,
     "esprv_intc_int_set_priority": set_priority,
     "esprv_intc_int_set_threshold": set_threshold,
@@ -129,6 +144,7 @@ SYSTEM: Mapping[str, Function] = {
     "wdt_hal_enable": wdt_enable,
     "wdt_hal_disable": wdt_disable,
     "wdt_hal_feed": feed,
+    "wdt_hal_is_enabled": is_enabled,
     "software_reset_cpu": software_reset_cpu,
     "ets_get_xtal_freq": constant(_XTAL_HZ),
     "ets_get_apb_freq": constant(_APB_HZ),
@@ -143,4 +159,12 @@ SYSTEM: Mapping[str, Function] = {
     "Cache_Freeze_ICache_Enable": constant(None),
     "Cache_Freeze_ICache_Disable": sync,
     "Cache_Get_ICache_Line_Size": constant(32),
+    "Cache_Get_Line_Size": constant(32),
+    "Cache_Set_IDROM_MMU_Info": constant(None),
+    "Cache_Start_ICache_Preload": constant(None),
+    "Cache_ICache_Preload_Done": constant(1),
+    "Cache_Start_Preload": constant(None),
+    "Cache_Preload_Done": constant(1),
+    "set_rtc_memory_crc": constant(None),
+    "esp_rom_set_rtc_wake_addr": constant(None),
 }

@@ -123,11 +123,11 @@ impl Target {
 
     /// `CONFIG_MMU_PAGE_SIZE` of a default build for a flash of `flash_size` bytes.
     ///
-    /// Two chips have so few cache pages that small flashes get small ones.
+    /// Where the size is a build option, small flashes get small pages.
     pub fn mmu_page_size(&self, flash_size: u64) -> u32 {
-        match (self.name, flash_size >> 20) {
-            ("esp32c2" | "esp32c6", 0 | 1) => 0x4000,
-            ("esp32c2" | "esp32c6", 2) => 0x8000,
+        match (self.mmu_configurable, flash_size >> 20) {
+            (true, 0 | 1) => 0x4000,
+            (true, 2) => 0x8000,
             _ => MMU_PAGE_SIZE,
         }
     }

@@ -79,13 +79,14 @@ def test_the_report_as_json():
         "efuse_changes": {},
         "why": list(report.why),
         "log": list(report.log),
+        "console": list(report.console),
     }
     assert (report.app_desc.project_name, report.app_desc.version) == ("bench", "ota_1")
 
 
 def test_the_report_of_a_dead_chip_as_json():
     report = boot(Chip(), Sdkconfig())
-    assert report.to_dict() | {"why": [], "log": []} == {
+    assert report.to_dict() | {"why": [], "log": [], "console": []} == {
         "ok": False,
         "partition": None,
         "offset": None,
@@ -95,6 +96,7 @@ def test_the_report_of_a_dead_chip_as_json():
         "efuse_changes": {},
         "why": [],
         "log": [],
+        "console": [],
     }
     assert report.app_desc is None
 

@@ -193,3 +193,13 @@ def test_when_the_sums_are_not_taken(options, reason, boots):
     bench.flash_app("ota_0", bytes(broken))
     bench.chip.reset_reason = reason
     assert bench.boot().ok is boots
+
+
+def test_a_second_run_that_only_repeats_the_first_is_not_told():
+    """A build that does not validate at power-on does so after the next reset, which an empty flash cannot tell."""
+    config = replace(PLAIN, bootloader_skip_validate_on_power_on=True)
+    bench = Board("two_ota", "1/VALID", without=("factory", "ota_0", "ota_1"), config=config)
+    report = bench.boot()
+    assert (report.ok, report.resets) == (False, 0)
+    assert sum("2nd stage bootloader" in line for line in report.log) == 1
+    assert report.why[-1] == "bootloader_reset: the chip resets and finds the same again, for ever"

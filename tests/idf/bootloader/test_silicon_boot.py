@@ -84,6 +84,36 @@ def test_resets_are_followed_until_one_leaves_the_flash_as_an_earlier_one_did():
     assert done.report.why[-1] == "machine code: no app starts: the chip resets and finds the same again, for ever"
 
 
+def test_an_abort_is_followed_as_the_watchdog_follows_it():
+    """An update that stops the loader is taken back at the boot after."""
+    script = Script(
+        lambda chip: report("ABORT", log=["first"], writes=put(chip, OTADATA + 0x1000, entry("2/PENDING_VERIFY"))),
+        lambda chip: report(log=["second"], writes=put(chip, OTADATA + 0x1000, entry("2/ABORTED"))),
+    )
+    done = silicon_boot(Board("two_ota", "1/VALID", "2/NEW").chip, script, ROLLBACK)
+    assert (done.report.ok, done.report.partition.label, done.report.resets) == (True, "ota_0", 1)
+    assert script.reasons == [ResetReason.POWERON, ResetReason.RTCWDT_RTC]
+    assert done.report.log == ("first", "second")
+    told = "machine code: it aborts, and the watchdog resets the chip; the flash has changed, so it tries again"
+    assert told in done.report.why
+
+
+def test_an_abort_that_comes_again_is_the_end():
+    script = Script(report("ABORT", log=["first"]))
+    done = silicon_boot(Board("two_ota").chip, script, PLAIN)
+    assert (done.report.ok, done.report.resets, done.last.outcome) == (False, 0, "ABORT")
+    assert script.reasons == [ResetReason.POWERON, ResetReason.RTCWDT_RTC]
+
+
+def test_a_bootloader_that_counts_its_resets_in_the_flash_is_not_followed_for_ever():
+    script = Script(lambda chip: report("RESET", writes=put(chip, SCRATCH, bytes([len(script.reasons)]))))
+    done = silicon_boot(Board().chip, script, PLAIN)
+    assert (done.report.ok, done.report.resets) == (False, 32)
+    assert (
+        done.report.why[-1] == "machine code: no app starts: the chip has reset 32 times, which is followed no further"
+    )
+
+
 @pytest.mark.parametrize("reason", [ResetReason.POWERON, ResetReason.DEEPSLEEP])
 def test_after_a_reset_that_changed_nothing_a_software_reset_is_tried(reason):
     board = Board()
@@ -95,7 +125,9 @@ def test_after_a_reset_that_changed_nothing_a_software_reset_is_tried(reason):
     same = Script(report("RESET", log=["first"]))
     board.chip.reset_reason = reason
     done = silicon_boot(board.chip, same, PLAIN)
-    assert (done.report.ok, done.report.resets, done.report.log) == (False, 0, ("first",))
+    # As in the model, where a wake from deep sleep is always followed by the other kind of reset.
+    again = reason == ResetReason.DEEPSLEEP
+    assert (done.report.ok, done.report.resets, done.report.log) == (False, int(again), ("first",) * (1 + again))
     board.chip.reset_reason = ResetReason.SW
     once = Script(report("RESET"))
     silicon_boot(board.chip, once, PLAIN)
@@ -105,7 +137,7 @@ def test_after_a_reset_that_changed_nothing_a_software_reset_is_tried(reason):
 @pytest.mark.parametrize(
     ("run", "why"),
     [
-        (report("ABORT"), "machine code: stops for good"),
+        (report("ABORT"), "machine code: stops at an abort, and the watchdog resets the chip, for ever"),
         (report("HANG"), "machine code: is still running when its time is over"),
         (report("APP", None), "machine code: an app starts, and the console does not tell which"),
         (
@@ -125,7 +157,7 @@ def test_endings(run, why):
     done = silicon_boot(Board("two_ota").chip, script, PLAIN)
     assert done.report.why == (why,)
     assert done.report.ok is (run.outcome == "APP")
-    assert len(script.reasons) == 1
+    assert len(script.reasons) == 1 + (run == report("ABORT"))
 
 
 def test_power_lost_in_a_run_is_a_power_loss():
@@ -200,7 +232,7 @@ def test_only_the_lines_that_a_build_can_print_are_compared():
 
 
 @pytest.mark.parametrize("rollback", [False, True])
-@pytest.mark.parametrize("validates", [False, True])
+@pytest.mark.parametrize("validates", [False, True, "but at power-on"])
 @pytest.mark.parametrize("asserts", [False, True])
 def test_options_are_seen_by_what_a_bootloader_does(rollback, validates, asserts):
     class Model(Script):
@@ -212,6 +244,7 @@ def test_options_are_seen_by_what_a_bootloader_does(rollback, validates, asserts
                 config,
                 partition_table_offset=0x10000,
                 bootloader_skip_validate_always=not validates,
+                bootloader_skip_validate_on_power_on=validates == "but at power-on",
                 compiler_optimization_assertion_level=2 * asserts,
             )
             ours = boot(chip, config)
@@ -227,6 +260,7 @@ def test_options_are_seen_by_what_a_bootloader_does(rollback, validates, asserts
     assert options == {
         "bootloader_app_rollback_enable": rollback,
         "bootloader_skip_validate_always": not validates,
+        "bootloader_skip_validate_on_power_on": validates == "but at power-on",
         "compiler_optimization_assertion_level": 2 * asserts,
     }
 
@@ -242,3 +276,27 @@ def test_of_a_bootloader_that_starts_nothing_no_option_is_known():
     assert compiled_options(board.chip, Script(report("RESET")), PLAIN) == {}
     assert compiled_build(b"").options == {}
     assert app("ota_0")
+
+
+@pytest.mark.parametrize("page", [0x4000, 0x8000, 0x10000])
+@pytest.mark.parametrize("chip", ["esp32c6", "esp32c2", "esp32c3"])
+@pytest.mark.parametrize("release", [(5, 1, 0), (5, 5, 0)])
+def test_the_page_of_a_build_without_a_word_is_seen_by_which_apps_it_takes(chip, page, release):
+    class Silent(Script):
+        def boot(self, chip):
+            ours = boot(chip, replaced(PLAIN, mmu_page_size=page, idf_version=release))
+            return report("ABORT") if ours.partition is None else report(slot=ours.partition.offset)
+
+    options = compiled_options(Board("two_ota", chip=chip).chip, Silent(), PLAIN)
+    assert options.get("mmu_page_size") == (None if chip == "esp32c3" else page)
+
+
+def test_pages_of_8_kb_stop_the_loader_before_it_has_seen_anything():
+    """Its own driver of the MMU does not know them: it shows no byte of the flash."""
+    config = replaced(PLAIN, mmu_page_size=0x2000)
+    done = Board("two_ota", "1/VALID", chip="esp32c6", config=config).boot()
+    assert not done.ok
+    told = "assertion: pages of 8 KB are none that the driver knows; abort, and the watchdog resets the chip"
+    assert done.why[0] == f"bootloader_mmap: {told}"
+    assert not any("Partition Table" in line for line in done.log)
+    assert Board("two_ota", "1/VALID", chip="esp32c6", config=replaced(config, hal_default_assertion_level=0)).boot().ok

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
-
 import pytest
 
 from py_esp_ota._core import Flash
@@ -16,7 +13,6 @@ from py_esp_ota.silicon.peripherals.consoles import UART, USB, Uart, UsbSerialJt
 from py_esp_ota.silicon.peripherals.interrupts import Interrupts
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.rtc import Rtc
-from py_esp_ota.silicon.peripherals.sha import Sha
 from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
 from py_esp_ota.silicon.peripherals.systimer import Systimer
 from py_esp_ota.silicon.peripherals.watchdog import Watchdog
@@ -272,39 +268,7 @@ def test_the_rtc_tells_the_time_and_resets_the_chip_or_its_cpu(registers, clock,
     assert registers.read(0x60008000) == 0x1234_0000
 
 
-# ------------------------------------------------------------------------------------------------------ SHA and flash
-
-
-def hashed(registers, mode, data):
-    """SHA as mbedTLS does it with the accelerator: it pads, the hardware compresses."""
-    padded = data + b"\x80" + bytes(-(len(data) + 9) % 64) + struct.pack(">Q", 8 * len(data))
-    registers.write(AT.sha, mode)
-    for block in range(0, len(padded), 64):
-        for at in range(0, 64, 4):
-            registers.write(AT.sha + 0x80 + at, int.from_bytes(padded[block + at : block + at + 4], "little"))
-        registers.write(AT.sha + (0x14 if block else 0x10), 1)
-    assert registers.read(AT.sha + 0x18) == 0
-    return b"".join(registers.read(AT.sha + 0x40 + at).to_bytes(4, "little") for at in range(0, 32, 4))
-
-
-@pytest.mark.parametrize("length", [0, 1, 55, 56, 63, 64, 65, 1000])
-def test_the_sha_accelerator_is_sha(registers, length):
-    Sha(AT.sha, registers, pytest.fail)
-    data = bytes(at * 7 & 0xFF for at in range(length))
-    assert hashed(registers, 2, data) == hashlib.sha256(data).digest()
-    assert hashed(registers, 1, data)[:28] == hashlib.sha224(data).digest()
-
-
-def test_what_the_sha_accelerator_does_not_do_here_it_says(registers):
-    said = []
-    Sha(AT.sha, registers, said.append)
-    registers.write(AT.sha, 0)
-    registers.write(AT.sha + 0x10, 1)
-    registers.write(AT.sha + 0x1C, 1)
-    assert said == [
-        "the SHA accelerator does not do mode 0 here, only 1 (SHA-224) and 2 (SHA-256)",
-        "the SHA accelerator takes no data by DMA here",
-    ]
+# -------------------------------------------------------------------------------------------------------------- flash
 
 
 class Owner:

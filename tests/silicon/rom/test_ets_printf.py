@@ -6,7 +6,7 @@ import pytest
 
 from py_esp_ota.silicon.rom.printf import ets_printf
 
-TEXT = {0x10: "otadata", 0x20: ""}
+TEXT = {0x10: "otadata", 0x20: "", 0x30: "é"}
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ TEXT = {0x10: "otadata", 0x20: ""}
         ("%x %X %08x %5x %p|%-6p|", [0xAB, 0xAB, 0xAB, 0xAB, 0x3FC80, 7], "ab AB 000000ab    ab 0x0003fc80|0x7   |"),
         ("%05d|%5d|%-5d|", [0xFFFFFFF9] * 3, "-0007|   -7|-7   |"),
         ("%c%c", [0x68, 0x1069], "hi"),
+        ("%-6s|%6s|", [0x30, 0x30], "é    |    é|"),
         ("%lu %5c", [1, 0x68], "1 h"),
         ("%i %zu %hd", [], "%i %zu %hd"),
         ("%q|%3q|%3%|", [], "%q|%q   |%   |"),

@@ -18,14 +18,13 @@ from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.firmware import flipped, image
 from py_esp_ota.silicon import Machine
-from py_esp_ota.silicon.chips.esp32c6_rom import ESP32C6_APP_ROM
 from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
 from py_esp_ota.silicon.chips.socs import SOCS
+from py_esp_ota.silicon.rom.checksums import CHECKSUMS
 from py_esp_ota.silicon.rom.floats import FLOATS
-from py_esp_ota.silicon.rom.functions import FUNCTIONS
+from py_esp_ota.silicon.rom.known import KNOWN
 from py_esp_ota.silicon.rom.libc import LIBC
 from py_esp_ota.silicon.rom.real import PURE, rom_image
-from py_esp_ota.silicon.rom.text import TEXT
 
 CHIPS = list(ROMS)
 CALLS = 40
@@ -133,7 +132,9 @@ PLANS = {
     "strcasecmp": (_text_and("one", "two"), "sign"), "strncasecmp": (_text_and("one", "two", "count"), "sign"),
     "strcpy": (_text_and("to", "one"), "a0"), "strncpy": (_text_and("to", "one", "count"), "a0"),
     "strlcpy": (_text_and("to", "one", "count"), "a0"), "strcat": (_text_and("one", "two"), "a0"),
-    "strncat": (_text_and("one", "two", "count"), "a0"), "strchr": (_text_and("one", "letter"), "a0"),
+    "strncat": (_text_and("one", "two", "count"), "a0"), "strlcat": (_text_and("one", "two", "count"), "a0"),
+    "crc32_be": (_crc, "a0"), "crc16_be": (_crc, "a0"), "crc16_le": (_crc, "a0"), "crc8_be": (_crc, "a0"),
+    "crc8_le": (_crc, "a0"), "esp_crc8": (_zero, "a0"), "strchr": (_text_and("one", "letter"), "a0"),
     "strrchr": (_text_and("one", "letter"), "a0"), "strstr": (_text_and("one", "two"), "a0"),
     "strspn": (_text_and("one", "two"), "a0"), "strcspn": (_text_and("one", "two"), "a0"),
     "atoi": (_text_and("one"), "a0"), "atol": (_text_and("one"), "a0"),
@@ -147,7 +148,6 @@ PLANS = {
     "__bswapsi2": (_words(1), "a0"), "__bswapdi2": (_words(2), "wide"), "__cmpdi2": (_words(4), "a0"),
     "__ucmpdi2": (_words(4), "a0"),
 }  # fmt: skip
-OURS = {**FUNCTIONS, **LIBC}
 
 
 def _floats(count, size):
@@ -241,8 +241,6 @@ PLANS |= _float_plans()
 PLANS |= dict.fromkeys(_KINDS, (_letter, "zero"))
 PLANS |= dict.fromkeys(("toascii", "tolower", "toupper"), (_letter, "a0"))
 PLANS |= {"strtol": (_numeral, "a0"), "strtoul": (_numeral, "a0"), "itoa": (_spelling, "a0"), "utoa": (_spelling, "a0")}
-OURS |= FLOATS
-OURS |= TEXT
 
 
 def _number(bits, pattern, size):
@@ -272,7 +270,7 @@ def test_a_function_of_ours_does_what_the_roms_code_does(chip, name):
     if "__call_" + name not in symbols:
         pytest.skip(f"the ROM of the {chip} has no {name}")
     address = symbols["__call_" + name]
-    ours.knows(address, name, OURS[name])
+    ours.knows(address, name, KNOWN[name])
     make, kind = PLANS[name]
     for seed in range(CALLS):
         args, memory = make(random.Random(f"{name}/{seed}"), ours.space)
@@ -283,7 +281,7 @@ def test_a_function_of_ours_does_what_the_roms_code_does(chip, name):
 
 
 def test_every_function_of_ours_that_only_computes_is_held_against_a_rom():
-    assert (PURE | LIBC.keys() | FLOATS.keys()) - PLANS.keys() == {
+    assert (PURE | LIBC.keys() | FLOATS.keys() | CHECKSUMS.keys()) - PLANS.keys() == {
         "qsort", "MD5Init", "MD5Update", "MD5Final",
         "mbedtls_md5_starts_ret", "mbedtls_md5_update_ret", "mbedtls_md5_finish_ret",
     }  # fmt: skip
@@ -305,7 +303,7 @@ def test_md5_in_pieces(chip):
         for side in (ours, real):
             for address, name in zip((begin, update, finish), names, strict=True):
                 if side is ours:
-                    side.knows(address, name, OURS[name])
+                    side.knows(address, name, KNOWN[name])
             context, digest, source = side.space, side.space + 0x100, side.space + 0x200
             memory = bytes(0x200) + data + bytes(16)
             memory = side.call(begin, [context], memory).memory
@@ -331,7 +329,7 @@ def test_printf_prints_what_the_roms_code_prints(chip):
     symbols = symbols_of(chip)
     table, letter = symbols["__call_ets_printf"], symbols["__call_uart_tx_one_char"]
     install, own = symbols["ets_install_putc1"], symbols["ets_printf"]
-    ours.knows(table, "ets_printf", OURS["ets_printf"])
+    ours.knows(table, "ets_printf", KNOWN["ets_printf"])
     real.call(install, [letter], b"")
     for seed in range(10):
         rng = random.Random(seed)
@@ -466,7 +464,7 @@ def test_without_a_rom_it_says_what_is_missing():
 def test_both_start_feed_and_stop_the_watchdog_of_the_rtc_alike():
     """By the addresses that code calls, with the context that a bootloader makes: the instance, and its registers."""
     at = PERIPHERALS["esp32c6"].awake.watchdog
-    places = {name: place for place, name in {**SOCS["esp32c6"].rom_functions, **ESP32C6_APP_ROM}.items()}
+    places = {name: place for place, name in SOCS["esp32c6"].rom_functions.items()}
     for stage, ticks, action in ((0, 1_224_000, 4), (1, 100_000, 2), (0, 7, 0), (3, 1, 1)):
         seen = []
         for side in both_sides("esp32c6"):
