@@ -66,8 +66,8 @@ pub struct Hart {
     pub(super) mode: Mode,
     pub(super) held: Held,
     pub(super) pmp: Pmp,
-    /// The address that `lr.w` reserved.
-    pub(super) reserved: Option<u32>,
+    /// What `lr.w` reserved: the address, and what was there.
+    pub(super) reserved: Option<(u32, u32)>,
 }
 
 impl Hart {

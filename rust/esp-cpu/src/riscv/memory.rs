@@ -41,7 +41,7 @@ impl Hart {
             return Err(Trap { cause: LOAD_MISALIGNED, value: address });
         }
         let value = self.load(space, bus, address, 4)?;
-        self.reserved = Some(address);
+        self.reserved = Some((address, value));
         Ok(value)
     }
 
@@ -56,7 +56,9 @@ impl Hart {
         if address % 4 != 0 {
             return Err(Trap { cause: STORE_MISALIGNED, value: address });
         }
-        if self.reserved.take() != Some(address) {
+        let Some((reserved, before)) = self.reserved.take() else { return Ok(1) };
+        // A store in between may have the hart fail or not: it does when it was another value.
+        if reserved != address || self.load(space, bus, address, 4).map_err(as_store)? != before {
             return Ok(1);
         }
         self.store(space, bus, address, 4, value)?;
@@ -74,7 +76,6 @@ impl Hart {
         if address % 4 != 0 {
             return Err(Trap { cause: STORE_MISALIGNED, value: address });
         }
-        let as_store = |trap: Trap| Trap { cause: STORE_FAULT, ..trap };
         self.ask(Access::Store, address, 4)?;
         let old = self.load(space, bus, address, 4).map_err(as_store)?;
         self.store(space, bus, address, 4, combine(old))?;
@@ -106,4 +107,9 @@ impl Hart {
         }
         Ok(open)
     }
+}
+
+/// What fails to load fails as a store where the instruction is one.
+fn as_store(trap: Trap) -> Trap {
+    Trap { cause: STORE_FAULT, ..trap }
 }

@@ -74,8 +74,8 @@ pub(super) enum Code {
 impl Code {
     /// Whether nothing behind it in memory is done before something else is looked at.
     pub(super) const fn ends_block(self) -> bool {
-        !matches!(self as u8, 0..=35)
-            && !matches!(self, Self::LoadReserved | Self::StoreConditional | Self::Amo | Self::Nop)
+        let plain = matches!(self, Self::LoadReserved | Self::StoreConditional | Self::Amo | Self::Nop);
+        self as u8 >= Self::Jal as u8 && !plain
     }
 }
 
