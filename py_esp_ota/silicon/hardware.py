@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from inspect import isgeneratorfunction
@@ -33,8 +32,8 @@ _FLASH_ID = 0x1640EF
 #: What these take of what a run is granted, by the time they cost: to look at the MMU, to change the flash.
 _LOOK_EFFORT, _CHANGE_EFFORT = 8, 8
 _SW_SYS_RST = 1 << 31
-#: How many letters a console may lag behind another; how long the line may be in which code says that it stops.
-_ECHO, _LINE = 256, 128
+#: How long the line may be in which code says that it stops.
+_LINE = 128
 
 
 class ByDma:
@@ -73,8 +72,8 @@ class Hardware:
         self.chip = Chip(soc.name)
         self.clock = Clock()
         self.registers = Registers(soc)
-        #: What one console has printed that another may print yet: ROM prints on all there are, letter by letter.
-        self._echo: dict[int, deque[str]] = {console: deque(maxlen=_ECHO) for console in soc.consoles}
+        #: The letter that each console has yet to print after another: ROM prints every letter on all there are.
+        self._echo: dict[int, str] = dict.fromkeys(soc.consoles, "")
         SpiMem(soc.spi1, self.registers, self, soc.spi_layout)
         for address, bits in soc.cache_on.items():
             self.registers.on_write[address] = self._cache_control(address, bits)
@@ -143,8 +142,7 @@ class Hardware:
         """CPU and memory as ROM leaves them."""
         chip = self.chip
         self.cpu.reset(self.soc.stack_top)
-        for echo in self._echo.values():
-            echo.clear()
+        self._echo = dict.fromkeys(self._echo, "")
         for address, part in () if self._rom is None else self._rom.parts:
             if any(base <= address < base + memory.size for memory in self.soc.ram for base, _access in memory.windows):
                 self.store(address, part)
@@ -234,28 +232,25 @@ class Hardware:
         return write
 
     def heard(self) -> Mapping[int, str]:
-        """What each console has yet to say of what another has said."""
-        return {console: "".join(echo) for console, echo in self._echo.items()}
+        """What each console has yet to say after another."""
+        return dict(self._echo)
 
     def hear(self, heard: Mapping[int, str]) -> None:
         """As it was at ``heard``."""
-        for console, text in heard.items():
-            self._echo[console].clear()
-            self._echo[console].extend(text)
+        self._echo = dict(heard)
 
     def _letters_of(self, console: int) -> Callable[[int], None]:
         """What is printed on one console, but for what another has said already."""
-        echo, others = self._echo[console], [echo for other, echo in self._echo.items() if other != console]
+        others = [other for other in self._echo if other != console]
 
         def write(value: int) -> None:
             letter = chr(value & 0xFF)
-            if echo and echo[0] == letter:
-                echo.popleft()
+            if self._echo[console] == letter:
+                self._echo[console] = ""
                 return
-            echo.clear()
             for other in others:
-                other.append(letter)
-            self.print(letter)
+                self._echo[other] = letter
+            self.text.append(letter)
             if letter == "\n" and any(words in "".join(self.text[-_LINE:]) for words in LAST_WORDS):
                 self.end("ABORT")
 
