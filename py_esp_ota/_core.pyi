@@ -1490,6 +1490,12 @@ class Words:
     def __setitem__(self, address: int, value: int) -> None: ...
     def __contains__(self, address: object) -> bool: ...
     def __len__(self) -> int: ...
+    def bytes_at(self, address: int, length: int, /, *, big: bool = False) -> bytes:
+        """``length`` bytes of words that follow each other, of each its lowest byte first, the highest with ``big``."""
+
+    def put_bytes_at(self, address: int, data: bytes, /, *, big: bool = False) -> None:
+        """Whole words from bytes in the same order."""
+
     def items(self) -> list[tuple[int, int]]:
         """Address and word, in the order of addresses."""
 

@@ -157,6 +157,9 @@ class Engine(Protocol):
         ``value`` is what the handler is told of it.
         """
 
+    def advance(self, cycles: int) -> None:
+        """So many cycles go by without an instruction, for a core whose own counter does not stand still."""
+
     def forget_code(self, address: int | None = None) -> None:
         """Code came in past the CPU, there or anywhere: what was made of it is old."""
 

@@ -286,6 +286,9 @@ class Unicorn:
         """Whether an interrupt would get through to the code."""
         return bool(self._uc.reg_read(UC_RISCV_REG_MSTATUS) & _MIE)
 
+    def advance(self, cycles: int) -> None:
+        """Its counters are the host's."""
+
     def enter(self, cause: int, value: int) -> None:
         """Go on in the handler of ``cause``."""
         read, write = self._uc.reg_read, self._uc.reg_write

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from py_esp_ota._core import sha256_compress
 from py_esp_ota.silicon.peripherals.registers import Registers
-from py_esp_ota.silicon.words import to_word, word
 
 _BLOCK, _DIGEST = 64, 32
 #: What each of the four hashes is told to do, behind the memory: start, continue, load and busy; SHA-256 is the second.
@@ -41,9 +40,7 @@ class SharedSha:
         self._put(_STATE, sha256_compress(state, self._words(0, _BLOCK)))
 
     def _words(self, offset: int, length: int) -> bytes:
-        stored = self._registers.values.get
-        return b"".join(to_word(stored(self._base + offset + at, 0))[::-1] for at in range(0, length, 4))
+        return self._registers.values.bytes_at(self._base + offset, length, big=True)
 
     def _put(self, offset: int, data: bytes) -> None:
-        for at in range(0, len(data), 4):
-            self._registers.values[self._base + offset + at] = word(data[at : at + 4][::-1])
+        self._registers.values.put_bytes_at(self._base + offset, data, big=True)
