@@ -18,7 +18,8 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 def engine_of(name: EngineName, soc: Soc, bus: Bus, *, count: bool) -> Engine:
     """An engine of this name for such a chip; ``count`` asks for a count of instructions.
 
-    Raises ``ValueError`` for an engine that there is not, or does not have the chip's CPU, ``ModuleNotFoundError`` for one that is not installed.
+    Raises ``ValueError`` for an engine that there is not or that does not have the chip's CPU, ``ModuleNotFoundError``
+    for one that is not installed.
     """
     name = AUTO if name == "auto" else name
     if name == "core":

@@ -60,7 +60,10 @@ class Owner(Protocol):
 
 
 class SpiMem:
-    """SPI1 at ``base``, its registers as ``layout`` has them. The flash chip's three status registers are kept as one word where no register is."""
+    """SPI1 at ``base``, its registers as ``layout`` has them.
+
+    The flash chip's three status registers are kept as one word where no register is.
+    """
 
     def __init__(self, base: int, registers: Registers, owner: Owner, layout: SpiLayout = NEWER) -> None:
         self._base = base
