@@ -1558,6 +1558,9 @@ class Cpu:
     def add_alias(self, begin: int, end: int, to: int) -> None:
         """The registers from ``to`` on answer from ``begin`` up to ``end`` too."""
 
+    def add_random(self, address: int) -> None:
+        """The register that is another number each time it is read; the word there is the generator's state."""
+
     def show(self, window: int, offset: int, length: int, flash: Flash | None = None, place: int = 0) -> None:
         """Show bytes of ``flash`` from ``place`` on, as they are now; without it zeros. Raises ``PowerLoss``."""
 

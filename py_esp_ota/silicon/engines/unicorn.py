@@ -187,6 +187,9 @@ class Unicorn:
     def add_alias(self, begin: int, end: int, to: int) -> None:
         """Nothing: the bus knows."""
 
+    def add_random(self, address: int) -> None:
+        """Nothing: the bus draws."""
+
     # --------------------------------------------------------------------------------------------------------- running
 
     def run(self, pc: int, count: int) -> None:
