@@ -984,6 +984,7 @@ class VerifyOptions:
         bringup: bool = False,
         debugger_attached: bool = False,
         deep_sleep_wake: bool = False,
+        mapping_kept: bool = False,
         assertions_disabled: bool = False,
         bootloader_offset: int | None = None,
         loader_text: tuple[int, int] | None = None,
@@ -1003,6 +1004,7 @@ class VerifyOptions:
             bringup: ``IDF_ENV_BRINGUP``: a wrong hash is told and forgiven.
             debugger_attached: sums are not compared then.
             deep_sleep_wake: what goes to RTC memory is there already.
+            mapping_kept: an earlier look left its mapping behind, so that no app descriptor can be seen.
             assertions_disabled: ``COMPILER_OPTIMIZATION_ASSERTIONS_DISABLE``: what is asserted is not looked at.
             bootloader_offset: ``esp_image_bootloader_offset_set``, one more address of a bootloader image.
             loader_text: where the bootloader's own code lies, which no segment may overwrite; all its room if not given.

@@ -79,8 +79,8 @@ _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": R
     "--emulator",
     "emulator",
     type=click.Choice(["auto", "core", "unicorn", "qemu", "esp-emu"]),
-    help="With --silicon: who runs it. core is part of this package, and auto; unicorn comes with the extra silicon; the"
-    " others are programs on PATH.",
+    help="With --silicon: who runs it. core is part of this package, and auto; unicorn comes with the extra silicon;"
+    " the others are programs on PATH.",
 )
 @click.option(
     "--timeout",

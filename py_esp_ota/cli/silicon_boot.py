@@ -193,7 +193,8 @@ def _boots(
                 f"{'without' if value else 'with'} it"
             )
     model = as_compiled(config, build, options)
-    can = can_roll_back(board, OwnMachine(rom, engine=_engine(wish), count=False), table_offset=config.partition_table_offset)
+    own = OwnMachine(rom, engine=_engine(wish), count=False)
+    can = can_roll_back(board, own, table_offset=config.partition_table_offset)
     told = []
     for _ in range(times):
         before, first = board.flash.fork(), board.reset_reason

@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from py_esp_ota.silicon.chips.soc import Soc
-
-if TYPE_CHECKING:
-    from py_esp_ota.elf import Symbols
-    from py_esp_ota.silicon.rom.elf import Elf
+from py_esp_ota.silicon.rom.elf import MAGIC, Elf, Names, read_elf
 
 #: Functions of the table that only compute: with a real ROM its own code runs.
 PURE = frozenset({
@@ -32,7 +28,6 @@ AT_HOME = frozenset({
 })  # fmt: skip
 #: What the ld scripts call a ROM function, its ELF calls the jump to it so.
 _JUMP = "__call_"
-_ELF = b"\x7fELF"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,35 +35,31 @@ class RomImage:
     """One ROM. ``parts`` are bytes by address: ROM itself, its data, and its variables as they begin."""
 
     parts: tuple[tuple[int, bytes], ...]
-    symbols: Symbols | None
+    symbols: Names
 
 
 def rom_image(data: bytes, soc: Soc) -> RomImage:
     """The ROM of ``soc`` from an ELF file, or from the bytes as they lie from ROM's first address on.
 
-    Only an ELF file brings variables and names. Raises ``ValueError`` for what is no ROM of this chip, and
-    ``ModuleNotFoundError`` for an ELF file without pyelftools.
+    Only an ELF file brings variables and names. Raises ``ValueError`` for what is no ROM of this chip.
     """
     base = soc.rom.windows[0][0]
-    if data.startswith(_ELF):
-        elf, symbols = _read(data)
+    if data.startswith(MAGIC):
+        elf = _read(data)
         _must_fit(elf.symbols, soc)
-        return RomImage(tuple(part for part in elf.sections if _is_ours(soc, *part)), symbols)
+        return RomImage(tuple(part for part in elf.sections if _is_ours(soc, *part)), elf.names)
     if not data or len(data) > soc.rom.size:
         raise ValueError(f"a ROM image of {len(data)} bytes; the {soc.name} has a ROM of {soc.rom.size}")
     parts = [(base, data)]
     if soc.rom_data is not None:
         parts.append((soc.rom_data.base, data[soc.rom_data.offset :]))
-    return RomImage(tuple(parts), None)
+    return RomImage(tuple(parts), Names((), ()))
 
 
 @lru_cache(maxsize=4)
-def _read(data: bytes) -> tuple[Elf, Symbols]:
+def _read(data: bytes) -> Elf:
     """A ROM has thousands of symbols, and all machines of a chip have the same ROM."""
-    from py_esp_ota.elf import Symbols  # noqa: PLC0415 (an extra, which only an ELF file needs)
-    from py_esp_ota.silicon.rom.elf import read_elf  # noqa: PLC0415
-
-    return read_elf(data), Symbols.from_elf(data)
+    return read_elf(data)
 
 
 def _must_fit(symbols: Mapping[str, int], soc: Soc) -> None:
