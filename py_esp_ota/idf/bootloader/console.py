@@ -42,8 +42,6 @@ _SPEED_64 = {0xF: "64MHz", 0: "32MHz", 1: "21.3MHz", 2: "16MHz"}
 _SPEED_60 = {0xF: "60MHz", 0: "30MHz", 1: "20MHz", 2: "15MHz"}
 _SPEEDS = {
     "esp32c2": _SPEED_60,
-    # 80 MHz builds for this chip carry code 0 because of its ROM, and correct it before they print.
-    "esp32c6": {**_SPEED_80, 0: "80MHz"},
     "esp32h2": _SPEED_64,
     "esp32h21": _SPEED_64,
     "esp32h4": _SPEED_64,
@@ -197,6 +195,9 @@ def _banner(
     if name == "esp32c2":
         lines.append(("I", tag, f"MMU Page Size  : {page >> 10}K"))
     speeds = _SPEEDS.get(name, _SPEED_80)
+    if name == "esp32c6" and release.corrects_speed:
+        # 80 MHz builds for this chip carry code 0 because of its ROM, and correct it before they print.
+        speeds = {**speeds, 0: "80MHz"}
     lines += [
         ("I", tag, f"SPI Speed      : {speeds.get(installed.spi_speed, speeds[2])}"),
         ("I", tag, f"SPI Mode       : {_MODES.get(installed.spi_mode, 'SLOW READ')}"),
