@@ -4,8 +4,8 @@ Whatever takes a flash format apart lives here; whatever decides *when* lives in
 bytes. All classes are immutable values except ``Flash`` and ``OtaWriter``. Long work releases the GIL.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, Literal, Self, TypeAlias, TypedDict, final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, Literal, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, final
 
 from py_esp_ota.errors import EspErr
 from py_esp_ota.ports import Bytes
@@ -14,12 +14,16 @@ __all__ = [
     "AppDesc",
     "BootTable",
     "BootloaderDesc",
+    "Cpu",
+    "CpuMemory",
+    "CpuState",
     "EFuse",
     "Fault",
     "Flash",
     "FlashCrypt",
     "FlashOp",
     "FlashStats",
+    "Handlers",
     "ImageHeader",
     "ImageInfo",
     "LogLine",
@@ -43,6 +47,7 @@ __all__ = [
     "Target",
     "Verdict",
     "VerifyOptions",
+    "Words",
     "active_otadata",
     "boot_order",
     "check_image_validity",
@@ -1461,3 +1466,128 @@ def generate_nvs_keys(flash: Flash, partition: Partition) -> bytes:
 
 def derive_nvs_keys(hmac_key: bytes) -> bytes:
     """``compute_nvs_keys_with_hmac``: the 64 bytes of both keys. Raises ``ValueError`` unless ``hmac_key`` has 32."""
+
+# ------------------------------------------------------------------------------------------------------- machine code
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+@final
+class Words:
+    """The registers of a chip by address, each the word written last. A value's higher bits are lost."""
+
+    def __new__(cls) -> Self: ...
+    def get(self, address: int, default: int = 0, /) -> int:
+        """The word at ``address``, or ``default`` where none was written."""
+
+    def __getitem__(self, address: int) -> int: ...
+    def __setitem__(self, address: int, value: int) -> None: ...
+    def __contains__(self, address: object) -> bool: ...
+    def __len__(self) -> int: ...
+    def items(self) -> list[tuple[int, int]]:
+        """Address and word, in the order of addresses."""
+
+    def copy(self) -> Words:
+        """The same words once more."""
+
+    def become_copy_of(self, other: Words) -> None:
+        """These words and no others from now on."""
+
+    def begin_with(self, words: Mapping[int, int]) -> None:
+        """These words and no others from now on."""
+
+@final
+class Handlers(Generic[_P, _R]):
+    """The devices that answer for registers, by address: called with the word written, or for the word read."""
+
+    def __new__(cls) -> Self: ...
+    def get(self, address: int, /) -> Callable[_P, _R] | None:
+        """The device at ``address``."""
+
+    def __getitem__(self, address: int) -> Callable[_P, _R]: ...
+    def __setitem__(self, address: int, handler: Callable[_P, _R]) -> None: ...
+    def __delitem__(self, address: int) -> None: ...
+    def __contains__(self, address: object) -> bool: ...
+    def __len__(self) -> int: ...
+
+@final
+class CpuState:
+    """The registers of a CPU as they were."""
+
+@final
+class CpuMemory:
+    """The memory of a CPU as it was. Copies share what did not change."""
+
+class Cpu:
+    """One core of ``rust/esp-cpu`` with its memory: an engine of ``py_esp_ota.silicon``, which says what each call means.
+
+    A device that is read is asked while an instruction is done, and may look at registers only (``RuntimeError``). One
+    that is written is told when the instruction is done, and may look at everything, and change it.
+    """
+
+    watcher: Any
+    effort: int
+    instructions: int
+    pc: int
+    ra: int
+
+    def __new__(cls, chip: str, values: Words, on_read: Handlers[[], int], on_write: Handlers[[int], None]) -> Self:
+        """The first core of ``chip``. Raises ``ValueError`` for one that is not known."""
+
+    def add_memory(self, size: int, windows: Sequence[tuple[int, int]]) -> int:
+        """A block of memory, seen at each window (address; rights: 1 read, 2 write, 4 execute): its number."""
+
+    def add_flash(self, size: int, windows: Sequence[tuple[int, int]]) -> int:
+        """The same for what a cache shows of a flash: the number of the window, whose pages come when touched."""
+
+    def add_registers(self, begin: int, end: int) -> None:
+        """The registers answer from ``begin`` up to ``end``."""
+
+    def add_alias(self, begin: int, end: int, to: int) -> None:
+        """The registers from ``to`` on answer from ``begin`` up to ``end`` too."""
+
+    def show(self, window: int, offset: int, length: int, flash: Flash | None = None, place: int = 0) -> None:
+        """Show bytes of ``flash`` from ``place`` on, as they are now; without it zeros. Raises ``PowerLoss``."""
+
+    def run(self, pc: int, count: int) -> int:
+        """Run from ``pc``: how many instructions it were. Raises what a callback raised, and ``KeyboardInterrupt``."""
+
+    def stop(self) -> None: ...
+    def interrupt(self) -> None: ...
+    def charge(self, effort: int) -> bool: ...
+    def set_loads(self, loads: Callable[[int, int], None] | None) -> None:
+        """Call ``loads`` with address and length before a page of the flash comes."""
+
+    @property
+    def waits(self) -> bool: ...
+    @property
+    def interruptible(self) -> bool: ...
+    def enter(self, cause: int, value: int) -> None: ...
+    def watch_rom(self, begin: int, end: int) -> int: ...
+    def watch(self, callback: Callable[[int], None], begin: int, end: int) -> int: ...
+    def unwatch(self, number: int) -> None: ...
+    def register(self, number: int) -> int: ...
+    def set_register(self, number: int, value: int) -> None: ...
+    def special(self, number: int) -> int:
+        """A CSR of RISC-V, a special register of Xtensa, by its number. Raises ``ValueError`` for one that is none."""
+
+    def set_special(self, number: int, value: int) -> None: ...
+    def set_lines(self, mask: int) -> None: ...
+    def advance(self, cycles: int) -> None: ...
+    def state(self) -> list[int]: ...
+    def save_registers(self) -> CpuState: ...
+    def restore_registers(self, state: CpuState) -> None: ...
+    def save_memory(self) -> CpuMemory: ...
+    def restore_memory(self, memory: CpuMemory) -> None: ...
+    def reset(self, stack_top: int) -> None: ...
+    def peek(self, address: int, length: int) -> bytes: ...
+    def poke(self, address: int, data: Bytes) -> None: ...
+    def get(self, block: int, offset: int, length: int) -> bytes: ...
+    def put(self, block: int, offset: int, data: Bytes) -> None: ...
+    def clear(self, block: int) -> None: ...
+    @property
+    def sp(self) -> int: ...
+    def argument(self, index: int) -> int: ...
+    def set_argument(self, index: int, value: int) -> None: ...
+    def result(self, value: int, *, wide: bool) -> None: ...
+    def go_to(self, address: int) -> None: ...

@@ -20,7 +20,8 @@ from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, SiliconBootDict,
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.can_roll_back import CanRollBack, can_roll_back
-from py_esp_ota.silicon.oracle import BootOracle, Unicorn
+from py_esp_ota.silicon.engines.choice import ENGINES, EngineName
+from py_esp_ota.silicon.oracle import BootOracle, OwnMachine
 from py_esp_ota.silicon.report import Trap
 from py_esp_ota.view.visible import uncoloured
 
@@ -64,11 +65,11 @@ class Wish:
         """Refuse what cannot be had with machine code. Raises ``Unusable``."""
         if pins:
             raise Unusable("--hold-pin does not go with --silicon: machine code runs here without pins")
-        if self.emulator != "unicorn" and self.rom is not None:
+        if self.emulator not in ENGINES and self.rom is not None:
             raise Unusable(f"--rom does not go with --emulator {self.emulator}, which has its own")
         if config.secure_boot or config.secure_flash_enc_enabled:
             raise Unusable("--silicon runs no bootloader with CONFIG_SECURE_BOOT or CONFIG_SECURE_FLASH_ENC_ENABLED")
-        if self.emulator != "unicorn" and reset_reason != "poweron":
+        if self.emulator not in ENGINES and reset_reason != "poweron":
             raise Unusable(f"--reset-reason does not go with --emulator {self.emulator}, which begins with power-on")
 
     def put(self, given: FlashInput, chip: str) -> tuple[Target, FlashInput]:
@@ -168,10 +169,10 @@ def machine_code(board: Chip, config: Sdkconfig, wish: Wish, times: int) -> list
     oracle = _oracle(wish)
     reason = oracle.unavailable(board.target.name)
     if reason is not None:
-        elsewhere = oracle.name == "unicorn" and board.target.name in {*Qemu.chips, *EspEmu.chips} - {*oracle.chips}
+        elsewhere = wish.emulator in ENGINES and board.target.name in {*Qemu.chips, *EspEmu.chips} - {*oracle.chips}
         raise Unusable(f"{reason}; --emulator has programs that run others" if elsewhere else reason)
     symbols = _symbols(wish.elf_files)
-    rom = rom_of(wish.rom, board) if wish.emulator == "unicorn" else None
+    rom = rom_of(wish.rom, board) if wish.emulator in ENGINES else None
     try:
         return _boots(board, config, wish, times, rom, symbols)
     except ValueError as error:
@@ -192,7 +193,8 @@ def _boots(
                 f"{'without' if value else 'with'} it"
             )
     model = as_compiled(config, build, options)
-    can = can_roll_back(board, Unicorn(rom, count=False), table_offset=config.partition_table_offset)
+    own = OwnMachine(rom, engine=_engine(wish), count=False)
+    can = can_roll_back(board, own, table_offset=config.partition_table_offset)
     told = []
     for _ in range(times):
         before, first = board.flash.fork(), board.reset_reason
@@ -214,7 +216,12 @@ def _oracle(wish: Wish, rom: bytes | None = None, *, count: bool = True) -> Boot
         return Qemu(timeout_s=wish.timeout_s)
     if wish.emulator == "esp-emu":
         return EspEmu(timeout_s=wish.timeout_s)
-    return Unicorn(rom, count=count)
+    return OwnMachine(rom, engine=_engine(wish), count=count)
+
+
+def _engine(wish: Wish) -> EngineName:
+    """The engine for what only our own machine does."""
+    return next((name for name in ENGINES if name == wish.emulator), "auto")
 
 
 def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:

@@ -72,13 +72,13 @@ class App:
             count = max(1, min(due - clock.cycles, _SHORT_SLICE if waiting else _SLICE))
             self._paused = False
             cpu.grant(_EFFORT_PER_SLICE)
-            cpu.go(cpu.pc, count)
+            done = cpu.go(cpu.pc, count)
             effort -= _EFFORT_OF_A_SLICE + cpu.spent
             clock.cycles += _CYCLES_PER_CALL * cpu.spent
             if cpu.exhausted:
                 hardware.trap("one call kept Python busy for too long", cpu.pc, ours=True)
             if self._cause is not None or self._paused:
-                clock.cycles += _EARLY
+                clock.cycles += _EARLY if done is None else done
                 self._standstill.forget()
             elif cpu.engine.waits:
                 clock.cycles = max(clock.cycles + 1, due)
@@ -118,7 +118,7 @@ class App:
         hardware = self._hardware
         try:
             if not hardware.call_rom(address):
-                hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
+                hardware.no_function(address)
         except MemoryFault as error:
             self._raise(_FAULTS[error.access], address, error.address)
         # A delay is a call too, and may last beyond what is due.

@@ -81,7 +81,7 @@ class Hardware:
             self.registers.on_write[soc.reset_register] = self._reset_by_register
             for console in soc.consoles:
                 self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
-        self.cpu = Cpu(soc, self.registers, engine_of(engine, self.registers, count=count))
+        self.cpu = Cpu(soc, self.registers, engine_of(engine, soc.name, self.registers, count=count))
         called = {**soc.unlisted, **soc.rom_functions} if rom is None else soc.rom_functions
         self.functions = {address: (name, KNOWN[name]) for address, name in called.items()}
         if rom is not None:
@@ -189,16 +189,22 @@ class Hardware:
         """The ROM function at ``address``."""
         return self.functions[address][0] if address in self.functions else f"0x{address:08x}"
 
+    def no_function(self, address: int) -> None:
+        """Code called a place in ROM where nothing is."""
+        hint = "" if self._rom is not None else ", the chip's real ROM may have it"
+        self.trap(f"ROM function 0x{address:08x} is not here{hint}", address, ours=True)
+
     def csr(self, number: int) -> int | None:
         """A CSR of Espressif's own: one that counts cycles, or one that is written only."""
-        if number in self.soc.cycle_csrs:
+        if number in self.soc.cycle_csrs or number in self.soc.standard_counters:
             return self.clock.look()
         return 0 if number in self.soc.silent_csrs else None
 
     def trap(self, reason: str, address: int, *, ours: bool = False) -> None:
         """The end of what is known."""
         calls = tuple(self.name_of(call) for call in self.cpu.calls)
-        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.at(address)
+        names = None if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols
+        symbol = "" if names is None else names.at(address)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
 

@@ -108,9 +108,11 @@ class FlashWindow:
         self._soc = soc
         self._registers = registers
         self.mmu: Mmu = ItemMmu(registers, soc.mmu) if isinstance(soc.mmu, MmuItems) else TableMmu(engine, soc.mmu)
-        self._pages = engine.add(soc.flash_window)
+        self._pages = engine.add_window(soc.flash_window)
         #: The page that each entry showed when the cache was last switched on; ``None``: none, or one that is old now.
         self._shown: list[int | None] = [None] * soc.mmu.entries
+        #: The MMU as it was then, nothing when a page is old now; and how many pages it mapped.
+        self._synced, self._mapped = b"", 0
         #: The size of those pages, bytes.
         self._size = self.page_size
         #: The place in flash of every page that was shown since the reset, in the order of its last time.
@@ -166,19 +168,22 @@ class FlashWindow:
         """
         if self.page_size != self._size:
             self._hide()
+        table = self.mmu.save()
+        if table == self._synced:
+            return self._mapped
         size, shown, mapped = self._size, self._shown, self.mmu.read()
-        count = len(mapped) - mapped.count(None)
-        if mapped == shown:
-            return count
         for entry, page in enumerate(mapped):
             if page != shown[entry]:
-                data = bytes(size) if page is None else flash.mmap(page * size % flash.size, size)
-                self._pages.put(entry * size, data)
+                if page is None:
+                    self._pages.blank(entry * size, size)
+                else:
+                    self._pages.show(entry * size, size, flash, page * size % flash.size)
                 shown[entry] = page
                 if page is not None:
                     self._history.pop(page * size, None)
                     self._history[page * size] = None
-        return count
+        self._synced, self._mapped = table, len(mapped) - mapped.count(None)
+        return self._mapped
 
     def history(self) -> list[int]:
         """The places in flash of the pages that were shown since the reset, the latest first."""
@@ -190,10 +195,12 @@ class FlashWindow:
         for entry, page in enumerate(self._shown):
             if page is not None and first <= page <= last:
                 self._shown[entry] = -1
+                self._synced = b""
 
     def _hide(self) -> None:
         for entry, page in enumerate(self._shown):
             if page is not None:
-                self._pages.put(entry * self._size, bytes(self._size))
+                self._pages.blank(entry * self._size, self._size)
         self._shown = [None] * self._soc.mmu.entries
+        self._synced = b""
         self._size = self.page_size

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from py_esp_ota._core import Words
 from py_esp_ota.chip import Chip
-from py_esp_ota.silicon.engines.engine import Context, MemoryFault, Watcher
+from py_esp_ota.silicon.engines.engine import Context, Frozen, MemoryFault, Watcher
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.interrupts import held_back
 from py_esp_ota.silicon.rom.functions import sync
@@ -28,11 +29,10 @@ class Snapshot:
 
     pc: int
     context: Context
-    #: Of each block of RAM all but the zeros at both ends: offset and bytes.
-    ram: tuple[tuple[int, bytes], ...]
+    memory: Frozen
     mmu: bytes
     history: tuple[int, ...]
-    registers: tuple[dict[int, int], int]
+    registers: tuple[Words, int]
     text: tuple[str, ...]
     digests: Mapping[int, bytes]
     calls: tuple[int, ...]
@@ -58,7 +58,7 @@ class Snapshots:
         # As the registers are right after power-on, they are what the code can know of the chip.
         chip, known = hardware.chip, hardware.registers.values
         pins = tuple(sorted((pin, held.level, held.seconds) for pin, held in chip.pins.items()))
-        key = (image, chip.flash.size, chip.reset_reason, pins, *sorted(known.items()))
+        key = (image, chip.flash.size, chip.reset_reason, pins, *known.items())
         if key in self._taken:
             self._taken[key] = self._taken.pop(key)
         elif key in self._met:
@@ -72,9 +72,7 @@ class Snapshots:
     def restore(self, snapshot: Snapshot) -> None:
         """The hardware as it was; what the cache showed is forgotten, for this flash may be another."""
         hardware, cpu = self._hardware, self._hardware.cpu
-        for block, (offset, data) in zip(cpu.ram, snapshot.ram, strict=True):
-            block.clear()
-            block.put(offset, data)
+        cpu.engine.thaw(cpu.ram, snapshot.memory)
         cpu.window.restore(snapshot.mmu, snapshot.history)
         cpu.engine.restore(snapshot.context)
         cpu.instructions = snapshot.instructions
@@ -187,7 +185,7 @@ class Tripwire:
         return Snapshot(
             pc=pc,
             context=cpu.engine.save(),
-            ram=tuple(_without_zeros(block.save()) for block in cpu.ram),
+            memory=cpu.engine.freeze(cpu.ram),
             mmu=cpu.window.mmu.save(),
             history=tuple(reversed(cpu.window.history())),
             registers=hardware.registers.save(),
@@ -196,15 +194,10 @@ class Tripwire:
             calls=tuple(cpu.calls),
             cycles=hardware.clock.cycles,
             devices=() if hardware.devices is None else hardware.devices.save(),
-            spent=self._spent,
+            spent=cpu.instructions if cpu.engine.counts else self._spent,
             instructions=cpu.instructions,
             effort=cpu.effort,
         )
-
-
-def _without_zeros(data: bytes) -> tuple[int, bytes]:
-    start = len(data) - len(data.lstrip(b"\0"))
-    return start, data[start:].rstrip(b"\0")
 
 
 def _bound(kept: dict[Key, Snapshot | None] | dict[Key, None]) -> None:

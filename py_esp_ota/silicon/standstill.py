@@ -6,6 +6,8 @@ nine seconds of it are more than a thousand million instructions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from py_esp_ota.silicon.cpu import Cpu
 
 #: A look costs as much as half a slice of instructions.
@@ -24,7 +26,7 @@ class Standstill:
         self._slices = self._looks = 0
         self._every = _SLICES_PER_LOOK
         self._until = 1
-        self._earlier: tuple[int, ...] | None = None
+        self._earlier: Sequence[int] | None = None
         self._memory: list[bytes] = []
 
     def found(self) -> bool:

@@ -70,11 +70,11 @@ def test_a_text_that_never_comes_is_exit_1(micropython):
 
 def test_files_change_only_when_asked(micropython):
     before = micropython.read_bytes()
-    assert run(micropython, "--timeout", 0.1).exit_code == 0
+    assert run(micropython, "--timeout", 0.3).exit_code == 0
     assert micropython.read_bytes() == before
-    assert run(micropython, "--timeout", 0.1, "--write").exit_code == 0
+    assert run(micropython, "--timeout", 0.3, "--write").exit_code == 0
     assert micropython.read_bytes()[: len(before)] == before
-    again = run(micropython, "--timeout", 0.1)
+    again = run(micropython, "--timeout", 0.3)
     assert "Performing initial setup" not in again.stdout
 
 

@@ -51,7 +51,7 @@ ESP32C5 = Soc(
     },
     cycle_csrs=frozenset({0x7E2}),
     standard_counters={0xB00: 0x7E2, 0xC00: 0x7E2},
-    silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
+    silent_csrs=frozenset({0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # mideleg, performance counter, memory's rights
     uart_device=0x4085F4FC,
     syscall_table=0x4085FFD4,
     gpio=Gpio(out=0x60091004, enable=0x60091034, input=0x60091064, mux=0x60090000),

@@ -36,7 +36,7 @@ ESP32C6 = Soc(
     reset_register=0x600B1034,
     reset_values={0x60002008: 1 << 13 | 1 << 23},
     ready={0x600AF818: 1 << 24, 0x60096110: 2 << 8},  # the PLL is calibrated; and divided by three, always
-    taken={0x60000098: 1 << 0, 0x600B09D4: 3},  # UART0 takes its settings over; eFuse commands end
+    taken={0x60000098: 1 << 0, 0x60001098: 1 << 0, 0x600B09D4: 3},  # UARTs take their settings over; eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x600B0840, 0, 1),),
         "disable_blk_version_major": ((0x600B0840, 1, 1),),
@@ -47,7 +47,7 @@ ESP32C6 = Soc(
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
-    silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
+    silent_csrs=frozenset({0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # mideleg, performance counter, memory's rights
     uart_device=0x4087F568,
     syscall_table=0x4087FFD4,
     gpio=Gpio(out=0x60091004, enable=0x60091020, input=0x6009103C, mux=0x60090004),

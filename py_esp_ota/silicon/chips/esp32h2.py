@@ -51,7 +51,7 @@ ESP32H2 = Soc(
     },
     cycle_csrs=frozenset({0x7E2, 0x802}),
     standard_counters={},
-    silent_csrs=frozenset({0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # performance counter, physical memory attributes
+    silent_csrs=frozenset({0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # mideleg, performance counter, memory's rights
     uart_device=0x4084FEE4,
     syscall_table=0x4084FFD4,
     gpio=Gpio(out=0x60091004, enable=0x60091020, input=0x6009103C, mux=0x60090004),

@@ -71,6 +71,9 @@ class Peripherals:
     from_cpu_source: int
     uart: int
     uart_source: int
+    #: UART1, which nothing is connected to.
+    uart1: int
+    uart1_source: int
     usb_serial_jtag: int
     usb_serial_jtag_source: int
     timer_groups: tuple[int, ...]
@@ -104,6 +107,8 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         from_cpu_source=50,
         uart=0x60000000,
         uart_source=21,
+        uart1=0x60010000,
+        uart1_source=22,
         usb_serial_jtag=0x60043000,
         usb_serial_jtag_source=26,
         timer_groups=(0x6001F000, 0x60020000),
@@ -137,6 +142,8 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         from_cpu_source=22,
         uart=0x60000000,
         uart_source=43,
+        uart1=0x60001000,
+        uart1_source=44,
         usb_serial_jtag=0x6000F000,
         usb_serial_jtag_source=48,
         timer_groups=(0x60008000, 0x60009000),

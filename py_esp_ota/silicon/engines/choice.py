@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from py_esp_ota.extras import missing
+from py_esp_ota.silicon.engines.core import Core
 from py_esp_ota.silicon.engines.engine import Bus, Engine
 
-#: ``auto``: the first that can run the chip here.
-EngineName = Literal["auto", "unicorn", "core"]
+#: ``auto``: ``AUTO``, here.
+EngineName = Literal["auto", "core", "unicorn"]
+AUTO: EngineName = "core"
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
-def engine_of(name: EngineName, bus: Bus, *, count: bool) -> Engine:
-    """An engine of this name; ``count``: it counts instructions. Raises ``ValueError`` for one that is not here."""
-    if name in {"auto", "unicorn"}:
-        from py_esp_ota.silicon.engines.unicorn import Unicorn  # noqa: PLC0415 (an extra)
+def engine_of(name: EngineName, chip: str, bus: Bus, *, count: bool) -> Engine:
+    """An engine of this name for ``chip``; ``count`` asks for a count of instructions.
 
-        return Unicorn(bus, count=count)
-    raise ValueError(f"no engine {name!r}; engines are {', '.join(ENGINES)}")
+    Raises ``ValueError`` for an engine that there is not, ``ModuleNotFoundError`` for one that is not installed.
+    """
+    name = AUTO if name == "auto" else name
+    if name == "core":
+        return Core(chip, bus)
+    if name != "unicorn":
+        raise ValueError(f"no engine {name!r}; engines are {', '.join(ENGINES)}")
+    try:
+        from py_esp_ota.silicon.engines.unicorn import Unicorn  # noqa: PLC0415 (an extra)
+    except ModuleNotFoundError as error:
+        raise missing("the engine unicorn", "silicon", error) from None
+    return Unicorn(bus, count=count)

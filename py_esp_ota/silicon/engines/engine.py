@@ -6,16 +6,19 @@ numbers, arguments and results by their place in a call of C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, NewType, Protocol
 
+from py_esp_ota._core import Flash, Handlers, Words
 from py_esp_ota.silicon.chips.soc import Memory
 
 ILLEGAL_INSTRUCTION, BREAKPOINT = 2, 3
 
 #: All registers of a CPU, as its engine keeps them.
 Context = NewType("Context", object)
+#: Memory, as its engine keeps it.
+Frozen = NewType("Frozen", object)
 
 Access = Literal["load", "store", "fetch"]
 _SAID: Mapping[Access, str] = {
@@ -37,8 +40,9 @@ class MemoryFault(Exception):
 class Bus(Protocol):
     """The registers: what answers where no memory is."""
 
-    on_read: dict[int, Callable[[], int]]
-    on_write: dict[int, Callable[[int], None]]
+    values: Words
+    on_read: Handlers[[], int]
+    on_write: Handlers[[int], None]
 
     def read(self, address: int) -> int:
         """The word that a load sees."""
@@ -85,12 +89,24 @@ class Block(Protocol):
         """Bytes at ``offset``, which the caller knows to fit."""
 
 
+class Window(Protocol):
+    """What the cache shows of a flash, full of zeros at first."""
+
+    def show(self, offset: int, length: int, flash: Flash, place: int) -> None:
+        """Show ``length`` bytes from ``place`` on at ``offset``, as they are now. Raises ``PowerLoss``."""
+
+    def blank(self, offset: int, length: int) -> None:
+        """Show zeros."""
+
+
 class Engine(Protocol):
     """One CPU. Callbacks come from inside of ``run``; whoever gets one may look at everything, and call ``stop``."""
 
     #: What it is called.
     name: str
     watcher: Watcher | None
+    #: Whether it counts instructions one by one, unasked.
+    counts: bool
     #: Where it runs.
     pc: int
     #: Instructions so far, when they are counted.
@@ -100,6 +116,9 @@ class Engine(Protocol):
 
     def add(self, memory: Memory) -> Block:
         """Memory, full of zeros."""
+
+    def add_window(self, memory: Memory) -> Window:
+        """Memory that shows a flash."""
 
     def add_registers(self, begin: int, end: int) -> None:
         """Let the bus answer from ``begin`` up to ``end``."""
@@ -160,7 +179,7 @@ class Engine(Protocol):
     def set_register(self, number: int, value: int) -> None:
         """A general register."""
 
-    def state(self) -> tuple[int, ...]:
+    def state(self) -> Sequence[int]:
         """All that decides what the CPU does next, but for its memory."""
 
     def save(self) -> Context:
@@ -169,8 +188,14 @@ class Engine(Protocol):
     def restore(self, context: Context) -> None:
         """All registers as they were at ``save``."""
 
+    def freeze(self, blocks: Sequence[Block]) -> Frozen:
+        """The memory of these blocks at least, as it is."""
+
+    def thaw(self, blocks: Sequence[Block], memory: Frozen) -> None:
+        """As it was at ``freeze``."""
+
     def reset(self, stack_top: int) -> None:
-        """General registers as after power-on, but for the stack pointer."""
+        """Registers as after power-on, but for the stack pointer."""
 
     def peek(self, address: int, length: int) -> bytes:
         """Memory. Raises ``MemoryFault``."""

@@ -6,9 +6,10 @@ Its RISC-V core cannot be interrupted from outside, so a trap is entered by hand
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import cast
 
 from unicorn import (
     UC_ARCH_RISCV,
@@ -41,13 +42,16 @@ from unicorn.riscv_const import (
     UC_RISCV_REG_X0,
 )
 
+from py_esp_ota._core import Flash
 from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory
 from py_esp_ota.silicon.engines.engine import (
     BREAKPOINT,
     ILLEGAL_INSTRUCTION,
     Access,
+    Block,
     Bus,
     Context,
+    Frozen,
     MemoryFault,
     Watcher,
 )
@@ -118,10 +122,26 @@ class UnicornBlock:
         ctypes.memmove(self._address + offset, data, len(data))
 
 
+class UnicornWindow:
+    """What the cache shows of a flash: a copy of it."""
+
+    def __init__(self, block: UnicornBlock) -> None:
+        self._block = block
+
+    def show(self, offset: int, length: int, flash: Flash, place: int) -> None:
+        """Show ``length`` bytes from ``place`` on at ``offset``. Raises ``PowerLoss``."""
+        self._block.put(offset, flash.mmap(place, length))
+
+    def blank(self, offset: int, length: int) -> None:
+        """Show zeros."""
+        self._block.put(offset, bytes(length))
+
+
 class Unicorn:
     """One Unicorn."""
 
     name = "unicorn"
+    counts = False
     arguments = 8
     returns = b"\x82\x80"  # c.jr ra
     jumps = b"\x82\x82"  # c.jr t0
@@ -155,6 +175,10 @@ class Unicorn:
         block = UnicornBlock(self._uc, memory)
         self._memories += [(window, block) for window in block.windows]
         return block
+
+    def add_window(self, memory: Memory) -> UnicornWindow:
+        """Memory that shows a flash."""
+        return UnicornWindow(self.add(memory))
 
     def add_registers(self, begin: int, end: int) -> None:
         """Let the bus answer from ``begin`` up to ``end``."""
@@ -348,6 +372,16 @@ class Unicorn:
         """All registers as they were at ``save``."""
         self._uc.context_restore(context)
 
+    def freeze(self, blocks: Sequence[Block]) -> Frozen:
+        """The memory of these blocks: all but the zeros at both ends, offset and bytes."""
+        return Frozen(tuple(_without_zeros(block.save()) for block in blocks))
+
+    def thaw(self, blocks: Sequence[Block], memory: Frozen) -> None:
+        """As it was at ``freeze``."""
+        for block, (offset, data) in zip(blocks, cast("tuple[tuple[int, bytes], ...]", memory), strict=True):
+            block.clear()
+            block.put(offset, data)
+
     def reset(self, stack_top: int) -> None:
         """Registers as after power-on, but for the stack pointer."""
         self._uc.context_restore(self._fresh)
@@ -462,6 +496,11 @@ class Unicorn:
         self._in_store = True
         self._bus.write(address, value & 0xFFFFFFFF)
         self._in_store = False
+
+
+def _without_zeros(data: bytes) -> tuple[int, bytes]:
+    start = len(data) - len(data.lstrip(b"\0"))
+    return start, data[start:].rstrip(b"\0")
 
 
 @lru_cache(maxsize=0x4000)

@@ -55,9 +55,11 @@ class Devices:
         self._clock = clock
         self.systimer = Systimer(at.systimer, registers, clock)
         self.uart = Uart(at.uart, registers, printed)
+        unheard = Uart(at.uart1, registers, lambda _console, _letter: None)
         self.usb = UsbSerialJtag(at.usb_serial_jtag, registers, printed, clock)
         sources: dict[int, Callable[[], bool]] = {
             at.uart_source: self.uart.asks,
+            at.uart1_source: unheard.asks,
             at.usb_serial_jtag_source: self.usb.asks,
         }
         for alarm in range(3):
@@ -79,7 +81,8 @@ class Devices:
         self._timers = [GeneralPurposeTimer(timer, registers, clock) for timer in at.timers]
         for timer, device in zip(at.timers, self._timers, strict=True):
             sources[timer.source] = device.asks
-        self._all: list[Remembers] = [self.systimer, self.uart, self.usb, self.rtc, *self._watchdogs, *self._timers]
+        self._all: list[Remembers] = [self.systimer, self.uart, unheard, self.usb, self.rtc]
+        self._all += [*self._watchdogs, *self._timers]
         self._interrupts = Interrupts(at.interrupts, at.lines, registers, sources)
         for group in at.timer_groups:
             calibrates(group, registers)

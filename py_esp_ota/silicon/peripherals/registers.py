@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from py_esp_ota._core import Handlers, Words
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.chips.soc import Soc
 
@@ -16,9 +17,10 @@ class Registers:
     def __init__(self, soc: Soc) -> None:
         self._soc = soc
         self._random = 1
-        self.values: dict[int, int] = {}
-        self.on_read: dict[int, Callable[[], int]] = {soc.rng: self._draw}
-        self.on_write: dict[int, Callable[[int], None]] = {}
+        self.values = Words()
+        self.on_read: Handlers[[], int] = Handlers()
+        self.on_write: Handlers[[int], None] = Handlers()
+        self.on_read[soc.rng] = self._draw
         #: Called when a device may want, or no longer want, an interrupt; not while code reads, which would read twice.
         self.changed: Callable[[], None] = lambda: None
         for address in soc.ready.keys() | soc.taken.keys():
@@ -27,18 +29,16 @@ class Registers:
     def power_on(self, chip: Chip) -> None:
         """Everything as after a reset of ``chip``. Raises ``ValueError`` for eFuses without their hardware."""
         self._random = 1
-        self.values.clear()
-        self.values |= {**self._soc.reset_values, **efuse_words(self._soc, chip)}
+        self.values.begin_with({**self._soc.reset_values, **efuse_words(self._soc, chip)})
 
-    def save(self) -> tuple[dict[int, int], int]:
+    def save(self) -> tuple[Words, int]:
         """What ``restore`` takes."""
-        return dict(self.values), self._random
+        return self.values.copy(), self._random
 
-    def restore(self, saved: tuple[dict[int, int], int]) -> None:
+    def restore(self, saved: tuple[Words, int]) -> None:
         """Everything as it was at ``save``."""
         values, self._random = saved
-        self.values.clear()
-        self.values |= values
+        self.values.become_copy_of(values)
 
     def stored(self, address: int) -> int:
         """The word written last, whatever a load would see."""

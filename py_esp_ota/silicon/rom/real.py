@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from py_esp_ota.elf import Symbols
 from py_esp_ota.silicon.chips.soc import Soc
-from py_esp_ota.silicon.rom.elf import MAGIC, Elf, read_elf
+from py_esp_ota.silicon.rom.elf import MAGIC, Elf, Names, read_elf
 
 #: Functions of the table that only compute: with a real ROM its own code runs.
 PURE = frozenset({
@@ -36,7 +35,7 @@ class RomImage:
     """One ROM. ``parts`` are bytes by address: ROM itself, its data, and its variables as they begin."""
 
     parts: tuple[tuple[int, bytes], ...]
-    symbols: Symbols
+    symbols: Names
 
 
 def rom_image(data: bytes, soc: Soc) -> RomImage:
@@ -46,21 +45,21 @@ def rom_image(data: bytes, soc: Soc) -> RomImage:
     """
     base = soc.rom.windows[0][0]
     if data.startswith(MAGIC):
-        elf, symbols = _read(data)
+        elf = _read(data)
         _must_fit(elf.symbols, soc)
-        return RomImage(tuple(part for part in elf.sections if _is_ours(soc, *part)), symbols)
+        return RomImage(tuple(part for part in elf.sections if _is_ours(soc, *part)), elf.names)
     if not data or len(data) > soc.rom.size:
         raise ValueError(f"a ROM image of {len(data)} bytes; the {soc.name} has a ROM of {soc.rom.size}")
     parts = [(base, data)]
     if soc.rom_data is not None:
         parts.append((soc.rom_data.base, data[soc.rom_data.offset :]))
-    return RomImage(tuple(parts), Symbols((), ()))
+    return RomImage(tuple(parts), Names((), ()))
 
 
 @lru_cache(maxsize=4)
-def _read(data: bytes) -> tuple[Elf, Symbols]:
+def _read(data: bytes) -> Elf:
     """A ROM has thousands of symbols, and all machines of a chip have the same ROM."""
-    return read_elf(data), Symbols.from_elf(data)
+    return read_elf(data)
 
 
 def _must_fit(symbols: Mapping[str, int], soc: Soc) -> None:

@@ -6,9 +6,9 @@ use crate::space::{PAGE, Space};
 
 /// The most instructions in a block.
 pub const LONGEST: usize = 64;
-const MAX_OPS: usize = 1 << 19;
-const MAX_BLOCKS: usize = 1 << 16;
-const SLOTS: usize = 2 * MAX_BLOCKS;
+const MAX_OPS: usize = 1 << 20;
+const MAX_BLOCKS: usize = 1 << 17;
+const FIRST_SLOTS: usize = 1 << 10;
 const NONE: u32 = u32::MAX;
 /// What no tag is: the first epoch is 1.
 const DEAD: u64 = 0;
@@ -32,7 +32,7 @@ pub struct Block {
 pub struct Blocks<Op> {
     ops: Vec<Op>,
     known: Vec<Block>,
-    /// A hash table of block numbers, open addressing.
+    /// A hash table of block numbers, open addressing; at least twice as many as blocks, a power of two.
     slots: Vec<u32>,
     /// The blocks of each page of the arena.
     by_frame: Vec<Vec<u32>>,
@@ -79,7 +79,7 @@ impl<Op> Blocks<Op> {
     #[inline]
     pub fn find(&self, pc: u32) -> Option<u32> {
         let tag = self.tag(pc);
-        let mut slot = hash(pc);
+        let mut slot = self.hash(pc);
         loop {
             let number = *self.slots.get(slot)?;
             if number == NONE {
@@ -89,7 +89,7 @@ impl<Op> Blocks<Op> {
             if known.tag == tag {
                 return Some(number);
             }
-            slot = (slot + 1) % SLOTS;
+            slot = self.behind(slot);
         }
     }
 
@@ -99,9 +99,12 @@ impl<Op> Blocks<Op> {
     where
         Op: Copy,
     {
-        if self.slots.is_empty() || self.known.len() >= MAX_BLOCKS || self.ops.len() + ops.len() > MAX_OPS {
+        if self.known.len() >= MAX_BLOCKS || self.ops.len() + ops.len() > MAX_OPS {
             self.clear();
             space.forget_code();
+        }
+        if 2 * self.known.len() >= self.slots.len() {
+            self.grow();
         }
         let number = self.known.len() as u32;
         let first = self.ops.len() as u32;
@@ -151,18 +154,40 @@ impl<Op> Blocks<Op> {
         }
     }
 
+    fn hash(&self, pc: u32) -> usize {
+        // Xtensa's instructions begin anywhere.
+        (pc.wrapping_mul(0x9E37_79B1) >> 12) as usize & self.slots.len().wrapping_sub(1)
+    }
+
+    fn behind(&self, slot: usize) -> usize {
+        (slot + 1) & self.slots.len().wrapping_sub(1)
+    }
+
     fn tag(&self, pc: u32) -> u64 {
         u64::from(self.epoch) << 32 | u64::from(pc)
     }
 
     fn insert(&mut self, pc: u32, number: u32) {
-        let mut slot = hash(pc);
-        // There are twice as many slots as blocks, and the slot of an old one is free.
+        let mut slot = self.hash(pc);
+        // The slot of an old one is free.
         while self.slots.get(slot).is_some_and(|&taken| self.is_live(taken)) {
-            slot = (slot + 1) % SLOTS;
+            slot = self.behind(slot);
         }
         if let Some(free) = self.slots.get_mut(slot) {
             *free = number;
+        }
+    }
+
+    fn grow(&mut self) {
+        let count = (2 * self.slots.len()).max(FIRST_SLOTS);
+        self.slots.clear();
+        self.slots.resize(count, NONE);
+        for number in 0..self.known.len() as u32 {
+            if self.is_live(number) {
+                if let Some(&Block { tag, .. }) = self.block(number) {
+                    self.insert(tag as u32, number);
+                }
+            }
         }
     }
 
@@ -182,14 +207,9 @@ impl<Op> Blocks<Op> {
         self.ops.clear();
         self.known.clear();
         self.slots.clear();
-        self.slots.resize(SLOTS, NONE);
         self.by_frame.iter_mut().for_each(Vec::clear);
         self.epoch = 1;
     }
-}
-
-fn hash(pc: u32) -> usize {
-    ((pc >> 1).wrapping_mul(0x9E37_79B1) >> 13) as usize % SLOTS
 }
 
 #[cfg(test)]

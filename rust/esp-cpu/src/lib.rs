@@ -6,8 +6,11 @@
 
 pub mod blocks;
 pub mod bus;
+pub mod riscv;
 pub mod space;
 pub mod stop;
+mod word;
+pub mod xtensa;
 
 pub use blocks::Blocks;
 pub use bus::Bus;

@@ -22,6 +22,8 @@ use watches::Watches;
 pub const PAGE: usize = 4096;
 /// The most memory a space can have, bytes.
 pub const MAX_SIZE: usize = 1 << 30;
+/// What is set aside for it at once.
+const RESERVED: usize = 1 << 26;
 
 const PAGE_BITS: u32 = 12;
 const IN_PAGE: u32 = PAGE as u32 - 1;
@@ -132,6 +134,8 @@ pub struct Space {
     /// Frames whose decoded code is no longer what is there.
     stale: Vec<usize>,
     watches: Watches,
+    /// The pages that have an open way, some of them twice.
+    opened: Vec<u32>,
     /// Counts what makes all decoded code old: windows and watches.
     generation: u64,
 }
@@ -147,13 +151,15 @@ impl Space {
     pub fn new() -> Self {
         Self {
             map: vec![Entry(0); PAGES],
-            arena: Vec::new(),
+            // Zeros that the host hands out when they are first touched, where a growing vector would touch them all.
+            arena: vec![0; RESERVED],
             frames: Vec::new(),
             blocks: Vec::new(),
             dirty: Vec::new(),
             base: Pages::default(),
             stale: Vec::new(),
             watches: Watches::default(),
+            opened: Vec::new(),
             generation: 0,
         }
     }
@@ -167,7 +173,9 @@ impl Space {
         let count = size.min(MAX_SIZE).div_ceil(PAGE).min(MAX_SIZE / PAGE - first);
         let number = self.blocks.len();
         self.frames.resize(first + count, Frame { block: number, ..Frame::default() });
-        self.arena.resize((first + count) * PAGE, 0);
+        if self.arena.len() < (first + count) * PAGE {
+            self.arena.resize((first + count) * PAGE, 0);
+        }
         self.base.grow(first + count);
         for &(base, rights) in windows {
             for page in 0..count {

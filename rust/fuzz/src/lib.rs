@@ -1,5 +1,7 @@
 //! What each fuzz target does with some bytes. Everything here must return, whatever the bytes are.
 
+pub mod cpu;
+
 use std::hint::black_box;
 
 use esp_ota_core::boot::{BootTable, boot_order, select};

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-const TARGETS: [(&str, fn(&[u8])); 5] = [
+const TARGETS: [(&str, fn(&[u8])); 6] = [
     ("image", esp_ota_fuzz::image),
     ("partition_table", esp_ota_fuzz::partition_table),
     ("nvs", esp_ota_fuzz::nvs),
     ("otadata", esp_ota_fuzz::otadata),
     ("signature", esp_ota_fuzz::signature),
+    ("riscv", |data| drop(esp_ota_fuzz::cpu::riscv(data))),
 ];
 const CHANGES: usize = 300;
 

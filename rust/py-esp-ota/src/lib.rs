@@ -4,6 +4,7 @@
 
 mod boot;
 mod bytes;
+mod cpu;
 mod crypt;
 mod digest;
 mod efuse;
@@ -28,6 +29,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     err::register(module)?;
     bytes::register(module)?;
+    cpu::register(module)?;
     target::register(module)?;
     efuse::register(module)?;
     crypt::register(module)?;

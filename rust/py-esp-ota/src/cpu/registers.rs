@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Mutex;
 
 use pyo3::exceptions::PyKeyError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::lock::lock;
@@ -46,7 +47,7 @@ impl Words {
 }
 
 /// The lowest 32 bits of a number (`from_py_with`).
-fn low_word(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+pub(super) fn low_word(value: &Bound<'_, PyAny>) -> PyResult<u32> {
     value.extract().or_else(|_| value.bitand(0xFFFF_FFFF_u32)?.extract())
 }
 
@@ -139,6 +140,16 @@ impl Handlers {
     fn __setitem__(&self, address: u32, handler: Py<PyAny>) {
         // What was there may run code of Python when it goes: not under the lock.
         let _before = lock(&self.0).insert(address, handler);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Under the lock nobody else's code runs: who holds it is in the middle of a change, and all is in use.
+        let Ok(handlers) = self.0.try_lock() else { return Ok(()) };
+        handlers.values().try_for_each(|handler| visit.call(handler))
+    }
+
+    fn __clear__(&self) {
+        let _gone = std::mem::take(&mut *lock(&self.0));
     }
 
     fn __delitem__(&self, address: u32) -> PyResult<()> {

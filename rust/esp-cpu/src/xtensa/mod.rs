@@ -1,0 +1,198 @@
+//! Xtensa LX6 and LX7 as Espressif configures them: ESP32, ESP32-S2 and ESP32-S3.
+//!
+//! What is here is the ISA manual's: windowed registers with their overflow and underflow, zero-overhead loops, the
+//! density, boolean, multiply, divide, MAC16 and single-precision options, exceptions and seven levels of interrupts.
+//! One instruction is one cycle of CCOUNT. Arithmetic rounds to nearest whatever FCR asks, and no flag of FSR is set;
+//! the ESP32's double-precision accelerator and the S3's vector instructions are illegal instructions.
+
+pub mod config;
+pub mod decode;
+
+mod exceptions;
+mod float;
+mod interrupts;
+mod mac16;
+mod run;
+mod special;
+mod step;
+mod windows;
+
+pub use config::{Config, ESP32, ESP32S2, ESP32S3};
+pub use exceptions::DEBUG;
+
+use crate::blocks::Blocks;
+use decode::Ins;
+
+/// PS: the level that interrupts must be above.
+pub const PS_INTLEVEL: u32 = 15;
+/// PS: an exception is being handled.
+pub const PS_EXCM: u32 = 1 << 4;
+/// PS: exceptions go to the user vector.
+pub const PS_UM: u32 = 1 << 5;
+/// PS: window overflows are looked for.
+pub const PS_WOE: u32 = 1 << 18;
+const PS_OWB: u32 = 8;
+const PS_CALLINC: u32 = 16;
+const PS_ALL: u32 = 0x0007_0FFF;
+
+/// Everything that a core remembers: its registers as a value.
+#[derive(Clone, Debug)]
+pub struct State {
+    config_id: [u32; 2],
+    prid: u32,
+    /// The address of the next instruction.
+    pub pc: u32,
+    /// The sixteen registers that code sees now; theirs in `far` are old.
+    near: [u32; 16],
+    /// All registers, by fours.
+    far: [[u32; 4]; 16],
+    base: u8,
+    start: u16,
+    /// How many windows beyond the first may be touched without an overflow.
+    free: u8,
+    ps: u32,
+    sar: u32,
+    lbeg: u32,
+    lend: u32,
+    lcount: u32,
+    booleans: u16,
+    scompare: u32,
+    accumulator: i64,
+    m: [u32; 4],
+    float: [u32; 16],
+    fcr: u32,
+    fsr: u32,
+    thread: u32,
+    user: [u32; 4],
+    vecbase: u32,
+    epc: [u32; 8],
+    eps: [u32; 8],
+    excsave: [u32; 8],
+    depc: u32,
+    cause: u32,
+    vaddr: u32,
+    debug_cause: u32,
+    coprocessors: u32,
+    interrupt: u32,
+    enabled: u32,
+    lines: u32,
+    /// Whether an interrupt is to be taken before the next instruction.
+    attention: bool,
+    ccount: u32,
+    ccompare: [u32; 3],
+    misc: [u32; 4],
+    /// Registers of breakpoints, tracing and the like, that are kept and do nothing.
+    kept: [u32; 10],
+    regions: [[u8; 8]; 2],
+}
+
+/// One core. Its blocks of decoded code belong to the one [`crate::Space`] it runs on.
+pub struct Cpu {
+    /// Its registers.
+    pub state: State,
+    /// Whether exceptions are the host's: [`crate::Stop::Exception`] names them. What a program cannot do without (window
+    /// overflows and underflows, MOVSP's, SYSCALL, interrupts) the core enters by itself all the same.
+    pub host_traps: bool,
+    config: Config,
+    blocks: Blocks<Ins>,
+}
+
+impl Cpu {
+    /// A core as it is behind a reset. `number`: 0, or 1 for the second one, which PRID tells.
+    pub fn new(config: Config, number: u32) -> Self {
+        let prid = if number == 0 { 0xCDCD } else { 0xABAB };
+        Self { state: State::new(config.config_id, prid), host_traps: false, config, blocks: Blocks::new() }
+    }
+
+    /// The registers as they are behind a reset.
+    pub fn reset(&mut self) {
+        self.state = State::new(self.state.config_id, self.state.prid);
+    }
+
+    /// Address register `a0` to `a15` of the current window.
+    pub fn register(&self, number: u8) -> u32 {
+        self.state.get(number)
+    }
+
+    /// The same, set.
+    pub fn set_register(&mut self, number: u8, value: u32) {
+        self.state.set(number, value);
+    }
+}
+
+impl State {
+    fn new(config_id: [u32; 2], prid: u32) -> Self {
+        Self {
+            config_id,
+            prid,
+            pc: 0x4000_0400,
+            near: [0; 16],
+            far: [[0; 4]; 16],
+            base: 0,
+            start: 1,
+            free: 3,
+            ps: PS_INTLEVEL | PS_EXCM,
+            sar: 0,
+            lbeg: 0,
+            lend: 0,
+            lcount: 0,
+            booleans: 0,
+            scompare: 0,
+            accumulator: 0,
+            m: [0; 4],
+            float: [0; 16],
+            fcr: 0,
+            fsr: 0,
+            thread: 0,
+            user: [0; 4],
+            vecbase: 0x4000_0000,
+            epc: [0; 8],
+            eps: [0; 8],
+            excsave: [0; 8],
+            depc: 0,
+            cause: 0,
+            vaddr: 0,
+            debug_cause: 0,
+            coprocessors: 0,
+            interrupt: 0,
+            enabled: 0,
+            lines: 0,
+            attention: false,
+            ccount: 0,
+            ccompare: [0; 3],
+            misc: [0; 4],
+            kept: [0; 10],
+            regions: [[2; 8]; 2],
+        }
+    }
+
+    /// An address register of the current window.
+    #[inline(always)]
+    fn get(&self, number: u8) -> u32 {
+        self.near.get(usize::from(number & 15)).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn set(&mut self, number: u8, value: u32) {
+        if let Some(register) = self.near.get_mut(usize::from(number & 15)) {
+            *register = value;
+        }
+    }
+
+    /// A boolean register.
+    fn boolean(&self, number: u8) -> bool {
+        self.booleans >> (number & 15) & 1 != 0
+    }
+
+    fn set_boolean(&mut self, number: u8, value: bool) {
+        let bit = 1 << (number & 15);
+        self.booleans = if value { self.booleans | bit } else { self.booleans & !bit };
+    }
+
+    /// PS, and what follows from it.
+    fn set_ps(&mut self, value: u32) {
+        self.ps = value & PS_ALL;
+        self.look_at_windows();
+        self.look_at_interrupts();
+    }
+}
