@@ -80,8 +80,13 @@ class Peripherals:
     watchdog_sources: tuple[int, ...]
     timers: tuple[Timer, ...]
     awake: Awake
+    #: Buses with nothing on them.
     spi2: int
     spi2_source: int
+    i2c: int
+    i2c_source: int
+    rmt: int
+    rmt_source: int
     dma: Dma
     sha: int
     aes: int
@@ -125,6 +130,10 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         ),
         spi2=0x60024000,
         spi2_source=19,
+        i2c=0x60013000,
+        i2c_source=29,
+        rmt=0x60016000,
+        rmt_source=28,
         dma=Dma(0x6003F000, 0x3FC00000, in_raw=0x00, in_done=0x03, out_raw=0x00, out_done=0x118),
         sha=0x6003B000,
         aes=0x6003A000,
@@ -161,6 +170,10 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         ),
         spi2=0x60081000,
         spi2_source=72,
+        i2c=0x60004000,
+        i2c_source=50,
+        rmt=0x60006000,
+        rmt_source=49,
         dma=Dma(0x60080000, 0x40800000, in_raw=0x00, in_done=0x03, out_raw=0x30, out_done=0x0B),
         sha=0x60089000,
         aes=0x60088000,
