@@ -250,7 +250,7 @@ def _peer_difference(
     if peer is None:
         return None
     twin = Chip(board.target.name, flash=before.fork(), efuse=EFuse.from_json(board.efuse.to_json()))
-    twin.reset_reason = reason
+    twin.reset_reason, twin.pins = reason, board.pins
     found = engine_difference(done, silicon_boot(twin, peer, config), (board.flash, twin.flash))
     return None if found is None else f"the engine {peer.name} does something else: {found}"
 
