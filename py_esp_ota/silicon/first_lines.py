@@ -68,7 +68,7 @@ class FirstLines:
             cpu.grant(_EFFORT_PER_SLICE)
             done = cpu.go(cpu.pc, count) or 0
             effort -= _EFFORT_OF_A_SLICE + cpu.spent
-            clock.cycles += done
+            clock.cycles += max(1, done)  # it ends, whatever the code does
             if cpu.exhausted:
                 hardware.trap("one call kept Python busy for too long", cpu.pc, ours=True)
             elif self._raised is not None:
@@ -84,7 +84,6 @@ class FirstLines:
         """Go on in the handler of an exception."""
         self._raised = None
         self._exceptions += 1
-        self._clock.cycles += 1
         if self._exceptions > _LOCKED_UP:
             self._hardware.trap("exception after exception", self._cpu.pc)
         self._cpu.engine.enter(cause, value)
