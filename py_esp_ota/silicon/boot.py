@@ -146,13 +146,19 @@ class BootRun:
             self._hardware.trap("execution outside of the bootloader", address)
 
     def _is_entry(self, address: int, *, runs: bool) -> bool:
-        """Whether this is the jump into an app: the image looked at last that names this address as its entry."""
+        """Whether this is the jump into an app: the image looked at last that names this address as its entry.
+
+        The bootloader is none, which a ROM that runs here has looked at too.
+        """
         hardware = self._hardware
+        own = hardware.chip.target.bootloader_offset
         places, flash_size = hardware.cpu.window.history(), hardware.chip.flash.size
         # Nearly every image begins with an MMU page; no bootloader insists on it.
         for look in (self._beginning, self._inside, self._unmarked):
             # Beyond the chip the flash comes round again.
             for slot, entry in chain.from_iterable(look(place % flash_size, address) for place in places):
+                if slot == own:
+                    continue
                 self._entry, self._slot = entry, slot
                 hardware.end("APP" if runs and hardware.cpu.window.maps(address) else "BAD_ENTRY")
                 return True
