@@ -988,6 +988,7 @@ class VerifyOptions:
         bringup: bool = False,
         debugger_attached: bool = False,
         deep_sleep_wake: bool = False,
+        mapping_kept: bool = False,
         assertions_disabled: bool = False,
         bootloader_offset: int | None = None,
         loader_text: tuple[int, int] | None = None,
@@ -1008,6 +1009,7 @@ class VerifyOptions:
             bringup: ``IDF_ENV_BRINGUP``: a wrong hash is told and forgiven.
             debugger_attached: sums are not compared then.
             deep_sleep_wake: what goes to RTC memory is there already.
+            mapping_kept: an earlier look left its mapping behind, so that no app descriptor can be seen.
             assertions_disabled: ``COMPILER_OPTIMIZATION_ASSERTIONS_DISABLE``: what is asserted is not looked at.
             bootloader_offset: ``esp_image_bootloader_offset_set``, one more address of a bootloader image.
             loader_text: where the bootloader's own code lies, which no segment may overwrite; all its room if not given.
@@ -1555,6 +1557,9 @@ class Cpu:
 
     def add_alias(self, begin: int, end: int, to: int) -> None:
         """The registers from ``to`` on answer from ``begin`` up to ``end`` too."""
+
+    def add_random(self, address: int) -> None:
+        """The register that is another number each time it is read; the word there is the generator's state."""
 
     def show(self, window: int, offset: int, length: int, flash: Flash | None = None, place: int = 0) -> None:
         """Show bytes of ``flash`` from ``place`` on, as they are now; without it zeros. Raises ``PowerLoss``."""

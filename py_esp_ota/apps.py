@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from py_esp_ota._core import AppDesc, Partition
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import Restart
-from py_esp_ota.extras import missing
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -86,14 +85,14 @@ def run_app(app: App, booted: Booted) -> AppRun:
 
 @dataclass(eq=False)
 class MachineCode:
-    """The app that an image is: its own instructions, on a chip under Unicorn. Use one for any number of images.
+    """The app that an image is: its own instructions, on a chip of ``silicon``. Use one for any number of images.
 
     Attributes:
         elfs: the programs that images were made of. A trap in an image then names the function; which program
             belongs to an image its descriptor tells.
         seconds: how long an app is followed by its own clock before it is said to stay.
 
-    Raises ``ModuleNotFoundError`` without the extra ``[silicon]``.
+    Raises ``ModuleNotFoundError`` for ``elfs`` without the extra ``[silicon]``.
     """
 
     elfs: Iterable[bytes] = ()
@@ -101,21 +100,19 @@ class MachineCode:
     _chips: dict[str, BareChip] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Find out at once whether machine code can run here."""
-        try:
-            import unicorn  # noqa: F401, PLC0415 (the base install has none)
+        """Read the programs."""
+        self._symbols: dict[bytes, Symbols] = {}
+        for elf in self.elfs:
+            from py_esp_ota.elf import Symbols, elf_sha256  # noqa: PLC0415 (an extra)
 
-            from py_esp_ota.elf import Symbols, elf_sha256  # noqa: PLC0415 (the same)
-        except ModuleNotFoundError as error:
-            raise missing("an app as machine code", "silicon", error) from None
-        self._symbols: dict[bytes, Symbols] = {elf_sha256(elf): Symbols.from_elf(elf) for elf in self.elfs}
+            self._symbols[elf_sha256(elf)] = Symbols.from_elf(elf)
 
     def __call__(self, booted: Booted) -> AppRun:
         """Run the app in the partition that was booted. Raises ``PowerLoss``.
 
         Raises ``ValueError`` for a chip that machine code does not run on.
         """
-        from py_esp_ota.silicon.bare import BareChip  # noqa: PLC0415 (the base install has no Unicorn)
+        from py_esp_ota.silicon.bare import BareChip  # noqa: PLC0415 (most apps are functions)
 
         name = booted.chip.target.name
         chip = self._chips.get(name)

@@ -120,6 +120,7 @@ class Chip:
         bootloader_offset: int | None = None,
         loader_text: tuple[int, int] | None = None,
         loader_data: tuple[int, int] | None = None,
+        mapping_kept: bool = False,
     ) -> Verdict:
         """``esp_image_verify`` of one partition by this chip: its flash, its target, its eFuses.
 
@@ -132,6 +133,7 @@ class Chip:
             bootloader_offset: ``esp_image_bootloader_offset_set``.
             loader_text: where the code of the bootloader that looks lies in RAM, when that is known.
             loader_data: where its data lies.
+            mapping_kept: an earlier look left its mapping behind, and the cache shows nothing more.
 
         Raises ``PowerLoss`` when the flash is dead.
         """
@@ -148,6 +150,7 @@ class Chip:
             bringup=config.idf_env_bringup,
             debugger_attached=self.debugger_attached,
             deep_sleep_wake=self.reset_reason == ResetReason.DEEPSLEEP,
+            mapping_kept=mapping_kept,
             assertions_disabled=config.compiler_optimization_assertion_level == 0,
             bootloader_offset=bootloader_offset,
             loader_text=loader_text,

@@ -75,9 +75,12 @@ _REASONS = {"poweron": ResetReason.POWERON, "sw": ResetReason.SW, "deepsleep": R
     help="With --silicon: name the addresses of a trap by this file's symbols.",
 )
 @click.option(
+    "--engine",
     "--emulator",
-    type=click.Choice(["unicorn", "qemu", "esp-emu"]),
-    help="With --silicon: who runs it. unicorn is part of this package; the others are programs on PATH.",
+    "emulator",
+    type=click.Choice(["auto", "core", "unicorn", "qemu", "esp-emu"]),
+    help="With --silicon: who runs it. core is part of this package, and auto; unicorn comes with the extra silicon;"
+    " the others are programs on PATH.",
 )
 @click.option(
     "--timeout",
@@ -118,7 +121,7 @@ def command(
         ("--rom", rom),
         ("--compare", compare),
         ("--elf", elf_files),
-        ("--emulator", emulator),
+        ("--engine", emulator),
     ):
         if value and not silicon:
             raise Unusable(f"{name} goes with --silicon: without it no machine code runs")
@@ -140,7 +143,7 @@ def command(
         said = {name: getattr(config, name) for name in TOLD} if config_file else {}
         said |= {} if rollback is None else {"bootloader_app_rollback_enable": rollback}
         wish = Wish(
-            bootloader_file, flash_size == "detect", compare, elf_files, emulator or "unicorn", timeout_s, rom, said
+            bootloader_file, flash_size == "detect", compare, elf_files, emulator or "auto", timeout_s, rom, said
         )
         wish.refuse(config, pins=pins, reset_reason=reset_reason)
         original = given.flash

@@ -14,11 +14,11 @@ from py_esp_ota.cli.boot import board_of
 from py_esp_ota.cli.complete import chip_option
 from py_esp_ota.cli.files import Unusable, check_writable, is_dash, print_json, write_output
 from py_esp_ota.cli.inputs import flash_arguments, open_flash
-from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say, take_stdout
 from py_esp_ota.cli.release import idf_version_option, in_flash, release
 from py_esp_ota.cli.roms import rom_of, rom_option
 from py_esp_ota.cli.terminal import Terminal
+from py_esp_ota.silicon.engines.choice import ENGINES, EngineName
 
 if TYPE_CHECKING:
     from py_esp_ota.silicon import Session
@@ -69,6 +69,7 @@ class RunDict(TypedDict):
     help=r"When WAIT is printed, type TEXT; one after the other. TEXT knows \r, \n, \x03 (Ctrl-C).",
 )
 @rom_option()
+@click.option("--engine", type=click.Choice(ENGINES), help="What executes the code. unicorn comes with an extra.")
 @click.option("--write", is_flag=True, help="Write what the chip changed back into the files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it at the end.")
 def command(
@@ -80,6 +81,7 @@ def command(
     exit_on: str | None,
     answers: tuple[tuple[str, str], ...],
     rom: str | None,
+    engine: EngineName | None,
     write: bool,
     as_json: bool,
 ) -> None:
@@ -103,13 +105,14 @@ def command(
         if is_dash(given.path):
             take_stdout()  # before the console is shown
     talk = [(wait, _typed(text)) for wait, text in answers]
-    with needing("run", "silicon"):
-        from py_esp_ota.silicon import Machine
+    from py_esp_ota.silicon import Machine
+
     try:
-        session = Machine(board.target.name, rom=rom_of(rom, board)).session(board)
+        machine = Machine(board.target.name, rom=rom_of(rom, board), engine="auto" if engine is None else engine)
+        session = machine.session(board)
         with Terminal(typing=not as_json) as terminal:
             found = _run(session, talk, terminal, timeout_s, exit_on, as_json=as_json)
-    except ValueError as error:
+    except (ValueError, ModuleNotFoundError) as error:
         raise Unusable(str(error)) from error
     ok = session.trap is None and (found or exit_on is None)
     if write:

@@ -15,12 +15,20 @@ from py_esp_ota.cli.inputs import FlashInput
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.roms import rom_of
 from py_esp_ota.firmware import with_flash_size
-from py_esp_ota.idf.bootloader.compare import Options, as_compiled, compiled_options, difference, read_build
+from py_esp_ota.idf.bootloader.compare import (
+    Options,
+    as_compiled,
+    compiled_options,
+    difference,
+    engine_difference,
+    read_build,
+)
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, SiliconBootDict, silicon_boot
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.can_roll_back import CanRollBack, can_roll_back
-from py_esp_ota.silicon.oracle import BootOracle, Unicorn
+from py_esp_ota.silicon.engines.choice import ENGINES, EngineName
+from py_esp_ota.silicon.oracle import BootOracle, OwnMachine
 from py_esp_ota.silicon.report import Trap
 from py_esp_ota.view.visible import uncoloured
 
@@ -64,11 +72,11 @@ class Wish:
         """Refuse what cannot be had with machine code. Raises ``Unusable``."""
         if pins:
             raise Unusable("--hold-pin does not go with --silicon: machine code runs here without pins")
-        if self.emulator != "unicorn" and self.rom is not None:
+        if self.emulator not in ENGINES and self.rom is not None:
             raise Unusable(f"--rom does not go with --emulator {self.emulator}, which has its own")
         if config.secure_boot or config.secure_flash_enc_enabled:
             raise Unusable("--silicon runs no bootloader with CONFIG_SECURE_BOOT or CONFIG_SECURE_FLASH_ENC_ENABLED")
-        if self.emulator != "unicorn" and reset_reason != "poweron":
+        if self.emulator not in ENGINES and reset_reason != "poweron":
             raise Unusable(f"--reset-reason does not go with --emulator {self.emulator}, which begins with power-on")
 
     def put(self, given: FlashInput, chip: str) -> tuple[Target, FlashInput]:
@@ -103,6 +111,7 @@ class CompareDict(TypedDict):
 
     agree: bool
     difference: str | None
+    engines: list[str]
     options: Options
 
 
@@ -120,8 +129,14 @@ class Told:
     symbols: tuple[Symbols, ...]
     options: Options
     can: CanRollBack
-    compared: bool = False
+    #: Who was asked besides the model, with ``--compare``.
+    engines: tuple[str, ...] = ()
     difference: str | None = None
+
+    @property
+    def compared(self) -> bool:
+        """Whether anybody was asked besides the bootloader."""
+        return bool(self.engines)
 
     @property
     def ok(self) -> bool:
@@ -137,7 +152,12 @@ class Told:
         if not self.compared:
             return facts
         agree = self.difference is None
-        compare: CompareDict = {"agree": agree, "difference": self.difference, "options": self.options}
+        compare: CompareDict = {
+            "agree": agree,
+            "difference": self.difference,
+            "engines": list(self.engines),
+            "options": self.options,
+        }
         return ComparedDict(**facts, compare=compare)
 
     def can_roll_back(self) -> str:
@@ -160,6 +180,7 @@ class Told:
         if self.compared:
             agree = "the model agrees: the same app, the same flash, the same lines"
             lines.append(f"  {agree if self.difference is None else f'the model differs: {self.difference}'}")
+            lines += [f"  engines: {', '.join(self.engines)}"] if len(self.engines) > 1 else []
         return lines
 
 
@@ -168,10 +189,10 @@ def machine_code(board: Chip, config: Sdkconfig, wish: Wish, times: int) -> list
     oracle = _oracle(wish)
     reason = oracle.unavailable(board.target.name)
     if reason is not None:
-        elsewhere = oracle.name == "unicorn" and board.target.name in {*Qemu.chips, *EspEmu.chips} - {*oracle.chips}
+        elsewhere = wish.emulator in ENGINES and board.target.name in {*Qemu.chips, *EspEmu.chips} - {*oracle.chips}
         raise Unusable(f"{reason}; --emulator has programs that run others" if elsewhere else reason)
     symbols = _symbols(wish.elf_files)
-    rom = rom_of(wish.rom, board) if wish.emulator == "unicorn" else None
+    rom = rom_of(wish.rom, board) if wish.emulator in ENGINES else None
     try:
         return _boots(board, config, wish, times, rom, symbols)
     except ValueError as error:
@@ -192,21 +213,46 @@ def _boots(
                 f"{'without' if value else 'with'} it"
             )
     model = as_compiled(config, build, options)
-    can = can_roll_back(board, Unicorn(rom, count=False), table_offset=config.partition_table_offset)
+    own = OwnMachine(rom, engine=_engine(wish), count=False)
+    can = can_roll_back(board, own, table_offset=config.partition_table_offset)
+    peer = _peer(wish, board, rom)
+    engines = (oracle.name, *(() if peer is None else (peer.name,))) if wish.compare else ()
     told = []
     for _ in range(times):
         before, first = board.flash.fork(), board.reset_reason
         done = silicon_boot(board, oracle, config)
         found = None
         if wish.compare:
-            ours = Chip(board.target.name, flash=before, efuse=EFuse.from_json(board.efuse.to_json()))
+            ours = Chip(board.target.name, flash=before.fork(), efuse=EFuse.from_json(board.efuse.to_json()))
             ours.reset_reason = first
-            found = difference(done, boot(ours, model), (board.flash, before), build.prints)
-        told.append(Told(done, symbols, options, can, wish.compare, found))
+            found = _peer_difference(done, board, peer, config, before, first)
+            found = found or difference(done, boot(ours, model), (board.flash, ours.flash), build.prints)
+        told.append(Told(done, symbols, options, can, engines, found))
         if found is not None:
             break
         board.reset_reason = ResetReason.SW
     return told
+
+
+def _peer(wish: Wish, board: Chip, rom: bytes | None) -> BootOracle | None:
+    """The other engine of our own machine, to be compared with, when it is here and has this chip."""
+    if not wish.compare or wish.emulator not in ENGINES:
+        return None
+    own = OwnMachine(engine=_engine(wish)).name
+    other = OwnMachine(rom, engine="core" if own == "unicorn" else "unicorn", count=False)
+    return other if other.unavailable(board.target.name) is None else None
+
+
+def _peer_difference(
+    done: SiliconBoot, board: Chip, peer: BootOracle | None, config: Sdkconfig, before: Flash, reason: ResetReason
+) -> str | None:
+    """Where ``peer`` does something else than what was ``done`` with the flash from ``before``."""
+    if peer is None:
+        return None
+    twin = Chip(board.target.name, flash=before.fork(), efuse=EFuse.from_json(board.efuse.to_json()))
+    twin.reset_reason = reason
+    found = engine_difference(done, silicon_boot(twin, peer, config), (board.flash, twin.flash))
+    return None if found is None else f"the engine {peer.name} does something else: {found}"
 
 
 def _oracle(wish: Wish, rom: bytes | None = None, *, count: bool = True) -> BootOracle:
@@ -214,7 +260,12 @@ def _oracle(wish: Wish, rom: bytes | None = None, *, count: bool = True) -> Boot
         return Qemu(timeout_s=wish.timeout_s)
     if wish.emulator == "esp-emu":
         return EspEmu(timeout_s=wish.timeout_s)
-    return Unicorn(rom, count=count)
+    return OwnMachine(rom, engine=_engine(wish), count=count)
+
+
+def _engine(wish: Wish) -> EngineName:
+    """The engine for what only our own machine does."""
+    return next((name for name in ENGINES if name == wish.emulator), "auto")
 
 
 def _symbols(files: tuple[Path, ...]) -> tuple[Symbols, ...]:

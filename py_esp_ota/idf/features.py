@@ -28,6 +28,7 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "recovery_type": ((5, 5, 0),),
     "maps_through_hal": ((5, 0, 0),),
     "says_block_revision": ((5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0)),
+    "corrects_speed": ((5, 1, 1), (5, 2, 0)),
     "revision_check": ((5, 5, 0),),
     "resume_asks_state": ((6, 2, 0),),
     "short_wdt_lines": ((5, 4, 0),),
@@ -39,6 +40,8 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
 FIXED: Mapping[str, tuple[Version, ...]] = {
     "table_bound_wraps": ((6, 1, 0),),
     "takes_empty_table": ((5, 5, 0),),
+    "keeps_mapping": ((5, 4, 2), (5, 5, 0)),
+    "counts_the_end": ((5, 1, 2), (5, 2, 0)),
 }
 
 
@@ -60,12 +63,15 @@ class Features:
     recovery_type: bool  # and among them the recovery bootloader's
     maps_through_hal: bool  # the bootloader maps an app with mmu_hal_map_region, which asserts that it can
     says_block_revision: bool  # the bootloader prints the revision of the eFuse block
+    corrects_speed: bool  # on ESP32-C6, whose ROM wants another number in the header, the bootloader tells 80 MHz
     revision_check: bool  # how the bootloader tells that the chip's revision is wrong for it
     resume_asks_state: bool  # esp_ota_resume is refused while the running app is unconfirmed
     short_wdt_lines: bool  # an ESP32's bootloader saves a full stop when a watchdog has reset it
     encrypts_loaders: bool  # the first encryption looks into bootloader and partition_table rows, but the primary ones
     encrypts_signature: bool  # and the signature behind an app, where it encrypts no more of a slot than the app
     takes_empty_table: bool  # an erased partition table is one without rows
+    keeps_mapping: bool  # what is mapped to look for a descriptor stays so where there is none; it began with v5.4
+    counts_the_end: bool  # on ESP32-C6 and H2 the byte behind a segment has to be in the window, too
     table_bound_wraps: bool  # esp_partition_table_verify computes the end of a row in 32 bits
 
 

@@ -1,4 +1,4 @@
-"""Machine code: Espressif's own RISC-V bootloader, as compiled, on a ``Chip`` of this package. Needs ``[silicon]``.
+"""Machine code: Espressif's own RISC-V bootloader, as compiled, on a ``Chip`` of this package.
 
 ::
 
@@ -21,7 +21,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from py_esp_ota.extras import missing
 from py_esp_ota.silicon.report import FlashWrite, Outcome, SiliconReport, Trap
 
 if TYPE_CHECKING:
@@ -32,10 +31,7 @@ __all__ = ["FlashWrite", "Machine", "Outcome", "Session", "SiliconReport", "Trap
 
 
 def __getattr__(name: str) -> object:
-    # Lazy, so that what another emulator did can be told where Unicorn is not installed.
+    # Lazy: what another emulator did can be told without our own machine.
     if name in {"Machine", "Session"}:
-        try:
-            return getattr(import_module(f"{__name__}.{name.lower()}"), name)
-        except ModuleNotFoundError as error:
-            raise missing("machine code", "silicon", error) from None
+        return getattr(import_module(f"{__name__}.{name.lower()}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

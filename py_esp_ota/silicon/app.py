@@ -118,7 +118,7 @@ class App:
         hardware = self._hardware
         try:
             if not hardware.call_rom(address):
-                hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
+                hardware.no_function(address)
         except MemoryFault as error:
             self._raise(_FAULTS[error.access], address, error.address)
         # A delay is a call too, and may last beyond what is due.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from py_esp_ota._core import Partition
 from py_esp_ota.chip import Chip, ResetReason
-from py_esp_ota.elf import Symbols
 from py_esp_ota.silicon.app import App
 from py_esp_ota.silicon.causes import cause_of
 from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
@@ -18,6 +18,9 @@ from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.load import put_app
 from py_esp_ota.silicon.machine import soc_of
 from py_esp_ota.silicon.report import FlashWrite, Trap
+
+if TYPE_CHECKING:
+    from py_esp_ota.elf import Symbols
 
 #: Some seconds of the host's time. Code that does nothing but call registers ends there, whatever its own clock says.
 _EFFORT = 1_500_000

@@ -119,7 +119,7 @@ class BootRun:
         hardware = self._hardware
         try:
             if not hardware.call_rom(address) and not self._is_entry(address, runs=False):
-                hardware.trap(f"ROM function 0x{address:08x} is not here", address, ours=True)
+                hardware.no_function(address)
         except MemoryFault as error:
             hardware.trap(f"{hardware.name_of(address)}: {error}", address)
         return hardware.ended is None

@@ -253,6 +253,7 @@ class Cpu:
                     self.engine.add_registers(begin, end)
         for alias in self._soc.aliases:
             self.engine.add_alias(*alias)
+        self.engine.add_random(self._soc.rng)
 
     def _are_registers(self, address: int) -> bool:
         return address not in self._table() and any(start <= address < stop for start, stop in self._soc.registers)

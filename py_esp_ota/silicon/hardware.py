@@ -210,6 +210,11 @@ class Hardware:
         """The ROM function at ``address``."""
         return self.functions[address][0] if address in self.functions else f"0x{address:08x}"
 
+    def no_function(self, address: int) -> None:
+        """Code called a place in ROM where nothing is."""
+        hint = "" if self._rom is not None else ", the chip's real ROM may have it"
+        self.trap(f"ROM function 0x{address:08x} is not here{hint}", address, ours=True)
+
     def csr(self, number: int) -> int | None:
         """A CSR of Espressif's own: one that counts cycles, or one that is written only."""
         if number in self.soc.cycle_csrs or number in self.soc.standard_counters:
@@ -219,7 +224,8 @@ class Hardware:
     def trap(self, reason: str, address: int, *, ours: bool = False) -> None:
         """The end of what is known."""
         calls = tuple(self.name_of(call) for call in self.cpu.calls)
-        symbol = "" if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols.at(address)
+        names = None if self._rom is None or address not in self.cpu.rom_range else self._rom.symbols
+        symbol = "" if names is None else names.at(address)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
 

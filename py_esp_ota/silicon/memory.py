@@ -189,14 +189,13 @@ class FlashWindow:
         table = self.mmu.save()
         if table == self._synced:
             return self._mapped
-        size, shown, mapped = self._size, self._shown, self.mmu.read()
-        for entry, page in enumerate(mapped):
-            if page != shown[entry]:
-                self._show(entry * size, size, flash, page)
-                shown[entry] = page
-                if page is not None:
-                    self._history.pop(page * size, None)
-                    self._history[page * size] = None
+        size, mapped = self._size, self.mmu.read()
+        for entry, count, page in _runs(self._shown, mapped, flash.size // size):
+            self._show(entry * size, count * size, flash, page)
+            for place in () if page is None else range(page * size, (page + count) * size, size):
+                self._history.pop(place, None)
+                self._history[place] = None
+        self._shown = mapped
         self._synced, self._mapped = table, len(mapped) - mapped.count(None)
         return self._mapped
 
@@ -212,15 +211,17 @@ class FlashWindow:
                 self._shown[entry] = -1
                 self._synced = b""
 
-    def _show(self, at: int, size: int, flash: Flash | None, page: int | None) -> None:
-        """A page of what the MMU maps, where a window shows it; without a page nothing."""
+    def _show(self, at: int, length: int, flash: Flash | None, page: int | None) -> None:
+        """Pages of what the MMU maps, from ``page`` on, as far as windows show them; without a page nothing."""
         for bytes_of, _bases, memory in self._parts:
-            if at not in bytes_of:
+            begin, end = max(at, bytes_of.start), min(at + length, bytes_of.stop)
+            if begin >= end:
                 continue
             if flash is None or page is None:
-                memory.blank(at - bytes_of.start, size)
+                memory.blank(begin - bytes_of.start, end - begin)
             else:
-                memory.show(at - bytes_of.start, size, flash, page * size % flash.size)
+                place = (page * self._size + begin - at) % flash.size
+                memory.show(begin - bytes_of.start, end - begin, flash, place)
 
     def _hide(self) -> None:
         for entry, page in enumerate(self._shown):
@@ -229,3 +230,23 @@ class FlashWindow:
         self._shown = [None] * self._soc.mmu.entries
         self._synced = b""
         self._size = self.page_size
+
+
+def _runs(shown: list[int | None], mapped: list[int | None], pages: int) -> Iterator[tuple[int, int, int | None]]:
+    """What has changed, as runs of entries: the first, how many, and the page of the first; pages follow each other.
+
+    ``pages`` is how many the flash has: no run goes beyond its end.
+    """
+    first, count, page = 0, 0, None
+    for entry, new in enumerate(mapped):
+        if new == shown[entry]:
+            continue
+        follows = new is None if page is None else new == page + count and new % pages != 0
+        if count and entry == first + count and follows:
+            count += 1
+            continue
+        if count:
+            yield first, count, page
+        first, count, page = entry, 1, new
+    if count:
+        yield first, count, page

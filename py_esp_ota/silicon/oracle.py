@@ -1,6 +1,6 @@
 """The door for a second opinion: whatever runs a compiled bootloader on a chip, and says how that ended.
 
-Unicorn is behind it here; ``adapters/emulators.py`` puts programs of others behind it.
+Our own machine is behind it here; ``adapters/emulators.py`` puts programs of others behind it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from py_esp_ota._core import Flash
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.chips.socs import SOCS
+from py_esp_ota.silicon.engines import choice
+from py_esp_ota.silicon.engines.choice import EngineName
 from py_esp_ota.silicon.report import SiliconReport
 
 if TYPE_CHECKING:
@@ -43,19 +45,24 @@ class BootOracle(Protocol):
 _FIRST_GUESS = 1 << 16
 
 
-class Unicorn:
+class OwnMachine:
     """The machine of this room, with the number of instructions a run took."""
 
-    name = "unicorn"
+    def __init__(self, rom: bytes | None = None, *, engine: EngineName = "auto", count: bool = True) -> None:
+        """``rom``: the real ROM of the one chip that is to run, as ``Machine`` takes it, and ``engine``.
 
-    def __init__(self, rom: bytes | None = None, *, count: bool = True) -> None:
-        """``rom``: the real ROM of the one chip that is to run, as ``Machine`` takes it.
-
-        ``count``: find out how many instructions a run took, for which it is made some twenty times.
+        ``count``: find out how many instructions a run took. An engine that does not count by itself runs some twenty
+        times for it.
         """
         self._rom = rom
+        self._engine: EngineName = choice.AUTO if engine == "auto" else engine
         self._count = count
         self._machines: dict[str, Machine] = {}
+
+    @property
+    def name(self) -> str:
+        """The engine."""
+        return self._engine
 
     @property
     def chips(self) -> tuple[str, ...]:
@@ -63,11 +70,11 @@ class Unicorn:
         return tuple(SOCS)
 
     def unavailable(self, chip: str) -> str | None:
-        """A chip without a table, or Unicorn is not installed."""
+        """A chip without a table, or an engine that is not installed."""
         if chip not in SOCS:
             return f"{chip} has no table here yet; machine code runs on {', '.join(SOCS)}"
-        if find_spec("unicorn") is None:
-            return "machine code needs unicorn, which comes with an extra: pip install 'py_esp_ota[silicon]'"
+        if self._engine == "unicorn" and find_spec("unicorn") is None:
+            return "the engine unicorn needs unicorn, which comes with an extra: pip install 'py_esp_ota[silicon]'"
         return None
 
     def boot(self, chip: Chip) -> SiliconReport:
@@ -77,15 +84,15 @@ class Unicorn:
             raise ValueError(reason)
         machine, before = self._machine(chip.target.name), chip.flash.fork()
         ended = machine.run(chip)
-        if not self._count or ended.outcome == "HANG" or ended.instructions:
-            return ended
-        return replace(ended, instructions=_counted(machine, chip, before))
+        if not self._count or ended.outcome == "HANG":
+            return replace(ended, instructions=0)
+        return ended if ended.instructions else replace(ended, instructions=_counted(machine, chip, before))
 
     def _machine(self, name: str) -> Machine:
-        from py_esp_ota.silicon.machine import Machine  # noqa: PLC0415 (an extra, asked for when it is used)
+        from py_esp_ota.silicon.machine import Machine  # noqa: PLC0415 (most of the package runs without)
 
         if name not in self._machines:
-            self._machines[name] = Machine(name, rom=self._rom)
+            self._machines[name] = Machine(name, rom=self._rom, engine=self._engine)
         return self._machines[name]
 
 

@@ -35,7 +35,7 @@ class Snapshot:
     memory: Frozen
     mmu: bytes
     history: tuple[int, ...]
-    registers: tuple[Words, int]
+    registers: Words
     text: tuple[str, ...]
     digests: Mapping[int, bytes]
     calls: tuple[int, ...]

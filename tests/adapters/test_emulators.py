@@ -21,7 +21,7 @@ from py_esp_ota.idf.bootloader.machine_code import silicon_boot
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.console import ConsoleReader, changes
-from py_esp_ota.silicon.oracle import BootOracle, Unicorn
+from py_esp_ota.silicon.oracle import BootOracle, OwnMachine
 from py_esp_ota.silicon.report import FlashWrite
 
 FACTORY, OTA_0, OTA_1, OTADATA = 0x10000, 0x110000, 0x210000, 0xD000
@@ -193,8 +193,8 @@ def test_what_it_cannot_run_is_refused(fake):
 
 
 def test_every_emulator_is_an_oracle():
-    oracles: list[BootOracle] = [Unicorn(), Qemu(), EspEmu()]
-    assert [oracle.name for oracle in oracles] == ["unicorn", "qemu", "esp-emu"]
+    oracles: list[BootOracle] = [OwnMachine(), Qemu(), EspEmu()]
+    assert [oracle.name for oracle in oracles] == ["core", "qemu", "esp-emu"]
     assert all("esp32c3" in oracle.chips for oracle in oracles)
 
 

@@ -48,9 +48,18 @@ def base_install(program):
         ("import py_esp_ota.signing", "a signature", "cryptography", "sign"),
         ("import py_esp_ota.strategies", "py_esp_ota.strategies", "hypothesis", "test"),
         ("import py_esp_ota.elf", "a linked program", "elftools", "silicon"),
-        ("from py_esp_ota.silicon import Machine", "machine code", "unicorn", "silicon"),
-        ("from py_esp_ota.silicon import Session", "machine code", "unicorn", "silicon"),
-        ("from py_esp_ota.apps import MachineCode; MachineCode()", "an app as machine code", "unicorn", "silicon"),
+        (
+            "from py_esp_ota.silicon import Machine; Machine(engine='unicorn')",
+            "the engine unicorn",
+            "unicorn",
+            "silicon",
+        ),
+        (
+            "from py_esp_ota.apps import MachineCode; MachineCode(elfs=[b''])",
+            "a linked program",
+            "elftools",
+            "silicon",
+        ),
     ],
 )
 def test_who_needs_an_extra_names_it(program, what, module, extra):
@@ -71,6 +80,19 @@ print(inspect_image(new).app_desc.version, lamp, sweep(STORIES["first-ota"], Sce
 """
     done = base_install(program)
     assert done.stdout == "1.1.0 <Device 'node': esp32c3, 4 MiB, runs lamp 1.0.0 from factory> True\n", done.stderr
+
+
+def test_the_base_install_runs_machine_code():
+    program = """
+from py_esp_ota.chip import Chip
+from py_esp_ota.firmware import image
+from py_esp_ota.silicon import Machine, Session
+chip = Chip("esp32c3")
+chip.flash.program(0, image([(0x403CC000, bytes.fromhex("730000006f000000"))], entry_addr=0x403CC000))
+print(Machine("esp32c3").run(chip).trap)
+"""
+    done = base_install(program)
+    assert done.stdout == "environment call at pc 0x403cc000, ra 0x00000000\n", done.stderr
 
 
 CALL = "import sys; sys.argv[0] = 'esp-ota'; from py_esp_ota.cli import main; main({!r})"
@@ -106,8 +128,8 @@ for words in {calls!r}:
         (["demo"], "demo", "httpx2", "cloud"),
         (["serve"], "serve", "sqlalchemy", "cloud"),
         (["elf2image", "x", "-o", "y"], "elf2image", "elftools", "silicon"),
-        (["run", "flash"], "run", "unicorn", "silicon"),
-        (["boot", "flash", "--silicon"], "machine code", "unicorn", "silicon"),
+        (["run", "flash", "--rom", "none", "--engine", "unicorn"], "the engine unicorn", "unicorn", "silicon"),
+        (["boot", "flash", "--silicon", "--engine", "unicorn"], "the engine unicorn", "unicorn", "silicon"),
         (["sign", "key", "--generate-key", "ecdsa256"], "sign", "cryptography", "sign"),
     ],
 )

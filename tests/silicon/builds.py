@@ -51,9 +51,17 @@ def _crate(version: str, file: str, sha256: str) -> Release:
     return Release("espflash", version, path, sha256, crate=True)
 
 
-def _older(name: str, crate: str, sha256: str, idf_version: tuple[int, int, int], chip: str = "esp32c3") -> Build:
+def _older(
+    name: str,
+    crate: str,
+    sha256: str,
+    idf_version: tuple[int, int, int],
+    chip: str = "esp32c3",
+    page: int | None = None,
+) -> Build:
     """What older releases of espflash carried."""
-    return Build(name, chip, _crate(crate, chip, sha256), replace(PLAIN, idf_version=idf_version), logs=True)
+    config = replace(PLAIN, idf_version=idf_version, mmu_page_size=page)
+    return Build(name, chip, _crate(crate, chip, sha256), config, logs=True)
 
 
 def _micropython(chip: str, file: str, sha256: str, *, assertions: int = 0, **options: bool) -> Build:
@@ -79,6 +87,18 @@ C3_OLDER = (
     _older("v5.4.1", "4.2.0", "1064c7662a06a1a9099a4a9900c711f2ff567aa82d0ddb72a36278d762347374", (5, 4, 2)),
     _older("v5.1.2", "3.3.0", "b7e49e5eb4c64b173483c0a58b28b08ff7810d9165d5e1722ecadc2c6774c621", (5, 1, 2)),
     _older("v5.1-beta1", "2.1.0", "6bae3ec59149a7e36936c4ce8a50351cc329580a166aacc71465eacd76b012c0", (5, 1, 0)),
+)
+#: The second is built for a flash of 2 MB.
+C6_OLDER = (
+    _older("v5.4.1", "4.2.0", "1c3afc4994203768b7c9028601677d0018190d5b47d1dbcb2c01c7f0ae9bb0e0", (5, 4, 1), "esp32c6"),
+    _older(
+        "v5.1-beta1",
+        "2.1.0",
+        "c569fa7d2363da15f6b60ea288aa2396ca3c33b6eed84616bb506feaba7a0528",
+        (5, 1, 0),
+        "esp32c6",
+        0x8000,
+    ),
 )
 C6 = (
     _espflash("espflash", "esp32c6", "esp32c6", "402c2c64761034e10b36ca8699d641e2bc0c86fd245a859d78e1aae4e2d201cd"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 
-from builds import C3, C3_OLDER, C6, XTENSA, XTENSA_MORE, Build, bootloader
+from builds import C3, C3_OLDER, C6, C6_OLDER, XTENSA, XTENSA_MORE, Build, bootloader
 from console_lines import essential, plain
 
 from py_esp_ota._core import EFuse, Flash, Sectors
@@ -19,9 +19,9 @@ __all__ = ["BUILDS", "Build", "Pair", "Side", "bootloader", "both", "copied", "p
 
 #: The C3's, which most tests of random flashes are about.
 BUILDS = (*C3, *C3_OLDER)
-#: Those that random flashes go to. Of the C6's the one with assertions: without them a third mapped segment overwrites
+#: Those that random flashes go to. Of the C6's those with assertions: without them a third mapped segment overwrites
 #: the loader's stack, and what comes then nobody knows.
-ALL_BUILDS = (*BUILDS, C6[0], *XTENSA, *XTENSA_MORE)
+ALL_BUILDS = (*BUILDS, C6[0], *C6_OLDER, *XTENSA, *XTENSA_MORE)
 
 
 @cache

@@ -506,7 +506,7 @@ def test_a_real_rom_runs_where_it_can(flash, loader, tmp_path):
 
 
 def test_options_of_machine_code_need_it(flash, tmp_path):
-    for words in (("--bootloader", flash), ("--rom", flash), ("--compare",), ("--elf", flash), ("--emulator", "qemu")):
+    for words in (("--bootloader", flash), ("--rom", flash), ("--compare",), ("--elf", flash), ("--engine", "qemu")):
         done = CliRunner().invoke(main, ["boot", str(flash), *map(str, words)])
         assert done.exit_code == 2
         assert f"{words[0]} goes with --silicon" in done.stderr
@@ -561,7 +561,7 @@ def test_a_file_that_is_no_bootloader_is_refused(flash, tmp_path, data, told):
 
 def test_without_the_extra_a_sentence_says_what_to_install(flash, monkeypatch):
     monkeypatch.setattr(oracle, "find_spec", lambda name: None)
-    assert "pip install 'py_esp_ota[silicon]'" in refused(flash)
+    assert "pip install 'py_esp_ota[silicon]'" in refused(flash, "--engine", "unicorn")
 
 
 def test_another_emulator_needs_no_unicorn(flash, tmp_path):

@@ -15,7 +15,7 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import image, rehashed
 from py_esp_ota.silicon.can_roll_back import can_roll_back
 from py_esp_ota.silicon.chips.socs import SOCS
-from py_esp_ota.silicon.oracle import Unicorn
+from py_esp_ota.silicon.oracle import OwnMachine
 
 ESPFLASH, ROLLBACK = C3
 OWN, MADE = "with the flash's own partition table", "with a partition table made for it"
@@ -23,7 +23,7 @@ OWN, MADE = "with the flash's own partition table", "with a partition table made
 
 def asked(chip):
     before = chip.flash.to_bytes()
-    said = can_roll_back(chip, Unicorn(count=False))
+    said = can_roll_back(chip, OwnMachine(count=False))
     assert chip.flash.to_bytes() == before
     return said
 
@@ -104,5 +104,5 @@ def test_a_bootloader_that_starts_nothing_is_no_answer():
 
 
 def test_a_chip_that_nothing_runs_here_is_no_answer():
-    said = can_roll_back(Chip("esp32p4"), Unicorn(count=False))
+    said = can_roll_back(Chip("esp32p4"), OwnMachine(count=False))
     assert (said.answer, "esp32p4" in said.reason) == (None, True)

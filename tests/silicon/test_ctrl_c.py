@@ -57,6 +57,11 @@ def test_a_run_ends_with_ctrl_c(what, after, tmp_path):
     assert interrupted(program, after) == (130, "ready\n")
 
 
+def run_until(machine, chip, came):
+    while not came:
+        machine.run(chip)
+
+
 def test_whoever_handled_it_before_gets_it(monkeypatch):
     """asyncio and pytest have handlers of their own, which must not be lost."""
     came = []
@@ -67,8 +72,7 @@ def test_whoever_handled_it_before_gets_it(monkeypatch):
         timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            while not came:
-                machine.run(chip)
+            run_until(machine, chip, came)
         timer.join()
         assert came == ["mine"]
         assert signal.getsignal(signal.SIGINT) not in {before, signal.default_int_handler}

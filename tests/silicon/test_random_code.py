@@ -20,7 +20,7 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import image, resealed
 from py_esp_ota.silicon.chips.soc import EXECUTE
 from py_esp_ota.silicon.chips.socs import SOCS
-from py_esp_ota.silicon.oracle import Unicorn
+from py_esp_ota.silicon.oracle import OwnMachine
 
 PROGRAMS = int(os.environ.get("ESP_OTA_PROGRAMS", "100"))
 SEED = os.environ.get("ESP_OTA_SEED", "1")
@@ -117,7 +117,7 @@ def test_any_code_ends_in_a_report_soon_and_takes_no_memory(maker):
 @pytest.mark.parametrize("chip", SOCS)
 def test_random_bytes_as_a_bootloader_of_any_chip_are_told_by_place_and_cause(chip):
     """What runs, ends; and where it left the known is an address with a reason."""
-    reason = Unicorn(count=False).unavailable(chip)
+    reason = OwnMachine(count=False).unavailable(chip)
     if reason is not None:
         pytest.skip(reason)
     machine, before = machine_of(chip), peak_mib()

@@ -102,7 +102,7 @@ def test_a_bootloader_boots_a_small_app_and_random_code_says_where_it_ends(tmp_p
     (tmp_path / "good.bin").write_bytes(bootloader(C3[0]))
     (tmp_path / "bad.bin").write_bytes(firmware.image([(0x403CC000, bytes(16))], entry_addr=0x403CC000))
     (tmp_path / "p4.bin").write_bytes(firmware.bootloader(chip="esp32p4"))
-    bench = Bench(lambda _chip: None)
+    bench = Bench(lambda _chip, _revision: None)
     came = {one.path: bench.tried(one).outcome for one in found_in(tmp_path)}
     assert came["good.bin"] == "boots"
     assert came["bad.bin"].startswith("illegal instruction at pc 0x403cc000")
@@ -114,7 +114,7 @@ def test_an_app_and_a_merged_image_are_watched_for_some_seconds(tmp_path):
     (tmp_path / "app.bin").write_bytes(APP)
     table = PartitionTable.builtin("two_ota").to_bytes()
     (tmp_path / "flash.bin").write_bytes(firmware.merge({0: loader, 0x8000: table, 0x10000: APP}))
-    bench = Bench(lambda _chip: None, seconds=0.1)
+    bench = Bench(lambda _chip, _revision: None, seconds=0.1)
     came = {one.path: bench.tried(one, bootloader=loader).outcome for one in found_in(tmp_path)}
     assert set(came) == {"app.bin", "flash.bin"}
     assert all(outcome.startswith("boots; ") for outcome in came.values()), came

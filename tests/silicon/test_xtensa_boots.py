@@ -59,9 +59,9 @@ def test_a_boot_from_a_snapshot_is_a_boot_from_cold(build):
 
 def test_an_entry_is_jumped_to_as_it_is_odd_or_not():
     build = ESP32[0]
-    lines = ("chip esp32", "row ota_0 0 16 0x10000 0x10000", "app 0x10000 plain 1 0x300 entry_addr=0x40081235 resealed")
+    lines = ("chip esp32", "row ota_0 0 16 0x10000 0x10000", "app 0x10000 plain 1 0x300 entry_addr=0x40082235 resealed")
     report = machine_of("esp32").run(built(lines, sized(build)))
-    assert (report.outcome, report.entry, report.slot) == ("APP", 0x40081235, 0x10000)
+    assert (report.outcome, report.entry, report.slot) == ("APP", 0x40082235, 0x10000)
 
 
 @pytest.mark.parametrize("chip", CHIPS)

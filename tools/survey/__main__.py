@@ -28,7 +28,7 @@ def main(words: list[str]) -> int:
     )
     parser.add_argument("--no-rom", action="store_true", help="with our own functions of ROM alone")
     asked = parser.parse_args(words)
-    bench = Bench((lambda _chip: None) if asked.no_rom else rom_of, seconds=asked.seconds)
+    bench = Bench((lambda _chip, _revision: None) if asked.no_rom else rom_of, seconds=asked.seconds)
     rows: dict[str, tuple[Row, Came]] = {}
     missing = 0
     for spec in asked.of:

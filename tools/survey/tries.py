@@ -23,8 +23,8 @@ SECONDS, _PATIENCE, _LOOK = 3.0, 60.0, 0.05
 _LINES = 8
 _NO_REVISION = 0xFFFF
 
-#: The chip's real ROM, where it can be had.
-Roms = Callable[[str], bytes | None]
+#: The real ROM of a chip in a revision, where it can be had.
+Roms = Callable[[str, int], bytes | None]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Bench:
     def __init__(self, roms: Roms, *, seconds: float = SECONDS) -> None:
         self._roms = roms
         self._seconds = seconds
-        self._machines: dict[str, Machine] = {}
+        self._machines: dict[tuple[str, bytes | None], Machine] = {}
 
     def tried(self, one: Found, *, bootloader: bytes | None = None) -> Came:
         """Boot it, and run what it boots. An app alone needs a ``bootloader`` of its chip."""
@@ -54,15 +54,17 @@ class Bench:
         except ValueError as error:
             return Came(str(error).partition(";")[0])
 
-    def _machine(self, chip: str) -> Machine:
-        if chip not in self._machines:
-            self._machines[chip] = Machine(chip, rom=self._roms(chip))
-        return self._machines[chip]
+    def _machine(self, chip: Chip) -> Machine:
+        name, rom = chip.target.name, self._roms(chip.target.name, chip.efuse.chip_revision)
+        if (name, rom) not in self._machines:
+            self._machines[name, rom] = Machine(name, rom=rom)
+        return self._machines[name, rom]
 
     def _booted(self, one: Found) -> Came:
         """A bootloader, with a small app of ours behind it."""
         app = Firmware("survey", "1.0.0", chip=one.chip, min_chip_rev_full=0).to_bytes()
-        ended = self._machine(one.chip).run(_chip(one.chip, one.data, app, accepts=one.data))
+        chip = _chip(one.chip, one.data, app, accepts=one.data)
+        ended = self._machine(chip).run(chip)
         return Came(_end(ended), ended.log[-_LINES:])
 
     def _run(self, one: Found, bootloader: bytes) -> Came:
@@ -74,12 +76,12 @@ class Bench:
         else:
             chip = _chip(one.chip, bootloader, one.data, accepts=one.data)
         if one.chip not in PERIPHERALS:
-            ended = self._machine(one.chip).run(chip)
+            ended = self._machine(chip).run(chip)
             return Came(_end(ended), ended.log[-_LINES:])
         return self._watched(chip)
 
     def _watched(self, chip: Chip) -> Came:
-        session = self._machine(chip.target.name).session(chip)
+        session = self._machine(chip).session(chip)
         text, until = "", time.monotonic() + _PATIENCE
         while session.seconds < self._seconds and session.trap is None and time.monotonic() < until:
             session.run(min(_LOOK, self._seconds - session.seconds))

@@ -46,8 +46,6 @@ _SPEED_64 = {0xF: "64MHz", 0: "32MHz", 1: "21.3MHz", 2: "16MHz"}
 _SPEED_60 = {0xF: "60MHz", 0: "30MHz", 1: "20MHz", 2: "15MHz"}
 _SPEEDS = {
     "esp32c2": _SPEED_60,
-    # 80 MHz builds for this chip carry code 0 because of its ROM, and correct it before they print.
-    "esp32c6": {**_SPEED_80, 0: "80MHz"},
     "esp32h2": _SPEED_64,
     "esp32h21": _SPEED_64,
     "esp32h4": _SPEED_64,
@@ -138,8 +136,8 @@ def _installed(data: bytes, chip_id: int, flash_size: int) -> InstalledBootloade
 def loader_sections(chip: Chip, address: int) -> tuple[Section | None, Section | None]:
     """Where code and data of the bootloader at ``address`` lie, as far as no app may overwrite them.
 
-    ``_loader_text_start`` to ``_loader_text_end`` and ``_dram_start`` to ``_dram_end``, for which its linker script has a
-    segment each; ``None`` for one that is not there.
+    ``_loader_text_start`` to ``_loader_text_end`` and ``_dram_start`` to ``_dram_end``, each in a segment of its own;
+    ``None`` for one that is not there.
     """
     if chip.flash.mmap(address, 1)[0] != _IMAGE_MAGIC:
         return None, None
@@ -219,12 +217,12 @@ def _banner(
     if name == "esp32c2":
         lines.append(("I", tag, f"MMU Page Size  : {page >> 10}K"))
     speeds = _SPEEDS.get(name, _SPEED_80)
+    speed = "Boot SPI Speed" if name == "esp32s3" else "SPI Speed     "
+    if name == "esp32c6" and release.corrects_speed:
+        # 80 MHz builds for this chip carry code 0 because of its ROM, and correct it before they print.
+        speeds = {**speeds, 0: "80MHz"}
     lines += [
-        (
-            "I",
-            tag,
-            f"{'Boot SPI Speed' if name == 'esp32s3' else 'SPI Speed     '} : {speeds.get(installed.spi_speed, speeds[2])}",
-        ),
+        ("I", tag, f"{speed} : {speeds.get(installed.spi_speed, speeds[2])}"),
         ("I", tag, f"SPI Mode       : {_MODES.get(installed.spi_mode, 'SLOW READ')}"),
         ("I", tag, f"SPI Flash Size : {installed.flash_size // _MIB}MB"),
         ("I", "boot", "Enabling RNG early entropy source..."),

@@ -40,6 +40,8 @@ _PAGES = {
 }
 #: ``mmu_hal_pages_to_bytes``: the sizes that the driver above knows.
 _KNOWN_PAGES = frozenset({0x4000, 0x8000, 0x10000})
+#: Whose driver once asked for one byte too many.
+_COUNTED = frozenset({"esp32c6", "esp32h2"})
 _KIB = 1024
 _MISSING = "the image has no segment for it"
 _WORD = 0xFFFFFFFF
@@ -99,7 +101,8 @@ def _refused(run: Run, image: int, segment: Segment | None, pages: tuple[int, in
     if asserts and target.name == "esp32":
         name, why = _BUS, cannot_have_a_bus(target, segment, pages[1])
     elif asserts:
-        name, why = _MAP, cannot_be_mapped(target, image, segment, *pages)
+        behind = target.name in _COUNTED and features(config.idf_version).counts_the_end
+        name, why = _MAP, cannot_be_mapped(target, image, segment, *pages, behind=behind)
     else:
         # What this chip has no bus for is an abort() of its own.
         name, why = _BUS, _MISSING if target.name == "esp32s2" and segment is None else None
@@ -132,11 +135,14 @@ def cannot_have_a_bus(target: Target, segment: Segment | None, page: int) -> str
     return None
 
 
-def cannot_be_mapped(target: Target, image: int, segment: Segment | None, build_page: int, app_page: int) -> str | None:
+def cannot_be_mapped(
+    target: Target, image: int, segment: Segment | None, build_page: int, app_page: int, *, behind: bool = False
+) -> str | None:
     """``mmu_hal_map_region`` (components/hal/mmu_hal.c): what it asserts of one segment, in 32 bits.
 
     ``image`` is where the image starts in flash. ``build_page`` is the size of the MMU pages that the windows are made
-    of, ``app_page`` the one that the app asks for; no segment is one of no bytes at address 0.
+    of, ``app_page`` the one that the app asks for; no segment is one of no bytes at address 0. ``behind``: the byte
+    behind it counts, too.
     """
     if segment is None:
         return _MISSING
@@ -154,7 +160,7 @@ def cannot_be_mapped(target: Target, image: int, segment: Segment | None, build_
     reach = page * _NUMBERED.get(target.name, _MANY)
     if in_flash >= reach or length >= reach or (in_flash + length - 1) & _WORD >= reach:
         return f"the flash at 0x{in_flash:x} and 0x{length:x} bytes on is out of the MMU's reach"
-    last = (first + length - 1) & _WORD
+    last = (first + length - (not behind)) & _WORD
     shown = build_page * _SHOWN[target.name] if target.name in _SHOWN else _WORD
     for low, high in (target.drom, target.irom):
         end = min(high, low + shown)

@@ -13,6 +13,7 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError
 from py_esp_ota.idf.bootloader.console import BootLog, loader_sections
 from py_esp_ota.idf.efuse import read_secure_version, update_secure_version
+from py_esp_ota.idf.features import features
 from py_esp_ota.idf.rollback import Entries, Rewrite
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -30,6 +31,7 @@ _SECTOR, _WORD, _ENCRYPTED = 0x1000, 4, 32
 _APP_DESC_OFFSET = 0x20
 _APP_DESC_SIZE = 256
 _OTADATA_MIN_SIZE = 0x2000
+_PAGE_IN_DESC = (5, 4, 0)
 _MAX_COUNTER = 0xFFFF
 #: Chips without RTC fast memory: nothing to keep a record in.
 _NO_RTC_FAST_MEM = frozenset({"esp32c2", "esp32c61", "esp32h4"})
@@ -52,6 +54,8 @@ class Run:
         self.wrote = False
         #: Whether it stopped at an assertion, or ran wild: then the watchdog resets the chip, not the loader.
         self.stopped = False
+        #: Whether a look at an image left its mapping behind: nothing is shown through the cache any more.
+        self.mapping_kept = False
         #: Whether this run encrypted the flash, after which the chip has to start anew.
         self.encrypted_now = False
 
@@ -82,6 +86,7 @@ class Run:
             config=self.config,
             loader_text=self._loader_text,
             loader_data=self._loader_data,
+            mapping_kept=self.mapping_kept,
         )
         self.log.core(verdict.log)
         if verdict.assertion is not None:
@@ -90,6 +95,9 @@ class Run:
         if verdict.crash is not None:
             self.stop("process_segment_data", f"runs wild: {partition.label or 'app'}: {verdict.crash}")
             return RESET
+        fault, release = verdict.fault, self.config.idf_version
+        if fault is not None and fault.field == "app_desc magic_word" and fault.found.startswith("0x"):
+            self.mapping_kept = release >= _PAGE_IN_DESC and features(release).keeps_mapping
         return verdict
 
     def _mode(self) -> LoadMode:

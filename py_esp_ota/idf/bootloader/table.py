@@ -88,10 +88,15 @@ def load_partition_table(run: Run, flash_size: int) -> LoadedTable | None:
     """``bootloader_utility_load_partition_table`` (components/bootloader_support/src/bootloader_utility.c)."""
     offset = run.config.partition_table_offset
     try:
-        data = run.chip.flash.mmap(offset, TABLE_MAX_LEN)
+        data = b"" if run.mapping_kept else run.chip.flash.mmap(offset, TABLE_MAX_LEN)
     except FlashError:
+        data = b""
+    if run.mapping_kept:
+        run.log.error("bootloader_flash", "tried to bootloader_mmap twice")
+    if not data:
         run.log.error("boot", f"bootloader_mmap(0x{offset:x}, 0x{TABLE_MAX_LEN:x}) failed")
-        run.decide(_NAME, f"the table at 0x{offset:x} lies outside the flash")
+        why = "is not seen: a look at an app left its mapping behind" if run.mapping_kept else "lies outside the flash"
+        run.decide(_NAME, f"the table at 0x{offset:x} {why}")
         return None
     release = features(run.config.idf_version)
     table = judge(

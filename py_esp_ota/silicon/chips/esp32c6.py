@@ -35,7 +35,7 @@ ESP32C6 = Soc(
     reset_register=0x600B1034,
     reset_values={0x60002008: 1 << 13 | 1 << 23},
     ready={0x600AF818: 1 << 24, 0x60096110: 2 << 8},  # the PLL is calibrated; and divided by three, always
-    taken={0x60000098: 1 << 0, 0x600B09D4: 3},  # UART0 takes its settings over; eFuse commands end
+    taken={0x60000098: 1 << 0, 0x60001098: 1 << 0, 0x600B09D4: 3},  # UARTs take their settings over; eFuse commands end
     efuses={
         "disable_wafer_version_major": ((0x600B0840, 0, 1),),
         "disable_blk_version_major": ((0x600B0840, 1, 1),),

@@ -71,14 +71,22 @@ class Peripherals:
     from_cpu_source: int
     uart: int
     uart_source: int
+    #: UART1, which nothing is connected to.
+    uart1: int
+    uart1_source: int
     usb_serial_jtag: int
     usb_serial_jtag_source: int
     timer_groups: tuple[int, ...]
     watchdog_sources: tuple[int, ...]
     timers: tuple[Timer, ...]
     awake: Awake
+    #: Buses with nothing on them.
     spi2: int
     spi2_source: int
+    i2c: int
+    i2c_source: int
+    rmt: int
+    rmt_source: int
     dma: Dma
     sha: int
     aes: int
@@ -106,6 +114,8 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         from_cpu_source=50,
         uart=0x60000000,
         uart_source=21,
+        uart1=0x60010000,
+        uart1_source=22,
         usb_serial_jtag=0x60043000,
         usb_serial_jtag_source=26,
         timer_groups=(0x6001F000, 0x60020000),
@@ -122,6 +132,10 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         ),
         spi2=0x60024000,
         spi2_source=19,
+        i2c=0x60013000,
+        i2c_source=29,
+        rmt=0x60016000,
+        rmt_source=28,
         dma=Dma(0x6003F000, 0x3FC00000, in_raw=0x00, in_done=0x03, out_raw=0x00, out_done=0x118),
         sha=0x6003B000,
         aes=0x6003A000,
@@ -139,6 +153,8 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         from_cpu_source=22,
         uart=0x60000000,
         uart_source=43,
+        uart1=0x60001000,
+        uart1_source=44,
         usb_serial_jtag=0x6000F000,
         usb_serial_jtag_source=48,
         timer_groups=(0x60008000, 0x60009000),
@@ -156,6 +172,10 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         ),
         spi2=0x60081000,
         spi2_source=72,
+        i2c=0x60004000,
+        i2c_source=50,
+        rmt=0x60006000,
+        rmt_source=49,
         dma=Dma(0x60080000, 0x40800000, in_raw=0x00, in_done=0x03, out_raw=0x30, out_done=0x0B),
         sha=0x60089000,
         aes=0x60088000,

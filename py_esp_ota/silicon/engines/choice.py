@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from py_esp_ota.extras import missing
 from py_esp_ota.silicon.chips.soc import Soc
+from py_esp_ota.silicon.engines.core import Core
 from py_esp_ota.silicon.engines.engine import Bus, Engine
 
 #: ``auto``: ``AUTO``, here.
-EngineName = Literal["auto", "unicorn", "core"]
+EngineName = Literal["auto", "core", "unicorn"]
 AUTO: EngineName = "core"
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
 def engine_of(name: EngineName, soc: Soc, bus: Bus, *, count: bool) -> Engine:
-    """An engine of this name for such a chip; ``count``: it counts instructions.
+    """An engine of this name for such a chip; ``count`` asks for a count of instructions.
 
-    Raises ``ValueError`` for one that is not here, or does not have the chip's CPU.
+    Raises ``ValueError`` for an engine that there is not or that does not have the chip's CPU, ``ModuleNotFoundError``
+    for one that is not installed.
     """
     name = AUTO if name == "auto" else name
     if name == "core":
-        from py_esp_ota.silicon.engines.core import Core  # noqa: PLC0415 (one engine does not need the other)
-
         return Core(soc.name, bus)
-    if name == "unicorn":
-        if soc.core != "riscv":
-            raise ValueError(f"{soc.name} has Xtensa cores, which Unicorn does not run; the engine core does")
+    if name != "unicorn":
+        raise ValueError(f"no engine {name!r}; engines are {', '.join(ENGINES)}")
+    if soc.core != "riscv":
+        raise ValueError(f"{soc.name} has Xtensa cores, which Unicorn does not run; the engine core does")
+    try:
         from py_esp_ota.silicon.engines.unicorn import Unicorn  # noqa: PLC0415 (an extra)
-
-        return Unicorn(bus, count=count)
-    raise ValueError(f"no engine {name!r}; engines are {', '.join(ENGINES)}")
+    except ModuleNotFoundError as error:
+        raise missing("the engine unicorn", "silicon", error) from None
+    return Unicorn(bus, count=count)

@@ -126,6 +126,9 @@ class Engine(Protocol):
     def add_alias(self, begin: int, end: int, to: int) -> None:
         """Registers seen from ``begin`` up to ``end``, which are those from ``to`` on."""
 
+    def add_random(self, address: int) -> None:
+        """The register at ``address`` is a random generator, its state the word there."""
+
     # --------------------------------------------------------------------------------------------------------- running
 
     def run(self, pc: int, count: int) -> int | None:

@@ -150,7 +150,6 @@ class Unicorn:
         """``count``: count instructions block by block, which makes a run several times slower."""
         self._bus = bus
         self._uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
-        self._fresh = self._uc.context_save()
         self._memories: list[tuple[range, UnicornBlock]] = []
         self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
         self._uc.hook_add(UC_HOOK_MEM_INVALID, self._on_invalid)
@@ -187,6 +186,9 @@ class Unicorn:
 
     def add_alias(self, begin: int, end: int, to: int) -> None:
         """Nothing: the bus knows."""
+
+    def add_random(self, address: int) -> None:
+        """Nothing: the bus draws."""
 
     # --------------------------------------------------------------------------------------------------------- running
 

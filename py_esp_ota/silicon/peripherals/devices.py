@@ -11,8 +11,10 @@ from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
 from py_esp_ota.silicon.peripherals.aes import Aes
 from py_esp_ota.silicon.peripherals.consoles import USB, Uart, UsbSerialJtag
 from py_esp_ota.silicon.peripherals.gdma import Gdma, Memory
+from py_esp_ota.silicon.peripherals.i2c import I2c
 from py_esp_ota.silicon.peripherals.interrupts import Interrupts
 from py_esp_ota.silicon.peripherals.registers import Registers
+from py_esp_ota.silicon.peripherals.rmt import Rmt
 from py_esp_ota.silicon.peripherals.rtc import Rtc, calibrates
 from py_esp_ota.silicon.peripherals.sha import Sha
 from py_esp_ota.silicon.peripherals.spi_master import SpiMaster
@@ -55,9 +57,11 @@ class Devices:
         self._clock = clock
         self.systimer = Systimer(at.systimer, registers, clock)
         self.uart = Uart(at.uart, registers, printed)
+        unheard = Uart(at.uart1, registers, lambda _console, _letter: None)
         self.usb = UsbSerialJtag(at.usb_serial_jtag, registers, printed, clock)
         sources: dict[int, Callable[[], bool]] = {
             at.uart_source: self.uart.asks,
+            at.uart1_source: unheard.asks,
             at.usb_serial_jtag_source: self.usb.asks,
         }
         for alarm in range(3):
@@ -67,7 +71,9 @@ class Devices:
             sources[at.from_cpu_source + index] = self._called(address)
             registers.on_write[address] = self._calling(address)
         dma = Gdma(at.dma, registers, memory)
-        sources[at.spi2_source] = SpiMaster(at.spi2, registers, dma).asks
+        sources[at.spi2_source] = SpiMaster(at.spi2, registers, dma).interrupts.asks
+        sources[at.i2c_source] = I2c(at.i2c, registers).interrupts.asks
+        sources[at.rmt_source] = Rmt(at.rmt, registers).interrupts.asks
         sources[at.aes_source] = Aes(at.aes, registers, dma, trap).asks
         Sha(at.sha, registers, dma, trap)
         self.rtc = Rtc(at.awake, registers, clock, reset)
@@ -79,7 +85,8 @@ class Devices:
         self._timers = [GeneralPurposeTimer(timer, registers, clock) for timer in at.timers]
         for timer, device in zip(at.timers, self._timers, strict=True):
             sources[timer.source] = device.asks
-        self._all: list[Remembers] = [self.systimer, self.uart, self.usb, self.rtc, *self._watchdogs, *self._timers]
+        self._all: list[Remembers] = [self.systimer, self.uart, unheard, self.usb, self.rtc]
+        self._all += [*self._watchdogs, *self._timers]
         self._interrupts = Interrupts(at.interrupts, at.lines, registers, sources)
         for group in at.timer_groups:
             calibrates(group, registers, at.fast_hz)

@@ -17,7 +17,6 @@ class Registers:
     def __init__(self, soc: Soc) -> None:
         self._soc = soc
         self._aliases = soc.aliases
-        self._random = 1
         self.values = Words()
         self.on_read: Handlers[[], int] = Handlers()
         self.on_write: Handlers[[int], None] = Handlers()
@@ -33,20 +32,18 @@ class Registers:
 
     def power_on(self, chip: Chip) -> None:
         """Everything as after a reset of ``chip``. Raises ``ValueError`` for eFuses without their hardware."""
-        self._random = 1
-        begins = {**self._soc.reset_values, **efuse_words(self._soc, chip)}
+        begins = {**self._soc.reset_values, **efuse_words(self._soc, chip), self._soc.rng: 1}
         for address, bit in self._soc.reset_reasons:
             begins[address] = begins.get(address, 0) | int(chip.reset_reason) << bit
         self.values.begin_with(begins)
 
-    def save(self) -> tuple[Words, int]:
+    def save(self) -> Words:
         """What ``restore`` takes."""
-        return self.values.copy(), self._random
+        return self.values.copy()
 
-    def restore(self, saved: tuple[Words, int]) -> None:
+    def restore(self, saved: Words) -> None:
         """Everything as it was at ``save``."""
-        values, self._random = saved
-        self.values.become_copy_of(values)
+        self.values.become_copy_of(saved)
 
     def stored(self, address: int) -> int:
         """The word written last, whatever a load would see."""
@@ -94,9 +91,13 @@ class Registers:
         return read
 
     def _draw(self) -> int:
-        """Never zero, never twice the same: the verifier draws until it has something to hide words in RAM with."""
-        self._random = (self._random * _LCG[0] + _LCG[1]) & 0xFFFFFFFF
-        return self._random | 1
+        """Never zero, never twice the same: the verifier draws until it has something to hide words in RAM with.
+
+        An engine may draw by itself, from the word there in the same way.
+        """
+        state = (self.values.get(self._soc.rng, 0) * _LCG[0] + _LCG[1]) & 0xFFFFFFFF
+        self.values[self._soc.rng] = state
+        return state | 1
 
 
 def efuse_words(soc: Soc, chip: Chip) -> Mapping[int, int]:

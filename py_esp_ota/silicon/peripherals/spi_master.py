@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from py_esp_ota.silicon.peripherals.asking import Asking
 from py_esp_ota.silicon.peripherals.gdma import Gdma
 from py_esp_ota.silicon.peripherals.registers import Registers
 
-_CMD, _USER, _LENGTH, _DMA_CONF = 0x00, 0x10, 0x1C, 0x30
-_INT_ENA, _INT_CLR, _INT_RAW, _INT_ST, _W0 = 0x34, 0x38, 0x3C, 0x40, 0x98
+_CMD, _USER, _LENGTH, _DMA_CONF, _W0 = 0x00, 0x10, 0x1C, 0x30, 0x98
+_INT_ENA, _INT_CLR, _INT_RAW, _INT_ST, _INT_SET = 0x34, 0x38, 0x3C, 0x40, 0x44
 _USR, _USR_MISO, _TRANS_DONE = 1 << 24, 1 << 28, 1 << 12
 _DMA_RX, _BITS, _DMA_NUMBER = 1 << 27, 0x3FFFF, 0
 _WORDS = range(16)
@@ -22,19 +23,14 @@ class SpiMaster:
         self._base = base
         self._registers = registers
         self._dma = dma
+        self.interrupts = Asking(
+            registers, raw=base + _INT_RAW, masked=base + _INT_ST, enable=base + _INT_ENA, clear=base + _INT_CLR
+        )
         registers.on_write[base + _CMD] = self._command
-        registers.on_write[base + _INT_CLR] = self._clear
-        registers.on_read[base + _INT_ST] = lambda: self._word(_INT_RAW) & self._word(_INT_ENA)
-
-    def asks(self) -> bool:
-        """Whether it wants an interrupt."""
-        return bool(self._word(_INT_RAW) & self._word(_INT_ENA) & _TRANS_DONE)
+        registers.on_write[base + _INT_SET] = self.interrupts.happened
 
     def _word(self, offset: int) -> int:
         return self._registers.stored(self._base + offset)
-
-    def _set(self, offset: int, value: int) -> None:
-        self._registers.values[self._base + offset] = value
 
     def _command(self, value: int) -> None:
         """The register itself reads zero: settings are taken over and transfers are done at once."""
@@ -42,12 +38,7 @@ class SpiMaster:
             return
         if self._word(_USER) & _USR_MISO:
             for index in _WORDS:
-                self._set(_W0 + 4 * index, 0xFFFFFFFF)
+                self._registers.values[self._base + _W0 + 4 * index] = 0xFFFFFFFF
             if self._word(_DMA_CONF) & _DMA_RX:
                 self._dma.give(_DMA_NUMBER, b"\xff" * ((self._word(_LENGTH) & _BITS) // 8 + 1))
-        self._set(_INT_RAW, self._word(_INT_RAW) | _TRANS_DONE)
-        self._registers.changed()
-
-    def _clear(self, value: int) -> None:
-        self._set(_INT_RAW, self._word(_INT_RAW) & ~value)
-        self._registers.changed()
+        self.interrupts.happened(_TRANS_DONE)

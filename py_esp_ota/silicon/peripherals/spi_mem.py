@@ -16,33 +16,36 @@ from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.report import FlashWrite
 from py_esp_ota.silicon.words import to_word, word
 
-_CMD, _ADDR = 0x00, 0x04
+_CMD, _ADDR, _CTRL, _KEPT = 0x00, 0x04, 0x08, 0xFFC
 _USR, _FLASH_CE, _FLASH_BE, _FLASH_SE, _FLASH_PP, _FLASH_RDSR = 1 << 18, 1 << 22, 1 << 23, 1 << 24, 1 << 25, 1 << 27
-_FLASH_WRSR, _FLASH_RDID, _FLASH_WRDI, _FLASH_WREN, _FLASH_READ = 1 << 26, 1 << 28, 1 << 29, 1 << 30, 1 << 31
-#: What the flash chip itself keeps, beside the registers: no register has such an address.
-_LATCH, _STATUS_2 = 0x01, 0x02
+_FLASH_WRSR, _WRSR_2B = 1 << 26, 1 << 22
+_FLASH_RDID, _FLASH_WRDI, _FLASH_WREN, _FLASH_READ = 1 << 28, 1 << 29, 1 << 30, 1 << 31
 _BUFFER = 64
 _24_BITS = 0xFFFFFF
 #: Commands of a serial flash chip.
-_WRITE_STATUS, _WRITE_STATUS_2 = 0x01, 0x31
 _PAGE_PROGRAM, _READ, _WRITE_DISABLE, _READ_STATUS, _WRITE_ENABLE, _FAST_READ = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0B
 _SECTOR_ERASE, _READ_STATUS_2, _READ_STATUS_3, _READ_SFDP, _BLOCK_ERASE, _READ_ID = 0x20, 0x35, 0x15, 0x5A, 0xD8, 0x9F
+_WRITE_STATUS, _WRITE_STATUS_2, _WRITE_STATUS_3, _VOLATILE_WRITE_ENABLE = 0x01, 0x31, 0x11, 0x50
 _CHIP_ERASE, _DUAL_READ, _DUAL_IO_READ, _QUAD_READ, _QUAD_IO_READ = 0xC7, 0x3B, 0xBB, 0x6B, 0xEB
+_READ_STATUSES = (_READ_STATUS, _READ_STATUS_2, _READ_STATUS_3)
+_WRITE_STATUSES = (_WRITE_STATUS, _WRITE_STATUS_2, _WRITE_STATUS_3)
 _READS = frozenset({_READ, _FAST_READ, _DUAL_READ, _DUAL_IO_READ, _QUAD_READ, _QUAD_IO_READ})
 _SECTOR, _BLOCK = 0x1000, 0x10000
 _WINBOND = 0x40EF
 _WRITE_ENABLED = 0x02
+#: Busy, and the latch: no write changes them.
+_NOT_WRITTEN = 0x03
 _BY_HARDWARE = {
     _FLASH_SE: _SECTOR_ERASE,
     _FLASH_BE: _BLOCK_ERASE,
     _FLASH_CE: _CHIP_ERASE,
     _FLASH_PP: _PAGE_PROGRAM,
-    _FLASH_WRSR: _WRITE_STATUS,
     _FLASH_RDSR: _READ_STATUS,
-    _FLASH_READ: _READ,
+    _FLASH_WRSR: _WRITE_STATUS,
     _FLASH_RDID: _READ_ID,
     _FLASH_WREN: _WRITE_ENABLE,
     _FLASH_WRDI: _WRITE_DISABLE,
+    _FLASH_READ: _READ,
 }
 
 
@@ -57,29 +60,30 @@ class Owner(Protocol):
 
 
 class SpiMem:
-    """SPI1 at ``base``, its registers as ``layout`` has them."""
+    """SPI1 at ``base``, its registers as ``layout`` has them.
+
+    The flash chip's three status registers are kept as one word where no register is.
+    """
 
     def __init__(self, base: int, registers: Registers, owner: Owner, layout: SpiLayout = NEWER) -> None:
         self._base = base
         self._registers = registers
         self._owner = owner
         self._at = layout
-        #: How many bytes the command sends and receives.
-        self._length = self._received = 0
+        #: How many bytes the command programs, and whether code has put it together.
+        self._length = 0
         self._by_user = False
         registers.on_write[base + _CMD] = self._command
         self._do: dict[int, Callable[[], None]] = {
-            _WRITE_STATUS: lambda: self._write_status(1),
-            _WRITE_STATUS_2: lambda: self._write_status(0),
             _PAGE_PROGRAM: self._program,
             _SECTOR_ERASE: lambda: self._erase(_SECTOR),
             _BLOCK_ERASE: lambda: self._erase(_BLOCK),
             _CHIP_ERASE: lambda: self._erase(owner.flash().size),
-            _WRITE_ENABLE: lambda: self._set(_LATCH, _WRITE_ENABLED),
-            _WRITE_DISABLE: lambda: self._set(_LATCH, 0),
-            _READ_STATUS: self._read_status,
-            _READ_STATUS_2: lambda: self._set(layout.data, self._word(_STATUS_2)),
-            _READ_STATUS_3: lambda: self._set(layout.data, 0),
+            _WRITE_ENABLE: lambda: self._enable(on=True),
+            _VOLATILE_WRITE_ENABLE: lambda: self._enable(on=True),
+            _WRITE_DISABLE: lambda: self._enable(on=False),
+            **{command: self._telling(number) for number, command in enumerate(_READ_STATUSES)},
+            **{command: self._keeping(number) for number, command in enumerate(_WRITE_STATUSES)},
             _READ_SFDP: lambda: self._answer(b"\xff" * _BUFFER),
             _READ_ID: lambda: self._set(layout.data, _WINBOND | (owner.flash().size.bit_length() - 1) << 16),
             **dict.fromkeys(_READS, self._read),
@@ -97,13 +101,12 @@ class SpiMem:
 
     def _command(self, value: int) -> None:
         """A store into CMD starts what its bits say; it is done, and CMD reads zero, at once."""
-        self._by_user = bool(value & _USR)
-        if self._by_user:
+        if value & _USR:
             opcode = self._word(self._at.user2) & 0xFF
-            self._length, self._received = self._bytes(self._at.sent), self._bytes(self._at.received)
         else:
             opcode = next((code for bit, code in _BY_HARDWARE.items() if value & bit), -1)
-            self._length = self._received = self._word(_ADDR) >> 24
+        self._by_user = bool(value & _USR)
+        self._length = self._bytes(self._at.sent) if self._by_user else self._word(_ADDR) >> 24
         do = self._do.get(opcode)
         if do is not None:  # what changes nothing that we know of is taken and forgotten
             do()
@@ -119,41 +122,55 @@ class SpiMem:
     def _bytes(self, register: int) -> int:
         return (self._word(register) & 0x3FF) // 8 + 1
 
-    def _read_status(self) -> None:
-        self._set(self._at.data if self._by_user else self._at.status, self._word(_LATCH))
+    def _enable(self, *, on: bool) -> None:
+        """The write enable latch, a bit of the first status register."""
+        self._set(_KEPT, self._word(_KEPT) & ~_WRITE_ENABLED | (_WRITE_ENABLED if on else 0))
 
-    def _write_status(self, index: int) -> None:
-        """Status register 2 is byte ``index`` of what is sent. Nothing of register 1 can be set for good here."""
-        if self._word(_LATCH):
-            sent = self._word(self._at.data if self._by_user else self._at.status)
-            if self._length > index or not self._by_user:
-                self._set(_STATUS_2, sent >> 8 * index & 0xFF)
-            self._set(_LATCH, 0)
+    def _telling(self, number: int) -> Callable[[], None]:
+        """Read a status register: into the buffer, by hardware's own command into the register that is made for it."""
+        return lambda: self._set(
+            self._at.data if self._by_user else self._at.status, self._word(_KEPT) >> 8 * number & 0xFF
+        )
+
+    def _keeping(self, number: int) -> Callable[[], None]:
+        """Write a status register, with two bytes the next one too: the bit for four data lines is in the second."""
+
+        def write() -> None:
+            status = self._word(_KEPT)
+            if not status & _WRITE_ENABLED:
+                return
+            value = self._word(self._at.data if self._by_user else self._at.status)
+            both = self._length > 1 if self._by_user else self._word(_CTRL) & _WRSR_2B
+            mask = (0xFFFF if both else 0xFF) << 8 * number & ~_NOT_WRITTEN
+            self._set(_KEPT, status & ~mask | value << 8 * number & mask)
+            self._enable(on=False)
+
+        return write
 
     def _read(self) -> None:
         flash = self._owner.flash()
-        length = min(self._received, _BUFFER)
+        length = min(self._bytes(self._at.received) if self._by_user else self._length, _BUFFER)
         address = self._address() % flash.size
         data = flash.mmap(address, min(length, flash.size - address))
         self._answer(data.ljust(length + -length % 4, b"\xff"))
 
     def _erase(self, length: int) -> None:
-        if not self._word(_LATCH):
+        if not self._word(_KEPT) & _WRITE_ENABLED:
             return
         flash = self._owner.flash()
         address = self._address() % flash.size // length * length
         flash.erase(address, length)
-        self._set(_LATCH, 0)
+        self._enable(on=False)
         self._owner.wrote(FlashWrite("erase", address, length))
 
     def _program(self) -> None:
-        if not self._word(_LATCH):
+        if not self._word(_KEPT) & _WRITE_ENABLED:
             return
         flash = self._owner.flash()
         address = self._address() % flash.size
         length = min(self._length, _BUFFER, flash.size - address)
         data = b"".join(to_word(self._word(self._at.data + at)) for at in range(0, length, 4))[:length]
-        self._set(_LATCH, 0)
+        self._enable(on=False)
         try:
             flash.program(address, data)
         except FlashError:

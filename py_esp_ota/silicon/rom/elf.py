@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
+from py_esp_ota.silicon.words import word, words
 
-_CPUS = frozenset({"EM_RISCV", "EM_XTENSA"})
-_32_BITS = 32
 MAGIC = b"\x7fELF"
+_CPUS = {243: "EM_RISCV", 94: "EM_XTENSA"}
+_HEADER, _32_BITS, _LITTLE = 52, 1, 1
+_PROGBITS, _SYMTAB = 1, 2
+_SECTION, _SYMBOL = 40, 16
+_NO_TYPE, _FUNCTION, _ABSOLUTE = 0, 2, 0xFFF1
+#: Assembly gives its labels no size.
+_UNSIZED = 0x40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Names:
+    """Which function holds an address."""
+
+    starts: tuple[int, ...]
+    names: tuple[tuple[str, int], ...]
+
+    def at(self, address: int) -> str:
+        """``function+0x12`` for an address inside of one, ``""`` for one outside of all."""
+        index = bisect_right(self.starts, address) - 1
+        if index < 0:
+            return ""
+        (name, size), offset = self.names[index], address - self.starts[index]
+        if offset >= max(size, _UNSIZED):
+            return ""
+        return f"{name}+0x{offset:x}" if offset else name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,28 +43,67 @@ class Elf:
     cpu: str
     sections: tuple[tuple[int, bytes], ...]
     symbols: Mapping[str, int]
+    names: Names
+
+
+@dataclass(frozen=True, slots=True)
+class _Symbol:
+    name: str
+    value: int
+    size: int
+    kind: int
+    section: int
 
 
 def read_elf(data: bytes) -> Elf:
     """Take an ELF file apart. Raises ``ValueError`` for what is none, or is for another CPU."""
-    try:
-        file = ELFFile(BytesIO(data))
-        machine, bits = file["e_machine"], file.elfclass
-        sections = tuple(
-            (section["sh_addr"], section.data())
-            for section in file.iter_sections()
-            if section["sh_type"] == "SHT_PROGBITS" and section["sh_addr"] and section["sh_size"]
-        )
-        symbols = {
-            str(symbol.name): int(symbol["st_value"])
-            for table in file.iter_sections()
-            if isinstance(table, SymbolTableSection)
-            for symbol in table.iter_symbols()
-            if symbol.name and symbol["st_value"]
-        }
-    # What pyelftools makes of bytes that are no ELF is not only its own error.
-    except (ELFError, ValueError, KeyError, IndexError, AssertionError, AttributeError, TypeError, OSError) as error:
-        raise ValueError(f"no ELF file that can be read: {error or type(error).__name__}") from error
-    if machine not in _CPUS or bits != _32_BITS:
-        raise ValueError(f"this ELF file is for {machine} with {bits} bits; the chips are 32-bit RISC-V and Xtensa")
-    return Elf(machine, sections, symbols)
+    if not data.startswith(MAGIC) or len(data) < _HEADER:
+        raise ValueError("no ELF file that can be read: it ends in its header")
+    machine = word(data[18:20])
+    if machine not in _CPUS or (data[4], data[5]) != (_32_BITS, _LITTLE):
+        what = _CPUS.get(machine, f"machine {machine}")
+        raise ValueError(f"this ELF file is for {what} of class {data[4]}; the chips are 32-bit RISC-V and Xtensa")
+    headers = _sections(data)
+    parts = tuple((at, _part(data, header)) for header in headers if (at := header[3]) and header[1] == _PROGBITS)
+    symbols = [symbol for header in headers if header[1] == _SYMTAB for symbol in _symbols(data, headers, header)]
+    found = sorted(
+        (symbol.value, symbol.name, symbol.size)
+        for symbol in symbols
+        if symbol.kind in {_NO_TYPE, _FUNCTION}
+        and symbol.section != _ABSOLUTE
+        and not symbol.name.startswith(("$", ".L"))
+    )
+    return Elf(
+        _CPUS[machine],
+        tuple(part for part in parts if part[1]),
+        {symbol.name: symbol.value for symbol in symbols if symbol.value},
+        Names(tuple(at for at, _, _ in found), tuple((name, size) for _, name, size in found)),
+    )
+
+
+def _sections(data: bytes) -> list[tuple[int, ...]]:
+    """The headers of all sections: name, type, flags, address, offset, size, link and three more."""
+    start, size, count = word(data, 32), word(data[46:48]), word(data[48:50])
+    if count and (size != _SECTION or start + size * count > len(data)):
+        raise ValueError("no ELF file that can be read: its sections are not all in it")
+    return [words(data[start + size * index : start + size * (index + 1)]) for index in range(count)]
+
+
+def _part(data: bytes, header: tuple[int, ...]) -> bytes:
+    """The bytes of a section."""
+    offset, size = header[4:6]
+    if offset + size > len(data):
+        raise ValueError("no ELF file that can be read: it ends in a section")
+    return data[offset : offset + size]
+
+
+def _symbols(data: bytes, headers: list[tuple[int, ...]], header: tuple[int, ...]) -> Iterator[_Symbol]:
+    """Those with a name. The names are in the section that ``header`` links to."""
+    if header[6] >= len(headers):
+        raise ValueError("no ELF file that can be read: its symbols have no names")
+    table, texts = words(_part(data, header)), _part(data, headers[header[6]])
+    for index in range(0, len(table) - 3, _SYMBOL // 4):
+        at, value, size, rest = table[index : index + 4]
+        name = texts[at : max(texts.find(b"\0", at), at)].decode("utf-8", "replace")
+        if name:
+            yield _Symbol(name, value, size, rest & 0xF, rest >> 16)

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from py_esp_ota.elf import Symbols
 from py_esp_ota.silicon.chips.soc import Core, Soc
-from py_esp_ota.silicon.rom.elf import MAGIC, Elf, read_elf
+from py_esp_ota.silicon.rom.elf import MAGIC, Elf, Names, read_elf
 from py_esp_ota.silicon.words import words
 
 #: Functions of the table that only compute: with a real ROM its own code runs.
@@ -41,7 +40,7 @@ class RomImage:
     """One ROM. ``parts`` are bytes by address: ROM itself, its data, and its variables as they begin."""
 
     parts: tuple[tuple[int, bytes], ...]
-    symbols: Symbols
+    symbols: Names
 
 
 def rom_image(data: bytes, soc: Soc) -> RomImage:
@@ -51,12 +50,12 @@ def rom_image(data: bytes, soc: Soc) -> RomImage:
     """
     base = soc.rom.windows[0][0]
     if data.startswith(MAGIC):
-        elf, symbols = _read(data)
+        elf = _read(data)
         if elf.cpu != _CPU_OF[soc.core]:
             raise ValueError(f"this is no ROM of the {soc.name}: it is code for another CPU, {elf.cpu}")
         _must_fit(elf.symbols, soc)
         all_parts = (*elf.sections, *_initial_data(elf))
-        return RomImage(tuple(part for part in all_parts if _is_ours(soc, *part)), symbols)
+        return RomImage(tuple(part for part in all_parts if _is_ours(soc, *part)), elf.names)
     if soc.rom_start is not None:
         raise ValueError(f"the ROM of the {soc.name} is taken as an ELF file only, which brings its variables")
     if not data or len(data) > soc.rom.size:
@@ -64,13 +63,13 @@ def rom_image(data: bytes, soc: Soc) -> RomImage:
     parts = [(base, data)]
     if soc.rom_data is not None:
         parts.append((soc.rom_data.base, data[soc.rom_data.offset :]))
-    return RomImage(tuple(parts), Symbols((), ()))
+    return RomImage(tuple(parts), Names((), ()))
 
 
 @lru_cache(maxsize=4)
-def _read(data: bytes) -> tuple[Elf, Symbols]:
+def _read(data: bytes) -> Elf:
     """A ROM has thousands of symbols, and all machines of a chip have the same ROM."""
-    return read_elf(data), Symbols.from_elf(data)
+    return read_elf(data)
 
 
 def _must_fit(symbols: Mapping[str, int], soc: Soc) -> None:

@@ -134,6 +134,8 @@ pub struct Space {
     /// Frames whose decoded code is no longer what is there.
     stale: Vec<usize>,
     watches: Watches,
+    /// The pages that have an open way, some of them twice.
+    opened: Vec<u32>,
     /// Counts what makes all decoded code old: windows and watches.
     generation: u64,
 }
@@ -157,6 +159,7 @@ impl Space {
             base: Pages::default(),
             stale: Vec::new(),
             watches: Watches::default(),
+            opened: Vec::new(),
             generation: 0,
         }
     }

@@ -8,9 +8,14 @@ const CODE: u32 = 0x4200_0000;
 const RAM: u32 = 0x3FC8_0000;
 const ALIAS: u32 = 0x4038_0000;
 const REGISTERS: u32 = 0x6000_0000;
-const BUDGET: u64 = 4096;
+const BUDGET: u64 = 1024;
 /// One that the host is told of costs nothing of the budget.
-const EXCEPTIONS: usize = 512;
+const EXCEPTIONS: usize = 128;
+
+const MTVEC: u16 = 0x305;
+const MEPC: u16 = 0x341;
+const PMPCFG: u16 = 0x3A0;
+const PMPADDR: u16 = 0x3B0;
 
 /// Registers that answer with what they heard, and now and then end a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,12 +71,22 @@ impl World {
             let base = bases.get(number % 8).copied();
             cpu.set_register(number, base.map_or(value, |base| base.wrapping_add(value >> 19)));
         }
-        cpu.set_csr(0x305, ALIAS + 0x100);
+        let start = if how & 4 == 0 { CODE } else { ALIAS } + u32::from(how & 0xF0) * 2;
+        cpu.set_pc(start);
+        cpu.set_csr(MTVEC, ALIAS + 0x100);
+        cpu.set_csr(MEPC, start + 0x40);
+        if how & 8 != 0 {
+            for (entry, four) in data.chunks(4).take(4).enumerate() {
+                let word = four.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte));
+                let base = [CODE, ALIAS, RAM, ALIAS][entry] + (word & 0x1FFC);
+                cpu.set_csr(PMPADDR + entry as u16, base >> 2 | word >> 16 & 0x1FF);
+            }
+            cpu.set_csr(PMPCFG, u32::from_be_bytes([0x1F | how, 0x9F, layout ^ 0x9F, layout]));
+        }
         for (block, from) in [(code, 32), (ram, 64)] {
             let data = data.get(from..).unwrap_or_default();
             space.put(block, 0, &data[..data.len().min(space.size(block))]);
         }
-        cpu.set_pc(CODE + u32::from(how & 0xF0) * 0x11);
         let watches = [space.watch(RAM, RAM + 0x80), space.watch(CODE + 0x40, CODE + 0x40)];
         Self { cpu, space, bus: Echo::default(), watches }
     }

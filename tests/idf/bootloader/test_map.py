@@ -93,3 +93,32 @@ def test_so_much_flash_do_pages_of_a_size_reach(chip, page, reach):
     report = placed_at(chip, reach, 2 * reach, page)
     assert not report.ok
     assert any("is out of the MMU's reach" in why for why in report.why)
+
+
+# ------------------------------------------------------------------------------------------ a mapping that is left over
+
+NO_DESC = "E esp_image: Failed to fetch app description header!"
+TWICE = "E bootloader_flash: tried to bootloader_mmap twice"
+
+
+def without_descriptor(chip):
+    layout = layout_of(chip)
+    return image([(layout.drom + 0x20, bytes(256)), (layout.irom + 0x10128, bytes(16))], chip=chip)
+
+
+@pytest.mark.parametrize("release", [(5, 3, 4), (5, 4, 0), (5, 4, 1), (5, 4, 2), (5, 5, 0)])
+@pytest.mark.parametrize("chip", ["esp32c6", "esp32c3"])
+def test_an_app_without_a_descriptor_hides_all_others_from_two_releases(chip, release):
+    """They do not unmap what they have looked at in vain, and map nothing after that until the reset."""
+    board = Board("two_ota", "1/VALID", chip=chip, config=replace(PLAIN, idf_version=release))
+    board.flash_app("ota_0", without_descriptor(chip))
+    report = board.boot()
+    hides = chip == "esp32c6" and release in {(5, 4, 0), (5, 4, 1)}
+    assert report.ok is not hides
+    said = [line.split(")", 1)[0][:1] + line.split(")", 1)[1] for line in report.log if line.startswith("E ")]
+    if hides:
+        assert said.count(TWICE) == 2
+        assert said.count(NO_DESC) == 3
+        assert said[:4] == [NO_DESC, "E boot: OTA app partition slot 0 is not bootable", TWICE, NO_DESC]
+    else:
+        assert TWICE not in said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from board import Board
-from builds import BUILDS, bootloader, machine_of
+from builds import BUILDS, C6_OLDER, bootloader, machine_of
 from side_by_side import both
 
 from py_esp_ota.firmware import app_desc, image, layout_of
@@ -76,3 +76,12 @@ def test_pages_of_one_size_do_not_fit_an_app_that_asks_for_another(build):
     pair = booted(build, data.replace(app_desc("bench", "rules", mmu_page_size=15), app_desc("bench", "rules")))
     assert (pair.silicon.app, pair.model.app) == (0x10000, 0x10000)
     assert pair.silicon.log == pair.model.log
+
+
+def test_an_app_without_a_descriptor_hides_all_others_from_v5_4_1():
+    build = C6_OLDER[0]
+    layout = layout_of(build.chip)
+    pair = booted(build, image([(layout.drom + 0x20, bytes(256)), (layout.irom + 0x10128, bytes(16))], chip=build.chip))
+    assert (pair.silicon.app, pair.model.app) == (None, None)
+    assert pair.differences(logs=True) == []
+    assert "E bootloader_flash: tried to bootloader_mmap twice" in pair.silicon.log

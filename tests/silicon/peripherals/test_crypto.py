@@ -215,13 +215,3 @@ def test_compiled_drivers_hash_and_encrypt():
             ask(session, f"e = cryptolib.aes(d[:16], {number}{more}).{way}({given})")
             assert ask(session, "print(hashlib.sha256(e).digest())") == repr(hashlib.sha256(made).digest())
     assert session.trap is None
-
-
-def test_nothing_on_the_spi_bus_reads_as_ones():
-    session = prompt(Machine("esp32c3"), two_slots("1/VALID"))
-    ask(session, "from machine import SPI, Pin; s = SPI(1, baudrate=1000000, sck=Pin(4), mosi=Pin(5), miso=Pin(6))")
-    assert (
-        ask(session, "s.write(b'hello'); print(s.read(5), s.read(300) == b'\\xff' * 300)")
-        == repr(b"\xff" * 5) + " True"
-    )
-    assert session.trap is None

@@ -327,6 +327,47 @@ def test_without_write_enable_nothing_changes(registers, spi):
     assert spi.writes == []
 
 
+def test_a_status_register_is_written_after_a_write_enable(registers, spi):
+    """The bit for four data lines is the second of the second; two bytes at once write the first two registers."""
+    reads = (0x05, 0x35, 0x15)
+
+    def statuses():
+        return [command(registers, opcode, read=1)[0] for opcode in reads]
+
+    command(registers, 0x31, write=b"\x02")
+    assert statuses() == [0, 0, 0]
+    command(registers, 0x06)
+    command(registers, 0x31, write=b"\x02")
+    assert statuses() == [0, 2, 0]
+    command(registers, 0x50)
+    command(registers, 0x01, write=b"\x1f\x40")
+    assert statuses() == [0x1C, 0x40, 0]
+    command(registers, 0x06)
+    command(registers, 0x11, write=b"\x60")
+    command(registers, 0x06)
+    assert statuses() == [0x1E, 0x40, 0x60]
+    command(registers, 0x20, 0x1000)
+    assert statuses() == [0x1C, 0x40, 0x60]
+
+
+def test_hardware_reads_and_writes_the_status_by_itself_too(registers, spi):
+    """As ROM does it: the value goes through RD_STATUS, which ROM clears in between."""
+    registers.write(SPI1, 1 << 30)
+    registers.write(SPI1 + 0x08, 1 << 22)
+    registers.write(SPI1 + 0x2C, 0x0200)
+    registers.write(SPI1, 1 << 26)
+    registers.write(SPI1 + 0x2C, 0)
+    assert command(registers, 0x35, read=1) == b"\x02"
+    registers.write(SPI1, 1 << 30)
+    registers.write(SPI1 + 0x2C, 0)
+    registers.write(SPI1, 1 << 27)
+    assert registers.read(SPI1 + 0x2C) == 0x02
+    registers.write(SPI1 + 0x08, 0)
+    registers.write(SPI1 + 0x2C, 0x1D)
+    registers.write(SPI1, 1 << 26)
+    assert [command(registers, opcode, read=1) for opcode in (0x05, 0x35)] == [b"\x1c", b"\x02"]
+
+
 def test_the_chip_tells_its_size_and_its_status(registers, spi):
     assert command(registers, 0x9F, read=3) == b"\xef\x40\x16"
     assert command(registers, 0x35, read=1) == b"\0"

@@ -93,6 +93,7 @@ def test_the_older_controller_makes_commands_by_itself(registers, spi):
 
 def test_the_flash_chip_keeps_its_quad_enable_bit(registers, spi):
     assert by_user(registers, 0x35, 0, 1) == b"\0"
+    registers.write(SPI1 + 0x08, 1 << 22)  # two bytes
     registers.write(SPI1 + 0x10, 0x0200)
     registers.write(SPI1, 1 << 26)
     assert by_user(registers, 0x35, 0, 1) == b"\0", "not without write enable"

@@ -404,7 +404,7 @@ def test_raw_bytes_of_a_rom_do_as_well(chip):
         (b"", "a ROM image of 0 bytes; the esp32c6 has a ROM of 327680"),
         (bytes(0x50001), "a ROM image of 327681 bytes; the esp32c6 has a ROM of 327680"),
         (b"\x7fELF", "no ELF file that can be read"),
-        (b"\x7fELF" + random.Random(1).randbytes(400), "no ELF file that can be read"),
+        (b"\x7fELF" + random.Random(1).randbytes(400), "this ELF file is for machine 52577 of class 245"),
     ],
 )
 def test_what_is_no_rom_is_refused(data, sentence):

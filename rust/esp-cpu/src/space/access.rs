@@ -4,6 +4,9 @@ use super::{Entry, IN_PAGE, PAGE, PAGE_BITS, Rights, Space};
 use crate::bus::Bus;
 use crate::stop::{Access, Fault};
 
+/// More pages than any chip has: beyond them some are there twice.
+const MOST_OPENED: usize = 1 << 17;
+
 impl Access {
     const fn right(self) -> Rights {
         match self {
@@ -125,14 +128,9 @@ impl Space {
 
     /// Open pages are looked at again: a core's memory protection has changed.
     pub fn close_all(&mut self) {
-        let every = Rights::ALL;
-        for block in &self.blocks {
-            let count = block.size.div_ceil(PAGE);
-            for base in &block.windows {
-                let first = (base >> PAGE_BITS) as usize;
-                for entry in self.map.iter_mut().skip(first).take(count) {
-                    *entry = entry.with_closed(every);
-                }
+        for page in self.opened.drain(..) {
+            if let Some(entry) = self.map.get_mut(page as usize) {
+                *entry = entry.with_closed(Rights::ALL);
             }
         }
     }
@@ -161,6 +159,13 @@ impl Space {
         let code = self.frames.get(entry.frame()).is_some_and(|frame| frame.code != 0);
         if access == Access::Store && code {
             return;
+        }
+        if !entry.is_open(Rights::ALL) {
+            if self.opened.len() >= MOST_OPENED {
+                self.opened.sort_unstable();
+                self.opened.dedup();
+            }
+            self.opened.push(address >> PAGE_BITS);
         }
         if let Some(slot) = self.map.get_mut((address >> PAGE_BITS) as usize) {
             *slot = entry.with_open(access.right());

@@ -135,3 +135,19 @@ fn who_touches_a_hidden_page_faults_and_its_code_is_old() -> Result<(), Fault> {
     assert_eq!(load(&mut space, RAM + second), Ok(6));
     Ok(())
 }
+
+#[test]
+fn what_was_open_closes_through_every_window() -> Result<(), Fault> {
+    let (mut space, _) = space();
+    for address in [RAM, ALIAS, ALIAS + PAGE as u32] {
+        store(&mut space, address, 5)?;
+        load(&mut space, address)?;
+        assert_eq!(space.load::<4>(address), Some([5, 0, 0, 0]));
+    }
+    space.close_all();
+    for address in [RAM, ALIAS, ALIAS + PAGE as u32] {
+        assert!(space.load::<4>(address).is_none() && !space.store(address, [1; 4]));
+        assert_eq!(load(&mut space, address), Ok(5));
+    }
+    Ok(())
+}

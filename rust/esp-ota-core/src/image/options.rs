@@ -32,6 +32,8 @@ pub struct Options {
     pub debugger_attached: bool,
     /// The chip wakes from deep sleep: what RTC memory holds stays.
     pub deep_sleep_wake: bool,
+    /// An earlier look left its mapping behind, and the cache shows nothing more.
+    pub mapping_kept: bool,
     /// `COMPILER_OPTIMIZATION_ASSERTIONS_DISABLE`: what is asserted is not looked at.
     pub assertions_disabled: bool,
     /// `esp_image_bootloader_offset_set`: one more address whose image is a bootloader.
@@ -60,6 +62,7 @@ impl Default for Options {
             bringup: false,
             debugger_attached: false,
             deep_sleep_wake: false,
+            mapping_kept: false,
             assertions_disabled: false,
             bootloader_offset: None,
             loader_text: None,

@@ -238,6 +238,13 @@ impl Rules {
         Some(Refusal::loud(fault, TAG, "Failed to fetch app description header!".to_owned()))
     }
 
+    /// `bootloader_mmap`: what it says, and the one who asked, while the mapping of an earlier look is left.
+    pub(super) fn mapped_twice(&self, kept: bool) -> Option<Refusal> {
+        let refusal = self.app_desc(None).filter(|_| kept)?;
+        let twice = line(Level::Error, "bootloader_flash", "tried to bootloader_mmap twice".to_owned());
+        Some(Refusal { log: std::iter::once(twice).chain(refusal.log).collect(), ..refusal })
+    }
+
     /// `verify_segment_header`: the page size that mapped segments are judged by, and what is printed about it.
     ///
     /// `exponent` is the descriptor's `mmu_page_size`; what is no page size of any chip counts as not given.

@@ -131,6 +131,7 @@ impl<S: Source + ?Sized> Walk<'_, S> {
         }
         if self.rules.needs_app_desc(index) {
             let desc = at.wrapping_add(SEGMENT_HEADER_SIZE as u32);
+            ask(self.rules.mapped_twice(self.request.options.mapping_kept))?;
             let magic_word: [u8; 4] = self.read(desc, "app_desc magic_word")?;
             let [exponent, ..]: [u8; 4] = self.read(desc.wrapping_add(MMU_PAGE_SIZE_AT), "app_desc mmu_page_size")?;
             ask(self.rules.app_desc(Some(u32::from_le_bytes(magic_word))))?;

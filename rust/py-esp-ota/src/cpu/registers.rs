@@ -45,6 +45,14 @@ impl Words {
     pub(crate) fn set(&self, address: u32, value: u32) {
         lock(&self.0).insert(address, value);
     }
+
+    /// The next random number of the generator that keeps its state in this word. Never zero, never twice the same.
+    pub(crate) fn draw(&self, address: u32) -> u32 {
+        let mut words = lock(&self.0);
+        let state = words.entry(address).or_insert(0);
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *state | 1
+    }
 }
 
 /// The lowest 32 bits of a number (`from_py_with`).

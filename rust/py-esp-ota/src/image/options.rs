@@ -18,7 +18,7 @@ impl VerifyOptions {
     #[pyo3(signature = (
         *, idf_version=None, mmu_page_size=None, signature_scheme=None, check_signature=false, secure_boot_v2=false,
         anti_rollback=false, secure_version_size=None, bringup=false, debugger_attached=false, deep_sleep_wake=false,
-        assertions_disabled=false, bootloader_offset=None, loader_text=None, loader_data=None,
+        mapping_kept=false, assertions_disabled=false, bootloader_offset=None, loader_text=None, loader_data=None,
         trusted_digests=vec![], v1_public_key=None
     ))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "each keyword is one option")]
@@ -33,6 +33,7 @@ impl VerifyOptions {
         bringup: bool,
         debugger_attached: bool,
         deep_sleep_wake: bool,
+        mapping_kept: bool,
         assertions_disabled: bool,
         #[pyo3(from_py_with = number)] bootloader_offset: Option<u32>,
         loader_text: Option<(u32, u32)>,
@@ -66,6 +67,7 @@ impl VerifyOptions {
             bringup,
             debugger_attached,
             deep_sleep_wake,
+            mapping_kept,
             assertions_disabled,
             bootloader_offset,
             loader_text,

@@ -59,6 +59,7 @@ fn immediates() {
         ("slti", itype(0x13, 2, 0xFFF), MIN, 1),
         ("slti of equals", itype(0x13, 2, 0xFFF), ONES, 0),
         ("sltiu extends the sign first", itype(0x13, 3, 0xFFF), 0xFFFF_FFFE, 1),
+        ("sltiu of equals", itype(0x13, 3, 5), 5, 0),
         ("sltiu 1 is whether it is zero", itype(0x13, 3, 1), 0, 1),
         ("xori -1 inverts", itype(0x13, 4, 0xFFF), 0x1234_5678, 0xEDCB_A987),
         ("ori", itype(0x13, 6, 0x7FF), MIN, 0x8000_07FF),
