@@ -34,6 +34,8 @@ class Cpu:
         self._soc = soc
         self._bus = bus
         self.engine = engine
+        #: Take from the grant: a loop through Python must end as one without it does. Called too often for a detour.
+        self.charge: Callable[[int], bool] = engine.charge
         self.ram = [engine.add(memory) for memory in soc.ram]
         self._rom = engine.add(soc.rom)
         if soc.rom_start is None:
@@ -112,10 +114,6 @@ class Cpu:
     def grant(self, effort: int) -> None:
         """What Python may do for the code from now on: calls, letters, pieces of memory."""
         self.engine.effort = self._granted = effort
-
-    def charge(self, effort: int) -> bool:
-        """Take from the grant: a loop through Python must end as one without it does."""
-        return self.engine.charge(effort)
 
     @property
     def effort(self) -> int:
@@ -228,7 +226,8 @@ class Cpu:
 
     def load(self, address: int, length: int) -> bytes:
         """Memory or registers. Raises ``MemoryFault`` where neither is."""
-        self.charge(length // _BYTES_PER_EFFORT)
+        if length >= _BYTES_PER_EFFORT:
+            self.charge(length // _BYTES_PER_EFFORT)
         if self._loads is not None:
             self._loads(address, length)
         if not self._are_registers(address):
@@ -240,7 +239,8 @@ class Cpu:
 
     def store(self, address: int, data: bytes) -> None:
         """Into memory. Raises ``MemoryFault`` where none is."""
-        self.charge(len(data) // _BYTES_PER_EFFORT)
+        if len(data) >= _BYTES_PER_EFFORT:
+            self.charge(len(data) // _BYTES_PER_EFFORT)
         self.engine.poke(address, data)
 
     # --------------------------------------------------------------------------------------------------------- the bus

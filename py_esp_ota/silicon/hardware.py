@@ -292,7 +292,8 @@ class Hardware:
 
     def arg(self, index: int) -> int:
         """Argument ``index``."""
-        return self.cpu.arg(index)
+        engine = self.cpu.engine
+        return engine.argument(index) if index < engine.arguments else self.cpu.arg(index)
 
     def load(self, address: int, length: int) -> bytes:
         """Memory or registers."""

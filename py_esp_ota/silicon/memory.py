@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Protocol
 
 from py_esp_ota._core import Flash
@@ -43,8 +44,7 @@ class TableMmu:
 
     def read(self) -> list[int | None]:
         """All entries."""
-        invalid = self._table.invalid
-        return [None if value & invalid else value & (invalid - 1) for value in words(self.save())]
+        return list(_pages(self.save(), self._table.invalid))
 
     def write(self, entry: int, page: int | None) -> None:
         """One entry."""
@@ -58,6 +58,12 @@ class TableMmu:
     def restore(self, saved: bytes) -> None:
         """As it was at ``save``."""
         self._words.put(0, saved)
+
+
+@lru_cache(maxsize=256)
+def _pages(table: bytes, invalid: int) -> tuple[int | None, ...]:
+    """The entries of a table: a bootloader fills it the same way each time."""
+    return tuple(None if value & invalid else value & (invalid - 1) for value in words(table))
 
 
 class ItemMmu:
