@@ -105,7 +105,7 @@ def _counted(machine: Machine, chip: Chip, before: Flash) -> int:
 
     def ends(budget: int) -> bool:
         again = Chip(chip.target.name, flash=before.fork(), efuse=chip.efuse)
-        again.reset_reason = chip.reset_reason
+        again.reset_reason, again.pins = chip.reset_reason, chip.pins
         return machine.run(again, budget=budget).outcome != "HANG"
 
     least, most = 0, _FIRST_GUESS

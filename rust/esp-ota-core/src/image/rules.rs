@@ -84,7 +84,15 @@ impl Rules {
     /// The questions as the newest default build asks them.
     pub(super) fn new(target: Option<&'static Target>, base: u64, bootloader: bool) -> Self {
         let build_page = target.map_or(0x1_0000, |target| target.mmu_page_size(u64::MAX));
-        Self { target, base, bootloader, build_page, features: Features::of(HEAD), loader_text: None, loader_data: None }
+        Self {
+            target,
+            base,
+            bootloader,
+            build_page,
+            features: Features::of(HEAD),
+            loader_text: None,
+            loader_data: None,
+        }
     }
 
     fn size_limit(&self) -> u32 {
