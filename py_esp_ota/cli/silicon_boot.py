@@ -15,7 +15,14 @@ from py_esp_ota.cli.inputs import FlashInput
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.roms import rom_of
 from py_esp_ota.firmware import with_flash_size
-from py_esp_ota.idf.bootloader.compare import Options, as_compiled, compiled_options, difference, read_build
+from py_esp_ota.idf.bootloader.compare import (
+    Options,
+    as_compiled,
+    compiled_options,
+    difference,
+    engine_difference,
+    read_build,
+)
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, SiliconBootDict, silicon_boot
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -104,6 +111,7 @@ class CompareDict(TypedDict):
 
     agree: bool
     difference: str | None
+    engines: list[str]
     options: Options
 
 
@@ -121,8 +129,14 @@ class Told:
     symbols: tuple[Symbols, ...]
     options: Options
     can: CanRollBack
-    compared: bool = False
+    #: Who was asked besides the model, with ``--compare``.
+    engines: tuple[str, ...] = ()
     difference: str | None = None
+
+    @property
+    def compared(self) -> bool:
+        """Whether anybody was asked besides the bootloader."""
+        return bool(self.engines)
 
     @property
     def ok(self) -> bool:
@@ -138,7 +152,12 @@ class Told:
         if not self.compared:
             return facts
         agree = self.difference is None
-        compare: CompareDict = {"agree": agree, "difference": self.difference, "options": self.options}
+        compare: CompareDict = {
+            "agree": agree,
+            "difference": self.difference,
+            "engines": list(self.engines),
+            "options": self.options,
+        }
         return ComparedDict(**facts, compare=compare)
 
     def can_roll_back(self) -> str:
@@ -161,6 +180,7 @@ class Told:
         if self.compared:
             agree = "the model agrees: the same app, the same flash, the same lines"
             lines.append(f"  {agree if self.difference is None else f'the model differs: {self.difference}'}")
+            lines += [f"  engines: {', '.join(self.engines)}"] if len(self.engines) > 1 else []
         return lines
 
 
@@ -195,20 +215,44 @@ def _boots(
     model = as_compiled(config, build, options)
     own = OwnMachine(rom, engine=_engine(wish), count=False)
     can = can_roll_back(board, own, table_offset=config.partition_table_offset)
+    peer = _peer(wish, board, rom)
+    engines = (oracle.name, *(() if peer is None else (peer.name,))) if wish.compare else ()
     told = []
     for _ in range(times):
         before, first = board.flash.fork(), board.reset_reason
         done = silicon_boot(board, oracle, config)
         found = None
         if wish.compare:
-            ours = Chip(board.target.name, flash=before, efuse=EFuse.from_json(board.efuse.to_json()))
+            ours = Chip(board.target.name, flash=before.fork(), efuse=EFuse.from_json(board.efuse.to_json()))
             ours.reset_reason, ours.pins = first, board.pins
-            found = difference(done, boot(ours, model), (board.flash, before), build.prints)
-        told.append(Told(done, symbols, options, can, wish.compare, found))
+            found = _peer_difference(done, board, peer, config, before, first)
+            found = found or difference(done, boot(ours, model), (board.flash, ours.flash), build.prints)
+        told.append(Told(done, symbols, options, can, engines, found))
         if found is not None:
             break
         board.reset_reason = ResetReason.SW
     return told
+
+
+def _peer(wish: Wish, board: Chip, rom: bytes | None) -> BootOracle | None:
+    """The other engine of our own machine, to be compared with, when it is here and has this chip."""
+    if not wish.compare or wish.emulator not in ENGINES:
+        return None
+    own = OwnMachine(engine=_engine(wish)).name
+    other = OwnMachine(rom, engine="core" if own == "unicorn" else "unicorn", count=False)
+    return other if other.unavailable(board.target.name) is None else None
+
+
+def _peer_difference(
+    done: SiliconBoot, board: Chip, peer: BootOracle | None, config: Sdkconfig, before: Flash, reason: ResetReason
+) -> str | None:
+    """Where ``peer`` does something else than what was ``done`` with the flash from ``before``."""
+    if peer is None:
+        return None
+    twin = Chip(board.target.name, flash=before.fork(), efuse=EFuse.from_json(board.efuse.to_json()))
+    twin.reset_reason, twin.pins = reason, board.pins
+    found = engine_difference(done, silicon_boot(twin, peer, config), (board.flash, twin.flash))
+    return None if found is None else f"the engine {peer.name} does something else: {found}"
 
 
 def _oracle(wish: Wish, rom: bytes | None = None, *, count: bool = True) -> BootOracle:

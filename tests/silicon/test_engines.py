@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from functools import cache
 
 import pytest
+from board import Board
 from builds import C2, C5, C6, C61, H2, bootloader
+from click.testing import CliRunner
 from flash_text import build
 from random_flashes import SPACES, drawn
 from side_by_side import BUILDS, Build, copied, every_sector, sized
 
 from py_esp_ota.chip import Chip
+from py_esp_ota.cli import main
 from py_esp_ota.firmware import image, layout_of
+from py_esp_ota.idf.bootloader.compare import engine_difference
+from py_esp_ota.idf.bootloader.machine_code import silicon_boot
 from py_esp_ota.silicon import Machine
 from py_esp_ota.silicon.machine import BUDGET
+from py_esp_ota.silicon.oracle import OwnMachine
+from py_esp_ota.silicon.report import FlashWrite
 
 FLASHES, PROGRAMS = 60, 150
 _OTHERS = (C2[0], C5[0], C6[0], C61[0], H2[0])
@@ -49,8 +57,6 @@ def test_both_do_the_same_with_random_flashes(one, count):
 
 @pytest.mark.parametrize("one", _OTHERS, ids=str)
 def test_both_do_the_same_on_every_chip(one):
-    from board import Board
-
     for otadata in (("1/VALID",), ("2/NEW", "1/VALID"), ()):
         board = Board("two_ota", *otadata, config=one.config, chip=one.chip)
         board.chip.flash.program(one.offset, bootloader(one))
@@ -74,3 +80,42 @@ def test_both_do_the_same_with_random_code(chip):
         code = image([(layout.iram, random_code(rng))], chip=chip, entry_addr=layout.iram)
         board.flash.program(board.target.bootloader_offset, code)
         same(f"program {number}", board, count=True, budget=_BUDGET)
+
+
+def sound(one: Build) -> Board:
+    """A chip that boots ota_0."""
+    board = Board("two_ota", "1/VALID", config=one.config, chip=one.chip)
+    board.chip.flash.program(one.offset, bootloader(one))
+    return board
+
+
+@pytest.mark.parametrize("engine", ["core", "unicorn"])
+def test_compare_asks_the_other_engine_too(engine, tmp_path):
+    (tmp_path / "flash").write_bytes(sound(BUILDS[0]).chip.flash.to_bytes())
+    words = ["boot", str(tmp_path / "flash"), "--silicon", "--compare", "--json", "--rom", "none", "--engine", engine]
+    done = CliRunner().invoke(main, words)
+    told = json.loads(done.stdout)
+    assert told["compare"]["agree"], told
+    assert [engine, *sorted({"core", "unicorn"} - {engine})] == told["compare"]["engines"]
+    assert told["silicon"]["instructions"] > 10_000
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"outcome": "RESET"}, "run 1, outcome: 'APP' and 'RESET'"),
+        ({"slot": 0x20000}, "run 1, slot: 1114112 and 131072"),
+        ({"log": ("other",)}, "run 1, log: ("),
+        ({"flash_writes": (FlashWrite("erase", 0, 4096),)}, "run 1, flash_writes: () and (FlashWrite("),
+    ],
+)
+def test_a_difference_between_engines_is_named(change, said):
+    board = sound(BUILDS[0])
+    done = silicon_boot(board.chip, OwnMachine(count=False), BUILDS[0].config)
+    flashes = (board.chip.flash, board.chip.flash.fork())
+    assert engine_difference(done, done, flashes) is None
+    other = replace(done, runs=(replace(done.last, **change),))
+    assert (engine_difference(done, other, flashes) or "").startswith(said)
+    assert engine_difference(done, replace(done, runs=(*done.runs, done.last)), flashes) == "1 runs and 2"
+    flashes[1].erase(0, 4096)
+    assert engine_difference(done, done, flashes)

@@ -155,6 +155,21 @@ def as_compiled(config: Sdkconfig, build: CompiledBuild, options: Options) -> Sd
     return replace(config, idf_version=release, **options)  # type: ignore[arg-type]
 
 
+def engine_difference(one: SiliconBoot, other: SiliconBoot, flashes: tuple[Flash, Flash]) -> str | None:
+    """The first thing in which two engines differ on one flash, in one line; ``None`` when they agree.
+
+    ``flashes`` are what each of them left. How many instructions it were is not asked: not every engine counts.
+    """
+    for number, (first, second) in enumerate(zip(one.runs, other.runs, strict=False), 1):
+        for name in ("outcome", "entry", "slot", "trap", "flash_writes", "log"):
+            ours, theirs = getattr(first, name), getattr(second, name)
+            if ours != theirs:
+                return f"run {number}, {name}: {ours!r} and {theirs!r}"
+    if len(one.runs) != len(other.runs):
+        return f"{len(one.runs)} runs and {len(other.runs)}"
+    return _flash_difference(*flashes)
+
+
 def difference(silicon: SiliconBoot, model: BootReport, flashes: tuple[Flash, Flash], prints: str) -> str | None:
     """The first thing in which machine code and model differ, in one line; ``None`` when they agree.
 
