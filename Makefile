@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware apps demo test test-postgresql fast conformance soak sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
+.PHONY: help setup system build firmware apps demo test test-postgresql test-unicorn fast conformance soak sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -71,8 +71,11 @@ conformance: setup ## the originals judge beside us: IMAGES mutated images (2000
 conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
 	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)
 
+test-unicorn: setup ## the tests of machine code on the engine Unicorn; all others run them on our own core
+	ENGINE=unicorn $(BIN)/python -m pytest -q -n 2 tests/silicon
+
 conformance-cpu: setup ## our RISC-V core beside Unicorn, instruction by instruction: PROGRAMS random programs (200000) from SEED (1)
-	ESP_OTA_PROGRAMS=$(or $(PROGRAMS),200000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/silicon/test_core_riscv.py
+	ESP_OTA_PROGRAMS=$(or $(PROGRAMS),200000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q --timeout 0 tests/silicon/test_core_riscv.py
 
 survey: setup ## other projects' firmware on our machine code, as a table: OF="FOLDER|PACKAGE ...", JSON=1, KEEP=1 into docs/reference/silicon.md
 	@$(BIN)/python -m tools.survey $(if $(JSON),--json) $(if $(KEEP),--keep docs/reference/silicon.md) $(OF)

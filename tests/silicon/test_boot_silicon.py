@@ -541,12 +541,12 @@ def test_what_machine_code_cannot_have_is_refused_in_one_sentence(flash, loader,
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp32s2", "esp32s3"])
-def test_xtensa_chips_are_refused(tmp_path, chip):
+def test_xtensa_chips_run_on_their_real_rom_alone(tmp_path, chip):
     path = tmp_path / "flash.bin"
     path.write_bytes(Board("two_ota", chip=chip).chip.flash.to_bytes())
-    told = refused(path)
-    assert f"{chip} has Xtensa cores, which Unicorn does not run; machine code runs on esp32c3," in told
-    assert ("--emulator" in told) == (chip != "esp32s2")
+    told = refused(path, "--rom", "none")
+    assert f"machine code runs on the {chip} with its real ROM alone" in told
+    assert "espflash" in told
 
 
 @pytest.mark.parametrize(

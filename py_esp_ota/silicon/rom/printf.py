@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
 from py_esp_ota.silicon.words import signed
 
@@ -12,33 +14,55 @@ _DIRECTIVE = re.compile(r"%(-?)(0?)(\d*)(?:\.\d*)?(ll|l)?(.?)", re.DOTALL)
 _WIDEST = 0x100
 
 
+class _Directive(NamedTuple):
+    """One place of a format that takes an argument."""
+
+    kind: str
+    wide: bool
+    width: int
+    left: str
+    zero: str
+
+
 def ets_printf(form: str, words: Iterator[int], text_at: Callable[[int], str], *, first: int = 1) -> str:
     """The text of ``form`` with arguments from ``words``, the registers from a1 on and then the stack.
 
     ``text_at`` reads the C string at an address. ``first`` is the number of the register that the first word comes
     from: a 64-bit argument begins at an even one (RISC-V calling convention, ilp32).
     """
-    taken = first
-
-    def take() -> int:
-        nonlocal taken
+    taken, parts = first, []
+    for piece in _pieces(form):
+        if isinstance(piece, str):
+            parts.append(piece)
+            continue
+        kind, wide, width, left, zero = piece
+        value = next(words)
         taken += 1
-        return next(words)
+        if wide:
+            if not taken % 2:  # it was an odd register: the argument begins behind it
+                value, taken = next(words), taken + 1
+            value, taken = value | next(words) << 32, taken + 1
+        text = _spelled(kind, value, 64 if wide else 32, text_at, left)
+        parts.append(text if kind == "c" or not width else _padded(text, width, left, zero))
+    return "".join(parts)
 
-    def put(match: re.Match[str]) -> str:
+
+@lru_cache(maxsize=0x1000)
+def _pieces(form: str) -> tuple[str | _Directive, ...]:
+    """A format taken apart, once for all times that it is printed with."""
+    pieces: list[str | _Directive] = []
+    at = 0
+    for match in _DIRECTIVE.finditer(form):
+        pieces.append(form[at : match.start()])
         left, zero, digits, size, kind = match.groups()
         width = min(int(digits or 0), _WIDEST)
-        if kind not in set("sduxXcp"):
+        if kind in set("sduxXcp"):
+            pieces.append(_Directive(kind, size == "ll" and kind in set("duxX"), width, left, zero))
+        else:
             # What ROM does not know it repeats without what stood between; no argument is used up.
-            return ("%" if kind == "%" else "%" + kind) + " " * width
-        wide = size == "ll" and kind in set("duxX")
-        if wide and taken % 2:
-            take()
-        value = take() | (take() << 32 if wide else 0)
-        text = _spelled(kind, value, 64 if wide else 32, text_at, left)
-        return text if kind == "c" else _padded(text, width, left, zero)
-
-    return _DIRECTIVE.sub(put, form)
+            pieces.append(("%" if kind == "%" else "%" + kind) + " " * width)
+        at = match.end()
+    return (*pieces, form[at:])
 
 
 def _spelled(kind: str, value: int, bits: int, text_at: Callable[[int], str], left: str) -> str:

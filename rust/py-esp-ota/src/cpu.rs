@@ -62,6 +62,7 @@ struct Inner {
     windows: Vec<Window>,
     watches: Vec<Watch>,
     aliases: Vec<(u32, u32, u32)>,
+    random: Option<u32>,
 }
 
 impl Inner {
@@ -202,7 +203,7 @@ impl Cpu {
     /// Instructions up to the next thing that Python has to do with, and what the devices hear of them.
     fn step(&self, py: Python<'_>, budget: u64) -> PyResult<Ran> {
         let mut inner = self.inner()?;
-        let Inner { core, space, aliases, .. } = &mut *inner;
+        let Inner { core, space, aliases, random, .. } = &mut *inner;
         let watcher = self.watcher(py);
         let mut bus = Bus {
             py,
@@ -211,6 +212,7 @@ impl Cpu {
             on_write: self.on_write.get(),
             flags: &self.flags,
             aliases,
+            random: *random,
             watcher: watcher.as_ref(),
             posted: Vec::new(),
             error: None,
@@ -278,7 +280,14 @@ impl Cpu {
     #[new]
     fn new(chip: &str, words: Py<Words>, on_read: Py<Handlers>, on_write: Py<Handlers>) -> PyResult<Self> {
         let core = core::of(chip).ok_or_else(|| PyValueError::new_err(format!("no core for {chip:?}")))?;
-        let inner = Inner { core, space: Space::new(), windows: Vec::new(), watches: Vec::new(), aliases: Vec::new() };
+        let inner = Inner {
+            core,
+            space: Space::new(),
+            windows: Vec::new(),
+            watches: Vec::new(),
+            aliases: Vec::new(),
+            random: None,
+        };
         Ok(Self {
             words,
             on_read,
@@ -336,6 +345,12 @@ impl Cpu {
         let mut inner = self.inner()?;
         inner.space.add_registers(begin, end);
         inner.aliases.push((begin, end, to));
+        Ok(())
+    }
+
+    /// The register that is another number each time it is read; the word there is the generator's state.
+    fn add_random(&self, address: u32) -> PyResult<()> {
+        self.inner()?.random = Some(address);
         Ok(())
     }
 
