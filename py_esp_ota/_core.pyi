@@ -7,6 +7,8 @@ bytes. All classes are immutable values except ``Flash`` and ``OtaWriter``. Long
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, final
 
+from typing_extensions import disjoint_base
+
 from py_esp_ota.errors import EspErr
 from py_esp_ota.ports import Bytes
 
@@ -1480,9 +1482,9 @@ class Words:
     def get(self, address: int, default: int = 0, /) -> int:
         """The word at ``address``, or ``default`` where none was written."""
 
-    def __getitem__(self, address: int) -> int: ...
-    def __setitem__(self, address: int, value: int) -> None: ...
-    def __contains__(self, address: object) -> bool: ...
+    def __getitem__(self, address: int, /) -> int: ...
+    def __setitem__(self, address: int, word: int, /) -> None: ...
+    def __contains__(self, address: object, /) -> bool: ...
     def __len__(self) -> int: ...
     def items(self) -> list[tuple[int, int]]:
         """Address and word, in the order of addresses."""
@@ -1504,10 +1506,10 @@ class Handlers(Generic[_P, _R]):
     def get(self, address: int, /) -> Callable[_P, _R] | None:
         """The device at ``address``."""
 
-    def __getitem__(self, address: int) -> Callable[_P, _R]: ...
-    def __setitem__(self, address: int, handler: Callable[_P, _R]) -> None: ...
-    def __delitem__(self, address: int) -> None: ...
-    def __contains__(self, address: object) -> bool: ...
+    def __getitem__(self, address: int, /) -> Callable[_P, _R]: ...
+    def __setitem__(self, address: int, handler: Callable[_P, _R], /) -> None: ...
+    def __delitem__(self, address: int, /) -> None: ...
+    def __contains__(self, address: object, /) -> bool: ...
     def __len__(self) -> int: ...
 
 @final
@@ -1518,6 +1520,7 @@ class CpuState:
 class CpuMemory:
     """The memory of a CPU as it was. Copies share what did not change."""
 
+@disjoint_base
 class Cpu:
     """One core of ``rust/esp-cpu`` with its memory: an engine of ``py_esp_ota.silicon``, which says what each call means.
 
@@ -1531,7 +1534,7 @@ class Cpu:
     pc: int
     ra: int
 
-    def __new__(cls, chip: str, values: Words, on_read: Handlers[[], int], on_write: Handlers[[int], None]) -> Self:
+    def __new__(cls, chip: str, words: Words, on_read: Handlers[[], int], on_write: Handlers[[int], None]) -> Self:
         """The first core of ``chip``. Raises ``ValueError`` for one that is not known."""
 
     def add_memory(self, size: int, windows: Sequence[tuple[int, int]]) -> int:
