@@ -75,7 +75,7 @@ test-unicorn: setup ## the tests of machine code on the engine Unicorn; all othe
 	ENGINE=unicorn $(BIN)/python -m pytest -q -n 2 tests/silicon
 
 conformance-cpu: setup ## our RISC-V core beside Unicorn, instruction by instruction: PROGRAMS random programs (200000) from SEED (1)
-	ESP_OTA_PROGRAMS=$(or $(PROGRAMS),200000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/silicon/test_core_riscv.py
+	ESP_OTA_PROGRAMS=$(or $(PROGRAMS),200000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q --timeout 0 tests/silicon/test_core_riscv.py
 
 survey: setup ## other projects' firmware on our machine code, as a table: OF="FOLDER|PACKAGE ...", JSON=1, KEEP=1 into docs/reference/silicon.md
 	@$(BIN)/python -m tools.survey $(if $(JSON),--json) $(if $(KEEP),--keep docs/reference/silicon.md) $(OF)

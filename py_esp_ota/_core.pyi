@@ -140,6 +140,10 @@ class Target:
         """The room that the bootloader's linker script has for the code it needs until it jumps into an app."""
 
     @property
+    def loader_data(self) -> tuple[int, int]:
+        """The room that it has for the bootloader's data."""
+
+    @property
     def default_chip_revision(self) -> int:
         """A revision (major * 100 + minor) that current default builds accept."""
 
@@ -990,6 +994,7 @@ class VerifyOptions:
         assertions_disabled: bool = False,
         bootloader_offset: int | None = None,
         loader_text: tuple[int, int] | None = None,
+        loader_data: tuple[int, int] | None = None,
         trusted_digests: Sequence[bytes] = ...,
         v1_public_key: bytes | None = None,
     ) -> Self:
@@ -1010,6 +1015,7 @@ class VerifyOptions:
             assertions_disabled: ``COMPILER_OPTIMIZATION_ASSERTIONS_DISABLE``: what is asserted is not looked at.
             bootloader_offset: ``esp_image_bootloader_offset_set``, one more address of a bootloader image.
             loader_text: where the bootloader's own code lies, which no segment may overwrite; all its room if not given.
+            loader_data: where its data lies; the same.
             trusted_digests: SHA-256 of the running app's keys, for signed apps without secure boot.
             v1_public_key: 64 bytes, X then Y, built into app and bootloader.
 
@@ -1482,10 +1488,16 @@ class Words:
     def get(self, address: int, default: int = 0, /) -> int:
         """The word at ``address``, or ``default`` where none was written."""
 
-    def __getitem__(self, address: int, /) -> int: ...
-    def __setitem__(self, address: int, word: int, /) -> None: ...
-    def __contains__(self, address: object, /) -> bool: ...
+    def __getitem__(self, key: int, /) -> int: ...
+    def __setitem__(self, key: int, value: int, /) -> None: ...
+    def __contains__(self, key: object, /) -> bool: ...
     def __len__(self) -> int: ...
+    def bytes_at(self, address: int, length: int, /, *, big: bool = False) -> bytes:
+        """``length`` bytes of words that follow each other, of each its lowest byte first, the highest with ``big``."""
+
+    def put_bytes_at(self, address: int, data: bytes, /, *, big: bool = False) -> None:
+        """Whole words from bytes in the same order."""
+
     def items(self) -> list[tuple[int, int]]:
         """Address and word, in the order of addresses."""
 
@@ -1506,10 +1518,10 @@ class Handlers(Generic[_P, _R]):
     def get(self, address: int, /) -> Callable[_P, _R] | None:
         """The device at ``address``."""
 
-    def __getitem__(self, address: int, /) -> Callable[_P, _R]: ...
-    def __setitem__(self, address: int, handler: Callable[_P, _R], /) -> None: ...
-    def __delitem__(self, address: int, /) -> None: ...
-    def __contains__(self, address: object, /) -> bool: ...
+    def __getitem__(self, key: int, /) -> Callable[_P, _R]: ...
+    def __setitem__(self, key: int, value: Callable[_P, _R], /) -> None: ...
+    def __delitem__(self, key: int, /) -> None: ...
+    def __contains__(self, key: object, /) -> bool: ...
     def __len__(self) -> int: ...
 
 @final
@@ -1548,6 +1560,9 @@ class Cpu:
 
     def add_alias(self, begin: int, end: int, to: int) -> None:
         """The registers from ``to`` on answer from ``begin`` up to ``end`` too."""
+
+    def add_random(self, address: int) -> None:
+        """The register that is another number each time it is read; the word there is the generator's state."""
 
     def show(self, window: int, offset: int, length: int, flash: Flash | None = None, place: int = 0) -> None:
         """Show bytes of ``flash`` from ``place`` on, as they are now; without it zeros. Raises ``PowerLoss``."""

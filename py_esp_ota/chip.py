@@ -119,6 +119,7 @@ class Chip:
         running: Partition | None = None,
         bootloader_offset: int | None = None,
         loader_text: tuple[int, int] | None = None,
+        loader_data: tuple[int, int] | None = None,
         mapping_kept: bool = False,
     ) -> Verdict:
         """``esp_image_verify`` of one partition by this chip: its flash, its target, its eFuses.
@@ -131,6 +132,7 @@ class Chip:
             running: the running app, whose key signed apps trust when there is no secure boot.
             bootloader_offset: ``esp_image_bootloader_offset_set``.
             loader_text: where the code of the bootloader that looks lies in RAM, when that is known.
+            loader_data: where its data lies.
             mapping_kept: an earlier look left its mapping behind, and the cache shows nothing more.
 
         Raises ``PowerLoss`` when the flash is dead.
@@ -152,6 +154,7 @@ class Chip:
             assertions_disabled=config.compiler_optimization_assertion_level == 0,
             bootloader_offset=bootloader_offset,
             loader_text=loader_text,
+            loader_data=loader_data,
             trusted_digests=trusted,
             v1_public_key=config.secure_boot_verification_key,
         )

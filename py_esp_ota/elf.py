@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -85,15 +85,20 @@ def from_elf(
     return patched(made, project_name=project_name, version=version, secure_version=secure_version)
 
 
-def _opened(elf: bytes) -> Any:
-    """The file, found to be a 32-bit RISC-V program. Raises ``ValueError``."""
+_RISCV = {"EM_RISCV": "RISC-V"}
+_ALL_CPUS = {**_RISCV, "EM_XTENSA": "Xtensa"}
+
+
+def _opened(elf: bytes, cpus: Mapping[str, str] = _RISCV) -> Any:
+    """The file, found to be a 32-bit program for one of ``cpus``. Raises ``ValueError``."""
     try:
         file = ELFFile(BytesIO(elf))
         machine, kind = file["e_machine"], file["e_type"]
     except _BROKEN as error:
         raise ValueError(f"no ELF file: {error or type(error).__name__}") from None
-    if file.elfclass != 32 or machine != "EM_RISCV":
-        raise ValueError(f"the ELF file is {machine} with {file.elfclass} bits, not 32-bit RISC-V")
+    if file.elfclass != 32 or machine not in cpus:
+        wanted = " or ".join(cpus.values())
+        raise ValueError(f"the ELF file is {machine} with {file.elfclass} bits, not 32-bit {wanted}")
     if kind != "ET_EXEC":
         raise ValueError(f"the ELF file is {kind}, not a linked program (ET_EXEC)")
     return file
@@ -181,7 +186,7 @@ class Symbols:
     def from_elf(cls, elf: bytes) -> Symbols:
         """From its symbol table; empty when it was stripped. Raises ``ValueError`` for what is no program."""
         try:
-            table = _opened(elf).get_section_by_name(".symtab")
+            table = _opened(elf, _ALL_CPUS).get_section_by_name(".symtab")
             found = sorted(
                 (int(symbol["st_value"]), symbol.name, int(symbol["st_size"]))
                 for symbol in (table.iter_symbols() if table else ())

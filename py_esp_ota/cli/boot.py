@@ -153,6 +153,7 @@ def command(
             meant.refuse_other(asked)
         meant = release(asked, given.said, meant)
         board = board_of(given, target, efuse_file)
+        board.pins = dict(_pin(text) for text in pins)
         board.reset_reason = _REASONS[reset_reason]
         told = machine_code(board, replace(config, idf_version=meant.version), wish, times)
         given = wish.take(given, original, target)

@@ -70,8 +70,8 @@ class Wish:
 
     def refuse(self, config: Sdkconfig, *, pins: tuple[str, ...], reset_reason: str) -> None:
         """Refuse what cannot be had with machine code. Raises ``Unusable``."""
-        if pins:
-            raise Unusable("--hold-pin does not go with --silicon: machine code runs here without pins")
+        if pins and self.emulator not in ENGINES:
+            raise Unusable(f"--hold-pin does not go with --emulator {self.emulator}: nobody holds its pins")
         if self.emulator not in ENGINES and self.rom is not None:
             raise Unusable(f"--rom does not go with --emulator {self.emulator}, which has its own")
         if config.secure_boot or config.secure_flash_enc_enabled:
@@ -224,7 +224,7 @@ def _boots(
         found = None
         if wish.compare:
             ours = Chip(board.target.name, flash=before.fork(), efuse=EFuse.from_json(board.efuse.to_json()))
-            ours.reset_reason = first
+            ours.reset_reason, ours.pins = first, board.pins
             found = _peer_difference(done, board, peer, config, before, first)
             found = found or difference(done, boot(ours, model), (board.flash, ours.flash), build.prints)
         told.append(Told(done, symbols, options, can, engines, found))
@@ -250,7 +250,7 @@ def _peer_difference(
     if peer is None:
         return None
     twin = Chip(board.target.name, flash=before.fork(), efuse=EFuse.from_json(board.efuse.to_json()))
-    twin.reset_reason = reason
+    twin.reset_reason, twin.pins = reason, board.pins
     found = engine_difference(done, silicon_boot(twin, peer, config), (board.flash, twin.flash))
     return None if found is None else f"the engine {peer.name} does something else: {found}"
 

@@ -31,6 +31,7 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "corrects_speed": ((5, 1, 1), (5, 2, 0)),
     "revision_check": ((5, 5, 0),),
     "resume_asks_state": ((6, 2, 0),),
+    "short_wdt_lines": ((5, 4, 0),),
     "encrypts_loaders": ((5, 5, 0),),
     "encrypts_signature": ((5, 3, 5), (5, 4, 3), (5, 5, 2)),
 }
@@ -65,6 +66,7 @@ class Features:
     corrects_speed: bool  # on ESP32-C6, whose ROM wants another number in the header, the bootloader tells 80 MHz
     revision_check: bool  # how the bootloader tells that the chip's revision is wrong for it
     resume_asks_state: bool  # esp_ota_resume is refused while the running app is unconfirmed
+    short_wdt_lines: bool  # an ESP32's bootloader saves a full stop when a watchdog has reset it
     encrypts_loaders: bool  # the first encryption looks into bootloader and partition_table rows, but the primary ones
     encrypts_signature: bool  # and the signature behind an app, where it encrypts no more of a slot than the app
     takes_empty_table: bool  # an erased partition table is one without rows

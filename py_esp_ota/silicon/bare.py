@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from py_esp_ota._core import Partition
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.silicon.app import App
-from py_esp_ota.silicon.boot import CAUSES
+from py_esp_ota.silicon.causes import cause_of
 from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
 from py_esp_ota.silicon.clock import CYCLES_PER_US
 from py_esp_ota.silicon.engines.choice import EngineName
@@ -131,10 +131,8 @@ class BareChip:
         if app.latest is None:
             return reason, "it reset the chip"
         cause, address = app.latest
-        return (
-            reason,
-            f"{CAUSES.get(cause, f'exception {cause}')} at {_place(address, symbols)}, then it reset the chip",
-        )
+        what = cause_of(hardware.soc.core, cause)
+        return reason, f"{what} at {_place(address, symbols)}, then it reset the chip"
 
 
 def _place(address: int, symbols: Symbols | None) -> str:

@@ -8,7 +8,9 @@ from itertools import chain
 from py_esp_ota._core import ImageHeader
 from py_esp_ota.chip import Chip
 from py_esp_ota.rom_lines import loading_lines, reset_lines
-from py_esp_ota.silicon.engines.engine import ILLEGAL_INSTRUCTION, MemoryFault
+from py_esp_ota.silicon.causes import cause_of, is_illegal
+from py_esp_ota.silicon.chips.socs import SOCS
+from py_esp_ota.silicon.engines.engine import MemoryFault
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.interrupts import held_back
 from py_esp_ota.silicon.program import Program
@@ -18,22 +20,13 @@ from py_esp_ota.silicon.words import to_word
 
 #: What Python may do for one run: calls, letters, pieces of memory. A boot takes some thousands.
 _EFFORT = 400_000
+#: The same where ROM's own code hashes with the accelerator, twenty accesses for 64 bytes.
+_EFFORT_OF_ROM = 8_000_000
 _HEADER, _ENTRY_AT = 24, 4
 _LARGEST_PAGE, _SECTOR = 0x10000, 0x1000
 _MAGIC = 0xE9
+_LAST_OF_ROM = "entry 0x"
 _CYCLES_PER_LOOK = 1000
-CAUSES = {
-    0: "misaligned instruction address",
-    1: "instruction access fault",
-    2: "illegal instruction",
-    3: "breakpoint",
-    4: "misaligned load",
-    5: "load access fault",
-    6: "misaligned store",
-    7: "store access fault",
-    8: "environment call",
-    11: "environment call",
-}
 
 
 class BootRun:
@@ -43,6 +36,8 @@ class BootRun:
         self._hardware = hardware
         self._snapshots = Snapshots(hardware) if snapshots else None
         self._program: Program | None = None
+        #: What RISC-V drops of the address of a jump.
+        self._odd = 1 if hardware.soc.core == "riscv" else 0
         self._watched: list[int] = []
         self._entry: int | None = None
         self._slot: int | None = None
@@ -63,6 +58,8 @@ class BootRun:
             pc = self._begin(program)
         else:
             self._snapshots.restore(snapshot)
+            if snapshot.before_sync:
+                hardware.sync_cache()
             pc, budget = snapshot.pc, budget - snapshot.spent
         with held_back(cpu.interrupt):
             cpu.go(pc, budget)
@@ -80,10 +77,14 @@ class BootRun:
         return all(ram[p.block].get(p.offset, len(p.data)) == p.data for p in program.parts if p.code)
 
     def _begin(self, program: Program) -> int:
-        """The program in RAM, as ROM puts it there, and where it begins."""
-        self._hardware.clear()
-        self._hardware.put(program)
-        self._hardware.cpu.grant(_EFFORT)
+        """The program in RAM, as ROM puts it there, and where it begins; or where ROM does, which will load it."""
+        hardware = self._hardware
+        hardware.clear()
+        if hardware.soc.rom_start is not None:
+            hardware.cpu.grant(_EFFORT_OF_ROM)
+            return hardware.soc.rom_start
+        hardware.cpu.grant(_EFFORT)
+        hardware.put(program)
         return program.entry
 
     def _snapshot(self, program: Program, image: bytes) -> Snapshot | None:
@@ -126,8 +127,9 @@ class BootRun:
     def exception(self, cause: int, address: int) -> None:
         """A bootloader's exceptions all end in a panic, except the one that is the jump into an app."""
         # A block whose first instruction is illegal is never announced as one, so it may be that jump.
-        if self._hardware.ended is None and not self._is_entry(address, runs=cause == ILLEGAL_INSTRUCTION):
-            self._hardware.trap(CAUSES.get(cause, f"exception {cause}"), address)
+        core = self._hardware.soc.core
+        if self._hardware.ended is None and not self._is_entry(address, runs=is_illegal(core, cause)):
+            self._hardware.trap(cause_of(core, cause), address)
 
     def fault(self, error: MemoryFault, address: int) -> None:
         """The same."""
@@ -160,14 +162,14 @@ class BootRun:
         """The image that begins there in flash: where, and its entry, if that is ``address``."""
         flash = self._hardware.chip.flash
         header = ImageHeader.from_bytes(flash.mmap(place, _HEADER))
-        if header.magic == _MAGIC and header.entry_addr & ~1 == address:
+        if header.magic == _MAGIC and header.entry_addr & ~self._odd == address:
             yield place, header.entry_addr
 
     def _inside(self, place: int, address: int) -> Iterator[tuple[int, int]]:
         """The images that begin later in the page of the MMU that begins there."""
         flash = self._hardware.chip.flash
         data = flash.mmap(place, min(_LARGEST_PAGE, flash.size - place))
-        for entry in (address, address | 1):
+        for entry in dict.fromkeys((address, address | self._odd)):
             at = data.find(to_word(entry), _ENTRY_AT + 1)
             while at >= 0:
                 if data[at - _ENTRY_AT] == _MAGIC and at % 4 == 0:
@@ -179,23 +181,30 @@ class BootRun:
         flash = self._hardware.chip.flash
         for at in range(place, min(place + _LARGEST_PAGE, flash.size), _SECTOR):
             entry = ImageHeader.from_bytes(flash.mmap(at, _HEADER)).entry_addr
-            if entry & ~1 == address:
+            if entry & ~self._odd == address:
                 yield at, entry
 
 
 def before_the_bootloader(chip: Chip, image: bytes) -> tuple[str, ...]:
-    """What ROM prints until the bootloader ``image`` runs."""
+    """What ROM prints until the bootloader ``image`` runs; nothing where ROM runs here and prints it by itself."""
     name = chip.target.name
+    if SOCS[name].rom_start is not None and image:
+        return ()
     return reset_lines(name, chip.efuse.chip_revision, chip.reset_reason) + loading_lines(name, image)
 
 
 def report(hardware: Hardware, *, entry: int | None = None, slot: int | None = None) -> SiliconReport:
     """What is known of the run that ended."""
+    lines = tuple("".join(hardware.text).splitlines())
+    # Where ROM runs too, this is its last line.
+    entered = (at for at, line in enumerate(lines, 1) if line.startswith(_LAST_OF_ROM))
+    begins = 0 if hardware.soc.rom_start is None else next(entered, len(lines))
     return SiliconReport(
         outcome=hardware.ended or "HANG",
         entry=entry,
         slot=slot,
-        log=tuple("".join(hardware.text).splitlines()),
+        rom=lines[:begins],
+        log=lines[begins:],
         flash_writes=tuple(hardware.writes),
         instructions=hardware.cpu.instructions,
         trap=hardware.trapped,

@@ -38,12 +38,14 @@ class Cpu:
         self.charge: Callable[[int], bool] = engine.charge
         self.ram = [engine.add(memory) for memory in soc.ram]
         self._rom = engine.add(soc.rom)
-        self._rom.put(0, engine.returns * (soc.rom.size // len(engine.returns)))
+        if soc.rom_start is None:
+            self._rom.put(0, engine.returns * (soc.rom.size // len(engine.returns)))
         #: Where code of the app returns to when a ROM function called it.
         self.callback_return = soc.rom.windows[0][0] + _UNUSED
         #: A text for what only a real ROM could say.
         self.no_text = self.callback_return + 4
-        self._put_ours()
+        if soc.rom_start is None:
+            self._put_ours()
         self.window = FlashWindow(engine, soc, bus)
         if soc.rom_data is not None:
             self._rom_data = engine.add(Memory(soc.rom_data.size, ((soc.rom_data.base, READ),)))
@@ -51,7 +53,7 @@ class Cpu:
         self.rom_range = range(soc.rom.windows[0][0], soc.rom.windows[0][0] + soc.rom.size)
         for address, value in soc.rom_words.items():
             self._put_rom(address, to_word(value))
-        self._rom_watch = engine.watch_rom(self.rom_range.start, self.rom_range.stop)
+        self._rom_watch = engine.watch_rom(self.rom_range.start, self.rom_range.stop) if soc.rom_start is None else None
         #: The last ROM functions called, by address, the newest last.
         self.calls: deque[int] = deque(maxlen=_CALLS_KEPT)
         self._granted = 0
@@ -59,9 +61,11 @@ class Cpu:
 
     def use_rom(self, image: RomImage, kept: Iterable[int]) -> None:
         """Let ROM's own code run, but for the functions at ``kept``, which ``Watcher.rom_call`` is asked for."""
-        self.unwatch(self._rom_watch)
         for address, part in image.parts:
             self._put_rom(address, part)
+        if self._rom_watch is None:
+            return
+        self.unwatch(self._rom_watch)
         self._put_ours()
         for address in kept:
             self._put_rom(address, self.engine.returns)
@@ -242,18 +246,19 @@ class Cpu:
     # --------------------------------------------------------------------------------------------------------- the bus
 
     def _map_registers(self) -> None:
-        start, stop = self._soc.registers
         hole = self._table()
-        for begin, end in ((start, hole.start), (hole.stop, stop), self._soc.own_registers or (0, 0)):
-            if begin < end:
-                self.engine.add_registers(begin, end)
+        for start, stop in self._soc.registers:
+            for begin, end in ((start, min(stop, hole.start)), (max(start, hole.stop), stop)):
+                if begin < end:
+                    self.engine.add_registers(begin, end)
+        for alias in self._soc.aliases:
+            self.engine.add_alias(*alias)
+        self.engine.add_random(self._soc.rng)
 
     def _are_registers(self, address: int) -> bool:
-        start, stop = self._soc.registers
-        own = self._soc.own_registers or (0, 0)
-        return own[0] <= address < own[1] or (start <= address < stop and address not in self._table())
+        return address not in self._table() and any(start <= address < stop for start, stop in self._soc.registers)
 
     def _table(self) -> range:
         """The MMU's table, which is memory among the registers on some chips."""
-        mmu, stop = self._soc.mmu, self._soc.registers[1]
-        return range(mmu.address, mmu.address + 0x1000) if isinstance(mmu, MmuTable) else range(stop, stop)
+        mmu = self._soc.mmu
+        return range(mmu.address, mmu.address + 0x1000) if isinstance(mmu, MmuTable) else range(0)

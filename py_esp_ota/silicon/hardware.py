@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from inspect import isgeneratorfunction
 
@@ -17,9 +17,13 @@ from py_esp_ota.silicon.engines.engine import MemoryFault
 from py_esp_ota.silicon.peripherals.devices import Devices
 from py_esp_ota.silicon.peripherals.pins import Pins
 from py_esp_ota.silicon.peripherals.registers import Registers
+from py_esp_ota.silicon.peripherals.rtc import calibrates
+from py_esp_ota.silicon.peripherals.sha import Sha
+from py_esp_ota.silicon.peripherals.shared_sha import SharedSha
 from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
+from py_esp_ota.silicon.rom.functions import LAST_WORDS
 from py_esp_ota.silicon.rom.known import KNOWN, OF_REAL_ROM
 from py_esp_ota.silicon.rom.real import RomImage
 from py_esp_ota.silicon.words import to_word
@@ -28,6 +32,8 @@ _FLASH_ID = 0x1640EF
 #: What these take of what a run is granted, by the time they cost: to look at the MMU, to change the flash.
 _LOOK_EFFORT, _CHANGE_EFFORT = 8, 8
 _SW_SYS_RST = 1 << 31
+#: How long the line may be in which code says that it stops.
+_LINE = 128
 
 
 class ByDma:
@@ -50,8 +56,7 @@ class ByDma:
                 self._hardware.store(address, data)
 
     def _is_memory(self, address: int) -> bool:
-        start, stop = self._hardware.soc.registers
-        return not start <= address < stop
+        return not any(start <= address < stop for start, stop in self._hardware.soc.registers)
 
 
 class Hardware:
@@ -67,7 +72,11 @@ class Hardware:
         self.chip = Chip(soc.name)
         self.clock = Clock()
         self.registers = Registers(soc)
-        SpiMem(soc.spi1, self.registers, self)
+        #: The letter that each console has yet to print after another: ROM prints every letter on all there are.
+        self._echo: dict[int, str] = dict.fromkeys(soc.consoles, "")
+        SpiMem(soc.spi1, self.registers, self, soc.spi_layout)
+        for address, bits in soc.cache_on.items():
+            self.registers.on_write[address] = self._cache_control(address, bits)
         if soc.gpio is not None:
             Pins(soc.gpio, self.registers, self.clock, lambda: self.chip.pins)
         at = PERIPHERALS.get(soc.name)
@@ -80,8 +89,15 @@ class Hardware:
         if at is None:
             self.registers.on_write[soc.reset_register] = self._reset_by_register
             for console in soc.consoles:
-                self.registers.on_write[console] = lambda value: self.print(chr(value & 0xFF))
-        self.cpu = Cpu(soc, self.registers, engine_of(engine, soc.name, self.registers, count=count))
+                self.registers.on_write[console] = self._letters_of(console)
+            if soc.timer_group is not None:
+                calibrates(soc.timer_group, self.registers, soc.fast_hz)
+            if soc.sha is not None:
+                if soc.sha.shared:
+                    SharedSha(soc.sha.base, self.registers, self._not_here)
+                else:
+                    Sha(soc.sha.base, self.registers, None, self._not_here)
+        self.cpu = Cpu(soc, self.registers, engine_of(engine, soc, self.registers, count=count))
         called = {**soc.unlisted, **soc.rom_functions} if rom is None else soc.rom_functions
         self.functions = {address: (name, KNOWN[name]) for address, name in called.items()}
         if rom is not None:
@@ -94,6 +110,8 @@ class Hardware:
         self._waiting: dict[int, tuple[int, Iterator[tuple[int, ...]]]] = {}
         self.writes: list[FlashWrite] = []
         self.digests: dict[int, bytearray] = {}
+        #: What a store that switches the cache on does.
+        self.cache_switched_on: Callable[[], None] = self.sync_cache
         self.no_text = self.cpu.no_text
         self.text: list[str] = []
         #: The console that the code used first. Most code prints on all there are: one is shown.
@@ -124,9 +142,12 @@ class Hardware:
         """CPU and memory as ROM leaves them."""
         chip = self.chip
         self.cpu.reset(self.soc.stack_top)
+        self._echo = dict.fromkeys(self._echo, "")
         for address, part in () if self._rom is None else self._rom.parts:
             if any(base <= address < base + memory.size for memory in self.soc.ram for base, _access in memory.windows):
                 self.store(address, part)
+        if self.soc.rom_start is not None:
+            return
         flash = (_FLASH_ID, chip.flash.size, 0x10000, 0x1000, 0x100, 0xFFFF)
         self.store(self.soc.legacy_data, to_word(self.soc.legacy_struct))
         self.store(self.soc.legacy_struct, b"".join(to_word(value) for value in flash))
@@ -207,6 +228,39 @@ class Hardware:
         symbol = "" if names is None else names.at(address)
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
+
+    def _cache_control(self, address: int, bits: int) -> Callable[[int], None]:
+        def write(value: int) -> None:
+            self.registers.values[address] = value
+            if value & bits:
+                self.cache_switched_on()
+
+        return write
+
+    def heard(self) -> Mapping[int, str]:
+        """What each console has yet to say after another."""
+        return dict(self._echo)
+
+    def hear(self, heard: Mapping[int, str]) -> None:
+        """As it was at ``heard``."""
+        self._echo = dict(heard)
+
+    def _letters_of(self, console: int) -> Callable[[int], None]:
+        """What is printed on one console, but for what another has said already."""
+        others = [other for other in self._echo if other != console]
+
+        def write(value: int) -> None:
+            letter = chr(value & 0xFF)
+            if self._echo[console] == letter:
+                self._echo[console] = ""
+                return
+            for other in others:
+                self._echo[other] = letter
+            self.text.append(letter)
+            if letter == "\n" and any(words in "".join(self.text[-_LINE:]) for words in LAST_WORDS):
+                self.end("ABORT")
+
+        return write
 
     def _not_here(self, reason: str) -> None:
         """A device was asked for what it does not do."""

@@ -50,7 +50,7 @@ def put_app(hardware: Hardware, partition: Partition) -> int:
 
 def _map(hardware: Hardware, virtual: int, physical: int, length: int) -> None:
     """``set_cache_and_start_app``: every page of the MMU that a segment touches."""
-    window, size = hardware.soc.flash_window.size, hardware.cpu.window.page_size
+    window, size = hardware.soc.flash_windows[0][1].size, hardware.cpu.window.page_size
     first, place = virtual % window // size, physical // size
     last = (virtual + max(length, 1) - 1) % window // size
     for entry in range(first, last + 1):

@@ -11,7 +11,7 @@ from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.engines.choice import EngineName
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.peripherals.registers import efuse_words
-from py_esp_ota.silicon.program import Program, load
+from py_esp_ota.silicon.program import Program, extent, load
 from py_esp_ota.silicon.report import SiliconReport, Trap
 from py_esp_ota.silicon.rom.real import rom_image
 from py_esp_ota.silicon.session import Session
@@ -20,7 +20,6 @@ from py_esp_ota.silicon.session import Session
 BUDGET = 100_000_000
 
 _BOOTLOADER_ROOM = 0x8000
-_XTENSA = frozenset({"esp32", "esp32s2", "esp32s3"})
 
 
 class Machine:
@@ -50,6 +49,8 @@ class Machine:
         Raises ``ValueError`` for a chip or an engine that is not here, or a ROM that is not the chip's own.
         """
         self.soc = soc_of(target)
+        if rom is None and self.soc.rom_start is not None:
+            raise ValueError(needs_rom(target))
         image = None if rom is None else rom_image(rom, self.soc)
         self._hardware = Hardware(self.soc, count=count, rom=image, engine=engine)
         self._boot = BootRun(self._hardware, snapshots=snapshots)
@@ -71,8 +72,8 @@ class Machine:
             hardware.trapped = Trap(program, 0, 0, ())
             hardware.ended = "RESET"
             return replace(report(hardware), rom=before_the_bootloader(chip, b""))
-        spoken = before_the_bootloader(chip, image)
-        return replace(self._boot.run(program, image, budget), rom=spoken)
+        ran = self._boot.run(program, image, budget)
+        return replace(ran, rom=ran.rom or before_the_bootloader(chip, image))
 
     def session(self, chip: Chip, *, budget: int = BUDGET) -> Session:
         """Switch ``chip`` on, and keep it on: its bootloader, the app it starts, and again after each reset.
@@ -88,6 +89,7 @@ class Machine:
         if chip.target.name != self.soc.name:
             raise ValueError(f"this machine is an {self.soc.name}, the chip an {chip.target.name}")
         image = chip.flash.mmap(chip.target.bootloader_offset, _BOOTLOADER_ROOM)
+        image = image[: extent(image)]
         return image, load(image, self.soc)
 
 
@@ -96,7 +98,12 @@ def soc_of(target: str) -> Soc:
     try:
         return SOCS[target]
     except KeyError:
-        known = ", ".join(SOCS)
-    if target in _XTENSA:
-        raise ValueError(f"{target} has Xtensa cores, which Unicorn does not run; machine code runs on {known}")
-    raise ValueError(f"no machine for {target!r}; machine code runs on {known}")
+        raise ValueError(f"no machine for {target!r}; machine code runs on {', '.join(SOCS)}") from None
+
+
+def needs_rom(target: str) -> str:
+    """The sentence for a chip that runs on its real ROM alone."""
+    return (
+        f"machine code runs on the {target} with its real ROM alone: give its ELF file, as the crate espflash has it"
+        f" under resources/roms"
+    )

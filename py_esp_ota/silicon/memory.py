@@ -114,7 +114,15 @@ class FlashWindow:
         self._soc = soc
         self._registers = registers
         self.mmu: Mmu = ItemMmu(registers, soc.mmu) if isinstance(soc.mmu, MmuItems) else TableMmu(engine, soc.mmu)
-        self._pages = engine.add_window(soc.flash_window)
+        #: The windows: which bytes of all that the MMU maps each shows, at which addresses, and the memory behind it.
+        self._parts = [
+            (
+                range(first, first + memory.size),
+                tuple(base for base, _access in memory.windows),
+                engine.add_window(memory),
+            )
+            for first, memory in soc.flash_windows
+        ]
         #: The page that each entry showed when the cache was last switched on; ``None``: none, or one that is old now.
         self._shown: list[int | None] = [None] * soc.mmu.entries
         #: The MMU as it was then, nothing when a page is old now; and how many pages it mapped.
@@ -145,12 +153,12 @@ class FlashWindow:
     def flash_at(self, address: int, length: int) -> Iterator[tuple[int, int]]:
         """The pieces of the flash that the cache shows at these addresses: address in flash, and bytes."""
         size = self._size
-        for base, _access in self._soc.flash_window.windows:
-            low, high = max(address, base), min(address + length, base + size * self._soc.mmu.entries)
+        for bytes_of, base in self._windows():
+            low, high = max(address, base), min(address + length, base + len(bytes_of))
             while low < high:
-                entry, offset = divmod(low - base, size)
+                entry, offset = divmod(low - base + bytes_of.start, size)
                 piece = min(size - offset, high - low)
-                page = self._shown[entry]
+                page = self._shown[entry] if entry < len(self._shown) else None
                 if page is not None:
                     yield page * size + offset, piece
                 low += piece
@@ -160,12 +168,22 @@ class FlashWindow:
         self.mmu.write(entry, page)
 
     def maps(self, address: int) -> bool:
-        """Whether the MMU maps the page of ``address``; true for an address outside of the window."""
-        for base, _access in self._soc.flash_window.windows:
-            if base <= address < base + self._soc.flash_window.size:
-                entry = (address - base) // self.page_size
-                return entry < self._soc.mmu.entries and self.mmu.read()[entry] is not None
-        return True
+        """Whether the MMU maps the page of ``address``; true for an address outside of the windows."""
+        entry = self.entry_at(address)
+        return entry is None or (entry < self._soc.mmu.entries and self.mmu.read()[entry] is not None)
+
+    def entry_at(self, address: int) -> int | None:
+        """The number that the MMU's entry for ``address`` has, be there one or not; ``None`` outside of the windows."""
+        for bytes_of, base in self._windows():
+            if base <= address < base + len(bytes_of):
+                return (address - base + bytes_of.start) // self.page_size
+        return None
+
+    def _windows(self) -> Iterator[tuple[range, int]]:
+        """Which bytes of all that the MMU maps are seen, and from which address on."""
+        for bytes_of, bases, _block in self._parts:
+            for base in bases:
+                yield bytes_of, base
 
     def sync(self, flash: Flash) -> int:
         """Show what the MMU maps, and say how many pages that are. Raises ``PowerLoss``.
@@ -177,17 +195,13 @@ class FlashWindow:
         table = self.mmu.save()
         if table == self._synced:
             return self._mapped
-        size, shown, mapped = self._size, self._shown, self.mmu.read()
-        for entry, page in enumerate(mapped):
-            if page != shown[entry]:
-                if page is None:
-                    self._pages.blank(entry * size, size)
-                else:
-                    self._pages.show(entry * size, size, flash, page * size % flash.size)
-                shown[entry] = page
-                if page is not None:
-                    self._history.pop(page * size, None)
-                    self._history[page * size] = None
+        size, mapped = self._size, self.mmu.read()
+        for entry, count, page in _runs(self._shown, mapped, flash.size // size):
+            self._show(entry * size, count * size, flash, page)
+            for place in () if page is None else range(page * size, (page + count) * size, size):
+                self._history.pop(place, None)
+                self._history[place] = None
+        self._shown = mapped
         self._synced, self._mapped = table, len(mapped) - mapped.count(None)
         return self._mapped
 
@@ -203,10 +217,42 @@ class FlashWindow:
                 self._shown[entry] = -1
                 self._synced = b""
 
+    def _show(self, at: int, length: int, flash: Flash | None, page: int | None) -> None:
+        """Pages of what the MMU maps, from ``page`` on, as far as windows show them; without a page nothing."""
+        for bytes_of, _bases, memory in self._parts:
+            begin, end = max(at, bytes_of.start), min(at + length, bytes_of.stop)
+            if begin >= end:
+                continue
+            if flash is None or page is None:
+                memory.blank(begin - bytes_of.start, end - begin)
+            else:
+                place = (page * self._size + begin - at) % flash.size
+                memory.show(begin - bytes_of.start, end - begin, flash, place)
+
     def _hide(self) -> None:
         for entry, page in enumerate(self._shown):
             if page is not None:
-                self._pages.blank(entry * self._size, self._size)
+                self._show(entry * self._size, self._size, None, None)
         self._shown = [None] * self._soc.mmu.entries
         self._synced = b""
         self._size = self.page_size
+
+
+def _runs(shown: list[int | None], mapped: list[int | None], pages: int) -> Iterator[tuple[int, int, int | None]]:
+    """What has changed, as runs of entries: the first, how many, and the page of the first; pages follow each other.
+
+    ``pages`` is how many the flash has: no run goes beyond its end.
+    """
+    first, count, page = 0, 0, None
+    for entry, new in enumerate(mapped):
+        if new == shown[entry]:
+            continue
+        follows = new is None if page is None else new == page + count and new % pages != 0
+        if count and entry == first + count and follows:
+            count += 1
+            continue
+        if count:
+            yield first, count, page
+        first, count, page = entry, 1, new
+    if count:
+        yield first, count, page

@@ -19,8 +19,6 @@ from py_esp_ota.silicon.report import SiliconReport
 if TYPE_CHECKING:
     from py_esp_ota.silicon.machine import Machine
 
-_XTENSA = frozenset({"esp32", "esp32s2", "esp32s3"})
-
 
 class BootOracle(Protocol):
     """Runs the bootloader that lies in the flash of a chip."""
@@ -74,8 +72,7 @@ class OwnMachine:
     def unavailable(self, chip: str) -> str | None:
         """A chip without a table, or an engine that is not installed."""
         if chip not in SOCS:
-            cores = "has Xtensa cores, which Unicorn does not run" if chip in _XTENSA else "has no table here yet"
-            return f"{chip} {cores}; machine code runs on {', '.join(SOCS)}"
+            return f"{chip} has no table here yet; machine code runs on {', '.join(SOCS)}"
         if self._engine == "unicorn" and find_spec("unicorn") is None:
             return "the engine unicorn needs unicorn, which comes with an extra: pip install 'py_esp_ota[silicon]'"
         return None
@@ -108,7 +105,7 @@ def _counted(machine: Machine, chip: Chip, before: Flash) -> int:
 
     def ends(budget: int) -> bool:
         again = Chip(chip.target.name, flash=before.fork(), efuse=chip.efuse)
-        again.reset_reason = chip.reset_reason
+        again.reset_reason, again.pins = chip.reset_reason, chip.pins
         return machine.run(again, budget=budget).outcome != "HANG"
 
     least, most = 0, _FIRST_GUESS

@@ -11,6 +11,8 @@ from py_esp_ota.silicon.chips.soc import EXECUTE, Soc
 from py_esp_ota.silicon.words import to_word, word
 
 _MAGIC = 0xE9
+_HEADER, _SEGMENT, _HASH_APPENDED, _DIGEST = 24, 8, 23, 32
+_SECTOR = 0x1000
 #: csrr rd, csr: mask, and what is left of it.
 _READS_CSR = 0x000FF07F, 0x00002073
 _NOT_CSR = 0x000FFFFF
@@ -32,6 +34,17 @@ class Program:
 
     entry: int
     parts: tuple[Part, ...]
+
+
+def extent(data: bytes) -> int:
+    """How many bytes, in whole sectors, the image at the beginning of ``data`` takes; no more than there are."""
+    at = _HEADER
+    for _segment in range(data[1]):
+        at += _SEGMENT + word(data, at + 4)
+        if at >= len(data):
+            return len(data)
+    at = (at // 16 + 1) * 16 + (_DIGEST if data[_HASH_APPENDED] == 1 else 0)
+    return min(-(-at // _SECTOR) * _SECTOR, len(data))
 
 
 @lru_cache(maxsize=8)

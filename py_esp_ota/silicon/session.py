@@ -10,6 +10,7 @@ from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.silicon.app import App
 from py_esp_ota.silicon.boot import BootRun, before_the_bootloader
 from py_esp_ota.silicon.clock import CYCLES_PER_US
+from py_esp_ota.silicon.first_lines import FirstLines
 from py_esp_ota.silicon.hardware import Hardware
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import SiliconReport, Trap
@@ -42,7 +43,7 @@ class Session:
         self._chip = chip
         self._bootloader = bootloader
         self._budget = budget
-        self._app: App | None = None
+        self._app: App | FirstLines | None = None
         self._printed: list[str] = []
         self._heard = ""
         #: The boots so far, the latest last.
@@ -107,20 +108,21 @@ class Session:
         if isinstance(program, str):
             self.trap = Trap(program, 0, 0, ())
             return
-        report = replace(self._boot.run(program, image, self._budget), rom=spoken)
+        report = self._boot.run(program, image, self._budget)
+        report = replace(report, rom=report.rom or spoken)
         self._cycles += _BOOT
         self.boots.append(report)
         self._collect()
         if report.outcome == "APP" and report.entry is not None:
             self._boot.leave()
             hardware.go_on(report.entry)
-            self._app = App(hardware)
+            self._app = App(hardware) if hardware.soc.rom_start is None else FirstLines(hardware)
         elif report.trap is not None:
             self.trap = report.trap
         else:
             self.resets.append(ResetReason.SW if report.outcome == "RESET" else ResetReason.RTCWDT_RTC)
 
-    def _go_on(self, app: App, cycles: int) -> None:
+    def _go_on(self, app: App | FirstLines, cycles: int) -> None:
         hardware = self._hardware
         before = hardware.clock.cycles
         app.run(cycles)

@@ -18,26 +18,31 @@ from py_esp_ota.silicon.rom.functions import sync
 
 _KEPT = 64
 #: What a bootloader may take to get there; the common ones take some thousands.
-_LONGEST = 1_000_000
+_LONGEST = 2_000_000
 
 Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that the rest of a boot depends on, except the flash. The next thing at ``pc`` is a call into ROM."""
+    """Everything that the rest of a boot depends on, except the flash.
+
+    Next the cache is switched on: by a call into ROM at ``pc`` or, ``before_sync``, by the store that was just done.
+    """
 
     pc: int
     context: Context
     memory: Frozen
     mmu: bytes
     history: tuple[int, ...]
-    registers: tuple[Words, int]
+    registers: Words
     text: tuple[str, ...]
     digests: Mapping[int, bytes]
     calls: tuple[int, ...]
     cycles: int
     devices: tuple[object, ...]
+    before_sync: bool
+    echo: Mapping[int, str]
     #: Instructions so far; those that were counted, none when the machine does not count; and the effort that is left.
     spent: int
     instructions: int
@@ -81,6 +86,7 @@ class Snapshots:
         cpu.grant(snapshot.effort)
         hardware.registers.restore(snapshot.registers)
         hardware.text = list(snapshot.text)
+        hardware.hear(snapshot.echo)
         hardware.digests = {context: bytearray(data) for context, data in snapshot.digests.items()}
         hardware.clock.cycles = snapshot.cycles
         if hardware.devices is not None:
@@ -99,6 +105,8 @@ class Tripwire:
         self._syncs = 0
         self._stop_at = 0
         self._tripped = False
+        #: Whether the run stopped where the cache was about to be switched on by a store.
+        self._at_sync = False
         self._spent = 0
         self._shown = hardware.chip.flash
         self._taken: Snapshot | None = None
@@ -126,17 +134,25 @@ class Tripwire:
         twin.reset_reason, twin.pins = chip.reset_reason, chip.pins
         twin.flash.fault = ""
         self._syncs = self._spent = 0
-        self._tripped = False
+        self._tripped = self._at_sync = False
         hardware.attach(twin)
         # The cache shows another copy: whoever looks at this one does so past the cache.
         self._shown = twin.flash.fork()
         twin.flash.watch()
         cpu.watcher = self
+        hardware.cache_switched_on = self._on_sync
         # What is looked at is known after the first run; in the second, only how long it takes to get there.
         first = not self._stop_at
         watched = cpu.watched(loads=self._on_load if first else None, steps=None if first else self._on_step)
-        with held_back(cpu.interrupt), watched:
-            cpu.go(entry, _LONGEST)
+        try:
+            with held_back(cpu.interrupt), watched:
+                ran = cpu.go(entry, _LONGEST)
+        finally:
+            hardware.cache_switched_on = hardware.sync_cache
+        if ran is not None:
+            self._spent = ran
+        if self._at_sync:
+            self._taken = self._take(cpu.pc, before_sync=True)
 
     def _on_step(self) -> None:
         self._spent += 1
@@ -146,6 +162,24 @@ class Tripwire:
         for first, size in self._hardware.cpu.window.flash_at(address, length):
             if first not in self._own or first + size - 1 not in self._own:
                 self._trip()
+
+    def _on_sync(self) -> None:
+        """A store to a register switches the cache on."""
+        hardware = self._hardware
+        if self._looked():
+            self._trip()
+        elif self._stop_at == self._syncs + 1:
+            self._at_sync = True
+            hardware.cpu.stop()
+        else:
+            self._syncs += 1
+            hardware.cpu.window.sync(self._shown)
+            hardware.sync_cache()
+
+    def _looked(self) -> bool:
+        """Whether other flash was looked at past the cache, or any was changed."""
+        looked = self._hardware.chip.flash.needed().addresses()
+        return bool(self._hardware.writes) or any(sector not in self._own for sector in looked)
 
     def _trip(self) -> None:
         self._tripped = True
@@ -158,13 +192,12 @@ class Tripwire:
         hardware = self._hardware
         if hardware.functions.get(address, ("", None))[1] is sync:
             if self._stop_at == self._syncs + 1:
-                self._taken = self._take(address)
+                self._taken = self._take(address, before_sync=False)
                 return False
             self._syncs += 1
             hardware.cpu.window.sync(self._shown)
         goes_on = self._behind.rom_call(address)
-        looked = hardware.chip.flash.needed().addresses()
-        if hardware.writes or any(sector not in self._own for sector in looked):
+        if self._looked():
             self._trip()
         return goes_on and not self._tripped
 
@@ -180,7 +213,7 @@ class Tripwire:
         """As in an ordinary run."""
         return self._behind.csr(number)
 
-    def _take(self, pc: int) -> Snapshot:
+    def _take(self, pc: int, *, before_sync: bool) -> Snapshot:
         hardware, cpu = self._hardware, self._hardware.cpu
         return Snapshot(
             pc=pc,
@@ -194,6 +227,8 @@ class Tripwire:
             calls=tuple(cpu.calls),
             cycles=hardware.clock.cycles,
             devices=() if hardware.devices is None else hardware.devices.save(),
+            before_sync=before_sync,
+            echo=hardware.heard(),
             spent=cpu.instructions if cpu.engine.counts else self._spent,
             instructions=cpu.instructions,
             effort=cpu.effort,

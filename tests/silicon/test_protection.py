@@ -39,8 +39,8 @@ def call(address):
 class Board:
     """A chip with code at ``BASE``, and its handler of exceptions 2 KiB above: it notes what came, and stands still."""
 
-    def __init__(self, chip, code, **places):
-        self.hardware = Hardware(SOCS[chip], count=False)
+    def __init__(self, chip, code, *, engine="auto", **places):
+        self.hardware = Hardware(SOCS[chip], count=False, engine=engine)
         self.start(chip, code, **places)
 
     def start(self, chip, code, **places):
@@ -72,6 +72,7 @@ def at(board, offset):
 # --------------------------------------------------------------------------------------------------------------- mtval
 
 
+@pytest.mark.parametrize("engine", ["core", "unicorn"])
 @pytest.mark.parametrize("chip", BASE)
 @pytest.mark.parametrize(
     ("code", "cause", "value"),
@@ -85,14 +86,17 @@ def at(board, offset):
     ],
     ids=["load", "store", "fetch", "illegal", "illegal short", "ecall"],
 )
-def test_mtval_is_what_was_touched_or_the_illegal_instruction(chip, code, cause, value):
-    board = Board(chip, code)
+def test_mtval_is_what_was_touched_or_the_illegal_instruction(chip, engine, code, cause, value):
+    board = Board(chip, code, engine=engine)
     place = value if cause == 1 else at(board, 4 * (len(code) - 1))
     assert board.noted == (cause, value, place)
 
 
-def test_mtval_is_what_a_function_of_rom_touched():
-    board = Board("esp32c3", [*load(A0, 0x20000000), *load(A1, 0x20000000), *load(A2, 4), *call(0x40000358)])
+@pytest.mark.parametrize("engine", ["core", "unicorn"])
+def test_mtval_is_what_a_function_of_rom_touched(engine):
+    board = Board(
+        "esp32c3", [*load(A0, 0x20000000), *load(A1, 0x20000000), *load(A2, 4), *call(0x40000358)], engine=engine
+    )
     assert board.noted[:2] == (5, 0x20000000)
 
 
@@ -133,37 +137,44 @@ END = 0x1100
 INCREMENT = [(1 << 20 | A0 << 15 | A0 << 7 | 0x13), RET]
 
 
+@pytest.mark.parametrize("engine", ["core", "unicorn"])
 @pytest.mark.parametrize("chip", BASE)
-def test_code_before_the_end_of_a_region_inside_of_a_page_runs(chip):
+def test_code_before_the_end_of_a_region_inside_of_a_page_runs(chip, engine):
     """Unicorn alone refuses it, wherever no load has been in the page."""
     base = BASE[chip]
     regions = protect((base, OFF), (base + END, CODE), (base + 0x10000, DATA))
     board = Board(
         chip,
         [*regions, *load(A0, 41), *call(base + END - 8), *call(base + END - 0x80)],
+        engine=engine,
         **{f"x{base + END - 8:x}": INCREMENT, f"x{base + END - 0x80:x}": INCREMENT},
     )
     assert (board[A0], board.noted) == (43, (0, 0, 0))
 
 
+@pytest.mark.parametrize("engine", ["core", "unicorn"])
 @pytest.mark.parametrize("chip", BASE)
-def test_code_behind_the_end_of_it_is_a_fault_that_says_where(chip):
+def test_code_behind_the_end_of_it_is_a_fault_that_says_where(chip, engine):
     base = BASE[chip]
     regions = protect((base, OFF), (base + END, CODE), (base + 0x10000, DATA))
-    board = Board(chip, [*regions, *load(A0, 41), *call(base + END)], **{f"x{base + END:x}": INCREMENT})
+    board = Board(chip, [*regions, *load(A0, 41), *call(base + END)], engine=engine, **{f"x{base + END:x}": INCREMENT})
     assert (board[A0], board.noted) == (41, (1, base + END, base + END))
 
 
+@pytest.mark.parametrize("engine", ["core", "unicorn"])
 @pytest.mark.parametrize("chip", BASE)
-def test_a_store_that_is_forbidden_says_where(chip):
+def test_a_store_that_is_forbidden_says_where(chip, engine):
     base = BASE[chip]
-    board = Board(chip, [*protect((base, OFF), (base + END, CODE)), *load(A0, base + 0x1010), 0x00A52223])
+    board = Board(
+        chip, [*protect((base, OFF), (base + END, CODE)), *load(A0, base + 0x1010), 0x00A52223], engine=engine
+    )
     assert board.noted[:2] == (7, base + 0x1014)
 
 
-def test_a_reset_forgets_what_was_locked():
+@pytest.mark.parametrize("engine", ["core", "unicorn"])
+def test_a_reset_forgets_what_was_locked(engine):
     chip, base = "esp32c6", BASE["esp32c6"]
-    board = Board(chip, protect((base, OFF), (base + END, CODE), (base + 0x10000, DATA)))
+    board = Board(chip, protect((base, OFF), (base + END, CODE), (base + 0x10000, DATA)), engine=engine)
     board.start(chip, [*load(A0, 1), *call(base + 0x8000)], **{f"x{base + 0x8000:x}": INCREMENT})
     assert (board[A0], board.noted) == (2, (0, 0, 0))
 

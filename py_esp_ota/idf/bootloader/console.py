@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -26,9 +26,13 @@ _VERSION_STRING = re.compile(rb"(?:v\d+\.\d+(?:\.\d+)?|(?<=\0)\d+\.\d+\.\d+(?:\.
 #: (RTCWDT_RTC), is not among them.
 _WDT_RESETS = frozenset({ResetReason.TG0WDT_SYS, ResetReason.TG1WDT_SYS, ResetReason.RTCWDT_SYS})
 
+#: First address, and the first behind.
+Section = tuple[int, int]
+
 _IMAGE_MAGIC = 0xE9
 _HEADER_SIZE = 24
 _DESC_OFFSET = 0x20
+_MOVED_BY = 0x1000
 _ROOM = 0x8000
 _DESC_SIZE = 80
 _DIO = 2
@@ -129,23 +133,31 @@ def _installed(data: bytes, chip_id: int, flash_size: int) -> InstalledBootloade
     return InstalledBootloader(version, built, header.spi_speed, header.spi_mode, coded_size, revision)
 
 
-def loader_text(chip: Chip, address: int) -> tuple[int, int] | None:
-    """``_loader_text_start`` and ``_loader_text_end`` of the bootloader at ``address``, ``None`` when there is none.
+def loader_sections(chip: Chip, address: int) -> tuple[Section | None, Section | None]:
+    """Where code and data of the bootloader at ``address`` lie, as far as no app may overwrite them.
 
-    Its linker script gives that code a segment of its own.
+    ``_loader_text_start`` to ``_loader_text_end`` and ``_dram_start`` to ``_dram_end``, each in a segment of its own;
+    ``None`` for one that is not there.
     """
     if chip.flash.mmap(address, 1)[0] != _IMAGE_MAGIC:
-        return None
-    return _code_in(chip.flash.mmap(address, min(_ROOM, chip.flash.size - address)), chip.target.name)
+        return None, None
+    return _sections_in(chip.flash.mmap(address, min(_ROOM, chip.flash.size - address)), chip.target.name)
 
 
 @lru_cache(maxsize=32)
-def _code_in(data: bytes, name: str) -> tuple[int, int] | None:
-    low, high = Target(name).loader_text
-    for segment in inspect_image(data, chip=name, kind="bootloader").segments:
-        if low <= segment.load_addr < high:
-            return segment.load_addr, segment.load_addr + segment.length
-    return None
+def _sections_in(data: bytes, name: str) -> tuple[Section | None, Section | None]:
+    target = Target(name)
+    segments = inspect_image(data, chip=name, kind="bootloader").segments
+    low, high = target.loader_text
+    text = next((s for s in segments if low <= s.load_addr < high), None)
+    begin, end = target.loader_data
+    static = next((s for s in segments if begin <= s.load_addr < end), None)
+    code = None if text is None else (text.load_addr, text.load_addr + text.length)
+    if static is None:
+        return code, None
+    # What is zeroed lies before what is in the image. Older releases have all of it some whole 4 KiB higher.
+    moved = (static.load_addr - begin) // _MOVED_BY * _MOVED_BY
+    return code, (begin + moved, static.load_addr + static.length)
 
 
 def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: Sdkconfig) -> bool:
@@ -159,9 +171,19 @@ def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: S
     lines = _banner(chip.target.name, revisions, installed, config.idf_version, page, unicore=config.freertos_unicore)
     fits = revisions[0] >= installed.min_chip_rev_full
     if fits and chip.reset_reason in _WDT_RESETS:
-        lines = (*lines[:-1], ("W", f"boot.{chip.target.name}", "PRO CPU has been reset by WDT."), lines[-1])
+        lines = (*lines[:-1], *_wdt_lines(chip.target, config.idf_version), lines[-1])
     log.block(lines)
     return fits
+
+
+def _wdt_lines(target: Target, idf_version: tuple[int, int, int]) -> Iterator[Line]:
+    """``bootloader_check_wdt_reset``: a line for each core, shorter on the ESP32 where a letter matters.
+
+    ESP32 and ESP32-S2 also say where each core was then (``WDT rst info``), which nobody here knows.
+    """
+    stop = "" if target.name == "esp32" and features(idf_version).short_wdt_lines else "."
+    for cpu in ("PRO", "APP")[: target.cores]:
+        yield "W", f"boot.{target.name}", f"{cpu} CPU has been reset by WDT{stop}"
 
 
 @lru_cache(maxsize=64)
@@ -195,11 +217,12 @@ def _banner(
     if name == "esp32c2":
         lines.append(("I", tag, f"MMU Page Size  : {page >> 10}K"))
     speeds = _SPEEDS.get(name, _SPEED_80)
+    speed = "Boot SPI Speed" if name == "esp32s3" else "SPI Speed     "
     if name == "esp32c6" and release.corrects_speed:
         # 80 MHz builds for this chip carry code 0 because of its ROM, and correct it before they print.
         speeds = {**speeds, 0: "80MHz"}
     lines += [
-        ("I", tag, f"SPI Speed      : {speeds.get(installed.spi_speed, speeds[2])}"),
+        ("I", tag, f"{speed} : {speeds.get(installed.spi_speed, speeds[2])}"),
         ("I", tag, f"SPI Mode       : {_MODES.get(installed.spi_mode, 'SLOW READ')}"),
         ("I", tag, f"SPI Flash Size : {installed.flash_size // _MIB}MB"),
         ("I", "boot", "Enabling RNG early entropy source..."),

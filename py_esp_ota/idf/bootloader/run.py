@@ -11,7 +11,7 @@ from typing import Literal
 from py_esp_ota._core import AppDesc, Fault, Partition, RtcRetain, Verdict, read_otadata, write_otadata
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import EspErr, FlashError, ImageError, OtaError
-from py_esp_ota.idf.bootloader.console import BootLog, loader_text
+from py_esp_ota.idf.bootloader.console import BootLog, loader_sections
 from py_esp_ota.idf.efuse import read_secure_version, update_secure_version
 from py_esp_ota.idf.features import features
 from py_esp_ota.idf.rollback import Entries, Rewrite
@@ -46,7 +46,7 @@ class Run:
         #: Where ROM found this bootloader.
         self.address = address
         # Looked up before the clock of the console starts: the real one has it from its linker.
-        self._loader_text = loader_text(chip, address)
+        self._loader_text, self._loader_data = loader_sections(chip, address)
         self.log = BootLog(chip.flash)
         self.why: list[str] = []
         self.otadata_writes: list[Rewrite] = []
@@ -85,6 +85,7 @@ class Run:
             mode=mode,
             config=self.config,
             loader_text=self._loader_text,
+            loader_data=self._loader_data,
             mapping_kept=self.mapping_kept,
         )
         self.log.core(verdict.log)

@@ -14,12 +14,11 @@ ESP32C2 = Soc(
     rom=Memory(0x90000, ((0x40000000, READ | EXECUTE),)),
     rom_data=RomData(0x3FF00000, 0x50000, 0x40000),
     rom_words={},
-    flash_window=Memory(0x400000, ((0x3C000000, READ), (0x42000000, READ | EXECUTE))),
+    flash_windows=((0, Memory(0x400000, ((0x3C000000, READ), (0x42000000, READ | EXECUTE)))),),
     mmu=MmuTable(
         0x600C5000, entries=64, invalid=1 << 6, pages=Pages((0x4000, 0x8000, 0x10000), register=0x600C40C8, bit=3)
     ),
-    registers=(0x60000000, 0x600D2000),
-    own_registers=None,
+    registers=((0x60000000, 0x600D2000),),
     stack_top=0x3FCDEB70,
     legacy_data=0x3FCDFFF0,
     legacy_struct=0x3FCDFF00,

@@ -18,10 +18,9 @@ ESP32C3 = Soc(
         0x3FF1FFFC: 0x3FF1BE3C,  # ets_rom_layout_p
         0x3FF1BE40: 0x3FCDF060,  # its dram0_rtos_reserved_start: memory from here on is ROM's own
     },
-    flash_window=Memory(0x800000, ((0x3C000000, READ), (0x42000000, READ | EXECUTE))),
+    flash_windows=((0, Memory(0x800000, ((0x3C000000, READ), (0x42000000, READ | EXECUTE)))),),
     mmu=MmuTable(0x600C5000, entries=128, invalid=1 << 8),
-    registers=(0x60000000, 0x600D2000),
-    own_registers=None,
+    registers=((0x60000000, 0x600D2000),),
     stack_top=0x3FCDE710,
     legacy_data=0x3FCDFFF0,
     legacy_struct=0x3FCDFF00,

@@ -14,7 +14,7 @@ ESP32C5 = Soc(
     rom=Memory(0x50000, ((0x40000000, READ | EXECUTE),)),
     rom_data=None,
     rom_words={0x4004FFFC: 0x4004FF00, 0x4004FF70: 0x40049C00},  # the layout, and where ROM's data begins
-    flash_window=Memory(0x2000000, ((0x42000000, READ | EXECUTE),)),
+    flash_windows=((0, Memory(0x2000000, ((0x42000000, READ | EXECUTE),))),),
     mmu=MmuItems(
         index=0x60002380,
         content=0x6000237C,
@@ -23,8 +23,7 @@ ESP32C5 = Soc(
         mask=0x1FF,
         pages=Pages((0x10000, 0x8000, 0x4000, 0x2000), register=0x60002384, bit=3),
     ),
-    registers=(0x60000000, 0x600D0000),
-    own_registers=None,
+    registers=((0x60000000, 0x600D0000),),
     stack_top=0x4085E5A0,
     legacy_data=0x4085FFEC,
     legacy_struct=0x4085FF00,

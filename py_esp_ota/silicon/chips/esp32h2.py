@@ -14,7 +14,7 @@ ESP32H2 = Soc(
     rom=Memory(0x20000, ((0x40000000, READ | EXECUTE),)),
     rom_data=None,
     rom_words={},
-    flash_window=Memory(0x1000000, ((0x42000000, READ | EXECUTE),)),
+    flash_windows=((0, Memory(0x1000000, ((0x42000000, READ | EXECUTE),))),),
     mmu=MmuItems(
         index=0x60002380,
         content=0x6000237C,
@@ -23,8 +23,7 @@ ESP32H2 = Soc(
         mask=0x1FF,
         pages=Pages((0x10000, 0x8000, 0x4000, 0x2000), register=0x60002384, bit=3),
     ),
-    registers=(0x60000000, 0x600D0000),
-    own_registers=None,
+    registers=((0x60000000, 0x600D0000),),
     stack_top=0x4084F380,
     legacy_data=0x4084FFEC,
     legacy_struct=0x4084FF00,

@@ -96,6 +96,8 @@ class Peripherals:
     #: Bits of the radio that its calibration waits for, and its registers that count microseconds.
     radio_ready: Mapping[int, int]
     radio_clocks: frozenset[int]
+    #: The fast RC oscillator, Hz.
+    fast_hz: int = 17_500_000
 
 
 _APB_OR_XTAL = (80_000_000, 40_000_000)

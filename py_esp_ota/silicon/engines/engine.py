@@ -123,6 +123,12 @@ class Engine(Protocol):
     def add_registers(self, begin: int, end: int) -> None:
         """Let the bus answer from ``begin`` up to ``end``."""
 
+    def add_alias(self, begin: int, end: int, to: int) -> None:
+        """Registers seen from ``begin`` up to ``end``, which are those from ``to`` on."""
+
+    def add_random(self, address: int) -> None:
+        """The register at ``address`` is a random generator, its state the word there."""
+
     # --------------------------------------------------------------------------------------------------------- running
 
     def run(self, pc: int, count: int) -> int | None:
@@ -153,6 +159,9 @@ class Engine(Protocol):
 
         ``value`` is what the handler is told of it.
         """
+
+    def advance(self, cycles: int) -> None:
+        """So many cycles go by without an instruction, for a core whose own counter does not stand still."""
 
     def forget_code(self, address: int | None = None) -> None:
         """Code came in past the CPU, there or anywhere: what was made of it is old."""

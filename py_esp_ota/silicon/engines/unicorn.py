@@ -129,6 +129,12 @@ class Unicorn:
         """Let the bus answer from ``begin`` up to ``end``."""
         self._uc.mmio_map(begin, end - begin, self._on_load, begin, self._on_store, begin)
 
+    def add_alias(self, begin: int, end: int, to: int) -> None:
+        """Nothing: the bus knows."""
+
+    def add_random(self, address: int) -> None:
+        """Nothing: the bus draws."""
+
     # --------------------------------------------------------------------------------------------------------- running
 
     def run(self, pc: int, count: int) -> None:
@@ -227,6 +233,9 @@ class Unicorn:
     def interruptible(self) -> bool:
         """Whether an interrupt would get through to the code."""
         return bool(self._uc.reg_read(UC_RISCV_REG_MSTATUS) & _MIE)
+
+    def advance(self, cycles: int) -> None:
+        """Its counters are the host's."""
 
     def enter(self, cause: int, value: int) -> None:
         """Go on in the handler of ``cause``."""

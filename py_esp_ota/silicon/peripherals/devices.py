@@ -89,7 +89,7 @@ class Devices:
         self._all += [*self._watchdogs, *self._timers]
         self._interrupts = Interrupts(at.interrupts, at.lines, registers, sources)
         for group in at.timer_groups:
-            calibrates(group, registers)
+            calibrates(group, registers, at.fast_hz)
         for address, bits in {**at.ready, **at.radio_ready}.items():
             registers.on_read[address] = self._ready(address, bits)
         for address in at.radio_clocks:

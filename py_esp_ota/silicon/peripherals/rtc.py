@@ -22,6 +22,7 @@ _HIGH = 0xFFFF
 #: The slow clock is an RC oscillator of about 136 kHz; the crystal it is measured with has 40 MHz.
 _SLOW_HZ = 136_000
 _XTAL_HZ = 40_000_000
+_WATCH_HZ = 32_768
 _HZ = CYCLES_PER_US * 1_000_000
 #: The eFuse WDT_DELAY_SEL of a new chip, zero, doubles the first stage.
 _FIRST_STAGE_SHIFT = 1
@@ -142,12 +143,16 @@ class Rtc:
             self._registers.values[high] = ticks >> 32 & _HIGH
 
 
-def calibrates(group: int, registers: Registers) -> None:
-    """The timer group at ``group`` measures the slow clock with the crystal, at once."""
+def calibrates(group: int, registers: Registers, fast_hz: int) -> None:
+    """The timer group at ``group`` measures a slow clock with the crystal, at once: the one that is selected.
+
+    ``fast_hz`` is the fast RC oscillator, whose 256th part is one of them.
+    """
+    clocks = (_SLOW_HZ, fast_hz // 256, _WATCH_HZ, _SLOW_HZ)
 
     def cycles() -> int:
-        slow = registers.values.get(group + _CALI, 0) >> 16 & 0x7FFF
-        return slow * _XTAL_HZ // _SLOW_HZ << 7
+        config = registers.values.get(group + _CALI, 0)
+        return (config >> 16 & 0x7FFF) * _XTAL_HZ // clocks[config >> 13 & 3] << 7
 
     registers.on_read[group + _CALI] = lambda: registers.values.get(group + _CALI, 0) | _CALI_DONE
     registers.on_read[group + _CALI1] = cycles

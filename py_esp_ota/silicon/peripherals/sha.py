@@ -10,7 +10,7 @@ from collections.abc import Callable
 from py_esp_ota._core import sha256_compress
 from py_esp_ota.silicon.peripherals.gdma import Gdma
 from py_esp_ota.silicon.peripherals.registers import Registers
-from py_esp_ota.silicon.words import sha1_compress, to_word, word
+from py_esp_ota.silicon.words import sha1_compress
 
 _MODE, _BLOCKS, _START, _CONTINUE, _H, _M = 0x00, 0x0C, 0x10, 0x14, 0x40, 0x80
 _DMA_START, _DMA_CONTINUE = 0x1C, 0x20
@@ -26,9 +26,9 @@ _INITIAL = {
 
 
 class Sha:
-    """The accelerator at ``base``. ``trap`` is told of what it does not do."""
+    """The accelerator at ``base``; without ``dma`` it takes blocks only. ``trap`` is told of what it does not do."""
 
-    def __init__(self, base: int, registers: Registers, dma: Gdma, trap: Callable[[str], None]) -> None:
+    def __init__(self, base: int, registers: Registers, dma: Gdma | None, trap: Callable[[str], None]) -> None:
         self._base = base
         self._registers = registers
         self._dma = dma
@@ -39,6 +39,9 @@ class Sha:
         registers.on_write[base + _DMA_CONTINUE] = lambda _value: self._do(self._sent(), first=False)
 
     def _sent(self) -> bytes:
+        if self._dma is None:
+            self._trap("the SHA accelerator takes no data by DMA here")
+            return b""
         return self._dma.taken(_DMA_NUMBER, _BLOCK * self._registers.stored(self._base + _BLOCKS))
 
     def _do(self, data: bytes, *, first: bool) -> None:
@@ -52,9 +55,7 @@ class Sha:
         self._put((sha1_compress if mode == _SHA_1 else sha256_compress)(state, data))
 
     def _get(self, offset: int, length: int) -> bytes:
-        stored = self._registers.stored
-        return b"".join(to_word(stored(self._base + offset + at)) for at in range(0, length, 4))
+        return self._registers.values.bytes_at(self._base + offset, length)
 
     def _put(self, state: bytes) -> None:
-        for at in range(0, len(state), 4):
-            self._registers.values[self._base + _H + at] = word(state, at)
+        self._registers.values.put_bytes_at(self._base + _H, state)

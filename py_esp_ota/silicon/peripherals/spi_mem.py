@@ -11,15 +11,15 @@ from typing import Protocol
 
 from py_esp_ota._core import Flash
 from py_esp_ota.errors import FlashError
+from py_esp_ota.silicon.chips.soc import NEWER, SpiLayout
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.report import FlashWrite
 from py_esp_ota.silicon.words import to_word, word
 
-_CMD, _ADDR, _USER2, _MOSI_DLEN, _MISO_DLEN, _RD_STATUS, _W0 = 0x00, 0x04, 0x20, 0x24, 0x28, 0x2C, 0x58
-_CTRL, _KEPT = 0x08, 0xFFC
+_CMD, _ADDR, _CTRL, _KEPT = 0x00, 0x04, 0x08, 0xFFC
 _USR, _FLASH_CE, _FLASH_BE, _FLASH_SE, _FLASH_PP, _FLASH_RDSR = 1 << 18, 1 << 22, 1 << 23, 1 << 24, 1 << 25, 1 << 27
 _FLASH_WRSR, _WRSR_2B = 1 << 26, 1 << 22
-_FLASH_RDID, _FLASH_WRDI, _FLASH_WREN = 1 << 28, 1 << 29, 1 << 30
+_FLASH_RDID, _FLASH_WRDI, _FLASH_WREN, _FLASH_READ = 1 << 28, 1 << 29, 1 << 30, 1 << 31
 _BUFFER = 64
 _24_BITS = 0xFFFFFF
 #: Commands of a serial flash chip.
@@ -45,6 +45,7 @@ _BY_HARDWARE = {
     _FLASH_RDID: _READ_ID,
     _FLASH_WREN: _WRITE_ENABLE,
     _FLASH_WRDI: _WRITE_DISABLE,
+    _FLASH_READ: _READ,
 }
 
 
@@ -59,12 +60,16 @@ class Owner(Protocol):
 
 
 class SpiMem:
-    """SPI1 at ``base``. The flash chip's three status registers are kept as one word where no register is."""
+    """SPI1 at ``base``, its registers as ``layout`` has them.
 
-    def __init__(self, base: int, registers: Registers, owner: Owner) -> None:
+    The flash chip's three status registers are kept as one word where no register is.
+    """
+
+    def __init__(self, base: int, registers: Registers, owner: Owner, layout: SpiLayout = NEWER) -> None:
         self._base = base
         self._registers = registers
         self._owner = owner
+        self._at = layout
         #: How many bytes the command programs, and whether code has put it together.
         self._length = 0
         self._by_user = False
@@ -80,7 +85,7 @@ class SpiMem:
             **{command: self._telling(number) for number, command in enumerate(_READ_STATUSES)},
             **{command: self._keeping(number) for number, command in enumerate(_WRITE_STATUSES)},
             _READ_SFDP: lambda: self._answer(b"\xff" * _BUFFER),
-            _READ_ID: lambda: self._set(_W0, _WINBOND | (owner.flash().size.bit_length() - 1) << 16),
+            _READ_ID: lambda: self._set(layout.data, _WINBOND | (owner.flash().size.bit_length() - 1) << 16),
             **dict.fromkeys(_READS, self._read),
         }
 
@@ -92,16 +97,16 @@ class SpiMem:
 
     def _answer(self, data: bytes) -> None:
         for at in range(0, len(data), 4):
-            self._set(_W0 + at, word(data, at))
+            self._set(self._at.data + at, word(data, at))
 
     def _command(self, value: int) -> None:
         """A store into CMD starts what its bits say; it is done, and CMD reads zero, at once."""
         if value & _USR:
-            opcode = self._word(_USER2) & 0xFF
+            opcode = self._word(self._at.user2) & 0xFF
         else:
             opcode = next((code for bit, code in _BY_HARDWARE.items() if value & bit), -1)
         self._by_user = bool(value & _USR)
-        self._length = self._sent() if value & _USR else self._word(_ADDR) >> 24
+        self._length = self._bytes(self._at.sent) if self._by_user else self._word(_ADDR) >> 24
         do = self._do.get(opcode)
         if do is not None:  # what changes nothing that we know of is taken and forgotten
             do()
@@ -109,10 +114,13 @@ class SpiMem:
 
     def _address(self) -> int:
         """Commands that hardware makes by itself carry the length above a 24-bit address."""
-        return self._word(_ADDR) & _24_BITS
+        address = self._word(_ADDR)
+        if self._by_user and self._at.address_above:
+            address >>= 31 - (self._word(self._at.user1) >> 26)
+        return address & _24_BITS
 
-    def _sent(self) -> int:
-        return (self._word(_MOSI_DLEN) & 0x3FF) // 8 + 1
+    def _bytes(self, register: int) -> int:
+        return (self._word(register) & 0x3FF) // 8 + 1
 
     def _enable(self, *, on: bool) -> None:
         """The write enable latch, a bit of the first status register."""
@@ -120,7 +128,9 @@ class SpiMem:
 
     def _telling(self, number: int) -> Callable[[], None]:
         """Read a status register: into the buffer, by hardware's own command into the register that is made for it."""
-        return lambda: self._set(_W0 if self._by_user else _RD_STATUS, self._word(_KEPT) >> 8 * number & 0xFF)
+        return lambda: self._set(
+            self._at.data if self._by_user else self._at.status, self._word(_KEPT) >> 8 * number & 0xFF
+        )
 
     def _keeping(self, number: int) -> Callable[[], None]:
         """Write a status register, with two bytes the next one too: the bit for four data lines is in the second."""
@@ -129,7 +139,7 @@ class SpiMem:
             status = self._word(_KEPT)
             if not status & _WRITE_ENABLED:
                 return
-            value = self._word(_W0 if self._by_user else _RD_STATUS)
+            value = self._word(self._at.data if self._by_user else self._at.status)
             both = self._length > 1 if self._by_user else self._word(_CTRL) & _WRSR_2B
             mask = (0xFFFF if both else 0xFF) << 8 * number & ~_NOT_WRITTEN
             self._set(_KEPT, status & ~mask | value << 8 * number & mask)
@@ -139,10 +149,10 @@ class SpiMem:
 
     def _read(self) -> None:
         flash = self._owner.flash()
-        length = min((self._word(_MISO_DLEN) & 0x3FF) // 8 + 1, _BUFFER)
+        length = min(self._bytes(self._at.received) if self._by_user else self._length, _BUFFER)
         address = self._address() % flash.size
         data = flash.mmap(address, min(length, flash.size - address))
-        self._answer(data.ljust(length, b"\xff"))
+        self._answer(data.ljust(length + -length % 4, b"\xff"))
 
     def _erase(self, length: int) -> None:
         if not self._word(_KEPT) & _WRITE_ENABLED:
@@ -159,7 +169,7 @@ class SpiMem:
         flash = self._owner.flash()
         address = self._address() % flash.size
         length = min(self._length, _BUFFER, flash.size - address)
-        data = b"".join(to_word(self._word(_W0 + at)) for at in range(0, length, 4))[:length]
+        data = b"".join(to_word(self._word(self._at.data + at)) for at in range(0, length, 4))[:length]
         self._enable(on=False)
         try:
             flash.program(address, data)

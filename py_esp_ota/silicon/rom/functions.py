@@ -24,7 +24,8 @@ _LONGEST_TEXT = 0x400
 #: The most that one call may move: more than any memory of the chips has.
 _LONGEST_BLOCK = 0x1000000
 _SHA2_256 = 2
-_LAST_WORDS = ("abort() was called", "assert failed", "Assert failed", "ASSERT failed")
+#: What code says that stops for good.
+LAST_WORDS = ("abort() was called", "assert failed", "Assert failed", "ASSERT failed")
 
 
 class Calls(Protocol):
@@ -106,7 +107,7 @@ def ets_printf(cpu: Calls) -> None:
     """``ets_printf``. A bootloader's ``abort`` and ``assert`` print their last words, then wait for the watchdog."""
     text = format_text(_printed_text(cpu, cpu.arg(0)), _arguments(cpu, 1), lambda at: _printed_text(cpu, at))
     cpu.print(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
-    if any(words in text for words in _LAST_WORDS):
+    if any(words in text for words in LAST_WORDS):
         cpu.end("ABORT")
 
 
@@ -231,7 +232,7 @@ def mmu_set(cpu: Calls) -> int:
     page = cpu.soc.mmu.pages.sizes[0]
     if kib << 10 != page or count > cpu.soc.mmu.entries:
         return _ERR
-    first = virtual % cpu.soc.flash_window.size // page
+    first = virtual % cpu.soc.flash_windows[0][1].size // page
     for index in range(min(count, cpu.soc.mmu.entries - first)):
         cpu.map_page(first + index, physical // page + (0 if fixed else index))
     return _OK

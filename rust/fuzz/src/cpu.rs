@@ -19,9 +19,9 @@ const PMPADDR: u16 = 0x3B0;
 
 /// Registers that answer with what they heard, and now and then end a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Echo {
-    heard: u32,
-    asks: bool,
+pub(crate) struct Echo {
+    pub(crate) heard: u32,
+    pub(crate) asks: bool,
 }
 
 impl Bus for Echo {

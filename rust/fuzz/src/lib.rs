@@ -1,6 +1,7 @@
 //! What each fuzz target does with some bytes. Everything here must return, whatever the bytes are.
 
 pub mod cpu;
+pub mod xtensa;
 
 use std::hint::black_box;
 

@@ -76,7 +76,14 @@ impl Cpu {
     #[new]
     fn new(chip: &str, words: Py<Words>, on_read: Py<Handlers>, on_write: Py<Handlers>) -> PyResult<Self> {
         let core = core::of(chip).ok_or_else(|| PyValueError::new_err(format!("no core for {chip:?}")))?;
-        let inner = Inner { core, space: Space::new(), windows: Vec::new(), watches: Vec::new(), aliases: Vec::new() };
+        let inner = Inner {
+            core,
+            space: Space::new(),
+            windows: Vec::new(),
+            watches: Vec::new(),
+            aliases: Vec::new(),
+            random: None,
+        };
         Ok(Self {
             words,
             on_read,
@@ -134,6 +141,12 @@ impl Cpu {
         let mut inner = self.inner()?;
         inner.space.add_registers(begin, end);
         inner.aliases.push((begin, end, to));
+        Ok(())
+    }
+
+    /// The register that is another number each time it is read; the word there is the generator's state.
+    fn add_random(&self, address: u32) -> PyResult<()> {
+        self.inner()?.random = Some(address);
         Ok(())
     }
 

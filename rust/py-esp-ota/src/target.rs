@@ -78,6 +78,12 @@ impl Target {
         (self.0.ram.loader_text.low, self.0.ram.loader_text.high)
     }
 
+    /// The room that it has for the bootloader's data.
+    #[getter]
+    fn loader_data(&self) -> (u32, u32) {
+        (self.0.ram.loader_data.low, self.0.ram.loader_data.high)
+    }
+
     /// A revision (major * 100 + minor) that current default builds accept.
     #[getter]
     fn default_chip_revision(&self) -> u16 {

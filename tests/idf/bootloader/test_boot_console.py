@@ -4,6 +4,7 @@ import pytest
 from board import Board, slots, table
 
 from py_esp_ota import firmware
+from py_esp_ota.chip import ResetReason
 from py_esp_ota.sdkconfig import Sdkconfig
 
 
@@ -138,3 +139,45 @@ def test_what_rows_of_bootloaders_and_tables_are_called(version, words):
 def test_the_block_revision_is_printed_by_the_releases_that_look_at_it(version, says):
     board = Board("two_ota", config=Sdkconfig(idf_version=version))
     assert ("I boot: efuse block revision: v0.0" in untimed(board.boot())) is says
+
+
+@pytest.mark.parametrize(
+    ("chip", "version", "said"),
+    [
+        ("esp32c3", (6, 1, 0), ["PRO CPU has been reset by WDT."]),
+        ("esp32s2", (6, 1, 0), ["PRO CPU has been reset by WDT."]),
+        ("esp32s3", (6, 1, 0), ["PRO CPU has been reset by WDT.", "APP CPU has been reset by WDT."]),
+        ("esp32", (5, 3, 2), ["PRO CPU has been reset by WDT.", "APP CPU has been reset by WDT."]),
+        ("esp32", (5, 4, 0), ["PRO CPU has been reset by WDT", "APP CPU has been reset by WDT"]),
+    ],
+)
+def test_a_reset_by_a_watchdog_is_told_of_each_core(chip, version, said):
+    board = Board("two_ota", chip=chip, config=Sdkconfig(idf_version=version))
+    board.chip.reset_reason = ResetReason.RTCWDT_SYS
+    lines = [line for line in untimed(board.boot()) if "WDT" in line]
+    assert lines == [f"W boot.{chip}: {text}" for text in said]
+
+
+@pytest.mark.parametrize(("chip", "word"), [("esp32s3", "Boot SPI Speed"), ("esp32s2", "SPI Speed     ")])
+def test_one_chip_has_words_of_its_own_for_the_speed_of_its_flash(chip, word):
+    assert f"I boot.{chip}: {word} : 80MHz" in untimed(Board("two_ota", chip=chip).boot())
+
+
+@pytest.mark.parametrize(
+    ("data_at", "length", "address", "overlaps"),
+    [
+        (0x3FFE5110, 0x40, 0x3FFE5140, True),
+        (0x3FFE5110, 0x40, 0x3FFE5150, False),
+        (0x3FFE5110, 0x40, 0x3FFE5000, True),  # what is zeroed lies before what is in the image
+        (0x3FFE6108, 0x40, 0x3FFE5FF0, False),  # an older release has all of it higher
+        (0x3FFE6108, 0x40, 0x3FFE6000, True),
+    ],
+)
+def test_the_bootloaders_data_ends_where_its_image_says(data_at, length, address, overlaps):
+    board = Board("two_ota", "1/VALID", chip="esp32s2")
+    loader = firmware.image([(data_at, bytes(length)), (0x4004E000, bytes(64))], chip="esp32s2")
+    board.chip.flash.program(board.chip.target.bootloader_offset, loader)
+    parts = [(0x3F000020, firmware.app_desc("bench", "1")), (address, bytes(16)), (0x40080148, bytes(16))]
+    board.flash_app("ota_0", firmware.image(parts, chip="esp32s2"))
+    told = "\n".join(untimed(board.boot()))
+    assert ("overlaps bootloader data" in told) == overlaps

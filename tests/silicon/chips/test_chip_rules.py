@@ -10,7 +10,8 @@ from side_by_side import both
 from py_esp_ota.firmware import app_desc, image, layout_of
 
 OTA_0 = 0x110000
-SHARED = [build for build in BUILDS if build.logs and build.chip not in {"esp32c2", "esp32c3"}]
+ONE_WINDOW = {"esp32c5", "esp32c6", "esp32c61", "esp32h2"}
+SHARED = [build for build in BUILDS if build.logs and build.chip in ONE_WINDOW]
 SMALL_PAGES = [build for build in BUILDS if build.logs and build.chip in {"esp32c6", "esp32h2", "esp32c61"}]
 
 

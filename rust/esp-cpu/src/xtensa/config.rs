@@ -1,9 +1,10 @@
 //! What Espressif's three Xtensa cores have, as their `core-isa.h` says; the rest of their configuration is the same.
 
-use super::decode::Op;
+use super::op::Op;
 
 /// One core's configuration: which options of the ISA it has, and what it says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "options are there or not")]
 pub struct Config {
     /// Zero-overhead loops.
     pub loops: bool,
@@ -11,6 +12,8 @@ pub struct Config {
     pub booleans: bool,
     /// The 16-bit multiply-accumulate unit.
     pub mac16: bool,
+    /// SALT and SALTU, which the LX7 has.
+    pub salt: bool,
     /// S32C1I, the store that compares first.
     pub s32c1i: bool,
     /// Single-precision floating point, coprocessor 0.
@@ -18,7 +21,7 @@ pub struct Config {
     /// CONFIGID0 and CONFIGID1.
     pub config_id: [u32; 2],
     /// User registers that RUR and WUR know beside THREADPTR, as a range of numbers.
-    pub user: (i32, i32),
+    pub user: (u16, u16),
 }
 
 /// ESP32: LX6, two of them.
@@ -26,6 +29,7 @@ pub const ESP32: Config = Config {
     loops: true,
     booleans: true,
     mac16: true,
+    salt: false,
     s32c1i: true,
     float: true,
     config_id: [0xC2BC_FFFE, 0x1CC5_FE96],
@@ -38,6 +42,7 @@ pub const ESP32S2: Config = Config {
     loops: false,
     booleans: false,
     mac16: false,
+    salt: true,
     s32c1i: false,
     float: false,
     config_id: [0xC2EC_FAFE, 0x2207_5F76],
@@ -46,6 +51,7 @@ pub const ESP32S2: Config = Config {
 
 /// ESP32-S3: two LX7. Its vector instructions (PIE) are not here: an illegal instruction each.
 pub const ESP32S3: Config = Config {
+    salt: true,
     config_id: [0xC2F0_FFFE, 0x2309_0F1F],
     // 12: the dedicated GPIO's output.
     user: (12, 12),
@@ -62,6 +68,7 @@ impl Config {
             }
             Op::Any4 | Op::All4 | Op::Any8 | Op::All8 => self.booleans,
             Op::Mac | Op::MacLoad | Op::Ldinc | Op::Lddec => self.mac16,
+            Op::Salt | Op::Saltu => self.salt,
             Op::S32c1i => self.s32c1i,
             Op::Illegal => false,
             op => self.float || !is_float(op),
@@ -71,16 +78,19 @@ impl Config {
 
 /// Whether an instruction is coprocessor 0's.
 pub fn is_float(op: Op) -> bool {
-    use Op::*;
+    use Op::{
+        FloatCompare, FloatMath, FloatMove, FloatToInt, IntToFloat, Lsi, Lsip, Lsx, Lsxp, Rfr, Ssi, Ssip, Ssx, Ssxp,
+        Wfr,
+    };
     matches!(
         op,
-        Lsi | Lsiu
+        Lsi | Lsip
             | Lsx
-            | Lsxu
+            | Lsxp
             | Ssi
-            | Ssiu
+            | Ssip
             | Ssx
-            | Ssxu
+            | Ssxp
             | FloatMath
             | FloatCompare
             | FloatMove
@@ -107,3 +117,5 @@ pub const EXCM_LEVEL: u32 = 3;
 pub const DEBUG_LEVEL: u32 = 6;
 /// The level that nothing masks.
 pub const NMI_LEVEL: u32 = 7;
+/// Its line.
+pub const NMI_LINE: u32 = 1 << 14;

@@ -3,221 +3,13 @@
 //! [`decode`] is a pure function of the bytes: what a core's configuration lacks (see [`super::config`]) is dropped by
 //! the caller, so every table here is the whole ISA's.
 
-/// What an instruction does. A narrow one decodes to its wide twin; the length tells them apart.
-#[allow(missing_docs, reason = "the names are the ISA's mnemonics")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Op {
-    Illegal,
-    // moves, arithmetic, logic
-    Mov,
-    Movi,
-    Add,
-    Addi,
-    Addx2,
-    Addx4,
-    Addx8,
-    Sub,
-    Subx2,
-    Subx4,
-    Subx8,
-    Neg,
-    Abs,
-    And,
-    Or,
-    Xor,
-    Moveqz,
-    Movnez,
-    Movltz,
-    Movgez,
-    Min,
-    Max,
-    Minu,
-    Maxu,
-    Sext,
-    Clamps,
-    Nsa,
-    Nsau,
-    // shifts
-    Slli,
-    Srai,
-    Srli,
-    Extui,
-    Sll,
-    Srl,
-    Sra,
-    Src,
-    Ssr,
-    Ssl,
-    Ssa8l,
-    Ssa8b,
-    Ssai,
-    // multiply, divide
-    Mull,
-    Muluh,
-    Mulsh,
-    Mul16u,
-    Mul16s,
-    Quou,
-    Quos,
-    Remu,
-    Rems,
-    // memory
-    L8ui,
-    L16ui,
-    L16si,
-    L32i,
-    L32r,
-    L32ai,
-    L32e,
-    S8i,
-    S16i,
-    S32i,
-    S32ri,
-    S32e,
-    S32c1i,
-    // branches, loops, calls
-    J,
-    Jx,
-    Beqz,
-    Bnez,
-    Bltz,
-    Bgez,
-    Beqi,
-    Bnei,
-    Blti,
-    Bgei,
-    Bltui,
-    Bgeui,
-    Beq,
-    Bne,
-    Blt,
-    Bge,
-    Bltu,
-    Bgeu,
-    Bnone,
-    Bany,
-    Ball,
-    Bnall,
-    Bbc,
-    Bbs,
-    Bbci,
-    Bbsi,
-    Bf,
-    Bt,
-    Loop,
-    Loopnez,
-    Loopgtz,
-    Call0,
-    Call,
-    Callx0,
-    Callx,
-    Ret,
-    Retw,
-    // windows
-    Entry,
-    Movsp,
-    Rotw,
-    Rfwo,
-    Rfwu,
-    // booleans
-    Andb,
-    Andbc,
-    Orb,
-    Orbc,
-    Xorb,
-    Any4,
-    All4,
-    Any8,
-    All8,
-    Movf,
-    Movt,
-    // the system
-    Nop,
-    Rsr,
-    Wsr,
-    Xsr,
-    Rur,
-    Wur,
-    Rer,
-    Wer,
-    Rsil,
-    Waiti,
-    Rfe,
-    Rfde,
-    Rfi,
-    Syscall,
-    Break,
-    ReadTlb,
-    ProbeTlb,
-    WriteTlb,
-    ForgetTlb,
-    // MAC16
-    Mac,
-    MacLoad,
-    Ldinc,
-    Lddec,
-    // single precision
-    Lsi,
-    Lsiu,
-    Lsx,
-    Lsxu,
-    Ssi,
-    Ssiu,
-    Ssx,
-    Ssxu,
-    FloatMath,
-    FloatCompare,
-    FloatMove,
-    FloatToInt,
-    IntToFloat,
-    Rfr,
-    Wfr,
-}
-
-/// One decoded instruction. `r`, `s`, `t` are the fields of those names; `imm` is what the format encodes, scaled.
-///
-/// Targets in `imm` are relative to the instruction (`L32r`, `Call0`, `Call`: to its address rounded down to four), so
-/// a decoded block serves every alias of its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ins {
-    /// What it does.
-    pub op: Op,
-    /// Field r, most often the target.
-    pub r: u8,
-    /// Field s.
-    pub s: u8,
-    /// Field t.
-    pub t: u8,
-    /// The constant, the distance, the special register's number, or what [`Op`] says of it.
-    pub imm: i32,
-    /// Where it stands in its block, in bytes.
-    pub at: u16,
-    /// Two or three bytes.
-    pub length: u8,
-    /// How many windows of four registers beyond the first it touches: 0 to 3.
-    pub reach: u8,
-}
+use super::op::{Ins, MAC_DOWN, MAC_X_IS_M, MAC_Y_IS_M, Op, reach};
+use crate::word::signed;
 
 /// The constants that BEQI, BNEI, BLTI and BGEI choose from.
 const SIGNED: [i32; 16] = [-1, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64, 128, 256];
 /// Those of BLTUI and BGEUI.
 const UNSIGNED: [i32; 16] = [32768, 65536, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64, 128, 256];
-
-/// How a multiply-accumulate changes the accumulator, in `imm` of [`Op::Mac`] and [`Op::MacLoad`] (bits 2 and 3).
-pub const MAC_UMUL: i32 = 0;
-/// The product replaces the accumulator.
-pub const MAC_MUL: i32 = 1;
-/// The product is added.
-pub const MAC_MULA: i32 = 2;
-/// The product is taken off.
-pub const MAC_MULS: i32 = 3;
-/// In `imm`: the first factor is a MAC16 register, not an address register.
-pub const MAC_X_IS_M: i32 = 1 << 4;
-/// The same of the second factor.
-pub const MAC_Y_IS_M: i32 = 1 << 5;
-/// [`Op::MacLoad`] goes down through memory, not up.
-pub const MAC_DOWN: i32 = 1 << 6;
 
 /// The length of an instruction by its first byte: two for the density option's, else three.
 pub fn length(first: u8) -> u8 {
@@ -229,14 +21,14 @@ pub fn decode(word: u32) -> Ins {
     let fields = Fields(word);
     let mut ins = match word & 15 {
         0 => qrst(fields),
-        1 => fields.with(Op::L32r, ((0xFFFF_0000 | (word >> 8)) << 2).cast_signed()),
+        1 => fields.with(Op::L32r, signed((0xFFFF_0000 | (word >> 8)) << 2)),
         2 => loads_and_stores(fields),
         3 => {
             let op = match fields.r() {
                 0 => Op::Lsi,
                 4 => Op::Ssi,
-                8 => Op::Lsiu,
-                12 => Op::Ssiu,
+                8 => Op::Lsip,
+                12 => Op::Ssip,
                 _ => Op::Illegal,
             };
             fields.with(op, fields.imm8() << 2)
@@ -300,17 +92,17 @@ impl Fields {
         i32::from((self.0 >> 16) as u8)
     }
     fn signed8(self) -> i32 {
-        i32::from(((self.0 >> 16) as u8).cast_signed())
+        i32::from((self.0 >> 16) as i8)
     }
     fn signed12(self) -> i32 {
-        (self.0 << 8).cast_signed() >> 20
+        signed(self.0 << 8) >> 20
     }
     fn offset18(self) -> i32 {
-        (self.0 << 8).cast_signed() >> 14
+        signed(self.0 << 8) >> 14
     }
     /// The number of a special register.
     fn sr(self) -> i32 {
-        (self.0 >> 8 & 255).cast_signed()
+        signed(self.0 >> 8 & 255)
     }
     fn with(self, op: Op, imm: i32) -> Ins {
         Ins { op, r: self.r(), s: self.s(), t: self.t(), imm, at: 0, length: 3, reach: 0 }
@@ -334,9 +126,9 @@ fn qrst(f: Fields) -> Ins {
         8 => f.with(
             match f.op2() {
                 0 => Op::Lsx,
-                1 => Op::Lsxu,
+                1 => Op::Lsxp,
                 4 => Op::Ssx,
-                5 => Op::Ssxu,
+                5 => Op::Ssxp,
                 _ => Op::Illegal,
             },
             0,
@@ -431,7 +223,7 @@ fn st1(f: Fields) -> Ins {
         4 => f.only_if(f.t() < 2, Op::Ssai, i32::from(f.s()) | i32::from(f.t() & 1) << 4),
         6 => f.with(Op::Rer, 0),
         7 => f.with(Op::Wer, 0),
-        8 => f.only_if(f.s() == 0, Op::Rotw, i32::from((f.t() << 4).cast_signed() >> 4)),
+        8 => f.only_if(f.s() == 0, Op::Rotw, signed(u32::from(f.t()) << 28) >> 28),
         14 => f.with(Op::Nsa, 0),
         15 => f.with(Op::Nsau, 0),
         _ => f.with(Op::Illegal, 0),
@@ -475,6 +267,8 @@ fn rst2(f: Fields) -> Ins {
         2 => Op::Orb,
         3 => Op::Orbc,
         4 => Op::Xorb,
+        6 => Op::Saltu,
+        7 => Op::Salt,
         8 => Op::Mull,
         10 => Op::Muluh,
         11 => Op::Mulsh,
@@ -550,15 +344,15 @@ fn loads_and_stores(f: Fields) -> Ins {
 /// the upper halves, bits 2 and 3 say what happens to the accumulator. With a load, `r`'s upper bits are its target.
 fn mac16(f: Fields) -> Ins {
     let (mx, my, mw) = (f.r() >> 2 & 1, 2 + (f.t() >> 2 & 1), f.r() & 3);
-    let spare_r = f.r() & 3 == 0 && f.r() < 8;
+    let spare_r = matches!(f.r(), 0 | 4);
     let kind = i32::from(f.op1());
     let multiplies = f.op1() >= 4;
-    let accumulates = f.op1() & 12 == 8;
+    let accumulates = f.op1() >> 2 == 2;
     let (op, x, y, imm) = match f.op2() {
         group @ (0 | 1 | 4 | 5) if accumulates && f.r() < 8 => {
             let down = if group & 1 == 1 { MAC_DOWN } else { 0 };
             if group < 4 {
-                if f.t() & 11 != 0 {
+                if f.t() & 0xB != 0 {
                     return f.with(Op::Illegal, 0);
                 }
                 (Op::MacLoad, mx, my, down | MAC_X_IS_M | MAC_Y_IS_M)
@@ -566,8 +360,8 @@ fn mac16(f: Fields) -> Ins {
                 (Op::MacLoad, mx, f.t(), down | MAC_X_IS_M)
             }
         }
-        2 if multiplies && spare_r && f.s() == 0 && f.t() & 11 == 0 => (Op::Mac, mx, my, MAC_X_IS_M | MAC_Y_IS_M),
-        3 if multiplies && f.r() == 0 && f.t() & 11 == 0 => (Op::Mac, f.s(), my, MAC_Y_IS_M),
+        2 if multiplies && spare_r && f.s() == 0 && f.t() & 0xB == 0 => (Op::Mac, mx, my, MAC_X_IS_M | MAC_Y_IS_M),
+        3 if multiplies && f.r() == 0 && f.t() & 0xB == 0 => (Op::Mac, f.s(), my, MAC_Y_IS_M),
         6 if multiplies && spare_r && f.s() == 0 => (Op::Mac, mx, f.t(), MAC_X_IS_M),
         7 if f.r() == 0 => (Op::Mac, f.s(), f.t(), 0),
         8 if f.op1() == 0 && f.t() == 0 && f.r() < 4 => return f.with(Op::Ldinc, 0),
@@ -584,7 +378,7 @@ fn jumps(f: Fields) -> Ins {
     let constant = |op, table: &[i32; 16]| {
         // The constant in `imm`, looked up once; the distance, as it is encoded, takes the place of field t.
         let mut ins = f.with(op, table.get(usize::from(f.r())).copied().unwrap_or(0));
-        ins.t = f.signed8() as u8;
+        ins.t = (f.0 >> 16) as u8;
         ins
     };
     match (f.n(), f.m()) {
@@ -597,7 +391,7 @@ fn jumps(f: Fields) -> Ins {
         (2, 1) => constant(Op::Bnei, &SIGNED),
         (2, 2) => constant(Op::Blti, &SIGNED),
         (2, _) => constant(Op::Bgei, &SIGNED),
-        (_, 0) => f.with(Op::Entry, (f.0 >> 12).cast_signed() << 3),
+        (_, 0) => f.with(Op::Entry, signed(f.0 >> 12) << 3),
         (_, 1) => match f.r() {
             0 => f.with(Op::Bf, f.signed8() + 4),
             1 => f.with(Op::Bt, f.signed8() + 4),
@@ -660,35 +454,5 @@ fn narrow_rest(f: Fields) -> Ins {
             _ => f.with(Op::Illegal, 0),
         },
         _ => f.with(Op::Illegal, 0),
-    }
-}
-
-/// The highest window of four that an instruction's address registers are in; what ENTRY needs depends on PS.CALLINC.
-fn reach(ins: &Ins) -> u8 {
-    use Op::*;
-    let (r, s, t) = (ins.r >> 2, ins.s >> 2, ins.t >> 2);
-    match ins.op {
-        Add | Addx2 | Addx4 | Addx8 | Sub | Subx2 | Subx4 | Subx8 | And | Or | Xor | Moveqz | Movnez | Movltz
-        | Movgez | Min | Max | Minu | Maxu | Src | Mull | Muluh | Mulsh | Mul16u | Mul16s | Quou | Quos | Remu
-        | Rems => r.max(s).max(t),
-        Slli | Sext | Clamps | Sll | Movf | Movt => r.max(s),
-        Neg | Abs | Srai | Srli | Extui | Srl | Sra => r.max(t),
-        Mov | Addi | Nsa | Nsau | L8ui | L16ui | L16si | L32i | L32ai | L32e | S8i | S16i | S32i | S32ri | S32e
-        | S32c1i | Beq | Bne | Blt | Bge | Bltu | Bgeu | Bnone | Bany | Ball | Bnall | Bbc | Bbs | Movsp | Rer
-        | Wer | ReadTlb | ProbeTlb | WriteTlb | Lsx | Lsxu | Ssx | Ssxu => s.max(t),
-        Movi | L32r | Rsr | Wsr | Xsr | Wur | Rsil => t,
-        Ssr | Ssl | Ssa8l | Ssa8b | Jx | Beqz | Bnez | Bltz | Bgez | Beqi | Bnei | Blti | Bgei | Bltui | Bgeui
-        | Bbci | Bbsi | Loop | Loopnez | Loopgtz | Callx0 | ForgetTlb | Ldinc | Lddec | Lsi | Lsiu | Ssi | Ssiu
-        | Wfr | IntToFloat => s,
-        Call => ins.t,
-        Callx => s.max(ins.t),
-        Rur | Rfr | FloatToInt => r,
-        FloatMove if (8..12).contains(&ins.imm) => t,
-        Mac | MacLoad => {
-            let x = if ins.imm & MAC_X_IS_M == 0 { r } else { 0 };
-            let y = if ins.imm & MAC_Y_IS_M == 0 { t } else { 0 };
-            x.max(y).max(if ins.op == MacLoad { s } else { 0 })
-        }
-        _ => 0,
     }
 }

@@ -1,6 +1,6 @@
 //! Interrupts: lines, levels, and the three timers that make some of their own.
 
-use super::config::{EDGE_LINES, EXCM_LEVEL, LEVEL_LINES, LEVELS, NMI_LEVEL, SOFTWARE_LINES, TIMER_LINES};
+use super::config::{EDGE_LINES, EXCM_LEVEL, LEVEL_LINES, LEVELS, NMI_LEVEL, NMI_LINE, SOFTWARE_LINES, TIMER_LINES};
 use super::exceptions::{LEVEL_1, Trap};
 use super::{Cpu, PS_EXCM, PS_INTLEVEL, State};
 
@@ -9,7 +9,7 @@ impl Cpu {
     pub fn set_lines(&mut self, mask: u32) {
         let state = &mut self.state;
         let rising = mask & !state.lines & EDGE_LINES;
-        let nmi = mask & !state.lines & LEVELS[NMI_LEVEL as usize];
+        let nmi = mask & !state.lines & NMI_LINE;
         state.lines = mask;
         state.interrupt = state.interrupt & !LEVEL_LINES | mask & LEVEL_LINES | rising | nmi;
         state.look_at_interrupts();
@@ -35,7 +35,7 @@ impl State {
     /// The level of the interrupt to be taken now; 0: none.
     fn next_interrupt(&self) -> u32 {
         let masked = (self.ps & PS_INTLEVEL).max(if self.ps & PS_EXCM == 0 { 0 } else { EXCM_LEVEL });
-        let pending = self.interrupt & (self.enabled | LEVELS[NMI_LEVEL as usize]);
+        let pending = self.interrupt & (self.enabled | NMI_LINE);
         if pending == 0 {
             return 0;
         }
@@ -51,7 +51,7 @@ impl State {
             1 => self.enter(Trap::of(LEVEL_1)),
             level => {
                 if level == NMI_LEVEL {
-                    self.interrupt &= !LEVELS[NMI_LEVEL as usize];
+                    self.interrupt &= !NMI_LINE;
                 }
                 self.enter_level(level, 0x180 + (level - 2) * 0x40);
             }

@@ -1,8 +1,8 @@
 //! MAC16: products of 16-bit halves into an accumulator of 40 bits, with loads beside them.
 
 use super::State;
-use super::decode::{Ins, MAC_DOWN, MAC_MUL, MAC_MULA, MAC_MULS, MAC_X_IS_M, MAC_Y_IS_M, Op};
 use super::exceptions::Trap;
+use super::op::{Ins, MAC_DOWN, MAC_MUL, MAC_MULA, MAC_MULS, MAC_X_IS_M, MAC_Y_IS_M, Op};
 use super::step::{Outside, Then, load_long};
 
 impl State {
@@ -39,7 +39,7 @@ impl State {
         let x =
             factor(if ins.op == Op::MacLoad { ins.r & 3 } else { ins.r }, ins.imm & MAC_X_IS_M != 0, ins.imm & 1 != 0);
         let y = factor(ins.t, ins.imm & MAC_Y_IS_M != 0, ins.imm & 2 != 0);
-        let product = i64::from(x.cast_signed()) * i64::from(y.cast_signed());
+        let product = i64::from(x as i16) * i64::from(y as i16);
         let sum = match ins.imm >> 2 & 3 {
             MAC_MUL => product,
             MAC_MULA => self.accumulator + product,

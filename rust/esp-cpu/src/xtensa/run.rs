@@ -1,7 +1,9 @@
 //! The run: blocks of decoded code, one behind the other, until something ends it.
 
-use super::decode::{Ins, Op, decode, length};
+use super::decode::{decode, length};
 use super::exceptions::{ALLOCA, LEVEL_1, SYSCALL, Trap};
+use super::op::{Ins, Op};
+use super::special::is_time;
 use super::step::{Outside, Then};
 use super::{Cpu, PS_EXCM, State};
 use crate::blocks::LONGEST;
@@ -31,6 +33,8 @@ impl Cpu {
         let mut done = 0;
         let mut from = None;
         let mut is_first = true;
+        // Cycles to the next timer: what only the instructions that end a block with a look can change.
+        let mut timer = self.state.until_timer();
         loop {
             if self.state.attention {
                 self.state.take_interrupt();
@@ -39,7 +43,7 @@ impl Cpu {
             let number = match self.next_block(&mut outside, from) {
                 Ok(number) => number,
                 Err(fault) => {
-                    if let Some(stop) = self.before(&outside, done, budget, is_first, false) {
+                    if let Some(stop) = before(&outside, done, budget, is_first, false) {
                         return Ran { stop, instructions: done };
                     }
                     if let Some(stop) = self.trapped(fault.into()) {
@@ -47,18 +51,17 @@ impl Cpu {
                     }
                     (done, from, is_first) = (done + 1, None, false);
                     self.state.count(1);
+                    timer = self.state.until_timer();
                     continue;
                 }
             };
-            let Some(&block) = self.blocks.block(number) else { continue };
-            if let Some(stop) = self.before(&outside, done, budget, is_first, block.watched) {
+            let Some(block) = self.blocks.block(number) else { continue };
+            if let Some(stop) = before(&outside, done, budget, is_first, block.watched) {
                 return Ran { stop, instructions: done };
             }
             is_first = false;
-            let ops = self.blocks.ops(&block);
-            let room = (budget - done).min(self.state.until_timer());
-            let ops = self.state.fitting(ops, block.bytes, room);
-            let (executed, end) = match ops {
+            let room = (budget - done).min(timer);
+            let (executed, end) = match self.state.fitting(self.blocks.ops(block), block.bytes, room) {
                 Fitting::Some(ops) => self.state.execute(ops, &mut outside),
                 Fitting::Overflow => {
                     self.state.pc = self.state.overflow(self.state.pc);
@@ -66,7 +69,13 @@ impl Cpu {
                 }
             };
             done += executed;
-            self.state.count(executed);
+            if executed < timer && matches!(end, End::Fell | End::Jumped) {
+                timer -= executed;
+                self.state.ccount = self.state.ccount.wrapping_add(executed as u32);
+            } else {
+                self.state.count(executed);
+                timer = self.state.until_timer();
+            }
             from = None;
             match end {
                 End::Fell => {
@@ -89,20 +98,10 @@ impl Cpu {
                     }
                     done += 1;
                     self.state.count(1);
+                    timer = self.state.until_timer();
                 }
             }
         }
-    }
-
-    /// Whether the run ends before the next instruction.
-    fn before(&self, outside: &Outside, done: u64, budget: u64, is_first: bool, watched: bool) -> Option<Stop> {
-        if watched && !is_first {
-            return Some(Stop::Break);
-        }
-        if outside.asked {
-            return Some(Stop::Asked);
-        }
-        (done >= budget).then_some(Stop::Budget)
     }
 
     /// Enter the handler of an exception, or name it to the host.
@@ -135,6 +134,19 @@ impl Cpu {
         Ok(number)
     }
 
+    /// Whether there is an instruction at an address: it can be fetched, and its encoding is not illegal on this core.
+    pub fn is_legal(&self, space: &mut Space, address: u32) -> bool {
+        fetch(space, address).is_ok_and(|(word, _)| self.decode(word).op != Op::Illegal)
+    }
+
+    fn decode(&self, word: u32) -> Ins {
+        let mut ins = decode(word);
+        if !self.config.has(ins.op) || !self.config.has_register(&ins) || !self.state.has_special(&ins) {
+            ins.op = Op::Illegal;
+        }
+        ins
+    }
+
     fn decode_block(&mut self, space: &mut Space, pc: u32) -> Result<u32, Fault> {
         let mut ops: Vec<Ins> = Vec::with_capacity(LONGEST);
         let mut places: Vec<(usize, usize)> = Vec::with_capacity(2);
@@ -149,9 +161,10 @@ impl Cpu {
                 Err(fault) if ops.is_empty() => return Err(fault),
                 Err(_) => break,
             };
-            let mut ins = decode(word);
-            if !self.config.has(ins.op) || !self.config.has_register(&ins) {
-                ins.op = Op::Illegal;
+            let mut ins = self.decode(word);
+            // It reads or sets the time, which is right between blocks.
+            if !ops.is_empty() && matches!(ins.op, Op::Rsr | Op::Wsr | Op::Xsr) && is_time(ins.imm as u16) {
+                break;
             }
             // The highest so far: the last instruction's says what the whole block needs.
             reach = ins.reach.max(reach);
@@ -171,6 +184,17 @@ impl Cpu {
         let watched = space.is_watched(pc);
         Ok(self.blocks.add(space, pc, &places, &ops, watched))
     }
+}
+
+/// Whether the run ends before the next instruction.
+fn before(outside: &Outside, done: u64, budget: u64, is_first: bool, watched: bool) -> Option<Stop> {
+    if watched && !is_first {
+        return Some(Stop::Break);
+    }
+    if outside.asked {
+        return Some(Stop::Asked);
+    }
+    (done >= budget).then_some(Stop::Budget)
 }
 
 /// What of a block can be executed in one go.
@@ -239,8 +263,11 @@ impl State {
     }
 }
 
+/// A part of an instruction: where in the arena, how many bytes.
+type Piece = Option<(usize, usize)>;
+
 /// The instruction at an address, and where in the arena its bytes are: one piece, or two across a page.
-fn fetch(space: &mut Space, address: u32) -> Result<(u32, [Option<(usize, usize)>; 2]), Fault> {
+fn fetch(space: &mut Space, address: u32) -> Result<(u32, [Piece; 2]), Fault> {
     let place = code(space, address)?;
     let one = space.bytes(place, 3);
     let wanted = one.first().map_or(3, |&first| usize::from(length(first)));
@@ -265,10 +292,11 @@ fn code(space: &mut Space, address: u32) -> Result<usize, Fault> {
 
 /// Whether a block is entered behind an instruction: it may jump, or change what the run looks at between blocks.
 fn ends_block(op: Op) -> bool {
+    #[allow(clippy::enum_glob_use, reason = "a table of mnemonics")]
     use Op::*;
     match op {
-        Illegal | Syscall | Break | Entry | Retw | Ret | Rotw | Rfwo | Rfwu | Loop | Loopnez | Loopgtz => true,
-        Rsr | Wsr | Xsr | Rsil | Waiti | Rfe | Rfde | Rfi => true,
+        Illegal | Syscall | Break | Entry | Retw | Ret | Rotw | Rfwo | Rfwu | Loop | Loopnez | Loopgtz | Rsr | Wsr
+        | Xsr | Rsil | Waiti | Rfe | Rfde | Rfi => true,
         op => (op as u8) >= J as u8 && (op as u8) <= Callx as u8,
     }
 }

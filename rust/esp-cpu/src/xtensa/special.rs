@@ -1,31 +1,38 @@
 //! Special and user registers, and the instructions of the system.
 
 use super::config::Config;
-use super::decode::{Ins, Op};
 use super::exceptions::{ILLEGAL, NO_FLOAT, Trap};
+use super::op::{Ins, Op};
 use super::step::Then;
 use super::{Cpu, PS_EXCM, PS_INTLEVEL, State};
+use crate::word::unsigned;
 
 /// The special registers that are kept without doing anything, in the order of [`State::kept`]: IBREAKENABLE, MEMCTL,
 /// ATOMCTL, DDR, IBREAKA0, IBREAKA1, DBREAKA0, DBREAKA1, DBREAKC0, DBREAKC1.
-const KEPT: [i32; 10] = [96, 97, 99, 104, 128, 129, 144, 145, 160, 161];
-const CONFIG_ID_0: i32 = 176;
-const CONFIG_ID_1: i32 = 208;
-const INTSET: i32 = 226;
-const INTCLEAR: i32 = 227;
-const DEBUG_CAUSE: i32 = 233;
-const PRID: i32 = 235;
-const BR: i32 = 4;
-const SCOMPARE1: i32 = 12;
+const KEPT: [u16; 10] = [96, 97, 99, 104, 128, 129, 144, 145, 160, 161];
+const CONFIG_ID_0: u16 = 176;
+const CONFIG_ID_1: u16 = 208;
+const INTSET: u16 = 226;
+const INTCLEAR: u16 = 227;
+const DEBUG_CAUSE: u16 = 233;
+const PRID: u16 = 235;
+const READ_ONLY: [u16; 3] = [CONFIG_ID_0, CONFIG_ID_1, PRID];
+const BR: u16 = 4;
+const SCOMPARE1: u16 = 12;
+
+/// Whether a special register is the time, or when a timer is to fire.
+pub(super) fn is_time(number: u16) -> bool {
+    matches!(number, 234 | 240..=242)
+}
 
 impl Cpu {
     /// A special register by its number, as RSR reads it; `None`: there is none of that number.
-    pub fn special(&self, number: i32) -> Option<u32> {
+    pub fn special(&self, number: u16) -> Option<u32> {
         self.state.special(number)
     }
 
     /// A special register, as WSR writes it; false: none can be written under that number.
-    pub fn set_special(&mut self, number: i32, value: u32) -> bool {
+    pub fn set_special(&mut self, number: u16, value: u32) -> bool {
         self.state.set_special(number, value)
     }
 }
@@ -33,7 +40,7 @@ impl Cpu {
 impl Config {
     /// Whether a core has the special or user register that an instruction names.
     pub(super) fn has_register(&self, ins: &Ins) -> bool {
-        match (ins.op, ins.imm) {
+        match (ins.op, ins.imm as u16) {
             (Op::Rsr | Op::Wsr | Op::Xsr, number) => match number {
                 0..=2 => self.loops,
                 BR => self.booleans,
@@ -50,7 +57,7 @@ impl Config {
 }
 
 impl State {
-    fn special(&self, number: i32) -> Option<u32> {
+    fn special(&self, number: u16) -> Option<u32> {
         let level = number as usize & 7;
         let at = |registers: &[u32; 8]| registers.get(level).copied();
         Some(match number {
@@ -88,7 +95,18 @@ impl State {
         })
     }
 
-    fn set_special(&mut self, number: i32, value: u32) -> bool {
+    /// Whether there is a special register of the number that an instruction names, to be read or written.
+    pub(super) fn has_special(&self, ins: &Ins) -> bool {
+        let number = ins.imm as u16;
+        match ins.op {
+            Op::Rsr => self.special(number).is_some(),
+            Op::Wsr => number == INTCLEAR || self.special(number).is_some() && !READ_ONLY.contains(&number),
+            Op::Xsr => self.special(number).is_some() && !READ_ONLY.contains(&number),
+            _ => true,
+        }
+    }
+
+    fn set_special(&mut self, number: u16, value: u32) -> bool {
         let level = number as usize & 7;
         let place = match number {
             0 => &mut self.lbeg,
@@ -165,7 +183,7 @@ impl State {
         true
     }
 
-    fn kept_or_numbered(&mut self, number: i32) -> Option<&mut u32> {
+    fn kept_or_numbered(&mut self, number: u16) -> Option<&mut u32> {
         let level = number as usize & 7;
         match number {
             32..=35 => self.m.get_mut(level & 3),
@@ -177,7 +195,7 @@ impl State {
         }
     }
 
-    fn user_register(&mut self, number: i32) -> Result<&mut u32, Trap> {
+    fn user_register(&mut self, number: u16) -> Result<&mut u32, Trap> {
         match number {
             231 => Ok(&mut self.thread),
             232 | 233 if self.coprocessors & 1 == 0 => Err(Trap::of(NO_FLOAT)),
@@ -192,25 +210,25 @@ impl State {
         let (r, s, t) = (ins.r, ins.s, ins.t);
         match ins.op {
             Op::Rsr => {
-                let value = self.special(ins.imm).ok_or(Trap::of(ILLEGAL))?;
+                let value = self.special(ins.imm as u16).ok_or(Trap::of(ILLEGAL))?;
                 self.set(t, value);
             }
             Op::Wsr => {
                 let value = self.get(t);
-                self.write_special(ins.imm, value)?;
+                self.write_special(ins.imm as u16, value)?;
             }
             Op::Xsr => {
-                let (old, new) = (self.special(ins.imm).ok_or(Trap::of(ILLEGAL))?, self.get(t));
-                self.write_special(ins.imm, new)?;
+                let (old, new) = (self.special(ins.imm as u16).ok_or(Trap::of(ILLEGAL))?, self.get(t));
+                self.write_special(ins.imm as u16, new)?;
                 self.set(t, old);
             }
             Op::Rur => {
-                let value = *self.user_register(ins.imm)?;
+                let value = *self.user_register(ins.imm as u16)?;
                 self.set(r, value);
             }
             Op::Wur => {
                 let value = self.get(t);
-                *self.user_register(ins.imm)? = value;
+                *self.user_register(ins.imm as u16)? = value;
             }
             // No external register is here: they are a debugger's.
             Op::Rer => self.set(t, 0),
@@ -229,7 +247,7 @@ impl State {
             }
             Op::Rfde => return Ok(Then::To(self.depc)),
             Op::Rfi => match ins.imm {
-                level @ 2..=7 => return Ok(Then::To(self.return_from_level(level.cast_unsigned()))),
+                level @ 2..=7 => return Ok(Then::To(self.return_from_level(unsigned(level)))),
                 _ => return Err(Trap::of(ILLEGAL)),
             },
             Op::ReadTlb | Op::ProbeTlb | Op::WriteTlb | Op::ForgetTlb => self.region(ins),
@@ -238,7 +256,7 @@ impl State {
         Ok(Then::Look)
     }
 
-    fn write_special(&mut self, number: i32, value: u32) -> Result<(), Trap> {
+    fn write_special(&mut self, number: u16, value: u32) -> Result<(), Trap> {
         if self.set_special(number, value) { Ok(()) } else { Err(Trap::of(ILLEGAL)) }
     }
 

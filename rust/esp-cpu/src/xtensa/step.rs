@@ -1,11 +1,12 @@
 //! What each instruction does.
 
 use super::State;
-use super::decode::{Ins, Op};
 use super::exceptions::{ALIGNMENT, ALLOCA, DEBUG, DIVIDE, ILLEGAL, SYSCALL, Trap};
+use super::op::{Ins, Op};
 use super::windows::Turn;
 use crate::bus::Bus;
 use crate::space::Space;
+use crate::word::{signed, unsigned};
 
 /// What comes behind an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +62,12 @@ impl Loaded<4> for Zeros {
 }
 impl Loaded<2> for Signed {
     fn from(bytes: [u8; 2]) -> u32 {
-        i32::from(i16::from_le_bytes(bytes)).cast_unsigned()
+        unsigned(i32::from(i16::from_le_bytes(bytes)))
     }
 }
 
 impl State {
-    #[inline(always)]
+    #[inline]
     fn load<const N: usize, L: Loaded<N>>(
         &mut self,
         outside: &mut Outside,
@@ -90,10 +91,11 @@ impl State {
 
     /// One instruction, at `pc`.
     #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the loop of a block is this match")]
     #[expect(clippy::too_many_lines, reason = "an arm per instruction")]
     pub(super) fn step(&mut self, ins: &Ins, pc: u32, outside: &mut Outside) -> Result<Then, Trap> {
         let (r, s, t) = (ins.r, ins.s, ins.t);
-        let imm = ins.imm.cast_unsigned();
+        let imm = unsigned(ins.imm);
         macro_rules! set {
             ($value:expr) => {{
                 let value = $value;
@@ -126,7 +128,7 @@ impl State {
         macro_rules! branch_constant {
             ($condition:expr) => {
                 if $condition {
-                    return Ok(Then::To(pc.wrapping_add(4).wrapping_add_signed(i32::from(t.cast_signed()))));
+                    return Ok(Then::To(pc.wrapping_add(4).wrapping_add_signed(i32::from(t as i8))));
                 }
             };
         }
@@ -143,38 +145,40 @@ impl State {
             Op::Subx4 => set!((s!() << 2).wrapping_sub(t!())),
             Op::Subx8 => set!((s!() << 3).wrapping_sub(t!())),
             Op::Neg => set!(t!().wrapping_neg()),
-            Op::Abs => set!(t!().cast_signed().unsigned_abs()),
+            Op::Abs => set!(signed(t!()).unsigned_abs()),
             Op::And => set!(s!() & t!()),
             Op::Or => set!(s!() | t!()),
             Op::Xor => set!(s!() ^ t!()),
             Op::Moveqz if t!() == 0 => set!(s!()),
             Op::Movnez if t!() != 0 => set!(s!()),
-            Op::Movltz if t!().cast_signed() < 0 => set!(s!()),
-            Op::Movgez if t!().cast_signed() >= 0 => set!(s!()),
+            Op::Movltz if signed(t!()) < 0 => set!(s!()),
+            Op::Movgez if signed(t!()) >= 0 => set!(s!()),
             Op::Movf if !self.boolean(t) => set!(s!()),
             Op::Movt if self.boolean(t) => set!(s!()),
-            Op::Min => set!(s!().cast_signed().min(t!().cast_signed()).cast_unsigned()),
-            Op::Max => set!(s!().cast_signed().max(t!().cast_signed()).cast_unsigned()),
+            Op::Min => set!(unsigned(signed(s!()).min(signed(t!())))),
+            Op::Max => set!(unsigned(signed(s!()).max(signed(t!())))),
             Op::Minu => set!(s!().min(t!())),
             Op::Maxu => set!(s!().max(t!())),
-            Op::Sext => set!((s!() << (31 - imm & 31)).cast_signed().wrapping_shr(31 - imm & 31).cast_unsigned()),
+            Op::Salt => set!(u32::from(signed(s!()) < signed(t!()))),
+            Op::Saltu => set!(u32::from(s!() < t!())),
+            Op::Sext => set!(unsigned(signed(s!() << (31 - (imm & 31))) >> (31 - (imm & 31)))),
             Op::Clamps => {
                 let limit = 1i32 << (imm & 31);
-                set!(s!().cast_signed().clamp(-limit, limit - 1).cast_unsigned());
+                set!(unsigned(signed(s!()).clamp(-limit, limit - 1)));
             }
             Op::Nsa => {
                 let value = s!();
-                let folded = value ^ (value.cast_signed() >> 31).cast_unsigned();
+                let folded = value ^ unsigned(signed(value) >> 31);
                 self.set(t, folded.leading_zeros() - 1);
             }
             Op::Nsau => self.set(t, s!().leading_zeros()),
             Op::Slli => set!(s!().checked_shl(imm).unwrap_or(0)),
-            Op::Srai => set!((t!().cast_signed() >> (imm & 31)).cast_unsigned()),
+            Op::Srai => set!(unsigned(signed(t!()) >> (imm & 31))),
             Op::Srli => set!(t!() >> (imm & 31)),
             Op::Extui => set!(t!() >> (imm & 31) & (2u32 << (imm >> 8 & 15)).wrapping_sub(1)),
             Op::Sll => set!(self.shift_right(s!(), 0)),
             Op::Srl => set!(self.shift_right(0, t!())),
-            Op::Sra => set!((i64::from(t!().cast_signed()) >> self.sar) as u32),
+            Op::Sra => set!((i64::from(signed(t!())) >> self.sar) as u32),
             Op::Src => set!(self.shift_right(s!(), t!())),
             Op::Ssr => self.sar = s!() & 31,
             Op::Ssl => self.sar = 32 - (s!() & 31),
@@ -182,14 +186,14 @@ impl State {
             Op::Ssa8b => self.sar = 32 - ((s!() & 3) << 3),
             Op::Ssai => self.sar = imm & 31,
             Op::Mull => set!(s!().wrapping_mul(t!())),
-            Op::Muluh => set!((u64::from(s!()) * u64::from(t!()) >> 32) as u32),
-            Op::Mulsh => set!((i64::from(s!().cast_signed()) * i64::from(t!().cast_signed()) >> 32) as u32),
+            Op::Muluh => set!(((u64::from(s!()) * u64::from(t!())) >> 32) as u32),
+            Op::Mulsh => set!(((i64::from(signed(s!())) * i64::from(signed(t!()))) >> 32) as u32),
             Op::Mul16u => set!((s!() & 0xFFFF) * (t!() & 0xFFFF)),
-            Op::Mul16s => set!((i32::from(s!() as i16) * i32::from(t!() as i16)).cast_unsigned()),
+            Op::Mul16s => set!(unsigned(i32::from(s!() as i16) * i32::from(t!() as i16))),
             Op::Quou => set!(s!().checked_div(t!()).ok_or(Trap::of(DIVIDE))?),
             Op::Remu => set!(s!().checked_rem(t!()).ok_or(Trap::of(DIVIDE))?),
-            Op::Quos if t!() != 0 => set!(s!().cast_signed().wrapping_div(t!().cast_signed()).cast_unsigned()),
-            Op::Rems if t!() != 0 => set!(s!().cast_signed().wrapping_rem(t!().cast_signed()).cast_unsigned()),
+            Op::Quos if t!() != 0 => set!(unsigned(signed(s!()).wrapping_div(signed(t!())))),
+            Op::Rems if t!() != 0 => set!(unsigned(signed(s!()).wrapping_rem(signed(t!())))),
             Op::Quos | Op::Rems => return Err(Trap::of(DIVIDE)),
 
             Op::L8ui => return self.load::<1, Zeros>(outside, t, address!()),
@@ -209,18 +213,18 @@ impl State {
             Op::Jx => return Ok(Then::To(s!())),
             Op::Beqz => branch!(s!() == 0),
             Op::Bnez => branch!(s!() != 0),
-            Op::Bltz => branch!(s!().cast_signed() < 0),
-            Op::Bgez => branch!(s!().cast_signed() >= 0),
+            Op::Bltz => branch!(signed(s!()) < 0),
+            Op::Bgez => branch!(signed(s!()) >= 0),
             Op::Beqi => branch_constant!(s!() == imm),
             Op::Bnei => branch_constant!(s!() != imm),
-            Op::Blti => branch_constant!(s!().cast_signed() < ins.imm),
-            Op::Bgei => branch_constant!(s!().cast_signed() >= ins.imm),
+            Op::Blti => branch_constant!(signed(s!()) < ins.imm),
+            Op::Bgei => branch_constant!(signed(s!()) >= ins.imm),
             Op::Bltui => branch_constant!(s!() < imm),
             Op::Bgeui => branch_constant!(s!() >= imm),
             Op::Beq => branch!(s!() == t!()),
             Op::Bne => branch!(s!() != t!()),
-            Op::Blt => branch!(s!().cast_signed() < t!().cast_signed()),
-            Op::Bge => branch!(s!().cast_signed() >= t!().cast_signed()),
+            Op::Blt => branch!(signed(s!()) < signed(t!())),
+            Op::Bge => branch!(signed(s!()) >= signed(t!())),
             Op::Bltu => branch!(s!() < t!()),
             Op::Bgeu => branch!(s!() >= t!()),
             Op::Bnone => branch!(s!() & t!() == 0),
@@ -289,8 +293,8 @@ impl State {
             Op::Orb => self.set_boolean(r, self.boolean(s) | self.boolean(t)),
             Op::Orbc => self.set_boolean(r, self.boolean(s) | !self.boolean(t)),
             Op::Xorb => self.set_boolean(r, self.boolean(s) ^ self.boolean(t)),
-            Op::Any4 => self.set_boolean(t, self.booleans >> (s & 12) & 15 != 0),
-            Op::All4 => self.set_boolean(t, self.booleans >> (s & 12) & 15 == 15),
+            Op::Any4 => self.set_boolean(t, self.booleans >> (s & 0xC) & 15 != 0),
+            Op::All4 => self.set_boolean(t, self.booleans >> (s & 0xC) & 15 == 15),
             Op::Any8 => self.set_boolean(t, self.booleans >> (s & 8) & 255 != 0),
             Op::All8 => self.set_boolean(t, self.booleans >> (s & 8) & 255 == 255),
             Op::Syscall => return Err(Trap::of(SYSCALL)),
@@ -311,7 +315,7 @@ impl State {
         self.lcount = count.wrapping_sub(1);
         let skips = match ins.op {
             Op::Loopnez => count == 0,
-            Op::Loopgtz => count.cast_signed() <= 0,
+            Op::Loopgtz => signed(count) <= 0,
             _ => false,
         };
         if skips { Then::To(self.lend) } else { Then::Next }
@@ -338,7 +342,7 @@ impl State {
 }
 
 fn aligned(address: u32) -> Result<u32, Trap> {
-    if address & 3 == 0 { Ok(address) } else { Err(Trap { cause: ALIGNMENT, address: Some(address) }) }
+    if address % 4 == 0 { Ok(address) } else { Err(Trap { cause: ALIGNMENT, address: Some(address) }) }
 }
 
 #[cold]
@@ -347,7 +351,7 @@ pub(super) fn load_long(outside: &mut Outside, address: u32, size: u8) -> Result
     Ok((value, outside.then()))
 }
 
-#[inline(always)]
+#[inline]
 pub(super) fn store<const N: usize>(outside: &mut Outside, address: u32, bytes: [u8; N]) -> Result<Then, Trap> {
     if outside.space.store(address, bytes) {
         return Ok(Then::Next);

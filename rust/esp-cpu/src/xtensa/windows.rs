@@ -3,6 +3,7 @@
 //! The sixteen are copied out and in when the window moves, so that every other instruction finds them at fixed places.
 
 use super::{PS_CALLINC, PS_EXCM, PS_OWB, PS_WOE, State};
+use crate::word::unsigned;
 
 /// What ENTRY came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl State {
     pub(super) fn look_at_windows(&mut self) {
         let armed = self.ps & (PS_WOE | PS_EXCM) == PS_WOE;
         // The frames that begin one, two and three windows further, in bits 1 to 3, and one more as a stop.
-        let near = u32::from(self.start.rotate_right(u32::from(self.base))) & 14 | 16;
+        let near = u32::from(self.start.rotate_right(u32::from(self.base))) & 0xE | 0x10;
         self.free = if armed { near.trailing_zeros() as u8 - 1 } else { 3 };
     }
 
@@ -97,7 +98,7 @@ impl State {
         if windows > self.free {
             return Turn::Overflow(self.overflow(pc));
         }
-        let top = self.get(stack).wrapping_sub(size.cast_unsigned());
+        let top = self.get(stack).wrapping_sub(unsigned(size));
         self.set(windows << 2 | stack, top);
         let base = self.base.wrapping_add(windows) & 15;
         self.start |= 1 << base;

@@ -41,6 +41,8 @@ pub struct Options {
     /// Where the code lies that the bootloader needs until it jumps, from its first byte to behind its last; `None`: all
     /// the room that the chip's linker script has for it.
     pub loader_text: Option<(u32, u32)>,
+    /// Where its data lies; `None`: all the room for that.
+    pub loader_data: Option<(u32, u32)>,
     /// SHA-256 of the keys of the running app: what an app trusts without hardware secure boot.
     pub trusted_digests: Vec<[u8; 32]>,
     /// The public key of version 1 signatures, X then Y, built into app and bootloader.
@@ -64,6 +66,7 @@ impl Default for Options {
             assertions_disabled: false,
             bootloader_offset: None,
             loader_text: None,
+            loader_data: None,
             trusted_digests: Vec::new(),
             v1_public_key: None,
         }

@@ -89,6 +89,7 @@ impl Request {
             build_page: self.options.mmu_page_size.unwrap_or_else(|| target.mmu_page_size(flash_size)),
             features: Features::of(self.options.idf_version),
             loader_text: self.options.loader_text.map(|(low, high)| Span { low, high }),
+            loader_data: self.options.loader_data.map(|(low, high)| Span { low, high }),
             ..Rules::new(Some(target), u64::from(self.offset), self.of_bootloader())
         }
     }

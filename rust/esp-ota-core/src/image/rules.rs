@@ -77,13 +77,22 @@ pub(super) struct Rules {
     pub(super) features: Features,
     /// Where the bootloader that looks has its own code, when that is known.
     pub(super) loader_text: Option<Span>,
+    pub(super) loader_data: Option<Span>,
 }
 
 impl Rules {
     /// The questions as the newest default build asks them.
     pub(super) fn new(target: Option<&'static Target>, base: u64, bootloader: bool) -> Self {
         let build_page = target.map_or(0x1_0000, |target| target.mmu_page_size(u64::MAX));
-        Self { target, base, bootloader, build_page, features: Features::of(HEAD), loader_text: None }
+        Self {
+            target,
+            base,
+            bootloader,
+            build_page,
+            features: Features::of(HEAD),
+            loader_text: None,
+            loader_data: None,
+        }
     }
 
     fn size_limit(&self) -> u32 {
@@ -283,7 +292,11 @@ impl Rules {
     pub(super) fn load_range(&self, index: u8, segment: SegmentHeader, at: u64) -> Option<Refusal> {
         let end = segment.load_addr.wrapping_add(segment.data_len);
         let ram = self.target?.ram;
-        let ram = Ram { loader_text: self.loader_text.unwrap_or(ram.loader_text), ..ram };
+        let ram = Ram {
+            loader_text: self.loader_text.unwrap_or(ram.loader_text),
+            loader_data: self.loader_data.unwrap_or(ram.loader_data),
+            ..ram
+        };
         let clash = load::verify_load_addresses(&ram, segment.load_addr, end).err()?;
         let found = format!("0x{:08x}-0x{:08x}", clash.low, clash.high);
         let field = format!("segment {index} load_addr");

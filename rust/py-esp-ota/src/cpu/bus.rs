@@ -46,6 +46,8 @@ pub(super) struct Bus<'a, 'py> {
     pub(super) flags: &'a Flags,
     /// Addresses from the first up to the second that are those from the third on.
     pub(super) aliases: &'a [(u32, u32, u32)],
+    /// The register that is another number each time it is read.
+    pub(super) random: Option<u32>,
     pub(super) watcher: Option<&'a Bound<'py, PyAny>>,
     pub(super) posted: Vec<(u32, u32)>,
     pub(super) error: Option<PyErr>,
@@ -59,6 +61,9 @@ impl Bus<'_, '_> {
     }
 
     fn word(&mut self, address: u32) -> u32 {
+        if self.random == Some(address) {
+            return self.words.draw(address);
+        }
         let Some(device) = self.on_read.at(self.py, address) else { return self.words.word(address) };
         self.asked(|py| low_word(device.call0(py)?.bind(py)))
     }

@@ -21,6 +21,7 @@ pub(super) struct Inner {
     pub(super) windows: Vec<Window>,
     pub(super) watches: Vec<Watch>,
     pub(super) aliases: Vec<(u32, u32, u32)>,
+    pub(super) random: Option<u32>,
 }
 
 impl Inner {

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use pyo3::exceptions::PyKeyError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::lock::lock;
 
@@ -44,6 +45,19 @@ impl Words {
     pub(crate) fn set(&self, address: u32, value: u32) {
         lock(&self.0).insert(address, value);
     }
+
+    /// The next random number of the generator that keeps its state in this word. Never zero, never twice the same.
+    pub(crate) fn draw(&self, address: u32) -> u32 {
+        let mut words = lock(&self.0);
+        let state = words.entry(address).or_insert(0);
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *state | 1
+    }
+}
+
+/// An address and those of the words behind it, round and round.
+fn from(address: u32) -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(address), |at| Some(at.wrapping_add(4)))
 }
 
 /// The lowest 32 bits of a number (`from_py_with`).
@@ -78,6 +92,31 @@ impl Words {
 
     fn __len__(&self) -> usize {
         lock(&self.0).len()
+    }
+
+    /// The bytes of words that follow each other; of each its highest byte first with `big`.
+    #[pyo3(signature = (address, length, /, *, big=false))]
+    fn bytes_at<'py>(&self, py: Python<'py>, address: u32, length: usize, big: bool) -> PyResult<Bound<'py, PyBytes>> {
+        let words = lock(&self.0);
+        PyBytes::new_with(py, length, |bytes| {
+            for (address, chunk) in from(address).zip(bytes.chunks_mut(4)) {
+                let word = words.get(&address).copied().unwrap_or(0);
+                let bytes = if big { word.to_be_bytes() } else { word.to_le_bytes() };
+                chunk.iter_mut().zip(bytes).for_each(|(byte, new)| *byte = new);
+            }
+            Ok(())
+        })
+    }
+
+    /// Whole words from bytes, in the same way.
+    #[pyo3(signature = (address, data, /, *, big=false))]
+    fn put_bytes_at(&self, address: u32, data: &[u8], big: bool) {
+        let mut words = lock(&self.0);
+        for (address, chunk) in from(address).zip(data.chunks_exact(4)) {
+            let mut bytes = [0; 4];
+            bytes.copy_from_slice(chunk);
+            words.insert(address, if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) });
+        }
     }
 
     /// Address and word, in the order of addresses.

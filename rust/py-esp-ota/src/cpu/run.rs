@@ -112,7 +112,7 @@ impl Cpu {
     /// Instructions up to the next thing that Python has to do with, and what the devices hear of them.
     fn step(&self, py: Python<'_>, budget: u64) -> PyResult<Ran> {
         let mut inner = self.inner()?;
-        let Inner { core, space, aliases, .. } = &mut *inner;
+        let Inner { core, space, aliases, random, .. } = &mut *inner;
         let watcher = self.watcher(py);
         let mut bus = Bus {
             py,
@@ -121,6 +121,7 @@ impl Cpu {
             on_write: self.on_write.get(),
             flags: &self.flags,
             aliases,
+            random: *random,
             watcher: watcher.as_ref(),
             posted: Vec::new(),
             error: None,

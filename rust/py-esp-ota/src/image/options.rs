@@ -18,8 +18,8 @@ impl VerifyOptions {
     #[pyo3(signature = (
         *, idf_version=None, mmu_page_size=None, signature_scheme=None, check_signature=false, secure_boot_v2=false,
         anti_rollback=false, secure_version_size=None, bringup=false, debugger_attached=false, deep_sleep_wake=false,
-        mapping_kept=false, assertions_disabled=false, bootloader_offset=None, loader_text=None, trusted_digests=vec![],
-        v1_public_key=None
+        mapping_kept=false, assertions_disabled=false, bootloader_offset=None, loader_text=None, loader_data=None,
+        trusted_digests=vec![], v1_public_key=None
     ))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "each keyword is one option")]
     fn new(
@@ -37,6 +37,7 @@ impl VerifyOptions {
         assertions_disabled: bool,
         #[pyo3(from_py_with = number)] bootloader_offset: Option<u32>,
         loader_text: Option<(u32, u32)>,
+        loader_data: Option<(u32, u32)>,
         trusted_digests: Vec<Vec<u8>>,
         v1_public_key: Option<Vec<u8>>,
     ) -> PyResult<Self> {
@@ -70,6 +71,7 @@ impl VerifyOptions {
             assertions_disabled,
             bootloader_offset,
             loader_text,
+            loader_data,
             trusted_digests: digests.collect::<PyResult<_>>()?,
             v1_public_key: key.transpose()?,
         }))

@@ -5,11 +5,11 @@ use esp_cpu::{Access, Bus, Ran, Space};
 
 use super::{Core, State};
 
-const RA: u8 = 0;
-const SP: u8 = 1;
+const RA: usize = 0;
+const SP: usize = 1;
 /// The first argument, as a function that was entered sees it.
 const ARGUMENT: usize = 2;
-const PS: i32 = 230;
+const PS: u16 = 230;
 
 pub(super) fn of(chip: &str) -> Option<Box<dyn Core>> {
     let config = match chip {
@@ -23,54 +23,49 @@ pub(super) fn of(chip: &str) -> Option<Box<dyn Core>> {
     Some(Box::new(core))
 }
 
-/// What is no number of a register is the one that is always there.
-fn number(number: usize) -> u8 {
-    (number & 15) as u8
-}
-
 impl Core for Cpu {
     fn run(&mut self, space: &mut Space, bus: &mut dyn Bus, budget: u64) -> Ran {
         self.run(space, bus, budget)
     }
 
     fn pc(&self) -> u32 {
-        self.state.pc
+        self.pc()
     }
 
     fn set_pc(&mut self, pc: u32) {
-        self.state.pc = pc;
+        self.set_pc(pc);
     }
 
     fn register(&self, at: usize) -> u32 {
-        self.register(number(at))
+        self.register(at)
     }
 
     fn set_register(&mut self, at: usize, value: u32) {
-        self.set_register(number(at), value);
+        self.set_register(at, value);
     }
 
     fn special(&self, number: u16) -> Option<u32> {
-        self.special(i32::from(number))
+        self.special(number)
     }
 
     fn set_special(&mut self, number: u16, value: u32) -> bool {
-        self.set_special(i32::from(number), value)
+        self.set_special(number, value)
     }
 
     fn save(&self) -> State {
-        Box::new(self.state.clone())
+        Box::new(self.save())
     }
 
     fn restore(&mut self, state: &State) {
         if let Some(state) = state.downcast_ref::<xtensa::State>() {
-            self.state = state.clone();
+            self.restore(state);
         }
     }
 
     fn words(&self) -> Vec<u32> {
         let general = (0..16).map(|number| self.register(number));
         let special = [0, 1, 2, 3, 72, 73, 177, PS].into_iter().filter_map(|number| self.special(number));
-        std::iter::once(self.state.pc).chain(general).chain(special).collect()
+        std::iter::once(self.pc()).chain(general).chain(special).collect()
     }
 
     fn reset(&mut self, stack_top: u32) {
@@ -120,15 +115,15 @@ impl Core for Cpu {
     }
 
     fn argument(&self, index: usize) -> u32 {
-        self.register(number(ARGUMENT + index))
+        self.register(ARGUMENT + index)
     }
 
     fn set_argument(&mut self, index: usize, value: u32) {
-        self.set_register(number(ARGUMENT + index), value);
+        self.set_register(ARGUMENT + index, value);
     }
 
     fn go_to(&mut self, address: u32) {
-        self.state.pc = address;
+        self.set_pc(address);
     }
 
     fn leave_call(&mut self, _code: &[u8]) {}

@@ -5,13 +5,20 @@
 //! One instruction is one cycle of CCOUNT. Arithmetic rounds to nearest whatever FCR asks, and no flag of FSR is set;
 //! the ESP32's double-precision accelerator and the S3's vector instructions are illegal instructions.
 
-pub mod config;
-pub mod decode;
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "registers have no sign: each instruction gives them one"
+)]
 
+pub mod config;
+
+pub mod decode;
 mod exceptions;
 mod float;
 mod interrupts;
 mod mac16;
+pub mod op;
 mod run;
 mod special;
 mod step;
@@ -21,7 +28,7 @@ pub use config::{Config, ESP32, ESP32S2, ESP32S3};
 pub use exceptions::DEBUG;
 
 use crate::blocks::Blocks;
-use decode::Ins;
+use op::Ins;
 
 /// PS: the level that interrupts must be above.
 pub const PS_INTLEVEL: u32 = 15;
@@ -36,12 +43,12 @@ const PS_CALLINC: u32 = 16;
 const PS_ALL: u32 = 0x0007_0FFF;
 
 /// Everything that a core remembers: its registers as a value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     config_id: [u32; 2],
     prid: u32,
     /// The address of the next instruction.
-    pub pc: u32,
+    pc: u32,
     /// The sixteen registers that code sees now; theirs in `far` are old.
     near: [u32; 16],
     /// All registers, by fours.
@@ -88,8 +95,7 @@ pub struct State {
 
 /// One core. Its blocks of decoded code belong to the one [`crate::Space`] it runs on.
 pub struct Cpu {
-    /// Its registers.
-    pub state: State,
+    state: State,
     /// Whether exceptions are the host's: [`crate::Stop::Exception`] names them. What a program cannot do without (window
     /// overflows and underflows, MOVSP's, SYSCALL, interrupts) the core enters by itself all the same.
     pub host_traps: bool,
@@ -104,19 +110,53 @@ impl Cpu {
         Self { state: State::new(config.config_id, prid), host_traps: false, config, blocks: Blocks::new() }
     }
 
-    /// The registers as they are behind a reset.
+    /// Where it runs.
+    pub fn pc(&self) -> u32 {
+        self.state.pc
+    }
+
+    /// Go on elsewhere.
+    pub fn set_pc(&mut self, address: u32) {
+        self.state.pc = address;
+    }
+
+    /// `a0` to `a15` of the current window; 0 for a number that is none.
+    pub fn register(&self, number: usize) -> u32 {
+        self.state.near.get(number).copied().unwrap_or_default()
+    }
+
+    /// The same, written.
+    pub fn set_register(&mut self, number: usize, value: u32) {
+        if let Some(register) = self.state.near.get_mut(number) {
+            *register = value;
+        }
+    }
+
+    /// `f0` to `f15`, as bits; 0 for a number that is none.
+    pub fn float_register(&self, number: usize) -> u32 {
+        self.state.float.get(number).copied().unwrap_or_default()
+    }
+
+    /// The same, written.
+    pub fn set_float_register(&mut self, number: usize, bits: u32) {
+        if let Some(register) = self.state.float.get_mut(number) {
+            *register = bits;
+        }
+    }
+
+    /// All registers.
+    pub fn save(&self) -> State {
+        self.state.clone()
+    }
+
+    /// All registers as they were at [`Cpu::save`].
+    pub fn restore(&mut self, saved: &State) {
+        self.state.clone_from(saved);
+    }
+
+    /// All registers as after a reset.
     pub fn reset(&mut self) {
         self.state = State::new(self.state.config_id, self.state.prid);
-    }
-
-    /// Address register `a0` to `a15` of the current window.
-    pub fn register(&self, number: u8) -> u32 {
-        self.state.get(number)
-    }
-
-    /// The same, set.
-    pub fn set_register(&mut self, number: u8, value: u32) {
-        self.state.set(number, value);
     }
 }
 
@@ -167,12 +207,12 @@ impl State {
     }
 
     /// An address register of the current window.
-    #[inline(always)]
+    #[inline]
     fn get(&self, number: u8) -> u32 {
         self.near.get(usize::from(number & 15)).copied().unwrap_or_default()
     }
 
-    #[inline(always)]
+    #[inline]
     fn set(&mut self, number: u8, value: u32) {
         if let Some(register) = self.near.get_mut(usize::from(number & 15)) {
             *register = value;
