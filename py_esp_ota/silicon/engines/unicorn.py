@@ -5,7 +5,6 @@ Its RISC-V core cannot be interrupted from outside, so a trap is entered by hand
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -24,9 +23,6 @@ from unicorn import (
     UC_HOOK_MEM_INVALID,
     UC_HOOK_MEM_READ,
     UC_MODE_RISCV32,
-    UC_PROT_EXEC,
-    UC_PROT_READ,
-    UC_PROT_WRITE,
     Uc,
     UcError,
 )
@@ -42,8 +38,7 @@ from unicorn.riscv_const import (
     UC_RISCV_REG_X0,
 )
 
-from py_esp_ota._core import Flash
-from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory
+from py_esp_ota.silicon.chips.soc import Memory
 from py_esp_ota.silicon.engines.engine import (
     BREAKPOINT,
     ILLEGAL_INSTRUCTION,
@@ -57,9 +52,9 @@ from py_esp_ota.silicon.engines.engine import (
 )
 from py_esp_ota.silicon.engines.pmp import PMPADDR, PMPCFG, may_fetch
 from py_esp_ota.silicon.engines.touched import touched
+from py_esp_ota.silicon.engines.unicorn_memory import UnicornBlock, UnicornWindow, without_zeros
 from py_esp_ota.silicon.words import to_word, word
 
-_RIGHTS = {READ: UC_PROT_READ, WRITE: UC_PROT_WRITE, EXECUTE: UC_PROT_EXEC}
 _ACCESS: Mapping[int, Access] = {
     UC_ERR_FETCH_UNMAPPED: "fetch",
     UC_ERR_FETCH_PROT: "fetch",
@@ -85,56 +80,6 @@ _STATE = (
     UC_RISCV_REG_MEPC,
     UC_RISCV_REG_MSCRATCH,
 )
-
-
-class UnicornBlock:
-    """One block of host memory."""
-
-    def __init__(self, uc: Uc, memory: Memory) -> None:
-        self.size = memory.size
-        self.windows = tuple(range(base, base + memory.size) for base, _access in memory.windows)
-        #: Those that show code which code cannot change.
-        self.code_only = tuple(
-            window
-            for window, (_base, access) in zip(self.windows, memory.windows, strict=True)
-            if access == READ | EXECUTE
-        )
-        self._bytes = ctypes.create_string_buffer(memory.size)
-        self._address = ctypes.addressof(self._bytes)
-        for base, access in memory.windows:
-            rights = sum(right for bit, right in _RIGHTS.items() if access & bit)
-            uc.mem_map_ptr(base, memory.size, rights, self._address)
-
-    def clear(self) -> None:
-        """Fill it with zeros."""
-        ctypes.memset(self._address, 0, self.size)
-
-    def save(self) -> bytes:
-        """Its content."""
-        return self._bytes.raw
-
-    def get(self, offset: int, length: int) -> bytes:
-        """Bytes at ``offset``, which the caller knows to be there."""
-        return ctypes.string_at(self._address + offset, length)
-
-    def put(self, offset: int, data: bytes) -> None:
-        """Bytes at ``offset``, which the caller knows to fit."""
-        ctypes.memmove(self._address + offset, data, len(data))
-
-
-class UnicornWindow:
-    """What the cache shows of a flash: a copy of it."""
-
-    def __init__(self, block: UnicornBlock) -> None:
-        self._block = block
-
-    def show(self, offset: int, length: int, flash: Flash, place: int) -> None:
-        """Show ``length`` bytes from ``place`` on at ``offset``. Raises ``PowerLoss``."""
-        self._block.put(offset, flash.mmap(place, length))
-
-    def blank(self, offset: int, length: int) -> None:
-        """Show zeros."""
-        self._block.put(offset, bytes(length))
 
 
 class Unicorn:
@@ -383,7 +328,7 @@ class Unicorn:
 
     def freeze(self, blocks: Sequence[Block]) -> Frozen:
         """The memory of these blocks: all but the zeros at both ends, offset and bytes."""
-        return Frozen(tuple(_without_zeros(block.save()) for block in blocks))
+        return Frozen(tuple(without_zeros(block.save()) for block in blocks))
 
     def thaw(self, blocks: Sequence[Block], memory: Frozen) -> None:
         """As it was at ``freeze``."""
@@ -505,11 +450,6 @@ class Unicorn:
         self._in_store = True
         self._bus.write(address, value & 0xFFFFFFFF)
         self._in_store = False
-
-
-def _without_zeros(data: bytes) -> tuple[int, bytes]:
-    start = len(data) - len(data.lstrip(b"\0"))
-    return start, data[start:].rstrip(b"\0")
 
 
 @lru_cache(maxsize=0x4000)

@@ -5,32 +5,29 @@
 
 mod bus;
 mod core;
+mod inner;
 mod registers;
+mod run;
 mod window;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, TryLockError};
 
-use esp_cpu::{Access, Fault, Ran, Rights, Snapshot, Space, Stop};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
+use esp_cpu::{Access, Rights, Snapshot, Space};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use self::bus::{Bus, Flags};
-use self::core::Core;
+use self::bus::Flags;
+use self::inner::{Inner, Watch};
 use self::registers::{Handlers, Words};
 use self::window::Window;
 use crate::bytes::Bytes;
-use crate::err::{FlashError, failure_to_err};
 use crate::flash::Flash;
 use crate::lock::lock;
 
 pyo3::import_exception!(py_esp_ota.silicon.engines.engine, MemoryFault);
-
-/// Instructions between two looks at signals, and at threads that wait.
-const TURN: u64 = 2_000_000;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Words>()?;
@@ -48,51 +45,6 @@ pub(crate) struct CpuState(core::State);
 #[pyclass(module = "py_esp_ota._core", frozen)]
 pub(crate) struct CpuMemory(Snapshot);
 
-/// Who is asked before an instruction from `begin` to `end` is done: the watcher's `rom_call`, or a function.
-struct Watch {
-    number: usize,
-    begin: u32,
-    end: u32,
-    callback: Option<Py<PyAny>>,
-}
-
-struct Inner {
-    core: Box<dyn Core>,
-    space: Space,
-    windows: Vec<Window>,
-    watches: Vec<Watch>,
-    aliases: Vec<(u32, u32, u32)>,
-    random: Option<u32>,
-}
-
-impl Inner {
-    /// The window that a hidden address is in, and its page of it.
-    fn hidden(&self, address: u32) -> Option<(usize, usize)> {
-        if !self.space.is_hidden(address) {
-            return None;
-        }
-        self.windows.iter().enumerate().find_map(|(at, window)| Some((at, window.page_of(address)?)))
-    }
-
-    fn bring(&mut self, py: Python<'_>, (window, page): (usize, usize)) -> PyResult<()> {
-        let Some(window) = self.windows.get(window) else { return Ok(()) };
-        window.bring(&mut self.space, page).map_err(|failure| failure_to_err::<FlashError>(py, &failure))
-    }
-
-    /// Bring whatever of these bytes is hidden.
-    fn bring_all(&mut self, py: Python<'_>, address: u32, length: usize) -> PyResult<()> {
-        let last = u64::from(address) + length.max(1) as u64 - 1;
-        let mut at = u64::from(address);
-        while let (true, Ok(now)) = (at <= last, u32::try_from(at)) {
-            if let Some(place) = self.hidden(now) {
-                self.bring(py, place)?;
-            }
-            at = (at | 0xFFF) + 1;
-        }
-        Ok(())
-    }
-}
-
 /// A CPU core and the memory around it. Safe to share between threads, but of no use to two at once.
 #[pyclass(module = "py_esp_ota._core", frozen, subclass)]
 pub(crate) struct Cpu {
@@ -105,162 +57,6 @@ pub(crate) struct Cpu {
     watcher: Mutex<Option<Py<PyAny>>>,
     loads: Mutex<Option<Py<PyAny>>>,
     inner: Mutex<Inner>,
-}
-
-impl Cpu {
-    /// What an instruction holds while it is done.
-    fn inner(&self) -> PyResult<MutexGuard<'_, Inner>> {
-        match self.inner.try_lock() {
-            Ok(inner) => Ok(inner),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                Err(PyRuntimeError::new_err("the CPU is at work: who is read may look at registers only"))
-            }
-        }
-    }
-
-    fn watcher<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        lock(&self.watcher).as_ref().map(|watcher| watcher.bind(py).clone())
-    }
-
-    /// Run until the budget is spent or something ends it.
-    fn go_on(&self, py: Python<'_>, count: u64) -> PyResult<u64> {
-        let (mut left, mut turn) = (count, TURN);
-        loop {
-            let called = self.announce(py)?;
-            if left == 0 || self.flags.is_stopped() {
-                if let Some(address) = called {
-                    // The call was announced and done, but ROM's one instruction not yet.
-                    self.inner()?.leave_call(address);
-                }
-                return Ok(count - left);
-            }
-            let ran = self.step(py, left.min(turn))?;
-            left -= ran.instructions;
-            turn = turn.saturating_sub(ran.instructions);
-            if turn == 0 {
-                turn = TURN;
-                py.detach(|| {});
-                py.check_signals()?;
-            }
-            match ran.stop {
-                Stop::Budget | Stop::Break | Stop::Asked => {}
-                Stop::Wait => {
-                    self.waits.store(true, Ordering::Relaxed);
-                    return Ok(count - left);
-                }
-                Stop::Exception { cause, value } => {
-                    if !self.excepted(py, cause, value)? {
-                        self.instructions.fetch_add(1, Ordering::Relaxed);
-                        return Ok(count - left + 1);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Ask whoever watches the instruction that comes next, when there is one; where it is, if that is a call of ROM.
-    fn announce(&self, py: Python<'_>) -> PyResult<Option<u32>> {
-        let mut inner = self.inner()?;
-        let pc = inner.core.pc();
-        if !inner.space.is_watched(pc) {
-            return Ok(None);
-        }
-        inner.bring_all(py, pc, 4)?;
-        let Inner { core, space, watches, .. } = &mut *inner;
-        match space.code_long(pc, false) {
-            // It is an exception before it is anything else.
-            Ok(place) if space.bytes(place, core.nothing()).iter().all(|&byte| byte == 0) => return Ok(None),
-            Ok(_) => {}
-            Err(Fault { access, address }) => {
-                drop(inner);
-                self.faulted(py, access, address)?;
-                self.flags.stop();
-                return Ok(None);
-            }
-        }
-        let watching = |watch: &&Watch| watch.begin <= pc && pc <= watch.end;
-        let asked: Vec<_> = watches
-            .iter()
-            .filter(watching)
-            .map(|watch| watch.callback.as_ref().map(|callback| callback.clone_ref(py)))
-            .collect();
-        drop(inner);
-        let mut called = None;
-        for callback in asked {
-            if let Some(callback) = callback {
-                callback.call1(py, (pc,))?;
-            } else if let Some(watcher) = self.watcher(py) {
-                called = Some(pc);
-                if !watcher.call_method1(intern!(py, "rom_call"), (pc,))?.is_truthy()? {
-                    self.flags.stop();
-                }
-            }
-        }
-        Ok(called)
-    }
-
-    /// Instructions up to the next thing that Python has to do with, and what the devices hear of them.
-    fn step(&self, py: Python<'_>, budget: u64) -> PyResult<Ran> {
-        let mut inner = self.inner()?;
-        let Inner { core, space, aliases, random, .. } = &mut *inner;
-        let watcher = self.watcher(py);
-        let mut bus = Bus {
-            py,
-            words: self.words.get(),
-            on_read: self.on_read.get(),
-            on_write: self.on_write.get(),
-            flags: &self.flags,
-            aliases,
-            random: *random,
-            watcher: watcher.as_ref(),
-            posted: Vec::new(),
-            error: None,
-        };
-        let ran = core.run(space, &mut bus, budget);
-        let Bus { posted, error, .. } = bus;
-        drop(inner);
-        self.instructions.fetch_add(ran.instructions, Ordering::Relaxed);
-        if let Some(error) = error {
-            return Err(error);
-        }
-        for (address, value) in posted {
-            if let Some(device) = self.on_write.get().at(py, address) {
-                device.call1(py, (value,))?;
-            }
-        }
-        Ok(ran)
-    }
-
-    /// An instruction that could not be done; whether it can now.
-    fn excepted(&self, py: Python<'_>, cause: u32, value: u32) -> PyResult<bool> {
-        let inner = self.inner()?;
-        let pc = inner.core.pc();
-        let access = inner.core.access(cause);
-        if let Some(place) = access.and_then(|_| inner.hidden(value)) {
-            drop(inner);
-            if let Some(loads) = &*lock(&self.loads) {
-                loads.call1(py, (value & !0xFFF, 0x1000))?;
-            }
-            self.inner()?.bring(py, place)?;
-            return Ok(true);
-        }
-        drop(inner);
-        if let Some(access) = access {
-            self.faulted(py, access, value)?;
-        } else if let Some(watcher) = self.watcher(py).filter(|_| self.flags.charge(1)) {
-            watcher.call_method1(intern!(py, "exception"), (cause, pc))?;
-        }
-        Ok(false)
-    }
-
-    /// The instruction that comes next touched what is not there.
-    fn faulted(&self, py: Python<'_>, access: Access, address: u32) -> PyResult<()> {
-        let Some(watcher) = self.watcher(py) else { return Ok(()) };
-        let pc = self.inner()?.core.pc();
-        watcher.call_method1(intern!(py, "fault"), (fault(access, address).value(py), pc))?;
-        Ok(())
-    }
 }
 
 fn named(access: Access) -> &'static str {
@@ -655,15 +451,5 @@ impl Cpu {
         let number = inner.space.watch(begin, end);
         inner.watches.push(Watch { number, begin, end, callback });
         Ok(number)
-    }
-}
-
-impl Inner {
-    /// Behind the one instruction of ROM that a call was announced for, if nothing else was made of it.
-    fn leave_call(&mut self, address: u32) {
-        if self.core.pc() == address {
-            let code = self.space.read_at(address, 2).unwrap_or_default();
-            self.core.leave_call(&code);
-        }
     }
 }

@@ -55,6 +55,11 @@ impl Words {
     }
 }
 
+/// An address and those of the words behind it, round and round.
+fn from(address: u32) -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(address), |at| Some(at.wrapping_add(4)))
+}
+
 /// The lowest 32 bits of a number (`from_py_with`).
 pub(super) fn low_word(value: &Bound<'_, PyAny>) -> PyResult<u32> {
     value.extract().or_else(|_| value.bitand(0xFFFF_FFFF_u32)?.extract())
@@ -94,7 +99,7 @@ impl Words {
     fn bytes_at<'py>(&self, py: Python<'py>, address: u32, length: usize, big: bool) -> PyResult<Bound<'py, PyBytes>> {
         let words = lock(&self.0);
         PyBytes::new_with(py, length, |bytes| {
-            for (address, chunk) in (address..).step_by(4).zip(bytes.chunks_mut(4)) {
+            for (address, chunk) in from(address).zip(bytes.chunks_mut(4)) {
                 let word = words.get(&address).copied().unwrap_or(0);
                 let bytes = if big { word.to_be_bytes() } else { word.to_le_bytes() };
                 chunk.iter_mut().zip(bytes).for_each(|(byte, new)| *byte = new);
@@ -107,7 +112,7 @@ impl Words {
     #[pyo3(signature = (address, data, /, *, big=false))]
     fn put_bytes_at(&self, address: u32, data: &[u8], big: bool) {
         let mut words = lock(&self.0);
-        for (address, chunk) in (address..).step_by(4).zip(data.chunks_exact(4)) {
+        for (address, chunk) in from(address).zip(data.chunks_exact(4)) {
             let mut bytes = [0; 4];
             bytes.copy_from_slice(chunk);
             words.insert(address, if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) });
