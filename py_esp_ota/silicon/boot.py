@@ -142,17 +142,37 @@ class BootRun:
         return self._hardware.csr(number)
 
     def _on_jump(self, address: int) -> None:
-        if not self._is_entry(address, runs=True):
+        unseen = self._unseen_entry()
+        if not self._is_entry(address, runs=True) and (unseen is None or not self._is_entry(unseen, runs=True)):
             self._hardware.trap("execution outside of the bootloader", address)
 
+    def _unseen_entry(self) -> int | None:
+        """The entry of an app that has replaced code of the bootloader there, where no jump is watched."""
+        hardware, program = self._hardware, self._program
+        if program is None or self._is_whole(program):
+            return None
+        flash = hardware.chip.flash
+        for place in (place % flash.size for place in hardware.cpu.window.history()):
+            header = ImageHeader.from_bytes(flash.mmap(place, _HEADER))
+            replaces = any(part.code and header.entry_addr in part.code for part in program.parts)
+            if replaces and header.magic == _MAGIC and place != hardware.chip.target.bootloader_offset:
+                return header.entry_addr
+        return None
+
     def _is_entry(self, address: int, *, runs: bool) -> bool:
-        """Whether this is the jump into an app: the image looked at last that names this address as its entry."""
+        """Whether this is the jump into an app: the image looked at last that names this address as its entry.
+
+        The bootloader is none, which a ROM that runs here has looked at too.
+        """
         hardware = self._hardware
+        own = hardware.chip.target.bootloader_offset
         places, flash_size = hardware.cpu.window.history(), hardware.chip.flash.size
         # Nearly every image begins with an MMU page; no bootloader insists on it.
         for look in (self._beginning, self._inside, self._unmarked):
             # Beyond the chip the flash comes round again.
             for slot, entry in chain.from_iterable(look(place % flash_size, address) for place in places):
+                if slot == own:
+                    continue
                 self._entry, self._slot = entry, slot
                 hardware.end("APP" if runs and hardware.cpu.window.maps(address) else "BAD_ENTRY")
                 return True

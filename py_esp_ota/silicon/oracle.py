@@ -73,6 +73,8 @@ class OwnMachine:
         """A chip without a table, or an engine that is not installed."""
         if chip not in SOCS:
             return f"{chip} has no table here yet; machine code runs on {', '.join(SOCS)}"
+        if self._engine == "unicorn" and SOCS[chip].core != "riscv":
+            return f"{chip} has Xtensa cores, which Unicorn does not run; the engine core does"
         if self._engine == "unicorn" and find_spec("unicorn") is None:
             return "the engine unicorn needs unicorn, which comes with an extra: pip install 'py_esp_ota[silicon]'"
         return None

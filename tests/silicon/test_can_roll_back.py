@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from board import Board, slots
-from builds import BUILDS, C3, C3_OLDER, bootloader
+from builds import BUILDS, C3, C3_OLDER, bootloader, rom_of
 from test_traps import DRAM, IRAM, SPIN
 
 from py_esp_ota._core import PartitionTable
@@ -23,7 +23,7 @@ OWN, MADE = "with the flash's own partition table", "with a partition table made
 
 def asked(chip):
     before = chip.flash.to_bytes()
-    said = can_roll_back(chip, OwnMachine(count=False))
+    said = can_roll_back(chip, OwnMachine(rom_of(chip.target.name), count=False))
     assert chip.flash.to_bytes() == before
     return said
 

@@ -92,13 +92,20 @@ def test_an_app_that_is_filler_ends_in_a_report(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("chip", "reason"),
-    [("esp32s3", "esp32s3 has Xtensa cores, which Unicorn does not run"), ("esp32p4", "no machine for 'esp32p4'")],
+    ("words", "reason"),
+    [
+        (
+            ("esp32s3", "--engine", "unicorn"),
+            "esp32s3 has Xtensa cores, which Unicorn does not run; the engine core does",
+        ),
+        (("esp32s3", "--rom", "none"), "machine code runs on the esp32s3 with its real ROM alone"),
+        (("esp32p4",), "no machine for 'esp32p4'"),
+    ],
 )
-def test_chips_that_do_not_run_here_are_refused_in_one_line(tmp_path, chip, reason):
+def test_chips_that_do_not_run_here_are_refused_in_one_line(tmp_path, words, reason):
     file = tmp_path / "flash.bin"
-    file.write_bytes(merge({0x10000: Firmware("lamp", "1.0", chip=chip).to_bytes()}))
-    done = run(file, "--chip", chip)
+    file.write_bytes(merge({0x10000: Firmware("lamp", "1.0", chip=words[0]).to_bytes()}))
+    done = run(file, "--chip", *words)
     assert (done.exit_code, reason in done.output) == (2, True), done.output
 
 

@@ -187,8 +187,7 @@ def test_a_segment_across_the_end_of_the_one_window_stops_the_bootloader_too(len
 @pytest.mark.parametrize(("length", "boots"), [(12, True), (16, False)])
 def test_v5_1_wants_a_byte_more_of_the_one_window_than_is_used(length, boots):
     """A build with pages of 32 KB, whose window ends at 0x42800000."""
-    old = ALL_BUILDS[-1]
-    assert (old.name, old.config.mmu_page_size) == ("v5.1-beta1", 0x8000)
+    old = next(build for build in ALL_BUILDS if (build.name, build.config.mmu_page_size) == ("v5.1-beta1", 0x8000))
     data = f"made 0x0+desc+0x7ec8 0x427ffff0+{length} 0x42{(0x17FF8 + length) & 0xFFFFFF:06x}+16"
     lines = "chip esp32c6", "row ota_0 0 16 0x10000 0x20000", f"app 0x10000 {data}"
     pair = both(Machine(old.chip), old, built(lines, sized(old)))
