@@ -26,6 +26,7 @@ _STRAIGHT = (0x00150513, 0x00A5C5B3, 0x00B50633, 0x40C586B3, 0x00269713, 0x00D74
 _TESTS = Path(__file__).parents[1] / "tests"
 sys.path += [str(_TESTS), str(_TESTS / "silicon")]
 
+from builds import ESP32, rom_of  # noqa: E402 - of the tests, found by now
 from flash_text import build  # noqa: E402 - of the tests, found by now
 from micropython import ask, merged, prompt, to_prompt  # noqa: E402
 from random_flashes import drawn  # noqa: E402
@@ -62,6 +63,27 @@ def _boots(name: str, one: Build, of_unicorn: float, of_model: float) -> list[Fi
         Figure(f"1,000 boots of {name}", ours, "Unicorn", theirs, of_unicorn),
         Figure(f"1,000 boots of {name}", ours, "our model", peer, of_model),
     ]
+
+
+def of_esp32() -> Figure:
+    """The ESP32's, on its real ROM: everything that ROM does for it is code, too."""
+    one = ESP32[0]
+    machine = Machine("esp32", rom=rom_of("esp32"))
+    chips = [build(drawn(f"bench/{number}", "esp32"), sized(one)) for number in range(_FLASHES // 2)]
+    for chip in chips[:5]:
+        machine.run(copied(chip))
+
+    def silicon() -> float:
+        copies = list(map(copied, chips))
+        return once(lambda: [machine.run(chip) for chip in copies])
+
+    def model() -> float:
+        copies = list(map(copied, chips))
+        return once(lambda: [boot(chip, one.config) for chip in copies])
+
+    rounds = [(silicon(), model()) for _ in range(_ROUNDS)]
+    ours, peer = (statistics.median(side) * _BOOTS / len(chips) for side in zip(*rounds, strict=True))
+    return Figure("1,000 boots of the ESP32's, on its real ROM", ours, "our model", peer, 25)
 
 
 def straight() -> Figure:
@@ -114,6 +136,7 @@ def figures() -> list[Figure]:
             straight(),
             *_boots("a bootloader's machine code", _ESPFLASH, 0.6, 12),
             *_boots("a silent one, with rollback", _ROLLBACK, 0.6, 4),
+            of_esp32(),
             real_app(),
             *to_its_prompt(),
         ]

@@ -181,6 +181,8 @@ impl Cpu {
         self.waits.store(false, Ordering::Relaxed);
         self.inner()?.core.set_pc(pc);
         let done = self.go_on(py, count);
+        // One that came near the end is told here, and not to the next run.
+        py.check_signals()?;
         if self.flags.interrupted.swap(false, Ordering::Relaxed) {
             return Err(PyKeyboardInterrupt::new_err(()));
         }
