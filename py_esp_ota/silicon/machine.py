@@ -105,5 +105,5 @@ def needs_rom(target: str) -> str:
     """The sentence for a chip that runs on its real ROM alone."""
     return (
         f"machine code runs on the {target} with its real ROM alone: give its ELF file, as the crate espflash has it"
-        f" under resources/roms"
+        " under resources/roms; --rom auto fetches it"
     )

@@ -10,6 +10,7 @@ from random_flashes import drawn
 from real_roms import real_rom
 from side_by_side import both, copied, sized
 
+from py_esp_ota.adapters.roms import fetch_rom
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import resealed
 from py_esp_ota.rom_lines import loading_lines, reset_lines
@@ -55,6 +56,21 @@ def test_a_boot_from_a_snapshot_is_a_boot_from_cold(build):
         other = copied(one)
         assert warm.run(one) == cold.run(other)
         assert one.flash.to_bytes() == other.flash.to_bytes()
+
+
+@pytest.mark.parametrize("revision", [0, 100, 201, 300, 303])
+def test_both_roms_of_the_esp32_boot(revision):
+    build = ESP32[0]
+    try:
+        machine = Machine("esp32", rom=fetch_rom("esp32", revision))
+    except ValueError as error:
+        pytest.skip(str(error))
+    lines = (f"chip esp32 revision={revision}", "row ota_0 0 16 0x10000 0x10000", "app 0x10000 plain 1 0x300")
+    pair = both(machine, build, built(lines, sized(build)))
+    assert pair.differences(logs=True) == []
+    known = reset_lines("esp32", revision, 1)
+    assert pair.runs[0].rom[: len(known)] == known
+    assert f"I boot: chip revision: v{revision // 100}.{revision % 100}" in pair.silicon.log
 
 
 def test_an_entry_is_jumped_to_as_it_is_odd_or_not():
