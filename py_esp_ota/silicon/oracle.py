@@ -55,14 +55,14 @@ class OwnMachine:
         times for it.
         """
         self._rom = rom
-        self._engine: EngineName = choice.AUTO if engine == "auto" else engine
+        self._engine: EngineName = engine
         self._count = count
         self._machines: dict[str, Machine] = {}
 
     @property
     def name(self) -> str:
         """The engine."""
-        return self._engine
+        return choice.AUTO if self._engine == "auto" else self._engine
 
     @property
     def chips(self) -> tuple[str, ...]:

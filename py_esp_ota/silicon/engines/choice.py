@@ -9,7 +9,7 @@ from py_esp_ota.silicon.chips.soc import Soc
 from py_esp_ota.silicon.engines.core import Core
 from py_esp_ota.silicon.engines.engine import Bus, Engine
 
-#: ``auto``: ``AUTO``, here.
+#: ``auto``: ``AUTO``, or for a chip that it does not have the core.
 EngineName = Literal["auto", "core", "unicorn"]
 AUTO: EngineName = "core"
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
@@ -21,7 +21,8 @@ def engine_of(name: EngineName, soc: Soc, bus: Bus, *, count: bool) -> Engine:
     Raises ``ValueError`` for an engine that there is not or that does not have the chip's CPU, ``ModuleNotFoundError``
     for one that is not installed.
     """
-    name = AUTO if name == "auto" else name
+    if name == "auto":
+        name = AUTO if soc.core == "riscv" else "core"
     if name == "core":
         return Core(soc.name, bus)
     if name != "unicorn":
