@@ -60,8 +60,8 @@ def _seconds(one: Build) -> tuple[float, float, float]:
 def _boots(name: str, one: Build, of_unicorn: float, of_model: float) -> list[Figure]:
     ours, theirs, peer = _seconds(one)
     return [
-        Figure(f"1,000 boots of {name}", ours, "Unicorn", theirs, of_unicorn),
-        Figure(f"1,000 boots of {name}", ours, "our model", peer, of_model),
+        Figure(name, ours, "Unicorn", theirs, of_unicorn),
+        Figure(name, ours, "our model", peer, of_model),
     ]
 
 
@@ -134,8 +134,8 @@ def figures() -> list[Figure]:
     try:
         return [
             straight(),
-            *_boots("a bootloader's machine code", _ESPFLASH, 0.6, 12),
-            *_boots("a silent one, with rollback", _ROLLBACK, 0.6, 4),
+            *_boots("1,000 boots of a bootloader's machine code", _ESPFLASH, 0.6, 12),
+            *_boots("1,000 boots of a silent one, with rollback", _ROLLBACK, 0.6, 4),
             of_esp32(),
             real_app(),
             *to_its_prompt(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from py_esp_ota._core import Flash
@@ -37,6 +38,12 @@ def arguments(words: list[str]) -> tuple[str, Path, Path | None]:
     return words[words.index("-M") + 1], Path(flash["file"]), Path(fuses["file"])
 
 
+def loading(console: Sequence[str]) -> Sequence[str]:
+    """What a ROM says between its banner and the bootloader's first line."""
+    entry = next((number for number, line in enumerate(console) if line.startswith("entry 0x")), -1)
+    return console[len(BANNER) : entry + 1]
+
+
 def main() -> None:
     mode = os.environ.get("FAKE_EMULATOR", "")
     if sys.argv[1:] == ["-M", "help"]:
@@ -51,7 +58,7 @@ def main() -> None:
         Path(os.environ["FAKE_EFUSES"]).write_bytes(fuses.read_bytes())
     chip = Chip(chip_name, flash=Flash.from_bytes(path.read_bytes()))
     report = boot(chip, Sdkconfig(idf_version=(5, 5, 1)))
-    say(*BANNER[:2], BANNER[2].format(1, "POWERON"), "load:0x3fcd5820,len:0x1530", "entry 0x403cbf10")
+    say(*BANNER[:2], BANNER[2].format(1, "POWERON"), *loading(report.console))
     if mode == "hang":
         say("I (20) boot: ESP-IDF v5.5.1 2nd stage bootloader")
     elif mode == "endless":
