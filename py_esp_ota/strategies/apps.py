@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from py_esp_ota import firmware
 from py_esp_ota._core import Target
 from py_esp_ota.firmware import DESC_OFFSET, MMU_PAGE
-from py_esp_ota.strategies.sizes import RSA, SCHEMES, AppOptions, image_size, needs_code
+from py_esp_ota.strategies.sizes import RSA, SCHEMES, AppOptions, image_size
 
 #: ``SOC_MMU_PAGE_SIZE_CONFIGURABLE``: the verifier reads these chips' MMU page size from the app descriptor.
 READS_PAGE_SIZE = ("esp32c2", "esp32c6", "esp32h2", "esp32c61", "esp32h21", "esp32h4", "esp32s31")
@@ -132,16 +132,16 @@ def apps(draw: st.DrawFn, options: AppOptions) -> App:
     """What one valid app image is made from."""
     chip = draw(st.sampled_from(options.checked_chips()))
     signed = bool(options.signed)
-    if options.signed is None and not options.trailing and options.fits(chip, signed=True):
+    if options.signed is None and not options.trailing and options.fits(signed=True):
         # Drawn for chips that cannot be signed for as well: with one choice less they would pass for simpler ones.
         signed = draw(_SELDOM) and bool(SCHEMES[chip])
     key = draw(_keys(chip)) if signed else None
     build = draw(_BUILDS)
     hash_appended = build.hash_appended if options.hash_appended is None else options.hash_appended
-    if options.limits(signed=signed)[1] < options.least_image(chip, hash_appended=hash_appended):
+    if options.limits(signed=signed)[1] < options.least_image(hash_appended=hash_appended):
         hash_appended = False  # there is just room for the image
     desc = _drawn_desc(draw, chip, build)
-    parts = _drawn_parts(draw, options, chip, desc, hash_appended=hash_appended, signed=signed)
+    parts = _drawn_parts(draw, options, desc, hash_appended=hash_appended, signed=signed)
     size = image_size([len(data) for _, data in parts], hash_appended=hash_appended)
     return App(
         chip=chip,
@@ -188,13 +188,13 @@ def filled(fill: bytes, size: int) -> bytes:
 
 
 def _drawn_parts(
-    draw: st.DrawFn, options: AppOptions, chip: str, desc: bytes, *, hash_appended: bool, signed: bool
+    draw: st.DrawFn, options: AppOptions, desc: bytes, *, hash_appended: bool, signed: bool
 ) -> list[tuple[str, bytes]]:
     """The segments by kind: no more than the size allows, and read-only data up to what it asks for."""
     least, most = options.limits(signed=signed)
-    count = options.least_segments(chip) - 1
+    count = options.min_segments - 1
     # Further headers and data may fill what the smallest image leaves of the largest, to the last byte.
-    room = most - options.least_image(chip, hash_appended=hash_appended)
+    room = most - options.least_image(hash_appended=hash_appended)
     fill = draw(_FILL)
     extra = draw(_extras(count, max(count, options.max_segments - 1)))
     parts, has_code = [("drom", desc)], False
@@ -205,7 +205,7 @@ def _drawn_parts(
         size = min(drawn // len(_KINDS) * 4, (room - header) // 4 * 4)
         room -= header + size
         kind = _KINDS[drawn % len(_KINDS)]
-        if index == 0 and needs_code(chip):
+        if index == 0:
             kind = "irom"
         elif kind == "irom" and has_code:
             kind = "dram"  # a bootloader that finds a third mapped segment stops

@@ -20,23 +20,23 @@ def images(
     signed: bool | None = None,
     hash_appended: bool | None = None,
     trailing: bool | None = None,
-    min_segments: int = 1,
+    min_segments: int = 2,
     max_segments: int = 4,
     min_size: int = 0,
     max_size: int | None = None,
 ) -> st.SearchStrategy[bytes]:
     """App images that a chip of today takes, as bytes of a file.
 
-    Each passes ``inspect_image``, the app's verifier and the bootloader's loader for its own chip. They shrink to one
-    segment with nothing but a descriptor, for the first of the chips, unsigned. RSA signatures carry a random salt, so
-    that an image signed with RSA is another one, as valid, when an example is replayed.
+    Each passes ``inspect_image``, the app's verifier and the bootloader's loader for its own chip. They shrink to a
+    descriptor and a segment of code that is empty, for the first of the chips, unsigned. RSA signatures carry a random
+    salt, so that an image signed with RSA is another one, as valid, when an example is replayed.
 
     Args:
         chips: ESP-IDF's names; all of them when not given.
         signed: with a sector of Secure Boot V2 signatures behind it, made by one of the ``signing.example_key``.
         hash_appended: with a SHA-256 behind it.
         trailing: with bytes behind it that belong to nothing.
-        min_segments: at least so many, 1 to 16.
+        min_segments: at least so many, 2 to 16.
         max_segments: at most so many.
         min_size: bytes of the file at least, whatever is behind the image included.
         max_size: bytes of the file at most; small images when not given. Both at once give images of one size.

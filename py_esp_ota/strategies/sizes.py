@@ -10,6 +10,8 @@ from py_esp_ota.strategies.arguments import need, need_flag, need_range, some_of
 
 #: The largest file there is: beyond it some chip's cache does not reach all of it.
 MAX_SIZE = 0x800000
+#: Bootloaders of today insist on data and code in flash.
+LEAST_SEGMENTS = 2
 MAX_SEGMENTS = 16
 SECTOR = 0x1000
 
@@ -31,11 +33,6 @@ def up(size: int, unit: int) -> int:
     return -(-size // unit) * unit
 
 
-def needs_code(chip: str) -> bool:
-    """Whether the bootloader insists on code in flash beside the data: all but ESP32's, where ROM maps."""
-    return chip != "esp32"
-
-
 def image_size(data: list[int], *, hash_appended: bool) -> int:
     """Bytes of an image whose segments have these lengths: headers, data, checksum block, hash."""
     size = _IMAGE_HEADER + sum(_SEGMENT_HEADER + length for length in data)
@@ -50,7 +47,7 @@ class AppOptions:
     signed: bool | None = None
     hash_appended: bool | None = None
     trailing: bool | None = None
-    min_segments: int = 1
+    min_segments: int = LEAST_SEGMENTS
     max_segments: int = 4
     min_size: int = 0
     max_size: int | None = None
@@ -67,20 +64,16 @@ class AppOptions:
         for name in ("signed", "hash_appended", "trailing"):
             need_flag(name, getattr(self, name))
         need(not (self.signed and self.trailing), "a signed image has no trailing bytes: its signature is what trails")
-        need_range("segments", self.min_segments, self.max_segments, least=1, most=MAX_SEGMENTS)
+        need_range("segments", self.min_segments, self.max_segments, least=LEAST_SEGMENTS, most=MAX_SEGMENTS)
         need_range("size", self.min_size, self.most, least=0, most=MAX_SIZE)
         if self.signed:
             chips = self._those(chips, lambda chip: bool(SCHEMES[chip]), "no signature scheme is known for")
-        if self.max_segments == 1:
-            chips = self._those(chips, lambda chip: not needs_code(chip), "nothing with one segment boots on")
         signed = bool(self.signed)
-        room = [chip for chip in chips if self.least_file(chip, signed=signed) <= self.most]
-        least = min(self.least_file(chip, signed=signed) for chip in chips)
-        need(bool(room), f"max_size is {self.most} bytes; the smallest such image has {least}")
-        fitting = tuple(chip for chip in room if self.fits(chip, signed=signed))
+        least = self.least_file(signed=signed)
+        need(least <= self.most, f"max_size is {self.most} bytes; the smallest such image has {least}")
         what = f"no such image has {self.min_size} to {self.most} bytes: its size is a multiple of"
-        need(bool(fitting), f"{what} {SECTOR if signed else 16}")
-        return fitting
+        need(self.fits(signed=signed), f"{what} {SECTOR if signed else 16}")
+        return chips
 
     @staticmethod
     def _those(chips: tuple[str, ...], able: Callable[[str], bool], why_not: str) -> tuple[str, ...]:
@@ -93,18 +86,14 @@ class AppOptions:
         """The largest file."""
         return MAX_SIZE if self.max_size is None else self.max_size
 
-    def least_segments(self, chip: str) -> int:
-        """The fewest segments: nearly everywhere the bootloader insists on data and code in flash."""
-        return max(self.min_segments, 2 if needs_code(chip) else 1)
-
-    def least_image(self, chip: str, *, hash_appended: bool | None = None) -> int:
+    def least_image(self, *, hash_appended: bool | None = None) -> int:
         """The smallest image, without signature and trailing bytes, that these options allow."""
         hashed = self.hash_appended is True if hash_appended is None else hash_appended
-        return image_size([_APP_DESC] + [0] * (self.least_segments(chip) - 1), hash_appended=hashed)
+        return image_size([_APP_DESC] + [0] * (self.min_segments - 1), hash_appended=hashed)
 
-    def least_file(self, chip: str, *, signed: bool) -> int:
+    def least_file(self, *, signed: bool) -> int:
         """The smallest file."""
-        least = self.least_image(chip)
+        least = self.least_image()
         return up(least, SECTOR) + SECTOR if signed else least + bool(self.trailing)
 
     def limits(self, *, signed: bool) -> tuple[int, int]:
@@ -117,7 +106,7 @@ class AppOptions:
         # What is missing to an odd size may trail.
         return (least if self.trailing is False else min(least, most)), most
 
-    def fits(self, chip: str, *, signed: bool) -> bool:
+    def fits(self, *, signed: bool) -> bool:
         """Whether there is such an image at all."""
         least, most = self.limits(signed=signed)
-        return max(least, self.least_image(chip)) <= most
+        return max(least, self.least_image()) <= most

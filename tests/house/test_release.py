@@ -111,7 +111,9 @@ def test_nobody_gets_a_readme_with_the_placeholders_links(checkout):
 
 # ----------------------------------------------------------------------------------------------------------- changelog
 
-TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+
+def today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"  # asked when it is wanted: a run of all tests may see midnight
 
 
 def test_fragments_become_a_section_and_later_ones_join_it(checkout):
@@ -120,17 +122,17 @@ def test_fragments_become_a_section_and_later_ones_join_it(checkout):
     assert tool("changelog", "9.0.0", folder=checkout)[0] == 0
     first = "# Changelog\n\nWords.\n\n## 9.0.0 - {}\n\n### Added\n\n- A verb.\n{}\n### Fixed\n\n- NVS is right.\n"
     old = f"\n## {VERSION} - 2026-01-02\n\nThe first.\n"
-    assert (checkout / "CHANGELOG.md").read_text() == first.format(TODAY, "") + old
+    assert (checkout / "CHANGELOG.md").read_text() == first.format(today(), "") + old
     assert [file.name for file in (checkout / "changes").iterdir()] == ["README.md"]
     (checkout / "changes/more.added.md").write_text("Another.\n")
     assert tool("changelog", "9.0.0", folder=checkout)[0] == 0
-    assert (checkout / "CHANGELOG.md").read_text() == first.format(TODAY, "- Another.\n") + old
+    assert (checkout / "CHANGELOG.md").read_text() == first.format(today(), "- Another.\n") + old
 
 
 def test_a_section_that_was_edited_keeps_its_words(checkout):
     (checkout / "changes/verbs.added.md").write_text("A verb.\n")
     assert tool("changelog", VERSION, folder=checkout)[0] == 0
-    text = f"# Changelog\n\nWords.\n\n## {VERSION} - {TODAY}\n\nThe first.\n\n### Added\n\n- A verb.\n"
+    text = f"# Changelog\n\nWords.\n\n## {VERSION} - {today()}\n\nThe first.\n\n### Added\n\n- A verb.\n"
     assert (checkout / "CHANGELOG.md").read_text() == text
     assert tool("changelog", VERSION, folder=checkout)[0] == 0
     assert (checkout / "CHANGELOG.md").read_text() == text

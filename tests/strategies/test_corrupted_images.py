@@ -154,7 +154,7 @@ def test_a_found_bug_comes_down_to_the_smallest_image(forgotten, kind, what, len
 def test_among_all_faults_the_forgotten_one_is_found(seed):
     found = smallest(corrupted_images(), forgetful("checksum"), seed)
     assert found.fault.what == "the checksum byte is wrong"
-    assert (found.bench.chip, len(found.data), found.data[1]) == ("esp32", 336, 1)
+    assert (found.bench.chip, len(found.data), found.data[1]) == ("esp32", 336, 2)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_what_cannot_be_corrupted(options, sentence):
 
 def test_a_failing_example_can_be_read():
     found = smallest(corrupted_images(faults=["checksum"]))
-    words = "336 bytes, 1 segment, project '0', version '0', secure version 0, checksum is 0x"
+    words = "336 bytes, 2 segments, project '0', version '0', secure version 0, checksum is 0x"
     assert repr(found.data).startswith(f'rebuilt("esp32 image: {words}')
     assert len(repr(found)) < 600
     signed = smallest(corrupted_images(faults=["signature"]))
