@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -70,11 +71,13 @@ class Pair:
     def differences(self, *, logs: bool) -> list[str]:
         """What the two do not agree on, one line each; nothing where the model does not follow the chip.
 
-        That is behind the end of the flash, where a chip reads on from the beginning.
+        That is behind the end of the flash, where a chip reads on from the beginning. And a loader that writes until
+        the addresses come round is lost where it overwrote itself: only what it left is compared.
         """
         if any(line.startswith(_BEHIND) for line in self.model.log):
             return []
-        found = [f"machine code was left: {run.trap}" for run in self.runs if run.trap is not None]
+        lost = any(_comes_round(line) for line in self.model.log)
+        found = [f"machine code was left: {run.trap}" for run in self.runs if run.trap is not None and not lost]
         if self.silicon.app != self.model.app:
             found.append(f"app: silicon {_at(self.silicon.app)}, model {_at(self.model.app)}")
         one, other = self.silicon.chip.flash, self.model.chip.flash
@@ -84,13 +87,19 @@ class Pair:
             )
             found.append(f"flash at 0x{at:x}: silicon {one.read(at, 4).hex()}, model {other.read(at, 4).hex()}")
         silicon, model = ((*essential(side.log), "the end") for side in (self.silicon, self.model))
-        if logs and silicon != model:
+        if logs and silicon != model and not lost:
             at = next(at for at, pair in enumerate(zip(silicon, model, strict=False)) if pair[0] != pair[1])
             found.append(f"line {at}: silicon {silicon[at]!r}, model {model[at]!r}")
         return found
 
 
 _BEHIND = "E esp_image: bootloader_mmap("
+_RANGE = re.compile(r"E esp_image: Segment \d+ 0x([0-9a-f]+)-0x([0-9a-f]+) invalid: bad load address range")
+
+
+def _comes_round(line: str) -> bool:
+    told = _RANGE.fullmatch(line)
+    return told is not None and int(told[2], 16) < int(told[1], 16)
 
 
 def _at(offset: int | None) -> str:
