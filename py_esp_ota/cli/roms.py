@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -14,11 +13,9 @@ from py_esp_ota.adapters.roms import RomFile, rom_file
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.files import read_input
 from py_esp_ota.cli.output import say
-from py_esp_ota.extras import missing
 
 _AUTO, _NONE = "auto", "none"
 _Command = Callable[..., Any]
-_NO_ELFTOOLS = ModuleNotFoundError(name="elftools")
 
 
 def rom_option(begin: str = "") -> Callable[[_Command], _Command]:
@@ -39,9 +36,6 @@ def rom_of(asked: str | None, board: Chip) -> bytes | None:
         return read_input(Path(str(asked)))
     rom = rom_file(board.target.name, board.efuse.chip_revision)
     if rom is None:
-        return None
-    if find_spec("elftools") is None:
-        say(f"{missing('reading a real ROM', 'silicon', _NO_ELFTOOLS)}; going on as with --rom none", err=True)
         return None
     try:
         data = rom.read()

@@ -9,7 +9,9 @@ import click
 import pytest
 
 from py_esp_ota._core import PartitionTable
+from py_esp_ota.chip import Chip
 from py_esp_ota.cli import _VERBS, main
+from py_esp_ota.cli.roms import rom_of
 from py_esp_ota.firmware import bootloader, merge
 
 EXTRAS = {
@@ -93,6 +95,20 @@ print(Machine("esp32c3").run(chip).trap)
 """
     done = base_install(program)
     assert done.stdout == "environment call at pc 0x403cc000, ra 0x00000000\n", done.stderr
+
+
+def test_the_base_install_runs_on_a_real_rom():
+    """An Xtensa chip has no other."""
+    if rom_of("auto", Chip("esp32")) is None:
+        pytest.skip("the ROM cannot be had here")
+    program = """
+from py_esp_ota.chip import Chip
+from py_esp_ota.cli.roms import rom_of
+from py_esp_ota.silicon import Machine
+print(Machine("esp32", rom=rom_of("auto", Chip("esp32"))).run(Chip("esp32")).outcome)
+"""
+    done = base_install(program)
+    assert (done.stdout, done.stderr) == ("RESET\n", "")
 
 
 CALL = "import sys; sys.argv[0] = 'esp-ota'; from py_esp_ota.cli import main; main({!r})"
