@@ -12,7 +12,7 @@ from enum import Enum, auto
 from py_esp_ota.errors import EspErr
 from py_esp_ota.rainmaker.core import Core
 from py_esp_ota.rainmaker.messages import OTAFETCH, OtaFetch
-from py_esp_ota.rainmaker.mqtt import Outgoing
+from py_esp_ota.rainmaker.outbox import Outgoing
 
 TAG = "esp_rmaker_ota_using_topics"
 OTA_FETCH_TIMEOUT_S = 60
