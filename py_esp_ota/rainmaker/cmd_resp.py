@@ -119,7 +119,7 @@ class CmdResp:
         core.log.info(TAG, "Checking for pending commands.")
         if not self._subscribed:
             name = topic(core.node_id, TO_NODE)[:_TOPIC_LIMIT]
-            if not core.mqtt.subscribe_to(name, self._on_command):
+            if not core.mqtt.subscribe_topic(name, self._on_command):
                 core.log.error(TAG, f"Failed to subscribe to {name}. Error -1")
                 return
             self._subscribed = True

@@ -69,10 +69,10 @@ class MqttClient:
     # ---------------------------------------------------------------------------------------------------- publishing
 
     def publish(self, suffix: str, payload: bytes) -> Outgoing | None:
-        """Publish to a topic of this node, behind its rule if there is one; see ``publish_to``."""
-        return self.publish_to(topic(self._node_id, suffix, basic_ingest=self._basic_ingest)[:TOPIC_LIMIT], payload)
+        """Publish to a topic of this node, behind its rule if there is one; see ``publish_topic``."""
+        return self.publish_topic(topic(self._node_id, suffix, basic_ingest=self._basic_ingest)[:TOPIC_LIMIT], payload)
 
-    def publish_to(self, name: str, payload: bytes) -> Outgoing | None:
+    def publish_topic(self, name: str, payload: bytes) -> Outgoing | None:
         """``esp_rmaker_mqtt_publish`` at QoS 1; ``None`` when the budget is used up: the message is lost.
 
         Without a connection the message waits in the outbox, at most half a minute.
@@ -85,10 +85,10 @@ class MqttClient:
     # --------------------------------------------------------------------------------------------------- subscribing
 
     def subscribe(self, suffix: str, handler: Handler) -> bool:
-        """Subscribe to a topic of this node; see ``subscribe_to``."""
-        return self.subscribe_to(topic(self._node_id, suffix)[:TOPIC_LIMIT], handler)
+        """Subscribe to a topic of this node; see ``subscribe_topic``."""
+        return self.subscribe_topic(topic(self._node_id, suffix)[:TOPIC_LIMIT], handler)
 
-    def subscribe_to(self, name: str, handler: Handler) -> bool:
+    def subscribe_topic(self, name: str, handler: Handler) -> bool:
         """``esp_mqtt_glue_subscribe``: now if there is a connection, and again on every later one.
 
         ``False`` when as many are known as there may be.

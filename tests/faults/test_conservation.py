@@ -180,7 +180,7 @@ def test_the_back_off_grows_over_many_retries_and_never_starts_again():
 
 
 def test_without_a_budget_the_node_asks_when_it_has_one_again():
-    # The poll for commands and the config take what there is; one message more every 600 s, and the question comes back by itself.
+    # The poll for commands and the config take what there is; one message more every 600 s, and the question returns.
     slow = Sdkconfig(esp_rmaker_mqtt_budget_revive_period=600)
     asked = questions("mqtt-budget@2", 4000, slow)
     assert len(asked) == 1
