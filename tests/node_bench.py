@@ -129,6 +129,7 @@ class Bench:
         self.broker = MemoryBroker()
         self.line = Line(self.broker)
         self.devices = devices
+        self.fw_version: str | None = None
         self.heard: list[tuple[float, str, bytes]] = []
         self.topics: list[str] = []
         self.boots: list[tuple[float, BootReport]] = []
@@ -208,6 +209,7 @@ class Bench:
             log=log,
             ota=self.ota,
             devices=tuple(self.devices()),
+            fw_version=self.fw_version,
         )
         return self.node
 

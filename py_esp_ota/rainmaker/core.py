@@ -41,7 +41,8 @@ class Core:
     """One boot of the agent. Everything it starts runs in ``group`` and ends with it."""
 
     node_id: str
-    app: AppDesc  # the running app's descriptor; its version is the node-info fw_version
+    app: AppDesc  # the running app's descriptor
+    fw_version: str  # of the node info, which an app may set; no check of an image looks at it
     ops: OtaOps
     nvs: Nvs
     clock: Clock

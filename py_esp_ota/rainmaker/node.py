@@ -36,6 +36,7 @@ class RmakerNode:
         name: Node info.
         type: Node info.
         devices: Devices with params, besides the services the agent adds.
+        fw_version: Node info; the version in the app's descriptor when not given.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class RmakerNode:
         name: str = "ESP RainMaker Device",
         type: str = "Lightbulb",  # noqa: A002 - the reference's word
         devices: Sequence[ParamDevice] = (),
+        fw_version: str | None = None,
     ) -> None:
         self.node_id = node_id
         self.name = name
@@ -64,6 +66,7 @@ class RmakerNode:
         self._log = log
         self._ota_config = ota
         self._devices = devices
+        self._fw_version = fw_version
         self.ota: RmakerOta | None = None  # once run() has enabled it: the application's way to mark_valid
         self.user_mapping: UserNodeMapping | None = None  # once run() has begun
 
@@ -84,9 +87,10 @@ class RmakerNode:
         raise AssertionError("the work queue never ends")
 
     def _start(self, group: asyncio.TaskGroup) -> None:
+        app = self._ops.get_partition_description(self._ops.get_running_partition())
         core = Core(
             node_id=self.node_id,
-            app=self._ops.get_partition_description(self._ops.get_running_partition()),
+            app=app,
             ops=self._ops,
             nvs=self._nvs,
             clock=self._clock,
@@ -94,6 +98,7 @@ class RmakerNode:
             log=self._log,
             mqtt=MqttClient(self.node_id, self._mqtt, self._ops.config, self._log),
             group=group,
+            fw_version=self._fw_version or app.version,
         )
         for device in self._devices:
             core.params.add(device)
@@ -151,7 +156,7 @@ class RmakerNode:
         return NodeConfig(
             node_id=self.node_id,
             name=self.name,
-            fw_version=core.app.version,
+            fw_version=core.fw_version,
             type=self.type,
             model=core.app.project_name,
             project_name=core.app.project_name,
