@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ctypes import c_float
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,7 +112,7 @@ class JsonValue:
         if found is None or "_" in found.text:  # digits grouped as in 1_000 are Python's alone
             return None
         try:
-            return float(found.text)
+            return c_float(float(found.text)).value
         except ValueError:
             return None
 
@@ -241,7 +242,7 @@ class _Tokeniser:
 
 
 def generate(value: object) -> str:
-    """``json_gen_*``: no blanks, no escaping, floats with five digits."""
+    """``json_gen_*``: no blanks, no escaping, floats of 32 bits with five digits."""
     match value:
         case None:
             return "null"
@@ -250,7 +251,7 @@ def generate(value: object) -> str:
         case int():
             return str(int(value))
         case float():
-            return f"{value:.{_FLOAT_DIGITS}f}"
+            return f"{c_float(value).value:.{_FLOAT_DIGITS}f}"
         case str():
             return f'"{value}"'
         case Mapping():
