@@ -141,6 +141,7 @@ class Sdkconfig:
     esp_rmaker_mqtt_budget_revive_period: int = 5  # seconds
     esp_rmaker_mqtt_budget_revive_count: int = 1
     esp_rmaker_max_param_data_size: int = 1024
+    esp_rmaker_connectivity_report_delay: int = 5  # seconds
     esp_rmaker_cmd_resp_enable: bool = True
     esp_rmaker_param_cmd_resp_enable: bool = True
     esp_rmaker_param_cmd_resp_buffer_size: int = 2048

@@ -117,11 +117,11 @@ class KeptFlashes:
         """The door through which nothing leaves a device before its flash is stored."""
 
         @asynccontextmanager
-        async def connected(client_id: str) -> AsyncIterator[Mqtt]:
+        async def connected(client_id: str, will: Message | None = None) -> AsyncIterator[Mqtt]:
             kept = self._files.get(client_id)
             if kept is not None:
                 await kept.saved()
-            async with connect(client_id) as mqtt:
+            async with connect(client_id, will) if will else connect(client_id) as mqtt:
                 yield mqtt if kept is None else _Committing(mqtt, kept)
 
         return connected

@@ -56,9 +56,9 @@ class MemoryBroker:
         """The door for nodes: the broker itself."""
         return self
 
-    def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
+    def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
-        return self._clean_session(client_id)
+        return self._clean_session(client_id, will)
 
     def session(self, client_id: str) -> AbstractAsyncContextManager[MqttSession]:
         """Take up the session of ``client_id`` while the context is entered."""
@@ -91,12 +91,13 @@ class MemoryBroker:
         self._running = True
 
     @asynccontextmanager
-    async def _clean_session(self, client_id: str) -> AsyncIterator[Mqtt]:
+    async def _clean_session(self, client_id: str, will: Message | None) -> AsyncIterator[Mqtt]:
         await self._make_way(client_id)
         if client_id in self._sessions:
             self._forget(self._sessions.pop(client_id)[0])
-        async with self._connected(_CleanClient(self, client_id)) as client:
+        async with self._connected(_CleanClient(self, client_id, will)) as client:
             yield client
+            client.will = None  # it says goodbye
 
     @asynccontextmanager
     async def _kept_session(self, client_id: str) -> AsyncIterator[MqttSession]:
@@ -137,6 +138,9 @@ class MemoryBroker:
         if isinstance(client, _CleanClient):
             self._forget(client.subscriber)
         self._report(client.subscriber.client_id, connected=False)
+        will = client.will if isinstance(client, _CleanClient) else None
+        if will is not None and self._may_use(client.subscriber.client_id, will.topic):
+            self._deliver(will)
 
     def _forget(self, subscriber: _Subscriber) -> None:
         for topic_filter in subscriber.filters:
@@ -181,6 +185,9 @@ class MemoryBroker:
         elif len(message.payload) > PAYLOAD_LIMIT:
             self._drop(client, f"{len(message.payload)} bytes in one message are more than {PAYLOAD_LIMIT}")
         client.line.check()
+        self._deliver(message)
+
+    def _deliver(self, message: Message) -> None:
         for receiver in dict.fromkeys(self._receivers(message.topic)):
             receiver.inbox.put(message)
 
@@ -224,7 +231,8 @@ class _Client:
 class _CleanClient(_Client):
     """``Mqtt``: its subscriptions end with it."""
 
-    def __init__(self, broker: MemoryBroker, client_id: str) -> None:
+    def __init__(self, broker: MemoryBroker, client_id: str, will: Message | None) -> None:
+        self.will = will
         self._inbox = Inbox()
         super().__init__(broker, _Subscriber(client_id, self._inbox), self._inbox)
 
