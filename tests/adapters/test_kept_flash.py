@@ -101,7 +101,8 @@ class Wire:
         self.seen.append(whole(self.file)[0])
         yield self
 
-    async def publish(self, _topic, _payload):
+    async def publish(self, _topic, _payload, *, dup):
+        assert not dup
         self.seen.append(whole(self.file)[0])
 
     async def subscribe(self, _topic_filter):
