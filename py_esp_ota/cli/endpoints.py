@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 from py_esp_ota.cli.files import Unusable, read_text, write_output
 
 if TYPE_CHECKING:
     from py_esp_ota.world import World
 
+#: The default of ``esp-ota serve --data``.
+SERVE_FOLDER = Path(".esp-ota")
 _FILE = "serve.json"
 _LOOPBACK = "127.0.0.1"
 
@@ -23,10 +26,10 @@ class Endpoints:
 
     url: str  # plain HTTP on loopback: the page and the REST API
     public_url: str  # HTTPS, where nodes download
+    address: str  # where HTTPS listens, and a broker with TLS beside 127.0.0.1
     mqtt_host: str  # for nodes elsewhere: a name, or an address
-    mqtt_address: str  # where it listens, beside 127.0.0.1
     mqtt_port: int
-    tls: bool
+    tls: bool  # of the broker
     basic_ingest: bool
 
     @classmethod
@@ -34,8 +37,7 @@ class Endpoints:
         """Those of a server that serves."""
         tls = world.basic_ingest  # the embedded broker has neither, and stays on loopback
         reached = next(iter(names), address) if tls else _LOOPBACK
-        bound = address if tls else _LOOPBACK
-        return cls(url, world.public_url, reached, bound, world.broker_port, tls, world.basic_ingest)
+        return cls(url, world.public_url, address, reached, world.broker_port, tls, world.basic_ingest)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -53,6 +55,13 @@ class Endpoints:
         write_output(folder / _FILE, (json.dumps(asdict(self), indent=2) + "\n").encode(), mode=0o600)
 
     def where_broker(self) -> str:
-        """For people: its port, and the address if it has another than loopback's first."""
-        also = "" if self.mqtt_address == _LOOPBACK else f", of {self.mqtt_address} and 127.0.0.1"
-        return f"port {self.mqtt_port}{also}"
+        """For people: its port, and on which addresses when those are not what one expects."""
+        if self.address == _LOOPBACK:
+            return f"port {self.mqtt_port}"
+        if not self.tls:
+            return f"port {self.mqtt_port} of loopback alone, for it has no TLS"
+        return f"port {self.mqtt_port} of {self.address} and {_LOOPBACK}"
+
+    def hosts(self) -> dict[str, str]:
+        """The address of the name in the downloads' URLs, for who is on this machine and asks no resolver."""
+        return {urlsplit(self.public_url).hostname or self.address: self.address}

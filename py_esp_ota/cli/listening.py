@@ -21,9 +21,7 @@ class Listening:
     names: tuple[str, ...] = ()
 
 
-def listening(
-    address: str, names: Sequence[str] = (), *, no_web: bool, one_time_link: bool, login: bool
-) -> Listening:
+def listening(address: str, names: Sequence[str] = (), *, no_web: bool, one_time_link: bool, login: bool) -> Listening:
     """What the options mean together. Beyond loopback there is no page without a login.
 
     Raises:

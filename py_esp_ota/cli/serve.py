@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from py_esp_ota.cli.endpoints import SERVE_FOLDER
 from py_esp_ota.cli.files import Unusable
 from py_esp_ota.cli.listening import listening
 from py_esp_ota.cli.needing import needing
@@ -23,7 +24,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    default=Path(".esp-ota"),
+    default=SERVE_FOLDER,
     show_default=True,
     help="Where everything is kept.",
 )
@@ -59,8 +60,7 @@ _PORT = click.IntRange(0, 65535)
     default="127.0.0.1",
     metavar="ADDRESS",
     show_default=True,
-    help="Where HTTPS listens, and Mosquitto beside loopback. Beyond loopback the page asks for a login; plain HTTP and "
-    "the embedded broker stay there.",
+    help="Where HTTPS listens, and Mosquitto beside loopback, where all else stays. Beyond it the page has a login.",
 )
 @click.option(
     "--name",
