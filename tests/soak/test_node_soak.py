@@ -22,6 +22,7 @@ from py_esp_ota.adapters.mosquitto import find_mosquitto
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf.bootloader.start import boot
+from py_esp_ota.idf.nvs import FlashNvs
 from py_esp_ota.sdkconfig import Sdkconfig
 
 KILLS = int(os.environ.get("ESP_OTA_KILLS", "6"))
@@ -40,6 +41,8 @@ ENDS = {
     ("rejected", "Firmware rolled back"): False,
     ("rejected", "Same version received"): True,
 }
+#: What upstream tells when the power went between that mark and the end of its flag in NVS.
+FLAG_LEFT = ("rejected", "Firmware rolled back")
 
 pytestmark = [
     pytest.mark.sockets,
@@ -59,6 +62,7 @@ class Story:
     kills: int
     wrong: list[str] = field(default_factory=list)
     ends: Counter[str] = field(default_factory=Counter)
+    flag_left: bool = False
     said_at: Counter[str] = field(default_factory=Counter)  # the last thing before a kill
 
     @property
@@ -79,7 +83,7 @@ class Story:
         (new,) = set(VERSIONS) - {old}
         job = self.cloud.job(f"{self.node_id} to {new}", self.images[new], self.node_id)
         for _ in range(min(self.kills, chance.randint(1, IN_ONE_UPDATE))):
-            self.kill(chance)
+            self.kill(chance, new)
         if self.cloud.status(job, self.node_id)[0] not in {"success", "rejected"}:
             code, said = self.run("--until", "update", "--timeout", "90")
             if code not in {0, 1}:
@@ -88,10 +92,12 @@ class Story:
         self.run("--until", "connected")  # what is not confirmed yet is now, or taken back
         now, state = self.running()
         self.ends[": ".join(status)] += 1
-        if status not in ENDS or now != (new if ENDS[status] else old) or state != "VALID":
+        truth = ENDS.get(status) if not (self.flag_left and status == FLAG_LEFT) else True
+        self.flag_left = False
+        if truth is None or now != (new if truth else old) or state != "VALID":
             self.wrong.append(f"{self.node_id}, {old} to {new}: says {status}, runs {now} {state}")
 
-    def kill(self, chance: random.Random) -> None:
+    def kill(self, chance: random.Random, new: str) -> None:
         """Let it live so long, or until it has said so much: at a boot much happens in no time."""
         process = self.start("--json")
         end = time.monotonic() + chance.uniform(0.2, LONGEST_S)
@@ -107,8 +113,15 @@ class Story:
         up = [json.loads(each["payload"]) for each in lines if each["kind"] == "up" and "otastatus" in each["topic"]]
         self.said_at[up[-1]["additional_info"] if up else "nothing of an update"] += 1
         self.kills -= 1
-        if self.running()[0] not in VERSIONS:
+        version, state = self.running()
+        self.flag_left |= (version, state) == (new, "VALID") and self.flagged()
+        if version not in VERSIONS:
             self.wrong.append(f"{self.node_id}: nothing boots")
+
+    def flagged(self) -> bool:
+        """Whether NVS says that an update waits for its confirmation."""
+        chip = Chip(flash=Flash.from_bytes(self.flash.read_bytes(), size=4 << 20))
+        return FlashNvs(chip, Sdkconfig()).get("rmaker_ota", "ota_update") is not None
 
     @staticmethod
     def whole_lines(output: str) -> str:
