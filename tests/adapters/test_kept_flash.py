@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from py_esp_ota import Flash
 from py_esp_ota.adapters import kept_flash
-from py_esp_ota.adapters.kept_flash import FlashFile, KeptFlashes
+from py_esp_ota.adapters.kept_flash import FlashFile, KeptFlashes, heard_after
 from py_esp_ota.adapters.memory import run_virtual
 
 SIZE = 1 << 20
@@ -125,6 +125,34 @@ def test_nothing_goes_out_before_the_flash_is_stored(tmp_path):
         return wire.seen
 
     assert run_virtual(story()) == [0x7F, 0x3F, 0x1F, 0x0F]
+
+
+def test_of_one_device_nothing_goes_out_and_nothing_more_comes_in_before_its_flash_is_stored(tmp_path):
+    class Body:
+        status, headers = 200, {}
+
+        async def read(self, _limit):
+            wire.seen.append(wire.file.read_bytes()[0])
+            return b"x"
+
+    @asynccontextmanager
+    async def fetch(_url, _headers):
+        wire.seen.append(wire.file.read_bytes()[0])
+        yield Body()
+
+    async def story():
+        kept = FlashFile(wire.file, Flash(SIZE))
+        mqtt, https = heard_after(kept, wire, fetch)
+        kept.flash.program(0, b"\x7f")
+        async with mqtt("n1") as link, https("https://cloud/", {}) as body:
+            kept.flash.program(0, b"\x3f")
+            await link.publish("node/n1/otastatus", b"")
+            kept.flash.program(0, b"\x1f")
+            assert await body.read(1) == b"x"
+
+    wire = Wire(tmp_path / "n1.bin")
+    run_virtual(story())
+    assert wire.seen == [0x7F, 0x7F, 0x3F, 0x1F]
 
 
 def test_who_is_not_kept_goes_straight_through(tmp_path):
