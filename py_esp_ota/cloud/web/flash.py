@@ -18,6 +18,8 @@ ROW = 64
 WIDTH = ROW * CELL
 SLIVER = 4.0
 """What a region is at least wide in the strip: a sector of 16 MiB would be a sixth of a unit."""
+SMALL = 12
+"""Sectors up to which a region shares its line with four others."""
 WORN = 8
 """Erases from which on a sector is drawn as much worn as can be."""
 
@@ -66,6 +68,11 @@ class Picture:
     most: int  # of one sector
 
     @property
+    def small(self) -> bool:
+        """Whether it needs no line of its own."""
+        return self.sectors <= SMALL
+
+    @property
     def words(self) -> str:
         """The picture for those who cannot see it."""
         said = f"{self.region.label}: {_of(self.sectors, 'sector')}, {self.written} written"
@@ -99,7 +106,7 @@ def picture(region: Region) -> Picture:
         start += length
     return Picture(
         region=region,
-        width=min(count, ROW) * CELL,
+        width=WIDTH // 5 if count <= SMALL else WIDTH,
         height=-(-count // ROW) * CELL,
         runs=runs,
         rows=list(_boxes(0, count)),

@@ -159,7 +159,9 @@ class NodeView:
 
     def _jobs(self) -> list[JobHere]:
         service = self._site.service
-        return [JobHere(view, node_line(service, view, state)) for view, state in service.jobs.of_node(self._node, JOBS)]
+        return [
+            JobHere(view, node_line(service, view, state)) for view, state in service.jobs.of_node(self._node, JOBS)
+        ]
 
 
 def flash_context(look: FlashLook) -> dict[str, Any]:

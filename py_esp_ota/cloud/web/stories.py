@@ -108,5 +108,7 @@ def of_virtual(node: VirtualNode) -> Trouble | None:
     if node.power == "on" and not node.running:
         return Trouble(1, "failed", "boots nothing", node.node_id, "", "No image in its flash can be started.", None)
     if node.power == "off":
-        return Trouble(5, "cancelled", "no power", node.node_id, "", "It lies dead until somebody switches it on.", None)
+        return Trouble(
+            5, "cancelled", "no power", node.node_id, "", "It lies dead until somebody switches it on.", None
+        )
     return None

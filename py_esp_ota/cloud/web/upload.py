@@ -26,7 +26,6 @@ def too_large(what: str, limit: int) -> CloudError:
     return CloudError(Refusal.IMAGE_TOO_LARGE, sentence)
 
 
-
 @dataclass(frozen=True, slots=True)
 class Upload:
     """The upload form as it was sent."""
@@ -51,7 +50,9 @@ async def read_upload(request: Request, limit: int = SIZE_LIMIT, what: str = "An
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise CloudError(Refusal.INVALID_REQUEST, "An upload comes as multipart/form-data.")
     chunks = request.stream()
-    parser = _InMemory(request.headers, _limited(chunks, limit, what), max_files=1, max_fields=8, max_part_size=_OVERHEAD)
+    parser = _InMemory(
+        request.headers, _limited(chunks, limit, what), max_files=1, max_fields=8, max_part_size=_OVERHEAD
+    )
     try:
         form = await parser.parse()
     except CloudError:
@@ -72,9 +73,7 @@ async def read_upload(request: Request, limit: int = SIZE_LIMIT, what: str = "An
     return Upload(file.filename, data, name if isinstance(name, str) else "")
 
 
-async def _limited(
-    chunks: AsyncGenerator[bytes, None], limit: int, what: str
-) -> AsyncGenerator[bytes, None]:
+async def _limited(chunks: AsyncGenerator[bytes, None], limit: int, what: str) -> AsyncGenerator[bytes, None]:
     seen = 0
     async for chunk in chunks:
         seen += len(chunk)
