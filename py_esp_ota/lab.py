@@ -32,6 +32,7 @@ from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
 from py_esp_ota.ports import Bytes, Fetch, Response
 from py_esp_ota.rainmaker.ota import OtaType
+from py_esp_ota.rainmaker.params import ParamDevice
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.world import ADMIN, EPOCH, LAB_HOST, OpenWorld, World, memory_world
 
@@ -164,6 +165,9 @@ class Lab:
         config: Sdkconfig | None = None,
         bootloader: Bytes | None = None,
         efuse: EFuse | None = None,
+        name: str = "ESP RainMaker Device",
+        type: str = "Lightbulb",  # noqa: A002 - the reference's word
+        devices: Sequence[ParamDevice] | None = None,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
         apps: Apps | None = None,
@@ -196,6 +200,9 @@ class Lab:
             efuse=efuse,
             config=config,
             node_id=node_id,
+            name=name,
+            type=type,
+            devices=devices,
             ota_type=ota_type,
             ota_diag=weather.app.ota_diag,
             crashes=weather.app.crashes,
