@@ -37,7 +37,8 @@ class Settings:
     database: str | URL
     admin_password: str
     page: Page
-    address: str  # of HTTPS; plain HTTP and the broker stay on loopback
+    address: str  # of HTTPS, and of Mosquitto beside loopback; plain HTTP stays there
+    names: Sequence[str] = ()  # what else the certificates are for; the first one stands in the nodes' URLs
     port: int
     https_port: int
     mqtt_port: int
@@ -77,6 +78,7 @@ async def open_server(
         https_host=settings.address,
         https_port=settings.https_port,
         mqtt_port=settings.mqtt_port,
+        names=settings.names,
         on_end=on_end,
     )
     async with open_cloud(
@@ -86,6 +88,7 @@ async def open_server(
         admin_password=settings.admin_password,
         deliver=deliver,
         derive=derive,
+        allowed_hosts=[settings.address, *settings.names],
         on_end=on_end,
     ) as cloud:
         if settings.page is not None:

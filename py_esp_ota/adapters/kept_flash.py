@@ -93,6 +93,24 @@ def _write(handle: int, data: bytes, at: int) -> None:
         data, at = data[done:], at + done
 
 
+def heard_after(kept: FlashFile, mqtt: MqttConnect, fetch: Fetch) -> tuple[MqttConnect, Fetch]:
+    """The doors of one device: nothing leaves it, nor comes more of a download, before its flash is stored."""
+
+    @asynccontextmanager
+    async def connected(client_id: str) -> AsyncIterator[Mqtt]:
+        await kept.saved()
+        async with mqtt(client_id) as link:
+            yield _Committing(link, kept)
+
+    @asynccontextmanager
+    async def sent(url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:
+        await kept.saved()
+        async with fetch(url, headers) as response:
+            yield _Drawing(response, kept)
+
+    return connected, sent
+
+
 class KeptFlashes:
     """The flashes in one folder; when the context ends, all of them are written.
 
@@ -168,3 +186,17 @@ class _Committing:
 
     def messages(self) -> AsyncIterator[Message]:
         return self._mqtt.messages()
+
+
+class _Drawing:
+    """``Response`` over another one: what came is in the flash's file before more is asked for."""
+
+    def __init__(self, response: Response, kept: FlashFile) -> None:
+        self._response = response
+        self._kept = kept
+        self.status = response.status
+        self.headers = response.headers
+
+    async def read(self, limit: int) -> bytes:
+        await self._kept.saved()
+        return await self._response.read(limit)

@@ -35,6 +35,8 @@ class TcpMqtt:
         timeout: seconds for connecting and for each answer of the broker.
         dollar_topics: whether the broker delivers topics that begin with ``$``; else publishing to them is refused.
         password: gives the password of a client id, whose user name is the id too; no password when not given.
+        username: the user name of a client without a password; none when not given.
+        keep_alive: seconds.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class TcpMqtt:
         timeout: float = 10.0,
         dollar_topics: bool = True,
         password: Callable[[str], str | None] | None = None,
+        username: str | None = None,
+        keep_alive: int = KEEP_ALIVE,
     ) -> None:
         self._host = host
         self._port = port
@@ -53,6 +57,8 @@ class TcpMqtt:
         self._timeout = timeout
         self._dollar_topics = dollar_topics
         self._password = password or (lambda _client_id: None)
+        self._username = username
+        self._keep_alive = keep_alive
 
     def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
@@ -68,7 +74,7 @@ class TcpMqtt:
             tls=self._tls,
             password=self._password(client_id),
             patience=self._timeout,
-            keep_alive=KEEP_ALIVE,
+            keep_alive=self._keep_alive,
             dollar_topics=self._dollar_topics,
         )
 
@@ -112,11 +118,11 @@ class TcpMqtt:
             self._host,
             self._port,
             identifier=client_id,
-            username=None if password is None else client_id,
+            username=self._username if password is None else client_id,
             password=password,
             protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True,
-            keepalive=KEEP_ALIVE,
+            keepalive=self._keep_alive,
             timeout=self._timeout,
             logger=_SILENT,
             tls_context=self._tls(client_id) if self._tls else None,
@@ -189,8 +195,8 @@ class _Connection:
             await asyncio.wait([answer, gone])
 
 
-def client_context(ca_file: Path, client: CertificateFiles) -> ssl.SSLContext:
-    """TLS as a node speaks it: trust one authority, check the host name, show the node's certificate."""
+def client_context(ca_file: Path | None, client: CertificateFiles) -> ssl.SSLContext:
+    """TLS as a node speaks it: trust one authority (or the system's), check the host name, show the certificate."""
     context = ssl.create_default_context(cafile=ca_file)
     context.load_cert_chain(client.cert, client.key)
     context.sslsocket_class = _TidySocket

@@ -20,6 +20,7 @@ from py_esp_ota.adapters.kept_flash import KeptFlashes
 from py_esp_ota.adapters.listeners import why_not
 from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, FolderTakenError, alone_in, open_folder
+from py_esp_ota.cli.endpoints import Endpoints
 from py_esp_ota.cli.files import Unusable, read_app
 from py_esp_ota.cli.listening import Listening
 from py_esp_ota.cloud.accounts import Derive, scrypt
@@ -58,6 +59,7 @@ def serve_until_signalled(
                 admin_password=open_folder(data, own_database=database is None),
                 page=page,
                 address=where.address,
+                names=where.names,
                 port=port,
                 https_port=https_port,
                 mqtt_port=mqtt_port,
@@ -128,11 +130,13 @@ async def _serve(
     )
     async with opened as server:
         announce(server.url)
+        told = Endpoints.of(server.url, server.world, settings.address, settings.names)
+        told.write(settings.data)
         click.echo(
             f"web page        {_page_line(settings.page, server.url, server.world.public_url)}\n"
             f"REST API        {server.url}/v1   (user {ADMIN}, password in {settings.data / PASSWORD})\n"
             f"downloads       {server.world.public_url}\n"
-            f"broker          {server.world.broker} on port {settings.mqtt_port}\n"
+            f"broker          {server.world.broker} on {told.where_broker()}\n"
             f"{_database_line(settings.database)}"
             f"CA certificate  {LocalCa(settings.data).ca_file}\n"
             "Ctrl-C ends it."

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud.events import THE_ADMIN, By, Event, Kind
 from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.jobs import NodeState, OtaJob, without_node
 from py_esp_ota.cloud.models import NodeRow, NodeTagRow, NodeUserRow
 from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.outbox import Letter, Outbox
@@ -251,6 +252,33 @@ class Nodes:
             for node_id in node_ids:
                 turn.happen(Event(kind=Kind.NODE_CLAIMED, time=turn.now, by=by, node_id=node_id, user_name=user_name))
                 turn.note("node", node_id)
+
+    # ------------------------------------------------------------------------------------------------------ forgetting
+
+    def forget(self, node_ids: Sequence[str], by: By = THE_ADMIN) -> None:
+        """Nodes that are gone for good, with all that was noted of them; one that the cloud never heard of is no error.
+
+        Open jobs end there as failed. What happened stays in the log, and in the jobs. A node that is heard of again
+        after it connected joins as a new one.
+        """
+        with self._turns.take() as turn:
+            for node_id in node_ids:
+                for standing, state in turn.offers(node_id):
+                    if not state.closed:
+                        turn.happen(_gone(standing.job, state, by, turn.now))
+                        turn.arrived(standing.job.ota_job_id, node_id)
+                if turn.nodes.heard_of(node_id):
+                    turn.happen(Event(kind=Kind.NODE_FORGOTTEN, time=turn.now, by=by, node_id=node_id))
+                turn.note("node", node_id)
+            turn.nodes.forget(node_ids)
+
+
+def _gone(job: OtaJob, state: NodeState, by: By, now: int) -> Event:
+    after = without_node(state, now)
+    words = {"status": after.status.value, "additional_info": after.additional_info}
+    return Event(
+        kind=Kind.NODE_FORGOTTEN, time=now, by=by, ota_job_id=job.ota_job_id, node_id=state.node_id, data=words
+    )
 
 
 def _row(tx: Session, node_id: str, user_id: str | None = None) -> NodeRow:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from py_esp_ota.errors import EspErr
 from py_esp_ota.rainmaker.json_text import JsonValue, parse
@@ -15,6 +15,20 @@ RMAKER_MIN_VALID_PARAMS_SIZE = 13
 _DATA_TYPES = {bool: "bool", int: "int", float: "float", str: "string"}
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """``esp_rmaker_param_bounds_t`` of a number."""
+
+    min: float
+    max: float
+    step: float = 0
+
+    def config(self) -> dict[str, object]:
+        """Its place in the node config."""
+        step: dict[str, object] = {"step": self.step} if self.step else {}
+        return {"min": self.min, "max": self.max} | step
+
+
 @dataclass(slots=True, eq=False)
 class Param:
     """``_esp_rmaker_param_t``; the type of ``value`` is the param's for ever."""
@@ -23,6 +37,9 @@ class Param:
     type: str
     value: ParamValue
     properties: tuple[str, ...] = ("read", "write")
+    bounds: Bounds | None = None
+    valid_strs: tuple[str, ...] = ()
+    ui_type: str | None = None
     changed: bool = field(default=False, init=False)
 
     def update(self, value: ParamValue) -> None:
@@ -41,13 +58,20 @@ class Param:
         return values.get_string(self.name)
 
     def config(self) -> dict[str, object]:
-        """Its place in the node config."""
-        return {
+        """``esp_rmaker_report_param_config``: its place in the node config."""
+        body: dict[str, object] = {
             "name": self.name,
             "type": self.type,
             "data_type": _DATA_TYPES[type(self.value)],
             "properties": list(self.properties),
         }
+        if self.bounds is not None:
+            body["bounds"] = self.bounds.config()
+        if self.valid_strs:
+            body["valid_strs"] = list(self.valid_strs)
+        if self.ui_type is not None:
+            body["ui_type"] = self.ui_type
+        return body
 
 
 WriteCallback = Callable[[Param, ParamValue], EspErr]
@@ -68,6 +92,14 @@ class ParamDevice:
     params: list[Param]
     is_service: bool = False
     write: WriteCallback = accept
+    subtype: str | None = None
+    model: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    primary: str | None = None  # the name of a param
+
+    def at_boot(self) -> ParamDevice:
+        """The same as it is when an app has just made it: values of RAM do not outlive a reset."""
+        return replace(self, params=[replace(param) for param in self.params])
 
     def param(self, name: str) -> Param:
         """``esp_rmaker_device_get_param_by_name``. Raises ``KeyError``."""
@@ -77,8 +109,19 @@ class ParamDevice:
         raise KeyError(name)
 
     def config(self) -> dict[str, object]:
-        """Its place in the node config."""
-        return {"name": self.name, "type": self.type, "params": [param.config() for param in self.params]}
+        """``esp_rmaker_report_devices_or_services``: its place in the node config."""
+        body: dict[str, object] = {"name": self.name, "type": self.type}
+        if self.subtype is not None:
+            body["subtype"] = self.subtype
+        if self.model is not None:
+            body["model"] = self.model
+        if self.attributes:
+            body["attributes"] = [{"name": name, "value": value} for name, value in self.attributes.items()]
+        if self.primary is not None:
+            body["primary"] = self.primary
+        if self.params:
+            body["params"] = [param.config() for param in self.params]
+        return body
 
 
 class ParamStore:
