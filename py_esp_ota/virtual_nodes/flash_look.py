@@ -118,9 +118,7 @@ def look(
     places = list(_places(opened, target, config.partition_table_offset))
     names = _otadata(opened, places)
     items = list(_nvs(opened, places))
-    slots = [
-        _slot(opened, place, names, runs, report) for place in places if place.kind == "app" and place.row
-    ]
+    slots = [_slot(opened, place, names, runs, report) for place in places if place.kind == "app" and place.row]
     return FlashLook(
         chip="" if target is None else target.name,
         size=flash.size,

@@ -63,10 +63,8 @@ class Cloud:
             deliver=lambda _name, code: self.mail.append(code),
             scrypt_n=2,
         )
-        self.app = create_app(self.service, self.accounts)
         self.virtual = StubNodes(self.service)
-        if virtual:
-            self.app.state.virtual_nodes = self.virtual
+        self.app = create_app(self.service, self.accounts, virtual_nodes=self.virtual if virtual else None)
         mount_web(self.app, self.service, link, login=login)
         self.broker = MemoryBroker()
         self.broker.on_presence(self.service.intake.on_presence)

@@ -422,7 +422,7 @@ def test_paging_reaches_every_image_once_and_comes_back():
         while url:
             page = (await client.get(url)).text
             urls.append(url)
-            seen += re.findall(r"image-\d\d(?=</span><small)", page)
+            seen += re.findall(r"image-\d\d(?=</a><small)", page)
             assert f"Page {len(urls)} of 3" in words(page)
             following = re.search(r'id="next" href="([^"]*)"', page)
             url = unescape(following[1]) if following else ""

@@ -34,7 +34,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
     accounts: Accounts = app.state.accounts
     suffix = service.store.setting("page_cookie", lambda: service.ground.ids.key()[:8])
     gate = LoginGate(accounts, suffix) if login else None
-    site = Site(service, link, gate, lambda: getattr(app.state, "virtual_nodes", None))
+    site = Site(service, link, gate, lambda: app.state.virtual_nodes)
     outside = APIRouter(include_in_schema=False, route_class=site.route_class(guarded=False))
     site.add_static(outside)
     if link is not None:

@@ -57,7 +57,6 @@ def add_pages(router: APIRouter, site: Site) -> None:
             "versions": sorted({version.fw_version for version in versions if version.fw_version}),
             "presets": PRESETS,
             "acts": ACTS,
-            "door": site.virtual_nodes is not None,
         }
 
     def listed(trail: str = "", **query: str) -> dict[str, Any]:
@@ -70,6 +69,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
             "pager": pager("/nodes", query, trail, page, PAGE_SIZE),
             "query": {name: query.get(name, "") for name in FILTERS},
             "weather_name": weather_name,
+            "door": site.virtual_nodes is not None,
         }
 
     site.views.add(

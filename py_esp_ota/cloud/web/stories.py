@@ -26,6 +26,10 @@ def _node(event: Event) -> tuple[str, str]:
     return event.node_id, f"/nodes/{event.node_id}"
 
 
+def _nobody(event: Event) -> tuple[str, str]:
+    return event.node_id, "/nodes"
+
+
 def _image(event: Event) -> tuple[str, str]:
     return str(event.data.get("image_name", event.ota_image_id)), f"/images/{event.ota_image_id}"
 
@@ -50,6 +54,7 @@ _TELL: Mapping[Kind, tuple[Callable[[Event], tuple[str, str]], str, str]] = {
     Kind.NODE_SHARED: (_node, "success", "is shared"),
     Kind.NODE_UNSHARED: (_node, "cancelled", "is no longer shared"),
     Kind.NODE_CLAIMED: (_node, "success", "has another admin"),
+    Kind.NODE_FORGOTTEN: (_nobody, "cancelled", "was deleted"),
 }
 
 
@@ -61,8 +66,8 @@ def story(entry: Entry) -> Story | None:
         if event.by.actor is Actor.NODE and status == NodeStatus.IN_PROGRESS:
             return None
         return Story(event.time, status, event.node_id, info or status, f"/nodes/{event.node_id}")
-    if event.kind not in _TELL:
-        return None
+    if event.kind not in _TELL or (event.kind is Kind.NODE_FORGOTTEN and event.ota_job_id):
+        return None  # of a node that is gone it is said once, not for each of its jobs
     of, tone, text = _TELL[event.kind]
     about, url = of(event)
     return Story(event.time, tone, about, text, url)
