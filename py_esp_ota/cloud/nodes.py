@@ -155,6 +155,10 @@ class Nodes:
         online = self._book.online
         return [node_id for node_id in node_ids if node_id in online]
 
+    def taken(self, node_id: str) -> bool:
+        """Whether this is a node's id, or was one's that is forgotten since the cloud started."""
+        return node_id in self._book.versions or node_id in self._book.gone
+
     def version(self, node_id: str) -> str:
         """What the node runs; empty when it has not said so."""
         return self._book.versions.get(node_id, "")

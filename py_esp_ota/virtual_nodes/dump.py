@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from py_esp_ota._core import AppDesc, BootloaderDesc, Flash, Target, inspect_image
+from py_esp_ota._core import BootloaderDesc, Flash, Target, inspect_image
 from py_esp_ota.cloud.virtual_nodes import FlashLook
 from py_esp_ota.errors import EspError
 from py_esp_ota.idf.detect import detect_start, detect_table, detect_target, load_flash

@@ -164,7 +164,7 @@ def _table(opened: _Opened, offset: int) -> Sequence[Partition]:
 def _random(data: bytes) -> bool:
     """Whether nearly every value a byte can have is there, none of them often: ciphertext, or compressed."""
     counts = [data.count(value) for value in range(256)]
-    return sum(count > 0 for count in counts) > 250 and max(counts) < len(data) // 64  # noqa: PLR2004
+    return sum(count > 0 for count in counts) > 250 and max(counts) < len(data) // 64
 
 
 def _places(opened: _Opened, target: Target | None, table_offset: int) -> Iterator[_Place]:
