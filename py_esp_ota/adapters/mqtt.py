@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiomqtt
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
 
 from py_esp_ota.adapters.certificates import CertificateFiles
 from py_esp_ota.adapters.inbox import Inbox
@@ -21,6 +22,8 @@ from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, Mqtt, MqttSession
 
 KEEP_ALIVE = 120  # seconds: ESP_RMAKER_MQTT_KEEP_ALIVE_INTERVAL
+
+_KEEP_ALIVE_LOOK_S = 5.0
 
 # Whatever the client library would say is also raised. Not a registered logger: its level is nobody else's business.
 _SILENT = logging.Logger("mqtt", logging.CRITICAL)  # noqa: LOG001
@@ -141,6 +144,27 @@ class _Client(aiomqtt.Client):
             if self._misc_task is not None:  # runs as long as the socket is open
                 await asyncio.wait([self._misc_task], timeout=1)
             raise
+
+    async def _misc_loop(self) -> None:
+        """As the library's, which looks every second whether the keep-alive is due, for each of a thousand clients."""
+        while self._client.loop_misc() == MQTT_ERR_SUCCESS:  # noqa: ASYNC110 (nobody tells when it is due)
+            await asyncio.sleep(min(self._keepalive / 4, _KEEP_ALIVE_LOOK_S))
+
+    def _on_socket_register_write(self, client: Client, _userdata: object, sock: Any) -> None:
+        """As the library's, which would wait for a socket that was closed in the meantime, or for its number's next."""
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the connection is broken
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def register() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(register)
 
 
 class _Link:
