@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiomqtt
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
 
 from py_esp_ota.adapters.certificates import CertificateFiles
 from py_esp_ota.adapters.inbox import Inbox
@@ -22,6 +23,8 @@ from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, Mqtt, MqttSession
 
 KEEP_ALIVE = 120  # seconds: ESP_RMAKER_MQTT_KEEP_ALIVE_INTERVAL
+
+_KEEP_ALIVE_LOOK_S = 5.0
 
 # Whatever the client library would say is also raised. Not a registered logger: its level is nobody else's business.
 _SILENT = logging.Logger("mqtt", logging.CRITICAL)  # noqa: LOG001
@@ -37,6 +40,8 @@ class TcpMqtt:
         timeout: seconds for connecting and for each answer of the broker.
         dollar_topics: whether the broker delivers topics that begin with ``$``; else publishing to them is refused.
         password: gives the password of a client id, whose user name is the id too; no password when not given.
+        username: the user name of a client without a password; none when not given.
+        keep_alive: seconds.
     """
 
     def __init__(
@@ -48,6 +53,8 @@ class TcpMqtt:
         timeout: float = 10.0,
         dollar_topics: bool = True,
         password: Callable[[str], str | None] | None = None,
+        username: str | None = None,
+        keep_alive: int = KEEP_ALIVE,
     ) -> None:
         self._host = host
         self._port = port
@@ -55,6 +62,8 @@ class TcpMqtt:
         self._timeout = timeout
         self._dollar_topics = dollar_topics
         self._password = password or (lambda _client_id: None)
+        self._username = username
+        self._keep_alive = keep_alive
 
     def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
@@ -70,7 +79,7 @@ class TcpMqtt:
             tls=self._tls,
             password=self._password(client_id),
             patience=self._timeout,
-            keep_alive=KEEP_ALIVE,
+            keep_alive=self._keep_alive,
             dollar_topics=self._dollar_topics,
         )
 
@@ -118,12 +127,12 @@ class TcpMqtt:
             self._host,
             self._port,
             identifier=client_id,
-            username=None if password is None else client_id,
+            username=self._username if password is None else client_id,
             password=password,
             protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True,
             will=aiomqtt.Will(will.topic, will.payload, qos=1) if will else None,
-            keepalive=KEEP_ALIVE,
+            keepalive=self._keep_alive,
             timeout=self._timeout,
             logger=_SILENT,
             tls_context=self._tls(client_id) if self._tls else None,
@@ -148,6 +157,27 @@ class _Client(aiomqtt.Client):
         if isinstance(sock, socket.socket):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    async def _misc_loop(self) -> None:
+        """As the library's, which looks every second whether the keep-alive is due, for each of a thousand clients."""
+        while self._client.loop_misc() == MQTT_ERR_SUCCESS:  # noqa: ASYNC110 (nobody tells when it is due)
+            await asyncio.sleep(min(self._keepalive / 4, _KEEP_ALIVE_LOOK_S))
+
+    def _on_socket_register_write(self, client: Client, _userdata: object, sock: Any) -> None:
+        """As the library's, which would wait for a socket that was closed in the meantime, or for its number's next."""
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the connection is broken
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def register() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(register)
 
 
 class _Link:
@@ -211,8 +241,8 @@ class _Connection:
             await asyncio.wait([answer, gone])
 
 
-def client_context(ca_file: Path, client: CertificateFiles) -> ssl.SSLContext:
-    """TLS as a node speaks it: trust one authority, check the host name, show the node's certificate."""
+def client_context(ca_file: Path | None, client: CertificateFiles) -> ssl.SSLContext:
+    """TLS as a node speaks it: trust one authority (or the system's), check the host name, show the certificate."""
     context = ssl.create_default_context(cafile=ca_file)
     context.load_cert_chain(client.cert, client.key)
     context.sslsocket_class = _TidySocket

@@ -101,7 +101,7 @@ class FaultyMqtt:
         if any(fault.times is None or attempt < fault.times for fault in refusals):
             await asyncio.sleep(0)
             raise MqttError("the broker does not answer, as planned")
-        async with self._connect(client_id, will) if will else self._connect(client_id) as link:
+        async with self._connect(client_id, will) as link:
             self._connected = True
             self._connection += 1
             self._numbers_here = {"up": 0, "down": 0}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from py_esp_ota.errors import MqttError
@@ -100,7 +99,7 @@ class EspMqtt:
         """``esp_mqtt_task``: connect, and again after each loss, until it is stopped."""
         while True:
             try:
-                async with self._connection() as link:
+                async with self._connect(self._client_id, self.will) as link:
                     await self._session(link)
             except MqttError as lost:
                 self._on_disconnected(lost)
@@ -112,9 +111,6 @@ class EspMqtt:
             if not self._again:
                 await asyncio.sleep(RECONNECT_AFTER_S)
             self._again = False
-
-    def _connection(self) -> AbstractAsyncContextManager[Mqtt]:
-        return self._connect(self._client_id, self.will) if self.will else self._connect(self._client_id)
 
     async def _session(self, link: Mqtt) -> None:
         """One connection, from CONNACK to its end. Raises ``MqttError`` when it is lost, and what handlers raise."""

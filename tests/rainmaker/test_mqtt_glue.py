@@ -23,7 +23,7 @@ class Broker:
         self.arrivals = asyncio.Queue()
 
     @asynccontextmanager
-    async def __call__(self, _client_id):
+    async def __call__(self, _client_id, _will):
         self.asked.append("CONNECT")
         yield self
 
