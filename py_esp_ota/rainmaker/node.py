@@ -18,7 +18,7 @@ from py_esp_ota.rainmaker.messages import CONFIG, PARAMS_REMOTE, NodeConfig
 from py_esp_ota.rainmaker.mqtt import MqttClient
 from py_esp_ota.rainmaker.ota import OtaConfig, RmakerOta
 from py_esp_ota.rainmaker.params import ParamDevice
-from py_esp_ota.rainmaker.user_mapping import UserNodeMapping
+from py_esp_ota.rainmaker.user_mapping import MappingState, UserNodeMapping
 
 TAG = "esp_rmaker_core"
 
@@ -151,10 +151,30 @@ class RmakerNode:
             return
         core.state = RmakerState.CONFIG_REPORTED
         mapping.on_config_reported()
-        if not self._params_mqtt_init(core, groups):
+        if mapping.state is not MappingState.DONE:
+            self._wait_for_mapping(core, mapping, groups)
+        elif self._params_mqtt_init(core, groups):
+            self._on_started(core)
+        else:
             core.log.error(TAG, "esp_rmaker_params_mqtt_init failed. Aborting!!!")
             self._give_up(core)
-            return
+
+    def _wait_for_mapping(self, core: Core, mapping: UserNodeMapping, groups: Groups) -> None:
+        """Without a user there are no params and no OTA: somebody else's would see them."""
+
+        async def params_mqtt_init() -> None:
+            self._params_mqtt_init(core, groups)
+            self._on_started(core)
+
+        event = MappingState.DONE
+        if mapping.state is not MappingState.STARTED:
+            mapping.reset()
+            event = MappingState.RESET
+        mapping.once(event, lambda: core.add_task(params_mqtt_init))
+        core.log.info(TAG, "Waiting for User Node Association.")
+
+    def _on_started(self, core: Core) -> None:
+        """``RMAKER_EVENT_STARTED``."""
         core.state = RmakerState.STARTED
         if self.ota is not None:
             core.add_task(self.ota.on_started)
