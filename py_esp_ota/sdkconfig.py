@@ -35,6 +35,10 @@ class Sdkconfig:
     #: The chip that a build is for, ``None`` when its file does not say it. Nothing here depends on it.
     idf_target: str | None = None
 
+    #: Whether a RainMaker node writes JSON as others do: texts escaped, and a report that is too long shortened where
+    #: upstream cuts through it. No Kconfig option: upstream never does.
+    well_formed_json: bool = False
+
     # ESP-IDF: components/bootloader/Kconfig.*, components/partition_table/Kconfig.projbuild
     bootloader_app_rollback_enable: bool = True
     bootloader_app_anti_rollback: bool = False

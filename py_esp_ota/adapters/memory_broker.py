@@ -36,13 +36,16 @@ class MemoryBroker:
 
     Args:
         admin: client ids that may use every topic. Their presence is not reported.
+        keep_alive: seconds that clients promise not to be silent for. One that leaves by an exception without power for
+            a farewell is missed after half as long again, or when it comes back; by default at once.
     """
 
     name = "in memory"
     basic_ingest = True
 
-    def __init__(self, *, admin: Collection[str] = ("cloud",)) -> None:
+    def __init__(self, *, admin: Collection[str] = ("cloud",), keep_alive: float | None = None) -> None:
         self._admin = frozenset(admin)
+        self._keep_alive = keep_alive
         self._running = True
         self._clients: dict[str, _Client] = {}
         self._sessions: dict[str, tuple[_Subscriber, Backlog]] = {}
@@ -125,10 +128,25 @@ class MemoryBroker:
         client_id = client.subscriber.client_id
         self._clients[client_id] = client
         self._report(client_id, connected=True)
+        missed = False
         try:
             yield client
+        except MqttError:  # it has closed the connection itself
+            raise
+        except BaseException:
+            missed = self._keep_alive is not None
+            raise
         finally:
-            self._drop(client, "disconnected")
+            if missed:
+                self._miss(client)
+            else:
+                self._drop(client, "disconnected")
+
+    def _miss(self, client: _Client) -> None:
+        """Drop a client that is silent when its keep-alive has passed; it asked every half of it whether we are there."""
+        keep_alive, loop = self._keep_alive or 0.0, asyncio.get_running_loop()
+        pinged = client.since + (loop.time() - client.since) // (keep_alive / 2) * (keep_alive / 2)
+        loop.call_at(max(client.heard, pinged) + 1.5 * keep_alive, self._drop, client, "it said nothing for too long")
 
     def _drop(self, client: _Client, why: str) -> None:
         if client.line.lost:
@@ -204,12 +222,14 @@ class _Client:
     def __init__(self, broker: MemoryBroker, subscriber: _Subscriber, line: Inbox | Arrivals) -> None:
         self.subscriber = subscriber
         self.line = line
+        self.since = self.heard = asyncio.get_running_loop().time()  # the first and the last packet
         self._broker = broker
 
     async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
         """Publish; the receivers have it in their inboxes on return. A broker passes on what it is sent again, too."""
         check_topic(topic)
         self.line.check()
+        self.heard = asyncio.get_running_loop().time()
         self._broker._publish(self, Message(topic, bytes(payload)))  # noqa: SLF001 - the other half of one thing
         await asyncio.sleep(0)
 

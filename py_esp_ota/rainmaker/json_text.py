@@ -10,6 +10,7 @@ the depth of a message costs nothing: upstream has no limit of depth either. Wha
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from ctypes import c_float
@@ -241,8 +242,8 @@ class _Tokeniser:
         return ValueError(f"{wanted} expected at character {pos}, found {found}")
 
 
-def generate(value: object) -> str:
-    """``json_gen_*``: no blanks, no escaping, floats of 32 bits with five digits."""
+def generate(value: object, *, well_formed: bool = False) -> str:
+    """``json_gen_*``: no blanks, no escaping, floats of 32 bits with five digits; ``well_formed`` escapes."""
     match value:
         case None:
             return "null"
@@ -253,11 +254,15 @@ def generate(value: object) -> str:
         case float():
             return f"{c_float(value).value:.{_FLOAT_DIGITS}f}"
         case str():
-            return f'"{value}"'
+            return json.dumps(shown(value), ensure_ascii=False) if well_formed else f'"{value}"'
         case Mapping():
-            return "{" + ",".join(f'"{key}":{generate(item)}' for key, item in value.items()) + "}"
+            members = (
+                f"{generate(key, well_formed=well_formed)}:{generate(item, well_formed=well_formed)}"
+                for key, item in value.items()
+            )
+            return "{" + ",".join(members) + "}"
         case list() | tuple():
-            return "[" + ",".join(map(generate, value)) + "]"
+            return "[" + ",".join(generate(item, well_formed=well_formed) for item in value) + "]"
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 

@@ -145,7 +145,7 @@ class RmakerNode:
 
     async def _post_mqtt_connect(self, core: Core, mapping: UserNodeMapping, groups: Groups) -> None:
         """``esp_rmaker_post_mqtt_connect_task`` and what follows from its events, in upstream's order."""
-        if core.mqtt.publish(CONFIG, self._config(core).encode()) is None:
+        if core.mqtt.publish(CONFIG, self._config(core).encode(well_formed=core.config.well_formed_json)) is None:
             core.log.error(TAG, "esp_rmaker_report_node_config failed. Aborting!!!")
             self._give_up(core)
             return

@@ -171,7 +171,7 @@ class OtaHandle:
             additional_info=additional_info,
             ts=int(self.core.clock.now()),
         )
-        payload = report.encode()
+        payload = report.encode(well_formed=self.core.config.well_formed_json)
         self.core.log.info(TAG_TOPICS, payload.decode(errors="replace"))
         if self.core.mqtt.publish(OTASTATUS, payload) is not None:
             return EspErr.ESP_OK

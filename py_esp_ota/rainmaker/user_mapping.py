@@ -113,7 +113,7 @@ class UserNodeMapping:
             secret_key=data.secret_key,
             reset=self.state is not MappingState.DONE,
         )
-        payload = said.encode()
+        payload = said.encode(well_formed=self._core.config.well_formed_json)
         message = self._core.mqtt.publish(USER_MAPPING, payload)
         self._core.log.info(TAG, f"MQTT Publish: {payload.decode(errors='replace')}")
         if message is None:
