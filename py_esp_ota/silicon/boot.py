@@ -215,7 +215,7 @@ def before_the_bootloader(chip: Chip, image: bytes) -> tuple[str, ...]:
 
 def report(hardware: Hardware, *, entry: int | None = None, slot: int | None = None) -> SiliconReport:
     """What is known of the run that ended."""
-    lines = tuple("".join(hardware.text).splitlines())
+    lines = tuple(str(hardware.text).splitlines())
     # Where ROM runs too, this is its last line.
     entered = (at for at, line in enumerate(lines, 1) if line.startswith(_LAST_OF_ROM))
     begins = 0 if hardware.soc.rom_start is None else next(entered, len(lines))
