@@ -159,6 +159,9 @@ class Engine(Protocol):
     def advance(self, cycles: int) -> None:
         """So many cycles go by without an instruction, for a core whose own counter does not stand still."""
 
+    def set_look(self, cycles: int) -> None:
+        """So many cycles pass with each look of code at a counter of the core's own, beside its instruction's."""
+
     def forget_code(self, address: int | None = None) -> None:
         """Code came in past the CPU, there or anywhere: what was made of it is old."""
 

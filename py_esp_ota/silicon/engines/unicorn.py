@@ -248,6 +248,9 @@ class Unicorn:
     def advance(self, cycles: int) -> None:
         """Its counters are the host's."""
 
+    def set_look(self, cycles: int) -> None:
+        """Nothing: its cores have no counter that code finds without us."""
+
     def enter(self, cause: int, value: int) -> None:
         """Go on in the handler of ``cause``."""
         read, write = self._uc.reg_read, self._uc.reg_write

@@ -337,6 +337,12 @@ impl Cpu {
         Ok(())
     }
 
+    /// So many pass with each look of code at a cycle counter of the core's own, beside the instruction's.
+    fn set_look(&self, cycles: u32) -> PyResult<()> {
+        self.inner()?.core.set_look(cycles);
+        Ok(())
+    }
+
     /// A general register.
     fn set_register(&self, number: usize, #[pyo3(from_py_with = registers::low_word)] value: u32) -> PyResult<()> {
         self.inner()?.core.set_register(number, value);

@@ -17,6 +17,8 @@ pub(super) enum Then {
     To(u32),
     /// The one that follows it, once the run has looked at what may have changed.
     Look,
+    /// The same, and the instruction has looked at the time.
+    Clock,
     /// The same, and the run ends.
     Wait,
 }
