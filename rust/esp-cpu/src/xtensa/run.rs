@@ -33,7 +33,7 @@ impl End {
         match then {
             Then::Clock => Self::Clock,
             Then::Wait => Self::Wait,
-            Then::Next | Then::To(_) | Then::Look => Self::Look,
+            Then::Next | Then::Enter | Then::To(_) | Then::Look => Self::Look,
         }
     }
 }
@@ -181,6 +181,10 @@ impl Cpu {
                 Err(_) => break,
             };
             let mut ins = self.decode(word);
+            // It turns the window: what a block needs of it is looked at before its first instruction, or behind ENTRY.
+            if !ops.is_empty() && ins.op == Op::Entry {
+                break;
+            }
             // It reads or sets the time, which is right between blocks.
             if !ops.is_empty() && matches!(ins.op, Op::Rsr | Op::Wsr | Op::Xsr) && is_time(ins.imm as u16) {
                 break;
@@ -226,7 +230,8 @@ enum Fitting<'a> {
 impl State {
     #[inline]
     fn fitting<'a>(&self, ops: &'a [Ins], bytes: u32, room: u64) -> Fitting<'a> {
-        let reach = ops.last().map_or(0, |last| last.reach);
+        let enters = ops.first().is_some_and(|first| first.op == Op::Entry);
+        let reach = if enters { 0 } else { ops.last().map_or(0, |last| last.reach) };
         let inside = self.lend.wrapping_sub(self.pc).wrapping_sub(1) < bytes - 1 && self.lcount != 0;
         if ops.len() as u64 <= room && reach <= self.free && !inside {
             return Fitting::Some(ops);
@@ -252,6 +257,12 @@ impl State {
             let pc = begin.wrapping_add(u32::from(ins.at));
             match self.step(ins, pc, outside) {
                 Ok(Then::Next) => {}
+                Ok(Then::Enter) => {
+                    if ops.last().is_some_and(|last| last.reach > self.free) {
+                        self.pc = behind(begin, ins);
+                        return (done, End::Fell);
+                    }
+                }
                 Ok(Then::To(target)) => {
                     self.pc = target;
                     return (done, End::Jumped);
@@ -320,7 +331,7 @@ fn ends_block(op: Op) -> bool {
     use Op::*;
     matches!(
         op,
-        Illegal | Syscall | Break | Entry | Retw | Ret | Rotw | Rfwo | Rfwu | Loop | Loopnez | Loopgtz | Rsr | Wsr
+        Illegal | Syscall | Break | Retw | Ret | Rotw | Rfwo | Rfwu | Loop | Loopnez | Loopgtz | Rsr | Wsr
             | Xsr | Rsil | Waiti | Rfe | Rfde | Rfi | J | Jx | Call0 | Call | Callx0 | Callx
     )
 }

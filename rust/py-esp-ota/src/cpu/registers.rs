@@ -26,11 +26,16 @@ impl Hasher for Spread {
     }
 
     fn write_u32(&mut self, value: u32) {
-        self.0 = (self.0 ^ u64::from(value)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
     }
 }
 
-pub(super) type ByAddress<T> = HashMap<u32, T, BuildHasherDefault<Spread>>;
+/// By an address of registers, or of anything else that nobody chooses to do harm.
+pub(super) type ByAddress<T, A = u32> = HashMap<A, T, BuildHasherDefault<Spread>>;
 
 /// The words of a chip's registers by address, each the one written last.
 #[pyclass(module = "py_esp_ota._core", frozen, mapping)]

@@ -1,12 +1,12 @@
 //! Which pages of a flash a cache shows through its MMU, and what changes of that when the MMU is looked at again.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Mutex;
 
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 
+use super::registers::ByAddress;
 use crate::lock::lock;
 
 /// What a window is to show: its number, offset and length there, and the place in flash; without one zeros.
@@ -57,7 +57,7 @@ struct Inner {
     /// The size of those pages, bytes.
     size: u64,
     /// Every place in flash that was shown since the reset, and when for the last time.
-    history: HashMap<u64, u64>,
+    history: ByAddress<u64, u64>,
     now: u64,
 }
 
@@ -158,7 +158,7 @@ impl ShownPages {
             synced: Vec::new(),
             mapped: 0,
             size: 0,
-            history: HashMap::new(),
+            history: ByAddress::default(),
             now: 0,
         }))
     }
