@@ -106,6 +106,7 @@ class FlashWindow:
 
     def __init__(self, engine: Engine, soc: Soc, registers: Bus) -> None:
         self._soc = soc
+        self._pages = soc.mmu.pages
         self._registers = registers
         self.mmu: Mmu = ItemMmu(registers, soc.mmu) if isinstance(soc.mmu, MmuItems) else TableMmu(engine, soc.mmu)
         self._engine = engine
@@ -123,8 +124,8 @@ class FlashWindow:
     @property
     def page_size(self) -> int:
         """The size of a page as the MMU is set now, bytes."""
-        pages = self._soc.mmu.pages
-        return pages.size(0 if pages.register is None else self._registers.stored(pages.register))
+        register = self._pages.register
+        return self._pages.size(0 if register is None else self._registers.stored(register))
 
     def reset(self) -> None:
         """Nothing is mapped, nothing is shown."""
