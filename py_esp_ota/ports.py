@@ -47,6 +47,9 @@ class Mqtt(Protocol):
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1; returns at the SUBACK. Raises ``MqttError``."""
 
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """End a subscription; returns at the UNSUBACK, also when there was none. Raises ``MqttError``."""
+
     def messages(self) -> AsyncIterator[Message]:
         """Every message received, in order; raises ``MqttError`` when the connection is lost."""
 

@@ -14,6 +14,8 @@ from typing import Literal, Self, get_args, get_origin, get_type_hints
 #: What Kconfig's own defaults have otherwise than the RainMaker examples, which this package starts from.
 _KCONFIG_DEFAULTS = {"bootloader_app_rollback_enable": False}
 
+_STREAM_REQUEST = 128 * 1024  # MQTT_OTA_MAX_BYTES_PER_REQUEST
+
 _HEADING = re.compile(r"#.*\(ESP-IDF\) v?(\d+)\.(\d+)(?:\.(\d+))?")
 _BLANK = " \t\r\n\ufeff"  # the last is the mark that some editors begin a file with
 _UNSET = re.compile(r"# CONFIG_(\w+) is not set")
@@ -126,6 +128,8 @@ class Sdkconfig:
     esp_rmaker_skip_secure_version_check: bool = False
     esp_rmaker_ota_rollback_wait_period: int = 90  # seconds
     esp_rmaker_ota_rollback_report_failed: bool = False
+    esp_rmaker_ota_test_rollback: bool = False
+    esp_rmaker_ota_test_rollback_count: int = 100  # per job; 0: without end
     esp_rmaker_ota_disable_auto_reboot: bool = False
     esp_rmaker_ota_time_support: bool = True
     esp_rmaker_ota_progress_support: bool = False
@@ -134,6 +138,11 @@ class Sdkconfig:
     esp_rmaker_ota_retry_delay_minutes: int = 5
     esp_rmaker_ota_http_rx_buffer_size: int = 1024
     esp_rmaker_http_ota_resumption: bool = True  # needs ESP-IDF v5.5
+    esp_rmaker_ota_use_mqtt: bool = False  # the other of the choice is esp_rmaker_ota_use_https
+    esp_rmaker_mqtt_ota_block_size: int = 4096  # bytes
+    esp_rmaker_mqtt_ota_no_of_blocks: int = 16  # per request; at most 128 KiB
+    esp_rmaker_mqtt_ota_max_retries: int = 3  # requests again in a row
+    esp_rmaker_mqtt_ota_block_wait_sec: int = 10
     esp_rmaker_mqtt_use_basic_ingest_topics: bool = True
     esp_rmaker_mqtt_enable_budgeting: bool = True
     esp_rmaker_mqtt_default_budget: int = 100
@@ -203,6 +212,18 @@ class Sdkconfig:
             (
                 self.nvs_sec_key_protect_using_hmac and not 0 <= self.nvs_sec_hmac_efuse_key_id <= 5,
                 f"NVS_SEC_HMAC_EFUSE_KEY_ID is {self.nvs_sec_hmac_efuse_key_id}, expected 0 to 5",
+            ),
+            (
+                self.esp_rmaker_ota_test_rollback and not self.bootloader_app_rollback_enable,
+                "ESP_RMAKER_OTA_TEST_ROLLBACK needs BOOTLOADER_APP_ROLLBACK_ENABLE",
+            ),
+            (
+                not 256 <= self.esp_rmaker_mqtt_ota_block_size <= _STREAM_REQUEST,
+                f"ESP_RMAKER_MQTT_OTA_BLOCK_SIZE is {self.esp_rmaker_mqtt_ota_block_size}, expected 256 to 131072",
+            ),
+            (
+                not 1 <= self.esp_rmaker_mqtt_ota_no_of_blocks * self.esp_rmaker_mqtt_ota_block_size <= _STREAM_REQUEST,
+                "ESP_RMAKER_MQTT_OTA_BLOCK_SIZE times ESP_RMAKER_MQTT_OTA_NO_OF_BLOCKS is not 1 to 131072 bytes",
             ),
         ):
             if broken:

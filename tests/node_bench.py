@@ -77,6 +77,7 @@ class _Link:
         self._link = link
         self._swallowed = swallowed
         self.subscribe = link.subscribe
+        self.unsubscribe = link.unsubscribe
         self.messages = self._none if quiet_end else link.messages
 
     async def _none(self) -> AsyncIterator[Message]:

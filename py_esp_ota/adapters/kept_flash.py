@@ -166,5 +166,9 @@ class _Committing:
         await self._kept.saved()
         await self._mqtt.subscribe(topic_filter)
 
+    async def unsubscribe(self, topic_filter: str) -> None:
+        await self._kept.saved()
+        await self._mqtt.unsubscribe(topic_filter)
+
     def messages(self) -> AsyncIterator[Message]:
         return self._mqtt.messages()

@@ -168,6 +168,11 @@ class _Connection:
         if any(getattr(code, "value", code) >= 0x80 for code in granted):
             raise MqttError(f"the broker refused the subscription to {topic_filter}")
 
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """End a subscription; returns at the UNSUBACK."""
+        check_filter(topic_filter)
+        await self._answered(self._client.unsubscribe(topic_filter))
+
     def messages(self) -> AsyncIterator[Message]:
         """What was received; what came before the connection was lost is still delivered."""
         return self._link.inbox

@@ -144,6 +144,10 @@ class _Link:
         """Subscribe; this never fails by plan."""
         await self._link.subscribe(topic_filter)
 
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; this never fails by plan."""
+        await self._link.unsubscribe(topic_filter)
+
     def messages(self) -> AsyncIterator[Message]:
         """What the plan lets through."""
         return _Arrivals(self._mqtt, self._link.messages())

@@ -49,6 +49,7 @@ class MqttClient:
         self._outbox: deque[Outgoing] = deque()
         self._filled = asyncio.Event()
         self._link: Mqtt | None = None
+        self.on_disconnected: list[Callable[[], None]] = []  # handlers of RMAKER_MQTT_EVENT_DISCONNECTED
 
     @property
     def connected(self) -> bool:
@@ -60,11 +61,14 @@ class MqttClient:
 
         Without a connection the message waits in the outbox, at most half a minute.
         """
+        return self.publish_to(topic(self._node_id, suffix, basic_ingest=self._basic_ingest)[:TOPIC_LIMIT], payload)
+
+    def publish_to(self, name: str, payload: bytes) -> Outgoing | None:
+        """The same on a topic that is given whole."""
         now = asyncio.get_running_loop().time()
         if not self.budget.take(now):
             self._log.error(TAG, "Out of MQTT Budget. Dropping publish message.")
             return None
-        name = topic(self._node_id, suffix, basic_ingest=self._basic_ingest)[:TOPIC_LIMIT]
         message = Outgoing(name, payload, now + OUTBOX_EXPIRED_TIMEOUT_S)
         self._outbox.append(message)
         self._filled.set()
@@ -72,7 +76,10 @@ class MqttClient:
 
     async def subscribe(self, suffix: str, handler: Handler) -> None:
         """``esp_rmaker_mqtt_subscribe``: now if there is a connection, and again on every later one."""
-        name = topic(self._node_id, suffix)[:TOPIC_LIMIT]
+        await self.subscribe_to(topic(self._node_id, suffix)[:TOPIC_LIMIT], handler)
+
+    async def subscribe_to(self, name: str, handler: Handler) -> None:
+        """The same to a topic that is given whole."""
         known = name in self._handlers
         self._handlers[name] = handler
         if self._link is not None and not known:
@@ -80,6 +87,17 @@ class MqttClient:
                 await self._link.subscribe(name)
             except MqttError as error:
                 self._log.error(TAG, f"Failed to subscribe to {name}: {error}")
+
+    async def unsubscribe(self, name: str) -> bool:
+        """``esp_mqtt_glue_unsubscribe``: the first topic that begins with ``name``; whether there was one."""
+        found = next((known for known in self._handlers if known.startswith(name)), None)
+        if found is None:
+            return False
+        del self._handlers[found]
+        if self._link is not None:
+            with suppress(MqttError):  # the session is clean: it ends with the connection
+                await self._link.unsubscribe(found)
+        return True
 
     async def run(self, on_connected: Callable[[], None]) -> NoReturn:
         """Connect, and again ten seconds after each loss. ``on_connected`` is called once per connection."""
@@ -90,6 +108,8 @@ class MqttClient:
                     await self._session(link, on_connected)
             except MqttError as error:
                 self._log.warning(TAG, f"MQTT Disconnected: {error}. Will try reconnecting in a while...")
+                for handler in tuple(self.on_disconnected):
+                    handler()
             await asyncio.sleep(RECONNECT_TIMEOUT_S)
 
     async def _session(self, link: Mqtt, on_connected: Callable[[], None]) -> None:

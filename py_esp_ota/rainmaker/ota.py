@@ -14,6 +14,7 @@ from py_esp_ota.rainmaker.messages import (
     ID_NOT_FOUND,
     JSON_PAYLOAD_ERROR,
     OTAURL,
+    STREAM_NOT_FOUND,
     TOPIC_LIMIT,
     URL_NOT_FOUND,
     OtaStatus,
@@ -72,14 +73,23 @@ _REFUSED = {
     JSON_PAYLOAD_ERROR: "Invalid JSON received: {}",
     ID_NOT_FOUND: "Aborted. OTA Job ID not found in JSON",
     URL_NOT_FOUND: "Aborted. URL not found in JSON",
+    STREAM_NOT_FOUND: "Aborted. Stream ID not found in JSON",
 }
 
 
-def _what_came(job: OtaUrl) -> Iterator[str]:
-    """The console's lines about a message, in the order of reading."""
-    yield f"URL: {job.url}"
+def _what_came_first(job: OtaUrl | OtaUrlError) -> Iterator[str]:
+    """The console's lines about a message, in the order of reading, as far as each build gets."""
+    if job.url is not None:
+        yield f"URL: {job.url}"
     if job.file_md5 is not None:
         yield f"File MD5: {job.file_md5}"
+
+
+def _what_came(job: OtaUrl, *, with_stream: bool) -> Iterator[str]:
+    """All of them."""
+    yield from _what_came_first(job)
+    if with_stream:
+        yield f"Stream ID: {job.stream_id}"
     yield f"File Size: {job.file_size}"
     if job.fw_version is not None:
         yield f"Firmware version: {job.fw_version}"
@@ -282,21 +292,24 @@ class RmakerOta:
         log = handle.core.log
         text = payload.split(b"\0", 1)[0].decode(errors="replace")
         log.info(TAG_TOPICS, f"Upgrade Handler got:{text} on {self._otaurl} topic\n")
+        over_mqtt = handle.core.config.esp_rmaker_ota_use_mqtt
         try:
-            job = OtaUrl.decode(payload)
+            job = OtaUrl.decode(payload, needs_stream=over_mqtt)
         except OtaUrlError as error:
             if error.ota_job_id is not None:
                 self._remember(error.ota_job_id)
+            log.block(("I", TAG_TOPICS, shown(line)) for line in _what_came_first(error))
             log.error(TAG_TOPICS, _REFUSED[error.info].format(text))
             handle.report_status(OtaStatus.FAILED, error.info)
             handle.finish()
             return
         self._remember(job.ota_job_id)
-        log.block(("I", TAG_TOPICS, shown(line)) for line in _what_came(job))
+        log.block(("I", TAG_TOPICS, shown(line)) for line in _what_came(job, with_stream=over_mqtt))
         config = handle.config
         self._queue(
             OtaData(
                 url=job.url,
+                stream_id=job.stream_id if over_mqtt else None,
                 filesize=job.file_size,
                 fw_version=job.fw_version,
                 file_md5=job.file_md5,

@@ -88,6 +88,7 @@ class OtaData:
     """``esp_rmaker_ota_data_t``: what the callback is told."""
 
     url: str
+    stream_id: str | None = None  # in builds with OTA over MQTT
     filesize: int = 0
     fw_version: str | None = None
     file_md5: str | None = None
