@@ -61,9 +61,9 @@ class MqttClient:
 
         Without a connection the message waits in the outbox, at most half a minute.
         """
-        return self.publish_to(topic(self._node_id, suffix, basic_ingest=self._basic_ingest)[:TOPIC_LIMIT], payload)
+        return self.publish_topic(topic(self._node_id, suffix, basic_ingest=self._basic_ingest)[:TOPIC_LIMIT], payload)
 
-    def publish_to(self, name: str, payload: bytes) -> Outgoing | None:
+    def publish_topic(self, name: str, payload: bytes) -> Outgoing | None:
         """The same on a topic that is given whole."""
         now = asyncio.get_running_loop().time()
         if not self.budget.take(now):
@@ -76,9 +76,9 @@ class MqttClient:
 
     async def subscribe(self, suffix: str, handler: Handler) -> None:
         """``esp_rmaker_mqtt_subscribe``: now if there is a connection, and again on every later one."""
-        await self.subscribe_to(topic(self._node_id, suffix)[:TOPIC_LIMIT], handler)
+        await self.subscribe_topic(topic(self._node_id, suffix)[:TOPIC_LIMIT], handler)
 
-    async def subscribe_to(self, name: str, handler: Handler) -> None:
+    async def subscribe_topic(self, name: str, handler: Handler) -> None:
         """The same to a topic that is given whole."""
         known = name in self._handlers
         self._handlers[name] = handler

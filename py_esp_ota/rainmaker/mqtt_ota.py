@@ -132,8 +132,8 @@ class MqttOta:
         """``esp_mqtt_ota_begin``. Raises ``OtaError``: ESP_FAIL without a slot to write to, ESP_ERR_NO_MEM."""
         core, config = self._core, self._core.config
         core.mqtt.on_disconnected.append(self._on_disconnected)
-        await core.mqtt.subscribe_to(self._topic(STREAM_REJECTED), self._on_rejected)
-        await core.mqtt.subscribe_to(self._topic(STREAM_DATA), self._on_data)
+        await core.mqtt.subscribe_topic(self._topic(STREAM_REJECTED), self._on_rejected)
+        await core.mqtt.subscribe_topic(self._topic(STREAM_DATA), self._on_data)
         core.log.info(TAG, f"Image length = {self.image_length} bytes.")
         core.log.info(TAG, "Starting OTA...")
         partition = core.ops.get_next_update_partition()
@@ -318,7 +318,7 @@ class MqttOta:
         """``esp_rmaker_fetch_block``. Raises ``OtaError``: ESP_FAIL, the MQTT budget is used up."""
         asked = [("f", _FILE_ID), ("l", length), ("o", first)]
         members: list[tuple[str, int | bytes]] = [*asked, *([] if bitmap is None else [("b", bitmap)]), ("n", number)]
-        if self._core.mqtt.publish_to(self._topic(STREAM_GET), cbor.encode_map(members)) is None:
+        if self._core.mqtt.publish_topic(self._topic(STREAM_GET), cbor.encode_map(members)) is None:
             raise OtaError(EspErr.ESP_FAIL, "the request was not sent")
 
     def _topic(self, what: str) -> str:

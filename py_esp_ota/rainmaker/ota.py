@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from py_esp_ota.errors import EspErr, EspError, OtaError
 from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.rainmaker import ota_test_rollback
 from py_esp_ota.rainmaker.core import Core
 from py_esp_ota.rainmaker.json_text import shown
 from py_esp_ota.rainmaker.messages import (
@@ -60,6 +61,7 @@ __all__ = [
 
 TAG_PARAMS = "esp_rmaker_ota_using_params"
 RMAKER_OTA_FETCH_DELAY_S = 5
+_TELLING_S = 1.0
 ROLLED_BACK = "Firmware rolled back"
 VERIFIED = "OTA Upgrade finished and verified successfully"
 PARAM_OTA_STATUS = "esp.param.ota_status"
@@ -113,6 +115,9 @@ class RmakerOta:
             Restart: The first self-test failed and there is a firmware to go back to.
         """
         config = config or OtaConfig()
+        if core.config.esp_rmaker_ota_test_rollback:
+            for line in ota_test_rollback.BANNER:
+                core.log.error(TAG, line)
         if config.type not in tuple(OtaType):
             core.log.error(TAG, "Invalid arguments for esp_rmaker_ota_enable()")
             raise OtaError(EspErr.ESP_ERR_INVALID_ARG, "{type!r} is no OTA type", type=config.type)
@@ -204,19 +209,55 @@ class RmakerOta:
         if self._state() not in {None, OtaImgState.PENDING_VERIFY}:
             self.handle.core.log.warning(TAG, "OTA Already marked as valid")
             return EspErr.ESP_ERR_INVALID_STATE
+        self._confirm(VERIFIED)
+        return EspErr.ESP_OK
+
+    def _confirm(self, info: str) -> None:
         handle = self.handle
         self._awaits_mqtt = False
         with suppress(EspError):
             handle.core.ops.mark_app_valid_cancel_rollback()
         handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
         handle.ota_in_progress = False
+        self._stop_rollback_timer()
+        handle.report_status(OtaStatus.SUCCESS, info)
+        if handle.config.type is OtaType.TOPICS:
+            handle.fetch_with_delay(RMAKER_OTA_FETCH_DELAY_S)
+
+    def _stop_rollback_timer(self) -> None:
         if self._rollback_timer is not None:
             self._rollback_timer.cancel()
             self._rollback_timer = None
-        handle.report_status(OtaStatus.SUCCESS, VERIFIED)
-        if handle.config.type is OtaType.TOPICS:
-            handle.fetch_with_delay(RMAKER_OTA_FETCH_DELAY_S)
-        return EspErr.ESP_OK
+
+    def _fail_on_purpose(self) -> None:
+        """``esp_rmaker_ota_test_handle_post_mqtt``: report a failure and go back, until the job came often enough."""
+        handle = self.handle
+        limit = handle.core.config.esp_rmaker_ota_test_rollback_count
+        cycle = ota_test_rollback.advance_cycle(handle)
+        info = ota_test_rollback.info(cycle, limit)
+        if ota_test_rollback.is_last(cycle, limit):
+            handle.core.log.warning(TAG, info)
+            ota_test_rollback.clear_cycle_state(handle)
+            if self._state() == OtaImgState.PENDING_VERIFY:
+                self._confirm(info)
+            else:
+                text = "TEST_ROLLBACK end reached but partition not in PENDING_VERIFY; nothing to do."
+                handle.core.log.warning(TAG, text)
+            return
+        handle.core.log.error(TAG, info)
+        self._stop_rollback_timer()
+        handle.report_status(OtaStatus.FAILED, info)
+        handle.nvs_erase(*ota_test_rollback.FORGOTTEN)
+        handle.core.add_task(self._go_back_when_told)
+
+    async def _go_back_when_told(self) -> None:
+        """esp-mqtt has written the report when it returns; here a task of its own does, and nothing comes before it."""
+        sent = self.handle.last_sent
+        if sent is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TELLING_S):
+                    await sent.acked.wait()
+        self.mark_invalid()
 
     def mark_invalid(self) -> EspErr:
         """``esp_rmaker_ota_mark_invalid``: roll back and restart; ESP_OK also when there is nothing to go back to.
@@ -239,7 +280,10 @@ class RmakerOta:
             return
         status = self._diagnose(DiagState.POST_MQTT)
         if status is DiagStatus.SUCCESS:
-            self.mark_valid()
+            if self.handle.core.config.esp_rmaker_ota_test_rollback:
+                self._fail_on_purpose()
+            else:
+                self.mark_valid()
         elif status is DiagStatus.FAIL:
             self.handle.core.log.error(TAG, "Diagnostics failed! Start rollback to the previous version ...")
             self.mark_invalid()

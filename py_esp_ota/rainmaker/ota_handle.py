@@ -11,6 +11,7 @@ from py_esp_ota.errors import EspErr, EspError
 from py_esp_ota.ports import NvsValue
 from py_esp_ota.rainmaker.core import Core
 from py_esp_ota.rainmaker.messages import OTASTATUS, OtaStatus, OtaStatusReport, ota_status_to_string
+from py_esp_ota.rainmaker.mqtt import Outgoing
 from py_esp_ota.rainmaker.ota_fetch import Fetcher
 
 TAG = "esp_rmaker_ota"
@@ -129,6 +130,7 @@ class OtaHandle:
     rolled_back: bool = False
     job_id: str | None = None  # in RAM: from a good ota_job_id until the callback returns
     last_reported_status: OtaStatus | None = None
+    last_sent: Outgoing | None = None  # the latest report over topics
     fetcher: Fetcher = field(init=False)
 
     def __post_init__(self) -> None:
@@ -176,7 +178,8 @@ class OtaHandle:
         )
         payload = report.encode()
         self.core.log.info(TAG_TOPICS, payload.decode(errors="replace"))
-        if self.core.mqtt.publish(OTASTATUS, payload) is not None:
+        self.last_sent = self.core.mqtt.publish(OTASTATUS, payload)
+        if self.last_sent is not None:
             return EspErr.ESP_OK
         self.core.log.error(TAG_TOPICS, f"esp_rmaker_mqtt_publish_data returned error {int(EspErr.ESP_FAIL)}")
         return EspErr.ESP_FAIL
@@ -203,7 +206,7 @@ class OtaHandle:
         except EspError:
             return None
 
-    def nvs_set(self, key: str, value: bytes | str) -> EspErr:
+    def nvs_set(self, key: str, value: bytes | str | int) -> EspErr:
         """Store a value in the OTA namespace. Most callers are, like upstream, deaf to refusals."""
         try:
             self.core.nvs.set(RMAKER_OTA_NVS_NAMESPACE, key, value)

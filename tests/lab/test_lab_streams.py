@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import pytest
-
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.lab import Lab
 from py_esp_ota.sdkconfig import Sdkconfig
