@@ -174,8 +174,8 @@ class Lab:
         """A device in this world, without power yet: ``power_on()`` brings it to life.
 
         ``on_download(done, total)`` is told of each piece of a download; for the rest see ``Device``. Raises
-        ``ValueError`` for a ``node_id`` that another device has, and for an app that takes images over MQTT streams where
-        the broker does not deliver them.
+        ``ValueError`` for a ``node_id`` that another device has, and for an app that takes images over MQTT streams
+        where the broker does not deliver them.
         """
         node_id = node_id or self._free_node_id()
         if node_id in self._places:

@@ -34,6 +34,8 @@ class Sdkconfig:
 
     #: The ESP-IDF release whose behaviour is meant where it changed. No Kconfig option: sdkconfig's heading says it.
     idf_version: tuple[int, int, int] = (6, 2, 0)
+    #: The release of RainMaker, of its component ``esp_rainmaker``, likewise. Before 1.0.0: ``(0, year, month)``.
+    rainmaker_version: tuple[int, int, int] = (1, 16, 0)
     #: The chip that a build is for, ``None`` when its file does not say it. Nothing here depends on it.
     idf_target: str | None = None
 
@@ -157,8 +159,10 @@ class Sdkconfig:
             value = getattr(self, name)
             if type(value) not in kinds:
                 raise TypeError(f"{name} is {value!r}, of type {type(value).__name__}; expected {expected}")
-        if len(self.idf_version) != 3 or any(type(part) is not int for part in self.idf_version):
-            raise TypeError(f"idf_version is {self.idf_version!r}; expected three numbers, as in (5, 5, 1)")
+        for name in ("idf_version", "rainmaker_version"):
+            version = getattr(self, name)
+            if len(version) != 3 or any(type(part) is not int for part in version):
+                raise TypeError(f"{name} is {version!r}; expected three numbers, as in (5, 5, 1)")
 
     @classmethod
     def from_text(cls, text: str) -> Self:

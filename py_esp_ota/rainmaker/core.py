@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, NoReturn
 
 from py_esp_ota._core import AppDesc
@@ -13,6 +14,7 @@ from py_esp_ota.errors import Restart
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
 from py_esp_ota.ports import Clock, Fetch, Nvs
+from py_esp_ota.rainmaker.features import as_built
 from py_esp_ota.rainmaker.messages import PARAMS_LOCAL
 from py_esp_ota.rainmaker.mqtt import MqttClient
 from py_esp_ota.rainmaker.params import ParamStore
@@ -50,10 +52,10 @@ class Core:
     ota_enabled: bool = False
     _work: asyncio.Queue[Work] = field(default_factory=lambda: asyncio.Queue(WORK_QUEUE_SIZE))
 
-    @property
+    @cached_property
     def config(self) -> Sdkconfig:
-        """The options of this build."""
-        return self.ops.config
+        """The options of this build, as its release of RainMaker has them."""
+        return as_built(self.ops.config)
 
     def spawn(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
         """Run a coroutine beside the others until it or the boot ends."""

@@ -11,6 +11,7 @@ from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
 from py_esp_ota.ports import Clock, Fetch, MqttConnect, Nvs
 from py_esp_ota.rainmaker.core import Core, RmakerState
+from py_esp_ota.rainmaker.features import as_built
 from py_esp_ota.rainmaker.messages import CONFIG, PARAMS_LOCAL_INIT, PARAMS_REMOTE, NodeConfig
 from py_esp_ota.rainmaker.mqtt import MqttClient
 from py_esp_ota.rainmaker.ota import OtaConfig, RmakerOta
@@ -91,7 +92,7 @@ class RmakerNode:
             clock=self._clock,
             fetch=self._fetch,
             log=self._log,
-            mqtt=MqttClient(self.node_id, self._mqtt, self._ops.config, self._log),
+            mqtt=MqttClient(self.node_id, self._mqtt, as_built(self._ops.config), self._log),
             group=group,
         )
         for device in self._devices:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from py_esp_ota.errors import EspErr, EspError, OtaError
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.rainmaker import ota_test_rollback
 from py_esp_ota.rainmaker.core import Core
+from py_esp_ota.rainmaker.features import RmakerFeatures, rmaker_features
 from py_esp_ota.rainmaker.json_text import shown
 from py_esp_ota.rainmaker.messages import (
     ID_NOT_FOUND,
@@ -25,6 +27,7 @@ from py_esp_ota.rainmaker.messages import (
     ota_status_to_string,
     topic,
 )
+from py_esp_ota.rainmaker.ota_fetch import period
 from py_esp_ota.rainmaker.ota_handle import (
     OTA_SERVICE,
     RMAKER_OTA_FAIL_JOB_ID_NVS_NAME,
@@ -97,6 +100,16 @@ def _what_came(job: OtaUrl, *, with_stream: bool) -> Iterator[str]:
         yield f"Firmware version: {job.fw_version}"
 
 
+def _as_read(job: OtaUrl, features: RmakerFeatures) -> OtaUrl:
+    """A message as a release reads it: what it does not know yet is passed over."""
+    return replace(
+        job,
+        fw_version=job.fw_version if features.hands_on_version else None,
+        file_md5=job.file_md5 if features.hands_on_md5 else None,
+        metadata=job.metadata if features.hands_on_metadata else None,
+    )
+
+
 class RmakerOta:
     """OTA of one boot. ``enable`` makes it; the node calls the ``on_*`` methods as its life goes on."""
 
@@ -114,7 +127,7 @@ class RmakerOta:
             OtaError: ESP_ERR_INVALID_ARG for another type, ESP_FAIL the second time.
             Restart: The first self-test failed and there is a firmware to go back to.
         """
-        config = config or OtaConfig()
+        config = config or cls._defaults(core)
         if core.config.esp_rmaker_ota_test_rollback:
             for line in ota_test_rollback.BANNER:
                 core.log.error(TAG, line)
@@ -134,11 +147,21 @@ class RmakerOta:
         ota._manage_rollback()
         return ota
 
+    @staticmethod
+    def _defaults(core: Core) -> OtaConfig:
+        if not rmaker_features(core.config.rainmaker_version).has_defaults:
+            core.log.error(TAG, "Invalid arguments for esp_rmaker_ota_enable()")
+            raise OtaError(EspErr.ESP_ERR_INVALID_ARG, "this release has no defaults")
+        return OtaConfig()
+
     # ---------------------------------------------------------------------------------------------- first boot after
 
     def _manage_rollback(self) -> None:
         """``esp_rmaker_ota_manage_rollback``: what the running slot's state and the flag in NVS mean together."""
         handle = self.handle
+        if not handle.features.confirms_over_mqtt:
+            self._judge_at_once()
+            return
         handle.validation_in_progress = handle.nvs_get(RMAKER_OTA_UPDATE_FLAG_NVS_NAME) is not None
         state = self._state()
         if state is None:
@@ -151,6 +174,25 @@ class RmakerOta:
             handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
             if handle.config.type is OtaType.PARAMS:
                 handle.report_status(OtaStatus.REJECTED, ROLLED_BACK)
+
+    def _judge_at_once(self) -> None:
+        """The same until June 2022: the self-test decides, and nobody is told."""
+        log, state = self.handle.core.log, self._state()
+        if state is None:
+            return
+        log.info(TAG, f"OTA state = {state - (1 << 32) if state >> 31 else state}")
+        if state != OtaImgState.PENDING_VERIFY:
+            return
+        log.info(TAG, "First Boot after an OTA")
+        ops = self.handle.core.ops
+        if self._diagnose(DiagState.INIT) is not DiagStatus.FAIL:
+            log.info(TAG, "Diagnostics completed successfully! Continuing execution ...")
+            with suppress(EspError):
+                ops.mark_app_valid_cancel_rollback()
+            return
+        log.error(TAG, "Diagnostics failed! Start rollback to the previous version ...")
+        with suppress(EspError):
+            ops.mark_app_invalid_rollback_and_reboot()
 
     def _first_boot(self) -> None:
         log = self.handle.core.log
@@ -215,14 +257,24 @@ class RmakerOta:
     def _confirm(self, info: str) -> None:
         handle = self.handle
         self._awaits_mqtt = False
+        if not handle.features.asks_twice:  # said before it is done
+            handle.report_status(OtaStatus.SUCCESS, info)
         with suppress(EspError):
             handle.core.ops.mark_app_valid_cancel_rollback()
-        handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
+        if handle.features.forgets_flag:
+            handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
         handle.ota_in_progress = False
         self._stop_rollback_timer()
-        handle.report_status(OtaStatus.SUCCESS, info)
+        if handle.features.asks_twice:
+            handle.report_status(OtaStatus.SUCCESS, info)
         if handle.config.type is OtaType.TOPICS:
-            handle.fetch_with_delay(RMAKER_OTA_FETCH_DELAY_S)
+            self._ask_soon()
+
+    def _ask_soon(self) -> None:
+        if self.handle.features.waits_to_ask:
+            self.handle.fetch_with_delay(RMAKER_OTA_FETCH_DELAY_S)
+        else:
+            self.handle.fetch()
 
     def _stop_rollback_timer(self) -> None:
         if self._rollback_timer is not None:
@@ -278,7 +330,8 @@ class RmakerOta:
         """The handler of ``RMAKER_MQTT_EVENT_CONNECTED``, there only while the firmware is unconfirmed."""
         if not self._awaits_mqtt:
             return
-        status = self._diagnose(DiagState.POST_MQTT)
+        asks_twice = self.handle.features.asks_twice
+        status = self._diagnose(DiagState.POST_MQTT) if asks_twice else DiagStatus.SUCCESS
         if status is DiagStatus.SUCCESS:
             if self.handle.core.config.esp_rmaker_ota_test_rollback:
                 self._fail_on_purpose()
@@ -303,10 +356,12 @@ class RmakerOta:
         config = handle.core.config
         if not config.esp_rmaker_ota_autofetch:
             return
-        if not handle.ota_in_progress:
-            handle.fetch_with_delay(RMAKER_OTA_FETCH_DELAY_S)
+        if not handle.ota_in_progress or not handle.features.confirms_over_mqtt:
+            self._ask_soon()
         if config.esp_rmaker_ota_autofetch_period > 0:
-            handle.core.every(config.esp_rmaker_ota_autofetch_period * 3600, handle.fetch, "otafetch period")
+            overflows = handle.features.watches_fetch and not handle.features.back_off_grows
+            seconds = period(config.esp_rmaker_ota_autofetch_period, overflows=overflows)
+            handle.core.every(seconds, handle.fetch, "otafetch period")
 
     def _report_rolled_back(self) -> None:
         """``failed`` against the job that the new firmware left a reason for, else ``rejected``."""
@@ -347,6 +402,7 @@ class RmakerOta:
             handle.report_status(OtaStatus.FAILED, error.info)
             handle.finish()
             return
+        job = _as_read(job, handle.features)
         self._remember(job.ota_job_id)
         log.block(("I", TAG_TOPICS, shown(line)) for line in _what_came(job, with_stream=over_mqtt))
         config = handle.config
@@ -365,7 +421,8 @@ class RmakerOta:
         )
 
     def _remember(self, job_id: str) -> None:
-        self.handle.nvs_set(RMAKER_OTA_JOB_ID_NVS_NAME, job_id.encode("utf-8", "surrogateescape"))
+        if self.handle.features.confirms_over_mqtt:
+            self.handle.nvs_set(RMAKER_OTA_JOB_ID_NVS_NAME, job_id.encode("utf-8", "surrogateescape"))
         self.handle.core.log.info(TAG_TOPICS, f"OTA Job ID: {shown(job_id)}")
         self.handle.job_id = job_id
 

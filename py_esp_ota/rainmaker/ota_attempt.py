@@ -45,5 +45,5 @@ def accepts(ota: OtaHandle, new_app_info: AppDesc) -> bool:
     if verdict.warning is not None:
         core.log.warning(TAG, verdict.warning)
     if verdict.rejection is not None:
-        ota.report_status(OtaStatus.REJECTED, verdict.rejection)
+        ota.report_status(OtaStatus.REJECTED if ota.features.rejects else OtaStatus.FAILED, verdict.rejection)
     return False

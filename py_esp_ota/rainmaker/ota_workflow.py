@@ -18,6 +18,7 @@ from py_esp_ota.rainmaker.ota_handle import (
 )
 from py_esp_ota.rainmaker.ota_https import use_https
 from py_esp_ota.rainmaker.ota_mqtt import use_mqtt
+from py_esp_ota.rainmaker.ota_single import download_once
 from py_esp_ota.rainmaker.ota_time import handle_time, local_minute, read_metadata
 
 OTA_REBOOT_TIMER_SEC = 10
@@ -53,10 +54,25 @@ async def default_cb(ota: OtaHandle, data: OtaData) -> EspErr:
         ota.core.log.warning(TAG, "Cannot proceed with the OTA as per the metadata received.")
         return EspErr.ESP_FAIL
     ota.post_event(OtaEvent.STARTING)
+    if not ota.features.attempts:
+        return await _once(ota, data)
     attempts = await _retry_loop(ota, data, way)
     if attempts is None:
         return EspErr.ESP_FAIL
     _succeed(ota, attempts, way)
+    return EspErr.ESP_OK
+
+
+async def _once(ota: OtaHandle, data: OtaData) -> EspErr:
+    """What follows until version 1.6.0."""
+    if not await download_once(ota, data):
+        return EspErr.ESP_FAIL
+    if ota.core.config.bootloader_app_rollback_enable and ota.features.confirms_over_mqtt:
+        ota.nvs_set(RMAKER_OTA_UPDATE_FLAG_NVS_NAME, b"\x01")
+        ota.report_status(OtaStatus.IN_PROGRESS, "Rebooting into new firmware")
+    else:
+        ota.report_status(OtaStatus.SUCCESS, "OTA Upgrade finished successfully")
+    _reboot(ota, "OTA upgrade successful.")
     return EspErr.ESP_OK
 
 
@@ -117,10 +133,14 @@ def _succeed(ota: OtaHandle, attempts: int, way: _Way) -> None:
     else:
         info = f"{way.name} OTA Upgrade finished successfully (after {attempts} attempt{plural})"
         ota.report_status(OtaStatus.SUCCESS, info)
-    if config.esp_rmaker_ota_disable_auto_reboot:
-        text = f"{way.name} OTA upgrade successful. Auto reboot is disabled. Requesting a Reboot via Event handler."
-        ota.core.log.info(TAG, text)
+    _reboot(ota, f"{way.name} OTA upgrade successful.")
+
+
+def _reboot(ota: OtaHandle, done: str) -> None:
+    """In a while, or when the application says so."""
+    if ota.core.config.esp_rmaker_ota_disable_auto_reboot:
+        ota.core.log.info(TAG, f"{done} Auto reboot is disabled. Requesting a Reboot via Event handler.")
         ota.post_event(OtaEvent.REQ_FOR_REBOOT)
         return
-    ota.core.log.info(TAG, f"{way.name} OTA upgrade successful. Rebooting in {OTA_REBOOT_TIMER_SEC} seconds...")
+    ota.core.log.info(TAG, f"{done} Rebooting in {OTA_REBOOT_TIMER_SEC} seconds...")
     ota.core.reboot(OTA_REBOOT_TIMER_SEC)
