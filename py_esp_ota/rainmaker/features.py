@@ -32,6 +32,7 @@ SINCE: Mapping[str, Version] = {
     "hands_on_md5": (1, 7, 2),
     "keeps_kib": (1, 12, 7),
     "back_off_grows": (1, 12, 9),
+    "asks_by_bitmap": (1, 15, 0),
 }
 
 #: The first release that has an option, and what a build is like before.
@@ -68,6 +69,9 @@ class RmakerFeatures:
     hands_on_md5: bool  # file_md5 of the message reaches the callback
     keeps_kib: bool  # what resumption keeps is in KiB; before, bytes under another key
     back_off_grows: bool  # and the period is not cut off at 32 bits
+    asks_by_bitmap: (
+        bool  # for the blocks of a stream; an attempt waits for MQTT, ends with it, and may go on after a reset
+    )
 
 
 @lru_cache

@@ -15,6 +15,7 @@ from py_esp_ota._core import AppDesc, ImageHeader, Partition
 from py_esp_ota.errors import EspErr, EspError, ImageError, OtaError
 from py_esp_ota.rainmaker import cbor
 from py_esp_ota.rainmaker.core import Core
+from py_esp_ota.rainmaker.features import rmaker_features
 from py_esp_ota.rainmaker.messages import STREAM_DATA, STREAM_GET, STREAM_REJECTED, STREAM_TOPIC_LIMIT, stream_topic
 from py_esp_ota.rainmaker.mqtt_blocks import Blocks, Place
 
@@ -23,6 +24,7 @@ TAG = "esp_rmaker_mqtt_ota"
 IMAGE_HEADER_SIZE = 289  # image header, segment header, app descriptor, and one byte
 _APP_DESC_OFFSET = 32
 _FILE_ID = 1
+_WAIT_FOR_DATA_S = 10  # before there was an option for it
 _BLOCKS_PER_LINE = 20
 
 BatchDone = Callable[[int], None]
@@ -112,6 +114,8 @@ class MqttOta:
 
     def __init__(self, core: Core, stream_id: str, filesize: int, *, resume: int, batch_done: BatchDone) -> None:
         self._core = core
+        self._asks_by_bitmap = rmaker_features(core.config.rainmaker_version).asks_by_bitmap
+        self._wait = core.config.esp_rmaker_mqtt_ota_block_wait_sec if self._asks_by_bitmap else _WAIT_FOR_DATA_S
         self._stream_id = stream_id
         self._resume = resume
         self._batch_done = batch_done
@@ -131,7 +135,8 @@ class MqttOta:
     async def begin(self) -> None:
         """``esp_mqtt_ota_begin``. Raises ``OtaError``: ESP_FAIL without a slot to write to, ESP_ERR_NO_MEM."""
         core, config = self._core, self._core.config
-        core.mqtt.on_disconnected.append(self._on_disconnected)
+        if self._asks_by_bitmap:
+            core.mqtt.on_disconnected.append(self._on_disconnected)
         await core.mqtt.subscribe_topic(self._topic(STREAM_REJECTED), self._on_rejected)
         await core.mqtt.subscribe_topic(self._topic(STREAM_DATA), self._on_data)
         core.log.info(TAG, f"Image length = {self.image_length} bytes.")
@@ -186,7 +191,8 @@ class MqttOta:
             raise
 
     def _deaf(self) -> None:
-        self._core.mqtt.on_disconnected.remove(self._on_disconnected)
+        if self._asks_by_bitmap:
+            self._core.mqtt.on_disconnected.remove(self._on_disconnected)
 
     # ------------------------------------------------------------------------------------------------------- download
 
@@ -252,7 +258,7 @@ class MqttOta:
         log = self._core.log
         self._get(IMAGE_HEADER_SIZE, 0, 1)
         self._bits.begin()
-        bits = await self._bits.wait(_OF_HEADER, self._core.config.esp_rmaker_mqtt_ota_block_wait_sec)
+        bits = await self._bits.wait(_OF_HEADER, self._wait)
         self._bits.end()
         if Bit.FETCHED in bits and self._header is not None:
             return
@@ -265,8 +271,8 @@ class MqttOta:
     async def _fetch_file(self) -> None:
         """``esp_rmaker_mqtt_fetch_file``: ask for what is missing of the batch. Raises ``OtaError``: ESP_FAIL."""
         blocks = self._blocks
-        bitmap, needed = blocks.request()
-        if needed == 0:
+        bitmap, needed = blocks.request() if self._asks_by_bitmap else (None, blocks.batch)
+        if needed == 0 and (self._asks_by_bitmap or not self._core.config.esp_rmaker_mqtt_enable_budgeting):
             if blocks.batch == 0:
                 await self._for_ever()
             self._advance()
@@ -289,7 +295,7 @@ class MqttOta:
     async def _gather(self, needed: int) -> None:
         config, received = self._core.config, 0
         while received < needed:
-            bits = await self._bits.wait(_OF_BATCH, config.esp_rmaker_mqtt_ota_block_wait_sec)
+            bits = await self._bits.wait(_OF_BATCH, self._wait)
             if Bit.FETCHED in bits:
                 received += 1
                 self._retries = 0

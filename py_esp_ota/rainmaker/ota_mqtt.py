@@ -28,7 +28,7 @@ async def use_mqtt(ota: OtaHandle, data: OtaData) -> Attempt:
     core = ota.core
     if data.stream_id is None or not data.filesize:
         return failed("Missing stream_id or filesize for MQTT OTA")
-    if not await _wait_for_mqtt(core):
+    if ota.features.asks_by_bitmap and not await _wait_for_mqtt(core):
         return failed("MQTT not connected")
     resumption = Resumption(ota, data.file_md5)
     resume = resumption.recall()
@@ -117,11 +117,14 @@ class _Progress:
 
 
 class Resumption:
-    """The memory of one stream, in NVS: which file, and how many blocks of it are written. Needs ESP-IDF v5.5."""
+    """The memory of one stream, in NVS: which file, and how many blocks of it are written.
+
+    Needs ESP-IDF v5.5 and RainMaker 1.15.
+    """
 
     def __init__(self, ota: OtaHandle, file_md5: str | None) -> None:
         self._ota = ota
-        self._built = ota.core.config.idf_version >= _RESUMES_SINCE
+        self._built = ota.features.asks_by_bitmap and ota.core.config.idf_version >= _RESUMES_SINCE
         self._file_md5 = file_md5 if self._built else None
 
     def recall(self) -> int:

@@ -256,8 +256,7 @@ def test_any_request_is_understood_or_refused(payload):
     try:
         request = GetStream.decode(payload)
         blocks = list(request.blocks(len(IMAGE)))
-    except StreamError as error:
-        assert str(error)
+    except StreamError:
         return
     assert sum(len(IMAGE[block * request.length :][: request.length]) for block in blocks) <= ANSWER_LIMIT
     assert all(0 <= block * request.length < len(IMAGE) for block in blocks)

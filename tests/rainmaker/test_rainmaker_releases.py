@@ -11,6 +11,7 @@ from dataclasses import fields
 import pytest
 from node_bench import JOB, NEW, NODE, OLD, URL, Answer, Bench
 from scripted_fetch import Answer as Scripted
+from stream_bench import BIG, StreamNode, all_of
 
 from py_esp_ota.errors import EspErr, FetchError, OtaError
 from py_esp_ota.firmware import Firmware
@@ -363,3 +364,64 @@ def test_an_option_that_is_not_there_yet_changes_nothing(option):
 def test_a_download_that_times_out_is_the_same_failure():
     assert served(BOOK, Answer(fails=FetchError("timeout")))[1:] == ["failed: ESP HTTPS OTA Begin failed"]
     assert OLD != NEW
+
+
+# ------------------------------------------------------------------------------------------------ streams before 1.15.0
+
+
+OLD_STREAMS = {"rainmaker_version": (1, 14, 0), "esp_rmaker_mqtt_ota_block_size": 3072}
+
+
+def test_streams_came_with_1_6_4():
+    node = StreamNode(BIG, rainmaker_version=(1, 6, 3)).stream()
+    assert node.asked == []
+    assert node.reports[0] == "in-progress: Starting OTA Upgrade (HTTPS attempt 1/3)"
+
+
+def test_before_1_15_0_no_request_has_a_bitmap():
+    node = StreamNode(BIG, **OLD_STREAMS, esp_rmaker_mqtt_ota_no_of_blocks=42).stream()
+    assert [sorted(request) for request in node.requests] == [["f", "l", "n", "o"]] * 3
+    assert [(request["o"], request["n"], request["l"]) for request in node.requests[1:]] == [
+        (0, 42, 3072),
+        (42, 7, 3072),
+    ]
+    assert node.running == ("1.1", "VALID")
+
+
+def test_before_1_15_0_what_is_missing_of_a_batch_is_asked_for_with_the_rest():
+    node = StreamNode(BIG, **OLD_STREAMS)
+    node.answers = lambda request: all_of(BIG, request)[len(node.asked) == 2 :]
+    node.stream()
+    assert [request["o"] for request in node.requests] == [0, 0, 0, 16, 32, 48]
+    assert sum("Duplicate Block Received." in line for line in node.console) == 15
+    assert node.running == ("1.1", "VALID")
+
+
+def test_before_1_15_0_a_lost_connection_is_waited_through():
+    node = StreamNode(BIG, **OLD_STREAMS)
+
+    def answers(request):
+        if request["o"] == 16 and len(node.asked) == 3:
+            node.broker.kick(NODE)
+            return []
+        return all_of(BIG, request)
+
+    node.answers = answers
+    node.stream()
+    assert not any("MQTT disconnected during OTA" in line for line in node.console)
+    assert node.reports[-1] == "success: OTA Upgrade finished and verified successfully"
+    assert sum("Starting" in report for report in node.reports) == 1
+
+
+def test_before_1_15_0_nothing_is_remembered():
+    node = StreamNode(BIG, lambda request: [] if request["o"] >= 32 else all_of(BIG, request), **OLD_STREAMS)
+    node.stream(seconds=45, file_md5="abc")
+    assert node.nvs.get("rmaker_ota", "mqtt_ota_md5") is None
+
+
+def test_before_1_15_0_wrong_lengths_ask_for_nothing_until_the_budget_is_used_up():
+    image = BIG[:-100]
+    node = StreamNode(image, lambda request: all_of(image[:-1], request), **OLD_STREAMS)
+    node.stream(seconds=20)
+    assert any("MQTT OTA attempt 1 failed: OTA failed: ESP_FAIL" in line for line in node.console)
+    assert {request["n"] for request in node.requests[5:]} == {0}
