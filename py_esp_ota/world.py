@@ -36,6 +36,7 @@ class World:
 
     mode: Literal["lab", "sockets"]
     broker: str
+    broker_port: int  # 0: it is not on a socket
     basic_ingest: bool
     clock: Clock
     mqtt: MqttConnect
@@ -58,6 +59,7 @@ async def memory_world(app: AsgiApp, presence: Presence, *, epoch: float) -> Asy
         yield World(
             mode="lab",
             broker="in-process",
+            broker_port=0,
             basic_ingest=True,
             clock=VirtualClock(epoch, asyncio.get_running_loop()),  # who stands outside may ask it too
             mqtt=broker.mqtt,

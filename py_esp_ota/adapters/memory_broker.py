@@ -199,8 +199,8 @@ class _Client:
         self.line = line
         self._broker = broker
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Publish; the receivers have it in their inboxes on return."""
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
+        """Publish; the receivers have it in their inboxes on return. A broker passes on what it is sent again, too."""
         check_topic(topic)
         self.line.check()
         self._broker._publish(self, Message(topic, bytes(payload)))  # noqa: SLF001 - the other half of one thing
@@ -214,7 +214,7 @@ class _Client:
         await asyncio.sleep(0)
 
     async def unsubscribe(self, topic_filter: str) -> None:
-        """End a subscription; no message published from now on comes."""
+        """Unsubscribe; nothing published from now on comes."""
         check_filter(topic_filter)
         self.line.check()
         self._broker._unsubscribe(self.subscriber, topic_filter)  # noqa: SLF001

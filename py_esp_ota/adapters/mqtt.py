@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiomqtt
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
 
 from py_esp_ota.adapters.certificates import CertificateFiles
 from py_esp_ota.adapters.inbox import Inbox
@@ -20,6 +22,8 @@ from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, Mqtt, MqttSession
 
 KEEP_ALIVE = 120  # seconds: ESP_RMAKER_MQTT_KEEP_ALIVE_INTERVAL
+
+_KEEP_ALIVE_LOOK_S = 5.0
 
 # Whatever the client library would say is also raised. Not a registered logger: its level is nobody else's business.
 _SILENT = logging.Logger("mqtt", logging.CRITICAL)  # noqa: LOG001
@@ -35,6 +39,8 @@ class TcpMqtt:
         timeout: seconds for connecting and for each answer of the broker.
         dollar_topics: whether the broker delivers topics that begin with ``$``; else publishing to them is refused.
         password: gives the password of a client id, whose user name is the id too; no password when not given.
+        username: the user name of a client without a password; none when not given.
+        keep_alive: seconds.
     """
 
     def __init__(
@@ -46,6 +52,8 @@ class TcpMqtt:
         timeout: float = 10.0,
         dollar_topics: bool = True,
         password: Callable[[str], str | None] | None = None,
+        username: str | None = None,
+        keep_alive: int = KEEP_ALIVE,
     ) -> None:
         self._host = host
         self._port = port
@@ -53,6 +61,8 @@ class TcpMqtt:
         self._timeout = timeout
         self._dollar_topics = dollar_topics
         self._password = password or (lambda _client_id: None)
+        self._username = username
+        self._keep_alive = keep_alive
 
     def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
@@ -68,7 +78,7 @@ class TcpMqtt:
             tls=self._tls,
             password=self._password(client_id),
             patience=self._timeout,
-            keep_alive=KEEP_ALIVE,
+            keep_alive=self._keep_alive,
             dollar_topics=self._dollar_topics,
         )
 
@@ -112,11 +122,11 @@ class TcpMqtt:
             self._host,
             self._port,
             identifier=client_id,
-            username=None if password is None else client_id,
+            username=self._username if password is None else client_id,
             password=password,
             protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True,
-            keepalive=KEEP_ALIVE,
+            keepalive=self._keep_alive,
             timeout=self._timeout,
             logger=_SILENT,
             tls_context=self._tls(client_id) if self._tls else None,
@@ -134,6 +144,27 @@ class _Client(aiomqtt.Client):
             if self._misc_task is not None:  # runs as long as the socket is open
                 await asyncio.wait([self._misc_task], timeout=1)
             raise
+
+    async def _misc_loop(self) -> None:
+        """As the library's, which looks every second whether the keep-alive is due, for each of a thousand clients."""
+        while self._client.loop_misc() == MQTT_ERR_SUCCESS:  # noqa: ASYNC110 (nobody tells when it is due)
+            await asyncio.sleep(min(self._keepalive / 4, _KEEP_ALIVE_LOOK_S))
+
+    def _on_socket_register_write(self, client: Client, _userdata: object, sock: Any) -> None:
+        """As the library's, which would wait for a socket that was closed in the meantime, or for its number's next."""
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the connection is broken
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def register() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(register)
 
 
 class _Link:
@@ -154,12 +185,15 @@ class _Connection:
         self._link = link
         self._dollar_topics = dollar_topics
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Publish at QoS 1, not retained; returns at the PUBACK."""
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
+        """Publish at QoS 1, not retained; returns at the PUBACK, however long that takes.
+
+        The library has no way to send a message again: with ``dup`` it has a number of its own, and no such flag.
+        """
         check_topic(topic)
         if topic.startswith("$") and not self._dollar_topics:
             raise MqttError(f"this broker does not deliver {topic}: use plain topics (basic ingest off)")
-        await self._answered(self._client.publish(topic, payload, qos=1))
+        await self._answered(self._client.publish(topic, payload, qos=1, timeout=math.inf))
 
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1; returns at the SUBACK."""
@@ -169,7 +203,7 @@ class _Connection:
             raise MqttError(f"the broker refused the subscription to {topic_filter}")
 
     async def unsubscribe(self, topic_filter: str) -> None:
-        """End a subscription; returns at the UNSUBACK."""
+        """Unsubscribe; returns at the UNSUBACK."""
         check_filter(topic_filter)
         await self._answered(self._client.unsubscribe(topic_filter))
 
@@ -194,8 +228,8 @@ class _Connection:
             await asyncio.wait([answer, gone])
 
 
-def client_context(ca_file: Path, client: CertificateFiles) -> ssl.SSLContext:
-    """TLS as a node speaks it: trust one authority, check the host name, show the node's certificate."""
+def client_context(ca_file: Path | None, client: CertificateFiles) -> ssl.SSLContext:
+    """TLS as a node speaks it: trust one authority (or the system's), check the host name, show the certificate."""
     context = ssl.create_default_context(cafile=ca_file)
     context.load_cert_chain(client.cert, client.key)
     context.sslsocket_class = _TidySocket

@@ -16,10 +16,12 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from py_esp_ota.adapters.certificates import LocalCa
+from py_esp_ota.adapters.kept_files import KeptFiles
 from py_esp_ota.adapters.kept_flash import KeptFlashes
 from py_esp_ota.adapters.listeners import why_not
 from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, FolderTakenError, alone_in, open_folder
+from py_esp_ota.cli.endpoints import Endpoints
 from py_esp_ota.cli.files import Unusable, read_app
 from py_esp_ota.cli.listening import Listening
 from py_esp_ota.cloud.accounts import Derive, scrypt
@@ -32,7 +34,7 @@ from py_esp_ota.server import Page, Settings, open_server
 from py_esp_ota.socket_world import BrokerKind
 from py_esp_ota.world import ADMIN
 
-_DEVICES = "devices"  # the folder of their flashes in --data
+_DEVICES = "devices"  # the folder of virtual nodes in --data
 
 
 def serve_until_signalled(
@@ -58,13 +60,15 @@ def serve_until_signalled(
                 admin_password=open_folder(data, own_database=database is None),
                 page=page,
                 address=where.address,
+                names=where.names,
                 port=port,
                 https_port=https_port,
                 mqtt_port=mqtt_port,
                 broker=broker,
-                images=[image] * devices,
+                devices=devices,
+                image=image,
             )
-            number = asyncio.run(_whole(partial(_serve, settings, kept, announce)))
+            number = asyncio.run(_whole(partial(_serve, settings, kept, KeptFiles(data / _DEVICES), announce)))
     except FolderTakenError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, MqttError) as error:
@@ -121,18 +125,20 @@ async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, signal.Signals]]
 
 
 async def _serve(
-    settings: Settings, kept: KeptFlashes, announce: Callable[[str], None], on_end: OnEnd
+    settings: Settings, kept: KeptFlashes, files: KeptFiles, announce: Callable[[str], None], on_end: OnEnd
 ) -> signal.Signals:
     opened = open_server(
-        settings, kept, token_hex=secrets.token_hex, derive=in_a_thread(), deliver=_print_code, on_end=on_end
+        settings, kept, files, token_hex=secrets.token_hex, derive=in_a_thread(), deliver=_print_code, on_end=on_end
     )
     async with opened as server:
         announce(server.url)
+        told = Endpoints.of(server.url, server.world, settings.address, settings.names)
+        told.write(settings.data)
         click.echo(
             f"web page        {_page_line(settings.page, server.url, server.world.public_url)}\n"
             f"REST API        {server.url}/v1   (user {ADMIN}, password in {settings.data / PASSWORD})\n"
             f"downloads       {server.world.public_url}\n"
-            f"broker          {server.world.broker} on port {settings.mqtt_port}\n"
+            f"broker          {server.world.broker} on {told.where_broker()}\n"
             f"{_database_line(settings.database)}"
             f"CA certificate  {LocalCa(settings.data).ca_file}\n"
             "Ctrl-C ends it."

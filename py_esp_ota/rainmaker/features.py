@@ -26,6 +26,7 @@ SINCE: Mapping[str, Version] = {
     "waits_to_ask": (0, 2022, 10),
     "hands_on_version": (0, 2022, 10),
     "rejects_chip": (0, 2023, 1),
+    "polls_commands": (1, 1, 0),
     "forgets_flag": (1, 5, 1),
     "attempts": (1, 6, 0),
     "watches_fetch": (1, 6, 0),
@@ -63,6 +64,7 @@ class RmakerFeatures:
     waits_to_ask: bool  # five seconds before each question
     hands_on_version: bool  # fw_version of the message reaches the callback
     rejects_chip: bool  # a wrong chip is a rejection
+    polls_commands: bool  # each connection begins with the question for commands that wait
     forgets_flag: bool  # confirming erases ota_update; before, the second boot takes itself for rolled back
     attempts: bool  # three of them with numbers in their texts, and ts in the status
     watches_fetch: bool  # the PUBACK of a question, with a back-off

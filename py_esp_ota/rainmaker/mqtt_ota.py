@@ -137,8 +137,8 @@ class MqttOta:
         core, config = self._core, self._core.config
         if self._asks_by_bitmap:
             core.mqtt.on_disconnected.append(self._on_disconnected)
-        await core.mqtt.subscribe_topic(self._topic(STREAM_REJECTED), self._on_rejected)
-        await core.mqtt.subscribe_topic(self._topic(STREAM_DATA), self._on_data)
+        core.mqtt.subscribe_topic(self._topic(STREAM_REJECTED), self._on_rejected)
+        core.mqtt.subscribe_topic(self._topic(STREAM_DATA), self._on_data)
         core.log.info(TAG, f"Image length = {self.image_length} bytes.")
         core.log.info(TAG, "Starting OTA...")
         partition = core.ops.get_next_update_partition()
@@ -170,7 +170,7 @@ class MqttOta:
         ended, self.state = self.state, State.INVALID_STATE
         self._deaf()
         for what in (STREAM_REJECTED, STREAM_DATA):
-            if not await self._core.mqtt.unsubscribe(self._topic(what)):
+            if not self._core.mqtt.unsubscribe(self._topic(what)):
                 self._core.log.warning(TAG, f"Failed to unsubscribe from {self._topic(what)}")
         if ended is State.BEGIN:
             return

@@ -115,7 +115,6 @@ class RmakerOta:
 
     def __init__(self, handle: OtaHandle) -> None:
         self.handle = handle
-        self._awaits_mqtt = False
         self._rollback_timer: asyncio.Task[object] | None = None
         self._otaurl = topic(handle.core.node_id, OTAURL)[:TOPIC_LIMIT]
 
@@ -203,7 +202,7 @@ class RmakerOta:
             return
         log.info(TAG, "Diagnostics completed successfully! Continuing execution ...")
         self.handle.ota_in_progress = True
-        self._awaits_mqtt = True
+        self.handle.core.mqtt.on_connected.append(self._on_mqtt_connected)
         period = self.handle.core.config.esp_rmaker_ota_rollback_wait_period
         self._rollback_timer = self.handle.core.every(period, self._rollback, "rollback timer")
 
@@ -256,7 +255,8 @@ class RmakerOta:
 
     def _confirm(self, info: str) -> None:
         handle = self.handle
-        self._awaits_mqtt = False
+        if self._on_mqtt_connected in handle.core.mqtt.on_connected:
+            handle.core.mqtt.on_connected.remove(self._on_mqtt_connected)
         if not handle.features.asks_twice:  # said before it is done
             handle.report_status(OtaStatus.SUCCESS, info)
         with suppress(EspError):
@@ -326,10 +326,8 @@ class RmakerOta:
 
     # ---------------------------------------------------------------------------------------------- the node's life
 
-    def on_mqtt_connected(self) -> None:
+    def _on_mqtt_connected(self) -> None:
         """The handler of ``RMAKER_MQTT_EVENT_CONNECTED``, there only while the firmware is unconfirmed."""
-        if not self._awaits_mqtt:
-            return
         asks_twice = self.handle.features.asks_twice
         status = self._diagnose(DiagState.POST_MQTT) if asks_twice else DiagStatus.SUCCESS
         if status is DiagStatus.SUCCESS:
@@ -352,7 +350,9 @@ class RmakerOta:
             self._report_rolled_back()
             handle.rolled_back = False
         handle.core.log.info(TAG_TOPICS, f"Subscribing to: {self._otaurl}")
-        await handle.core.mqtt.subscribe(OTAURL, self.on_otaurl)
+        handle.core.mqtt.unsubscribe(self._otaurl)  # a stale one, upstream says; there is none
+        if not handle.core.mqtt.subscribe(OTAURL, self.on_otaurl):
+            handle.core.log.error(TAG_TOPICS, "OTA URL Subscription Error -1")
         config = handle.core.config
         if not config.esp_rmaker_ota_autofetch:
             return

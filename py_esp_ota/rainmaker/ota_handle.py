@@ -12,8 +12,8 @@ from py_esp_ota.ports import NvsValue
 from py_esp_ota.rainmaker.core import Core
 from py_esp_ota.rainmaker.features import RmakerFeatures, rmaker_features
 from py_esp_ota.rainmaker.messages import OTASTATUS, OtaStatus, OtaStatusReport, ota_status_to_string
-from py_esp_ota.rainmaker.mqtt import Outgoing
 from py_esp_ota.rainmaker.ota_fetch import Fetcher
+from py_esp_ota.rainmaker.outbox import Outgoing
 
 TAG = "esp_rmaker_ota"
 TAG_TOPICS = "esp_rmaker_ota_using_topics"
@@ -165,10 +165,8 @@ class OtaHandle:
     def _report_status_using_params(self, status: OtaStatus, additional_info: str) -> EspErr:
         """``esp_rmaker_ota_report_status_using_params``: two reports, the text before the status."""
         service = self.core.params.device(OTA_SERVICE)
-        service.param("Info").update(additional_info)
-        self.core.report_updated_params()
-        service.param("Status").update(ota_status_to_string(status))
-        self.core.report_updated_params()
+        self.core.update_and_report(service.param("Info"), additional_info)
+        self.core.update_and_report(service.param("Status"), ota_status_to_string(status))
         return EspErr.ESP_OK
 
     def _report_status_using_topics(self, status: OtaStatus, additional_info: str) -> EspErr:

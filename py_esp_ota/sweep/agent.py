@@ -33,6 +33,7 @@ from py_esp_ota.rainmaker.messages import (
 )
 from py_esp_ota.rainmaker.node import RmakerNode
 from py_esp_ota.rainmaker.ota import OtaConfig
+from py_esp_ota.rainmaker.standard import lamp
 from py_esp_ota.sweep.life import Life
 from py_esp_ota.sweep.scene import Scene
 
@@ -90,6 +91,7 @@ class _Cloud:
                 fetch=self._download,
                 log=log,
                 ota=OtaConfig(),
+                devices=[lamp()],
             )
             try:
                 await node.run()

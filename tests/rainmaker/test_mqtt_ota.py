@@ -101,11 +101,7 @@ def failing(text: str) -> list[str]:
         (lambda request: [block(b"<html>" * 100, request, 0)], "Failed to read image description: ESP_FAIL"),
         (lambda request: all_of(NEW, request) if "b" not in request else [], "OTA failed: ESP_FAIL"),
         (
-            lambda request: (
-                [block(NEW, request, index, p=b"") for index in wanted(request)]
-                if "b" in request
-                else all_of(NEW, request)
-            ),
+            lambda request: [block(NEW, request, request["o"], p=b"")] if "b" in request else all_of(NEW, request),
             "OTA failed: ESP_FAIL",
         ),
         (lambda request: all_of(NEW[:-1] + bytes([NEW[-1] ^ 1]), request), "Image validation failed"),

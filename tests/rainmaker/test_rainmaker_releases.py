@@ -209,8 +209,14 @@ def test_when_a_node_asks_after_its_boot(version, asked):
 def test_a_question_that_does_not_arrive_is_asked_again_since_1_6_0():
     for version, arrived in ((BEFORE_ATTEMPTS, []), ((1, 6, 0), [125]), (NEWEST, [95])):
         node = at(version)
-        node.line.swallow("otafetch", 1)
-        node.wait(200)
+        node.line.swallow("otafetch", 10**6)  # esp-mqtt sends it again and again
+
+        async def scenario(bench: Bench) -> None:
+            await bench.sleep(60)
+            bench.line.swallow("otafetch", 0)
+            await bench.sleep(140)
+
+        node.run(scenario)
         assert [round(when) for when in node.times("otafetch")] == arrived
 
 
@@ -294,6 +300,11 @@ def test_events(version, posts):
 def test_topics(version, prefix):
     topics = at(version).wait(20).topics
     assert f"{prefix}node/{NODE}/otafetch" in topics
+
+
+@pytest.mark.parametrize(("version", "asked"), [(BOOK, 0), ((1, 0, 0), 0), ((1, 1, 0), 1), (NEWEST, 1)])
+def test_the_question_for_commands(version, asked):
+    assert len(at(version).wait(20).times("from-node")) == asked
 
 
 def test_the_budget_came_with_basic_ingest():
