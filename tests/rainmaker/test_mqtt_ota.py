@@ -6,6 +6,8 @@ import asyncio
 
 import cbor2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from node_bench import JOB, NEW, OLD, Bench
 from stream_bench import BIG, PREFIX, STREAM, StreamNode, all_of, block, md5_of, wanted
 
@@ -462,3 +464,36 @@ def test_a_block_behind_the_end_of_the_slot_is_not_written():
     )
     node.stream(seconds=60, file_size=size - 1)
     assert any("esp_ota_write failed" in line or "esp_ota_begin failed" in line for line in node.console)
+
+
+WORDS = st.sampled_from(["f", "i", "l", "p", "c", "x"])
+VALUES = st.one_of(
+    st.integers(-(2**64), 2**64 - 1),
+    st.integers(-2, 40),
+    st.binary(max_size=5000),
+    st.text(max_size=5),
+    st.none(),
+    st.lists(st.integers(), max_size=3),
+)
+HOSTILE = st.lists(
+    st.binary(max_size=64)
+    | st.dictionaries(WORDS, VALUES, max_size=5).map(cbor2.dumps)
+    | st.builds(
+        lambda index, data, cut: cbor2.dumps({"f": 1, "i": index, "l": len(data), "p": data})[: None if cut else -1],
+        st.integers(-1, 40),
+        st.binary(max_size=4096),
+        st.booleans(),
+    ),
+    max_size=6,
+)
+
+
+@given(HOSTILE, st.booleans(), st.integers(-2, 0x1B0000).filter(lambda size: size != len(BIG)))
+def test_whatever_a_cloud_sends_nothing_outside_the_slot_is_written_and_the_old_firmware_boots(sent, good_too, size):
+    node = StreamNode(BIG, lambda request: [*sent, *(all_of(BIG, request) if good_too else [])])
+    flash = node.chip.flash
+    before = flash.read(0x20000, 0x1B0000), flash.read(0x379000, 0x87000)
+    node.stream(seconds=150, file_size=size, file_md5=md5_of(BIG))
+    assert (flash.read(0x20000, 0x1B0000), flash.read(0x379000, 0x87000)) == before
+    assert node.running[0] == "1.0"
+    assert all(report.split(":")[0] in {"in-progress", "failed", "rejected"} for report in node.reports)
