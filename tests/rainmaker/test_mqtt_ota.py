@@ -163,6 +163,14 @@ def test_after_three_requests_in_vain_the_attempt_ends():
     ]
 
 
+def test_each_block_that_comes_makes_the_counter_begin_anew():
+    node = StreamNode(BIG, esp_rmaker_mqtt_ota_block_size=1024)
+    node.answers = lambda request: all_of(BIG, request)[request.get("b") == b"\xff\xff" :]
+    node.stream(seconds=150)
+    assert sum("Request timed out." in line for line in node.console) == 9  # one in each whole batch
+    assert node.reports == GOOD
+
+
 @pytest.mark.parametrize(
     ("option", "value", "waits"),
     [
