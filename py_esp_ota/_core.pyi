@@ -490,6 +490,9 @@ class Flash:
     def erase_counts(self) -> list[int]:
         """Erases of each sector, in order."""
 
+    def fill(self) -> bytes:
+        """How full each sector is, in order: 0 is erased, 1 to 8 how many begun eighths of its bytes are not 0xFF."""
+
     def journal(self) -> list[FlashOp]:
         """The operations completed since ``record(True)``; a fault ``cut@index`` armed then falls on that one."""
 

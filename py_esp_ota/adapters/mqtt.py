@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiomqtt
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
 
 from py_esp_ota.adapters.certificates import CertificateFiles
 from py_esp_ota.adapters.inbox import Inbox
@@ -20,6 +22,8 @@ from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, Mqtt, MqttSession
 
 KEEP_ALIVE = 120  # seconds: ESP_RMAKER_MQTT_KEEP_ALIVE_INTERVAL
+
+_KEEP_ALIVE_LOOK_S = 5.0
 
 # Whatever the client library would say is also raised. Not a registered logger: its level is nobody else's business.
 _SILENT = logging.Logger("mqtt", logging.CRITICAL)  # noqa: LOG001
@@ -141,6 +145,27 @@ class _Client(aiomqtt.Client):
                 await asyncio.wait([self._misc_task], timeout=1)
             raise
 
+    async def _misc_loop(self) -> None:
+        """As the library's, which looks every second whether the keep-alive is due, for each of a thousand clients."""
+        while self._client.loop_misc() == MQTT_ERR_SUCCESS:  # noqa: ASYNC110 (nobody tells when it is due)
+            await asyncio.sleep(min(self._keepalive / 4, _KEEP_ALIVE_LOOK_S))
+
+    def _on_socket_register_write(self, client: Client, _userdata: object, sock: Any) -> None:
+        """As the library's, which would wait for a socket that was closed in the meantime, or for its number's next."""
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the connection is broken
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def register() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(register)
+
 
 class _Link:
     """What the task that holds the connection and the connection's owner share."""
@@ -160,12 +185,15 @@ class _Connection:
         self._link = link
         self._dollar_topics = dollar_topics
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Publish at QoS 1, not retained; returns at the PUBACK."""
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
+        """Publish at QoS 1, not retained; returns at the PUBACK, however long that takes.
+
+        The library has no way to send a message again: with ``dup`` it has a number of its own, and no such flag.
+        """
         check_topic(topic)
         if topic.startswith("$") and not self._dollar_topics:
             raise MqttError(f"this broker does not deliver {topic}: use plain topics (basic ingest off)")
-        await self._answered(self._client.publish(topic, payload, qos=1))
+        await self._answered(self._client.publish(topic, payload, qos=1, timeout=math.inf))
 
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1; returns at the SUBACK."""
@@ -173,6 +201,11 @@ class _Connection:
         granted = await self._answered(self._client.subscribe(topic_filter, qos=1))
         if any(getattr(code, "value", code) >= 0x80 for code in granted):
             raise MqttError(f"the broker refused the subscription to {topic_filter}")
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; returns at the UNSUBACK."""
+        check_filter(topic_filter)
+        await self._answered(self._client.unsubscribe(topic_filter))
 
     def messages(self) -> AsyncIterator[Message]:
         """What was received; what came before the connection was lost is still delivered."""

@@ -43,7 +43,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--mqtt-port", default=8883, type=_PORT, show_default=True, help="The broker.")
 @click.option("--broker", type=click.Choice(["mosquitto", "embedded"]), help="Mosquitto when installed, by default.")
 @click.option(
-    "--devices", default=0, type=click.IntRange(0, 1000), show_default=True, help="Simulated devices to bring along."
+    "--devices", default=0, type=click.IntRange(0, 1000), show_default=True, help="Virtual nodes to have at least."
 )
 @click.option(
     "--firmware", type=click.Path(path_type=Path), help="What new ones run; a forged `lamp 1.0.0` by default."

@@ -16,6 +16,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from py_esp_ota.adapters.certificates import LocalCa
+from py_esp_ota.adapters.kept_files import KeptFiles
 from py_esp_ota.adapters.kept_flash import KeptFlashes
 from py_esp_ota.adapters.listeners import why_not
 from py_esp_ota.adapters.lives import OnEnd
@@ -33,7 +34,7 @@ from py_esp_ota.server import Page, Settings, open_server
 from py_esp_ota.socket_world import BrokerKind
 from py_esp_ota.world import ADMIN
 
-_DEVICES = "devices"  # the folder of their flashes in --data
+_DEVICES = "devices"  # the folder of virtual nodes in --data
 
 
 def serve_until_signalled(
@@ -64,9 +65,10 @@ def serve_until_signalled(
                 https_port=https_port,
                 mqtt_port=mqtt_port,
                 broker=broker,
-                images=[image] * devices,
+                devices=devices,
+                image=image,
             )
-            number = asyncio.run(_whole(partial(_serve, settings, kept, announce)))
+            number = asyncio.run(_whole(partial(_serve, settings, kept, KeptFiles(data / _DEVICES), announce)))
     except FolderTakenError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, MqttError) as error:
@@ -123,10 +125,10 @@ async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, signal.Signals]]
 
 
 async def _serve(
-    settings: Settings, kept: KeptFlashes, announce: Callable[[str], None], on_end: OnEnd
+    settings: Settings, kept: KeptFlashes, files: KeptFiles, announce: Callable[[str], None], on_end: OnEnd
 ) -> signal.Signals:
     opened = open_server(
-        settings, kept, token_hex=secrets.token_hex, derive=in_a_thread(), deliver=_print_code, on_end=on_end
+        settings, kept, files, token_hex=secrets.token_hex, derive=in_a_thread(), deliver=_print_code, on_end=on_end
     )
     async with opened as server:
         announce(server.url)

@@ -65,6 +65,7 @@ class Intake:
         (self._book.online.add if connected else self._book.online.discard)(node_id)
         self._turns.later(partial(_presence, self._nodes, node_id, connected, now))
         if connected:
+            self._book.gone.discard(node_id)
             self._serving.came([node_id])
 
     def handle(self, message: Message) -> None:
@@ -148,6 +149,8 @@ class Intake:
         node_id, _ = parsed
         if not NODE_ID.fullmatch(node_id) or len(message.payload) > JSON_LIMIT:
             log.warning("ignored a message of node %s: %d bytes", heard(node_id, 64), len(message.payload))
+            return
+        if node_id in self._book.gone:
             return
         try:
             handler(self, turn, node_id, message.payload)
