@@ -219,6 +219,7 @@ def test_what_does_not_say_who_it_is_is_refused_in_one_sentence(cloud, room):
     assert (
         refused("lamp.flash", *serve) == "Error: lamp.flash is not there; --firmware APP.bin makes one that runs it\n"
     )
+    assert "merge it into a flash file first" in refused(room, *serve)
     made = ("lamp.flash", "--firmware", "old.bin")
     assert refused(*made, *serve) == "Error: lamp.flash does not say which node this is; --node-id does\n"
     assert refused(*made).startswith("Error: lamp.flash holds no certificate and key: esp-ota provision NODE_ID --into")
