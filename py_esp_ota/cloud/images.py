@@ -304,6 +304,10 @@ class Images:
         """The bytes of an image. Raises ``CloudError`` (IMAGE_UNKNOWN)."""
         return self._bytes(self.get(ota_image_id).file_sha256)
 
+    def inspect(self, ota_image_id: str) -> ImageInfo:
+        """What is in an image, as the judge reads it. Raises ``CloudError`` (IMAGE_UNKNOWN)."""
+        return inspect_image(self.content(ota_image_id))
+
     def _bytes(self, sha256: str) -> bytes:
         with self._ground.store.begin() as tx:
             return tx.get_one(BlobRow, sha256).data

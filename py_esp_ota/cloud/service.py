@@ -1,9 +1,9 @@
 """The whole cloud as one object: what the REST API, the web page and the lab hold.
 
 Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``mappings`` and ``sharing`` (which
-users a node has), ``jobs``, ``serving`` (what nodes are answered), ``intake`` (what they say), ``outbox`` (what they
-are told), ``log`` (what happened), ``live`` (who is told of it). This file puts them together and adds the life of the
-connection.
+users a node has), ``field`` (all nodes at a glance), ``jobs``, ``serving`` (what nodes are answered), ``intake`` (what
+they say), ``outbox`` (what they are told), ``log`` (what happened), ``live`` (who is told of it). This file puts them
+together and adds the life of the connection.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from py_esp_ota.cloud.event_log import EventLog
+from py_esp_ota.cloud.field import Field
 from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.images import Images
 from py_esp_ota.cloud.intake import Intake
@@ -70,6 +71,7 @@ class CloudService:
         self.turns = turns = Turns(self.ground, jobs, nodes, self.outbox)
         self.images = Images(self.ground, self.links)
         self.nodes = Nodes(self.ground, turns, nodes, self.outbox)
+        self.field = Field(self.ground, turns)
         self.mappings = Mappings(self.ground, turns)
         self.sharing = Sharing(self.ground, turns)
         self.serving = Serving(turns, jobs, nodes, self.images, self.outbox)
