@@ -41,11 +41,17 @@ class Message:
 class Mqtt(Protocol):
     """One connected MQTT client. Leaving its context disconnects it."""
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Publish at QoS 1, not retained; returns at the PUBACK. Raises ``MqttError``."""
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:
+        """Publish at QoS 1, not retained; returns at the PUBACK. Many may be on their way. Raises ``MqttError``.
+
+        With ``dup`` it is sent again, because no PUBACK came.
+        """
 
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1; returns at the SUBACK. Raises ``MqttError``."""
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; returns at the UNSUBACK. Raises ``MqttError``."""
 
     def messages(self) -> AsyncIterator[Message]:
         """Every message received, in order; raises ``MqttError`` when the connection is lost."""

@@ -140,6 +140,10 @@ class Sdkconfig:
     esp_rmaker_mqtt_max_budget: int = 1024
     esp_rmaker_mqtt_budget_revive_period: int = 5  # seconds
     esp_rmaker_mqtt_budget_revive_count: int = 1
+    esp_rmaker_max_param_data_size: int = 1024
+    esp_rmaker_cmd_resp_enable: bool = True
+    esp_rmaker_param_cmd_resp_enable: bool = True
+    esp_rmaker_param_cmd_resp_buffer_size: int = 2048
     esp_rmaker_def_timezone: str = "Asia/Shanghai"
     esp_rmaker_self_claim: bool = False
     esp_rmaker_assisted_claim: bool = False
@@ -156,6 +160,9 @@ class Sdkconfig:
     esp_rmaker_mqtt_keep_alive_interval: int = 120  # seconds
     esp_rmaker_factory_partition_name: str = "fctry"
     esp_rmaker_factory_namespace: str = "rmaker_creds"
+
+    # ESP RainMaker's common part: Kconfig
+    esp_rmaker_max_mqtt_subscriptions: int = 10
 
     def __post_init__(self) -> None:
         """Raise ``TypeError`` naming the option, what was found and what is expected."""

@@ -103,8 +103,11 @@ class LocalCa:
         return self._leaf(CLOUD, CLOUD, ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def node(self, node_id: str) -> CertificateFiles:
-        """A node's certificate; its common name is the node id."""
-        return self._leaf(f"node-{check_node_id(node_id)}", node_id, ExtendedKeyUsageOID.CLIENT_AUTH)
+        """A node's certificate, as good as the authority's: a board is not flashed again each year.
+
+        Its common name is the node id.
+        """
+        return self._leaf(f"node-{check_node_id(node_id)}", node_id, ExtendedKeyUsageOID.CLIENT_AUTH, life=_CA_LIFE)
 
     def _leaf(
         self,
@@ -112,6 +115,7 @@ class LocalCa:
         common_name: str,
         usage: x509.ObjectIdentifier,
         names: x509.SubjectAlternativeName | None = None,
+        life: timedelta = _LEAF_LIFE,
     ) -> CertificateFiles:
         files = self._files(file_name)
         if not (self._fresh(files, issuer=self._cert) and _carries(files.cert, names)):
@@ -124,7 +128,7 @@ class LocalCa:
                 extensions.append((names, False))
             key = ec.generate_private_key(ec.SECP256R1())
             issued_by = (self._cert, self._key)
-            self._store(files, key, self._certificate(_name(common_name), key, extensions, issued_by))
+            self._store(files, key, self._certificate(_name(common_name), key, extensions, issued_by, life))
         return files
 
     def _certificate(
@@ -133,12 +137,13 @@ class LocalCa:
         key: ec.EllipticCurvePrivateKey,
         extensions: list[tuple[x509.ExtensionType, bool]],
         issued_by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
+        life: timedelta = _CA_LIFE,
     ) -> x509.Certificate:
         now = self._now()
         if issued_by:
-            issuer, end = issued_by[0].subject, min(now + _LEAF_LIFE, issued_by[0].not_valid_after_utc)
+            issuer, end = issued_by[0].subject, min(now + life, issued_by[0].not_valid_after_utc)
         else:
-            issuer, end = subject, now + _CA_LIFE
+            issuer, end = subject, now + life
         issuer_key = issued_by[1] if issued_by else key
         builder = (
             x509.CertificateBuilder()

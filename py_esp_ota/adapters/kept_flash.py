@@ -200,14 +200,24 @@ class _Committing:
     def __init__(self, mqtt: Mqtt, kept: FlashFile) -> None:
         self._mqtt = mqtt
         self._kept = kept
+        self._turn = asyncio.Lock()
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        await self._kept.saved()
-        await self._mqtt.publish(topic, payload)
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:
+        await self._saved()
+        await self._mqtt.publish(topic, payload, dup=dup)
 
     async def subscribe(self, topic_filter: str) -> None:
-        await self._kept.saved()
+        await self._saved()
         await self._mqtt.subscribe(topic_filter)
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        await self._saved()
+        await self._mqtt.unsubscribe(topic_filter)
+
+    async def _saved(self) -> None:
+        """One after the other, or words would overtake each other."""
+        async with self._turn:
+            await self._kept.saved()
 
     def messages(self) -> AsyncIterator[Message]:
         return self._mqtt.messages()

@@ -140,12 +140,15 @@ class MemoryBroker:
 
     def _forget(self, subscriber: _Subscriber) -> None:
         for topic_filter in subscriber.filters:
-            if (subscriber, topic_filter) in self._wild:
-                del self._wild[subscriber, topic_filter]
-            else:
-                self._exact[topic_filter].pop(subscriber)
-                if not self._exact[topic_filter]:
-                    del self._exact[topic_filter]
+            self._forget_filter(subscriber, topic_filter)
+
+    def _forget_filter(self, subscriber: _Subscriber, topic_filter: str) -> None:
+        if (subscriber, topic_filter) in self._wild:
+            del self._wild[subscriber, topic_filter]
+        else:
+            self._exact[topic_filter].pop(subscriber)
+            if not self._exact[topic_filter]:
+                del self._exact[topic_filter]
 
     def _report(self, client_id: str, *, connected: bool) -> None:
         if client_id not in self._admin:
@@ -165,6 +168,11 @@ class MemoryBroker:
             self._wild[subscriber, topic_filter] = None
         else:
             self._exact.setdefault(topic_filter, {})[subscriber] = None
+
+    def _unsubscribe(self, subscriber: _Subscriber, topic_filter: str) -> None:
+        if topic_filter in subscriber.filters:
+            subscriber.filters.remove(topic_filter)
+            self._forget_filter(subscriber, topic_filter)
 
     def _publish(self, client: _Client, message: Message) -> None:
         client_id = client.subscriber.client_id
@@ -191,8 +199,8 @@ class _Client:
         self.line = line
         self._broker = broker
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Publish; the receivers have it in their inboxes on return."""
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
+        """Publish; the receivers have it in their inboxes on return. A broker passes on what it is sent again, too."""
         check_topic(topic)
         self.line.check()
         self._broker._publish(self, Message(topic, bytes(payload)))  # noqa: SLF001 - the other half of one thing
@@ -203,6 +211,13 @@ class _Client:
         check_filter(topic_filter)
         self.line.check()
         self._broker._subscribe(self.subscriber, topic_filter)  # noqa: SLF001
+        await asyncio.sleep(0)
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; nothing published from now on comes."""
+        check_filter(topic_filter)
+        self.line.check()
+        self._broker._unsubscribe(self.subscriber, topic_filter)  # noqa: SLF001
         await asyncio.sleep(0)
 
 

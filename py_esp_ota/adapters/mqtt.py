@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -184,12 +185,15 @@ class _Connection:
         self._link = link
         self._dollar_topics = dollar_topics
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Publish at QoS 1, not retained; returns at the PUBACK."""
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
+        """Publish at QoS 1, not retained; returns at the PUBACK, however long that takes.
+
+        The library has no way to send a message again: with ``dup`` it has a number of its own, and no such flag.
+        """
         check_topic(topic)
         if topic.startswith("$") and not self._dollar_topics:
             raise MqttError(f"this broker does not deliver {topic}: use plain topics (basic ingest off)")
-        await self._answered(self._client.publish(topic, payload, qos=1))
+        await self._answered(self._client.publish(topic, payload, qos=1, timeout=math.inf))
 
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1; returns at the SUBACK."""
@@ -197,6 +201,11 @@ class _Connection:
         granted = await self._answered(self._client.subscribe(topic_filter, qos=1))
         if any(getattr(code, "value", code) >= 0x80 for code in granted):
             raise MqttError(f"the broker refused the subscription to {topic_filter}")
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; returns at the UNSUBACK."""
+        check_filter(topic_filter)
+        await self._answered(self._client.unsubscribe(topic_filter))
 
     def messages(self) -> AsyncIterator[Message]:
         """What was received; what came before the connection was lost is still delivered."""

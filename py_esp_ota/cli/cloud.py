@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from py_esp_ota.cli.endpoints import SERVE_FOLDER
-from py_esp_ota.cli.files import Unusable, is_taken, write_output
+from py_esp_ota.cli.files import Unusable, is_taken, print_json, write_output
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say
 
@@ -37,7 +37,8 @@ def command() -> None:
     help="Where the files go.  [default: here]",
 )
 @click.option("--force", is_flag=True, help="Write over files that are there.")
-def node_cert(node_id: str, data: Path, folder: Path, force: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def node_cert(node_id: str, data: Path, folder: Path, force: bool, as_json: bool) -> None:
     """The certificate and private key of node NODE_ID, and the CA, as PEM files: for firmware, or for any MQTT client.
 
     The broker knows a client by its certificate: it may use the topics of NODE_ID and no others.
@@ -46,14 +47,10 @@ def node_cert(node_id: str, data: Path, folder: Path, force: bool) -> None:
         from py_esp_ota.cli.node_credentials import authority_of, made_by
 
     pair = made_by(data, node_id)
-    parts = {
-        f"{node_id}.pem": pair.cert,
-        f"{node_id}.key": pair.key,
-        "ca.pem": authority_of(data).ca_file.read_bytes(),
-    }
-    files = {folder / name: content for name, content in parts.items()}
+    cert, key, ca = (folder / name for name in (f"{node_id}.pem", f"{node_id}.key", "ca.pem"))
+    files = {cert: pair.cert, key: pair.key, ca: authority_of(data).ca_file.read_bytes()}
     for file, content in files.items():
-        if is_taken(file) and not force and not (file.name == "ca.pem" and file.read_bytes() == content):
+        if is_taken(file) and not force and not (file == ca and ca.is_file() and ca.read_bytes() == content):
             raise Unusable(f"{file} is there already; --force writes over it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,4 +58,7 @@ def node_cert(node_id: str, data: Path, folder: Path, force: bool) -> None:
         raise Unusable(f"{folder}: {error.strerror}") from error
     for file, content in files.items():
         write_output(file, content, mode=0o600)
-        say(str(file))
+    if as_json:
+        print_json({"node_id": node_id, "cert": str(cert), "key": str(key), "ca": str(ca)})
+    else:
+        say(str(cert), str(key), str(ca))

@@ -13,7 +13,7 @@ import click
 from py_esp_ota._core import Partition, PartitionTable
 from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.endpoints import SERVE_FOLDER, Endpoints
-from py_esp_ota.cli.files import Unusable, is_taken, read_input, write_output
+from py_esp_ota.cli.files import Unusable, is_taken, print_json, read_input, write_output
 from py_esp_ota.cli.flash_lock import alone_on
 from py_esp_ota.cli.inputs import open_flash, read_config
 from py_esp_ota.cli.needing import needing
@@ -64,6 +64,7 @@ class _Place:
     "--config", "config_file", type=click.Path(path_type=Path), help="An sdkconfig, for other names than usual."
 )
 @click.option("--force", is_flag=True, help="Write over what is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     node_id: str,
     output: Path | None,
@@ -77,6 +78,7 @@ def command(
     size: str | None,
     config_file: Path | None,
     force: bool,
+    as_json: bool,
 ) -> None:
     """Make the factory partition of node NODE_ID: its certificate and key, and where its broker is.
 
@@ -103,14 +105,24 @@ def command(
     }
     label = config.esp_rmaker_factory_partition_name
     if into is not None:
-        where = _write_into(into, values, config, force=force)
-        say(f"{into}: {label} at 0x{where.offset:x} is node {node_id}, its broker {host}", err=True)
-        return
-    assert output is not None  # noqa: S101 - one of them is given
-    write_output(output, _made(values, place.size, config, str(output)), mode=0o600)
-    at = "ADDRESS" if place.offset is None else f"0x{place.offset:x}"
-    hint = f", ADDRESS is that of {label} in the board's partition table" if place.offset is None else ""
-    say(f"{output}: node {node_id}, its broker {host}", f"flash it: esptool write-flash {at} {output}{hint}", err=True)
+        row = _write_into(into, values, config, force=force)
+        place = _Place(row.size, row.offset)
+        said = [f"{into}: {label} at 0x{row.offset:x} is node {node_id}, its broker {host}"]
+    elif output is not None:
+        write_output(output, _made(values, place.size, config, str(output)), mode=0o600)
+        said = [f"{output}: node {node_id}, its broker {host}", _flash_it(output, label, place.offset)]
+    if as_json:
+        where = {"file": str(into or output), "partition": label, "offset": place.offset, "size": place.size}
+        print_json({"node_id": node_id, "mqtt_host": host, **where})
+    else:
+        say(*said, err=True)
+
+
+def _flash_it(output: Path, label: str, offset: int | None) -> str:
+    if offset is None:
+        hint = f"ADDRESS is that of {label} in the board's partition table"
+        return f"flash it: esptool write-flash ADDRESS {output}, {hint}"
+    return f"flash it: esptool write-flash 0x{offset:x} {output}"
 
 
 def _pair(node_id: str, data: Path | None, cert: Path | None, key: Path | None, ca: Path | None) -> Pair:

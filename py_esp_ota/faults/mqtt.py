@@ -119,14 +119,16 @@ class _Link:
     def __init__(self, mqtt: FaultyMqtt, link: Mqtt) -> None:
         self._mqtt = mqtt
         self._link = link
+        self._cut = False
         self._late: set[asyncio.Task[None]] = set()
         for due, message in tuple(mqtt.held):
             self._send_later(due, message)
 
-    async def publish(self, topic: str, payload: bytes) -> None:
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:
         """Publish, or pretend to. A held-back message has its PUBACK at once, as from a broker that is slow inside."""
-        fate = self._mqtt.next_fate("up")
-        if fate.cut:
+        fate = None if self._cut else self._mqtt.next_fate("up")
+        if fate is None or fate.cut:
+            self._cut = True  # also for what is on its way behind this message
             raise MqttError("the connection was lost, as planned")
         for _ in range(fate.copies):
             if fate.delay:
@@ -134,7 +136,7 @@ class _Link:
                 self._mqtt.held.append((due, Message(topic, payload)))
                 self._send_later(*self._mqtt.held[-1])
             else:
-                await self._link.publish(topic, payload)
+                await self._link.publish(topic, payload, dup=dup)
         if not fate.acked:
             await asyncio.Event().wait()
         elif fate.delay or not fate.copies:
@@ -143,6 +145,10 @@ class _Link:
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe; this never fails by plan."""
         await self._link.subscribe(topic_filter)
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; this never fails by plan."""
+        await self._link.unsubscribe(topic_filter)
 
     def messages(self) -> AsyncIterator[Message]:
         """What the plan lets through."""

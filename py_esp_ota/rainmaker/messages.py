@@ -32,6 +32,9 @@ OTAFETCH = "otafetch"
 OTASTATUS = "otastatus"
 OTAURL = "otaurl"
 USER_MAPPING = "user/mapping"
+ALERT = "alert"
+FROM_NODE = "from-node"
+TO_NODE = "to-node"
 
 RULES = {
     CONFIG: "esp_node_config",
@@ -40,6 +43,8 @@ RULES = {
     OTAFETCH: "esp_node_otafetch",
     OTASTATUS: "esp_node_otastatus",
     USER_MAPPING: "esp_user_node_mapping",
+    ALERT: "esp_node_alert",
+    FROM_NODE: "esp_cmd_resp",
 }
 """The AWS IoT rule behind each topic a node publishes (components/esp_rainmaker/src/core/esp_rmaker_mqtt_topics.h)."""
 

@@ -90,7 +90,6 @@ class RmakerOta:
 
     def __init__(self, handle: OtaHandle) -> None:
         self.handle = handle
-        self._awaits_mqtt = False
         self._rollback_timer: asyncio.Task[object] | None = None
         self._otaurl = topic(handle.core.node_id, OTAURL)[:TOPIC_LIMIT]
 
@@ -146,7 +145,7 @@ class RmakerOta:
             return
         log.info(TAG, "Diagnostics completed successfully! Continuing execution ...")
         self.handle.ota_in_progress = True
-        self._awaits_mqtt = True
+        self.handle.core.mqtt.on_connected.append(self._on_mqtt_connected)
         period = self.handle.core.config.esp_rmaker_ota_rollback_wait_period
         self._rollback_timer = self.handle.core.every(period, self._rollback, "rollback timer")
 
@@ -195,7 +194,8 @@ class RmakerOta:
             self.handle.core.log.warning(TAG, "OTA Already marked as valid")
             return EspErr.ESP_ERR_INVALID_STATE
         handle = self.handle
-        self._awaits_mqtt = False
+        if self._on_mqtt_connected in handle.core.mqtt.on_connected:
+            handle.core.mqtt.on_connected.remove(self._on_mqtt_connected)
         with suppress(EspError):
             handle.core.ops.mark_app_valid_cancel_rollback()
         handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
@@ -223,10 +223,8 @@ class RmakerOta:
 
     # ---------------------------------------------------------------------------------------------- the node's life
 
-    def on_mqtt_connected(self) -> None:
+    def _on_mqtt_connected(self) -> None:
         """The handler of ``RMAKER_MQTT_EVENT_CONNECTED``, there only while the firmware is unconfirmed."""
-        if not self._awaits_mqtt:
-            return
         status = self._diagnose(DiagState.POST_MQTT)
         if status is DiagStatus.SUCCESS:
             self.mark_valid()
@@ -245,7 +243,9 @@ class RmakerOta:
             self._report_rolled_back()
             handle.rolled_back = False
         handle.core.log.info(TAG_TOPICS, f"Subscribing to: {self._otaurl}")
-        await handle.core.mqtt.subscribe(OTAURL, self.on_otaurl)
+        handle.core.mqtt.unsubscribe(self._otaurl)  # a stale one, upstream says; there is none
+        if not handle.core.mqtt.subscribe(OTAURL, self.on_otaurl):
+            handle.core.log.error(TAG_TOPICS, "OTA URL Subscription Error -1")
         config = handle.core.config
         if not config.esp_rmaker_ota_autofetch:
             return

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from py_esp_ota.errors import EspErr
 from py_esp_ota.rainmaker.core import Core
 from py_esp_ota.rainmaker.messages import OTAFETCH, OtaFetch
-from py_esp_ota.rainmaker.mqtt import Outgoing
+from py_esp_ota.rainmaker.outbox import Outgoing
 
 TAG = "esp_rmaker_ota_using_topics"
 OTA_FETCH_TIMEOUT_S = 60
@@ -85,7 +85,7 @@ class Fetcher:
             core.log.warning(TAG, "MQTT not connected. Cannot fetch OTA.")
             return self._fail(EspErr.ESP_ERR_INVALID_STATE)
         core.log.info(TAG, "Fetching OTA details, if any.")
-        question = OtaFetch(node_id=core.node_id, fw_version=core.app.version)
+        question = OtaFetch(node_id=core.node_id, fw_version=core.fw_version)
         sent = core.mqtt.publish(OTAFETCH, question.encode())
         if sent is None:
             core.log.error(TAG, f"OTA Fetch Publish Error {int(EspErr.ESP_FAIL)}")

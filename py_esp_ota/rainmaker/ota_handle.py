@@ -155,10 +155,8 @@ class OtaHandle:
     def _report_status_using_params(self, status: OtaStatus, additional_info: str) -> EspErr:
         """``esp_rmaker_ota_report_status_using_params``: two reports, the text before the status."""
         service = self.core.params.device(OTA_SERVICE)
-        service.param("Info").update(additional_info)
-        self.core.report_updated_params()
-        service.param("Status").update(ota_status_to_string(status))
-        self.core.report_updated_params()
+        self.core.update_and_report(service.param("Info"), additional_info)
+        self.core.update_and_report(service.param("Status"), ota_status_to_string(status))
         return EspErr.ESP_OK
 
     def _report_status_using_topics(self, status: OtaStatus, additional_info: str) -> EspErr:

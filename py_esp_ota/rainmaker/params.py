@@ -41,11 +41,17 @@ class Param:
     valid_strs: tuple[str, ...] = ()
     ui_type: str | None = None
     changed: bool = field(default=False, init=False)
+    notifies: bool = field(default=False, init=False)
 
     def update(self, value: ParamValue) -> None:
         """``esp_rmaker_param_update``: the new value waits to be reported."""
         self.value = value
         self.changed = True
+
+    def update_and_notify(self, value: ParamValue) -> None:
+        """The half of ``esp_rmaker_param_update_and_notify`` that marks: users are to hear of it, too."""
+        self.update(value)
+        self.notifies = True
 
     def read(self, values: JsonValue) -> ParamValue | None:
         """This param's value in a set request; ``None`` when it is missing or of another JSON type."""
@@ -147,39 +153,55 @@ class ParamStore:
         """The ``devices`` or the ``services`` list of the node config."""
         return [device.config() for device in self.devices if device.is_service is services]
 
-    def everything(self) -> bytes:
-        """``esp_rmaker_populate_params`` for ``params/local/init``: every param, write-only ones too."""
-        return encode_params({d.name: {p.name: p.value for p in d.params} for d in self.devices if d.params})
+    def everything(self) -> bytes | None:
+        """``esp_rmaker_populate_params`` for ``params/local/init``: every param, write-only ones too, if there are."""
+        return _worth_saying(encode_params(self._marked(lambda _param: True)))
 
     def take_changed(self) -> bytes | None:
-        """``esp_rmaker_populate_params`` for ``params/local``: what changed, now no longer; ``None`` if nothing did."""
-        changed: dict[str, dict[str, ParamValue]] = {}
-        for device, param in self._pairs():
-            if param.changed:
-                changed.setdefault(device.name, {})[param.name] = param.value
-                param.changed = False
-        payload = encode_params(changed)
-        return payload if len(payload) >= RMAKER_MIN_VALID_PARAMS_SIZE else None
+        """``esp_rmaker_populate_params`` for ``params/local``: what changed, now no longer; ``None`` if nothing did.
 
-    def handle_set(self, payload: bytes) -> list[tuple[ParamDevice, Param, EspErr]]:
-        """``esp_rmaker_handle_set_params``: what was written where. Unknown names and wrong types are passed over.
+        The shortest that there can be has 13 characters.
+        """
+        changed = self._marked(lambda param: param.changed)
+        for _, param in self._pairs():
+            param.changed = False
+        return _worth_saying(encode_params(changed))
+
+    def take_notifying(self) -> bytes | None:
+        """The same for ``alert``: what users are to hear of."""
+        notifying = self._marked(lambda param: param.notifies)
+        for _, param in self._pairs():
+            param.notifies = False
+        return _worth_saying(encode_params(notifying))
+
+    def _marked(self, mark: Callable[[Param], bool]) -> dict[str, dict[str, ParamValue]]:
+        marked: dict[str, dict[str, ParamValue]] = {}
+        for device, param in self._pairs():
+            if mark(param):
+                marked.setdefault(device.name, {})[param.name] = param.value
+        return marked
+
+    def handle_set(self, payload: bytes) -> Iterator[tuple[ParamDevice, list[tuple[Param, EspErr]]]]:
+        """``esp_rmaker_handle_set_params``, device by device: what was written, and how that went.
+
+        Unknown names and wrong types are passed over. A device is written when it is its turn.
 
         Raises:
             ValueError: The payload is no JSON.
         """
         root = parse(payload)
-        results = []
         for device in self.devices:
             values = root.get_object(device.name)
             if values is None:
                 continue
-            for param in device.params:
-                value = param.read(values)
-                if value is not None:
-                    results.append((device, param, device.write(param, value)))
-        return results
+            found = [(param, param.read(values)) for param in device.params]
+            yield device, [(param, device.write(param, value)) for param, value in found if value is not None]
 
     def _pairs(self) -> Iterator[tuple[ParamDevice, Param]]:
         for device in self.devices:
             for param in device.params:
                 yield device, param
+
+
+def _worth_saying(payload: bytes) -> bytes | None:
+    return payload if len(payload) >= RMAKER_MIN_VALID_PARAMS_SIZE else None

@@ -20,6 +20,7 @@ from py_esp_ota.ports import Mqtt, Response
 from py_esp_ota.rainmaker.messages import CONFIG, OTAFETCH, OTASTATUS, OTAURL, OtaUrl, parse_topic, topic
 from py_esp_ota.rainmaker.node import RmakerNode
 from py_esp_ota.rainmaker.ota import OtaConfig
+from py_esp_ota.rainmaker.standard import lamp
 from py_esp_ota.sweep.life import Life
 from py_esp_ota.sweep.scene import Scene
 
@@ -76,6 +77,7 @@ class _Cloud:
                 fetch=self._download,
                 log=log,
                 ota=OtaConfig(),
+                devices=[lamp()],
             )
             try:
                 await node.run()

@@ -196,3 +196,11 @@ def test_the_names_of_a_host_stand_in_the_certificate_which_is_made_anew_when_th
 def test_what_is_no_name_of_a_host_is_refused(tmp_path, clock, name):
     with pytest.raises(ValueError, match="is neither a host name"):
         LocalCa(tmp_path, clock).server("127.0.0.1", [name])
+
+
+def test_a_nodes_certificate_is_good_as_long_as_the_authority(tmp_path, clock):
+    ca = LocalCa(tmp_path, clock)
+    made = ca.node("n1").cert.read_bytes()
+    assert load(ca.node("n1").cert).not_valid_after_utc == load(ca.ca_file).not_valid_after_utc
+    clock.seconds += 3600 * DAY
+    assert LocalCa(tmp_path, clock).node("n1").cert.read_bytes() == made

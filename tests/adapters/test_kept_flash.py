@@ -105,7 +105,8 @@ class Wire:
         self.seen.append(whole(self.file)[0])
         yield self
 
-    async def publish(self, _topic, _payload):
+    async def publish(self, _topic, _payload, *, dup):
+        assert not dup
         self.seen.append(whole(self.file)[0])
 
     async def subscribe(self, _topic_filter):
@@ -129,6 +130,34 @@ def test_nothing_goes_out_before_the_flash_is_stored(tmp_path):
         return wire.seen
 
     assert run_virtual(story()) == [0x7F, 0x3F, 0x1F, 0x0F]
+
+
+def test_of_one_device_nothing_goes_out_and_nothing_more_comes_in_before_its_flash_is_stored(tmp_path):
+    class Body:
+        status, headers = 200, {}
+
+        async def read(self, _limit):
+            wire.seen.append(wire.file.read_bytes()[0])
+            return b"x"
+
+    @asynccontextmanager
+    async def fetch(_url, _headers):
+        wire.seen.append(wire.file.read_bytes()[0])
+        yield Body()
+
+    async def story():
+        kept = FlashFile(wire.file, Flash(SIZE))
+        mqtt, https = heard_after(kept, wire, fetch)
+        kept.flash.program(0, b"\x7f")
+        async with mqtt("n1") as link, https("https://cloud/", {}) as body:
+            kept.flash.program(0, b"\x3f")
+            await link.publish("node/n1/otastatus", b"")
+            kept.flash.program(0, b"\x1f")
+            assert await body.read(1) == b"x"
+
+    wire = Wire(tmp_path / "n1.bin")
+    run_virtual(story())
+    assert wire.seen == [0x7F, 0x7F, 0x3F, 0x1F]
 
 
 def test_no_folder_is_made_for_nobody(tmp_path):

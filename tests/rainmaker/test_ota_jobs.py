@@ -176,7 +176,7 @@ def refuse(*_args: object) -> None:
 
 def test_a_report_without_budget_is_lost_and_its_event_is_posted_all_the_same():
     events = []
-    config = Sdkconfig(esp_rmaker_mqtt_default_budget=3, esp_rmaker_mqtt_budget_revive_period=600)
+    config = Sdkconfig(esp_rmaker_mqtt_default_budget=4, esp_rmaker_mqtt_budget_revive_period=600)
     ota = OtaConfig(on_event=lambda event, _data: events.append(event.name))
     bench = Bench(config=config, ota=ota, server={URL: Answer(SAME)}).update()
     assert bench.transcript == ["config", "params/local/init", "otafetch"]

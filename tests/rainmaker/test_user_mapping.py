@@ -74,7 +74,7 @@ def test_a_factory_reset_is_reported_with_a_user_that_is_none():
 def test_without_a_puback_nothing_is_done():
     async def story(bench):
         await asyncio.sleep(20)
-        bench.line.swallow("mapping", 1)
+        bench.line.swallow("mapping", 100)
         mapping(bench).start("ann", "s3cret")
         await asyncio.sleep(20)
         assert mapping(bench).state is MappingState.REQ_SENT

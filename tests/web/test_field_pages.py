@@ -204,7 +204,7 @@ def test_what_the_forms_offer_is_what_there_is():
 def test_a_server_without_virtual_nodes_offers_none():
     async def story() -> None:
         cloud = Cloud(virtual=False)
-        import httpx2  # noqa: PLC0415 - in_process makes a cloud of its own
+        import httpx2
 
         transport = httpx2.ASGITransport(app=cloud.app)
         async with cloud.running(), httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
@@ -219,7 +219,7 @@ def test_a_server_without_virtual_nodes_offers_none():
             assert (await client.post("/virtual/act", data={"act": "reset", "node_ids": "board"})).status_code == 501
             assert (await client.post("/flash", files={"file": ("d", b"x")})).status_code == 501
 
-    import asyncio  # noqa: PLC0415
+    import asyncio
 
     asyncio.run(story())
 
