@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -72,9 +74,6 @@ def test_a_lamp_is_switched_with_and_without_scripts(any_page, stage):
             async for message in mqtt.messages():
                 heard.append(message.payload)
                 return
-
-    import asyncio  # noqa: PLC0415
-    import threading  # noqa: PLC0415
 
     ready = threading.Event()
     listening = asyncio.run_coroutine_threadsafe(listen(), stage._loop)

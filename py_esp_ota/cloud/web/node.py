@@ -60,9 +60,10 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     def choices(look: dict[str, Any]) -> dict[str, Any]:
         images = service.images.find(num_records=IMAGES).items
-        node = look["detail"].node if look["detail"] else None
+        detail: NodeDetail | None = look["detail"]
+        node = detail.node if detail else None
         return {
-            "images": sorted(images, key=lambda image: bool(node) and image.model != node.model),
+            "images": sorted(images, key=lambda image: node is not None and image.model != node.model),
             "presets": PRESETS,
             "weather_limit": WEATHER_LIMIT,
             "door": site.virtual_nodes is not None,
