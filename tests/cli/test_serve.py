@@ -38,7 +38,7 @@ def free_ports(count):
 
 
 def command(data, ports, *words):
-    program = "from py_esp_ota.cli import main; main()"
+    program = "from py_esp_ota.__main__ import main; main()"
     port, https_port, mqtt_port = map(str, ports)
     options = ["--data", str(data), "--port", port, "--https-port", https_port, "--mqtt-port", mqtt_port]
     return [sys.executable, "-c", program, "serve", *options, *words]
