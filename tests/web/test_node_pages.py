@@ -108,6 +108,23 @@ def test_what_a_node_says_of_itself_is_text_on_its_page():
     in_process(story)
 
 
+def test_a_board_is_deleted_and_joins_as_a_new_node_when_it_comes_back():
+    async def story(cloud, client):
+        cloud.service.intake.on_presence("board", False)
+        introduce(cloud.service, "board")
+        cloud.service.nodes.add_tags("board", ["room:kitchen"])
+        assert "it joins as a new node" in words((await client.get("/nodes/board")).text)
+        answer = await client.post("/nodes/board/forget")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/nodes?gone=1")
+        assert (await client.get("/nodes/board")).status_code == 404
+        cloud.service.intake.on_presence("board", True)
+        said = words((await client.get("/nodes/board")).text)
+        assert "online" in said
+        assert "room:kitchen" not in said
+
+    in_process(story)
+
+
 # ---------------------------------------------------------------------------------------------------------- parameters
 
 

@@ -93,6 +93,13 @@ def add_pages(router: APIRouter, site: Site) -> None:
         service.nodes.set_params(node_id, wanted)
         return done(request, f"/nodes/{node_id}#params")
 
+    @router.post("/nodes/{node_id}/forget")
+    async def forget(node_id: str) -> Response:
+        if site.virtual_nodes is not None and site.virtual_nodes.get(node_id) is not None:
+            await site.virtual_nodes.remove([node_id])  # else it would be there again at once
+        service.nodes.forget([node_id])
+        return go("/nodes?gone=1")
+
     @router.post("/nodes/{node_id}/start")
     async def start(
         node_id: str, ota_image_id: Annotated[str, Form()] = "", force_push: Annotated[bool, Form()] = False
