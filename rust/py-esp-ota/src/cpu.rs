@@ -14,8 +14,8 @@ mod run;
 mod shown;
 mod window;
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use esp_cpu::{Access, Rights, Snapshot, Space};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
