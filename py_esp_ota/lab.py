@@ -168,6 +168,8 @@ class Lab:
         name: str = "ESP RainMaker Device",
         type: str = "Lightbulb",  # noqa: A002 - the reference's word
         devices: Sequence[ParamDevice] | None = None,
+        connectivity: bool = False,
+        groups: bool = False,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
         apps: Apps | None = None,
@@ -206,6 +208,8 @@ class Lab:
             name=name,
             type=type,
             devices=devices,
+            connectivity=connectivity,
+            groups=groups,
             ota_type=ota_type,
             ota_diag=weather.app.ota_diag,
             crashes=weather.app.crashes,

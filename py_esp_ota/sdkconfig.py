@@ -39,6 +39,10 @@ class Sdkconfig:
     #: The chip that a build is for, ``None`` when its file does not say it. Nothing here depends on it.
     idf_target: str | None = None
 
+    #: Whether a RainMaker node writes JSON as others do: texts escaped, and a report that is too long shortened where
+    #: upstream cuts through it. No Kconfig option: upstream never does.
+    well_formed_json: bool = False
+
     # ESP-IDF: components/bootloader/Kconfig.*, components/partition_table/Kconfig.projbuild
     bootloader_app_rollback_enable: bool = True
     bootloader_app_anti_rollback: bool = False
@@ -152,6 +156,7 @@ class Sdkconfig:
     esp_rmaker_mqtt_budget_revive_period: int = 5  # seconds
     esp_rmaker_mqtt_budget_revive_count: int = 1
     esp_rmaker_max_param_data_size: int = 1024
+    esp_rmaker_connectivity_report_delay: int = 5  # seconds
     esp_rmaker_cmd_resp_enable: bool = True
     esp_rmaker_param_cmd_resp_enable: bool = True
     esp_rmaker_param_cmd_resp_buffer_size: int = 2048

@@ -112,7 +112,9 @@ class CmdResp:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._subscribed = False
-        self.commands = {CMD_TYPE_SET_PARAMS: Command(EVERY_USER, self._set_params)}
+        self.commands: dict[int, Command] = {}
+        if core.config.esp_rmaker_param_cmd_resp_enable:
+            self.commands[CMD_TYPE_SET_PARAMS] = Command(EVERY_USER, self._set_params)
 
     def on_connected(self) -> None:
         """``esp_rmaker_cmd_resp_check_pending``."""

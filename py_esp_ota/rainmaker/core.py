@@ -52,7 +52,7 @@ class Core:
     log: Log
     mqtt: MqttClient
     group: asyncio.TaskGroup
-    params: ParamStore = field(default_factory=ParamStore)
+    params: ParamStore = field(init=False)
     state: RmakerState = RmakerState.INIT_DONE
     ota_enabled: bool = False
     params_mqtt_init_done: bool = False
@@ -62,6 +62,7 @@ class Core:
     _work: asyncio.Queue[Work] = field(default_factory=lambda: asyncio.Queue(WORK_QUEUE_SIZE))
 
     def __post_init__(self) -> None:
+        self.params = ParamStore(well_formed=self.config.well_formed_json)
         self._params_size = self.config.esp_rmaker_max_param_data_size
 
     @cached_property
@@ -156,6 +157,9 @@ class Core:
         """``esp_rmaker_raise_alert``: 100 bytes of it, as they are; ``False`` when the budget is used up."""
         said = json_text.to_bytes(text, ESP_RMAKER_MAX_ALERT_LEN)
         payload = b'{"esp.alert.str":"' + said + b'"}'
+        if self.config.well_formed_json:
+            short = {"esp.alert.str": said.decode(errors="ignore")}
+            payload = json_text.to_bytes(json_text.generate(short, well_formed=True))
         self.log.info(TAG_PARAM, f"Reporting alert: {payload.decode(errors='replace')}")
         return self.mqtt.publish(ALERT, payload) is not None
 

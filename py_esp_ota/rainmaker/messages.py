@@ -221,17 +221,26 @@ class OtaStatusReport:
     network_id: str | None = None
     ts: int | None = None
 
-    def encode(self) -> bytes:
-        """As the node sends it: nothing escaped, cut at 199 bytes even in the middle of the JSON."""
-        return json_text.to_bytes(
-            _in_order(
-                ota_job_id=self.ota_job_id,
-                status=self.status,
-                network_id=self.network_id,
-                additional_info=self.additional_info,
-                ts=self.ts,
-            ),
-            OTASTATUS_LIMIT,
+    def encode(self, *, well_formed: bool = False) -> bytes:
+        """As the node sends it: nothing escaped, cut at 199 bytes even in the middle of the JSON.
+
+        When it is to be well-formed, the text is shortened instead.
+        """
+        text = self._text(self.additional_info, well_formed)
+        for length in range(len(self.additional_info), -1, -1) if well_formed else ():
+            text = self._text(self.additional_info[:length], well_formed)
+            if len(json_text.to_bytes(text)) <= OTASTATUS_LIMIT:
+                break
+        return json_text.to_bytes(text, OTASTATUS_LIMIT)
+
+    def _text(self, additional_info: str, well_formed: bool) -> str:
+        return _in_order(
+            well_formed,
+            ota_job_id=self.ota_job_id,
+            status=self.status,
+            network_id=self.network_id,
+            additional_info=additional_info,
+            ts=self.ts,
         )
 
     @classmethod
@@ -255,9 +264,9 @@ class OtaFetch:
     fw_version: str
     network_id: str | None = None
 
-    def encode(self) -> bytes:
+    def encode(self, *, well_formed: bool = False) -> bytes:
         """As the node sends it: nothing escaped, cut at 149 bytes."""
-        text = _in_order(node_id=self.node_id, fw_version=self.fw_version, network_id=self.network_id)
+        text = _in_order(well_formed, node_id=self.node_id, fw_version=self.fw_version, network_id=self.network_id)
         return json_text.to_bytes(text, OTAFETCH_LIMIT)
 
     @classmethod
@@ -287,7 +296,7 @@ class NodeConfig:
     devices: Sequence[Mapping[str, object]] = ()
     services: Sequence[Mapping[str, object]] = ()
 
-    def encode(self) -> bytes:
+    def encode(self, *, well_formed: bool = False) -> bytes:
         """``esp_rmaker_get_node_config``: keys in upstream's order; what the node does not have, has no key."""
         info: dict[str, object] = {"name": self.name, "fw_version": self.fw_version, "type": self.type}
         if self.subtype is not None:
@@ -298,7 +307,7 @@ class NodeConfig:
             body["attributes"] = list(self.attributes)
         if self.devices or self.services:
             body |= {"devices": list(self.devices), "services": list(self.services)}
-        return json_text.to_bytes(json_text.generate(body))
+        return json_text.to_bytes(json_text.generate(body, well_formed=well_formed))
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
@@ -340,7 +349,7 @@ class UserMapping:
     secret_key: str
     reset: bool = False
 
-    def encode(self) -> bytes:
+    def encode(self, *, well_formed: bool = False) -> bytes:
         """``esp_rmaker_user_mapping_cb``: ``reset`` only when it is true, nothing escaped, cut at 199 bytes."""
         body: dict[str, str | bool] = {
             "node_id": self.node_id,
@@ -349,7 +358,7 @@ class UserMapping:
         }
         if self.reset:
             body["reset"] = True
-        return json_text.to_bytes(json_text.generate(body), USER_MAPPING_LIMIT)
+        return json_text.to_bytes(json_text.generate(body, well_formed=well_formed), USER_MAPPING_LIMIT)
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
@@ -372,9 +381,9 @@ ParamValue = bool | int | float | str
 Params = Mapping[str, Mapping[str, ParamValue]]
 
 
-def encode_params(params: Params) -> bytes:
+def encode_params(params: Params, *, well_formed: bool = False) -> bytes:
     """``{"<device>":{"<param>":value,...},...}`` as the node sends it: nothing escaped."""
-    return json_text.to_bytes(json_text.generate(params))
+    return json_text.to_bytes(json_text.generate(params, well_formed=well_formed))
 
 
 def encode_set_params(params: Params) -> bytes:
@@ -394,9 +403,10 @@ def decode_params(payload: bytes) -> dict[str, dict[str, Any]]:
 # -------------------------------------------------------------------------------------------------------------- helpers
 
 
-def _in_order(**members: str | int | None) -> str:
+def _in_order(well_formed: bool, /, **members: str | int | None) -> str:
     """A flat JSON object in argument order, without what is ``None``."""
-    return json_text.generate({key: value for key, value in members.items() if value is not None})
+    body = {key: value for key, value in members.items() if value is not None}
+    return json_text.generate(body, well_formed=well_formed)
 
 
 def _object(payload: bytes, what: str, limit: int | None = None) -> dict[str, Any]:

@@ -181,7 +181,7 @@ class OtaHandle:
             additional_info=additional_info,
             ts=int(self.core.clock.now()) if self.features.attempts else None,
         )
-        payload = report.encode()
+        payload = report.encode(well_formed=self.core.config.well_formed_json)
         if self.features.confirms_over_mqtt:
             self.core.log.info(TAG_TOPICS, payload.decode(errors="replace"))
         self.last_sent = self.core.mqtt.publish(OTASTATUS, payload)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import tzinfo
 
 from py_esp_ota.errors import EspErr, EspError
 from py_esp_ota.rainmaker.messages import OtaStatus
@@ -19,11 +20,11 @@ from py_esp_ota.rainmaker.ota_handle import (
 from py_esp_ota.rainmaker.ota_https import use_https
 from py_esp_ota.rainmaker.ota_mqtt import use_mqtt
 from py_esp_ota.rainmaker.ota_single import download_once
-from py_esp_ota.rainmaker.ota_time import handle_time, local_minute, read_metadata
+from py_esp_ota.rainmaker.ota_time import handle_time, local_minute, named_zone, posix_zone, read_metadata
 
 OTA_REBOOT_TIMER_SEC = 10
 _RMAKER_TIME_NVS_NAMESPACE = "rmaker_time"
-_TZ_NVS_NAME = "tz"
+_TZ_POSIX_NVS_NAME = "tz_posix"
 _START_INFO = 63  # buffers of 64 and 192 with their NUL
 _FAIL_INFO = 191
 
@@ -83,7 +84,7 @@ def _handle_metadata(ota: OtaHandle, metadata: str) -> bool:
         return True
     now = core.clock.now()
     info = read_metadata(metadata)
-    decision = handle_time(info, int(now), local_minute(now, _timezone(ota)))
+    decision = handle_time(info, int(now), local_minute(now, _zone(ota)))
     core.log.block((level, TAG, text) for level, text in (*info.lines(), *decision.lines))
     if decision.status is not None:
         ota.report_status(decision.status, decision.info)
@@ -92,14 +93,14 @@ def _handle_metadata(ota: OtaHandle, metadata: str) -> bool:
     return decision.go
 
 
-def _timezone(ota: OtaHandle) -> str:
-    """``esp_rmaker_time_get_timezone``: the zone in NVS, a blob, else the build's."""
+def _zone(ota: OtaHandle) -> tzinfo:
+    """``esp_rmaker_timezone_enable``: the zone in NVS, a blob with a POSIX text, else the build's."""
     core = ota.core
     try:
-        stored = core.nvs.get(_RMAKER_TIME_NVS_NAMESPACE, _TZ_NVS_NAME)
+        stored = core.nvs.get(_RMAKER_TIME_NVS_NAMESPACE, _TZ_POSIX_NVS_NAME)
     except EspError:
         stored = None
-    return stored.decode(errors="replace") if isinstance(stored, bytes) else core.config.esp_rmaker_def_timezone
+    return posix_zone(stored) if isinstance(stored, bytes) else named_zone(core.config.esp_rmaker_def_timezone)
 
 
 async def _retry_loop(ota: OtaHandle, data: OtaData, way: _Way) -> int | None:
