@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, NoReturn
 
 from py_esp_ota._core import AppDesc
@@ -14,6 +15,7 @@ from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
 from py_esp_ota.ports import Clock, Fetch, Nvs
 from py_esp_ota.rainmaker import json_text
+from py_esp_ota.rainmaker.features import as_built
 from py_esp_ota.rainmaker.messages import ALERT, PARAMS_LOCAL, PARAMS_LOCAL_INIT, ParamValue
 from py_esp_ota.rainmaker.mqtt import MqttClient
 from py_esp_ota.rainmaker.params import Param, ParamStore
@@ -63,10 +65,10 @@ class Core:
         self.params = ParamStore(well_formed=self.config.well_formed_json)
         self._params_size = self.config.esp_rmaker_max_param_data_size
 
-    @property
+    @cached_property
     def config(self) -> Sdkconfig:
-        """The options of this build."""
-        return self.ops.config
+        """The options of this build, as its release of RainMaker has them."""
+        return as_built(self.ops.config)
 
     def spawn(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
         """Run a coroutine beside the others until it or the boot ends."""

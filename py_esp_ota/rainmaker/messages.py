@@ -73,6 +73,28 @@ def parse_topic(name: str) -> tuple[str, str] | None:
     return levels[1], "/".join(levels[2:])
 
 
+# Streams of AWS IoT's file delivery, in CBOR. A topic's last part but one says what a message is.
+STREAM_GET = "get"
+STREAM_DATA = "data"
+STREAM_REJECTED = "rejected"
+STREAM_TOPIC_LIMIT = 99
+STREAM_FILTER = f"$aws/things/+/streams/+/{STREAM_GET}/cbor"
+"""What a cloud subscribes to that has streams."""
+
+
+def stream_topic(node_id: str, stream_id: str, what: str) -> str:
+    """``$aws/things/<id>/streams/<stream>/<what>/cbor``; a node has room for 99 characters of it."""
+    return f"$aws/things/{node_id}/streams/{stream_id}/{what}/cbor"
+
+
+def parse_stream_topic(name: str) -> tuple[str, str] | None:
+    """Node id and stream id of a request; ``None`` for any other topic."""
+    match name.split("/"):
+        case ["$aws", "things", node_id, "streams", stream_id, what, "cbor"] if what == STREAM_GET:
+            return (node_id, stream_id) if node_id and stream_id else None
+    return None
+
+
 # --------------------------------------------------------------------------------------------------------------- status
 
 
@@ -111,15 +133,20 @@ def ota_status_from_string(text: str) -> OtaStatus | None:
 JSON_PAYLOAD_ERROR = "Aborted. JSON Payload error"
 ID_NOT_FOUND = "Aborted. OTA Updated ID not found in JSON"
 URL_NOT_FOUND = "Aborted. URL not found in JSON"
+STREAM_NOT_FOUND = "Aborted. Stream ID not found in JSON"
 
 
 class OtaUrlError(ValueError):
-    """An ``otaurl`` message that the node refuses; ``info`` is its report, ``ota_job_id`` what it had read by then."""
+    """An ``otaurl`` message that the node refuses: ``info`` is its report, the rest what it had read by then."""
 
-    def __init__(self, info: str, ota_job_id: str | None = None) -> None:
+    def __init__(
+        self, info: str, ota_job_id: str | None = None, url: str | None = None, file_md5: str | None = None
+    ) -> None:
         super().__init__(info)
         self.info = info
         self.ota_job_id = ota_job_id
+        self.url = url
+        self.file_md5 = file_md5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +175,10 @@ class OtaUrl:
         return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
     @classmethod
-    def decode(cls, payload: bytes) -> Self:
+    def decode(cls, payload: bytes, *, needs_stream: bool = False) -> Self:
         """The parsing half of ``ota_url_handler`` (components/esp_rainmaker/src/ota/esp_rmaker_ota_using_topics.c).
+
+        With ``needs_stream`` as a build with OTA over MQTT reads it.
 
         Raises:
             OtaUrlError: With the exact text that the node reports.
@@ -164,14 +193,17 @@ class OtaUrl:
         url = root.get_string("url")
         if url is None:
             raise OtaUrlError(URL_NOT_FOUND, ota_job_id)
+        file_md5, stream_id = root.get_string("file_md5"), root.get_string("stream_id")
+        if needs_stream and stream_id is None:
+            raise OtaUrlError(STREAM_NOT_FOUND, ota_job_id, url, file_md5)
         metadata = root.get_object("metadata")
         return cls(
             ota_job_id=ota_job_id,
             url=url,
             fw_version=root.get_string("fw_version") or None,
             file_size=root.get_int("file_size") or 0,
-            file_md5=root.get_string("file_md5"),
-            stream_id=root.get_string("stream_id") or None,
+            file_md5=file_md5,
+            stream_id=stream_id,
             metadata=None if metadata is None else metadata.text,
         )
 

@@ -13,6 +13,7 @@ from py_esp_ota.ports import Clock, Fetch, MqttConnect, Nvs
 from py_esp_ota.rainmaker.cmd_resp import CmdResp
 from py_esp_ota.rainmaker.connectivity import Connectivity
 from py_esp_ota.rainmaker.core import Core, RmakerState
+from py_esp_ota.rainmaker.features import as_built
 from py_esp_ota.rainmaker.groups import Groups
 from py_esp_ota.rainmaker.messages import CONFIG, PARAMS_REMOTE, NodeConfig
 from py_esp_ota.rainmaker.mqtt import MqttClient
@@ -105,7 +106,7 @@ class RmakerNode:
             clock=self._clock,
             fetch=self._fetch,
             log=self._log,
-            mqtt=MqttClient(self.node_id, self._mqtt, self._ops.config, self._log),
+            mqtt=MqttClient(self.node_id, self._mqtt, as_built(self._ops.config), self._log),
             group=group,
             fw_version=self._fw_version or app.version,
         )
