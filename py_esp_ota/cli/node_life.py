@@ -228,8 +228,8 @@ class _Screen:
 
 def _told(mqtt: MqttConnect, screen: _Screen) -> MqttConnect:
     @asynccontextmanager
-    async def connected(client_id: str) -> AsyncIterator[Mqtt]:
-        async with mqtt(client_id) as link:
+    async def connected(client_id: str, will: Message | None = None) -> AsyncIterator[Mqtt]:
+        async with mqtt(client_id, will) as link:
             yield _Told(link, screen.up, screen.down)
 
     return connected

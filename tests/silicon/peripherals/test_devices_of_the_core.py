@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -124,7 +125,7 @@ FLASH = 6 * PAGE
 #: Runs of pages that follow each other, some of them beyond the flash.
 RUNS = st.builds(lambda first, count: list(range(first, first + count)), st.integers(0, 12), st.integers(1, 5))
 TABLES = st.lists(RUNS | st.just([INVALID]), min_size=ENTRIES, max_size=ENTRIES).map(
-    lambda runs: sum(runs, [])[:ENTRIES]
+    lambda runs: list(chain.from_iterable(runs))[:ENTRIES]
 )
 
 
