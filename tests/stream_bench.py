@@ -13,7 +13,7 @@ from node_bench import NEW, NODE, Bench, Line
 
 from py_esp_ota.adapters.memory import MemoryBroker
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.ports import Mqtt
+from py_esp_ota.ports import Message, Mqtt
 from py_esp_ota.sdkconfig import Sdkconfig
 
 STREAM = "s1"
@@ -56,8 +56,8 @@ class _Listening(Line):
         self.seen: list[str] = []
 
     @asynccontextmanager
-    async def __call__(self, client_id: str) -> AsyncIterator[Mqtt]:
-        async with super().__call__(client_id) as link:
+    async def __call__(self, client_id: str, will: Message | None = None) -> AsyncIterator[Mqtt]:
+        async with super().__call__(client_id, will) as link:
             for verb in ("subscribe", "unsubscribe"):
                 setattr(link, verb, self._seen(verb, getattr(link, verb)))
             yield link

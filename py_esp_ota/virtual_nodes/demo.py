@@ -14,7 +14,7 @@ from py_esp_ota.cloud.jobs import NodeStatus
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.virtual_nodes import Dials, NewNodes
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.rainmaker.ota_time import MINUTES_IN_DAY, local_minute
+from py_esp_ota.rainmaker.ota_time import MINUTES_IN_DAY, local_minute, named_zone
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.virtual_nodes.population import Population
 
@@ -131,7 +131,7 @@ def _jobs(service: CloudService) -> Mapping[str, str]:
 
 def _window(now: float) -> Mapping[str, object]:
     """A download window an hour from now, for an hour, as the minutes of the node's day."""
-    start = local_minute(now, Sdkconfig().esp_rmaker_def_timezone) + _WINDOW_MINUTES
+    start = local_minute(now, named_zone(Sdkconfig().esp_rmaker_def_timezone)) + _WINDOW_MINUTES
     return {"download_window": {"start": start % MINUTES_IN_DAY, "end": (start + _WINDOW_MINUTES) % MINUTES_IN_DAY}}
 
 
