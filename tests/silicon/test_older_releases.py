@@ -46,3 +46,11 @@ def test_one_number_of_the_revision_is_compared_and_told(number, boots):
     assert (f"I boot_comm: chip revision: 4, min. application chip revision: {number}" in told) == (number < 4)
     assert ("This chip is revision 4 but" in told) == (number > 4)
     assert "I boot: chip revision: 4\nI boot_comm: chip revision: 4, min. bootloader chip revision: 0" in told
+
+
+@pytest.mark.parametrize(
+    ("release", "says"), [((4, 4, 5), False), ((4, 4, 6), True), ((5, 0, 2), False), ((5, 0, 3), True)]
+)
+def test_how_many_cores_it_is_for_is_said_from_then_on(release, says):
+    told = Board("two_ota", chip="esp32s3", config=replace(PLAIN, idf_version=release)).boot().log
+    assert any("Multicore bootloader" in line for line in told) == says

@@ -213,9 +213,9 @@ def _banner(
     lines: list[Line] = [("I", "boot", f"ESP-IDF {_version(installed.idf_ver, idf_version)} 2nd stage bootloader")]
     if installed.date_time:
         lines.append(("I", "boot", f"compile time {installed.date_time}"))
-    if target.cores > 1:
-        lines.append(("W", "boot", "Unicore bootloader") if unicore else ("I", "boot", "Multicore bootloader"))
     release = features(idf_version)
+    if target.cores > 1 and release.says_cores:
+        lines.append(("W", "boot", "Unicore bootloader") if unicore else ("I", "boot", "Multicore bootloader"))
     number = _one_number(name, revisions[0], known=release.says_full_revision)
     told = _revision(revisions[0]) if release.says_full_revision else str(number)
     lines.append(("I", "boot", f"chip revision: {told}"))
