@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware apps demo test test-postgresql test-unicorn fast conformance soak sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
+.PHONY: help setup system build firmware clients apps demo test test-postgresql test-unicorn fast conformance soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,6 +12,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_NO_COMPILE := 0
 RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust partitions -type f -not -path '*/target/*' 2>/dev/null)
+
+# What maturin tells pyo3, where it has.
+PYO3_CONFIG = $(abspath $(firstword $(wildcard target/maturin/pyo3-config-*.txt)))
+PYO3 = $(if $(PYO3_CONFIG),PYO3_CONFIG_FILE=$(PYO3_CONFIG) PYO3_BUILD_EXTENSION_MODULE=1)
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -44,6 +48,9 @@ system: ## Mosquitto, PostgreSQL, Chromium and a RISC-V compiler, from Debian's 
 firmware: setup ## fetch the real firmware images by package name, checked by SHA-256
 	$(BIN)/python -m py_esp_ota.cli.corpus
 
+clients: setup ## Espressif's own command lines from the package index, for the tests that use them
+	$(BIN)/python tests/official/clients.py || echo "not installed: esp-rainmaker-cli (its tests are skipped)"
+
 apps: setup ## build the bare apps of examples/firmware, and images of them in target/firmware
 	@$(MAKE) -s -C examples/firmware OUT=$(abspath target/firmware)
 	@for app in $(basename $(notdir $(wildcard examples/firmware/apps/*.c))); do \
@@ -54,7 +61,7 @@ apps: setup ## build the bare apps of examples/firmware, and images of them in t
 demo: setup ## the main job: one OTA, end to end, on real firmware
 	$(BIN)/esp-ota demo
 
-test: system check firmware ## everything CI runs: checks, then every test
+test: system check firmware clients ## everything CI runs: checks, then every test
 	cargo test --quiet -p esp-cpu -p esp-ota-core
 	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
 	$(BIN)/python -m pytest -q -n 2
@@ -84,7 +91,10 @@ vectors-silicon: setup ## record again what compiled bootloaders do: tests/vecto
 	$(BIN)/python tests/silicon/vectors.py
 
 soak: setup ## kill -9 of `esp-ota serve` under load, KILLS times (50), at moments from SEED (1)
-	ESP_OTA_KILLS=$(or $(KILLS),50) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak
+	ESP_OTA_KILLS=$(or $(KILLS),50) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_soak.py
+
+soak-node: setup ## kill -9 of `esp-ota node` in the middle of updates, KILLS times (100), at moments from SEED (1)
+	ESP_OTA_KILLS=$(or $(KILLS),100) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_node_soak.py
 
 sweep: setup ## every power cut of every story, each also played the long way, and every pair of faults
 	ESP_OTA_EVERY_CUT=1 $(BIN)/python -m pytest -q -n 2 tests/sweep tests/faults/test_conservation.py
@@ -124,8 +134,9 @@ types: setup
 
 rust:
 	cargo fmt --all --check
-	@# In the profile of setup, whose build scripts and macros it takes; a target that is switched off is not checked twice.
-	cargo clippy --quiet --release --workspace --lib --bins --tests --examples --benches -- -D warnings
+	@# In the profile of setup and as maturin calls it, whose build scripts and macros it takes: told otherwise, pyo3 is
+	@# built anew here, and once more for the wheel. A target that is switched off is not checked twice.
+	$(PYO3) cargo clippy --quiet --release --workspace --lib --bins --tests --examples --benches -- -D warnings
 
 bench-system: ## nginx, which downloads are measured against, where we may install it
 	@command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || { \

@@ -28,6 +28,13 @@ def _answer() -> None:
         code = image_info(words)
         if code is not None:
             sys.exit(code)
+    import atexit
+    import gc
+
+    # What is imported stays to the end. To look through it again and again while it comes, and once more when all of it
+    # goes, is a third of what a start of `serve` costs.
+    gc.set_threshold(20_000, 20, 20)
+    atexit.register(gc.freeze)
     from py_esp_ota.cli import main as verbs
     from py_esp_ota.cli.streams import prepare
 

@@ -59,7 +59,7 @@ class Store:
             if in_memory(where):
                 Table.metadata.create_all(self._engine)
             else:
-                from py_esp_ota.cloud.upgrade import bring_up_to_date  # noqa: PLC0415 - alembic, for who has a past
+                from py_esp_ota.cloud.upgrade import bring_up_to_date  # noqa: PLC0415 - only for who keeps something
 
                 if done := bring_up_to_date(self._engine, Table.metadata):
                     log.warning("%s: %s", name_of(where), done)

@@ -5,16 +5,25 @@ Whatever happens is one transaction, in SQLite too: what fails, or is killed hal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, MetaData, column, create_engine, delete, inspect, table
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    delete,
+    insert,
+    inspect,
+    select,
+)
 from sqlalchemy.exc import DatabaseError
 
 from py_esp_ota.cloud.database import reason
@@ -24,7 +33,14 @@ FOLDER = Path(__file__).with_name("migrations")
 FIRST = "0001"
 """Made by a version that stamped nothing: known by its tables."""
 
-_STAMP = "alembic_version"
+_STAMP = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""As alembic makes it. Who has a database of today needs nothing else of alembic, which takes longer to import than the
+database to open."""
 
 _Tables = Mapping[str, AbstractSet[str]]  # the columns of each
 
@@ -39,22 +55,27 @@ def bring_up_to_date(engine: Engine, newest_tables: MetaData) -> str:
         ValueError: the database is of a newer version or of something else, or its upgrade failed.
         DatabaseError: it cannot be opened, or not written.
     """
-    script = ScriptDirectory(FOLDER)
-    newest = script.get_current_head() or FIRST
+    revisions = _revisions()
+    newest = revisions[-1]
     kept = ""
     with _alone(engine) as connection:
-        before = _revision(connection, script, newest)
+        before = _revision(connection, revisions)
         if before is None:
             newest_tables.create_all(connection)
-            MigrationContext.configure(connection).stamp(script, newest)
+            _STAMP.create(connection)
+            connection.execute(insert(_STAMP).values(version_num=newest))
         elif before != newest:
             kept = _keep_copy(engine, before, newest)
-            _upgrade(connection, script, before, newest)
+            _upgrade(connection, before, newest)
         else:  # may it be written? SQLite opens what may not, and says so at the first write
-            stamp = table(_STAMP, column("version_num"))
-            connection.execute(delete(stamp).where(stamp.c.version_num.is_(None)))
+            connection.execute(delete(_STAMP).where(_STAMP.c.version_num.is_(None)))
         _require(connection, {name: {*each.columns.keys()} for name, each in newest_tables.tables.items()})
     return f"upgraded from revision {before} to {newest}; {kept}" if kept else ""
+
+
+def _revisions() -> Sequence[str]:
+    """All that are known, the oldest first: each is a file, and its name says which."""
+    return sorted(path.name[1:5] for path in (FOLDER / "versions").glob("r????_*.py"))
 
 
 @contextmanager
@@ -74,19 +95,25 @@ def _alone(engine: Engine) -> Iterator[Connection]:
         connection.commit()
 
 
-def _revision(connection: Connection, script: ScriptDirectory, newest: str) -> str | None:
+def _revision(connection: Connection, revisions: Sequence[str]) -> str | None:
     """Which revision the database has, by its stamp or by its tables; ``None`` of an empty one."""
-    stamps = MigrationContext.configure(connection).get_current_heads()
+    stamps: Sequence[str] = (
+        connection.scalars(select(_STAMP.c.version_num)).all() if inspect(connection).has_table(_STAMP.name) else []
+    )
     if stamps:
-        if {*stamps} - {step.revision for step in script.walk_revisions()}:
-            known = FIRST if newest == FIRST else f"{FIRST} to {newest}"
+        if {*stamps} - {*revisions}:
+            known = FIRST if revisions[-1] == FIRST else f"{FIRST} to {revisions[-1]}"
             raise ValueError(
                 f"a newer version of this cloud was here: revision {', '.join(stamps)}, and this version knows {known}"
             )
         return stamps[0]
     if not _tables(connection):
         return None
-    _require(connection, _first_tables(script))
+    from py_esp_ota.cloud.upgrade_steps import made_by  # noqa: PLC0415 - alembic, for who has a past
+
+    with made_by(FOLDER, FIRST) as first:
+        known_tables = _tables(first)
+    _require(connection, known_tables)
     return FIRST
 
 
@@ -103,16 +130,10 @@ def _require(connection: Connection, known: _Tables) -> None:
 def _tables(connection: Connection) -> _Tables:
     found = inspect(connection).get_multi_columns()  # at once: PostgreSQL is asked over a wire
     return {
-        name: {column["name"] for column in columns} for (_, name), columns in sorted(found.items()) if name != _STAMP
+        name: {column["name"] for column in columns}
+        for (_, name), columns in sorted(found.items())
+        if name != _STAMP.name
     }
-
-
-def _first_tables(script: ScriptDirectory) -> _Tables:
-    """The tables of the first revision, which says itself what they are."""
-    with create_engine("sqlite://").connect() as connection:
-        with Operations.context(MigrationContext.configure(connection)):
-            script.get_revision(FIRST).module.upgrade()
-        return _tables(connection)
 
 
 def _keep_copy(engine: Engine, before: str, newest: str) -> str:
@@ -129,16 +150,11 @@ def _keep_copy(engine: Engine, before: str, newest: str) -> str:
         ) from error
 
 
-def _upgrade(connection: Connection, script: ScriptDirectory, before: str, newest: str) -> None:
-    context = MigrationContext.configure(connection)
-    steps = reversed(list(script.iterate_revisions(newest, before)))
+def _upgrade(connection: Connection, before: str, newest: str) -> None:
+    from py_esp_ota.cloud.upgrade_steps import walk  # noqa: PLC0415 - alembic, for who has a past
+
     try:
-        if not context.get_current_heads():
-            context.stamp(script, before)
-        with Operations.context(context):
-            for step in steps:
-                step.module.upgrade()
-                context.stamp(script, step.revision)
+        walk(connection, FOLDER, before, newest)
         _check_references(connection)
     except DatabaseError as error:
         raise ValueError(

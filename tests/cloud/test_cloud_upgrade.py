@@ -68,6 +68,19 @@ def revision(file: Path) -> str | None:
 # ----------------------------------------------------------------------------------------------------------- revisions
 
 
+def test_the_file_of_a_revision_is_called_after_it():
+    assert upgrade._revisions() == [step.revision for step in reversed(list(SCRIPT.walk_revisions()))]
+
+
+def test_a_new_database_is_stamped_as_alembic_stamps(tmp_path):
+    Store(f"sqlite:///{tmp_path / 'cloud.db'}").close()
+    with create_engine("sqlite://").begin() as theirs:
+        MigrationContext.configure(theirs).stamp(SCRIPT, NEWEST)
+        stamp = [line for line in theirs.connection.driver_connection.iterdump() if "alembic" in line]
+    assert [line for line in dump(tmp_path / "cloud.db") if "alembic" in line] == stamp
+    assert len(stamp) == 2
+
+
 def test_the_first_revision_makes_what_0_1_0_made():
     with create_engine("sqlite://").connect() as old, create_engine("sqlite://").connect() as new:
         old.connection.driver_connection.executescript(RELEASE)
@@ -337,6 +350,18 @@ async def main():
     async with Lab():
         print(sorted({"alembic", "mako", "sqlalchemy"} & sys.modules.keys()))
 asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "['sqlalchemy']\n", done.stderr
+
+
+def test_nor_does_who_is_up_to_date(tmp_path):
+    program = f"""
+import sys
+from py_esp_ota.cloud.store import Store
+for _ in range(2):
+    Store("sqlite:///{tmp_path / "cloud.db"}").close()
+print(sorted({{"alembic", "mako", "sqlalchemy"}} & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout == "['sqlalchemy']\n", done.stderr

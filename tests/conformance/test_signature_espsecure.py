@@ -146,7 +146,7 @@ def test_version_1_both_ways(work):
 
 def test_keys_of_the_command_line_are_keys_for_it(work):
     signing_key = work / "made.pem"
-    program = "from py_esp_ota.cli import main; main()"
+    program = "from py_esp_ota.__main__ import main; main()"
     words = ["sign", "--generate-key", "ecdsa256", str(signing_key)]
     subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True)
     told = espsecure(

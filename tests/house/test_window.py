@@ -64,3 +64,13 @@ def test_the_parser_imports_neither_the_cloud_nor_rich(tmp_path):
     found = imported_by("image-info", file, "--chip", "esp32c3")
     assert "click" in found
     assert not found & {"rich", "fastapi", "asyncio", "tempfile", "json", "dataclasses", "importlib.metadata"}
+
+
+def test_the_garbage_collector_does_not_look_through_what_is_imported():
+    program = (
+        "import atexit, gc\n"
+        "atexit.register(lambda: print(len(gc.get_objects()) < gc.get_freeze_count()))\n"
+        "from py_esp_ota.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "True"

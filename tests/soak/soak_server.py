@@ -33,7 +33,7 @@ class Server:
     def start(self) -> None:
         """Execute it; it is not there yet."""
         ports = ["--port", self.port, "--https-port", self.https_port, "--mqtt-port", self.mqtt_port]
-        program = "from py_esp_ota.cli import main; main()"
+        program = "from py_esp_ota.__main__ import main; main()"
         command = [sys.executable, "-c", program, "serve", "--data", self.data, "--broker", "mosquitto", *ports]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)

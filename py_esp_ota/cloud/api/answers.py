@@ -16,6 +16,7 @@ from py_esp_ota.cloud.events import Actor, Kind
 from py_esp_ota.cloud.jobs import JobStatus, NodeStatus
 from py_esp_ota.cloud.mapping import MappingStatus
 from py_esp_ota.cloud.sharing import OfferStatus
+from py_esp_ota.cloud.virtual_nodes import VirtualNode
 
 Milliseconds = Annotated[int, Field(description="since 1970")]
 Seconds = Annotated[int, Field(description="since 1970")]
@@ -33,7 +34,11 @@ class As:
         return handler(union_schema([TypeAdapter(self._answer).core_schema]))
 
 
-class Success(BaseModel):
+class Answer(BaseModel, defer_build=True):
+    """An answer: nothing is made of it before somebody asks for the document."""
+
+
+class Success(Answer):
     """It is done."""
 
     status: Literal["success"]
@@ -43,7 +48,7 @@ class Success(BaseModel):
 # ------------------------------------------------------------------------------------------------------------- sessions
 
 
-class ApiVersion(BaseModel):
+class ApiVersion(Answer):
     """One version of the API."""
 
     version: str
@@ -51,14 +56,14 @@ class ApiVersion(BaseModel):
     release_notes: str
 
 
-class ApiVersions(BaseModel):
+class ApiVersions(Answer):
     """The versions that are served."""
 
     supported_versions: list[str]
     additional_info: list[ApiVersion]
 
 
-class MqttHost(BaseModel):
+class MqttHost(Answer):
     """Where nodes connect."""
 
     mqtt_host: str
@@ -72,7 +77,7 @@ class LoggedIn(Success):
     refreshtoken: Annotated[str, Field(description="absent when tokens are renewed")] = ""
 
 
-class Account(BaseModel):
+class Account(Answer):
     """A user."""
 
     user_id: str
@@ -87,7 +92,7 @@ class Account(BaseModel):
     user_roles: list[str]
 
 
-class SessionInfo(BaseModel):
+class SessionInfo(Answer):
     """One login that goes on."""
 
     session_id: str
@@ -100,7 +105,7 @@ class SessionInfo(BaseModel):
     current: bool
 
 
-class SessionList(BaseModel):
+class SessionList(Answer):
     """The logins of a user."""
 
     sessions: list[SessionInfo]
@@ -113,7 +118,7 @@ class Member(Account):
     verified: bool
 
 
-class MemberList(BaseModel):
+class MemberList(Answer):
     """Accounts."""
 
     users_list: list[Member]
@@ -121,14 +126,14 @@ class MemberList(BaseModel):
     next_id: NextId = ""
 
 
-class NodesOfRole(BaseModel):
+class NodesOfRole(Answer):
     """The nodes to which a user is the same."""
 
     nodes: list[str]
     total: int
 
 
-class NodesOfUser(BaseModel):
+class NodesOfUser(Answer):
     """The nodes of a user by what the user is to them; one of the two is absent when the other was asked for."""
 
     primary: NodesOfRole | None = None
@@ -139,20 +144,20 @@ class NodesOfUser(BaseModel):
 # ---------------------------------------------------------------------------------------------------------------- nodes
 
 
-class Connectivity(BaseModel):
+class Connectivity(Answer):
     """Whether a node is connected, and since when it is or is not."""
 
     connected: bool
     timestamp: Milliseconds
 
 
-class Status(BaseModel):
+class Status(Answer):
     """The state of a node."""
 
     connectivity: Connectivity
 
 
-class NodeDetail(BaseModel):
+class NodeDetail(Answer):
     """A node as its user sees it; the three large parts are absent when they are not asked for."""
 
     id: str
@@ -167,7 +172,7 @@ class NodeDetail(BaseModel):
     params: dict[str, Any] = {}
 
 
-class UserNodes(BaseModel):
+class UserNodes(Answer):
     """The nodes of a user."""
 
     nodes: list[str]
@@ -176,7 +181,7 @@ class UserNodes(BaseModel):
     next_id: NextId = ""
 
 
-class NodeInfo(BaseModel):
+class NodeInfo(Answer):
     """A node as an admin sees it."""
 
     node_id: str
@@ -189,7 +194,7 @@ class NodeInfo(BaseModel):
     status: Status
 
 
-class AdminNodes(BaseModel):
+class AdminNodes(Answer):
     """The nodes of the cloud."""
 
     nodes: list[str]
@@ -198,7 +203,7 @@ class AdminNodes(BaseModel):
     next_id: NextId = ""
 
 
-class ParamsResult(BaseModel):
+class ParamsResult(Answer):
     """What became of the parameters for one node."""
 
     node_id: str
@@ -206,14 +211,14 @@ class ParamsResult(BaseModel):
     description: str
 
 
-class NodeUsers(BaseModel):
+class NodeUsers(Answer):
     """Who has a node: user names. A secondary user is not told of the others."""
 
     primary: list[str]
     secondary: Annotated[list[str], Field(description="absent for a secondary user")] = []
 
 
-class NodeSharing(BaseModel):
+class NodeSharing(Answer):
     """Who has a node, and for a secondary user where it came from."""
 
     node_id: str
@@ -221,7 +226,7 @@ class NodeSharing(BaseModel):
     sources: Annotated[list[Literal["NODE"]], Field(description="absent for a primary user")] = []
 
 
-class NodeSharingList(BaseModel):
+class NodeSharingList(Answer):
     """Who has the nodes of a user."""
 
     node_sharing: list[NodeSharing]
@@ -233,7 +238,7 @@ class SharingRequested(Success):
     request_id: Annotated[str, Field(description="absent in the answer to an answer")] = ""
 
 
-class SharingRequest(BaseModel):
+class SharingRequest(Answer):
     """Nodes that were offered to a user."""
 
     request_id: str
@@ -245,7 +250,7 @@ class SharingRequest(BaseModel):
     metadata: dict[str, Any]
 
 
-class SharingRequests(BaseModel):
+class SharingRequests(Answer):
     """Requests that wait, or were declined."""
 
     sharing_requests: list[SharingRequest]
@@ -260,17 +265,31 @@ class MappingRequested(Success):
     request_id: Annotated[str, Field(description="empty when a mapping was removed")]
 
 
-class MappingState(BaseModel):
+class MappingState(Answer):
     """Where such a request stands."""
 
     request_id: str
     request_status: MappingStatus
 
 
+class VirtualNodeList(BaseModel):
+    """Virtual nodes beside this cloud."""
+
+    virtual_nodes: list[VirtualNode]
+    total: int
+    next_id: NextId = ""
+
+
+class NodesOrdered(Success):
+    """Virtual nodes that were made."""
+
+    node_ids: list[str]
+
+
 # --------------------------------------------------------------------------------------------------------------- images
 
 
-class Image(BaseModel):
+class Image(Answer):
     """A firmware image."""
 
     ota_image_id: str
@@ -287,7 +306,7 @@ class Image(BaseModel):
     image_url: Annotated[str, Field(description="good for a day")]
 
 
-class ImageList(BaseModel):
+class ImageList(Answer):
     """Images, newest first."""
 
     ota_images: list[Image]
@@ -334,7 +353,7 @@ class JobStarted(Success):
     ota_job_id: str
 
 
-class Job(BaseModel):
+class Job(Answer):
     """An OTA job with its counts."""
 
     ota_job_id: str
@@ -362,7 +381,7 @@ class Job(BaseModel):
     network_serialised: bool
 
 
-class JobList(BaseModel):
+class JobList(Answer):
     """Jobs, newest first."""
 
     ota_jobs: list[Job]
@@ -377,7 +396,7 @@ class OneJob(Job):
     total: int
 
 
-class Summary(BaseModel):
+class Summary(Answer):
     """How many nodes of a job stand where."""
 
     triggered: int
@@ -390,7 +409,7 @@ class Summary(BaseModel):
     total: int
 
 
-class NodeOtaStatus(BaseModel):
+class NodeOtaStatus(Answer):
     """A job on one node."""
 
     node_id: str
@@ -399,7 +418,7 @@ class NodeOtaStatus(BaseModel):
     additional_info: str
 
 
-class JobNodes(BaseModel):
+class JobNodes(Answer):
     """A job on each of its nodes."""
 
     node_ota_status: list[NodeOtaStatus]
@@ -429,7 +448,7 @@ class OtaStatus(NodeOtaStatus):
 # ----------------------------------------------------------------------------------------------------------------- log
 
 
-class LoggedEvent(BaseModel):
+class LoggedEvent(Answer):
     """One thing that happened; what it is not about is left out."""
 
     number: int
@@ -444,7 +463,7 @@ class LoggedEvent(BaseModel):
     data: dict[str, Any]
 
 
-class EventList(BaseModel):
+class EventList(Answer):
     """One page of the log, newest first."""
 
     events: list[LoggedEvent]

@@ -48,6 +48,8 @@ pub(super) trait Core: Send + Sync {
     fn set_lines(&mut self, mask: u32);
     /// So many cycles pass while it waits.
     fn advance(&mut self, cycles: u32);
+    /// So many pass with each look at a cycle counter of its own, beside the instruction's.
+    fn set_look(&mut self, cycles: u32);
 
     fn sp(&self) -> u32;
     fn ra(&self) -> u32;

@@ -115,6 +115,8 @@ impl Core for Cpu {
 
     fn advance(&mut self, _cycles: u32) {}
 
+    fn set_look(&mut self, _cycles: u32) {}
+
     fn sp(&self) -> u32 {
         self.register(SP)
     }
