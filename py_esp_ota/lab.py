@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -24,14 +24,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from py_esp_ota._core import EFuse, PartitionTable, verify_image, whole
+from py_esp_ota.adapters.counted import CountedFetch, Progress
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.apps import Apps
 from py_esp_ota.device import Device, Diagnostics, Doors
 from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
-from py_esp_ota.ports import Bytes, Fetch, Response
+from py_esp_ota.ports import Bytes
 from py_esp_ota.rainmaker.ota import OtaType
+from py_esp_ota.rainmaker.params import ParamDevice
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.world import ADMIN, EPOCH, LAB_HOST, OpenWorld, World, memory_world
 
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from py_esp_ota.cloud.service import CloudService
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
 
 _LOOK = 5.0  # seconds between two looks at a condition while the cloud has nothing to tell
 _SETTLED = 6.0  # seconds after which a node that connected has made its fetch of the boot
@@ -164,6 +165,11 @@ class Lab:
         config: Sdkconfig | None = None,
         bootloader: Bytes | None = None,
         efuse: EFuse | None = None,
+        name: str = "ESP RainMaker Device",
+        type: str = "Lightbulb",  # noqa: A002 - the reference's word
+        devices: Sequence[ParamDevice] | None = None,
+        connectivity: bool = False,
+        groups: bool = False,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
         apps: Apps | None = None,
@@ -174,11 +180,14 @@ class Lab:
         """A device in this world, without power yet: ``power_on()`` brings it to life.
 
         ``on_download(done, total)`` is told of each piece of a download; for the rest see ``Device``. Raises
-        ``ValueError`` for a ``node_id`` that another device has.
+        ``ValueError`` for a ``node_id`` that another device has, and for an app that takes images over MQTT streams
+        where the broker does not deliver them.
         """
         node_id = node_id or self._free_node_id()
         if node_id in self._places:
             raise ValueError(f"node_id {node_id!r} is another device's in this lab already")
+        if config is not None and config.esp_rmaker_ota_use_mqtt and not self.world.basic_ingest:
+            raise ValueError(f"OTA over MQTT streams needs Mosquitto: {self.world.broker} delivers no $aws/things/...")
         config = replace(config or Sdkconfig(), esp_rmaker_mqtt_use_basic_ingest_topics=self.world.basic_ingest)
         table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
         weather = Weather(
@@ -196,6 +205,11 @@ class Lab:
             efuse=efuse,
             config=config,
             node_id=node_id,
+            name=name,
+            type=type,
+            devices=devices,
+            connectivity=connectivity,
+            groups=groups,
             ota_type=ota_type,
             ota_diag=weather.app.ota_diag,
             crashes=weather.app.crashes,
@@ -205,7 +219,7 @@ class Lab:
         )
         device.chip.judge = weather.judge
         self._places[node_id] = _Place(weather, device.config)
-        fetch = _Counting(weather.fetch, on_download) if on_download else weather.fetch
+        fetch = CountedFetch(weather.fetch, on_download) if on_download else weather.fetch
         doors = Doors(mqtt=weather.mqtt, fetch=fetch, clock=weather.clock)
         self._start(device.live(doors), f"device {node_id}")
         return device
@@ -375,35 +389,3 @@ class _Place:
 
     weather: Weather
     config: Sdkconfig
-
-
-class _Counting:
-    """``Fetch`` over another one, with somebody who counts."""
-
-    def __init__(self, fetch: Fetch, on_download: Progress) -> None:
-        self._fetch = fetch
-        self._on_download = on_download
-
-    @asynccontextmanager
-    async def __call__(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:
-        async with self._fetch(url, headers) as response:
-            yield _Counted(response, self._on_download)
-
-
-class _Counted:
-    """A response that tells how much of it was read."""
-
-    def __init__(self, response: Response, on_download: Progress) -> None:
-        self._response = response
-        self._on_download = on_download
-        self._done = 0
-        self.status = response.status
-        self.headers = response.headers
-
-    async def read(self, limit: int) -> bytes:
-        data = await self._response.read(limit)
-        self._done += len(data)
-        total = self.headers.get("content-length", "")
-        if data and total.isdigit():
-            self._on_download(self._done, int(total))
-        return data

@@ -41,11 +41,17 @@ class Message:
 class Mqtt(Protocol):
     """One connected MQTT client. Leaving its context disconnects it."""
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Publish at QoS 1, not retained; returns at the PUBACK. Raises ``MqttError``."""
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:
+        """Publish at QoS 1, not retained; returns at the PUBACK. Many may be on their way. Raises ``MqttError``.
+
+        With ``dup`` it is sent again, because no PUBACK came.
+        """
 
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1; returns at the SUBACK. Raises ``MqttError``."""
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; returns at the UNSUBACK. Raises ``MqttError``."""
 
     def messages(self) -> AsyncIterator[Message]:
         """Every message received, in order; raises ``MqttError`` when the connection is lost."""
@@ -54,8 +60,12 @@ class Mqtt(Protocol):
 class MqttConnect(Protocol):
     """Opens MQTT connections. One per identity: the client id is the node id, the session is clean."""
 
-    def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
-        """Connect while the context is entered; raises ``MqttError`` when the broker does not answer."""
+    def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
+        """Connect while the context is entered; raises ``MqttError`` when the broker does not answer.
+
+        The broker publishes ``will`` for a client that is gone without a farewell: one that was lost, or that left the
+        context by an exception.
+        """
 
 
 class MqttSession(Protocol):

@@ -1,29 +1,26 @@
-"""What ``esp-ota serve`` serves: a cloud on real sockets, its page, and devices whose flash is in files."""
+"""What ``esp-ota serve`` serves: a cloud on real sockets, its page, and the virtual nodes of its folder."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import URL
 
-from py_esp_ota._core import PartitionTable
-from py_esp_ota.adapters.asgi import AsgiApp
 from py_esp_ota.adapters.http import serve
+from py_esp_ota.adapters.kept_files import KeptFiles
 from py_esp_ota.adapters.kept_flash import KeptFlashes
-from py_esp_ota.adapters.lives import OnEnd, watch
+from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.cloud.accounts import Derive
+from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.web import OneTimeLink, mount_web
 from py_esp_ota.cloud_world import open_cloud
-from py_esp_ota.device import Device, Doors
-from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.socket_world import BrokerKind, socket_world
-from py_esp_ota.world import OpenWorld, Presence, World
+from py_esp_ota.virtual_nodes.population import Population
+from py_esp_ota.world import World
 
 Page = OneTimeLink | Literal["open", "login"] | None
 """Who sees the page: one browser, everybody, who logs in, nobody."""
@@ -37,12 +34,14 @@ class Settings:
     database: str | URL
     admin_password: str
     page: Page
-    address: str  # of HTTPS; plain HTTP and the broker stay on loopback
+    address: str  # of HTTPS, and of Mosquitto beside loopback; plain HTTP stays there
+    names: Sequence[str] = ()  # what else the certificates are for; the first one stands in the nodes' URLs
     port: int
     https_port: int
     mqtt_port: int
     broker: BrokerKind | None  # Mosquitto when installed, else the embedded one, when not given
-    images: Sequence[bytes]  # one device runs each, unless it has a flash of an earlier start
+    devices: int  # virtual nodes that are there at least: node000001 and so on
+    image: bytes  # what those of them run that are new
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +50,15 @@ class Server:
 
     url: str  # plain HTTP: the page and the REST API
     world: World
-    devices: Sequence[Device]
+    service: CloudService
+    nodes: Population
 
 
 @asynccontextmanager
 async def open_server(
     settings: Settings,
-    kept: KeptFlashes,
+    flashes: KeptFlashes,
+    files: KeptFiles,
     *,
     token_hex: Callable[[int], str],
     derive: Derive,
@@ -66,10 +67,13 @@ async def open_server(
 ) -> AsyncIterator[Server]:
     """Serve while the context is entered; ``on_end`` gets one sentence when a part ends by itself.
 
+    ``flashes`` and ``files`` are where virtual nodes are kept.
+
     Raises:
         MqttError: the broker does not start.
         OSError: a port is taken.
-        ValueError: the database is none of this cloud's.
+        ValueError: the database is none of this cloud's, or a file of a virtual node is none.
+        CloudError: the devices cannot be brought along.
     """
     sockets = socket_world(
         settings.data,
@@ -77,54 +81,24 @@ async def open_server(
         https_host=settings.address,
         https_port=settings.https_port,
         mqtt_port=settings.mqtt_port,
+        names=settings.names,
         on_end=on_end,
     )
     async with open_cloud(
-        partial(_behind, kept, sockets),
+        sockets,
         database=settings.database,
         token_hex=token_hex,
         admin_password=settings.admin_password,
         deliver=deliver,
         derive=derive,
+        allowed_hosts=[settings.address, *settings.names],
         on_end=on_end,
     ) as cloud:
+        nodes = Population(cloud.world, cloud.service, flashes, files, on_end=on_end)
+        cloud.app.state.virtual_nodes = nodes
         if settings.page is not None:
             link = settings.page if isinstance(settings.page, OneTimeLink) else None
             mount_web(cloud.app, cloud.service, link, login=settings.page == "login")
-        async with serve(cloud.app, port=settings.port, on_end=on_end) as url:
-            devices = [_device(cloud.world, kept, number, image) for number, image in enumerate(settings.images, 1)]
-            async with _living(devices, cloud.world, on_end):
-                yield Server(url, cloud.world, devices)
-
-
-@asynccontextmanager
-async def _behind(kept: KeptFlashes, open_world: OpenWorld, app: AsgiApp, presence: Presence) -> AsyncIterator[World]:
-    """A world in which a device is heard when its flash is stored."""
-    async with open_world(app, presence) as world:
-        yield replace(world, mqtt=kept.before_mqtt(world.mqtt), fetch=kept.before_fetch(world.fetch))
-
-
-def _device(world: World, kept: KeptFlashes, number: int, image: bytes) -> Device:
-    config = replace(Sdkconfig(), esp_rmaker_mqtt_use_basic_ingest_topics=world.basic_ingest)
-    table = PartitionTable.builtin("two_ota_large")
-    device = Device(table, firmware=image, config=config, node_id=f"node{number:06}")
-    device.chip.flash = kept.keep(device.node_id, device.flash)
-    return device
-
-
-@asynccontextmanager
-async def _living(devices: Sequence[Device], world: World, on_end: OnEnd) -> AsyncIterator[None]:
-    """Devices with power."""
-    doors = Doors(mqtt=world.mqtt, fetch=world.fetch, clock=world.clock)
-    lives = []
-    for device in devices:
-        name = f"device {device.node_id}"
-        lives.append(asyncio.create_task(device.live(doors), name=name))
-        watch(lives[-1], name, on_end)
-        device.power_on()
-    try:
-        yield
-    finally:
-        for life in lives:
-            life.cancel()
-        await asyncio.gather(*lives, return_exceptions=True)
+        async with serve(cloud.app, port=settings.port, on_end=on_end) as url, nodes.living():
+            await nodes.bring_along(settings.devices, settings.image)
+            yield Server(url, cloud.world, cloud.service, nodes)

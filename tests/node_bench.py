@@ -21,10 +21,20 @@ from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.nvs import FlashNvs
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.ports import Message, Mqtt
-from py_esp_ota.rainmaker.messages import OTASTATUS, OTAURL, PARAMS_REMOTE, OtaUrl, parse_topic, topic
+from py_esp_ota.rainmaker.messages import (
+    FROM_NODE,
+    OTASTATUS,
+    OTAURL,
+    PARAMS_REMOTE,
+    TO_NODE,
+    OtaUrl,
+    parse_topic,
+    topic,
+)
 from py_esp_ota.rainmaker.node import RmakerNode
 from py_esp_ota.rainmaker.ota import OtaConfig
 from py_esp_ota.rainmaker.params import ParamDevice
+from py_esp_ota.rainmaker.standard import lamp
 from py_esp_ota.sdkconfig import Sdkconfig
 
 NODE = "node1"
@@ -65,10 +75,10 @@ class Line:
         self._swallowed[suffix] = times
 
     @asynccontextmanager
-    async def __call__(self, client_id: str) -> AsyncIterator[Mqtt]:
+    async def __call__(self, client_id: str, will: Message | None = None) -> AsyncIterator[Mqtt]:
         if not self._up:
             raise MqttError("the line is down")
-        async with self._broker(client_id) as link:
+        async with self._broker(client_id, will) as link:
             yield _Link(link, self._swallowed, quiet_end=self.quiet_end)
 
 
@@ -77,6 +87,7 @@ class _Link:
         self._link = link
         self._swallowed = swallowed
         self.subscribe = link.subscribe
+        self.unsubscribe = link.unsubscribe
         self.messages = self._none if quiet_end else link.messages
 
     async def _none(self) -> AsyncIterator[Message]:
@@ -84,12 +95,12 @@ class _Link:
         return
         yield
 
-    async def publish(self, topic: str, payload: bytes) -> None:
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:
         suffix = topic.rsplit("/", 1)[-1]
         if self._swallowed.get(suffix):
             self._swallowed[suffix] -= 1
             await asyncio.Event().wait()
-        await self._link.publish(topic, payload)
+        await self._link.publish(topic, payload, dup=dup)
 
 
 class Bench:
@@ -104,7 +115,7 @@ class Bench:
         ota: OtaConfig | None = None,
         server: Mapping[str, Answer | list[Answer]] | None = None,
         secure_version: int = 0,
-        devices: Callable[[], Iterable[ParamDevice]] = tuple,
+        devices: Callable[[], Iterable[ParamDevice]] = lambda: [lamp()],
         epoch: float = EPOCH,
     ) -> None:
         self.config = config or Sdkconfig()
@@ -118,6 +129,9 @@ class Bench:
         self.broker = MemoryBroker()
         self.line = Line(self.broker)
         self.devices = devices
+        self.fw_version: str | None = None
+        self.connectivity = False
+        self.groups = False
         self.heard: list[tuple[float, str, bytes]] = []
         self.topics: list[str] = []
         self.boots: list[tuple[float, BootReport]] = []
@@ -197,6 +211,9 @@ class Bench:
             log=log,
             ota=self.ota,
             devices=tuple(self.devices()),
+            fw_version=self.fw_version,
+            connectivity=self.connectivity,
+            groups=self.groups,
         )
         return self.node
 
@@ -205,7 +222,7 @@ class Bench:
         async for message in self._cloud.messages():
             place = parse_topic(message.topic)
             assert place, message.topic
-            if place[1] in {OTAURL, PARAMS_REMOTE}:
+            if place[1] in {OTAURL, PARAMS_REMOTE, TO_NODE}:
                 continue  # our own
             self.topics.append(message.topic)
             self.heard.append((loop.time(), place[1], message.payload))
@@ -248,9 +265,10 @@ class Bench:
 
     @property
     def transcript(self) -> list[str]:
-        """Every message: otastatus as in ``reports``, the others by the last part of their topic."""
+        """Every message but answers to commands: otastatus as in ``reports``, the others by the end of their topic."""
         reports = iter(self.reports)
-        return [next(reports) if suffix == OTASTATUS else suffix for _, suffix, _ in self.heard]
+        heard = [suffix for _, suffix, _ in self.heard if suffix != FROM_NODE]
+        return [next(reports) if suffix == OTASTATUS else suffix for suffix in heard]
 
     def heard_after(self, seconds: float) -> list[str]:
         return [suffix for when, suffix, _ in self.heard if when > seconds]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, Protocol
@@ -39,22 +39,26 @@ async def open_broker(
     *,
     prefer: Literal["mosquitto", "embedded"] | None = None,
     port: int = 0,
+    address: str = "127.0.0.1",
+    names: Sequence[str] = (),
     on_end: OnEnd | None = None,
 ) -> AsyncIterator[Broker]:
-    """Run a broker on loopback while the context is entered.
+    """Run a broker while the context is entered.
 
     Args:
         folder: where it may keep its configuration.
         ca: the authority that says who is who.
         prefer: this one and no other; Mosquitto if installed, else the embedded one, when not given.
         port: 0 takes a free one.
+        address: where Mosquitto listens beside 127.0.0.1. The embedded one has no TLS, and stays on loopback.
+        names: what else Mosquitto's certificate is for.
         on_end: called with one sentence when it ended by itself and could not be started again.
 
     Raises:
         MqttError: it cannot start.
     """
     if prefer == "mosquitto" or (prefer is None and find_mosquitto()):
-        async with open_mosquitto(folder, ca, port=port, on_end=on_end) as mosquitto:
+        async with open_mosquitto(folder, ca, port=port, address=address, names=names, on_end=on_end) as mosquitto:
             yield mosquitto
     else:
         # Only who needs it pays for its imports.

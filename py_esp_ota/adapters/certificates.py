@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -26,7 +26,8 @@ from py_esp_ota.ports import Clock
 
 CLOUD = "cloud"  # the common name that may use every topic
 
-_NODE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_NODE_ID = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.:-]{0,63}", re.ASCII)
+_HOST = re.compile(r"(?=.{1,253}\Z)[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?(\.[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?)*", re.ASCII)
 _CA_NAME = "py_esp_ota local CA"
 _CA_LIFE = timedelta(days=3650)
 _LEAF_LIFE = timedelta(days=397)  # what today's clients accept of a server
@@ -45,10 +46,22 @@ class CertificateFiles:
 def check_node_id(node_id: str) -> str:
     """The node id itself if it can safely name a file and a topic level, else ``ValueError``."""
     if not _NODE_ID.fullmatch(node_id):
-        raise ValueError(f"a node id has 1 to 64 letters, digits, '_' or '-', not {node_id!r}")
+        raise ValueError(f"a node id has 1 to 64 letters, digits, '_', '-', '.' or ':', not {node_id!r}")
     if node_id == CLOUD:
         raise ValueError(f"{CLOUD!r} is the cloud's own client id, no node can have it")
     return node_id
+
+
+def check_host(name: str) -> str:
+    """A name or an address of a host as a certificate carries it, in lower case; ``ValueError`` for what is none."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        pass
+    lower = name.lower()
+    if not _HOST.fullmatch(lower) or lower.rpartition(".")[2].isdigit():
+        raise ValueError(f"{name!r} is neither a host name (letters, digits, '-' and '.') nor an IP address")
+    return lower
 
 
 class LocalCa:
@@ -74,23 +87,27 @@ class LocalCa:
         self._cert, self._key = _load_cert(files.cert), _load_key(files.key)
         self.ca_file = files.cert
 
-    def server(self, address: str = "127.0.0.1") -> CertificateFiles:
-        """The certificate of what listens: ``localhost``, 127.0.0.1 and ::1, and another address when it is given."""
-        hosts = [ip_address("127.0.0.1"), ip_address("::1")]
-        file_name = "server"
-        if (given := ip_address(address)) not in hosts:
-            hosts.append(given)
-            file_name = f"server-{given}".replace(":", "_")
-        names = [x509.DNSName("localhost"), *(x509.IPAddress(host) for host in hosts)]
-        return self._leaf(file_name, "localhost", ExtendedKeyUsageOID.SERVER_AUTH, x509.SubjectAlternativeName(names))
+    def server(self, address: str = "127.0.0.1", names: Sequence[str] = ()) -> CertificateFiles:
+        """The certificate of what listens: ``localhost``, 127.0.0.1, ::1, ``address``, and other ``names`` of it.
+
+        One that is there is made anew when it does not carry exactly these. Raises ``ValueError`` for what is no name.
+        """
+        hosts = ["localhost", "127.0.0.1", "::1", *map(check_host, (address, *names))]
+        carried = x509.SubjectAlternativeName([_subject(host) for host in dict.fromkeys(hosts)])
+        own = [] if hosts[3] in hosts[:3] else hosts[3:4]
+        file_name = "-".join(["server", *own]).replace(":", "_")
+        return self._leaf(file_name, "localhost", ExtendedKeyUsageOID.SERVER_AUTH, carried)
 
     def cloud(self) -> CertificateFiles:
         """The certificate with which the cloud connects to the broker."""
         return self._leaf(CLOUD, CLOUD, ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def node(self, node_id: str) -> CertificateFiles:
-        """A node's certificate; its common name is the node id."""
-        return self._leaf(f"node-{check_node_id(node_id)}", node_id, ExtendedKeyUsageOID.CLIENT_AUTH)
+        """A node's certificate, as good as the authority's: a board is not flashed again each year.
+
+        Its common name is the node id.
+        """
+        return self._leaf(f"node-{check_node_id(node_id)}", node_id, ExtendedKeyUsageOID.CLIENT_AUTH, life=_CA_LIFE)
 
     def _leaf(
         self,
@@ -98,9 +115,10 @@ class LocalCa:
         common_name: str,
         usage: x509.ObjectIdentifier,
         names: x509.SubjectAlternativeName | None = None,
+        life: timedelta = _LEAF_LIFE,
     ) -> CertificateFiles:
         files = self._files(file_name)
-        if not self._fresh(files, issuer=self._cert):
+        if not (self._fresh(files, issuer=self._cert) and _carries(files.cert, names)):
             extensions: list[tuple[x509.ExtensionType, bool]] = [
                 (x509.BasicConstraints(ca=False, path_length=None), True),
                 (_key_usage(signs_certificates=False), True),
@@ -110,7 +128,7 @@ class LocalCa:
                 extensions.append((names, False))
             key = ec.generate_private_key(ec.SECP256R1())
             issued_by = (self._cert, self._key)
-            self._store(files, key, self._certificate(_name(common_name), key, extensions, issued_by))
+            self._store(files, key, self._certificate(_name(common_name), key, extensions, issued_by, life))
         return files
 
     def _certificate(
@@ -119,12 +137,13 @@ class LocalCa:
         key: ec.EllipticCurvePrivateKey,
         extensions: list[tuple[x509.ExtensionType, bool]],
         issued_by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
+        life: timedelta = _CA_LIFE,
     ) -> x509.Certificate:
         now = self._now()
         if issued_by:
-            issuer, end = issued_by[0].subject, min(now + _LEAF_LIFE, issued_by[0].not_valid_after_utc)
+            issuer, end = issued_by[0].subject, min(now + life, issued_by[0].not_valid_after_utc)
         else:
-            issuer, end = subject, now + _CA_LIFE
+            issuer, end = subject, now + life
         issuer_key = issued_by[1] if issued_by else key
         builder = (
             x509.CertificateBuilder()
@@ -186,6 +205,24 @@ def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError(f"{path} is no EC key")  # noqa: TRY004 - the file is wrong, not the caller's type
     return key
+
+
+def _subject(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _carries(path: Path, names: x509.SubjectAlternativeName | None) -> bool:
+    """Whether a certificate is for these names and no others; any is, when there are none."""
+    if names is None:
+        return True
+    try:
+        found = _load_cert(path).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    return found == names
 
 
 def _name(common_name: str) -> x509.Name:

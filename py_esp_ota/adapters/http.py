@@ -11,6 +11,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from socket import AddressFamily, create_server, socket
+from types import MappingProxyType
 from typing import Self
 
 import httpx2
@@ -33,11 +34,19 @@ class HttpFetch:
     Args:
         ca_file: the PEM file of the only CA to trust; the system's trust store when not given.
         timeout: seconds for each step: connect, TLS, send, response header, each read.
+        hosts: addresses of names, as /etc/hosts has them; a server's certificate must carry the address, too.
     """
 
-    def __init__(self, ca_file: Path | str | None = None, *, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        ca_file: Path | str | None = None,
+        *,
+        timeout: float = TIMEOUT,
+        hosts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.ssl_context = ssl.create_default_context(cafile=ca_file)
         self._timeout = timeout
+        self._hosts = hosts
         self._transport = httpx2.AsyncHTTPTransport(
             verify=self.ssl_context,
             trust_env=False,
@@ -83,7 +92,8 @@ class HttpFetch:
         try:
             extensions = {"timeout": limits, "trace": trace}
             method, sent = request_headers(headers)
-            request = httpx2.Request(method, url, headers=sent, extensions=extensions)
+            request = httpx2.Request(method, url, headers=sent, extensions=extensions)  # its Host is the name
+            request.url = request.url.copy_with(host=self._hosts.get(request.url.host, request.url.host))
             async with asyncio.timeout(None) as deadline:
                 return await self._transport.handle_async_request(request)
         except TimeoutError:
@@ -178,6 +188,7 @@ async def serve(
     certfile: Path | str | None = None,
     keyfile: Path | str | None = None,
     beyond_loopback: bool = False,
+    name: str | None = None,
     on_end: OnEnd | None = None,
 ) -> AsyncIterator[str]:
     """Serve an ASGI app while the context is entered; yields the base URL.
@@ -189,6 +200,7 @@ async def serve(
         certfile: with ``keyfile``: serve HTTPS, else HTTP.
         keyfile: the private key, PEM.
         beyond_loopback: for an app that lets nobody in without a password, over HTTPS.
+        name: of the host in the URL, in the place of its address.
         on_end: called with one sentence when the server ends by itself.
 
     Raises:
@@ -216,8 +228,9 @@ async def serve(
         server = _Server(config)
         await server.open(listener)
         ticker = asyncio.create_task(server.main_loop(), name="uvicorn")
-        name = f"[{host}]" if ":" in host else host
-        url = f"{'https' if certfile else 'http'}://{name}:{listener.getsockname()[1]}"
+        shown = name or host
+        shown = f"[{shown}]" if ":" in shown else shown
+        url = f"{'https' if certfile else 'http'}://{shown}:{listener.getsockname()[1]}"
         watch(ticker, f"the server at {url}", on_end)
         try:
             yield url

@@ -1,4 +1,4 @@
-"""Mosquitto as a child process: mutual TLS on loopback, topic rights by certificate, presence from its log.
+"""Mosquitto as a child process: mutual TLS, topic rights by certificate, presence from its log.
 
 What waits for a session that outlives its connection, as the cloud's does, is in a file when Mosquitto ends. It ends
 when we do, however we end (``keeper``).
@@ -14,8 +14,9 @@ import shutil
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,21 +59,28 @@ pattern readwrite $aws/rules/+/node/%u/#
 pattern readwrite $aws/things/%u/#
 """
 
-_CONFIG = """\
-listener {port} 127.0.0.1
+_LOOPBACK = "127.0.0.1"  # always: where the cloud comes in, and whoever lives in this process
+
+# What Mosquitto has for each listener by itself.
+_LISTENER = """\
+listener {port} {address}
 cafile {ca}
 certfile {cert}
 keyfile {key}
 require_certificate true
 use_identity_as_username true
 use_username_as_clientid true
+max_connections {connections}
+"""
+
+_CONFIG = """\
+{listeners}
 allow_anonymous false
 acl_file {acl}
 persistence true
 persistence_location {folder}/
 persistence_file {database}
 autosave_interval {autosave}
-max_connections {connections}
 message_size_limit {payload}
 max_packet_size {packet}
 max_queued_messages {queued}
@@ -133,7 +141,7 @@ class MosquittoBroker:
         self._last_lines: deque[str] = deque(maxlen=5)
         self._presence = Presence()
         self._contexts: dict[str, ssl.SSLContext] = {}
-        door = TcpMqtt("127.0.0.1", port, tls=self._context)
+        door = TcpMqtt(_LOOPBACK, port, tls=self._context)
         self.mqtt: MqttConnect = door
         self.session: MqttSessionConnect = door.session
 
@@ -250,6 +258,8 @@ async def open_mosquitto(
     program: Path | None = None,
     *,
     port: int = 0,
+    address: str = _LOOPBACK,
+    names: Sequence[str] = (),
     on_end: OnEnd | None = None,
 ) -> AsyncIterator[MosquittoBroker]:
     """Run Mosquitto while the context is entered; when it dies, it is started again.
@@ -259,6 +269,8 @@ async def open_mosquitto(
         ca: the authority of the broker's, the cloud's and the nodes' certificates.
         program: the executable; the installed one when not given.
         port: 0 takes a free one.
+        address: where it listens, too; on 127.0.0.1 it always does.
+        names: what else its certificate is for.
         on_end: called with one sentence, its own last words in it, when it has died too often.
 
     Raises:
@@ -271,7 +283,8 @@ async def open_mosquitto(
     if program is None:
         raise MqttError("mosquitto is not installed")
     with _owned(folder):
-        broker = await _start(folder, ca, program, port, attempts=1 if port else _ATTEMPTS)
+        place = _Place(folder, ca, program, address, names)
+        broker = await _start(place, port, attempts=1 if port else _ATTEMPTS)
         keeper = asyncio.create_task(broker.keep_alive(), name="mosquitto")
         watch(keeper, "mosquitto", on_end)
         try:
@@ -296,31 +309,49 @@ def _owned(folder: Path) -> Iterator[None]:
         yield
 
 
-async def _start(folder: Path, ca: LocalCa, program: Path, wanted: int, attempts: int) -> MosquittoBroker:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a Mosquitto runs, and as whom it shows itself."""
+
+    folder: Path
+    ca: LocalCa
+    program: Path
+    address: str
+    names: Sequence[str]
+
+
+async def _start(place: _Place, wanted: int, attempts: int) -> MosquittoBroker:
     port = wanted or free_port()
-    broker = MosquittoBroker(program, _write_config(folder, ca, port), port, ca)
+    broker = MosquittoBroker(place.program, _write_config(place, port), port, place.ca)
     try:
         await broker.start()
     except MqttError as error:
         if "already in use" in str(error) and attempts > 1:
-            return await _start(folder, ca, program, wanted, attempts - 1)
+            return await _start(place, wanted, attempts - 1)
         raise
     return broker
 
 
-def _write_config(folder: Path, ca: LocalCa, port: int) -> Path:
-    folder = folder.absolute()
+def _write_config(place: _Place, port: int) -> Path:
+    folder = place.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    server = ca.server()
+    server = place.ca.server(place.address, place.names)
     acl, config = folder / "mosquitto.acl", folder / "mosquitto.conf"
     acl.write_text(_ACL)
+    listeners = "\n".join(
+        _LISTENER.format(
+            port=port,
+            address=address,
+            ca=place.ca.ca_file.absolute(),
+            cert=server.cert.absolute(),
+            key=server.key.absolute(),
+            connections=CONNECTION_LIMIT,
+        )
+        for address in dict.fromkeys([_LOOPBACK, place.address])
+    )
     text = _CONFIG.format(
-        port=port,
-        ca=ca.ca_file.absolute(),
-        cert=server.cert.absolute(),
-        key=server.key.absolute(),
+        listeners=listeners,
         acl=acl,
-        connections=CONNECTION_LIMIT,
         payload=PAYLOAD_LIMIT,
         packet=PACKET_LIMIT,
         queued=KEPT_LIMIT,
@@ -339,6 +370,6 @@ def _write_config(folder: Path, ca: LocalCa, port: int) -> Path:
 
 def free_port() -> int:
     """A TCP port on loopback that nobody uses at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server((_LOOPBACK, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

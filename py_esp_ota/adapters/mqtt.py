@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import aiomqtt
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
 
 from py_esp_ota.adapters.certificates import CertificateFiles
 from py_esp_ota.adapters.inbox import Inbox
@@ -20,6 +23,8 @@ from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, Mqtt, MqttSession
 
 KEEP_ALIVE = 120  # seconds: ESP_RMAKER_MQTT_KEEP_ALIVE_INTERVAL
+
+_KEEP_ALIVE_LOOK_S = 5.0
 
 # Whatever the client library would say is also raised. Not a registered logger: its level is nobody else's business.
 _SILENT = logging.Logger("mqtt", logging.CRITICAL)  # noqa: LOG001
@@ -35,6 +40,8 @@ class TcpMqtt:
         timeout: seconds for connecting and for each answer of the broker.
         dollar_topics: whether the broker delivers topics that begin with ``$``; else publishing to them is refused.
         password: gives the password of a client id, whose user name is the id too; no password when not given.
+        username: the user name of a client without a password; none when not given.
+        keep_alive: seconds.
     """
 
     def __init__(
@@ -46,6 +53,8 @@ class TcpMqtt:
         timeout: float = 10.0,
         dollar_topics: bool = True,
         password: Callable[[str], str | None] | None = None,
+        username: str | None = None,
+        keep_alive: int = KEEP_ALIVE,
     ) -> None:
         self._host = host
         self._port = port
@@ -53,10 +62,12 @@ class TcpMqtt:
         self._timeout = timeout
         self._dollar_topics = dollar_topics
         self._password = password or (lambda _client_id: None)
+        self._username = username
+        self._keep_alive = keep_alive
 
-    def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
+    def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
-        return self._clean_session(client_id)
+        return self._clean_session(client_id, will)
 
     def session(self, client_id: str) -> AbstractAsyncContextManager[MqttSession]:
         """Take up the session of ``client_id`` while the context is entered."""
@@ -68,18 +79,22 @@ class TcpMqtt:
             tls=self._tls,
             password=self._password(client_id),
             patience=self._timeout,
-            keep_alive=KEEP_ALIVE,
+            keep_alive=self._keep_alive,
             dollar_topics=self._dollar_topics,
         )
 
     @asynccontextmanager
-    async def _clean_session(self, client_id: str) -> AsyncIterator[Mqtt]:
+    async def _clean_session(self, client_id: str, will: Message | None) -> AsyncIterator[Mqtt]:
         check_client_id(client_id)
         link = _Link()
-        holder = asyncio.create_task(self._hold(client_id, link), name=f"MQTT of {client_id}")
+        holder = asyncio.create_task(self._hold(client_id, link, will), name=f"MQTT of {client_id}")
         try:
             client = await asyncio.shield(link.connected)
             yield _Connection(client, link, dollar_topics=self._dollar_topics)
+        except BaseException:
+            if will is not None and link.connected.done():
+                link.connected.result().cut()
+            raise
         finally:
             # Connecting runs in a thread that cannot be stopped: when we must go before it is done, it hangs up itself.
             link.leaving = True
@@ -87,11 +102,11 @@ class TcpMqtt:
                 holder.cancel()
             await asyncio.wait([holder])
 
-    async def _hold(self, client_id: str, link: _Link) -> None:
+    async def _hold(self, client_id: str, link: _Link, will: Message | None) -> None:
         """Keep the connection and receive until it is lost or nobody needs it."""
         why = "disconnected"
         try:
-            async with self._client(client_id) as client:
+            async with self._client(client_id, will) as client:
                 if link.leaving:
                     return
                 link.connected.set_result(client)
@@ -106,17 +121,18 @@ class TcpMqtt:
             if not link.connected.done() and not link.leaving:
                 link.connected.set_exception(MqttError(f"no connection to {self._host}:{self._port}: {why}"))
 
-    def _client(self, client_id: str) -> aiomqtt.Client:
+    def _client(self, client_id: str, will: Message | None) -> _Client:
         password = self._password(client_id)
         return _Client(
             self._host,
             self._port,
             identifier=client_id,
-            username=None if password is None else client_id,
+            username=self._username if password is None else client_id,
             password=password,
             protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True,
-            keepalive=KEEP_ALIVE,
+            will=aiomqtt.Will(will.topic, will.payload, qos=1) if will else None,
+            keepalive=self._keep_alive,
             timeout=self._timeout,
             logger=_SILENT,
             tls_context=self._tls(client_id) if self._tls else None,
@@ -135,12 +151,40 @@ class _Client(aiomqtt.Client):
                 await asyncio.wait([self._misc_task], timeout=1)
             raise
 
+    def cut(self) -> None:
+        """Be gone without a farewell, so that the broker publishes the will."""
+        sock = self._client.socket()
+        if isinstance(sock, socket.socket):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    async def _misc_loop(self) -> None:
+        """As the library's, which looks every second whether the keep-alive is due, for each of a thousand clients."""
+        while self._client.loop_misc() == MQTT_ERR_SUCCESS:  # noqa: ASYNC110 (nobody tells when it is due)
+            await asyncio.sleep(min(self._keepalive / 4, _KEEP_ALIVE_LOOK_S))
+
+    def _on_socket_register_write(self, client: Client, _userdata: object, sock: Any) -> None:
+        """As the library's, which would wait for a socket that was closed in the meantime, or for its number's next."""
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the connection is broken
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def register() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(register)
+
 
 class _Link:
     """What the task that holds the connection and the connection's owner share."""
 
     def __init__(self) -> None:
-        self.connected: asyncio.Future[aiomqtt.Client] = asyncio.get_running_loop().create_future()
+        self.connected: asyncio.Future[_Client] = asyncio.get_running_loop().create_future()
         self.leaving = False
         self.gone = asyncio.Event()
         self.inbox = Inbox()
@@ -154,12 +198,15 @@ class _Connection:
         self._link = link
         self._dollar_topics = dollar_topics
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Publish at QoS 1, not retained; returns at the PUBACK."""
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
+        """Publish at QoS 1, not retained; returns at the PUBACK, however long that takes.
+
+        The library has no way to send a message again: with ``dup`` it has a number of its own, and no such flag.
+        """
         check_topic(topic)
         if topic.startswith("$") and not self._dollar_topics:
             raise MqttError(f"this broker does not deliver {topic}: use plain topics (basic ingest off)")
-        await self._answered(self._client.publish(topic, payload, qos=1))
+        await self._answered(self._client.publish(topic, payload, qos=1, timeout=math.inf))
 
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe at QoS 1; returns at the SUBACK."""
@@ -167,6 +214,11 @@ class _Connection:
         granted = await self._answered(self._client.subscribe(topic_filter, qos=1))
         if any(getattr(code, "value", code) >= 0x80 for code in granted):
             raise MqttError(f"the broker refused the subscription to {topic_filter}")
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; returns at the UNSUBACK."""
+        check_filter(topic_filter)
+        await self._answered(self._client.unsubscribe(topic_filter))
 
     def messages(self) -> AsyncIterator[Message]:
         """What was received; what came before the connection was lost is still delivered."""
@@ -189,8 +241,8 @@ class _Connection:
             await asyncio.wait([answer, gone])
 
 
-def client_context(ca_file: Path, client: CertificateFiles) -> ssl.SSLContext:
-    """TLS as a node speaks it: trust one authority, check the host name, show the node's certificate."""
+def client_context(ca_file: Path | None, client: CertificateFiles) -> ssl.SSLContext:
+    """TLS as a node speaks it: trust one authority (or the system's), check the host name, show the certificate."""
     context = ssl.create_default_context(cafile=ca_file)
     context.load_cert_chain(client.cert, client.key)
     context.sslsocket_class = _TidySocket

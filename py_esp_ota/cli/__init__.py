@@ -15,6 +15,7 @@ __all__ = ["main"]
 #: Verb, what it does, and where it is; without a place it is ``command`` in the module of its name.
 _VERBS = {
     "boot": "boot a flash and show what the bootloader decides, and why",
+    "cloud": "certificates for the nodes of a cloud that esp-ota serve runs",
     "demo": "one OTA, end to end: seven chapters on real firmware",
     "efuse": "make, show and burn an eFuse file",
     "elf2image": "make an app image of a linked RISC-V program",
@@ -23,9 +24,11 @@ _VERBS = {
     "fuzz-corpus": "make images, sound and corrupted, for a fuzzer to start from",
     "image-info": "what an image is, whether it is sound, and if not, where",
     "merge-bin": "put parts or a build directory into one flash image",
+    "node": "one virtual RainMaker node against any broker and cloud, its flash a file",
     "nvs": "read and change the values in an NVS partition",
     "otadata": "read and change which slot boots",
     "partition-table": "read, check and convert a partition table",
+    "provision": "make the factory partition that makes a board a node",
     "read-flash": "copy a part or a partition of a flash file",
     "run": "switch a chip on: its bootloader and app run as machine code, here is the console",
     "samples": "make the files that README and the how-to pages name",

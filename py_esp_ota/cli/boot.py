@@ -153,7 +153,7 @@ def command(
             meant.refuse_other(asked)
         meant = release(asked, given.said, meant)
         board = board_of(given, target, efuse_file)
-        board.pins = dict(_pin(text) for text in pins)
+        board.pins = dict(held_pin(text) for text in pins)
         board.reset_reason = _REASONS[reset_reason]
         told = machine_code(board, replace(config, idf_version=meant.version), wish, times)
         given = wish.take(given, original, target)
@@ -165,7 +165,7 @@ def command(
         board = board_of(given, target, efuse_file)
         meant = release(asked, given.said, in_flash(given, target))
         config = replace(config, idf_version=meant.version)
-        board.pins = dict(_pin(text) for text in pins)
+        board.pins = dict(held_pin(text) for text in pins)
         board.reset_reason = _REASONS[reset_reason]
         reports = []
         for _ in range(times):
@@ -199,7 +199,7 @@ def board_of(given: FlashInput, target: Target, efuse_file: Path | None) -> Chip
     return Chip(target.name, flash=given.flash, efuse=efuse)
 
 
-def _pin(text: str) -> tuple[int, Held]:
+def held_pin(text: str) -> tuple[int, Held]:
     """``4``, ``4=1``, ``4:10``, ``4=1:2.5``."""
     try:
         place, _, seconds = text.partition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
@@ -13,18 +14,32 @@ PageKind = Literal["open", "link", "login"]
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """The address of the HTTPS server, and how one gets into the page; ``None`` when there is none."""
+    """Where HTTPS and Mosquitto listen, how one gets into the page (``None``: there is none), and the host's names."""
 
     address: str
     page: PageKind | None
+    names: tuple[str, ...] = ()
 
 
-def listening(address: str, *, no_web: bool, one_time_link: bool, login: bool) -> Listening:
+def listening(address: str, names: Sequence[str] = (), *, no_web: bool, one_time_link: bool, login: bool) -> Listening:
     """What the options mean together. Beyond loopback there is no page without a login.
 
     Raises:
-        click.UsageError: they contradict each other, or the address is none.
+        click.UsageError: they contradict each other, the address is none, or one of the names.
     """
+    return Listening(*_who(address, no_web=no_web, one_time_link=one_time_link, login=login), _checked(names))
+
+
+def _checked(names: Sequence[str]) -> tuple[str, ...]:
+    from py_esp_ota.adapters.certificates import check_host
+
+    try:
+        return tuple(dict.fromkeys(map(check_host, names)))
+    except ValueError as error:
+        raise click.UsageError(f"--name: {error}") from None
+
+
+def _who(address: str, *, no_web: bool, one_time_link: bool, login: bool) -> tuple[str, PageKind | None]:
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -41,7 +56,7 @@ def listening(address: str, *, no_web: bool, one_time_link: bool, login: bool) -
         option = "--one-time-link" if one_time_link else "--login"
         raise click.UsageError(f"--no-web leaves no page that {option} could lead to")
     if no_web:
-        return Listening(str(parsed), None)
+        return str(parsed), None
     if login or not parsed.is_loopback:
-        return Listening(str(parsed), "login")
-    return Listening(str(parsed), "link" if one_time_link else "open")
+        return str(parsed), "login"
+    return str(parsed), "link" if one_time_link else "open"

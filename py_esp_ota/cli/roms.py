@@ -11,7 +11,7 @@ import click
 
 from py_esp_ota.adapters.roms import RomFile, rom_file
 from py_esp_ota.chip import Chip
-from py_esp_ota.cli.files import read_input
+from py_esp_ota.cli.files import Unusable, read_input
 from py_esp_ota.cli.output import say
 
 _AUTO, _NONE = "auto", "none"
@@ -29,7 +29,10 @@ def rom_option(begin: str = "") -> Callable[[_Command], _Command]:
 
 
 def rom_of(asked: str | None, board: Chip) -> bytes | None:
-    """The ROM for ``board``, ``None`` for our own functions. Raises ``Unusable`` for a file that cannot be read."""
+    """The ROM for ``board``, ``None`` for our own functions.
+
+    Raises ``Unusable`` for a file that cannot be read, or when it cannot be had and the chip runs on it alone.
+    """
     if asked == _NONE:
         return None
     if asked not in {None, _AUTO}:
@@ -51,5 +54,9 @@ def _fetched(rom: RomFile) -> bytes | None:
     try:
         return rom.fetch()
     except ValueError as error:
+        from py_esp_ota.silicon.machine import needs_rom, soc_of
+
+        if soc_of(rom.chip).rom_start is not None:
+            raise Unusable(f"{error}; {needs_rom(rom.chip)}") from error
         say(f"{error}; going on with our own functions in its place, as with --rom none", err=True)
         return None

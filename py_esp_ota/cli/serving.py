@@ -6,7 +6,9 @@ import asyncio
 import errno
 import secrets
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from py_esp_ota.adapters.certificates import LocalCa
+from py_esp_ota.adapters.kept_files import KeptFiles
 from py_esp_ota.adapters.kept_flash import KeptFlashes
 from py_esp_ota.adapters.listeners import why_not
 from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, FolderTakenError, alone_in, open_folder
+from py_esp_ota.cli.endpoints import Endpoints
 from py_esp_ota.cli.files import Unusable, read_app
 from py_esp_ota.cli.listening import Listening
 from py_esp_ota.cloud.accounts import Derive, scrypt
@@ -28,11 +32,12 @@ from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.cloud.web import OneTimeLink
 from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.server import Page, Settings, open_server
+from py_esp_ota.server import Page, Server, Settings, open_server
 from py_esp_ota.socket_world import BrokerKind
+from py_esp_ota.virtual_nodes.demo import play
 from py_esp_ota.world import ADMIN
 
-_DEVICES = "devices"  # the folder of their flashes in --data
+_DEVICES = "devices"  # the folder of virtual nodes in --data
 
 
 def serve_until_signalled(
@@ -45,8 +50,13 @@ def serve_until_signalled(
     devices: int,
     firmware: Path | None,
     where: Listening,
+    *,
+    demo: bool,
 ) -> None:
-    """Serve from the folder ``data``. Raises ``Unusable``; ``click.Abort`` after Ctrl-C."""
+    """Serve from the folder ``data``, and with ``demo`` play the story of its lamps.
+
+    Raises ``Unusable``; ``click.Abort`` after Ctrl-C.
+    """
     page: Page = OneTimeLink(secrets.token_hex) if where.page == "link" else where.page
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     state = _database(data, database)
@@ -58,13 +68,16 @@ def serve_until_signalled(
                 admin_password=open_folder(data, own_database=database is None),
                 page=page,
                 address=where.address,
+                names=where.names,
                 port=port,
                 https_port=https_port,
                 mqtt_port=mqtt_port,
                 broker=broker,
-                images=[image] * devices,
+                devices=devices,
+                image=image,
             )
-            number = asyncio.run(_whole(partial(_serve, settings, kept, announce)))
+            files = KeptFiles(data / _DEVICES)
+            number = asyncio.run(_whole(partial(_serve, settings, kept, files, announce, demo)))
     except FolderTakenError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, MqttError) as error:
@@ -121,25 +134,51 @@ async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, signal.Signals]]
 
 
 async def _serve(
-    settings: Settings, kept: KeptFlashes, announce: Callable[[str], None], on_end: OnEnd
+    settings: Settings,
+    kept: KeptFlashes,
+    files: KeptFiles,
+    announce: Callable[[str], None],
+    demo: bool,
+    on_end: OnEnd,
 ) -> signal.Signals:
     opened = open_server(
-        settings, kept, token_hex=secrets.token_hex, derive=in_a_thread(), deliver=_print_code, on_end=on_end
+        settings, kept, files, token_hex=secrets.token_hex, derive=in_a_thread(), deliver=_print_code, on_end=on_end
     )
     async with opened as server:
         announce(server.url)
+        told = Endpoints.of(server.url, server.world, settings.address, settings.names)
+        told.write(settings.data)
         click.echo(
             f"web page        {_page_line(settings.page, server.url, server.world.public_url)}\n"
             f"REST API        {server.url}/v1   (user {ADMIN}, password in {settings.data / PASSWORD})\n"
             f"downloads       {server.world.public_url}\n"
-            f"broker          {server.world.broker} on port {settings.mqtt_port}\n"
+            f"broker          {server.world.broker} on {told.where_broker()}\n"
             f"{_database_line(settings.database)}"
             f"CA certificate  {LocalCa(settings.data).ca_file}\n"
             "Ctrl-C ends it."
         )
+        story = asyncio.create_task(_demo(server), name="the demo") if demo else None
         number = await _signalled()
+        if story is not None:
+            story.cancel()
+            await asyncio.wait([story])
         click.echo("stopping")
         return number
+
+
+async def _demo(server: Server) -> None:
+    """The story of the demo; a visitor who takes its images or lamps away ends it."""
+    try:
+        await play(server.nodes, server.service, server.url, click.echo)
+    except CloudError as error:
+        click.echo(f"the story of the demo breaks off: {error}")
+
+
+@contextmanager
+def passing_folder() -> Iterator[Path]:
+    """A folder that is gone at the end, with all that was served from it."""
+    with tempfile.TemporaryDirectory(prefix="esp-ota-demo-") as folder:
+        yield Path(folder)
 
 
 async def _signalled() -> signal.Signals:

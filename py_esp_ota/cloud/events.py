@@ -34,6 +34,7 @@ class Kind(StrEnum):
     NODE_SHARED = "node_shared"
     NODE_UNSHARED = "node_unshared"
     NODE_CLAIMED = "node_claimed"
+    NODE_FORGOTTEN = "node_forgotten"  # about a job as well: it ends there
 
     SIGNED_UP = "signed_up"
     CONFIRMED = "confirmed"

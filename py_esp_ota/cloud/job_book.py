@@ -105,6 +105,10 @@ class JobBook:
         if opened is not None:
             opened.states[state.node_id] = state
 
+    def all(self) -> list[Standing]:
+        """Where every open job stands."""
+        return [opened.standing for opened in self._open.values()]
+
     def standing(self, ota_job_id: str) -> Standing | None:
         """Where an open job stands."""
         opened = self._open.get(ota_job_id)

@@ -36,6 +36,7 @@ DEFAULT_FETCH_CYCLES = 3
 
 URL_SENT = "OTA URL Sent to Node"
 ALREADY_ON_VERSION = "Already on this version"
+NODE_GONE = "The node was removed"
 
 
 class NodeStatus(StrEnum):
@@ -191,6 +192,13 @@ class OtaJob:
         return replace(state, status=NodeStatus.FAILED, additional_info=why, timestamp=now, closed=True)
 
 
+def without_node(state: NodeState, now: int) -> NodeState:
+    """The node is gone for good; what it reached before stands."""
+    if state.closed:
+        return state
+    return replace(state, status=NodeStatus.FAILED, additional_info=NODE_GONE, timestamp=now, closed=True)
+
+
 def hand_out(state: NodeState, now: int) -> NodeState:
     """The URL goes to the node: a new fetch cycle begins."""
     return replace(state, status=NodeStatus.STARTED, additional_info=URL_SENT, timestamp=now, failing=False)
@@ -309,6 +317,8 @@ def fold_state(job: OtaJob, state: NodeState, event: Event) -> NodeState:
             return replace(state, approved=True)
         case Kind.EXPIRED:
             return job.expire(state, event.time)
+        case Kind.NODE_FORGOTTEN:
+            return without_node(state, event.time)
     return state
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
-from py_esp_ota.cloud.models import NodeRow, NodeUserRow
+from py_esp_ota.cloud.models import MappingRequestRow, NodeRow, NodeTagRow, NodeUserRow, NodeWordRow
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, NodeRole
 
 _NODE: Table = NodeRow.__table__  # type: ignore[assignment]
 
 _USER: Table = NodeUserRow.__table__  # type: ignore[assignment]
+
+_OF_NODES: list[Table] = [row.__table__ for row in (NodeTagRow, NodeUserRow, MappingRequestRow, NodeWordRow, NodeRow)]  # type: ignore[misc]
+"""Everything that is about one node, the node last: the others refer to it."""
 
 _CHANGE = update(_NODE).where(_NODE.c.node_id == bindparam("of"))
 
@@ -24,6 +27,8 @@ class NodeBook:
     def __init__(self) -> None:
         self.versions: dict[str, str] = {}
         self.online: set[str] = set()
+        self.gone: set[str] = set()
+        """Forgotten, and not connected since: what is still on its way from them comes from nobody."""
 
     def load(self, tx: Connection) -> None:
         """Read it from the database, when the cloud starts: nobody is connected to it yet."""
@@ -45,11 +50,14 @@ class NodeChanges:
         self._now_s = now_s
         self._columns: dict[str, dict[str, Any]] = {}
         self._fresh: dict[str, None] = {}  # joined, and not in the database yet
+        self._forgotten: dict[str, None] = {}
         self._versions: dict[str, str] = {}
         self.joined: dict[str, None] = {}  # nodes that were never heard of before
 
     def known(self, node_id: str) -> dict[str, Any]:
-        """The columns of a node that change; one that gave its first sign is new."""
+        """The columns of a node that change; one that gave its first sign is new, one that is gone has none."""
+        if node_id in self._book.gone:
+            return {"params": {}}
         columns = self._columns.get(node_id)
         if columns is None:
             columns = self._columns[node_id] = {}
@@ -57,6 +65,17 @@ class NodeChanges:
                 self.joined[node_id] = self._fresh[node_id] = None
                 columns |= _new(node_id, self._now_s)
         return columns
+
+    def heard_of(self, node_id: str) -> bool:
+        """Whether there is such a node."""
+        return node_id in self._book.versions or node_id in self.joined
+
+    def forget(self, node_ids: Sequence[str]) -> None:
+        """Delete nodes and what was noted of them."""
+        self.write()
+        for table in _OF_NODES:
+            self._tx.execute(delete(table).where(table.c.node_id.in_(node_ids)))
+        self._forgotten |= dict.fromkeys(node_ids)
 
     def runs(self, node_id: str, version: str) -> None:
         """A node says what it runs."""
@@ -95,6 +114,10 @@ class NodeChanges:
     def commit(self) -> None:
         """Into the book."""
         self._book.versions |= self._versions
+        for node_id in self._forgotten:
+            self._book.versions.pop(node_id, None)
+            self._book.online.discard(node_id)
+        self._book.gone.update(self._forgotten)
 
 
 def _new(node_id: str, now_s: int) -> dict[str, Any]:

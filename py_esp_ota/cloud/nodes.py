@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud.events import THE_ADMIN, By, Event, Kind
 from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.jobs import NodeState, OtaJob, without_node
 from py_esp_ota.cloud.models import NodeRow, NodeTagRow, NodeUserRow
 from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.outbox import Letter, Outbox
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import NodeRole
-from py_esp_ota.cloud.store import PAGE_SIZE, Page, page
+from py_esp_ota.cloud.store import PAGE_SIZE, Page, page, rows_of
 from py_esp_ota.cloud.texts import heard, line, storable
 from py_esp_ota.cloud.turn import Turn
 from py_esp_ota.cloud.turns import Turns
@@ -78,10 +79,16 @@ class Nodes:
         fw_version: str | None = None,
         connected: bool | None = None,
         tags: Sequence[str] = (),
+        search: str = "",
+        among: Collection[str] | None = None,
+        apart: Collection[str] = (),
         start_id: str | None = None,
         num_records: int = PAGE_SIZE,
     ) -> Page[Node]:
-        """Nodes by id: all, those that ``admin_id`` has claimed, or those that ``user_id`` is associated with."""
+        """Nodes by id: all, those that ``admin_id`` has claimed, or those that ``user_id`` is associated with.
+
+        ``search`` is a piece of the id, name, model, version or a tag; ``among`` and ``apart`` are ids.
+        """
         wanted = {
             NodeRow.admin_id: admin_id,
             NodeRow.type: type,
@@ -94,8 +101,14 @@ class Nodes:
         query = query.where(*(_tagged(tag) for tag in tags))
         if user_id is not None:
             query = query.where(_mapped_to(user_id))
+        if search:
+            query = query.where(_says(search))
         self._turns.catch_up()
         with self._ground.store.begin() as tx:
+            if among is not None:
+                query = query.where(NodeRow.node_id.in_(_listed(tx, among)))
+            if apart:
+                query = query.where(NodeRow.node_id.not_in(_listed(tx, apart)))
             rows, total, following = page(tx, query, key=NodeRow.node_id, start=start_id or None, size=num_records)
             return Page([_value(row) for row in rows], total, following)
 
@@ -125,6 +138,14 @@ class Nodes:
                 mapping_timestamp=mapping.mapping_timestamp if mapping else None,
             )
 
+    def is_known(self, node_id: str) -> bool:
+        """Whether the cloud ever heard of the node."""
+        return node_id in self._book.versions
+
+    def count(self) -> int:
+        """How many nodes there are."""
+        return len(self._book.versions)
+
     def is_online(self, node_id: str) -> bool:
         """Whether the node is connected now; one that the cloud never saw is not."""
         return self._book.is_online(node_id)
@@ -133,6 +154,10 @@ class Nodes:
         """Those that are connected now, in their order."""
         online = self._book.online
         return [node_id for node_id in node_ids if node_id in online]
+
+    def taken(self, node_id: str) -> bool:
+        """Whether this is a node's id, or was one's that is forgotten since the cloud started."""
+        return node_id in self._book.versions or node_id in self._book.gone
 
     def version(self, node_id: str) -> str:
         """What the node runs; empty when it has not said so."""
@@ -232,6 +257,33 @@ class Nodes:
                 turn.happen(Event(kind=Kind.NODE_CLAIMED, time=turn.now, by=by, node_id=node_id, user_name=user_name))
                 turn.note("node", node_id)
 
+    # ------------------------------------------------------------------------------------------------------ forgetting
+
+    def forget(self, node_ids: Sequence[str], by: By = THE_ADMIN) -> None:
+        """Nodes that are gone for good, with all that was noted of them; one that the cloud never heard of is no error.
+
+        Open jobs end there as failed. What happened stays in the log, and in the jobs. A node that is heard of again
+        after it connected joins as a new one.
+        """
+        with self._turns.take() as turn:
+            for node_id in node_ids:
+                for standing, state in turn.offers(node_id):
+                    if not state.closed:
+                        turn.happen(_gone(standing.job, state, by, turn.now))
+                        turn.arrived(standing.job.ota_job_id, node_id)
+                if turn.nodes.heard_of(node_id):
+                    turn.happen(Event(kind=Kind.NODE_FORGOTTEN, time=turn.now, by=by, node_id=node_id))
+                turn.note("node", node_id)
+            turn.nodes.forget(node_ids)
+
+
+def _gone(job: OtaJob, state: NodeState, by: By, now: int) -> Event:
+    after = without_node(state, now)
+    words = {"status": after.status.value, "additional_info": after.additional_info}
+    return Event(
+        kind=Kind.NODE_FORGOTTEN, time=now, by=by, ota_job_id=job.ota_job_id, node_id=state.node_id, data=words
+    )
+
 
 def _row(tx: Session, node_id: str, user_id: str | None = None) -> NodeRow:
     query = select(NodeRow).where(NodeRow.node_id == node_id)
@@ -247,6 +299,18 @@ def _value(row: NodeRow) -> Node:
 
 def _mapped_to(user_id: str) -> ColumnElement[bool]:
     return exists().where(NodeUserRow.node_id == NodeRow.node_id, NodeUserRow.user_id == user_id)
+
+
+def _says(piece: str) -> ColumnElement[bool]:
+    """Whether a node has this piece of text where people look for it."""
+    columns = (NodeRow.node_id, NodeRow.name, NodeRow.model, NodeRow.fw_version)
+    tag = exists().where(NodeTagRow.node_id == NodeRow.node_id, NodeTagRow.tag.icontains(piece, autoescape=True))
+    return or_(*(column.icontains(piece, autoescape=True) for column in columns), tag)
+
+
+def _listed(tx: Session, node_ids: Collection[str]) -> Select[tuple[str]]:
+    """Ids as a query: however many there are, they are one parameter."""
+    return select(rows_of(tx.connection(), sorted(node_ids)).c.value)
 
 
 def _tagged(tag: str) -> ColumnElement[bool]:

@@ -199,6 +199,23 @@ class Jobs:
             row = tx.get(JobNodeRow, (job_row(tx, ota_job_id).number, node_id))
             return None if row is None else state_of(row)
 
+    def of_node(self, node_id: str, num_records: int = PAGE_SIZE) -> list[tuple[JobView, NodeState]]:
+        """The jobs that are or were for a node, newest first, and where each stands there."""
+        query = (
+            select(JobRow, JobNodeRow)
+            .join(JobNodeRow, JobNodeRow.job == JobRow.number)
+            .where(JobNodeRow.node_id == node_id)
+            .order_by(JobRow.number.desc())
+            .limit(num_records)
+        )
+        with self._ground.store.begin() as tx:
+            return [(view_of(job), state_of(state)) for job, state in tx.execute(query)]
+
+    def running(self) -> list[JobView]:
+        """The jobs that are not over, newest first."""
+        found = sorted(self._book.all(), key=lambda standing: -standing.job.number)
+        return [view(standing.job, standing.counts, standing.closed) for standing in found]
+
     def history(self, ota_job_id: str, node_id: str | None = None) -> list[HistoryLine]:
         """Everything that happened to the job, or to the job on one node, oldest first."""
         if node_id is not None and self.state(ota_job_id, node_id) is None:

@@ -239,6 +239,18 @@ class Sharing:
             ).all()
         return {role: [node for node, held in rows if held == role] for role in NodeRole}
 
+    def of_node(self, node_id: str) -> Mapping[NodeRole, Sequence[str]]:
+        """Who has a node, by role, for who administers all of them."""
+        query = (
+            select(NodeUserRow.role, UserRow.user_name)
+            .join(UserRow, UserRow.user_id == NodeUserRow.user_id)
+            .where(NodeUserRow.node_id == node_id)
+            .order_by(UserRow.user_name)
+        )
+        with self._ground.store.begin() as tx:
+            rows = tx.execute(query).all()
+        return {role: [name for held, name in rows if held == role] for role in NodeRole}
+
     def _told(self, kind: Kind, by: User, node_ids: Sequence[str], user_name: str, **data: str) -> list[Event]:
         now = self._ground.now_ms()
         return [

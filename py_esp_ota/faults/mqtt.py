@@ -82,9 +82,9 @@ class FaultyMqtt:
         self._numbers = {"up": 0, "down": 0}
         self._numbers_here = {"up": 0, "down": 0}
 
-    def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
+    def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
         """Connect, if the plan lets it."""
-        return self._session(client_id)
+        return self._session(client_id, will)
 
     def next_fate(self, way: Way) -> Fate:
         """What becomes of the message that goes now."""
@@ -95,13 +95,13 @@ class FaultyMqtt:
         return found
 
     @asynccontextmanager
-    async def _session(self, client_id: str) -> AsyncIterator[Mqtt]:
+    async def _session(self, client_id: str, will: Message | None) -> AsyncIterator[Mqtt]:
         attempt, self._attempts = self._attempts, self._attempts + 1
         refusals = [fault for fault in self._faults if fault.word == "mqtt-refuse"]
         if any(fault.times is None or attempt < fault.times for fault in refusals):
             await asyncio.sleep(0)
             raise MqttError("the broker does not answer, as planned")
-        async with self._connect(client_id) as link:
+        async with self._connect(client_id, will) as link:
             self._connected = True
             self._connection += 1
             self._numbers_here = {"up": 0, "down": 0}
@@ -119,14 +119,16 @@ class _Link:
     def __init__(self, mqtt: FaultyMqtt, link: Mqtt) -> None:
         self._mqtt = mqtt
         self._link = link
+        self._cut = False
         self._late: set[asyncio.Task[None]] = set()
         for due, message in tuple(mqtt.held):
             self._send_later(due, message)
 
-    async def publish(self, topic: str, payload: bytes) -> None:
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:
         """Publish, or pretend to. A held-back message has its PUBACK at once, as from a broker that is slow inside."""
-        fate = self._mqtt.next_fate("up")
-        if fate.cut:
+        fate = None if self._cut else self._mqtt.next_fate("up")
+        if fate is None or fate.cut:
+            self._cut = True  # also for what is on its way behind this message
             raise MqttError("the connection was lost, as planned")
         for _ in range(fate.copies):
             if fate.delay:
@@ -134,7 +136,7 @@ class _Link:
                 self._mqtt.held.append((due, Message(topic, payload)))
                 self._send_later(*self._mqtt.held[-1])
             else:
-                await self._link.publish(topic, payload)
+                await self._link.publish(topic, payload, dup=dup)
         if not fate.acked:
             await asyncio.Event().wait()
         elif fate.delay or not fate.copies:
@@ -143,6 +145,10 @@ class _Link:
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe; this never fails by plan."""
         await self._link.subscribe(topic_filter)
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; this never fails by plan."""
+        await self._link.unsubscribe(topic_filter)
 
     def messages(self) -> AsyncIterator[Message]:
         """What the plan lets through."""

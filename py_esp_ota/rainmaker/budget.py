@@ -24,6 +24,11 @@ class Budget:
         if self._ticked is None:
             self._ticked = now
 
+    def stop(self, now: float) -> None:
+        """``esp_rmaker_mqtt_budgeting_stop``: what there is stays, and no more comes."""
+        self.left(now)
+        self._ticked = None
+
     def left(self, now: float) -> int:
         """``esp_rmaker_mqtt_get_budget``: tokens in the bucket at ``now``."""
         if self._ticked is not None:

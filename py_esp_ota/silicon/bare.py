@@ -106,7 +106,7 @@ class BareChip:
         try:
             followed = app.run(round(seconds * 1_000_000) * CYCLES_PER_US, effort=_EFFORT)
         finally:
-            log = tuple("".join(hardware.text).splitlines())
+            log = tuple(str(hardware.text).splitlines())
             for line in log:
                 print_line(line)
         reset, why = self._end(app, symbols)

@@ -26,6 +26,7 @@ _HEADER, _ENTRY_AT = 24, 4
 _LARGEST_PAGE, _SECTOR = 0x10000, 0x1000
 _MAGIC = 0xE9
 _LAST_OF_ROM = "entry 0x"
+#: A bootloader waits by the cycle counter, for nothing: its time passes faster.
 _CYCLES_PER_LOOK = 1000
 
 
@@ -50,6 +51,7 @@ class BootRun:
         if program is not self._program:
             self.leave()
             self._watch(program)
+            cpu.engine.set_look(_CYCLES_PER_LOOK)
             cpu.forget_code()
             self._program = program
         snapshot = self._snapshot(program, image)
@@ -99,6 +101,7 @@ class BootRun:
             self._hardware.cpu.unwatch(number)
         self._watched = []
         self._program = None
+        self._hardware.cpu.engine.set_look(0)
 
     def _watch(self, program: Program) -> None:
         """Look at every block of code that is neither ROM nor the bootloader: a jump that leaves it."""
@@ -137,7 +140,7 @@ class BootRun:
             self._hardware.trap(str(error), address)
 
     def csr(self, number: int) -> int | None:
-        """A CSR of Espressif's own. A bootloader waits by the cycle counter, for nothing: its time passes faster."""
+        """A CSR of Espressif's own."""
         self._hardware.clock.cycles += _CYCLES_PER_LOOK
         return self._hardware.csr(number)
 
@@ -215,7 +218,7 @@ def before_the_bootloader(chip: Chip, image: bytes) -> tuple[str, ...]:
 
 def report(hardware: Hardware, *, entry: int | None = None, slot: int | None = None) -> SiliconReport:
     """What is known of the run that ended."""
-    lines = tuple("".join(hardware.text).splitlines())
+    lines = tuple(str(hardware.text).splitlines())
     # Where ROM runs too, this is its last line.
     entered = (at for at, line in enumerate(lines, 1) if line.startswith(_LAST_OF_ROM))
     begins = 0 if hardware.soc.rom_start is None else next(entered, len(lines))

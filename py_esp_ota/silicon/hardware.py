@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from inspect import isgeneratorfunction
 
-from py_esp_ota._core import Flash
+from py_esp_ota._core import Flash, Printed, Switch
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
 from py_esp_ota.silicon.chips.soc import Soc
@@ -15,25 +15,21 @@ from py_esp_ota.silicon.cpu import Cpu
 from py_esp_ota.silicon.engines.choice import EngineName, engine_of
 from py_esp_ota.silicon.engines.engine import MemoryFault
 from py_esp_ota.silicon.peripherals.devices import Devices
+from py_esp_ota.silicon.peripherals.few import install
 from py_esp_ota.silicon.peripherals.pins import Pins
 from py_esp_ota.silicon.peripherals.registers import Registers
-from py_esp_ota.silicon.peripherals.rtc import calibrates
-from py_esp_ota.silicon.peripherals.sha import Sha
-from py_esp_ota.silicon.peripherals.shared_sha import SharedSha
 from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
 from py_esp_ota.silicon.program import Program
 from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
 from py_esp_ota.silicon.rom.functions import LAST_WORDS
 from py_esp_ota.silicon.rom.known import KNOWN, OF_REAL_ROM
 from py_esp_ota.silicon.rom.real import RomImage
+from py_esp_ota.silicon.rom.system import INTERRUPTS
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
 #: What these take of what a run is granted, by the time they cost: to look at the MMU, to change the flash.
 _LOOK_EFFORT, _CHANGE_EFFORT = 8, 8
-_SW_SYS_RST = 1 << 31
-#: How long the line may be in which code says that it stops.
-_LINE = 128
 
 
 class ByDma:
@@ -72,11 +68,10 @@ class Hardware:
         self.chip = Chip(soc.name)
         self.clock = Clock()
         self.registers = Registers(soc)
-        #: The letter that each console has yet to print after another: ROM prints every letter on all there are.
-        self._echo: dict[int, str] = dict.fromkeys(soc.consoles, "")
+        self.text = Printed(LAST_WORDS)
         SpiMem(soc.spi1, self.registers, self, soc.spi_layout)
         for address, bits in soc.cache_on.items():
-            self.registers.on_write[address] = self._cache_control(address, bits)
+            self.registers.on_write[address] = Switch(self.registers.values, address, bits, self._switch_cache_on)
         if soc.gpio is not None:
             Pins(soc.gpio, self.registers, self.clock, lambda: self.chip.pins)
         at = PERIPHERALS.get(soc.name)
@@ -87,21 +82,14 @@ class Hardware:
             else Devices(at, self.registers, self.clock, ByDma(self), self.print_on, self.reset, self._not_here)
         )
         if at is None:
-            self.registers.on_write[soc.reset_register] = self._reset_by_register
-            for console in soc.consoles:
-                self.registers.on_write[console] = self._letters_of(console)
-            if soc.timer_group is not None:
-                calibrates(soc.timer_group, self.registers, soc.fast_hz)
-            if soc.sha is not None:
-                if soc.sha.shared:
-                    SharedSha(soc.sha.base, self.registers, self._not_here)
-                else:
-                    Sha(soc.sha.base, self.registers, None, self._not_here)
+            install(soc, self.registers, self.text, self._said_last_words, self.reset, self._not_here)
         self.cpu = Cpu(soc, self.registers, engine_of(engine, soc, self.registers, count=count))
         called = {**soc.unlisted, **soc.rom_functions} if rom is None else soc.rom_functions
         self.functions = {address: (name, KNOWN[name]) for address, name in called.items()}
         if rom is not None:
-            self.functions = {at: named for at, named in self.functions.items() if named[0] not in OF_REAL_ROM}
+            by_level = self.devices is not None and self.devices.by_level
+            theirs = OF_REAL_ROM | INTERRUPTS.keys() if by_level else OF_REAL_ROM
+            self.functions = {at: named for at, named in self.functions.items() if named[0] not in theirs}
             self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):
@@ -113,7 +101,6 @@ class Hardware:
         #: What a store that switches the cache on does.
         self.cache_switched_on: Callable[[], None] = self.sync_cache
         self.no_text = self.cpu.no_text
-        self.text: list[str] = []
         #: The console that the code used first. Most code prints on all there are: one is shown.
         self.console = ""
         self.ended: Outcome | None = None
@@ -128,7 +115,8 @@ class Hardware:
         """
         self.registers.power_on(chip)
         self.chip = chip
-        self.writes, self.digests, self.text = [], {}, []
+        self.writes, self.digests = [], {}
+        self.text.reset()
         self.ended = self.trapped = None
         self.console = ""
         self.reset_reason = ResetReason.SW
@@ -142,7 +130,6 @@ class Hardware:
         """CPU and memory as ROM leaves them."""
         chip = self.chip
         self.cpu.reset(self.soc.stack_top)
-        self._echo = dict.fromkeys(self._echo, "")
         for address, part in () if self._rom is None else self._rom.parts:
             if any(base <= address < base + memory.size for memory in self.soc.ram for base, _access in memory.windows):
                 self.store(address, part)
@@ -229,48 +216,15 @@ class Hardware:
         self.trapped = Trap(reason, address, self.cpu.ra, calls, ours, symbol)
         self.end("ABORT")
 
-    def _cache_control(self, address: int, bits: int) -> Callable[[int], None]:
-        def write(value: int) -> None:
-            self.registers.values[address] = value
-            if value & bits:
-                self.cache_switched_on()
+    def _switch_cache_on(self) -> None:
+        self.cache_switched_on()
 
-        return write
-
-    def heard(self) -> Mapping[int, str]:
-        """What each console has yet to say after another."""
-        return dict(self._echo)
-
-    def hear(self, heard: Mapping[int, str]) -> None:
-        """As it was at ``heard``."""
-        self._echo = dict(heard)
-
-    def _letters_of(self, console: int) -> Callable[[int], None]:
-        """What is printed on one console, but for what another has said already."""
-        others = [other for other in self._echo if other != console]
-
-        def write(value: int) -> None:
-            letter = chr(value & 0xFF)
-            if self._echo[console] == letter:
-                self._echo[console] = ""
-                return
-            for other in others:
-                self._echo[other] = letter
-            self.text.append(letter)
-            if letter == "\n" and any(words in "".join(self.text[-_LINE:]) for words in LAST_WORDS):
-                self.end("ABORT")
-
-        return write
+    def _said_last_words(self) -> None:
+        self.end("ABORT")
 
     def _not_here(self, reason: str) -> None:
         """A device was asked for what it does not do."""
         self.trap(reason, self.cpu.pc, ours=True)
-
-    def _reset_by_register(self, value: int) -> None:
-        if value & _SW_SYS_RST:
-            self.reset(ResetReason.SW)
-        else:
-            self.registers.values[self.soc.reset_register] = value
 
     def reset(self, reason: ResetReason) -> None:
         """The chip resets: the end of this run."""
@@ -318,7 +272,7 @@ class Hardware:
     def print(self, text: str) -> None:
         """Text for the console."""
         if self.cpu.charge(len(text)):
-            self.text.append(text)
+            self.text.add(text)
 
     def print_on(self, console: str, letter: str) -> None:
         """A letter for one of the consoles."""

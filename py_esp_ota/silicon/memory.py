@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypedDict
 
-from py_esp_ota._core import Flash
+from py_esp_ota._core import Flash, ShownPages
 from py_esp_ota.silicon.chips.soc import READ, WRITE, Memory, MmuItems, MmuTable, Soc
 from py_esp_ota.silicon.engines.engine import Bus, Engine
 from py_esp_ota.silicon.words import to_word, words
@@ -44,7 +43,8 @@ class TableMmu:
 
     def read(self) -> list[int | None]:
         """All entries."""
-        return list(_pages(self.save(), self._table.invalid))
+        invalid = self._table.invalid
+        return [None if value & invalid else value & (invalid - 1) for value in words(self.save())]
 
     def write(self, entry: int, page: int | None) -> None:
         """One entry."""
@@ -58,12 +58,6 @@ class TableMmu:
     def restore(self, saved: bytes) -> None:
         """As it was at ``save``."""
         self._words.put(0, saved)
-
-
-@lru_cache(maxsize=256)
-def _pages(table: bytes, invalid: int) -> tuple[int | None, ...]:
-    """The entries of a table: a bootloader fills it the same way each time."""
-    return tuple(None if value & invalid else value & (invalid - 1) for value in words(table))
 
 
 class ItemMmu:
@@ -112,55 +106,48 @@ class FlashWindow:
 
     def __init__(self, engine: Engine, soc: Soc, registers: Bus) -> None:
         self._soc = soc
+        self._pages = soc.mmu.pages
         self._registers = registers
         self.mmu: Mmu = ItemMmu(registers, soc.mmu) if isinstance(soc.mmu, MmuItems) else TableMmu(engine, soc.mmu)
-        #: The windows: which bytes of all that the MMU maps each shows, at which addresses, and the memory behind it.
+        self._engine = engine
+        #: Which bytes of all that the MMU maps each window shows, and from which addresses on.
         self._parts = [
-            (
-                range(first, first + memory.size),
-                tuple(base for base, _access in memory.windows),
-                engine.add_window(memory),
-            )
+            (range(first, first + memory.size), tuple(base for base, _access in memory.windows))
             for first, memory in soc.flash_windows
         ]
-        #: The page that each entry showed when the cache was last switched on; ``None``: none, or one that is old now.
-        self._shown: list[int | None] = [None] * soc.mmu.entries
-        #: The MMU as it was then, nothing when a page is old now; and how many pages it mapped.
-        self._synced, self._mapped = b"", 0
-        #: The size of those pages, bytes.
-        self._size = self.page_size
-        #: The place in flash of every page that was shown since the reset, in the order of its last time.
-        self._history: dict[int, None] = {}
+        for _first, memory in soc.flash_windows:
+            engine.add_window(memory)
+        self._shown = ShownPages(
+            [(bytes_of.start, bytes_of.stop) for bytes_of, _bases in self._parts], soc.mmu.entries, **_rule(soc.mmu)
+        )
 
     @property
     def page_size(self) -> int:
         """The size of a page as the MMU is set now, bytes."""
-        pages = self._soc.mmu.pages
-        return pages.size(0 if pages.register is None else self._registers.stored(pages.register))
+        register = self._pages.register
+        return self._pages.size(0 if register is None else self._registers.stored(register))
 
     def reset(self) -> None:
         """Nothing is mapped, nothing is shown."""
         self.mmu.reset()
-        self._hide()
-        self._history = {}
+        self._engine.show(self._shown.reset())
 
-    def restore(self, mmu: bytes, history: tuple[int, ...]) -> None:
+    def restore(self, mmu: bytes, history: Sequence[int]) -> None:
         """The MMU and what was shown so far as they were; the next ``sync`` shows everything anew."""
-        self.reset()
         self.mmu.restore(mmu)
-        self._history = dict.fromkeys(history)
+        self._shown.restore(history)
 
     def flash_at(self, address: int, length: int) -> Iterator[tuple[int, int]]:
         """The pieces of the flash that the cache shows at these addresses: address in flash, and bytes."""
-        size = self._size
+        size = self._shown.size
         for bytes_of, base in self._windows():
             low, high = max(address, base), min(address + length, base + len(bytes_of))
             while low < high:
                 entry, offset = divmod(low - base + bytes_of.start, size)
                 piece = min(size - offset, high - low)
-                page = self._shown[entry] if entry < len(self._shown) else None
-                if page is not None:
-                    yield page * size + offset, piece
+                place = self._shown.place(entry)
+                if place is not None:
+                    yield place + offset, piece
                 low += piece
 
     def map(self, entry: int, page: int | None) -> None:
@@ -181,7 +168,7 @@ class FlashWindow:
 
     def _windows(self) -> Iterator[tuple[range, int]]:
         """Which bytes of all that the MMU maps are seen, and from which address on."""
-        for bytes_of, bases, _block in self._parts:
+        for bytes_of, bases in self._parts:
             for base in bases:
                 yield bytes_of, base
 
@@ -190,69 +177,26 @@ class FlashWindow:
 
         An address beyond the chip comes round again.
         """
-        if self.page_size != self._size:
-            self._hide()
-        table = self.mmu.save()
-        if table == self._synced:
-            return self._mapped
-        size, mapped = self._size, self.mmu.read()
-        for entry, count, page in _runs(self._shown, mapped, flash.size // size):
-            self._show(entry * size, count * size, flash, page)
-            for place in () if page is None else range(page * size, (page + count) * size, size):
-                self._history.pop(place, None)
-                self._history[place] = None
-        self._shown = mapped
-        self._synced, self._mapped = table, len(mapped) - mapped.count(None)
-        return self._mapped
+        self._engine.show(self._shown.sync(self.mmu.save(), self.page_size, flash.size), flash)
+        return self._shown.mapped
 
     def history(self) -> list[int]:
         """The places in flash of the pages that were shown since the reset, the latest first."""
-        return list(reversed(self._history))
+        return self._shown.history()
 
     def forget(self, address: int, length: int) -> None:
         """These bytes of the flash have changed: the next ``sync`` reads their pages again."""
-        first, last = address // self._size, (address + max(length, 1) - 1) // self._size
-        for entry, page in enumerate(self._shown):
-            if page is not None and first <= page <= last:
-                self._shown[entry] = -1
-                self._synced = b""
-
-    def _show(self, at: int, length: int, flash: Flash | None, page: int | None) -> None:
-        """Pages of what the MMU maps, from ``page`` on, as far as windows show them; without a page nothing."""
-        for bytes_of, _bases, memory in self._parts:
-            begin, end = max(at, bytes_of.start), min(at + length, bytes_of.stop)
-            if begin >= end:
-                continue
-            if flash is None or page is None:
-                memory.blank(begin - bytes_of.start, end - begin)
-            else:
-                place = (page * self._size + begin - at) % flash.size
-                memory.show(begin - bytes_of.start, end - begin, flash, place)
-
-    def _hide(self) -> None:
-        for entry, page in enumerate(self._shown):
-            if page is not None:
-                self._show(entry * self._size, self._size, None, None)
-        self._shown = [None] * self._soc.mmu.entries
-        self._synced = b""
-        self._size = self.page_size
+        self._shown.forget(address, length)
 
 
-def _runs(shown: list[int | None], mapped: list[int | None], pages: int) -> Iterator[tuple[int, int, int | None]]:
-    """What has changed, as runs of entries: the first, how many, and the page of the first; pages follow each other.
+class _Rule(TypedDict):
+    bit: int
+    set: bool
+    mask: int
 
-    ``pages`` is how many the flash has: no run goes beyond its end.
-    """
-    first, count, page = 0, 0, None
-    for entry, new in enumerate(mapped):
-        if new == shown[entry]:
-            continue
-        follows = new is None if page is None else new == page + count and new % pages != 0
-        if count and entry == first + count and follows:
-            count += 1
-            continue
-        if count:
-            yield first, count, page
-        first, count, page = entry, 1, new
-    if count:
-        yield first, count, page
+
+def _rule(mmu: MmuTable | MmuItems) -> _Rule:
+    """When a word of the MMU shows a page, and which."""
+    if isinstance(mmu, MmuItems):
+        return {"bit": mmu.valid, "set": True, "mask": mmu.mask}
+    return {"bit": mmu.invalid, "set": False, "mask": mmu.invalid - 1}

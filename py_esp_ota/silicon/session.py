@@ -135,11 +135,10 @@ class Session:
             self._app = None
 
     def _collect(self) -> None:
-        if not self._hardware.text:
-            return
-        text = "".join(self._hardware.text)
+        text = str(self._hardware.text)
         self._hardware.text.clear()
-        self._shown(text)
+        if text:
+            self._shown(text)
 
     def _shown(self, text: str) -> None:
         """This is on the console."""

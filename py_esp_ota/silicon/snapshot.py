@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from py_esp_ota._core import Words
+from py_esp_ota._core import Printed, Words
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.engines.engine import Context, Frozen, MemoryFault, Watcher
 from py_esp_ota.silicon.hardware import Hardware
@@ -36,13 +36,12 @@ class Snapshot:
     mmu: bytes
     history: tuple[int, ...]
     registers: Words
-    text: tuple[str, ...]
+    text: Printed
     digests: Mapping[int, bytes]
     calls: tuple[int, ...]
     cycles: int
     devices: tuple[object, ...]
     before_sync: bool
-    echo: Mapping[int, str]
     #: Instructions so far; those that were counted, none when the machine does not count; and the effort that is left.
     spent: int
     instructions: int
@@ -85,8 +84,7 @@ class Snapshots:
         cpu.calls.extend(snapshot.calls)
         cpu.grant(snapshot.effort)
         hardware.registers.restore(snapshot.registers)
-        hardware.text = list(snapshot.text)
-        hardware.hear(snapshot.echo)
+        hardware.text.become_copy_of(snapshot.text)
         hardware.digests = {context: bytearray(data) for context, data in snapshot.digests.items()}
         hardware.clock.cycles = snapshot.cycles
         if hardware.devices is not None:
@@ -222,13 +220,12 @@ class Tripwire:
             mmu=cpu.window.mmu.save(),
             history=tuple(reversed(cpu.window.history())),
             registers=hardware.registers.save(),
-            text=tuple(hardware.text),
+            text=hardware.text.copy(),
             digests={context: bytes(data) for context, data in hardware.digests.items()},
             calls=tuple(cpu.calls),
             cycles=hardware.clock.cycles,
             devices=() if hardware.devices is None else hardware.devices.save(),
             before_sync=before_sync,
-            echo=hardware.heard(),
             spent=cpu.instructions if cpu.engine.counts else self._spent,
             instructions=cpu.instructions,
             effort=cpu.effort,

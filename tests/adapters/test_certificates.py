@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from cryptography.x509.verification import PolicyBuilder, Store
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from py_esp_ota.adapters.certificates import LocalCa
 
@@ -46,8 +47,6 @@ def verifier(ca, clock):
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1"])
 def test_the_server_certificate_is_good_for_loopback_and_nothing_else(tmp_path, clock, name):
-    from ipaddress import ip_address
-
     ca = LocalCa(tmp_path, clock)
     subject = x509.DNSName(name) if name == "localhost" else x509.IPAddress(ip_address(name))
     cert = load(ca.server().cert)
@@ -58,8 +57,6 @@ def test_the_server_certificate_is_good_for_loopback_and_nothing_else(tmp_path, 
 
 
 def test_a_server_beyond_loopback_has_its_address_in_a_certificate_of_its_own(tmp_path, clock):
-    from ipaddress import ip_address
-
     ca = LocalCa(tmp_path, clock)
     for address in ("192.0.2.7", "2001:db8::7"):
         made = ca.server(address)
@@ -133,7 +130,8 @@ def test_a_clock_that_was_turned_back_finds_nothing_that_is_not_valid_yet(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "node_id", ["", "a/b", "..", "../n1", "a b", "a.b", "n" * 65, "é", "n1\n", "n\0", "+", "#", "%u", "cloud", "\uff11"]
+    "node_id",
+    ["", "a/b", "..", "../n1", "a b", ".a", ":a", "n" * 65, "é", "n1\n", "n\0", "+", "#", "%u", "cloud", "\uff11"],
 )
 def test_a_node_id_that_could_be_a_path_or_somebody_else_is_refused(tmp_path, clock, node_id):
     ca = LocalCa(tmp_path / "ca", clock)
@@ -169,3 +167,40 @@ def test_a_folder_with_something_else_in_it_is_named(tmp_path, clock):
 
 def test_the_computers_clock_is_the_default(tmp_path):
     assert load(LocalCa(tmp_path).ca_file).not_valid_before_utc < datetime.now(UTC)
+
+
+def test_the_ids_that_the_cloud_takes_have_certificates(tmp_path, clock):
+    for node_id in ("AA:BB:CC:00:11:22", "lamp-1.kitchen", "n" * 64):
+        assert common_name(load(LocalCa(tmp_path, clock).node(node_id).cert)) == node_id
+
+
+def test_the_names_of_a_host_stand_in_the_certificate_which_is_made_anew_when_they_change(tmp_path, clock):
+    ca = LocalCa(tmp_path, clock)
+    authority = ca.ca_file.read_bytes()
+    first = ca.server("127.0.0.2", ["cloud.lan", "192.0.2.7"])
+    made = first.cert.read_bytes()
+    for host in ("cloud.lan", "192.0.2.7", "127.0.0.2", "127.0.0.1", "localhost"):
+        subject = x509.DNSName(host) if host[0].isalpha() else x509.IPAddress(ip_address(host))
+        verifier(ca, clock).build_server_verifier(subject).verify(load(first.cert), [])
+    assert ca.server("127.0.0.2", ["CLOUD.lan", "192.0.2.7"]).cert.read_bytes() == made, "the same names"
+    again = LocalCa(tmp_path, clock).server("127.0.0.2", ["other.lan"])
+    assert again.cert.read_bytes() != made
+    with pytest.raises(VerificationError):
+        verifier(ca, clock).build_server_verifier(x509.DNSName("cloud.lan")).verify(load(again.cert), [])
+    assert ca.ca_file.read_bytes() == authority
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "-a.lan", "a..lan", "*.lan", "k\u00fcche.lan", "a" * 64, "a/b", "300.1.1.1", "a\n"]
+)
+def test_what_is_no_name_of_a_host_is_refused(tmp_path, clock, name):
+    with pytest.raises(ValueError, match="is neither a host name"):
+        LocalCa(tmp_path, clock).server("127.0.0.1", [name])
+
+
+def test_a_nodes_certificate_is_good_as_long_as_the_authority(tmp_path, clock):
+    ca = LocalCa(tmp_path, clock)
+    made = ca.node("n1").cert.read_bytes()
+    assert load(ca.node("n1").cert).not_valid_after_utc == load(ca.ca_file).not_valid_after_utc
+    clock.seconds += 3600 * DAY
+    assert LocalCa(tmp_path, clock).node("n1").cert.read_bytes() == made

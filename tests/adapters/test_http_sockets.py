@@ -56,6 +56,20 @@ def test_a_server_under_another_name_is_not_trusted(ca):
     assert "IP address mismatch" in str(error)
 
 
+def test_a_name_that_no_resolver_knows_has_its_address_said(ca):
+    files = ca.server("127.0.0.2", ["cloud.test"])
+
+    async def story():
+        async with (
+            serve(app, host="127.0.0.2", name="cloud.test", certfile=files.cert, keyfile=files.key) as url,
+            HttpFetch(ca.ca_file, hosts={"cloud.test": "127.0.0.2"}) as fetch,
+            fetch(url, {}) as answer,
+        ):
+            return url.rpartition(":")[0], answer.status
+
+    assert run_real(story()) == ("https://cloud.test", 404), "it answers, and there is nothing at its root"
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
 def test_the_servers_certificate_is_good_for_every_name_of_loopback(ca, host):
     if host == "::1" and not has_ipv6():

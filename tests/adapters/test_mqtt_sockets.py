@@ -175,6 +175,26 @@ def test_the_certificate_decides_who_a_client_is(tmp_path, ca):
 
 
 @needs_mosquitto
+def test_at_its_other_address_it_asks_for_the_same_and_its_certificate_carries_it(tmp_path, ca):
+    async def story():
+        async with open_mosquitto(tmp_path, ca, address="127.0.0.2", names=["cloud.test"]) as broker:
+            there = TcpMqtt("127.0.0.2", broker.port, tls=lambda _: client_context(ca.ca_file, ca.node("n2")))
+            async with broker.mqtt("cloud") as cloud, there("n1") as node:
+                await cloud.subscribe("node/+/otastatus")
+                await node.publish("node/n1/otastatus", b"forged")
+                await node.publish("node/n2/otastatus", b"its own")
+                heard = (await next_of(cloud)).payload, await silent(cloud)
+            nobody = TcpMqtt("127.0.0.2", broker.port, tls=lambda _: ssl.create_default_context(cafile=ca.ca_file))
+            with pytest.raises(MqttError):
+                async with nobody("n1"):
+                    pass
+            return heard
+
+    assert run_real(story()) == (b"its own", True)
+    gc.collect()
+
+
+@needs_mosquitto
 def test_the_process_ends_with_the_context_even_when_it_ends_badly(tmp_path, ca):
     brokers = []
 

@@ -12,6 +12,7 @@ from own_firmware import program
 
 from py_esp_ota import firmware, signing
 from py_esp_ota._core import PartitionTable
+from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.cli import _PLACES, _VERBS, main
 from py_esp_ota.firmware import Firmware, bootloader, merge
 
@@ -50,6 +51,8 @@ CALLS = {
     "nvs": ["set flash ns key u8 5", "list flash", "get flash ns key", "stats flash", "erase flash ns"],
     "erase-flash": ["flash"],
     "samples": ["."],
+    "provision": ["n1 --mqtt-host cloud.lan -o fctry"],
+    "cloud": ["node-cert n1"],
     "sweep": ["app next", "app next --story same-slot --cut 1", "app next --replay cut@1"],
 }
 
@@ -78,6 +81,7 @@ def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     otadata = firmware.ota_select_entry(1, 2).ljust(0x1000, b"\xff")
     table = PartitionTable.builtin("two_ota").to_bytes()
+    LocalCa(Path(".esp-ota"))
     Path("app").write_bytes(APP)
     Path("next").write_bytes(Firmware("lamp", "1.1.0").to_bytes())
     Path("broken").write_bytes(APP[:-1] + b"\0")
@@ -102,5 +106,5 @@ def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
 def test_every_verb_that_prints_json_is_on_the_page():
     described = {word for title in SECTIONS for word in re.findall(r"esp-ota ([\w-]+)", title)}
     assert described == set(_VERBS) - {"serve"}
-    assert set(CALLS) == described - {"demo"}
+    assert set(CALLS) == described - {"demo", "node"}  # node prints lines: tests/cli/test_node_verb.py
     assert set(_PLACES) <= described | set(re.findall(r"`(?:esp-ota )?([\w-]+)[^`]*`", PAGE))

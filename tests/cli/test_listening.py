@@ -43,3 +43,10 @@ def test_beyond_loopback_there_is_no_page_without_a_login(address):
 def test_what_makes_no_sense_is_one_sentence(address, options, why):
     with pytest.raises(click.UsageError, match=why):
         of(address, **options)
+
+
+def test_names_are_checked_and_each_is_there_once():
+    found = listening("127.0.0.1", ["Cloud.lan", "cloud.lan", "::1"], no_web=False, one_time_link=False, login=False)
+    assert found.names == ("cloud.lan", "::1")
+    with pytest.raises(click.UsageError, match=r"--name: '\*\.lan' is neither a host name"):
+        listening("127.0.0.1", ["*.lan"], no_web=False, one_time_link=False, login=False)

@@ -12,6 +12,7 @@ import pytest
 from py_esp_ota.adapters import roms
 from py_esp_ota.adapters.roms import ROMS, RomFile, fetch_rom, kept_rom, rom_file
 from py_esp_ota.chip import Chip
+from py_esp_ota.cli.files import Unusable
 from py_esp_ota.cli.roms import rom_of
 
 ROM = b"\x7fELF, as it were"
@@ -98,6 +99,15 @@ def test_without_it_our_own_functions_go_on_with_a_word(home, capsys, brings, na
     assert not list(home.glob("cache/**/*.elf"))
     with pytest.raises(ValueError, match="espflash"):
         fetch_rom("esp32c3")
+
+
+def test_a_chip_that_none_of_our_functions_run_on_is_not_said_to_go_on_with_them(home, capsys, monkeypatch):
+    monkeypatch.setattr(roms, "ROMS", (RomFile("esp32", 0, "tiny_rom.elf", "0" * 64),))
+    with pytest.raises(
+        Unusable, match=r"cargo cannot be run.*; machine code runs on the esp32 with its real ROM alone"
+    ):
+        rom_of(None, Chip("esp32"))
+    assert capsys.readouterr().err == ""
 
 
 def test_where_no_cargo_is_that_is_the_word(home, capsys):

@@ -362,6 +362,7 @@ CALLS = {
     "image-info": [["F"], ["F", "--json"]],
     "merge-bin": [["-o", "OUT", "0x0", "F"], ["-o", "OUT", "F"]],
     "nvs": [["list", "F"], ["get", "F", "app", "key"], ["set", "F", "app", "key", "u8", "1"], ["erase", "F", "app"]],
+    "node": [["F"], ["OUT", "--firmware", "F"], ["F", "--cert", "F", "--key", "F"], ["app.bin", "--config", "F"]],
     "otadata": [
         ["read", "F"],
         ["switch", "F", "--slot", "0"],
@@ -370,6 +371,10 @@ CALLS = {
     ],
     "fuzz-corpus": [["F", "--count", "1"]],
     "partition-table": [["F"], ["F", "OUT"]],
+    "provision": [
+        ["n1", "--mqtt-host", "h", "--cert", "F", "--key", "F", "-o", "OUT"],
+        ["n1", "--data", "F", "-o", "OUT"],
+    ],
     "read-flash": [["F", "0", "ALL", "OUT"]],
     "run": [["F", "--timeout", "0.01"]],
     "samples": [["F"], ["OUT"], ["OUT", "--force"]],
@@ -475,5 +480,5 @@ def test_random_words_never_end_in_a_traceback(verb, flash, tmp_path, monkeypatc
 
 
 def test_every_verb_that_takes_a_file_is_tried_with_hostile_ones():
-    assert set(_VERBS) - set(CALLS) == {"demo", "serve", "erase-flash"}
+    assert set(_VERBS) - set(CALLS) == {"cloud", "demo", "serve", "erase-flash"}
     assert set(_PLACES) >= {"read-otadata", "erase-otadata", "switch-ota-partition"}

@@ -22,6 +22,7 @@ from py_esp_ota.cloud.images import StoredImage
 from py_esp_ota.cloud.outbox import Letter
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.virtual_nodes import VirtualNodes
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.ports import Message
 from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport, topic
@@ -46,7 +47,8 @@ class Clock:
 class Bench:
     """One cloud with its accounts and its API."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, virtual_nodes: VirtualNodes | None = None, **options: Any) -> None:
+        self.virtual_nodes = virtual_nodes
         numbers = random.Random(7)
         token_hex = lambda size: numbers.randbytes(size).hex()  # noqa: E731
         self.clock = Clock()
@@ -65,7 +67,7 @@ class Bench:
 
     @cached_property
     def app(self) -> FastAPI:
-        return create_app(self.service, self.accounts, mqtt_host="broker.lab")
+        return create_app(self.service, self.accounts, mqtt_host="broker.lab", virtual_nodes=self.virtual_nodes)
 
     @cached_property
     def token(self) -> str:

@@ -40,6 +40,7 @@ def test_every_documented_call_is_either_served_or_said_to_be_absent(served):
         ("GET", "/v1/admin/events"),
         ("GET", "/v1/admin/events/export"),
     }
+    served = {(method, path) for method, path in served if not path.startswith("/v1/local/")}
     assert served - RAINMAKER_CALLS == own
 
 

@@ -67,6 +67,9 @@ PROTECTED = [
 SUPER_ADMIN_ONLY = [
     ("GET", "admin/user2"), ("POST", "admin/user2"), ("PUT", "admin/user2"), ("DELETE", "admin/user2"),
     ("GET", "admin/user/nodes"), ("PUT", "admin/nodes/claim"),
+    ("GET", "local/virtual_nodes"), ("POST", "local/virtual_nodes"), ("DELETE", "local/virtual_nodes"),
+    ("POST", "local/virtual_nodes/act"), ("PUT", "local/virtual_nodes/dials"), ("POST", "local/flash_dump"),
+    ("GET", "local/virtual_nodes/{node_id}"), ("GET", "local/virtual_nodes/{node_id}/flash"),
 ]  # fmt: skip
 ADMIN_ONLY = [
     ("GET", "admin/events"), ("GET", "admin/events/export"),

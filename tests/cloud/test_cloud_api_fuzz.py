@@ -6,6 +6,7 @@ import json
 
 import pytest
 from cloud_bench import Bench
+from few_virtual_nodes import FewVirtualNodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ KEYS = [
     "user_name", "password", "refreshtoken", "verification_code", "image_name", "base64_fwimage", "fw_version",
     "ota_image_id", "ota_job_id", "ota_job_name", "nodes", "groups", "metadata", "priority", "timeout", "archive",
     "node_id", "payload", "tags", "operation", "user_id", "description", "model", "type",
+    "count", "partitions", "prefix", "rollback", "weather", "node_ids", "act",
 ]  # fmt: skip
 bodies = (values | st.dictionaries(st.sampled_from(KEYS), values, max_size=8)).map(json.dumps).map(str.encode)
 HOSTILE = [b"[" * 10_000, b'{"metadata":' * 10_000, b'{"user_name":"\xff"}', b"9" * 10_000, b'{"a":NaN}', b"\x00", b""]
@@ -55,7 +57,7 @@ content = bodies | st.sampled_from(HOSTILE) | st.binary(max_size=40)
 
 @pytest.fixture(scope="module")
 def attacked():
-    bench = Bench()
+    bench = Bench(virtual_nodes=FewVirtualNodes())
     bench.service.outbox.start()
     bench.join("n1")
     bench.job("n1", image=bench.image(name="fw"))
@@ -72,7 +74,7 @@ def test_no_request_crashes_the_server(attacked, method, path, operation):
     @settings(max_examples=max(settings().max_examples // 3, 1))  # times some forty operations
     @given(st.fixed_dictionaries({}, optional=dict.fromkeys(names, encoded)), content)
     def attack(query, body):
-        target = path.replace("{ota_image_id}", "x")
+        target = path.replace("{ota_image_id}", "x").replace("{node_id}", "x")
         options = {"params": query, "content": body, "headers": {"Content-Type": "application/json"}}
         answer = attacked.call(method, target, raise_app_exceptions=False, **options)
         assert answer.status_code < 500, answer.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing, suppress
+from itertools import count
 
 import pytest
 from cloud_bench import Bench, base64_text, expect, failure, refused, user_token
@@ -23,6 +24,7 @@ from py_esp_ota.cloud.store import Store
 from py_esp_ota.firmware import Firmware
 
 NODES = ("n1", "n2", "n3")
+NUMBERS = count(10_000)  # no restart gives an id for the second time
 TABLES = (JobRow, JobNodeRow, ImageRow, PushRow)
 
 # ------------------------------------------------------------------------------------------------------------ histories
@@ -38,12 +40,11 @@ def rows(bench: Bench) -> dict[str, list[tuple[object, ...]]]:
 
 def restart(bench: Bench) -> None:
     """The same database, and nothing that was in memory."""
-    numbers = iter(range(10_000, 20_000))
     bench.service = CloudService(
         bench.store,
         clock=bench.clock,
         public_url="http://cloud.lab",
-        token_hex=lambda size: f"{next(numbers) * 7919:0{2 * size}x}"[: 2 * size],
+        token_hex=lambda size: f"{next(NUMBERS) * 7919:0{2 * size}x}"[: 2 * size],
     )
     bench.service.outbox.start()
 
@@ -59,6 +60,7 @@ Step = st.one_of(
     st.tuples(st.just("archive"), st.integers(0, 3)),
     st.tuples(st.just("expire"), st.integers(-2_000_000, 2_000_000)),
     st.tuples(st.just("image"), st.sampled_from(["upload", "archive", "unarchive", "delete"]), st.integers(0, 3)),
+    st.tuples(st.just("forget"), st.sampled_from(NODES)),
     st.tuples(st.just("acknowledge")),
     st.tuples(st.just("restart")),
 )
@@ -105,6 +107,9 @@ class Story:
 
     def archive(self, which: int) -> None:
         self.bench.service.jobs.archive(self._job(which))
+
+    def forget(self, node_id: str) -> None:
+        self.bench.service.nodes.forget([node_id])
 
     def expire(self, seconds: int) -> None:
         self.bench.clock.time += seconds

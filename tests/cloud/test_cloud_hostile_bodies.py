@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from cloud_bench import Bench, expect, failure
 from documented import document_of
+from few_virtual_nodes import FewVirtualNodes
 
 from py_esp_ota.cloud.api.absent import ABSENT
 from py_esp_ota.cloud.api.guard import BODY_LIMIT
 from py_esp_ota.cloud.api.images import BODY_LIMITS
+from py_esp_ota.cloud.api.virtual_nodes import BODY_LIMITS as DUMP_LIMITS
 from py_esp_ota.cloud.refusals import Refusal
 from py_esp_ota.cloud.web import mount_web
 
@@ -26,12 +28,12 @@ BODIES = {
     "not JSON": (b"\x00" * 100, "is not JSON, at character 0"),
     "not a number": (b'{"timeout":NaN}', "NaN is no JSON number"),
 }
-LIMITED = tuple(BODY_LIMITS)
+LIMITED = (*BODY_LIMITS, *DUMP_LIMITS)
 
 
 @pytest.fixture(scope="module")
 def attacked():
-    bench = Bench()
+    bench = Bench(virtual_nodes=FewVirtualNodes())
     bench.service.outbox.start()
     mount_web(bench.app, bench.service)
     bench.join("n1")
@@ -58,7 +60,7 @@ named = {"ids": [f"{method} {path}" for method, path, _ in OPERATIONS]}
 @pytest.mark.parametrize(("method", "path", "reads_json"), OPERATIONS, **named)
 def test_hostile_bodies_are_refused_in_a_line(attacked, caplog, method, path, reads_json):
     attacked.__dict__.pop("token", None)  # another call may have logged out
-    target = path.replace("{ota_image_id}", "x")
+    target = path.replace("{ota_image_id}", "x").replace("{node_id}", "x")
     for name, (content, problem) in BODIES.items():
         caplog.clear()
         answer = attacked.call(method, target, content=content, headers=JSON)

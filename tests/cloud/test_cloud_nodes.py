@@ -10,7 +10,7 @@ from cloud_bench import NOW, refused
 from py_esp_ota.cloud.refusals import Refusal
 from py_esp_ota.cloud.roles import LOCAL_ADMIN
 from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.rainmaker.messages import encode_params
+from py_esp_ota.rainmaker.messages import NodeConfig, encode_params
 
 pytestmark = pytest.mark.both_databases
 
@@ -158,3 +158,68 @@ def test_nodes_by_kind_in_pages(bench):
     page = bench.service.nodes.find(num_records=2)
     assert ([node.node_id for node in page.items], page.total, page.next_id) == (["n1", "n2"], 4, "n3")
     assert ids(start_id="n3", num_records=2) == ["n3", "n4"]
+
+
+# ---------------------------------------------------------------------------------------------------------- forgetting
+
+
+def test_a_forgotten_node_is_gone_with_its_tags_users_and_mappings(bench):
+    bench.join("n1", "n2")
+    bench.service.nodes.add_tags("n1", ["room:hall"])
+    bench.service.nodes.forget(["n1"])
+    assert [node.node_id for node in bench.service.nodes.find().items] == ["n2"]
+    assert [node.node_id for node in bench.service.nodes.find(user_id=LOCAL_ADMIN).items] == ["n2"]
+    assert bench.service.nodes.find(tags=["room:hall"]).total == 0
+    assert not bench.service.nodes.is_online("n1")
+    with refused(Refusal.NODE_NOT_OF_USER):
+        bench.service.nodes.get("n1")
+
+
+def test_forgetting_who_was_never_heard_of_leaves_no_event(bench):
+    bench.service.nodes.forget(["nobody"])
+    assert list(bench.service.log.all()) == []
+
+
+def test_open_jobs_of_a_forgotten_node_end_there_as_failed(bench):
+    bench.join("n1", "n2")
+    job = bench.job("n1", "n2")
+    bench.fetch("n1")
+    bench.service.nodes.forget(["n1"])
+    state = bench.service.jobs.state(job, "n1")
+    assert (state.status, state.additional_info, state.closed) == ("failed", "The node was removed", True)
+    assert bench.service.jobs.history(job, "n1")[-1].additional_info == "The node was removed"
+    bench.report("n2", job, "success")
+    assert bench.service.jobs.get(job).status == "completed"
+
+
+def test_a_result_outlives_its_node(bench):
+    bench.join("n1")
+    job = bench.job("n1")
+    bench.report("n1", job, "success")
+    bench.service.nodes.forget(["n1"])
+    assert bench.service.jobs.state(job, "n1").status == "success"
+
+
+def test_the_last_words_of_a_forgotten_node_bring_it_back_to_nobody(bench):
+    bench.join("n1")
+    job = bench.job("n1")
+    bench.service.nodes.forget(["n1"])
+    config = {"name": "Lamp", "fw_version": "1", "type": "", "model": "", "project_name": "", "platform": ""}
+    bench.hear("n1", "config", NodeConfig(node_id="n1", **config).encode())
+    bench.hear("n1", "params/local", {"Light": {"Power": True}})
+    bench.report("n1", job, "success")
+    bench.fetch("n1")
+    bench.presence("n1", False)
+    assert bench.service.nodes.find().total == 0
+    assert bench.states(job) == {"n1": "failed"}
+
+
+def test_a_forgotten_node_that_connects_again_is_a_new_one(bench):
+    bench.join("n1")
+    bench.service.nodes.forget(["n1"])
+    bench.clock.time += 60
+    bench.join("n1", name="Again")
+    node = bench.service.nodes.get("n1")
+    assert (node.name, node.registration_timestamp) == ("Again", NOW + 60)
+    kinds = [entry.event.kind for piece in bench.service.log.all() for entry in piece]
+    assert kinds == ["node_joined", "node_forgotten", "node_joined"]

@@ -8,6 +8,7 @@ import pytest
 from image_bytes import CHIP_IDS, app_desc, drom, header, image, judge, lines, ram, sample
 from image_model import MODEL_CHIPS
 
+from py_esp_ota._core import VerifyOptions
 from py_esp_ota.errors import EspErr
 
 OK = EspErr.ESP_OK
@@ -79,6 +80,26 @@ def test_load_ranges(case):
     # The line of the segment itself comes first, and the app build never asks.
     assert lines(verdict)[-2].endswith(" load")
     assert judge(data, chip).err == OK
+
+
+STACK_ENDS = [
+    ("esp32c3", (4, 4, 2), (4, 4, 3), 0x3FCDE710, 0x3FCDFFF0),
+    ("esp32s3", (4, 4, 2), (4, 4, 3), 0x3FCEB710, 0x3FCEBF00),
+    ("esp32c5", (5, 4, 2), (5, 5, 0), 0x4085E5A0, 0x4085E990),
+    ("esp32c61", (5, 5, 4), (5, 5, 5), 0x4084E670, 0x4084EA60),
+    ("esp32c61", (6, 0, 0), (6, 0, 1), 0x4084E670, 0x4084EA60),
+]
+
+
+@pytest.mark.parametrize("case", STACK_ENDS, ids=lambda case: f"{case[0]}-{case[1]}")
+def test_some_releases_take_the_roms_stack_to_end_higher(case):
+    chip, before, fixed, *addresses = case
+    for address in addresses:
+        data = image([(drom(chip), DESC), (address, bytes(16))], chip_id=CHIP_IDS[chip], max_rev=0)
+        builds = (VerifyOptions(idf_version=release) for release in (before, fixed))
+        refused, loaded = (judge(data, chip, build="bootloader", mode="load", options=build) for build in builds)
+        assert lines(refused)[-1].endswith("invalid: overlaps bootloader stack")
+        assert loaded.err == OK, loaded
 
 
 @pytest.mark.parametrize("chip", sorted(MODEL_CHIPS))

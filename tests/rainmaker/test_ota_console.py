@@ -267,7 +267,7 @@ def test_the_console_of_a_question_that_does_not_arrive():
     bench = Bench(config=Sdkconfig(esp_rmaker_mqtt_enable_budgeting=False))
 
     async def scenario(bench: Bench) -> None:
-        bench.line.swallow("otafetch", 1)
+        bench.line.swallow("otafetch", 100)
         await bench.sleep(70)
         bench.line.cut()
         await bench.sleep(1500)

@@ -95,7 +95,7 @@ def test_new_firmware_that_cannot_reach_mqtt_is_rolled_back_after_90_s():
 
 
 def test_new_firmware_that_reaches_mqtt_late_but_in_time_is_confirmed():
-    bench = without_broker(seconds=80)
+    bench = without_broker(seconds=70)
     assert bench.running == ("1.1", "VALID")
     assert bench.reports[-1] == VERIFIED
 

@@ -53,14 +53,14 @@ def test_a_change_is_reported_once(store):
     ],
 )
 def test_unknown_names_and_wrong_types_are_ignored(store, request_, changes):
-    store.handle_set(json.dumps(request_).encode())
+    list(store.handle_set(json.dumps(request_).encode()))
     payload = store.take_changed()
     assert (payload and json.loads(payload)) == changes
 
 
 def test_a_set_request_that_is_no_json_changes_nothing(store):
     with pytest.raises(ValueError, match="character"):
-        store.handle_set(b"{")
+        list(store.handle_set(b"{"))
     assert store.take_changed() is None
 
 
@@ -70,7 +70,7 @@ def test_the_write_callback_decides():
     device.write = lambda _param, _value: EspErr.ESP_FAIL
     store.add(device)
     (result,) = store.handle_set(b'{"Lamp":{"Power":true}}')
-    assert result == (device, device.param("Power"), EspErr.ESP_FAIL)
+    assert result == (device, [(device.param("Power"), EspErr.ESP_FAIL)])
     assert store.take_changed() is None
 
 

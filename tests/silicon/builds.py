@@ -42,7 +42,7 @@ class Build:
         return Chip(self.chip).target.bootloader_offset
 
 
-def _espflash(name: str, chip: str, file: str, sha256: str, **options: bool) -> Build:
+def _espflash(name: str, chip: str, file: str, sha256: str, **options: int) -> Build:
     return Build(name, chip, _crate("4.5.0", file, sha256), replace(PLAIN, idf_version=(5, 5, 2), **options), logs=True)
 
 
@@ -106,9 +106,22 @@ C6 = (
         "esp32c6", "esp32c6-20251209-v1.27.0", "111ca6322520f56ca44c41b6993d56ff75d7c1c0c3939991e53463024bb0e183"
     ),
 )
+#: Both built for a flash of 4 MB, whatever the header says afterwards.
 C2 = (
-    _espflash("espflash", "esp32c2", "esp32c2", "64ca13ccb19f0a8aac41cdbb097c538fc41cf90dd14ff1a3b1ebfb6814522dba"),
-    _espflash("26 MHz", "esp32c2", "esp32c2_26", "8a4ac652b855a9933436d21a2923c57b874daa0f3a8be612e782c5ff509ce4fb"),
+    _espflash(
+        "espflash",
+        "esp32c2",
+        "esp32c2",
+        "64ca13ccb19f0a8aac41cdbb097c538fc41cf90dd14ff1a3b1ebfb6814522dba",
+        mmu_page_size=0x10000,
+    ),
+    _espflash(
+        "26 MHz",
+        "esp32c2",
+        "esp32c2_26",
+        "8a4ac652b855a9933436d21a2923c57b874daa0f3a8be612e782c5ff509ce4fb",
+        mmu_page_size=0x10000,
+    ),
 )
 H2 = (_espflash("espflash", "esp32h2", "esp32h2", "f2470a198608846d6e2ebb76697213a53361b742ed4ccf0fc678044ddcfa411b"),)
 #: Both built with ``IDF_ENV_BRINGUP``, as their texts show.

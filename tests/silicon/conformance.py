@@ -45,6 +45,8 @@ class Tally:
     model_seconds: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
+    chips: Counter[str] = field(default_factory=Counter)
+    not_followed: Counter[str] = field(default_factory=Counter)
     disagreement: str | None = None
 
     def add(self, other: Tally) -> None:
@@ -54,6 +56,8 @@ class Tally:
         self.model_seconds += other.model_seconds
         self.outcomes += other.outcomes
         self.rules += other.rules
+        self.chips += other.chips
+        self.not_followed += other.not_followed
         self.disagreement = self.disagreement or other.disagreement
 
     @property
@@ -84,7 +88,11 @@ def compared(machine: Machine, one: Build, text: Text, tally: Tally | None = Non
     tally.model_seconds += ended - between
     tally.outcomes[runs[-1].outcome] += 1
     tally.rules.update(reached(report))
-    return Pair.of(real, runs, ours, report)
+    tally.chips[one.chip] += 1
+    pair = Pair.of(real, runs, ours, report)
+    if pair.not_followed is not None:
+        tally.not_followed[pair.not_followed] += 1
+    return pair
 
 
 def explained(machine: Machine, one: Build, text: Text, found: list[str], name: str) -> str:
@@ -183,7 +191,10 @@ def main(flashes: int, seed: str, processes: int) -> int:
     seconds = time.perf_counter() - began
     print(f"{whole.flashes} flashes of seed {seed} on {', '.join(map(str, builds))} in {seconds:.0f} s")
     print(f"model : silicon = {whole.model_rate / whole.silicon_rate:.1f} : 1 in boots per CPU second")
+    print("flashes: " + ", ".join(f"{name} {count}" for name, count in sorted(whole.chips.items())))
     print("outcomes: " + ", ".join(f"{name} {count}" for name, count in whole.outcomes.most_common()))
+    for name, count in whole.not_followed.most_common():
+        print(f"not compared: {count}, {name}")
     print("rules reached, seldom ones first:")
     for name, count in sorted(whole.rules.items(), key=lambda item: item[1]):
         print(f"  {count:6d}  {count / max(whole.flashes, 1):7.2%}  {name}")

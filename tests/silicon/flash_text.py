@@ -28,6 +28,8 @@ from py_esp_ota.firmware import Firmware, app_desc, flipped, image, rehashed, re
 TABLE_AT = 0x8000
 _MIB = 0x100000
 _SECTOR = 0x1000
+#: Where an image with its descriptor in place has the size of its MMU pages, as an exponent.
+_PAGE_AT = 0x20 + 180
 
 Text = tuple[str, ...]
 
@@ -160,6 +162,8 @@ def _changed(data: bytes, word: str) -> bytes:
         return flipped(data, number)
     if name == "cut":
         return data[:number]
+    if name == "page":
+        return data[:_PAGE_AT] + bytes((number,)) + data[_PAGE_AT + 1 :]
     if name == "entry_addr":
         return data[:4] + number.to_bytes(4, "little") + data[8:]
     field, _, index = name.rstrip("]").partition("[")

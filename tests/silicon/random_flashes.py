@@ -6,10 +6,12 @@ Written as the lines that ``flash_text`` builds, so that whatever is drawn can b
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from functools import lru_cache
 
 from flash_text import Text
+from spaces import SPACES, Space
+
+from py_esp_ota.firmware import CHIPS, layout_of
 
 OTADATA_AT = 0xD000
 _STATES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED", "UNDEFINED", "7", "0x80000002")
@@ -17,114 +19,10 @@ _SEQS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFF
 _WORDS = (0, 1, 3, 4, 0x20, 0xFFFC, 0x10000, 0xFFFFFF, 0xFFFFFFFC, 0xFFFFFFFF)
 
 
-@dataclass(frozen=True)
-class Space:
-    """One chip's addresses: its windows of the flash, its RAM, and where segments are tried besides.
-
-    ``borders`` lie around the end of each memory, and around what the bootloader keeps for itself.
-    """
-
-    drom: int
-    irom: int
-    last_page: int
-    ram: tuple[int, ...]
-    iram: int
-    revisions: tuple[int, ...]
-    borders: tuple[int, ...]
-    #: Lengths end here: a chip that maps all 32 bits of an address reads on behind its flash, where our model stops.
-    longest: int = 0xFFFFFFFF
-    #: Its eFuses tell the revision of their blocks, and may free images of their highest revision.
-    has_block_fuses: bool = True
-
-
-_EVERYWHERE = (0, 0x7FFFFFFC, 0x80000000, 0xFFFFFFFC)
-_C3_BORDERS = (
-    0x3FC7FFFC, 0x3FC80000, 0x3FCA0000, 0x3FCCE70C, 0x3FCCE710, 0x3FCD5700, 0x3FCD5820, 0x3FCDA700, 0x3FCDE000,
-    0x3FCDE700, 0x3FCDFFFC, 0x3FCE0000, 0x4037BFFC, 0x4037C000, 0x4037FFFC, 0x403CBF10, 0x403CE700, 0x403CE710,
-    0x403D5700, 0x403D5710, 0x403DE700, 0x403DFFFC, 0x403E0000, 0x4FFFFFFC, 0x50000000, 0x50001FFC, 0x50002000,
-    0x3BFFFFFC, 0x3C7FFFFC, 0x3C800000, 0x41FFFFFC, 0x427FFFFC, 0x42800000,
-)  # fmt: skip
-#: Not where the loader's code is: nothing protects it on this chip, and what a loader without it does nobody knows.
-_C6_BORDERS = (
-    0x407FFFFC, 0x40800000, 0x4086D000, 0x40875610, 0x40876000, 0x4087E610, 0x4087FFFC, 0x40880000,
-    0x4FFFFFFC, 0x50000000, 0x50003FFC, 0x50004000, 0x41FFFFFC, 0x42FFFFFC, 0x43000000,
-)  # fmt: skip
-#: Not the beginning of RAM, where ROM keeps what it needs: whoever overwrites that is lost.
-_ESP32_BORDERS = (
-    0x3FFADFFC, 0x3FFB0000, 0x3FFDFFFC, 0x3FFE0000, 0x3FFE1320, 0x3FFE3F20, 0x3FFE4000, 0x3FFEFFFC,
-    0x3FFF0000, 0x3FFF5FFC, 0x3FFF6000, 0x3FFFFFFC, 0x40077FFC, 0x40078000, 0x4007FFFC, 0x40080000, 0x40080400,
-    0x4009FFFC, 0x400A0000, 0x400A9FFC, 0x400AA000, 0x400BFFFC, 0x400C0000, 0x400C1FFC, 0x400C2000, 0x400CFFFC,
-    0x3FF7FFFC, 0x3FF80000, 0x3FF81FFC, 0x3FF82000, 0x50000000, 0x50001FFC, 0x50002000, 0x3F3FFFFC, 0x3F7FFFFC,
-    0x3F800000, 0x403FFFFC, 0x40400000,
-)  # fmt: skip
-_S2_BORDERS = (
-    0x3FFAFFFC, 0x3FFB0000, 0x3FFE4FFC, 0x3FFE5000, 0x3FFEAAFC, 0x3FFEAB00, 0x3FFFC400, 0x3FFFE708, 0x3FFFE70C,
-    0x3FFFFFFC, 0x4001FFFC, 0x40020000, 0x4004DFFC, 0x4004E000, 0x40054FFC, 0x40055000, 0x4006FFFC, 0x40070000,
-    0x40071FFC, 0x40072000, 0x3FF9DFFC, 0x3FF9E000, 0x3FF9FFFC, 0x3FFA0000, 0x50000000, 0x50001FFC, 0x50002000,
-    0x3EFFFFFC, 0x3F3FFFFC, 0x3F400000, 0x4007FFFC, 0x407FFFFC, 0x40800000,
-)  # fmt: skip
-#: Nor what lies behind the stack, for the same reason.
-_S3_BORDERS = (
-    0x3FC87FFC, 0x3FC88000, 0x3FCE26FC, 0x3FCE2700, 0x3FCE76FC, 0x3FCE7700, 0x3FCE9704, 0x3FCEB70C,
-    0x3FCF0000, 0x3FCFFFFC, 0x3FD00000, 0x4036FFFC, 0x40370000, 0x40377FFC, 0x40378000, 0x403CB6FC,
-    0x403CB700, 0x403D26FC, 0x403D2700, 0x403DFFFC, 0x403E0000, 0x600FDFFC, 0x600FE000, 0x600FFFFC, 0x60100000,
-    0x50000000, 0x50001FFC, 0x50002000, 0x3BFFFFFC, 0x3DFFFFFC, 0x3E000000, 0x41FFFFFC, 0x43FFFFFC, 0x44000000,
-)  # fmt: skip
-SPACES = {
-    "esp32": Space(
-        drom=0x3F400000,
-        irom=0x400D0000,
-        last_page=50,
-        ram=(0x3FFB0000, 0x40081000, 0x40080000, 0x50000000),
-        iram=0x40080000,
-        revisions=(0, 1, 100, 101, 200, 203, 300, 301, 303),
-        borders=(*_ESP32_BORDERS, *_EVERYWHERE),
-        has_block_fuses=False,
-    ),
-    "esp32s2": Space(
-        drom=0x3F000000,
-        irom=0x40080000,
-        last_page=55,
-        ram=(0x3FFC0000, 0x40028000, 0x40030000, 0x50000000),
-        iram=0x40028000,
-        revisions=(0, 1, 100, 101, 115),
-        borders=(*_S2_BORDERS, *_EVERYWHERE),
-    ),
-    "esp32s3": Space(
-        drom=0x3C000000,
-        irom=0x42000000,
-        last_page=511,
-        ram=(0x3FC90000, 0x40374000, 0x40378000, 0x50000000),
-        iram=0x40374000,
-        revisions=(0, 1, 2, 15, 100),
-        borders=(*_S3_BORDERS, *_EVERYWHERE),
-        longest=0x1FFFFF,
-    ),
-    "esp32c3": Space(
-        drom=0x3C000000,
-        irom=0x42000000,
-        last_page=127,
-        ram=(0x3FC88000, 0x40380000, 0x4037C000, 0x50000000),
-        iram=0x40380000,
-        revisions=(2, 3, 5, 15, 100, 101, 115, 201),
-        borders=(*_C3_BORDERS, *_EVERYWHERE),
-    ),
-    "esp32c6": Space(
-        drom=0x42000000,
-        irom=0x42000000,
-        last_page=255,
-        ram=(0x40808000, 0x40800000, 0x50000000),
-        iram=0x40800000,
-        revisions=(0, 1, 3, 15, 100, 101),
-        borders=(*_C6_BORDERS, *_EVERYWHERE),
-    ),
-}
-
-
 def drawn(seed: str, chip: str = "esp32c3") -> Text:
     """One chip with its flash; the same seed draws the same."""
     rng, space = random.Random(seed), SPACES[chip]
-    rows = _rows(rng)
+    rows = _rows(rng, space)
     lines = [
         _profile(chip, rng.choice((0, rng.randrange(48)))),
         *(f"row {' '.join(map(_spelled, row))}" for row in rows),
@@ -155,8 +53,7 @@ def _profile(chip: str, number: int) -> str:
 def _chip(rng: random.Random, name: str, space: Space) -> str:
     words = [name]
     if rng.random() < 0.3:
-        # Never a header that promises more than there is: what lies beyond a chip is another question.
-        header, size = rng.choice([(1, 4), (2, 4), (2, 4), (2, 2), (8, 8), (4, 8), (16, 16), (4, 16), (2, 16)])
+        header, size = rng.choice(space.flashes)
         words += [f"header={header}", f"size={size}"]
     if rng.random() < 0.4:
         words.append(f"revision={rng.choice(space.revisions)}")
@@ -173,7 +70,7 @@ def _chip(rng: random.Random, name: str, space: Space) -> str:
 Row = tuple[str, int, int, int, int]
 
 
-def _rows(rng: random.Random) -> list[Row]:
+def _rows(rng: random.Random, space: Space) -> list[Row]:
     kind = rng.random()
     otadata: Row = ("otadata", 1, 0, OTADATA_AT, 0x2000)
     if kind < 0.72:
@@ -197,6 +94,8 @@ def _rows(rng: random.Random) -> list[Row]:
         size = rng.choice(
             [0x10000] * 9 + [0, 0x200, 0x1000, 0x1000, 0x3B0000, 0x400000, 0x1000000, 0x1000001, 0xFFFF0000]
         )
+        # Nor one that begins there, where no size is too large.
+        size = 0x10000 if space.wide and offset + size > 1 << 32 else size
         rows.append((f"app{index}", 0, subtype, offset, size))
     rng.shuffle(rows)
     return rows
@@ -276,10 +175,11 @@ def _change(rng: random.Random, space: Space, words: list[str]) -> str:
             [
                 ("magic", [0, 0xE8, 0xFF]),
                 ("segment_count", [0, 1, 2, 3, 5, 16, 17, 255]),
-                ("chip_id", [0, 4, 6, 13, 0xFFFF]),
+                ("chip_id", [*sorted(layout_of(name).chip_id for name in CHIPS), 6, 0xFFFF]),
                 ("min_chip_rev_full", [0, 3, 4, 5, 99, 100, 199, 0xFFFF]),
                 ("max_chip_rev_full", [0, 3, 4, 5, 99, 199, 0xFFFF]),
                 ("hash_appended", [0, 1, 2, 255]),
+                ("page", [0, 4, 12, 13, 14, 15, 16, 17, 18, 20, 31, 48, 255]),
             ]
         )
         return f"{field}={rng.choice(values):#x}"
@@ -287,7 +187,7 @@ def _change(rng: random.Random, space: Space, words: list[str]) -> str:
         count = 4 if words[0] == "plain" else sum(word.startswith("0x") for word in words)
         field = rng.choice(["load_addr", "data_len"])
         value = rng.choice([*(space.borders if field == "load_addr" else _WORDS), *_WORDS, rng.getrandbits(32)])
-        value = value if field == "load_addr" else value & space.longest
+        value = value & 0x1FFFFF if space.wide and field == "data_len" else value
         return f"{field}[{rng.randrange(max(count, 1))}]={value:#x}"
     if kind < 0.85:
         return f"flip={rng.choice([rng.randrange(0x280), rng.randrange(0x18), rng.randrange(-64, 0)])}"

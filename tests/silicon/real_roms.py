@@ -144,7 +144,7 @@ class Side:
         assert self.hardware.trapped is None, self.hardware.trapped
         assert cpu.pc == self._back, f"still at 0x{cpu.pc:08x}"
         a0, a1 = (cpu.engine.register(_A0 + index) for index in range(2))
-        return Called(a0, a1, cpu.load(self.space, len(memory)), "".join(self.hardware.text))
+        return Called(a0, a1, cpu.load(self.space, len(memory)), str(self.hardware.text))
 
     @property
     def code(self) -> int:

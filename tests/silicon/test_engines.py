@@ -12,7 +12,7 @@ from board import Board
 from builds import C2, C5, C6, C61, H2, bootloader
 from click.testing import CliRunner
 from flash_text import build
-from random_flashes import SPACES, drawn
+from random_flashes import drawn
 from side_by_side import BUILDS, Build, copied, every_sector, sized
 
 from py_esp_ota.chip import Chip
@@ -61,9 +61,8 @@ def test_both_do_the_same_on_every_chip(one):
         board = Board("two_ota", *otadata, config=one.config, chip=one.chip)
         board.chip.flash.program(one.offset, bootloader(one))
         same(one, board.chip, count=True)
-    if one.chip in SPACES:
-        for number in range(FLASHES // 4):
-            same(one, build(drawn(f"engines/{number}", one.chip), sized(one)), count=False)
+    for number in range(FLASHES // 4):
+        same(one, build(drawn(f"engines/{number}", one.chip), sized(one)), count=False)
 
 
 def random_code(rng: random.Random) -> bytes:

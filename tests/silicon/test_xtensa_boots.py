@@ -14,7 +14,7 @@ from py_esp_ota.adapters.roms import fetch_rom
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import resealed
 from py_esp_ota.rom_lines import loading_lines, reset_lines
-from py_esp_ota.silicon import Machine
+from py_esp_ota.silicon import Machine, boot
 from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.rom.real import rom_image
 
@@ -45,6 +45,18 @@ def test_rom_prints_what_is_known_of_it(build):
     image = bootloader(build)
     known = reset_lines(build.chip, chip.efuse.chip_revision, chip.reset_reason) + loading_lines(build.chip, image)
     assert tuple(line for line in said if line != OF_ITS_BUFFER) == known
+
+
+@pytest.mark.parametrize("build", XTENSA, ids=str)
+def test_a_bootloader_that_waits_by_the_cycle_counter_waits_less_long(build, monkeypatch):
+    rom, chip = rom_of(build.chip), flashed(build).chip
+    chip.flash.erase(0x10000, chip.flash.size - 0x10000)
+    fast = Machine(build.chip, rom=rom).run(copied(chip))
+    monkeypatch.setattr(boot, "_CYCLES_PER_LOOK", 0)
+    slow = Machine(build.chip, rom=rom).run(copied(chip))
+    assert (fast.outcome, len(fast.log), fast.flash_writes) == (slow.outcome, len(slow.log), slow.flash_writes)
+    assert fast.outcome == "RESET"
+    assert fast.instructions + 20_000 < slow.instructions
 
 
 @pytest.mark.parametrize("build", XTENSA, ids=str)

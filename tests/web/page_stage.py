@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import httpx2
+from stub_nodes import StubNodes
 
 from py_esp_ota.adapters.clock import SystemClock
 from py_esp_ota.adapters.http import serve
@@ -38,7 +39,14 @@ T = TypeVar("T")
 class Cloud:
     """A service, its app with API and page, and a broker."""
 
-    def __init__(self, link: OneTimeLink | None = None, *, login: bool = False, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        link: OneTimeLink | None = None,
+        *,
+        login: bool = False,
+        store: Store | None = None,
+        virtual: bool = True,
+    ) -> None:
         numbers = random.Random(7 if store is None else 8)
         self.store = store or Store()
         self.mail: list[str] = []
@@ -55,7 +63,8 @@ class Cloud:
             deliver=lambda _name, code: self.mail.append(code),
             scrypt_n=2,
         )
-        self.app = create_app(self.service, self.accounts)
+        self.virtual = StubNodes(self.service)
+        self.app = create_app(self.service, self.accounts, virtual_nodes=self.virtual if virtual else None)
         mount_web(self.app, self.service, link, login=login)
         self.broker = MemoryBroker()
         self.broker.on_presence(self.service.intake.on_presence)

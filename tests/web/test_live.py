@@ -35,7 +35,7 @@ class Shelf:
         self.views = Views(self.live, "e")
         self.text = "old"
         self.rendered = 0
-        self.views.add(Listing.maker(LIST, "image", ("q",), self.show))
+        self.views.add(Listing.maker(LIST, {"image"}, ("q",), self.show))
 
     def show(self, q: str = "") -> str:
         self.rendered += 1

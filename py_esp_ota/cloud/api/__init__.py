@@ -9,8 +9,10 @@ from fastapi import FastAPI
 
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.api import absent, download, errors, events, images, jobs, members, nodes, root, session, sharing
+from py_esp_ota.cloud.api import virtual_nodes as virtual
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
 from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.virtual_nodes import VirtualNodes
 
 ABOUT = """
 What RainMaker's clients send and read, served on this machine. Log in with `POST /v1/login2`; the `accesstoken` of the
@@ -20,7 +22,7 @@ call.
 Calls of RainMaker that are not in this document are answered 501, what nobody has 403.
 """
 
-_PARTS = (download, root, session, members, nodes, sharing, images, jobs, events)
+_PARTS = (download, root, session, members, nodes, sharing, images, jobs, events, virtual)
 
 
 def create_app(
@@ -29,6 +31,7 @@ def create_app(
     *,
     mqtt_host: str = "localhost",
     allowed_hosts: Collection[str] = (),
+    virtual_nodes: VirtualNodes | None = None,
 ) -> FastAPI:
     """The API of one cloud.
 
@@ -37,6 +40,7 @@ def create_app(
         accounts: who may use it.
         mqtt_host: what ``/mqtt_host`` answers.
         allowed_hosts: names this server goes by, besides loopback and the host of the service's public URL.
+        virtual_nodes: nodes that are simulated beside this cloud; without them those calls are answered 501.
     """
     app = FastAPI(
         title="py_esp_ota cloud",
@@ -54,7 +58,8 @@ def create_app(
     app.state.service = service
     app.state.accounts = accounts
     app.state.mqtt_host = mqtt_host
-    app.state.body_limits = dict(images.BODY_LIMITS)  # whoever adds an upload adds its limit
+    app.state.virtual_nodes = virtual_nodes
+    app.state.body_limits = {**images.BODY_LIMITS, **virtual.BODY_LIMITS}  # whoever adds an upload adds its limit
     errors.install(app)
 
     def hosts() -> set[str]:

@@ -16,6 +16,7 @@ from py_esp_ota.cloud.events import Actor, Kind
 from py_esp_ota.cloud.jobs import JobStatus, NodeStatus
 from py_esp_ota.cloud.mapping import MappingStatus
 from py_esp_ota.cloud.sharing import OfferStatus
+from py_esp_ota.cloud.virtual_nodes import VirtualNode
 
 Milliseconds = Annotated[int, Field(description="since 1970")]
 Seconds = Annotated[int, Field(description="since 1970")]
@@ -269,6 +270,20 @@ class MappingState(Answer):
 
     request_id: str
     request_status: MappingStatus
+
+
+class VirtualNodeList(BaseModel):
+    """Virtual nodes beside this cloud."""
+
+    virtual_nodes: list[VirtualNode]
+    total: int
+    next_id: NextId = ""
+
+
+class NodesOrdered(Success):
+    """Virtual nodes that were made."""
+
+    node_ids: list[str]
 
 
 # --------------------------------------------------------------------------------------------------------------- images

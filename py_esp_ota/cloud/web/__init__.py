@@ -1,4 +1,4 @@
-"""The web page: nodes, firmware images, OTA jobs and the live job monitor, rendered on the server.
+"""The web page: an overview, nodes opened up, firmware images, OTA jobs and their monitor, rendered on the server.
 
 Without a login the page acts for the local admin, so its server must listen on loopback only and check Host and
 Origin. Whoever uses this machine can use it, unless a ``OneTimeLink`` lets one browser in and nobody else, or super
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.web import account, docs, images, jobs, nodes, start
+from py_esp_ota.cloud.web import account, docs, dump, image, images, jobs, node, nodes, overview, start, virtual_nodes
 from py_esp_ota.cloud.web.link import OneTimeLink
 from py_esp_ota.cloud.web.login import LoginGate
 from py_esp_ota.cloud.web.site import Site
@@ -34,7 +34,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
     accounts: Accounts = app.state.accounts
     suffix = service.store.setting("page_cookie", lambda: service.ground.ids.key()[:8])
     gate = LoginGate(accounts, suffix) if login else None
-    site = Site(service, link, gate)
+    site = Site(service, link, gate, lambda: app.state.virtual_nodes)
     outside = APIRouter(include_in_schema=False, route_class=site.route_class(guarded=False))
     site.add_static(outside)
     if link is not None:
@@ -43,7 +43,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
         account.add_entrance(outside, site, gate)
     inside = APIRouter(include_in_schema=False, route_class=site.route_class())
     site.add_live(inside)
-    for room in (images, start, jobs, nodes, docs):
+    for room in (overview, images, image, start, jobs, nodes, node, virtual_nodes, dump, docs):
         room.add_pages(inside, site)
     account.add_pages(inside, site, accounts)
     app.include_router(outside)

@@ -15,7 +15,7 @@ from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.store import refusing_outages
 from py_esp_ota.cloud.web.live import Listing
 from py_esp_ota.cloud.web.show import link, pager, start_of
-from py_esp_ota.cloud.web.site import Site, go
+from py_esp_ota.cloud.web.site import Site, by_htmx, go
 from py_esp_ota.cloud.web.upload import Upload, read_upload
 
 PAGE_SIZE = 10
@@ -76,7 +76,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
     site.views.add(
         Listing.maker(
             "/images",
-            "image",
+            {"image"},
             ("q", "trail", "archived"),
             lambda **query: site.html("_images.html", **listed(**query), stored=None),
         )
@@ -108,7 +108,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
         except ClientDisconnect:
             return Response(status_code=400)
         url = link("/images", {"stored": image.ota_image_id})
-        return Response(headers={"HX-Redirect": url}) if _by_htmx(request) else go(url)
+        return Response(headers={"HX-Redirect": url}) if by_htmx(request) else go(url)
 
     @router.post("/images/{ota_image_id}/archive")
     async def archive(ota_image_id: str) -> Response:
@@ -127,11 +127,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
         )
         # A faulty image shows its faults, which say more than the refusal's sentence.
         error = "" if found and not found.storable else refused.description
-        template = "_preview.html" if _by_htmx(request) else "upload.html"
+        template = "_preview.html" if by_htmx(request) else "upload.html"
         return site.page(
             template, refused.refusal.http_status, limit=SIZE_LIMIT, preview=found, error=error, name_limit=NAME_LIMIT
         )
-
-
-def _by_htmx(request: Request) -> bool:
-    return request.headers.get("hx-request") == "true"

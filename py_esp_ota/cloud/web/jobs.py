@@ -73,7 +73,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     site.views.add(
         Listing.maker(
-            "/jobs", "job", ("q", "trail", "archived"), lambda **query: site.html("_jobs.html", **listed(**query))
+            "/jobs", {"job"}, ("q", "trail", "archived"), lambda **query: site.html("_jobs.html", **listed(**query))
         )
     )
 

@@ -61,14 +61,14 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """A list page: one part, and everything of its kind may change it."""
+    """A list page: one part, and everything of its kinds may change it."""
 
-    kind: Kind
+    kinds: Collection[Kind]
     show: Callable[[], str]
 
     def concerns(self, notice: Notice) -> bool:
         """See ``Source``."""
-        return notice.kind == self.kind
+        return notice.kind in self.kinds
 
     def render(self, notices: Collection[Notice] | None) -> Parts:
         """See ``Source``."""
@@ -76,14 +76,14 @@ class Listing:
         return {"list": self.show()}
 
     @staticmethod
-    def maker(path: str, kind: Kind, names: Collection[str], show: Callable[..., str]) -> Maker:
+    def maker(path: str, kinds: Collection[Kind], names: Collection[str], show: Callable[..., str]) -> Maker:
         """For ``Views.add``: ``show`` gets those parameters of the address that have these names."""
 
         def make(address: str) -> Listing | None:
             found, query = unlink(address)
             if found != path:
                 return None
-            return Listing(kind, partial(show, **{name: query[name] for name in names if name in query}))
+            return Listing(kinds, partial(show, **{name: query[name] for name in names if name in query}))
 
         return make
 

@@ -18,7 +18,7 @@ from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import Act
 
 PATH = "/login"
-AFTER = "/images"
+AFTER = "/"
 _NEXT_LIMIT = 2000
 
 

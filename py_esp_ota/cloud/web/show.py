@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from py_esp_ota.cloud.history import HistoryLine
 from py_esp_ota.cloud.images import StoredImage
@@ -69,12 +69,18 @@ def own_clock(line: HistoryLine) -> int | None:
     return line.ts * 1000
 
 
+def soft(text: str) -> Markup:
+    """Text in which a long name of a function may go on in the next line after each of its underscores."""
+    return escape(text).replace("_", Markup("_<wbr>"))
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "tone": tone,
     "label": label,
     "size": size,
     "moment": moment,
     "own_clock": own_clock,
+    "soft": soft,
 }
 
 # --------------------------------------------------------------------------------------------------------------- paging

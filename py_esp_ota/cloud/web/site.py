@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import refusing_outages
+from py_esp_ota.cloud.virtual_nodes import VirtualNodes
 from py_esp_ota.cloud.web import show
 from py_esp_ota.cloud.web.link import PATH, OneTimeLink
 from py_esp_ota.cloud.web.live import Views
@@ -53,7 +54,9 @@ NOT_LET_IN = (
 
 API = frozenset({"v1"})
 """Beginnings of addresses that are never a page, whoever asks."""
-PAGES = frozenset({"images", "jobs", "nodes", "docs", "live", "static", "enter", "login", "logout", "account"})
+PAGES = frozenset(
+    {"images", "jobs", "nodes", "virtual", "flash", "docs", "live", "static", "enter", "login", "logout", "account"}
+)
 """Beginnings of addresses that are always one. At any other, browsers get a page and programs the API's JSON."""
 LOST = {
     404: "There is no page at this address.",
@@ -70,12 +73,20 @@ class Site:
         service: the cloud.
         link: lets one browser in.
         login: lets in who logs in; everybody is in when there is neither.
+        virtual_nodes: the nodes that are simulated beside the cloud, asked for when a page wants them.
     """
 
-    def __init__(self, service: CloudService, link: OneTimeLink | None = None, login: LoginGate | None = None) -> None:
+    def __init__(
+        self,
+        service: CloudService,
+        link: OneTimeLink | None = None,
+        login: LoginGate | None = None,
+        virtual_nodes: Callable[[], VirtualNodes | None] = lambda: None,
+    ) -> None:
         self.service = service
         self.link = link
         self.login = login
+        self._virtual_nodes = virtual_nodes
         # The time of its start tells this run of the cloud from every other.
         self.views = Views(service.live, f"{service.ground.now_ms():x}")
         self._env = Environment(
@@ -88,6 +99,19 @@ class Site:
         self._env.filters |= show.FILTERS
         self._env.globals["version"] = version("py_esp_ota")
         self._env.globals["let_in_by"] = "login" if login else "link" if link else "nothing"
+
+    @property
+    def virtual_nodes(self) -> VirtualNodes | None:
+        """The nodes that are simulated beside the cloud, if any can be."""
+        return self._virtual_nodes()
+
+    @property
+    def door(self) -> VirtualNodes:
+        """The same, for who needs them. Raises ``CloudError`` (NO_VIRTUAL_NODES)."""
+        door = self._virtual_nodes()
+        if door is None:
+            raise CloudError(Refusal.NO_VIRTUAL_NODES, "this server has no virtual nodes")
+        return door
 
     def html(self, template: str, /, **context: Any) -> str:
         """A template as text."""
@@ -171,10 +195,6 @@ class Site:
             response.headers["Cache-Control"] = "no-cache"  # kept, but asked for again: an upgrade shows at once
             return response
 
-        @router.get("/")
-        async def home() -> Response:
-            return go("/images")
-
     def add_live(self, router: APIRouter) -> None:
         """The one stream of a browser: all views that its pages show, as ``<where it is> <its address>``.
 
@@ -195,8 +215,8 @@ class Site:
         async def enter(request: Request, token: str = "") -> Response:
             session = None if link.admits(request.cookies) else link.spend(token)
             if session is None:
-                return go("/images")  # who was let in before is in, and who was not is told
-            response = go("/images")
+                return go("/")  # who was let in before is in, and who was not is told
+            response = go("/")
             # Nothing but a request of our own pages carries it, and no script reads it.
             response.set_cookie(link.cookie, session, httponly=True, samesite="strict")
             return response
@@ -211,6 +231,16 @@ def dressed(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+def by_htmx(request: Request) -> bool:
+    """Whether a script of the page asks, which puts the answer into the page itself."""
+    return request.headers.get("hx-request") == "true"
+
+
+def done(request: Request, url: str) -> Response:
+    """After a form that changes what is live on its page: nothing for a script, else the page again."""
+    return Response(status_code=204) if by_htmx(request) else go(url)
 
 
 def go(url: str) -> RedirectResponse:

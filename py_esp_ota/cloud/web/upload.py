@@ -13,12 +13,17 @@ from py_esp_ota.cloud.images import SIZE_LIMIT
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
 _OVERHEAD = 64 * 1024  # boundaries, headers and the name beside the file
-BODY_LIMITS = {"/images/upload": 4 << 30, "/images/preview": 4 << 30}
-"""What a browser may send before it is cut off without a word of ours, by path. Of all that, we keep 16 MiB."""
+BODY_LIMITS = {"/images/upload": 4 << 30, "/images/preview": 4 << 30, "/flash": 4 << 30}
+"""What a browser may send before it is cut off without a word of ours, by path. Of all that, we keep 16 or 32 MiB."""
 
-TOO_LARGE = (
-    f"An image has at most {SIZE_LIMIT >> 20} MiB ({SIZE_LIMIT:,} bytes). This file is larger; nothing was stored."
-)
+DUMP_LIMIT = 32 * 1024 * 1024
+"""Bytes of a flash dump: the largest flash of a board that has one chip for it."""
+
+
+def too_large(what: str, limit: int) -> CloudError:
+    """The refusal of a file that has more bytes than such a file may have."""
+    sentence = f"{what} has at most {limit >> 20} MiB ({limit:,} bytes). This file is larger; nothing was stored."
+    return CloudError(Refusal.IMAGE_TOO_LARGE, sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,10 @@ class Upload:
 class _InMemory(MultiPartParser):
     """A file that stays in memory needs neither a temporary file nor a thread."""
 
-    spool_max_size = SIZE_LIMIT + _OVERHEAD + 1
+    spool_max_size = DUMP_LIMIT + _OVERHEAD + 1
 
 
-async def read_upload(request: Request) -> Upload:
+async def read_upload(request: Request, limit: int = SIZE_LIMIT, what: str = "An image") -> Upload:
     """The form's one file and its name.
 
     Raises:
@@ -45,7 +50,9 @@ async def read_upload(request: Request) -> Upload:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise CloudError(Refusal.INVALID_REQUEST, "An upload comes as multipart/form-data.")
     chunks = request.stream()
-    parser = _InMemory(request.headers, _limited(chunks), max_files=1, max_fields=8, max_part_size=_OVERHEAD)
+    parser = _InMemory(
+        request.headers, _limited(chunks, limit, what), max_files=1, max_fields=8, max_part_size=_OVERHEAD
+    )
     try:
         form = await parser.parse()
     except CloudError:
@@ -57,21 +64,21 @@ async def read_upload(request: Request) -> Upload:
     try:
         file, name = form.get("file"), form.get("name", "")
         if not isinstance(file, UploadFile) or not file.filename:
-            raise CloudError(Refusal.INVALID_REQUEST, "Choose a firmware image first.")
+            raise CloudError(Refusal.INVALID_REQUEST, "Choose a file first.")
         data = await file.read()
     finally:
         await form.close()
-    if len(data) > SIZE_LIMIT:
-        raise CloudError(Refusal.IMAGE_TOO_LARGE, TOO_LARGE)
+    if len(data) > limit:
+        raise too_large(what, limit)
     return Upload(file.filename, data, name if isinstance(name, str) else "")
 
 
-async def _limited(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _limited(chunks: AsyncGenerator[bytes, None], limit: int, what: str) -> AsyncGenerator[bytes, None]:
     seen = 0
     async for chunk in chunks:
         seen += len(chunk)
-        if seen > SIZE_LIMIT + _OVERHEAD:
-            raise CloudError(Refusal.IMAGE_TOO_LARGE, TOO_LARGE)
+        if seen > limit + _OVERHEAD:
+            raise too_large(what, limit)
         yield chunk
 
 

@@ -150,20 +150,32 @@ def cannot_be_mapped(
     page = app_page if app_page in sizes else otherwise
     if page not in _KNOWN_PAGES:
         return _unknown(page)
+    shown = build_page * _SHOWN[target.name] if target.name in _SHOWN else _WORD
+    windows = [(low, min(high, low + shown)) for low, high in (target.drom, target.irom)]
     offset = segment.load_addr % app_page
     first, length = segment.load_addr - offset, offset + segment.length
     in_flash = image + segment.offset - (image + segment.offset) % app_page
+    reach = page * _NUMBERED.get(target.name, _MANY)
+    why = _cannot_show(windows, (first, in_flash, length), page, reach, behind=behind)
+    if why is None and app_page != build_page:
+        # Where the app looks for its own slot: a page of its size at the end of the data window.
+        last = (windows[0][1] - app_page) & _WORD, in_flash, app_page
+        why = _cannot_show(windows, last, page, reach, behind=False)
+    return why
+
+
+def _cannot_show(
+    windows: list[tuple[int, int]], region: tuple[int, int, int], page: int, reach: int, *, behind: bool
+) -> str | None:
+    """A region, by address, place in flash and length, in pages of ``page`` bytes and with flash up to ``reach``."""
+    first, in_flash, length = region
     if first % page or in_flash % page:
         return (
             f"0x{first:08x} and the flash at 0x{in_flash:x} are not both the beginning of a page of {page // _KIB} KB"
         )
-    reach = page * _NUMBERED.get(target.name, _MANY)
     if in_flash >= reach or length >= reach or (in_flash + length - 1) & _WORD >= reach:
         return f"the flash at 0x{in_flash:x} and 0x{length:x} bytes on is out of the MMU's reach"
     last = (first + length - (not behind)) & _WORD
-    shown = build_page * _SHOWN[target.name] if target.name in _SHOWN else _WORD
-    for low, high in (target.drom, target.irom):
-        end = min(high, low + shown)
-        if low <= first < end and low <= last < end:
-            return None
+    if any(low <= first < end and low <= last < end for low, end in windows):
+        return None
     return f"0x{first:08x} and 0x{length:x} bytes on are not in one window"

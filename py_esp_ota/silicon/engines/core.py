@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Self, cast
 
 from py_esp_ota import _core
-from py_esp_ota._core import CpuMemory, CpuState, Flash
+from py_esp_ota._core import CpuMemory, CpuState
 from py_esp_ota.silicon.chips.soc import Memory
 from py_esp_ota.silicon.engines.engine import Block, Bus, Context, Frozen
 
@@ -41,22 +41,6 @@ class CoreBlock:
         self._core.put(self._number, offset, data)
 
 
-class CoreFlash:
-    """What the cache shows of a flash. A page comes when it is first touched, as the flash was when it was shown."""
-
-    def __init__(self, core: Core, memory: Memory) -> None:
-        self._core = core
-        self._number = core.add_flash(memory.size, list(memory.windows))
-
-    def show(self, offset: int, length: int, flash: Flash, place: int) -> None:
-        """Show ``length`` bytes from ``place`` on at ``offset``. Raises ``PowerLoss``."""
-        self._core.show(self._number, offset, length, flash, place)
-
-    def blank(self, offset: int, length: int) -> None:
-        """Show zeros."""
-        self._core.show(self._number, offset, length)
-
-
 class Core(_core.Cpu):
     """One core."""
 
@@ -74,9 +58,9 @@ class Core(_core.Cpu):
         """Memory, full of zeros."""
         return CoreBlock(self, memory)
 
-    def add_window(self, memory: Memory) -> CoreFlash:
-        """What the cache shows of a flash, full of zeros."""
-        return CoreFlash(self, memory)
+    def add_window(self, memory: Memory) -> None:
+        """What the cache shows of a flash: zeros at first. A page comes when it is touched, as it was when shown."""
+        self.add_flash(memory.size, list(memory.windows))
 
     def forget_code(self, address: int | None = None) -> None:
         """Nothing: it sees for itself when code changes."""

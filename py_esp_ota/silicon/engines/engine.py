@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, NewType, Protocol
 
-from py_esp_ota._core import Flash, Handlers, Words
+from py_esp_ota._core import Flash, Handlers, Pieces, Words
 from py_esp_ota.silicon.chips.soc import Memory
 
 ILLEGAL_INSTRUCTION, BREAKPOINT = 2, 3
@@ -89,16 +89,6 @@ class Block(Protocol):
         """Bytes at ``offset``, which the caller knows to fit."""
 
 
-class Window(Protocol):
-    """What the cache shows of a flash, full of zeros at first."""
-
-    def show(self, offset: int, length: int, flash: Flash, place: int) -> None:
-        """Show ``length`` bytes from ``place`` on at ``offset``, as they are now. Raises ``PowerLoss``."""
-
-    def blank(self, offset: int, length: int) -> None:
-        """Show zeros."""
-
-
 class Engine(Protocol):
     """One CPU. Callbacks come from inside of ``run``; whoever gets one may look at everything, and call ``stop``."""
 
@@ -117,8 +107,14 @@ class Engine(Protocol):
     def add(self, memory: Memory) -> Block:
         """Memory, full of zeros."""
 
-    def add_window(self, memory: Memory) -> Window:
-        """Memory that shows a flash."""
+    def add_window(self, memory: Memory) -> None:
+        """Memory that shows a flash, full of zeros. Windows are numbered from zero, as they are added."""
+
+    def show(self, pieces: Pieces, flash: Flash | None = None) -> None:
+        """Show pieces of ``flash`` in the windows, as they are now; those that have no place in it, zeros.
+
+        Raises ``PowerLoss``.
+        """
 
     def add_registers(self, begin: int, end: int) -> None:
         """Let the bus answer from ``begin`` up to ``end``."""
@@ -160,8 +156,17 @@ class Engine(Protocol):
         ``value`` is what the handler is told of it.
         """
 
+    def let_in(self, number: int, level: int, *, vectored: bool, user: bool) -> bool:
+        """Go on in the handler of a CLIC's line ``number`` if its ``level`` (8 bits) gets through: whether it did.
+
+        ``vectored``: the table says where its handler is. ``user``: it interrupts user mode alone.
+        """
+
     def advance(self, cycles: int) -> None:
         """So many cycles go by without an instruction, for a core whose own counter does not stand still."""
+
+    def set_look(self, cycles: int) -> None:
+        """So many cycles pass with each look of code at a counter of the core's own, beside its instruction's."""
 
     def forget_code(self, address: int | None = None) -> None:
         """Code came in past the CPU, there or anywhere: what was made of it is old."""

@@ -38,6 +38,7 @@ from unicorn.riscv_const import (
     UC_RISCV_REG_X0,
 )
 
+from py_esp_ota._core import Flash, Pieces
 from py_esp_ota.silicon.chips.soc import Memory
 from py_esp_ota.silicon.engines.engine import (
     BREAKPOINT,
@@ -52,7 +53,7 @@ from py_esp_ota.silicon.engines.engine import (
 )
 from py_esp_ota.silicon.engines.pmp import PMPADDR, PMPCFG, may_fetch
 from py_esp_ota.silicon.engines.touched import touched
-from py_esp_ota.silicon.engines.unicorn_memory import UnicornBlock, UnicornWindow, without_zeros
+from py_esp_ota.silicon.engines.unicorn_memory import UnicornBlock, without_zeros
 from py_esp_ota.silicon.words import to_word, word
 
 _ACCESS: Mapping[int, Access] = {
@@ -99,6 +100,7 @@ class Unicorn:
         self._uc.hook_add(UC_HOOK_INTR, self._on_exception)
         self._uc.hook_add(UC_HOOK_MEM_INVALID, self._on_invalid)
         self._counts_later = count
+        self._windows: list[UnicornBlock] = []
         self.watcher: Watcher | None = None
         self.instructions = 0
         self.effort = 0
@@ -121,9 +123,18 @@ class Unicorn:
         self._memories += [(window, block) for window in block.windows]
         return block
 
-    def add_window(self, memory: Memory) -> UnicornWindow:
-        """Memory that shows a flash."""
-        return UnicornWindow(self.add(memory))
+    def add_window(self, memory: Memory) -> None:
+        """Memory that shows a flash: a copy of it."""
+        self._windows.append(self.add(memory))
+
+    def show(self, pieces: Pieces, flash: Flash | None = None) -> None:
+        """Show pieces of ``flash`` in the windows, as they are now; those that have no place in it, zeros.
+
+        Raises ``PowerLoss``.
+        """
+        for window, offset, length, place in pieces:
+            shown = bytes(length) if flash is None or place is None else flash.mmap(place, length)
+            self._windows[window].put(offset, shown)
 
     def add_registers(self, begin: int, end: int) -> None:
         """Let the bus answer from ``begin`` up to ``end``."""
@@ -234,8 +245,16 @@ class Unicorn:
         """Whether an interrupt would get through to the code."""
         return bool(self._uc.reg_read(UC_RISCV_REG_MSTATUS) & _MIE)
 
+    def let_in(self, number: int, level: int, *, vectored: bool, user: bool) -> bool:
+        """Never: Unicorn has no CLIC."""
+        del number, level, vectored, user
+        return False
+
     def advance(self, cycles: int) -> None:
         """Its counters are the host's."""
+
+    def set_look(self, cycles: int) -> None:
+        """Nothing: its cores have no counter that code finds without us."""
 
     def enter(self, cause: int, value: int) -> None:
         """Go on in the handler of ``cause``."""

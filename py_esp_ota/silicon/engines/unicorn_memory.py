@@ -1,4 +1,4 @@
-"""Memory under Unicorn: blocks of the host that it is shown, and copies of the flash in them."""
+"""Memory under Unicorn: blocks of the host that it is shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ctypes
 
 from unicorn import UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE, Uc
 
-from py_esp_ota._core import Flash
 from py_esp_ota.silicon.chips.soc import EXECUTE, READ, WRITE, Memory
 
 _RIGHTS = {READ: UC_PROT_READ, WRITE: UC_PROT_WRITE, EXECUTE: UC_PROT_EXEC}
@@ -45,21 +44,6 @@ class UnicornBlock:
     def put(self, offset: int, data: bytes) -> None:
         """Bytes at ``offset``, which the caller knows to fit."""
         ctypes.memmove(self._address + offset, data, len(data))
-
-
-class UnicornWindow:
-    """What the cache shows of a flash: a copy of it."""
-
-    def __init__(self, block: UnicornBlock) -> None:
-        self._block = block
-
-    def show(self, offset: int, length: int, flash: Flash, place: int) -> None:
-        """Show ``length`` bytes from ``place`` on at ``offset``. Raises ``PowerLoss``."""
-        self._block.put(offset, flash.mmap(place, length))
-
-    def blank(self, offset: int, length: int) -> None:
-        """Show zeros."""
-        self._block.put(offset, bytes(length))
 
 
 def without_zeros(data: bytes) -> tuple[int, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from py_esp_ota._core import Handlers, Words
+from py_esp_ota._core import Handlers, Kept, Words
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.chips.soc import Soc
 
@@ -24,7 +24,8 @@ class Registers:
         #: Called when a device may want, or no longer want, an interrupt; not while code reads, which would read twice.
         self.changed: Callable[[], None] = lambda: None
         for address in soc.ready.keys() | soc.taken.keys():
-            self.on_read[address] = self._done(address, soc.ready.get(address, 0), soc.taken.get(address, 0))
+            ready, taken = soc.ready.get(address, 0), soc.taken.get(address, 0)
+            self.on_read[address] = Kept(self.values, address, ones=ready, zeros=taken)
         for address, (cause, effect) in soc.follows.items():
             self.on_read[address] = self._following(address, cause, effect)
         for address in soc.fleeting:
@@ -72,9 +73,6 @@ class Registers:
             if begin <= address < end:
                 return address - begin + there
         return address
-
-    def _done(self, address: int, ready: int, taken: int) -> Callable[[], int]:
-        return lambda: (self.values.get(address, 0) | ready) & ~taken
 
     def _following(self, address: int, cause: int, effect: int) -> Callable[[], int]:
         def read() -> int:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from py_esp_ota._core import sha256_compress
+from py_esp_ota._core import Compression
 from py_esp_ota.silicon.peripherals.registers import Registers
 
-_BLOCK, _DIGEST = 64, 32
+_DIGEST = 32
 #: What each of the four hashes is told to do, behind the memory: start, continue, load and busy; SHA-256 is the second.
 _COMMANDS = range(0x80, 0xC0, 4)
 _BUSY = 0x0C
@@ -32,15 +32,13 @@ class SharedSha:
         for command in _COMMANDS:
             if command & _BUSY != _BUSY:
                 registers.on_write[base + command] = lambda _value: trap("the SHA accelerator does SHA-256 only here")
-        registers.on_write[base + _START] = lambda _value: self._next(_INITIAL)
-        registers.on_write[base + _CONTINUE] = lambda _value: self._next(self._words(_STATE, _DIGEST))
-        registers.on_write[base + _LOAD] = lambda _value: self._put(0, self._words(_STATE, _DIGEST))
+        registers.on_write[base + _START] = self._compression(_INITIAL)
+        registers.on_write[base + _CONTINUE] = self._compression(None)
+        registers.on_write[base + _LOAD] = self._load
 
-    def _next(self, state: bytes) -> None:
-        self._put(_STATE, sha256_compress(state, self._words(0, _BLOCK)))
+    def _compression(self, initial: bytes | None) -> Compression:
+        return Compression(self._registers.values, message=self._base, state=self._base + _STATE, initial=initial)
 
-    def _words(self, offset: int, length: int) -> bytes:
-        return self._registers.values.bytes_at(self._base + offset, length, big=True)
-
-    def _put(self, offset: int, data: bytes) -> None:
-        self._registers.values.put_bytes_at(self._base + offset, data, big=True)
+    def _load(self, _value: int) -> None:
+        values = self._registers.values
+        values.put_bytes_at(self._base, values.bytes_at(self._base + _STATE, _DIGEST, big=True), big=True)

@@ -6,6 +6,8 @@ use crate::space::{PAGE, Space};
 
 /// The most instructions in a block.
 pub const LONGEST: usize = 64;
+/// How many ways out of a block are told apart.
+pub const WAYS: usize = 4;
 const MAX_OPS: usize = 1 << 20;
 const MAX_BLOCKS: usize = 1 << 17;
 const FIRST_SLOTS: usize = 1 << 10;
@@ -25,7 +27,7 @@ pub struct Block {
     /// Whether a run stops before its first instruction.
     pub watched: bool,
     /// The blocks that came next the last times, as [`Blocks::follow`] looks at them.
-    next: [u32; 2],
+    next: [u32; WAYS],
 }
 
 /// All blocks of a core. It belongs to one [`Space`], whose changes it hears of by [`Blocks::refresh`].
@@ -111,7 +113,7 @@ impl<Op> Blocks<Op> {
         self.ops.extend_from_slice(ops);
         let bytes = places.iter().map(|&(_, length)| length as u32).sum();
         let tag = self.tag(pc);
-        self.known.push(Block { tag, first, count: ops.len() as u32, bytes, watched, next: [NONE; 2] });
+        self.known.push(Block { tag, first, count: ops.len() as u32, bytes, watched, next: [NONE; WAYS] });
         self.insert(pc, number);
         for &(place, length) in places {
             space.mark_code(place, length);
@@ -139,7 +141,7 @@ impl<Op> Blocks<Op> {
         self.ops.get(first..first + block.count as usize).unwrap_or_default()
     }
 
-    /// The block at `pc`, when it is the one that came behind this block by that way the last time (0 or 1).
+    /// The block at `pc`, when it is the one that came behind this block by that way the last time.
     #[inline]
     pub fn follow(&self, block: &Block, way: usize, pc: u32) -> Option<u32> {
         let number = *block.next.get(way)?;

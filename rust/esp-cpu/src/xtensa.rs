@@ -38,6 +38,10 @@ pub const PS_EXCM: u32 = 1 << 4;
 pub const PS_UM: u32 = 1 << 5;
 /// PS: window overflows are looked for.
 pub const PS_WOE: u32 = 1 << 18;
+/// How many registers a window shows, how many there are, and how many are kept.
+const NEAR: usize = 16;
+const ALL: usize = 64;
+const FAR: usize = ALL + NEAR - 4;
 const PS_OWB: u32 = 8;
 const PS_CALLINC: u32 = 16;
 const PS_ALL: u32 = 0x0007_0FFF;
@@ -50,9 +54,9 @@ pub struct State {
     /// The address of the next instruction.
     pc: u32,
     /// The sixteen registers that code sees now; theirs in `far` are old.
-    near: [u32; 16],
-    /// All registers, by fours.
-    far: [[u32; 4]; 16],
+    near: [u32; NEAR],
+    /// All registers, and once more the first twelve: a window lies in one piece.
+    far: [u32; FAR],
     base: u8,
     start: u16,
     /// How many windows beyond the first may be touched without an overflow.
@@ -99,6 +103,8 @@ pub struct Cpu {
     /// Whether exceptions are the host's: [`crate::Stop::Exception`] names them. What a program cannot do without (window
     /// overflows and underflows, MOVSP's, SYSCALL, interrupts) the core enters by itself all the same.
     pub host_traps: bool,
+    /// Cycles that pass with each look at CCOUNT, beside the instruction's own: code that waits by it waits less long.
+    pub look: u32,
     config: Config,
     blocks: Blocks<Ins>,
 }
@@ -107,7 +113,7 @@ impl Cpu {
     /// A core as it is behind a reset. `number`: 0, or 1 for the second one, which PRID tells.
     pub fn new(config: Config, number: u32) -> Self {
         let prid = if number == 0 { 0xCDCD } else { 0xABAB };
-        Self { state: State::new(config.config_id, prid), host_traps: false, config, blocks: Blocks::new() }
+        Self { state: State::new(config.config_id, prid), host_traps: false, look: 0, config, blocks: Blocks::new() }
     }
 
     /// Where it runs.
@@ -166,8 +172,8 @@ impl State {
             config_id,
             prid,
             pc: 0x4000_0400,
-            near: [0; 16],
-            far: [[0; 4]; 16],
+            near: [0; NEAR],
+            far: [0; FAR],
             base: 0,
             start: 1,
             free: 3,

@@ -279,6 +279,14 @@ impl Flash {
         self.sectors().map(|sector| sector.erases)
     }
 
+    /// How full each sector is, in order: 0 is erased, 1 to 8 how many begun eighths of its bytes are not 0xFF.
+    pub fn fill(&self) -> impl Iterator<Item = u8> + '_ {
+        self.sectors().map(|sector| {
+            let written = sector.bytes.as_deref().map_or(0, |bytes| bytes.iter().filter(|&&byte| byte != 0xFF).count());
+            (written * 8).div_ceil(SECTOR) as u8
+        })
+    }
+
     /// The whole chip sector by sector, readable even when the power is off (as with a programmer).
     pub fn image(&self) -> impl Iterator<Item = &[u8]> {
         self.sectors().map(Sector::bytes)

@@ -5,14 +5,19 @@
 
 mod bus;
 mod core;
+mod devices;
+mod handlers;
 mod inner;
+mod printed;
 mod registers;
 mod run;
+mod shown;
 mod window;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use esp_cpu::riscv::Line;
 use esp_cpu::{Access, Rights, Snapshot, Space};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -20,8 +25,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use self::bus::Flags;
+use self::devices::{Compression, Kept, Switch};
+use self::handlers::Handlers;
 use self::inner::{Inner, Watch};
-use self::registers::{Handlers, Words};
+use self::printed::{Console, Printed};
+use self::registers::Words;
+use self::shown::{Pieces, ShownPages};
 use self::window::Window;
 use crate::bytes::Bytes;
 use crate::flash::Flash;
@@ -32,6 +41,13 @@ pyo3::import_exception!(py_esp_ota.silicon.engines.engine, MemoryFault);
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Words>()?;
     module.add_class::<Handlers>()?;
+    module.add_class::<Kept>()?;
+    module.add_class::<Switch>()?;
+    module.add_class::<Compression>()?;
+    module.add_class::<Printed>()?;
+    module.add_class::<Console>()?;
+    module.add_class::<ShownPages>()?;
+    module.add_class::<Pieces>()?;
     module.add_class::<CpuState>()?;
     module.add_class::<CpuMemory>()?;
     module.add_class::<Cpu>()
@@ -150,25 +166,25 @@ impl Cpu {
         Ok(())
     }
 
-    /// Show `length` bytes of `flash` from `place` on at `offset` of a window, as they are now; without it zeros.
-    #[pyo3(signature = (window, offset, length, flash=None, place=0))]
-    fn show(
-        &self,
-        py: Python<'_>,
-        window: usize,
-        offset: usize,
-        length: usize,
-        flash: Option<&Bound<'_, Flash>>,
-        place: u64,
-    ) -> PyResult<()> {
+    /// Show pieces of `flash` as they are now; those that have no place in it, zeros.
+    #[pyo3(signature = (pieces, flash=None))]
+    fn show(&self, py: Python<'_>, pieces: &Bound<'_, Pieces>, flash: Option<&Bound<'_, Flash>>) -> PyResult<()> {
+        let pieces = &pieces.get().0;
+        let places: Vec<_> = pieces.iter().filter_map(|&(_, _, length, place)| Some((place?, length as u64))).collect();
         let looked = |flash: &Bound<'_, Flash>| {
-            flash.get().sized(py, 0, |chip| chip.check_read(place, length as u64).map(|()| chip.view()))
+            flash.get().sized(py, 0, |chip| {
+                let mut checks = places.iter().map(|&(place, length)| chip.check_read(place, length));
+                checks.try_for_each(|checked| checked).map(|()| chip.view())
+            })
         };
-        let view = flash.map(looked).transpose()?;
+        let view = flash.filter(|_| !places.is_empty()).map(looked).transpose()?;
+        let view = view.map(|view| Arc::new(Mutex::new(view)));
         let mut inner = self.inner()?;
         let Inner { space, windows, .. } = &mut *inner;
-        if let Some(window) = windows.get_mut(window) {
-            window.show(space, (offset, length), view.map(|view| (view, place)));
+        for &(window, offset, length, place) in pieces {
+            if let Some(window) = windows.get_mut(window) {
+                window.show(space, (offset, length), view.as_ref().zip(place));
+            }
         }
         Ok(())
     }
@@ -262,6 +278,18 @@ impl Cpu {
         Ok(())
     }
 
+    /// Go on in the handler of a line if its level gets through, on a core with a CLIC: whether it did.
+    #[pyo3(signature = (number, level, *, vectored, user))]
+    fn let_in(&self, py: Python<'_>, number: u32, level: u8, vectored: bool, user: bool) -> PyResult<bool> {
+        let line = Line { number, level, vectored, user };
+        let mut inner = self.inner()?;
+        if let Some(address) = inner.core.vector(line) {
+            inner.bring_all(py, address, 4)?;
+        }
+        let Inner { core, space, .. } = &mut *inner;
+        Ok(core.let_in(space, line))
+    }
+
     /// Ask `watcher` for every call of ROM from `begin` up to `end`.
     fn watch_rom(&self, begin: u32, end: u32) -> PyResult<usize> {
         self.watch_for(None, begin, end)
@@ -319,6 +347,12 @@ impl Cpu {
     /// So many cycles pass while the core waits, where it has a timer itself.
     fn advance(&self, cycles: u32) -> PyResult<()> {
         self.inner()?.core.advance(cycles);
+        Ok(())
+    }
+
+    /// So many pass with each look of code at a cycle counter of the core's own, beside the instruction's.
+    fn set_look(&self, cycles: u32) -> PyResult<()> {
+        self.inner()?.core.set_look(cycles);
         Ok(())
     }
 

@@ -244,6 +244,12 @@ impl Flash {
         self.brief(py, |chip| chip.erase_counts().collect())
     }
 
+    /// How full each sector is, in order.
+    fn fill<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let snapshot = self.brief(py, |chip| chip.fork());
+        PyBytes::new(py, &py.detach(|| snapshot.fill().collect::<Vec<u8>>()))
+    }
+
     /// The operations completed since `record(True)`.
     fn journal(&self, py: Python<'_>) -> Vec<FlashOp> {
         self.brief(py, |chip| chip.journal().map(FlashOp::from).collect())

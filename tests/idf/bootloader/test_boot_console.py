@@ -164,20 +164,24 @@ def test_one_chip_has_words_of_its_own_for_the_speed_of_its_flash(chip, word):
 
 
 @pytest.mark.parametrize(
-    ("data_at", "length", "address", "overlaps"),
+    ("chip", "code_at", "data_at", "address", "overlaps"),
     [
-        (0x3FFE5110, 0x40, 0x3FFE5140, True),
-        (0x3FFE5110, 0x40, 0x3FFE5150, False),
-        (0x3FFE5110, 0x40, 0x3FFE5000, True),  # what is zeroed lies before what is in the image
-        (0x3FFE6108, 0x40, 0x3FFE5FF0, False),  # an older release has all of it higher
-        (0x3FFE6108, 0x40, 0x3FFE6000, True),
+        ("esp32s2", 0x4004E000, 0x3FFE5110, 0x3FFE5140, True),
+        ("esp32s2", 0x4004E000, 0x3FFE5110, 0x3FFE5150, False),
+        ("esp32s2", 0x4004E000, 0x3FFE5110, 0x3FFE5000, True),  # what is zeroed lies before what is in the image
+        ("esp32s2", 0x4004E000, 0x3FFE6108, 0x3FFE5FF0, False),  # an older release has all of it higher
+        ("esp32s2", 0x4004E000, 0x3FFE6108, 0x3FFE6000, True),
+        ("esp32c61", 0x4083EA70, 0x40845B90, 0x40845A00, False),
+        ("esp32c61", 0x4083EA70, 0x40845B90, 0x40845A70, True),
     ],
 )
-def test_the_bootloaders_data_ends_where_its_image_says(data_at, length, address, overlaps):
-    board = Board("two_ota", "1/VALID", chip="esp32s2")
-    loader = firmware.image([(data_at, bytes(length)), (0x4004E000, bytes(64))], chip="esp32s2")
+def test_the_bootloaders_data_ends_where_its_image_says(chip, code_at, data_at, address, overlaps):
+    board = Board("two_ota", "1/VALID", chip=chip)
+    loader = firmware.image([(data_at, bytes(0x40)), (code_at, bytes(64))], chip=chip)
     board.chip.flash.program(board.chip.target.bootloader_offset, loader)
-    parts = [(0x3F000020, firmware.app_desc("bench", "1")), (address, bytes(16)), (0x40080148, bytes(16))]
-    board.flash_app("ota_0", firmware.image(parts, chip="esp32s2"))
+    layout = firmware.layout_of(chip)
+    desc = firmware.app_desc("bench", "1")
+    parts = [(layout.drom + 0x20, desc), (address, bytes(16)), (layout.irom + 0x148, bytes(16))]
+    board.flash_app("ota_0", firmware.image(parts, chip=chip))
     told = "\n".join(untimed(board.boot()))
     assert ("overlaps bootloader data" in told) == overlaps

@@ -7,9 +7,9 @@ from board import Board
 from builds import BUILDS, C6_OLDER, bootloader, machine_of
 from side_by_side import both
 
-from py_esp_ota.firmware import app_desc, image, layout_of
+from py_esp_ota.firmware import app_desc, image, layout_of, rehashed, resealed
 
-OTA_0 = 0x110000
+FACTORY, OTA_0 = 0x10000, 0x110000
 ONE_WINDOW = {"esp32c5", "esp32c6", "esp32c61", "esp32h2"}
 SHARED = [build for build in BUILDS if build.logs and build.chip in ONE_WINDOW]
 SMALL_PAGES = [build for build in BUILDS if build.logs and build.chip in {"esp32c6", "esp32h2", "esp32c61"}]
@@ -76,6 +76,21 @@ def test_pages_of_one_size_do_not_fit_an_app_that_asks_for_another(build):
     pair = booted(build, data.replace(app_desc("bench", "rules", mmu_page_size=15), app_desc("bench", "rules")))
     assert (pair.silicon.app, pair.model.app) == (0x10000, 0x10000)
     assert pair.silicon.log == pair.model.log
+
+
+#: What a descriptor may say of the size of a page, and where the chip ends: one that is none, or has more than five
+#: bits, is that of the build; 128 KB do not fit this app; 4 KB do not fit the page by which an app finds its own slot.
+ODD_PAGES = {0: OTA_0, 48: OTA_0, 17: FACTORY, 255: FACTORY, 12: None, 44: None, 4: None}
+
+
+@pytest.mark.parametrize("exponent", ODD_PAGES)
+@pytest.mark.parametrize("build", SMALL_PAGES, ids=str)
+def test_a_page_size_that_no_chip_has(build, exponent):
+    odd = app_desc("bench", "rules", mmu_page_size=exponent)
+    data = mapped(build.chip, "mlm").replace(app_desc("bench", "rules"), odd)
+    pair = booted(build, rehashed(resealed(data)))
+    assert (pair.silicon.app, pair.model.app) == (ODD_PAGES[exponent],) * 2
+    assert pair.differences(logs=True) == []
 
 
 def test_an_app_without_a_descriptor_hides_all_others_from_v5_4_1():

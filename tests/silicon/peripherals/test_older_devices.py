@@ -178,7 +178,7 @@ def test_one_console_repeats_what_the_other_says():
         hardware.registers.write(usb, letter)
     for letter in b"that":
         hardware.registers.write(uart, letter)
-    assert "".join(hardware.text) == "both this that"
+    assert str(hardware.text) == "both this that"
 
 
 def test_last_words_on_the_console_end_the_run():

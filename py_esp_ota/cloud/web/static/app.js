@@ -11,6 +11,7 @@ if (drop) {
   drop.querySelector("input").addEventListener("change", (event) => {
     const file = event.target.files[0];
     drop.classList.toggle("filled", Boolean(file));
+    if (file && !event.target.hasAttribute("hx-post")) drop.querySelector("strong").textContent = file.name;
     if (file && file.size <= limit) return;
     event.stopImmediatePropagation(); // before htmx, which listens to the same element later
     const preview = document.getElementById("preview");
@@ -21,7 +22,7 @@ if (drop) {
     message.setAttribute("role", "alert");
     message.textContent =
       `${file.name} has ${file.size.toLocaleString("en")} bytes. ` +
-      `An image has at most ${limit / 2 ** 20} MiB (${limit.toLocaleString("en")} bytes).`;
+      `${form.dataset.what ?? "An image"} has at most ${limit / 2 ** 20} MiB (${limit.toLocaleString("en")} bytes).`;
     preview.append(message);
   }, { capture: true });
 }
@@ -58,5 +59,40 @@ if (picker) {
   });
   refresh();
 }
+
+// Virtual nodes together: how many are ticked, and ticking one means those that are ticked.
+const bulk = document.getElementById("bulk");
+if (bulk) {
+  const count = () => {
+    const ticked = bulk.querySelectorAll("[name=node_ids]:checked").length;
+    const said = document.getElementById("ticked");
+    if (said) said.textContent = ticked ? `(${ticked})` : "";
+  };
+  bulk.addEventListener("change", (event) => {
+    if (event.target.name === "node_ids") bulk.querySelector("[name=which][value=ticked]").checked = true;
+    count();
+  });
+  count();
+}
+
+// Words for a field, and a slider for a number: both only write into the field that is sent.
+addEventListener("click", ({ target }) => {
+  if (!(target instanceof HTMLElement) || !("fill" in target.dataset)) return;
+  const field = document.getElementById(target.dataset.fill);
+  field.value = target.dataset.text;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  field.focus();
+});
+addEventListener("input", ({ target }) => {
+  const field = document.getElementById(target.dataset?.mirrors ?? "");
+  if (field) field.value = target.value;
+  const slider = document.querySelector(`[data-mirrors="${CSS.escape(target.id)}"]`);
+  if (slider) slider.value = target.value;
+});
+addEventListener("change", ({ target }) => {
+  if (target.dataset?.mirrors) target.form.requestSubmit();
+});
+
+for (const box of document.querySelectorAll("[data-tail]")) box.scrollTop = box.scrollHeight;
 
 document.documentElement.classList.add("scripted");

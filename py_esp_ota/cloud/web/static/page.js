@@ -2,15 +2,49 @@
 // nothing that was pressed get lost with it.
 "use strict";
 
-// Where a part is replaced, an open history stays open and the focus stays where it was, by their ids.
+// What somebody has done to a field since the page came, to be done again to the one in its place.
+function typed(part) {
+  const fields = [...part.querySelectorAll("input[id]:not([type=hidden]), select[id], textarea[id]")];
+  const changed = fields.filter((field) =>
+    field.type === "checkbox" || field.type === "radio"
+      ? field.checked !== field.defaultChecked
+      : field.options
+        ? [...field.options].some((option) => option.selected !== option.defaultSelected) && "touched" in field.dataset
+        : field.value !== field.defaultValue && "touched" in field.dataset,
+  );
+  return changed.map(({ id, value, checked }) => ({ id, value, checked }));
+}
+addEventListener("input", ({ target }) => (target.dataset.touched = ""));
+addEventListener("submit", ({ target }) => {
+  for (const field of target.elements) delete field.dataset.touched; // sent: from now on the server's word counts
+});
+
+// Where a part is replaced, an open history stays open, the focus and what was typed stay where they were, by their
+// ids, and a console that was read at its end still is.
 function show(parts) {
   const focused = document.activeElement?.id;
   for (const [name, html] of Object.entries(parts)) {
     const part = document.querySelector(`[data-part="${CSS.escape(name)}"]`);
     if (!part) continue;
     const open = [...part.querySelectorAll("details[open][id]")].map((details) => details.id);
+    const rolled = [...part.querySelectorAll("[id][tabindex]")].map((box) => ({
+      id: box.id,
+      top: box.scrollHeight - box.scrollTop - box.clientHeight < 4 && "tail" in box.dataset ? 1e9 : box.scrollTop,
+    }));
+    const fields = typed(part);
     part.innerHTML = html;
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    for (const { id, top } of rolled) {
+      const box = document.getElementById(id);
+      if (box) box.scrollTop = top;
+    }
+    for (const { id, value, checked } of fields) {
+      const field = document.getElementById(id);
+      if (!field) continue;
+      if (field.type === "checkbox" || field.type === "radio") field.checked = checked;
+      else field.value = value;
+      field.dataset.touched = "";
+    }
   }
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }

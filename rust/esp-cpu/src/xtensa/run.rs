@@ -6,7 +6,7 @@ use super::op::{Ins, Op};
 use super::special::is_time;
 use super::step::{Outside, Then};
 use super::{Cpu, PS_EXCM, State};
-use crate::blocks::LONGEST;
+use crate::blocks::{LONGEST, WAYS};
 use crate::bus::Bus;
 use crate::space::{PAGE, Space};
 use crate::stop::{Fault, Ran, Stop};
@@ -19,10 +19,23 @@ enum End {
     Jumped,
     /// Behind an instruction whose effects are to be looked at.
     Look,
+    /// Behind one that looked at the time.
+    Clock,
     /// Behind WAITI.
     Wait,
     /// At an instruction that raised this.
     Trap(Trap),
+}
+
+impl End {
+    /// Behind an instruction that is not followed by the next one just so.
+    fn after(then: Then) -> Self {
+        match then {
+            Then::Clock => Self::Clock,
+            Then::Wait => Self::Wait,
+            Then::Next | Then::Enter | Then::To(_) | Then::Look => Self::Look,
+        }
+    }
 }
 
 impl Cpu {
@@ -82,11 +95,17 @@ impl Cpu {
                     from = Some((number, 0));
                     self.state.close_loop();
                 }
-                End::Jumped => from = Some((number, 1)),
-                End::Look | End::Wait => {
+                // A block has some branches before its end: who leaves where is told apart by the place, most often.
+                End::Jumped => from = Some((number, executed as usize % WAYS)),
+                End::Look | End::Clock | End::Wait => {
+                    from = Some((number, 0));
                     self.state.close_loop();
                     if outside.space.has_stale_code() {
                         self.blocks.refresh(outside.space);
+                    }
+                    if matches!(end, End::Clock) && self.look != 0 {
+                        self.state.count(u64::from(self.look));
+                        timer = self.state.until_timer();
                     }
                     if matches!(end, End::Wait) {
                         return Ran { stop: Stop::Wait, instructions: done };
@@ -162,6 +181,10 @@ impl Cpu {
                 Err(_) => break,
             };
             let mut ins = self.decode(word);
+            // It turns the window: what a block needs of it is looked at before its first instruction, or behind ENTRY.
+            if !ops.is_empty() && ins.op == Op::Entry {
+                break;
+            }
             // It reads or sets the time, which is right between blocks.
             if !ops.is_empty() && matches!(ins.op, Op::Rsr | Op::Wsr | Op::Xsr) && is_time(ins.imm as u16) {
                 break;
@@ -207,7 +230,8 @@ enum Fitting<'a> {
 impl State {
     #[inline]
     fn fitting<'a>(&self, ops: &'a [Ins], bytes: u32, room: u64) -> Fitting<'a> {
-        let reach = ops.last().map_or(0, |last| last.reach);
+        let enters = ops.first().is_some_and(|first| first.op == Op::Entry);
+        let reach = if enters { 0 } else { ops.last().map_or(0, |last| last.reach) };
         let inside = self.lend.wrapping_sub(self.pc).wrapping_sub(1) < bytes - 1 && self.lcount != 0;
         if ops.len() as u64 <= room && reach <= self.free && !inside {
             return Fitting::Some(ops);
@@ -229,19 +253,23 @@ impl State {
     #[inline]
     fn execute(&mut self, ops: &[Ins], outside: &mut Outside) -> (u64, End) {
         let begin = self.pc;
-        let mut end = begin;
         for (done, ins) in (1u64..).zip(ops) {
             let pc = begin.wrapping_add(u32::from(ins.at));
-            end = pc.wrapping_add(u32::from(ins.length));
             match self.step(ins, pc, outside) {
                 Ok(Then::Next) => {}
+                Ok(Then::Enter) => {
+                    if ops.last().is_some_and(|last| last.reach > self.free) {
+                        self.pc = behind(begin, ins);
+                        return (done, End::Fell);
+                    }
+                }
                 Ok(Then::To(target)) => {
                     self.pc = target;
                     return (done, End::Jumped);
                 }
                 Ok(then) => {
-                    self.pc = end;
-                    return (done, if then == Then::Wait { End::Wait } else { End::Look });
+                    self.pc = behind(begin, ins);
+                    return (done, End::after(then));
                 }
                 Err(trap) => {
                     self.pc = pc;
@@ -249,7 +277,7 @@ impl State {
                 }
             }
         }
-        self.pc = end;
+        self.pc = ops.last().map_or(begin, |last| behind(begin, last));
         (ops.len() as u64, End::Fell)
     }
 
@@ -261,6 +289,12 @@ impl State {
             self.pc = self.lbeg;
         }
     }
+}
+
+/// The address behind an instruction of a block.
+#[inline]
+fn behind(begin: u32, ins: &Ins) -> u32 {
+    begin.wrapping_add(u32::from(ins.at)).wrapping_add(u32::from(ins.length))
 }
 
 /// A part of an instruction: where in the arena, how many bytes.
@@ -290,13 +324,14 @@ fn code(space: &mut Space, address: u32) -> Result<usize, Fault> {
     }
 }
 
-/// Whether a block is entered behind an instruction: it may jump, or change what the run looks at between blocks.
+/// Whether a block is entered behind an instruction: it jumps, or changes what the run looks at between blocks. A branch
+/// does not end the block that it is in: it only leaves it.
 fn ends_block(op: Op) -> bool {
     #[allow(clippy::enum_glob_use, reason = "a table of mnemonics")]
     use Op::*;
     match op {
-        Illegal | Syscall | Break | Entry | Retw | Ret | Rotw | Rfwo | Rfwu | Loop | Loopnez | Loopgtz | Rsr | Wsr
-        | Xsr | Rsil | Waiti | Rfe | Rfde | Rfi => true,
-        op => (op as u8) >= J as u8 && (op as u8) <= Callx as u8,
+        Illegal | Syscall | Break | Retw | Ret | Rotw | Rfwo | Rfwu | Loop | Loopnez | Loopgtz | Rsr | Wsr | Xsr
+        | Rsil | Waiti | Rfe | Rfde | Rfi => true,
+        op => matches!(op, J | Jx | Call0 | Call | Callx0 | Callx),
     }
 }

@@ -15,6 +15,7 @@ const CONFIG_ID_1: u16 = 208;
 const INTSET: u16 = 226;
 const INTCLEAR: u16 = 227;
 const DEBUG_CAUSE: u16 = 233;
+const CCOUNT: u16 = 234;
 const PRID: u16 = 235;
 const READ_ONLY: [u16; 3] = [CONFIG_ID_0, CONFIG_ID_1, PRID];
 const BR: u16 = 4;
@@ -22,7 +23,7 @@ const SCOMPARE1: u16 = 12;
 
 /// Whether a special register is the time, or when a timer is to fire.
 pub(super) fn is_time(number: u16) -> bool {
-    matches!(number, 234 | 240..=242)
+    matches!(number, CCOUNT | 240..=242)
 }
 
 impl Cpu {
@@ -83,7 +84,7 @@ impl State {
             231 => self.vecbase,
             232 => self.cause,
             DEBUG_CAUSE => self.debug_cause,
-            234 => self.ccount,
+            CCOUNT => self.ccount,
             PRID => self.prid,
             CONFIG_ID_0 => self.config_id[0],
             CONFIG_ID_1 => self.config_id[1],
@@ -167,7 +168,7 @@ impl State {
                 self.cause = value & 63;
                 return true;
             }
-            234 => &mut self.ccount,
+            CCOUNT => &mut self.ccount,
             236 | 237 => return true,
             238 => &mut self.vaddr,
             240..=242 => {
@@ -212,6 +213,9 @@ impl State {
             Op::Rsr => {
                 let value = self.special(ins.imm as u16).ok_or(Trap::of(ILLEGAL))?;
                 self.set(t, value);
+                if ins.imm as u16 == CCOUNT {
+                    return Ok(Then::Clock);
+                }
             }
             Op::Wsr => {
                 let value = self.get(t);

@@ -13,10 +13,14 @@ use crate::word::{signed, unsigned};
 pub(super) enum Then {
     /// The one that follows it.
     Next,
+    /// The same, seen through another window.
+    Enter,
     /// The one at an address.
     To(u32),
     /// The one that follows it, once the run has looked at what may have changed.
     Look,
+    /// The same, and the instruction has looked at the time.
+    Clock,
     /// The same, and the run ends.
     Wait,
 }
@@ -260,7 +264,7 @@ impl State {
             Op::Ret => return Ok(Then::To(self.get(0))),
             Op::Retw => return self.windowed_return(pc).map(Then::To).ok_or(Trap::of(ILLEGAL)),
             Op::Entry => match self.entry(pc, s, ins.imm) {
-                Turn::Done => {}
+                Turn::Done => return Ok(Then::Enter),
                 Turn::Overflow(vector) => return Ok(Then::To(vector)),
                 Turn::Illegal => return Err(Trap::of(ILLEGAL)),
             },

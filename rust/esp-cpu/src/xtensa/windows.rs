@@ -2,7 +2,7 @@
 //!
 //! The sixteen are copied out and in when the window moves, so that every other instruction finds them at fixed places.
 
-use super::{PS_CALLINC, PS_EXCM, PS_OWB, PS_WOE, State};
+use super::{ALL, FAR, NEAR, PS_CALLINC, PS_EXCM, PS_OWB, PS_WOE, State};
 use crate::word::unsigned;
 
 /// What ENTRY came to.
@@ -34,19 +34,29 @@ impl State {
     pub(super) fn turn_to(&mut self, base: u8) {
         let base = base & 15;
         if base != self.base {
-            for (window, registers) in (0..4u8).zip(self.near.chunks_exact(4)) {
-                if let Some(slot) = self.far.get_mut(usize::from((self.base + window) & 15)) {
-                    slot.copy_from_slice(registers);
-                }
-            }
-            for (window, registers) in (0..4u8).zip(self.near.chunks_exact_mut(4)) {
-                if let Some(slot) = self.far.get(usize::from((base + window) & 15)) {
-                    registers.copy_from_slice(slot);
-                }
+            self.keep();
+            let first = 4 * usize::from(base);
+            if let Some(registers) = self.far.get(first..).and_then(|rest| rest.first_chunk::<NEAR>()) {
+                self.near = *registers;
             }
             self.base = base;
         }
         self.look_at_windows();
+    }
+
+    /// Copy the window's registers to where they are kept.
+    #[inline]
+    fn keep(&mut self) {
+        let first = 4 * usize::from(self.base);
+        if let Some(slots) = self.far.get_mut(first..).and_then(|rest| rest.first_chunk_mut::<NEAR>()) {
+            *slots = self.near;
+        }
+        // What is there twice: the last windows reach around.
+        if first + NEAR > ALL {
+            self.far.copy_within(ALL..first + NEAR, 0);
+        } else if first < FAR - ALL {
+            self.far.copy_within(first..FAR - ALL, ALL + first);
+        }
     }
 
     /// How many windows are free behind the first, after any change to what decides it.

@@ -200,6 +200,17 @@ fn ccount_is_the_instructions_before_however_the_run_is_cut() {
 }
 
 #[test]
+fn a_look_at_the_time_can_cost_more_than_its_instruction() {
+    let mut machine = Machine::new(&[rsr(234, 2), rsr(234, 3), rsr(240, 4), rsr(234, 5), rsr(226, 6)]);
+    machine.cpu.set_special(240, 1500);
+    machine.cpu.look = 1000;
+    machine.steps(5);
+    let registers = [2, 3, 4, 5, 6].map(|number| machine.cpu.register(number));
+    assert_eq!(registers, [0, 1001, 1500, 2003, 1 << 6], "the timer at 1500 fired meanwhile");
+    assert_eq!(machine.special(234), 3005);
+}
+
+#[test]
 fn waiti_waits_for_an_interrupt_that_is_not_there_yet() {
     let mut machine = Machine::new(&[rrr(0, 0, 7, 0, 0), movi(2, 5)]);
     machine.put(BASE + 0x180, &[nop(), rrr(0, 0, 3, 2, 1)]);

@@ -87,6 +87,22 @@ fn deep_calls_save_and_load_their_frames() {
 }
 
 #[test]
+fn a_run_in_pieces_is_the_run_in_one() {
+    for windows in 1..=3 {
+        let mut one = recursive(windows, 40);
+        let mut pieces = [1, 2, 3, 5, 7].map(|length| (recursive(windows, 40), length));
+        for _ in 0..30 {
+            one.steps(105);
+            for (machine, length) in &mut pieces {
+                (0..105).step_by(*length).for_each(|at| machine.steps((*length).min(105 - at) as u64));
+                assert_eq!(machine.cpu.save(), one.cpu.save(), "{windows} {length}");
+                assert_eq!(machine.space.read_at(DATA - 0x1000, 0x1000), one.space.read_at(DATA - 0x1000, 0x1000));
+            }
+        }
+    }
+}
+
+#[test]
 fn an_overflow_says_where_it_came_from() {
     // The frames begin at windows 0, 1 and 3; a5 is in window 1.
     let mut machine = Machine::new(&[addi(2, 2, 1), addi(5, 2, 0)]);
@@ -95,6 +111,17 @@ fn an_overflow_says_where_it_came_from() {
     assert_eq!(machine.cpu.pc(), BASE + 0x80);
     assert_eq!((machine.special(WINDOWBASE), machine.special(EPC1)), (1, CODE + 3));
     assert_eq!(machine.special(PS), 0x0004_0030);
+}
+
+#[test]
+fn what_stands_behind_entry_overflows_by_the_window_that_entry_turned_to() {
+    // The frames begin at windows 0 and 3; ENTRY turns to 1, from where a8 is in window 3.
+    let mut machine = Machine::new(&[entry(1, 16), addi(7, 2, 1), addi(8, 2, 0)]);
+    machine.cpu.set_special(WINDOWSTART, 0b1001);
+    machine.cpu.set_special(PS, 0x0005_0020);
+    machine.steps(3);
+    assert_eq!((machine.special(WINDOWBASE), machine.special(EPC1)), (3, CODE + 6));
+    assert_eq!(machine.cpu.pc(), BASE + 0x100, "the frame at 3 goes round to the one at 0");
 }
 
 #[test]

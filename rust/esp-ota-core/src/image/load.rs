@@ -1,6 +1,7 @@
 //! Where the bootloader may copy a segment without overwriting itself.
 
-use crate::target::{Ram, Span};
+use super::options::{IdfVersion, since};
+use crate::target::{Ram, Span, Target};
 
 /// `STACK_LOAD_HEADROOM`, kept free below the stack pointer.
 const STACK_LOAD_HEADROOM: u32 = 0x8000;
@@ -9,6 +10,20 @@ const STACK_LOAD_HEADROOM: u32 = 0x8000;
 const STACK_IN_USE: u32 = 0x2E0;
 /// So far below the top of that stack the header of an image is read to. This figure changes with every build as well.
 pub(super) const HEADER_ON_STACK: u32 = 0x1EC;
+
+/// `SOC_ROM_STACK_START` as releases have it before these: ROM's stack is where it is, whatever they take for its end.
+const STACKS: [(&str, u32, &[IdfVersion]); 4] = [
+    ("esp32c3", 0x3FCE_BF10, &[(4, 4, 3)]),
+    ("esp32s3", 0x3FCE_BF10, &[(4, 4, 3)]),
+    ("esp32c5", 0x4085_E9A0, &[(5, 5, 0)]),
+    ("esp32c61", 0x4084_EA70, &[(5, 5, 5), (6, 0, 1)]),
+];
+
+/// The end of the stack that a release keeps segments from.
+pub(super) fn stack_end(target: &Target, version: IdfVersion) -> u32 {
+    let older = STACKS.iter().find(|(name, _, fixed)| *name == target.name && !since(version, fixed));
+    older.map_or(target.ram.stack_start, |(_, end, _)| *end)
+}
 
 /// A range that may not be loaded, as the console shows it: an alias is named by its other address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +57,17 @@ fn class(ram: &Ram, range: Span) -> Class {
 
 /// `verify_load_addresses` (components/bootloader_support/src/esp_image_format.c) for `[low, high)`, not empty.
 ///
-/// That the range does not wrap is asserted before ([`super::rules::Rules::load_end`]).
-pub(super) fn verify_load_addresses(ram: &Ram, low: u32, high: u32) -> Result<(), Clash> {
-    match alias(ram, check(ram, low, high)?, Span { low, high }) {
+/// That the range does not wrap is asserted before ([`super::rules::Rules::load_end`]). The stack ends at `stack_end`.
+pub(super) fn verify_load_addresses(ram: &Ram, stack_end: u32, low: u32, high: u32) -> Result<(), Clash> {
+    let stack = Span { low: ram.stack_start - STACK_IN_USE - STACK_LOAD_HEADROOM, high: stack_end };
+    match alias(ram, check(ram, stack, low, high)?, Span { low, high }) {
         // RAM with two addresses is judged again by the other one, and no further.
-        Some(other) => check(ram, other.low, other.high).map(drop),
+        Some(other) => check(ram, stack, other.low, other.high).map(drop),
         None => Ok(()),
     }
 }
 
-fn check(ram: &Ram, low: u32, high: u32) -> Result<Class, Clash> {
+fn check(ram: &Ram, stack: Span, low: u32, high: u32) -> Result<Class, Clash> {
     let range = Span { low, high };
     let refuse = |reason| Err(Clash { low, high, reason });
     if high <= low {
@@ -59,7 +75,6 @@ fn check(ram: &Ram, low: u32, high: u32) -> Result<Class, Clash> {
     }
     match class(ram, range) {
         Class::Dram => {
-            let stack = Span { low: ram.stack_start - STACK_IN_USE - STACK_LOAD_HEADROOM, high: ram.stack_start };
             if range.overlaps(stack) {
                 refuse("overlaps bootloader stack")
             } else if range.overlaps(ram.loader_data) {
@@ -96,10 +111,10 @@ fn alias(ram: &Ram, class: Class, range: Span) -> Option<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Target;
 
     fn reason(chip: &str, low: u32, high: u32) -> Option<Clash> {
-        verify_load_addresses(&Target::by_name(chip)?.ram, low, high).err()
+        let target = Target::by_name(chip)?;
+        verify_load_addresses(&target.ram, target.ram.stack_start, low, high).err()
     }
 
     #[test]
@@ -122,7 +137,11 @@ mod tests {
                     continue; // upstream does not protect it there
                 }
                 for low in [guarded.low - 4, guarded.low, guarded.high - 4] {
-                    assert!(verify_load_addresses(ram, low, low + 8).is_err(), "{} {low:x}", target.name);
+                    assert!(
+                        verify_load_addresses(ram, ram.stack_start, low, low + 8).is_err(),
+                        "{} {low:x}",
+                        target.name
+                    );
                 }
             }
         }
@@ -137,7 +156,7 @@ mod tests {
             let near = |edge: &u32| [-8, -4, 0, 4, 8].map(|step: i32| edge.wrapping_add_signed(step));
             for low in edges.iter().flat_map(near) {
                 for high in edges.iter().flat_map(near).chain([low.wrapping_add(4), 0, u32::MAX]) {
-                    if verify_load_addresses(ram, low, high).is_ok() {
+                    if verify_load_addresses(ram, ram.stack_start, low, high).is_ok() {
                         let inside = |span: &Span| span.contains(low) && span.contains(high.wrapping_sub(1));
                         assert!(low < high && classes.iter().any(inside), "{} {low:x}-{high:x}", target.name);
                     }

@@ -2,6 +2,7 @@
 
 use super::HASH_LEN;
 use super::header::Segment;
+use super::load;
 use super::options::{Features, Options};
 use super::rules::Rules;
 use crate::efuse::EFuse;
@@ -90,6 +91,7 @@ impl Request {
             features: Features::of(self.options.idf_version),
             loader_text: self.options.loader_text.map(|(low, high)| Span { low, high }),
             loader_data: self.options.loader_data.map(|(low, high)| Span { low, high }),
+            stack_end: load::stack_end(target, self.options.idf_version),
             ..Rules::new(Some(target), u64::from(self.offset), self.of_bootloader())
         }
     }

@@ -78,6 +78,8 @@ pub(super) struct Rules {
     /// Where the bootloader that looks has its own code, when that is known.
     pub(super) loader_text: Option<Span>,
     pub(super) loader_data: Option<Span>,
+    /// Where the release takes the bootloader's stack to end.
+    pub(super) stack_end: u32,
 }
 
 impl Rules {
@@ -92,6 +94,7 @@ impl Rules {
             features: Features::of(HEAD),
             loader_text: None,
             loader_data: None,
+            stack_end: target.map_or(0, |target| target.ram.stack_start),
         }
     }
 
@@ -297,7 +300,7 @@ impl Rules {
             loader_data: self.loader_data.unwrap_or(ram.loader_data),
             ..ram
         };
-        let clash = load::verify_load_addresses(&ram, segment.load_addr, end).err()?;
+        let clash = load::verify_load_addresses(&ram, self.stack_end, segment.load_addr, end).err()?;
         let found = format!("0x{:08x}-0x{:08x}", clash.low, clash.high);
         let field = format!("segment {index} load_addr");
         let fault = invalid(field, self.at(at), format!("{found} {}", clash.reason), "free RAM".to_owned());

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::registers::{Handlers, Words, low_word};
+use super::handlers::{Answer, Handlers, Taken};
+use super::registers::{Words, low_word};
 
 /// What may be asked and told while the code runs.
 #[derive(Default)]
@@ -36,8 +37,8 @@ impl Flags {
     }
 }
 
-/// The bus of one run. A device that is read is asked at once; one that is written hears of it behind the instruction,
-/// when it may look at all of the CPU.
+/// The bus of one run. A device that is read is asked at once; one of Python that is written hears of it behind the
+/// instruction, when it may look at all of the CPU.
 pub(super) struct Bus<'a, 'py> {
     pub(super) py: Python<'py>,
     pub(super) words: &'a Words,
@@ -49,7 +50,8 @@ pub(super) struct Bus<'a, 'py> {
     /// The register that is another number each time it is read.
     pub(super) random: Option<u32>,
     pub(super) watcher: Option<&'a Bound<'py, PyAny>>,
-    pub(super) posted: Vec<(u32, u32)>,
+    /// Who is to be called, with the word written or without one.
+    pub(super) posted: Vec<(Py<PyAny>, Option<u32>)>,
     pub(super) error: Option<PyErr>,
 }
 
@@ -64,8 +66,11 @@ impl Bus<'_, '_> {
         if self.random == Some(address) {
             return self.words.draw(address);
         }
-        let Some(device) = self.on_read.at(self.py, address) else { return self.words.word(address) };
-        self.asked(|py| low_word(device.call0(py)?.bind(py)))
+        match self.on_read.read(self.py, address) {
+            None => self.words.word(address),
+            Some(Answer::Word(word)) => word,
+            Some(Answer::Ask(device)) => self.asked(|py| low_word(device.call0(py)?.bind(py))),
+        }
     }
 
     /// What Python answers; what it raises ends the run.
@@ -96,10 +101,10 @@ impl esp_cpu::Bus for Bus<'_, '_> {
         let address = self.real(address & !3);
         let value =
             if size >= 4 { value } else { self.words.word(address) & !(mask << shift) | (value & mask) << shift };
-        if self.on_write.has(address) {
-            self.posted.push((address, value));
-        } else {
-            self.words.set(address, value);
+        match self.on_write.write(self.py, address, value) {
+            Taken::Nowhere => self.words.set(address, value),
+            Taken::Done => {}
+            Taken::Tell(device, value) => self.posted.push((device, value)),
         }
     }
 

@@ -1,11 +1,10 @@
-//! A chip's registers: the words written last, and the devices that answer at some addresses.
+//! A chip's registers: the words written last.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Mutex;
 
 use pyo3::exceptions::PyKeyError;
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -27,11 +26,16 @@ impl Hasher for Spread {
     }
 
     fn write_u32(&mut self, value: u32) {
-        self.0 = (self.0 ^ u64::from(value)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
     }
 }
 
-type ByAddress<T> = HashMap<u32, T, BuildHasherDefault<Spread>>;
+/// By an address of registers, or of anything else that nobody chooses to do harm.
+pub(super) type ByAddress<T, A = u32> = HashMap<A, T, BuildHasherDefault<Spread>>;
 
 /// The words of a chip's registers by address, each the one written last.
 #[pyclass(module = "py_esp_ota._core", frozen, mapping)]
@@ -44,6 +48,16 @@ impl Words {
 
     pub(crate) fn set(&self, address: u32, value: u32) {
         lock(&self.0).insert(address, value);
+    }
+
+    /// The bytes of words from an address on; of each its highest byte first with `big`.
+    pub(super) fn fill(&self, address: u32, bytes: &mut [u8], big: bool) {
+        let words = lock(&self.0);
+        for (address, chunk) in from(address).zip(bytes.chunks_mut(4)) {
+            let word = words.get(&address).copied().unwrap_or(0);
+            let bytes = if big { word.to_be_bytes() } else { word.to_le_bytes() };
+            chunk.iter_mut().zip(bytes).for_each(|(byte, new)| *byte = new);
+        }
     }
 
     /// The next random number of the generator that keeps its state in this word. Never zero, never twice the same.
@@ -97,20 +111,15 @@ impl Words {
     /// The bytes of words that follow each other; of each its highest byte first with `big`.
     #[pyo3(signature = (address, length, /, *, big=false))]
     fn bytes_at<'py>(&self, py: Python<'py>, address: u32, length: usize, big: bool) -> PyResult<Bound<'py, PyBytes>> {
-        let words = lock(&self.0);
         PyBytes::new_with(py, length, |bytes| {
-            for (address, chunk) in from(address).zip(bytes.chunks_mut(4)) {
-                let word = words.get(&address).copied().unwrap_or(0);
-                let bytes = if big { word.to_be_bytes() } else { word.to_le_bytes() };
-                chunk.iter_mut().zip(bytes).for_each(|(byte, new)| *byte = new);
-            }
+            self.fill(address, bytes, big);
             Ok(())
         })
     }
 
     /// Whole words from bytes, in the same way.
     #[pyo3(signature = (address, data, /, *, big=false))]
-    fn put_bytes_at(&self, address: u32, data: &[u8], big: bool) {
+    pub(super) fn put_bytes_at(&self, address: u32, data: &[u8], big: bool) {
         let mut words = lock(&self.0);
         for (address, chunk) in from(address).zip(data.chunks_exact(4)) {
             let mut bytes = [0; 4];
@@ -142,65 +151,5 @@ impl Words {
         let mut mine = lock(&self.0);
         mine.clear();
         mine.extend(words);
-    }
-}
-
-/// The devices that answer for registers, by address: functions of Python.
-#[pyclass(module = "py_esp_ota._core", frozen, mapping)]
-pub(crate) struct Handlers(Mutex<ByAddress<Py<PyAny>>>);
-
-impl Handlers {
-    pub(crate) fn at(&self, py: Python<'_>, address: u32) -> Option<Py<PyAny>> {
-        lock(&self.0).get(&address).map(|handler| handler.clone_ref(py))
-    }
-
-    pub(crate) fn has(&self, address: u32) -> bool {
-        lock(&self.0).contains_key(&address)
-    }
-}
-
-#[pymethods]
-impl Handlers {
-    #[new]
-    fn new() -> Self {
-        Self(Mutex::default())
-    }
-
-    /// The device at an address, or `None`.
-    #[pyo3(signature = (address, /))]
-    fn get(&self, py: Python<'_>, address: u32) -> Option<Py<PyAny>> {
-        self.at(py, address)
-    }
-
-    fn __getitem__(&self, py: Python<'_>, address: u32) -> PyResult<Py<PyAny>> {
-        self.at(py, address).ok_or_else(|| PyKeyError::new_err(address))
-    }
-
-    fn __setitem__(&self, address: u32, handler: Py<PyAny>) {
-        // What was there may run code of Python when it goes: not under the lock.
-        let _before = lock(&self.0).insert(address, handler);
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Under the lock nobody else's code runs: who holds it is in the middle of a change, and all is in use.
-        let Ok(handlers) = self.0.try_lock() else { return Ok(()) };
-        handlers.values().try_for_each(|handler| visit.call(handler))
-    }
-
-    fn __clear__(&self) {
-        let _gone = std::mem::take(&mut *lock(&self.0));
-    }
-
-    fn __delitem__(&self, address: u32) -> PyResult<()> {
-        let removed = lock(&self.0).remove(&address);
-        removed.map(drop).ok_or_else(|| PyKeyError::new_err(address))
-    }
-
-    fn __contains__(&self, address: u32) -> bool {
-        self.has(address)
-    }
-
-    fn __len__(&self) -> usize {
-        lock(&self.0).len()
     }
 }

@@ -133,10 +133,11 @@ impl Cpu {
         if let Some(error) = error {
             return Err(error);
         }
-        for (address, value) in posted {
-            if let Some(device) = self.on_write.get().at(py, address) {
-                device.call1(py, (value,))?;
-            }
+        for (device, value) in posted {
+            match value {
+                Some(value) => device.call1(py, (value,))?,
+                None => device.call0(py)?,
+            };
         }
         Ok(ran)
     }

@@ -37,11 +37,15 @@ impl Window {
     }
 
     /// Show `length` bytes of a flash from `place` on, or zeros, at `offset`.
-    pub(super) fn show(&mut self, space: &mut Space, (offset, length): (usize, usize), flash: Option<(Flash, u64)>) {
-        let flash = flash.map(|(flash, place)| (Arc::new(Mutex::new(flash)), place));
+    pub(super) fn show(
+        &mut self,
+        space: &mut Space,
+        (offset, length): (usize, usize),
+        flash: Option<(&Arc<Mutex<Flash>>, u64)>,
+    ) {
         let pages = offset / PAGE..(offset + length).div_ceil(PAGE);
         for (at, source) in self.sources.iter_mut().take(pages.end).skip(pages.start).enumerate() {
-            *source = Source(flash.as_ref().map(|(flash, place)| (Arc::clone(flash), place + (at * PAGE) as u64)));
+            *source = Source(flash.map(|(flash, place)| (Arc::clone(flash), place + (at * PAGE) as u64)));
         }
         space.hide(self.block, offset, length, true);
     }

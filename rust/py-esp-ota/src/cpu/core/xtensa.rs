@@ -102,6 +102,10 @@ impl Core for Cpu {
         self.advance(cycles);
     }
 
+    fn set_look(&mut self, cycles: u32) {
+        self.look = cycles;
+    }
+
     fn sp(&self) -> u32 {
         self.register(SP)
     }

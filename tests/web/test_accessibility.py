@@ -1,0 +1,194 @@
+"""Every page for everybody: axe finds nothing, no page is wider than its window, and no id breaks in the middle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from page_stage import Stage, on_a_socket
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from stub_nodes import introduce
+from test_browser import CHROMIUM, LAMP, QUIET
+
+from py_esp_ota.cloud.virtual_nodes import Dials
+
+BOARD = "A1B2C3D4E5F60718293A4B"
+"""As long as the ids that RainMaker gives."""
+WIDTHS = (390, 768, 1440)
+SCHEMES = ("light", "dark")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """axe-core, as a package for Playwright ships it."""
+    spec = find_spec("axe_playwright_python")
+    if spec is None or spec.origin is None:
+        pytest.skip("axe-playwright-python is not installed")
+    return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with on_a_socket() as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def paths(stage: Stage) -> dict[str, str]:
+    """Pages with something of everything on them."""
+    virtual = stage.cloud.virtual
+
+    def settle(service) -> str:
+        virtual.put("lamp1", dials=Dials(weather="app-no"))
+        virtual.put("lamp2", power="off", running="")
+        virtual.put("lamp3", running="", slot="", state="")
+        virtual.put("lamp4", silent=True)
+        virtual.written = 100
+        service.intake.on_presence(BOARD, True)
+        introduce(service, BOARD)
+        service.intake.on_presence("offline-board", False)
+        introduce(service, "offline-board")
+        service.nodes.add_tags(BOARD, ["room:kitchen"])
+        service.nodes.set_metadata(BOARD, {"shelf": 3})
+        return service.images.add("lamp-1.1.0", LAMP).ota_image_id
+
+    image = stage.do(settle)
+    job = stage.do(
+        lambda service: service.jobs.create("Rollout", image, nodes=[BOARD, "lamp1", "lamp2"], force_push=True)
+    ).job.ota_job_id
+    return {
+        "overview": "/",
+        "nodes": "/nodes",
+        "no nodes": "/nodes?q=zebra",
+        "virtual node": "/nodes/lamp1",
+        "dead node": "/nodes/lamp2",
+        "node that boots nothing": "/nodes/lamp3",
+        "node that never connected": "/nodes/lamp4",
+        "board": f"/nodes/{BOARD}",
+        "offline board": "/nodes/offline-board",
+        "add": "/virtual/add",
+        "dump": "/flash",
+        "image": f"/images/{image}",
+        "images": "/images",
+        "upload": "/images/upload",
+        "start": f"/images/{image}/start",
+        "jobs": "/jobs",
+        "job": f"/jobs/{job}",
+        "nowhere": "/nodes/nobody",
+    }
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=SCHEMES)
+def page(request, browser: Browser, stage: Stage) -> Iterator[Page]:
+    context = browser.new_context(
+        base_url=stage.url, color_scheme=request.param, reduced_motion="reduce", viewport={"width": 1440, "height": 900}
+    )
+    yield context.new_page()
+    context.close()
+
+
+def judge(page: Page, axe: str) -> list[str]:
+    """What axe finds, each with the first element that it is about."""
+    page.evaluate(axe)
+    found = page.evaluate("async () => (await axe.run(document)).violations")
+    return [
+        f"{each['id']}: {json.dumps(each['nodes'][0]['target'])} {each['nodes'][0]['failureSummary']}" for each in found
+    ]
+
+
+def test_axe_finds_nothing_on_any_page_at_any_width(page, paths, axe):
+    said = {}
+    for name, path in paths.items():
+        page.goto(path)
+        page.evaluate("document.querySelectorAll('main details').forEach((details) => { details.open = true; })")
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            if found := judge(page, axe):
+                said[name, width] = found
+    assert said == {}
+
+
+def test_axe_finds_nothing_when_a_question_is_open_or_a_dump(page, paths, axe, tmp_path):
+    page.goto(paths["virtual node"])
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert judge(page, axe) == []
+    page.goto("/nodes")
+    page.get_by_role("checkbox", name="Choose lamp1").check()
+    page.get_by_role("button", name="Delete …").click()
+    expect(page.get_by_role("heading", name="Delete 1 virtual node?")).to_be_visible()
+    assert judge(page, axe) == []
+    file = tmp_path / "dump.bin"
+    file.write_bytes(bytes(0x10000))
+    page.goto("/flash")
+    page.set_input_files("#file", file)
+    page.get_by_role("button", name="Open it").click()
+    expect(page.get_by_role("heading", name="dump.bin")).to_be_visible()
+    assert judge(page, axe) == []
+
+
+# Ids are looked for in the text itself, wherever it stands: of one that breaks, or is cut, the letters have two lines.
+BROKEN = """(ids) => {
+  const bad = [];
+  const walk = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const { data, parentElement } = walk.currentNode;
+    if (!parentElement.checkVisibility() || parentElement.closest("option, .console")) continue;
+    for (const id of ids) {
+      for (let at = data.indexOf(id); at >= 0; at = data.indexOf(id, at + 1)) {
+        const range = document.createRange();
+        range.setStart(walk.currentNode, at);
+        range.setEnd(walk.currentNode, at + id.length);
+        const tops = new Set([...range.getClientRects()].map((rect) => Math.round(rect.top)));
+        const cut = parentElement.scrollWidth > parentElement.clientWidth + 1 && parentElement.matches(".id");
+        if (tops.size > 1 || cut) bad.push(`${id} in ${parentElement.outerHTML.slice(0, 120)}`);
+      }
+    }
+  }
+  return bad;
+}"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_id_breaks_in_the_middle_and_no_page_is_wider_than_its_window(page, stage, paths, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    ids = [
+        BOARD,
+        "offline-board",
+        "lamp1",
+        "lamp2",
+        "lamp3",
+        "lamp4",
+        *(path.split("/")[2] for path in (paths["image"], paths["job"])),
+    ]
+    said = {}
+    for name, path in paths.items():
+        page.goto(path)
+        page.evaluate("document.querySelectorAll('main details').forEach((details) => { details.open = true; })")
+        if found := page.evaluate(BROKEN, ids):
+            said[name] = found
+        if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
+            said[name, "wide"] = wide
+        hidden = page.evaluate(
+            "() => [...document.querySelectorAll('main .card.flush')].filter("
+            "(card) => card.scrollWidth > card.clientWidth + 1).map((card) => card.outerHTML.slice(0, 120))"
+        )
+        if hidden:
+            said[name, "cut"] = hidden
+    assert said == {}
