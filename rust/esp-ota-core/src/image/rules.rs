@@ -151,6 +151,9 @@ impl Rules {
     ///
     /// `no_max`: the eFuse that makes the chip ignore upper bounds is burnt.
     pub(super) fn chip_revision(&self, header: &ImageHeader, revision: u16, no_max: bool) -> Option<Refusal> {
+        if !self.features.full_revisions {
+            return self.one_number(header, revision);
+        }
         let (min, max) = (header.min_chip_rev_full, header.max_chip_rev_full);
         let unbound = self.bootloader && self.features.revision_check;
         let above = !unbound && !no_max && is_set(max) && revision > max;
@@ -174,6 +177,41 @@ impl Rules {
         let rest = refusals.map(|(_, line)| line).filter(|_| !self.features.revision_check);
         let log = std::iter::once(first).chain(rest).collect();
         Some(Refusal { fault, log, always: true })
+    }
+
+    /// Of the revision what older releases compare: the major number on three chips, the minor one on the others.
+    fn number(&self, revision: u16) -> u16 {
+        let (major, minor) = (revision / 100, revision % 100);
+        match self.target.map_or("", |target| target.name) {
+            "esp32" => major,
+            "esp32c3" => minor,
+            _ if !self.features.revisions_from_hal => 0,
+            "esp32s2" | "esp32h2" => major,
+            _ => minor,
+        }
+    }
+
+    fn one_number(&self, header: &ImageHeader, revision: u16) -> Option<Refusal> {
+        let (number, min) = (self.number(revision), header.min_chip_rev);
+        if number >= min.into() {
+            return None;
+        }
+        let expected = format!("at most {number}, of the chip's revision {}", v(revision));
+        let fault = Fault::new(EspErr::Fail, "min_chip_rev", self.at(14), min.to_string(), expected);
+        let text = format!(
+            "This chip is revision {number} but the application is configured for minimum revision {min}. Can't run."
+        );
+        Some(Refusal { fault, log: vec![line(Level::Error, TAG_COMM, text)], always: true })
+    }
+
+    /// What a bootloader of such a release says where the two numbers differ.
+    pub(super) fn other_number(&self, header: &ImageHeader, revision: u16) -> Option<LogLine> {
+        let (number, min) = (self.number(revision), header.min_chip_rev);
+        if self.features.full_revisions || number == u16::from(min) {
+            return None;
+        }
+        let text = format!("chip revision: {number}, min. application chip revision: {min}");
+        Some(line(Level::Info, TAG_COMM, text))
     }
 
     /// `verify_image_header`: the number of segments.
