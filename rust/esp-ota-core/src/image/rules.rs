@@ -18,7 +18,7 @@ pub const MAX_SEGMENTS: u8 = 16;
 const DESC_WORDS: u32 = 8;
 
 const TAG: &str = "esp_image";
-const TAG_COMM: &str = "boot_comm";
+pub(super) const TAG_COMM: &str = "boot_comm";
 
 /// A broken rule: the fact, and what the chip prints.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ fn invalid(field: impl Into<String>, at: u64, found: String, expected: String) -
 }
 
 /// `v%d.%d` of a revision.
-fn v(revision: u16) -> String {
+pub(super) fn v(revision: u16) -> String {
     format!("v{}.{}", revision / 100, revision % 100)
 }
 
@@ -112,7 +112,7 @@ impl Rules {
         SegmentKind::of(load_addr, self.target, self.build_page)
     }
 
-    fn at(&self, offset: u64) -> u64 {
+    pub(super) fn at(&self, offset: u64) -> u64 {
         self.base + offset
     }
 
@@ -177,41 +177,6 @@ impl Rules {
         let rest = refusals.map(|(_, line)| line).filter(|_| !self.features.revision_check);
         let log = std::iter::once(first).chain(rest).collect();
         Some(Refusal { fault, log, always: true })
-    }
-
-    /// Of the revision what older releases compare: the major number on three chips, the minor one on the others.
-    fn number(&self, revision: u16) -> u16 {
-        let (major, minor) = (revision / 100, revision % 100);
-        match self.target.map_or("", |target| target.name) {
-            "esp32" => major,
-            "esp32c3" => minor,
-            _ if !self.features.revisions_from_hal => 0,
-            "esp32s2" | "esp32h2" => major,
-            _ => minor,
-        }
-    }
-
-    fn one_number(&self, header: &ImageHeader, revision: u16) -> Option<Refusal> {
-        let (number, min) = (self.number(revision), header.min_chip_rev);
-        if number >= min.into() {
-            return None;
-        }
-        let expected = format!("at most {number}, of the chip's revision {}", v(revision));
-        let fault = Fault::new(EspErr::Fail, "min_chip_rev", self.at(14), min.to_string(), expected);
-        let text = format!(
-            "This chip is revision {number} but the application is configured for minimum revision {min}. Can't run."
-        );
-        Some(Refusal { fault, log: vec![line(Level::Error, TAG_COMM, text)], always: true })
-    }
-
-    /// What a bootloader of such a release says where the two numbers differ.
-    pub(super) fn other_number(&self, header: &ImageHeader, revision: u16) -> Option<LogLine> {
-        let (number, min) = (self.number(revision), header.min_chip_rev);
-        if self.features.full_revisions || number == u16::from(min) {
-            return None;
-        }
-        let text = format!("chip revision: {number}, min. application chip revision: {min}");
-        Some(line(Level::Info, TAG_COMM, text))
     }
 
     /// `verify_image_header`: the number of segments.
