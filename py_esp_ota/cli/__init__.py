@@ -15,7 +15,7 @@ __all__ = ["main"]
 #: Verb, what it does, and where it is; without a place it is ``command`` in the module of its name.
 _VERBS = {
     "boot": "boot a flash and show what the bootloader decides, and why",
-    "cloud": "certificates for the nodes of a cloud that esp-ota serve runs",
+    "cloud": "roll out firmware from a script: login, images, jobs, nodes",
     "demo": "one OTA, end to end: seven chapters on real firmware",
     "efuse": "make, show and burn an eFuse file",
     "elf2image": "make an app image of a linked RISC-V program",

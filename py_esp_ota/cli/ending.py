@@ -54,7 +54,8 @@ def _code(words: Sequence[str], call: Callable[[], object]) -> int:
     except click.ClickException as error:
         error.show()
         if _wants_json(words):
-            print_json({"error": {"message": error.message, "exit_code": error.exit_code}}, err=took_stdout(error))
+            said = {"message": error.message, "exit_code": error.exit_code, **getattr(error, "more", {})}
+            print_json({"error": said}, err=took_stdout(error))
         return error.exit_code
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)

@@ -1,4 +1,4 @@
-"""``esp-ota cloud``: what the folder of an ``esp-ota serve`` has for those outside it."""
+"""``esp-ota cloud node-cert``: what the folder of an ``esp-ota serve`` has for a node outside it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,7 @@ _DATA = click.option(
 )
 
 
-@click.group("cloud")
-def command() -> None:
-    """What the folder of an esp-ota serve has for those outside it."""
-
-
-@command.command("node-cert")
+@click.command("node-cert")
 @click.argument("node_id")
 @_DATA
 @click.option(
