@@ -65,7 +65,11 @@ def completed(*words: str) -> list[str]:
         (("sweep", "old", "new", "--partitions", "./my"), ["<file>"]),
         (("node", "flash", "--until", ""), ["connected", "update", "idle"]),
         (("node", "new", "--partitions", "two_ota_l"), ["two_ota_large"]),
-        (("cloud", ""), ["node-cert"]),
+        (("cloud", ""), ["images", "jobs", "login", "logout", "node-cert", "nodes"]),
+        (("cloud", "jobs", ""), ["cancel", "export", "list", "start", "status"]),
+        (("cloud", "images", "a"), ["archive"]),
+        (("cloud", "images", "upload", "fl"), ["<file>"]),
+        (("cloud", "jobs", "status", "--w"), ["--watch", "--within"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

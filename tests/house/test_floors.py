@@ -22,6 +22,7 @@ MAY_USE_BYTE_TOOLS = {
     "signing.py",  # the forge of signatures: it makes blocks byte by byte, as the judge must not help it to
     "cloud/images.py",  # names a stored image by its hash
     "silicon/words.py",  # words, hashes and CRC of a CPU that is a second opinion on the core: it may not ask the core
+    "cli/cloud/firmware.py",  # knows an image that a cloud has by its hash
     "cli/fuzz_corpus.py",  # names a file by its hash
     "cli/corpus.py",  # checks a fetched file by its hash
     "adapters/roms.py",  # the same

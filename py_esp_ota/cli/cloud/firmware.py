@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from typing import TYPE_CHECKING
 
 from py_esp_ota._core import inspect_image
@@ -29,6 +30,19 @@ def upload(cloud: Cloud, body: Json) -> Json:
     answer = cloud.ask("POST", PATH, body=body)
     found = {key: text(answer, key) for key in (ID, "fw_version", "type", "model")}
     return {"image_name": body["image_name"], **found}
+
+
+def brought(cloud: Cloud, app: bytes) -> Json:
+    """The image of a file: the one that is there already, byte for byte, so that a job can be tried again; else sent.
+
+    Raises ``Refused``, ``Unreached``.
+    """
+    body = body_of(app, None)
+    md5 = hashlib.md5(app, usedforsecurity=False).hexdigest()
+    for each in cloud.pages(PATH, "ota_images", {"image_name": body["image_name"]}):
+        if (each.get("image_name"), each.get("file_md5")) == (body["image_name"], md5):
+            return each
+    return upload(cloud, body)
 
 
 def find(cloud: Cloud, image: str) -> Json:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from py_esp_ota.cli.cloud.answers import Json, Unreached, columns, number, text
-from py_esp_ota.cli.cloud.firmware import body_of, find, upload
+from py_esp_ota.cli.cloud.firmware import brought, find
 from py_esp_ota.cli.cloud.options import Duration, Validity, Window, cloud_of, moment, of_a_cloud, profile_option
 from py_esp_ota.cli.cloud.standing import CSV_HEAD
 from py_esp_ota.cli.cloud.watch import PATH, standing_of, watch
@@ -31,7 +31,12 @@ def jobs() -> None:
 
 
 @jobs.command("start")
-@click.option("--image", required=True, metavar="NAME|ID|FILE.bin", help="What to bring; a .bin is uploaded first.")
+@click.option(
+    "--image",
+    required=True,
+    metavar="NAME|ID|FILE.bin",
+    help="What to bring; a .bin is uploaded first, if it is not there.",
+)
 @click.option("--node", "nodes", multiple=True, metavar="ID", help="For this node; can be said again.")
 @click.option("--all", "every", is_flag=True, help="For every node of yours.")
 @click.option("--name", help="What the job is called; as the image, without.")
@@ -74,7 +79,7 @@ def start(
     app = read_app(Path(image)) if image.endswith(".bin") else None
     metadata = {key: value for key, value in {"download_window": window, "validity": validity}.items() if value}
     with cloud_of(profile) as cloud:
-        found = find(cloud, image) if app is None else upload(cloud, body_of(app, None))
+        found = find(cloud, image) if app is None else brought(cloud, app)
         body = {
             "ota_job_name": name or text(found, "image_name"),
             "ota_image_id": text(found, "ota_image_id"),
