@@ -13,6 +13,10 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_NO_COMPILE := 0
 RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust partitions -type f -not -path '*/target/*' 2>/dev/null)
 
+# What maturin tells pyo3, where it has.
+PYO3_CONFIG = $(abspath $(firstword $(wildcard target/maturin/pyo3-config-*.txt)))
+PYO3 = $(if $(PYO3_CONFIG),PYO3_CONFIG_FILE=$(PYO3_CONFIG) PYO3_BUILD_EXTENSION_MODULE=1)
+
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
@@ -130,8 +134,9 @@ types: setup
 
 rust:
 	cargo fmt --all --check
-	@# In the profile of setup, whose build scripts and macros it takes; a target that is switched off is not checked twice.
-	cargo clippy --quiet --release --workspace --lib --bins --tests --examples --benches -- -D warnings
+	@# In the profile of setup and as maturin calls it, whose build scripts and macros it takes: told otherwise, pyo3 is
+	@# built anew here, and once more for the wheel. A target that is switched off is not checked twice.
+	$(PYO3) cargo clippy --quiet --release --workspace --lib --bins --tests --examples --benches -- -D warnings
 
 bench-system: ## nginx, which downloads are measured against, where we may install it
 	@command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || { \

@@ -5,7 +5,7 @@ bytes. All classes are immutable values except ``Flash`` and ``OtaWriter``. Long
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Literal, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, final
+from typing import Any, ClassVar, Generic, Literal, Never, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -16,6 +16,8 @@ __all__ = [
     "AppDesc",
     "BootTable",
     "BootloaderDesc",
+    "Compression",
+    "Console",
     "Cpu",
     "CpuMemory",
     "CpuState",
@@ -28,6 +30,7 @@ __all__ = [
     "Handlers",
     "ImageHeader",
     "ImageInfo",
+    "Kept",
     "LogLine",
     "NvsEntry",
     "NvsHandle",
@@ -38,13 +41,17 @@ __all__ = [
     "OtaWriter",
     "Partition",
     "PartitionTable",
+    "Pieces",
+    "Printed",
     "Recording",
     "RtcRetain",
     "Sectors",
     "Segment",
     "Selection",
+    "ShownPages",
     "SignatureBlock",
     "SignatureVerdict",
+    "Switch",
     "TableVerdict",
     "Target",
     "Verdict",
@@ -1532,7 +1539,7 @@ class Kept:
     """A device: a register that reads as the word written last with the bits ``ones`` set and ``zeros`` not."""
 
     def __new__(cls, words: Words, address: int, *, ones: int = 0, zeros: int = 0) -> Self: ...
-    def __call__(self) -> int: ...
+    def __call__(self, *args: Never, **kwargs: Never) -> int: ...
 
 @final
 class Switch:
@@ -1684,6 +1691,7 @@ class Cpu:
     @property
     def interruptible(self) -> bool: ...
     def enter(self, cause: int, value: int) -> None: ...
+    def let_in(self, number: int, level: int, *, vectored: bool, user: bool) -> bool: ...
     def watch_rom(self, begin: int, end: int) -> int: ...
     def watch(self, callback: Callable[[int], None], begin: int, end: int) -> int: ...
     def unwatch(self, number: int) -> None: ...

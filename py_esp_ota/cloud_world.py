@@ -69,7 +69,13 @@ async def open_cloud(
             derive=derive,
         )
         worlds: list[World] = []
-        service = CloudService(store, clock=clock, public_url=lambda: worlds[0].public_url, token_hex=token_hex)
+        service = CloudService(
+            store,
+            clock=clock,
+            public_url=lambda: worlds[0].public_url,
+            token_hex=token_hex,
+            streams=lambda: worlds[0].basic_ingest,
+        )
         app = create_app(service, accounts, allowed_hosts=allowed_hosts)
         async with open_world(app, service.intake.on_presence) as world:
             worlds.append(world)

@@ -63,6 +63,8 @@ class Device:
         name: the node's name in its config.
         type: the node's type in its config.
         devices: what the node's app has, with their params as they are at each boot; a lamp when not given.
+        connectivity: whether the node tells its presence by a param and a last will.
+        groups: whether the cloud may put the node into a group.
         ota_type: whether OTA runs over topics (the default) or over params.
         ota_diag: the self-test of the first boot after an update; told which app is running and which phase it is.
         crashes: asked at each boot of a RainMaker app after how many seconds it panics, ``None`` for not at all. At 0
@@ -91,6 +93,8 @@ class Device:
         name: str = "ESP RainMaker Device",
         type: str = "Lightbulb",  # noqa: A002 - the reference's word
         devices: Sequence[ParamDevice] | None = None,
+        connectivity: bool = False,
+        groups: bool = False,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
         crashes: Crashes | None = None,
@@ -107,6 +111,8 @@ class Device:
         self.console: list[str] = []
         self.name = name
         self.type = type
+        self._connectivity = connectivity
+        self._groups = groups
         self._devices = (lamp(),) if devices is None else devices
         self._print = console
         self._ota_type = ota_type
@@ -268,6 +274,8 @@ class Device:
             name=self.name,
             type=self.type,
             devices=[one.at_boot() for one in self._devices],
+            connectivity=self._connectivity,
+            groups=self._groups,
         )
         crash = self._crashes(running) if self._crashes else None
         life = self._live_as_node(node)

@@ -26,6 +26,7 @@ class EspErr(IntEnum):
 
     ESP_FAIL = -1
     ESP_OK = 0
+    ESP_ERR_NO_MEM = 0x101
     ESP_ERR_INVALID_ARG = 0x102
     ESP_ERR_INVALID_STATE = 0x103
     ESP_ERR_INVALID_SIZE = 0x104

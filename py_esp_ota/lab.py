@@ -168,6 +168,8 @@ class Lab:
         name: str = "ESP RainMaker Device",
         type: str = "Lightbulb",  # noqa: A002 - the reference's word
         devices: Sequence[ParamDevice] | None = None,
+        connectivity: bool = False,
+        groups: bool = False,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
         apps: Apps | None = None,
@@ -178,11 +180,14 @@ class Lab:
         """A device in this world, without power yet: ``power_on()`` brings it to life.
 
         ``on_download(done, total)`` is told of each piece of a download; for the rest see ``Device``. Raises
-        ``ValueError`` for a ``node_id`` that another device has.
+        ``ValueError`` for a ``node_id`` that another device has, and for an app that takes images over MQTT streams
+        where the broker does not deliver them.
         """
         node_id = node_id or self._free_node_id()
         if node_id in self._places:
             raise ValueError(f"node_id {node_id!r} is another device's in this lab already")
+        if config is not None and config.esp_rmaker_ota_use_mqtt and not self.world.basic_ingest:
+            raise ValueError(f"OTA over MQTT streams needs Mosquitto: {self.world.broker} delivers no $aws/things/...")
         config = replace(config or Sdkconfig(), esp_rmaker_mqtt_use_basic_ingest_topics=self.world.basic_ingest)
         table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
         weather = Weather(
@@ -203,6 +208,8 @@ class Lab:
             name=name,
             type=type,
             devices=devices,
+            connectivity=connectivity,
+            groups=groups,
             ota_type=ota_type,
             ota_diag=weather.app.ota_diag,
             crashes=weather.app.crashes,

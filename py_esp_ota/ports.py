@@ -60,8 +60,12 @@ class Mqtt(Protocol):
 class MqttConnect(Protocol):
     """Opens MQTT connections. One per identity: the client id is the node id, the session is clean."""
 
-    def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
-        """Connect while the context is entered; raises ``MqttError`` when the broker does not answer."""
+    def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
+        """Connect while the context is entered; raises ``MqttError`` when the broker does not answer.
+
+        The broker publishes ``will`` for a client that is gone without a farewell: one that was lost, or that left the
+        context by an exception.
+        """
 
 
 class MqttSession(Protocol):

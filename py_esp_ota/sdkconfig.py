@@ -14,6 +14,8 @@ from typing import Literal, Self, get_args, get_origin, get_type_hints
 #: What Kconfig's own defaults have otherwise than the RainMaker examples, which this package starts from.
 _KCONFIG_DEFAULTS = {"bootloader_app_rollback_enable": False}
 
+_STREAM_REQUEST = 128 * 1024  # MQTT_OTA_MAX_BYTES_PER_REQUEST
+
 _HEADING = re.compile(r"#.*\(ESP-IDF\) v?(\d+)\.(\d+)(?:\.(\d+))?")
 _BLANK = " \t\r\n\ufeff"  # the last is the mark that some editors begin a file with
 _UNSET = re.compile(r"# CONFIG_(\w+) is not set")
@@ -32,8 +34,14 @@ class Sdkconfig:
 
     #: The ESP-IDF release whose behaviour is meant where it changed. No Kconfig option: sdkconfig's heading says it.
     idf_version: tuple[int, int, int] = (6, 2, 0)
+    #: The release of RainMaker, of its component ``esp_rainmaker``, likewise. Before 1.0.0: ``(0, year, month)``.
+    rainmaker_version: tuple[int, int, int] = (1, 16, 0)
     #: The chip that a build is for, ``None`` when its file does not say it. Nothing here depends on it.
     idf_target: str | None = None
+
+    #: Whether a RainMaker node writes JSON as others do: texts escaped, and a report that is too long shortened where
+    #: upstream cuts through it. No Kconfig option: upstream never does.
+    well_formed_json: bool = False
 
     # ESP-IDF: components/bootloader/Kconfig.*, components/partition_table/Kconfig.projbuild
     bootloader_app_rollback_enable: bool = True
@@ -126,6 +134,8 @@ class Sdkconfig:
     esp_rmaker_skip_secure_version_check: bool = False
     esp_rmaker_ota_rollback_wait_period: int = 90  # seconds
     esp_rmaker_ota_rollback_report_failed: bool = False
+    esp_rmaker_ota_test_rollback: bool = False
+    esp_rmaker_ota_test_rollback_count: int = 100  # per job; 0: without end
     esp_rmaker_ota_disable_auto_reboot: bool = False
     esp_rmaker_ota_time_support: bool = True
     esp_rmaker_ota_progress_support: bool = False
@@ -134,6 +144,11 @@ class Sdkconfig:
     esp_rmaker_ota_retry_delay_minutes: int = 5
     esp_rmaker_ota_http_rx_buffer_size: int = 1024
     esp_rmaker_http_ota_resumption: bool = True  # needs ESP-IDF v5.5
+    esp_rmaker_ota_use_mqtt: bool = False  # the other of the choice is esp_rmaker_ota_use_https
+    esp_rmaker_mqtt_ota_block_size: int = 4096  # bytes
+    esp_rmaker_mqtt_ota_no_of_blocks: int = 16  # per request; at most 128 KiB
+    esp_rmaker_mqtt_ota_max_retries: int = 3  # requests again in a row
+    esp_rmaker_mqtt_ota_block_wait_sec: int = 10
     esp_rmaker_mqtt_use_basic_ingest_topics: bool = True
     esp_rmaker_mqtt_enable_budgeting: bool = True
     esp_rmaker_mqtt_default_budget: int = 100
@@ -141,6 +156,7 @@ class Sdkconfig:
     esp_rmaker_mqtt_budget_revive_period: int = 5  # seconds
     esp_rmaker_mqtt_budget_revive_count: int = 1
     esp_rmaker_max_param_data_size: int = 1024
+    esp_rmaker_connectivity_report_delay: int = 5  # seconds
     esp_rmaker_cmd_resp_enable: bool = True
     esp_rmaker_param_cmd_resp_enable: bool = True
     esp_rmaker_param_cmd_resp_buffer_size: int = 2048
@@ -170,8 +186,10 @@ class Sdkconfig:
             value = getattr(self, name)
             if type(value) not in kinds:
                 raise TypeError(f"{name} is {value!r}, of type {type(value).__name__}; expected {expected}")
-        if len(self.idf_version) != 3 or any(type(part) is not int for part in self.idf_version):
-            raise TypeError(f"idf_version is {self.idf_version!r}; expected three numbers, as in (5, 5, 1)")
+        for name in ("idf_version", "rainmaker_version"):
+            version = getattr(self, name)
+            if len(version) != 3 or any(type(part) is not int for part in version):
+                raise TypeError(f"{name} is {version!r}; expected three numbers, as in (5, 5, 1)")
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -225,6 +243,18 @@ class Sdkconfig:
             (
                 self.nvs_sec_key_protect_using_hmac and not 0 <= self.nvs_sec_hmac_efuse_key_id <= 5,
                 f"NVS_SEC_HMAC_EFUSE_KEY_ID is {self.nvs_sec_hmac_efuse_key_id}, expected 0 to 5",
+            ),
+            (
+                self.esp_rmaker_ota_test_rollback and not self.bootloader_app_rollback_enable,
+                "ESP_RMAKER_OTA_TEST_ROLLBACK needs BOOTLOADER_APP_ROLLBACK_ENABLE",
+            ),
+            (
+                not 256 <= self.esp_rmaker_mqtt_ota_block_size <= _STREAM_REQUEST,
+                f"ESP_RMAKER_MQTT_OTA_BLOCK_SIZE is {self.esp_rmaker_mqtt_ota_block_size}, expected 256 to 131072",
+            ),
+            (
+                not 1 <= self.esp_rmaker_mqtt_ota_no_of_blocks * self.esp_rmaker_mqtt_ota_block_size <= _STREAM_REQUEST,
+                "ESP_RMAKER_MQTT_OTA_BLOCK_SIZE times ESP_RMAKER_MQTT_OTA_NO_OF_BLOCKS is not 1 to 131072 bytes",
             ),
         ):
             if broken:

@@ -25,10 +25,25 @@ for _name, _examples in {"fast": 20, "slow": 2000}.items():
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
+gc.disable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """One of several workers compiles a module and what it imports, the others find it compiled."""
+    if "PYTEST_XDIST_WORKER" not in os.environ or not isinstance(collector, pytest.Module):
+        return (yield)
+    import fcntl
+
+    with collector.path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return (yield)
+
+
 def pytest_collection_finish():
-    """Thousands of tests, and what they import, stay to the end: the garbage collector need not look at them again."""
-    gc.collect()
+    """Thousands of tests, and what they import, stay to the end: the garbage collector need not look at them at all."""
     gc.freeze()
+    gc.enable()
     gc.set_threshold(4_000, 10, 10)
 
 

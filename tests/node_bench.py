@@ -75,10 +75,10 @@ class Line:
         self._swallowed[suffix] = times
 
     @asynccontextmanager
-    async def __call__(self, client_id: str) -> AsyncIterator[Mqtt]:
+    async def __call__(self, client_id: str, will: Message | None = None) -> AsyncIterator[Mqtt]:
         if not self._up:
             raise MqttError("the line is down")
-        async with self._broker(client_id) as link:
+        async with self._broker(client_id, will) as link:
             yield _Link(link, self._swallowed, quiet_end=self.quiet_end)
 
 
@@ -130,6 +130,8 @@ class Bench:
         self.line = Line(self.broker)
         self.devices = devices
         self.fw_version: str | None = None
+        self.connectivity = False
+        self.groups = False
         self.heard: list[tuple[float, str, bytes]] = []
         self.topics: list[str] = []
         self.boots: list[tuple[float, BootReport]] = []
@@ -210,6 +212,8 @@ class Bench:
             ota=self.ota,
             devices=tuple(self.devices()),
             fw_version=self.fw_version,
+            connectivity=self.connectivity,
+            groups=self.groups,
         )
         return self.node
 

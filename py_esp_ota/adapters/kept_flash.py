@@ -136,9 +136,9 @@ def heard_after(kept: FlashFile, mqtt: MqttConnect, fetch: Fetch) -> tuple[MqttC
     """The doors of one device: nothing leaves it, nor comes more of a download, before its flash is stored."""
 
     @asynccontextmanager
-    async def connected(client_id: str) -> AsyncIterator[Mqtt]:
+    async def connected(client_id: str, will: Message | None = None) -> AsyncIterator[Mqtt]:
         await kept.saved()
-        async with mqtt(client_id) as link:
+        async with mqtt(client_id, will) as link:
             yield _Committing(link, kept)
 
     @asynccontextmanager

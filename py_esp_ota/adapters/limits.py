@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-PAYLOAD_LIMIT = 128 << 10
-"""Bytes of one message: AWS IoT takes no more, and RainMaker's largest is sized by that.
+PAYLOAD_LIMIT = (128 << 10) + 128
+"""Bytes of one message: RainMaker's largest is a block of file delivery, 128 KB (``MQTT_OTA_MAX_BYTES_PER_REQUEST``).
 
-Its file delivery asks for 128 KB at most (``MQTT_OTA_MAX_BYTES_PER_REQUEST``); a node's config has no other bound.
+What stands around the block in its message comes on top; a node's config has no other bound.
 """
 
 PACKET_LIMIT = PAYLOAD_LIMIT + (1 << 10)

@@ -36,13 +36,16 @@ class MemoryBroker:
 
     Args:
         admin: client ids that may use every topic. Their presence is not reported.
+        keep_alive: seconds that clients promise not to be silent for. One that leaves by an exception without power for
+            a farewell is missed after half as long again, or when it comes back; by default at once.
     """
 
     name = "in memory"
     basic_ingest = True
 
-    def __init__(self, *, admin: Collection[str] = ("cloud",)) -> None:
+    def __init__(self, *, admin: Collection[str] = ("cloud",), keep_alive: float | None = None) -> None:
         self._admin = frozenset(admin)
+        self._keep_alive = keep_alive
         self._running = True
         self._clients: dict[str, _Client] = {}
         self._sessions: dict[str, tuple[_Subscriber, Backlog]] = {}
@@ -56,9 +59,9 @@ class MemoryBroker:
         """The door for nodes: the broker itself."""
         return self
 
-    def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
+    def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
-        return self._clean_session(client_id)
+        return self._clean_session(client_id, will)
 
     def session(self, client_id: str) -> AbstractAsyncContextManager[MqttSession]:
         """Take up the session of ``client_id`` while the context is entered."""
@@ -91,12 +94,13 @@ class MemoryBroker:
         self._running = True
 
     @asynccontextmanager
-    async def _clean_session(self, client_id: str) -> AsyncIterator[Mqtt]:
+    async def _clean_session(self, client_id: str, will: Message | None) -> AsyncIterator[Mqtt]:
         await self._make_way(client_id)
         if client_id in self._sessions:
             self._forget(self._sessions.pop(client_id)[0])
-        async with self._connected(_CleanClient(self, client_id)) as client:
+        async with self._connected(_CleanClient(self, client_id, will)) as client:
             yield client
+            client.will = None  # it says goodbye
 
     @asynccontextmanager
     async def _kept_session(self, client_id: str) -> AsyncIterator[MqttSession]:
@@ -124,10 +128,25 @@ class MemoryBroker:
         client_id = client.subscriber.client_id
         self._clients[client_id] = client
         self._report(client_id, connected=True)
+        missed = False
         try:
             yield client
+        except MqttError:  # it has closed the connection itself
+            raise
+        except BaseException:
+            missed = self._keep_alive is not None
+            raise
         finally:
-            self._drop(client, "disconnected")
+            if missed:
+                self._miss(client)
+            else:
+                self._drop(client, "disconnected")
+
+    def _miss(self, client: _Client) -> None:
+        """Drop a client that is silent for its keep-alive and half of it; until then it asked twice in each."""
+        keep_alive, loop = self._keep_alive or 0.0, asyncio.get_running_loop()
+        pinged = client.since + (loop.time() - client.since) // (keep_alive / 2) * (keep_alive / 2)
+        loop.call_at(max(client.heard, pinged) + 1.5 * keep_alive, self._drop, client, "it said nothing for too long")
 
     def _drop(self, client: _Client, why: str) -> None:
         if client.line.lost:
@@ -137,6 +156,9 @@ class MemoryBroker:
         if isinstance(client, _CleanClient):
             self._forget(client.subscriber)
         self._report(client.subscriber.client_id, connected=False)
+        will = client.will if isinstance(client, _CleanClient) else None
+        if will is not None and self._may_use(client.subscriber.client_id, will.topic):
+            self._deliver(will)
 
     def _forget(self, subscriber: _Subscriber) -> None:
         for topic_filter in subscriber.filters:
@@ -181,6 +203,9 @@ class MemoryBroker:
         elif len(message.payload) > PAYLOAD_LIMIT:
             self._drop(client, f"{len(message.payload)} bytes in one message are more than {PAYLOAD_LIMIT}")
         client.line.check()
+        self._deliver(message)
+
+    def _deliver(self, message: Message) -> None:
         for receiver in dict.fromkeys(self._receivers(message.topic)):
             receiver.inbox.put(message)
 
@@ -197,12 +222,14 @@ class _Client:
     def __init__(self, broker: MemoryBroker, subscriber: _Subscriber, line: Inbox | Arrivals) -> None:
         self.subscriber = subscriber
         self.line = line
+        self.since = self.heard = asyncio.get_running_loop().time()  # the first and the last packet
         self._broker = broker
 
     async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
         """Publish; the receivers have it in their inboxes on return. A broker passes on what it is sent again, too."""
         check_topic(topic)
         self.line.check()
+        self.heard = asyncio.get_running_loop().time()
         self._broker._publish(self, Message(topic, bytes(payload)))  # noqa: SLF001 - the other half of one thing
         await asyncio.sleep(0)
 
@@ -224,7 +251,8 @@ class _Client:
 class _CleanClient(_Client):
     """``Mqtt``: its subscriptions end with it."""
 
-    def __init__(self, broker: MemoryBroker, client_id: str) -> None:
+    def __init__(self, broker: MemoryBroker, client_id: str, will: Message | None) -> None:
+        self.will = will
         self._inbox = Inbox()
         super().__init__(broker, _Subscriber(client_id, self._inbox), self._inbox)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,9 +65,9 @@ class TcpMqtt:
         self._username = username
         self._keep_alive = keep_alive
 
-    def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
+    def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
-        return self._clean_session(client_id)
+        return self._clean_session(client_id, will)
 
     def session(self, client_id: str) -> AbstractAsyncContextManager[MqttSession]:
         """Take up the session of ``client_id`` while the context is entered."""
@@ -83,13 +84,17 @@ class TcpMqtt:
         )
 
     @asynccontextmanager
-    async def _clean_session(self, client_id: str) -> AsyncIterator[Mqtt]:
+    async def _clean_session(self, client_id: str, will: Message | None) -> AsyncIterator[Mqtt]:
         check_client_id(client_id)
         link = _Link()
-        holder = asyncio.create_task(self._hold(client_id, link), name=f"MQTT of {client_id}")
+        holder = asyncio.create_task(self._hold(client_id, link, will), name=f"MQTT of {client_id}")
         try:
             client = await asyncio.shield(link.connected)
             yield _Connection(client, link, dollar_topics=self._dollar_topics)
+        except BaseException:
+            if will is not None and link.connected.done():
+                link.connected.result().cut()
+            raise
         finally:
             # Connecting runs in a thread that cannot be stopped: when we must go before it is done, it hangs up itself.
             link.leaving = True
@@ -97,11 +102,11 @@ class TcpMqtt:
                 holder.cancel()
             await asyncio.wait([holder])
 
-    async def _hold(self, client_id: str, link: _Link) -> None:
+    async def _hold(self, client_id: str, link: _Link, will: Message | None) -> None:
         """Keep the connection and receive until it is lost or nobody needs it."""
         why = "disconnected"
         try:
-            async with self._client(client_id) as client:
+            async with self._client(client_id, will) as client:
                 if link.leaving:
                     return
                 link.connected.set_result(client)
@@ -116,7 +121,7 @@ class TcpMqtt:
             if not link.connected.done() and not link.leaving:
                 link.connected.set_exception(MqttError(f"no connection to {self._host}:{self._port}: {why}"))
 
-    def _client(self, client_id: str) -> aiomqtt.Client:
+    def _client(self, client_id: str, will: Message | None) -> _Client:
         password = self._password(client_id)
         return _Client(
             self._host,
@@ -126,6 +131,7 @@ class TcpMqtt:
             password=password,
             protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True,
+            will=aiomqtt.Will(will.topic, will.payload, qos=1) if will else None,
             keepalive=self._keep_alive,
             timeout=self._timeout,
             logger=_SILENT,
@@ -144,6 +150,13 @@ class _Client(aiomqtt.Client):
             if self._misc_task is not None:  # runs as long as the socket is open
                 await asyncio.wait([self._misc_task], timeout=1)
             raise
+
+    def cut(self) -> None:
+        """Be gone without a farewell, so that the broker publishes the will."""
+        sock = self._client.socket()
+        if isinstance(sock, socket.socket):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     async def _misc_loop(self) -> None:
         """As the library's, which looks every second whether the keep-alive is due, for each of a thousand clients."""
@@ -171,7 +184,7 @@ class _Link:
     """What the task that holds the connection and the connection's owner share."""
 
     def __init__(self) -> None:
-        self.connected: asyncio.Future[aiomqtt.Client] = asyncio.get_running_loop().create_future()
+        self.connected: asyncio.Future[_Client] = asyncio.get_running_loop().create_future()
         self.leaving = False
         self.gone = asyncio.Event()
         self.inbox = Inbox()

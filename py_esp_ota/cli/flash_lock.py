@@ -10,14 +10,17 @@ from pathlib import Path
 
 from py_esp_ota.adapters.file_lock import FileLock, LockedError
 from py_esp_ota.cli.files import Unusable
+from py_esp_ota.posix import lacks_posix
 
 
 @contextmanager
 def alone_on(flash: Path, who: str) -> Iterator[None]:
     """Have a flash file for oneself, as ``who``, while the context is entered; the lock is a file beside it.
 
-    Raises ``Unusable``: another process has it, or no file can be made there.
+    Raises ``Unusable``: another process has it, no file can be made there, or this is Windows.
     """
+    if reason := lacks_posix(who):
+        raise Unusable(reason)
     real = flash.resolve()
     try:
         lock = FileLock(real.with_name(f"{real.name}.lock"))

@@ -47,6 +47,10 @@ def place_of(named: Path, firmware: Path | None) -> tuple[Path, Path | None]:
 
     Raises ``Unusable`` with one sentence.
     """
+    if named.is_dir():
+        raise Unusable(
+            f"{named} is a directory; merge it into a flash file first: esp-ota merge-bin -o flash.bin {named}"
+        )
     if named.is_file() and _is_app(named):
         if firmware is not None:
             raise click.UsageError(f"{named} is an app, and --firmware names another one; name a flash file")

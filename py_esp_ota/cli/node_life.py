@@ -228,8 +228,8 @@ class _Screen:
 
 def _told(mqtt: MqttConnect, screen: _Screen) -> MqttConnect:
     @asynccontextmanager
-    async def connected(client_id: str) -> AsyncIterator[Mqtt]:
-        async with mqtt(client_id) as link:
+    async def connected(client_id: str, will: Message | None = None) -> AsyncIterator[Mqtt]:
+        async with mqtt(client_id, will) as link:
             yield _Told(link, screen.up, screen.down)
 
     return connected
@@ -243,12 +243,15 @@ class _Told:
         self._up = up
         self._down = down
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        await self._mqtt.publish(topic, payload)
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:
+        await self._mqtt.publish(topic, payload, dup=dup)
         self._up(topic, payload)
 
     async def subscribe(self, topic_filter: str) -> None:
         await self._mqtt.subscribe(topic_filter)
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        await self._mqtt.unsubscribe(topic_filter)
 
     async def messages(self) -> AsyncIterator[Message]:
         async for message in self._mqtt.messages():

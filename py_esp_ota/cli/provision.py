@@ -190,7 +190,7 @@ def _made(values: Mapping[str, bytes], size: int, config: Sdkconfig, where: str)
 def _write_into(path: Path, values: Mapping[str, bytes], config: Sdkconfig, *, force: bool) -> Partition:
     """Into the flash file, whose table says where; what lives on it must have ended. Raises ``Unusable``."""
     read_input(path)  # nothing is made beside what is not there
-    with alone_on(path, "esp-ota provision"):
+    with alone_on(path, "esp-ota provision --into"):
         given = open_flash(path)
         given.refuse_lone_app()
         row = _row(given.table(), config, path)

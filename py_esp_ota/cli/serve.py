@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from py_esp_ota.cli.endpoints import SERVE_FOLDER
 from py_esp_ota.cli.files import Unusable
@@ -48,6 +50,12 @@ _PORT = click.IntRange(0, 65535)
 @click.option(
     "--firmware", type=click.Path(path_type=Path), help="What new ones run; a forged `lamp 1.0.0` by default."
 )
+@click.option(
+    "--demo",
+    is_flag=True,
+    help="Six virtual lamps whose updates succeed, fail and wait before your eyes; without --data all of it is gone at "
+    "the end.",
+)
 @click.option("--no-web", is_flag=True, help="No web page, only the REST API.")
 @click.option(
     "--one-time-link",
@@ -78,6 +86,7 @@ def command(
     broker: BrokerKind | None,
     devices: int,
     firmware: Path | None,
+    demo: bool,
     no_web: bool,
     one_time_link: bool,
     login: bool,
@@ -98,5 +107,9 @@ def command(
     if reason := lacks_posix("esp-ota serve"):
         raise Unusable(reason)
     with needing("serve", "cloud"):
-        from py_esp_ota.cli.serving import serve_until_signalled
-    serve_until_signalled(data, database, port, https_port, mqtt_port, broker, devices, firmware, where)
+        from py_esp_ota.cli.serving import passing_folder, serve_until_signalled
+    given = click.get_current_context().get_parameter_source("data") is not ParameterSource.DEFAULT
+    with nullcontext(data) if given or not demo else passing_folder() as folder:
+        serve_until_signalled(
+            folder, database, port, https_port, mqtt_port, broker, devices, firmware, where, demo=demo
+        )

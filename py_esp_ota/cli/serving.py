@@ -6,7 +6,9 @@ import asyncio
 import errno
 import secrets
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,9 @@ from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.cloud.web import OneTimeLink
 from py_esp_ota.errors import MqttError
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.server import Page, Settings, open_server
+from py_esp_ota.server import Page, Server, Settings, open_server
 from py_esp_ota.socket_world import BrokerKind
+from py_esp_ota.virtual_nodes.demo import play
 from py_esp_ota.world import ADMIN
 
 _DEVICES = "devices"  # the folder of virtual nodes in --data
@@ -47,8 +50,13 @@ def serve_until_signalled(
     devices: int,
     firmware: Path | None,
     where: Listening,
+    *,
+    demo: bool,
 ) -> None:
-    """Serve from the folder ``data``. Raises ``Unusable``; ``click.Abort`` after Ctrl-C."""
+    """Serve from the folder ``data``, and with ``demo`` play the story of its lamps.
+
+    Raises ``Unusable``; ``click.Abort`` after Ctrl-C.
+    """
     page: Page = OneTimeLink(secrets.token_hex) if where.page == "link" else where.page
     image = read_app(firmware) if firmware else Firmware("lamp", "1.0.0").to_bytes()
     state = _database(data, database)
@@ -68,7 +76,8 @@ def serve_until_signalled(
                 devices=devices,
                 image=image,
             )
-            number = asyncio.run(_whole(partial(_serve, settings, kept, KeptFiles(data / _DEVICES), announce)))
+            files = KeptFiles(data / _DEVICES)
+            number = asyncio.run(_whole(partial(_serve, settings, kept, files, announce, demo)))
     except FolderTakenError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, MqttError) as error:
@@ -125,7 +134,12 @@ async def _whole(serving: Callable[[OnEnd], Coroutine[Any, Any, signal.Signals]]
 
 
 async def _serve(
-    settings: Settings, kept: KeptFlashes, files: KeptFiles, announce: Callable[[str], None], on_end: OnEnd
+    settings: Settings,
+    kept: KeptFlashes,
+    files: KeptFiles,
+    announce: Callable[[str], None],
+    demo: bool,
+    on_end: OnEnd,
 ) -> signal.Signals:
     opened = open_server(
         settings, kept, files, token_hex=secrets.token_hex, derive=in_a_thread(), deliver=_print_code, on_end=on_end
@@ -143,9 +157,28 @@ async def _serve(
             f"CA certificate  {LocalCa(settings.data).ca_file}\n"
             "Ctrl-C ends it."
         )
+        story = asyncio.create_task(_demo(server), name="the demo") if demo else None
         number = await _signalled()
+        if story is not None:
+            story.cancel()
+            await asyncio.wait([story])
         click.echo("stopping")
         return number
+
+
+async def _demo(server: Server) -> None:
+    """The story of the demo; a visitor who takes its images or lamps away ends it."""
+    try:
+        await play(server.nodes, server.service, server.url, click.echo)
+    except CloudError as error:
+        click.echo(f"the story of the demo breaks off: {error}")
+
+
+@contextmanager
+def passing_folder() -> Iterator[Path]:
+    """A folder that is gone at the end, with all that was served from it."""
+    with tempfile.TemporaryDirectory(prefix="esp-ota-demo-") as folder:
+        yield Path(folder)
 
 
 async def _signalled() -> signal.Signals:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select
 
@@ -79,7 +80,7 @@ class Field:
 _AWAITED = and_(JobNodeRow.closed.is_(False), JobRow.cancelled_timestamp.is_(None))
 
 
-def _last_jobs() -> Select[tuple[object, ...]]:
+def _last_jobs() -> Select[*tuple[Any, ...]]:
     newest = (
         select(JobNodeRow.node_id, func.max(JobNodeRow.job).label("job"))
         .join(JobRow, JobRow.number == JobNodeRow.job)
@@ -106,6 +107,5 @@ def _last_jobs() -> Select[tuple[object, ...]]:
     )
 
 
-def _last_job(row: object) -> LastJob:
-    facts = dict(row)  # type: ignore[call-overload]
-    return LastJob(**{**facts, "status": NodeStatus(facts["status"]), "open": bool(facts["open"])})
+def _last_job(row: Mapping[Any, Any]) -> LastJob:
+    return LastJob(**{**row, "status": NodeStatus(row["status"]), "open": bool(row["open"])})

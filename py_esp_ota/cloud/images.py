@@ -300,6 +300,12 @@ class Images:
         sha256 = self.get(ota_image_id).file_sha256
         return self._shelf.take(sha256, lambda: self._bytes(sha256))
 
+    def firmware(self, tx: Connection, ota_image_id: str) -> Firmware:
+        """The bytes of an image, for who is in a transaction already. Raises ``CloudError`` (IMAGE_UNKNOWN)."""
+        sha256 = self.within(tx, ota_image_id).file_sha256
+        read = select(BlobRow.data).where(BlobRow.sha256 == sha256)
+        return self._shelf.take(sha256, lambda: tx.execute(read).scalar_one())
+
     def content(self, ota_image_id: str) -> bytes:
         """The bytes of an image. Raises ``CloudError`` (IMAGE_UNKNOWN)."""
         return self._bytes(self.get(ota_image_id).file_sha256)

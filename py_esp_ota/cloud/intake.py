@@ -17,6 +17,7 @@ from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.nodes import CLIENT_ID, NODE_ID, Nodes
 from py_esp_ota.cloud.outage import outage, pauses
 from py_esp_ota.cloud.serving import Serving
+from py_esp_ota.cloud.streams import Streams
 from py_esp_ota.cloud.texts import JSON_LIMIT, heard
 from py_esp_ota.cloud.turn import Turn
 from py_esp_ota.cloud.turns import Turns
@@ -48,7 +49,14 @@ class Intake:
     """
 
     def __init__(
-        self, ground: Ground, turns: Turns, book: NodeBook, nodes: Nodes, mappings: Mappings, serving: Serving
+        self,
+        ground: Ground,
+        turns: Turns,
+        book: NodeBook,
+        nodes: Nodes,
+        mappings: Mappings,
+        serving: Serving,
+        streams: Streams,
     ) -> None:
         self._ground = ground
         self._turns = turns
@@ -56,6 +64,7 @@ class Intake:
         self._nodes = nodes
         self._mappings = mappings
         self._serving = serving
+        self._streams = streams
 
     def on_presence(self, node_id: str, connected: bool) -> None:
         """The broker saw a client come or go. Clients whose name no node can have are none of ours."""
@@ -67,6 +76,8 @@ class Intake:
         if connected:
             self._book.gone.discard(node_id)
             self._serving.came([node_id])
+        else:
+            self._streams.gone(node_id)
 
     def handle(self, message: Message) -> None:
         """Take one message, whatever it holds. Raises what the database fails with."""
@@ -142,6 +153,11 @@ class Intake:
     # -------------------------------------------------------------------------------------------------------- messages
 
     def _handle(self, turn: Turn, message: Message) -> None:
+        stream = messages.parse_stream_topic(message.topic)
+        if stream is not None:
+            if NODE_ID.fullmatch(stream[0]):
+                self._streams.on_request(turn, *stream, message.payload)
+            return
         parsed = messages.parse_topic(message.topic)
         handler = None if parsed is None else self._HANDLERS.get(parsed[1])
         if parsed is None or handler is None:
@@ -182,10 +198,11 @@ class Intake:
         messages.OTASTATUS: _otastatus,
     }
 
-    TOPIC_FILTERS: Sequence[str] = tuple(
-        topic_filter for suffix in _HANDLERS for topic_filter in messages.topic_filters(suffix)
+    TOPIC_FILTERS: Sequence[str] = (
+        *(topic_filter for suffix in _HANDLERS for topic_filter in messages.topic_filters(suffix)),
+        messages.STREAM_FILTER,
     )
-    """What the cloud subscribes to: every topic in both forms, plain and behind a rule."""
+    """What the cloud subscribes to: every topic in both forms, plain and behind a rule; and requests for streams."""
 
 
 def _presence(nodes: Nodes, node_id: str, connected: bool, now: int, turn: Turn) -> None:

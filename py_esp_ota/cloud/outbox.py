@@ -50,6 +50,10 @@ class Outbox:
         self._wake.set()
         self.open = True
 
+    def look(self) -> None:
+        """Somebody has something for when everything is sent."""
+        self._wake.set()
+
     def on_room(self, callback: Callable[[], None]) -> None:
         """Have ``callback()`` called when everything is sent."""
         self._more.append(callback)

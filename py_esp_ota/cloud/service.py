@@ -1,9 +1,9 @@
 """The whole cloud as one object: what the REST API, the web page and the lab hold.
 
 Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``mappings`` and ``sharing`` (which
-users a node has), ``field`` (all nodes at a glance), ``jobs``, ``serving`` (what nodes are answered), ``intake`` (what
-they say), ``outbox`` (what they are told), ``log`` (what happened), ``live`` (who is told of it). This file puts them
-together and adds the life of the connection.
+users a node has), ``field`` (all nodes at a glance), ``jobs``, ``serving`` (what nodes are answered), ``streams``
+(images block by block), ``intake`` (what they say), ``outbox`` (what they are told), ``log`` (what happened), ``live``
+(who is told of it). This file puts them together and adds the life of the connection.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from py_esp_ota.cloud.outbox import Outbox
 from py_esp_ota.cloud.serving import Serving
 from py_esp_ota.cloud.sharing import Sharing
 from py_esp_ota.cloud.store import Store
+from py_esp_ota.cloud.streams import Streams
 from py_esp_ota.cloud.tokens import Ids, Links, TokenHex
 from py_esp_ota.cloud.turns import Turns
 from py_esp_ota.errors import MqttError
@@ -45,7 +46,8 @@ class CloudService:
     """A RainMaker-compatible OTA cloud.
 
     The actions are plain calls and take effect at once; ``run`` is the connection to the broker. Without it jobs can
-    be made and watched, but nothing reaches a node.
+    be made and watched, but nothing reaches a node. ``streams`` says whether the broker delivers topics that begin with
+    ``$aws/things``, so that nodes may have their images over MQTT.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class CloudService:
         public_url: str | Callable[[], str],
         token_hex: TokenHex,
         max_fetch_cycles: int = DEFAULT_FETCH_CYCLES,
+        streams: Callable[[], bool] = lambda: True,
     ) -> None:
         ids = Ids(token_hex)
         self.store = store
@@ -74,10 +77,11 @@ class CloudService:
         self.field = Field(self.ground, turns)
         self.mappings = Mappings(self.ground, turns)
         self.sharing = Sharing(self.ground, turns)
-        self.serving = Serving(turns, jobs, nodes, self.images, self.outbox)
+        self.serving = Serving(turns, jobs, nodes, self.images, self.outbox, streams)
         self.serving.push_again(jobs.pushes)
+        self.streams = Streams(self.images, self.outbox)
         self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.serving, self.outbox, max_fetch_cycles)
-        self.intake = Intake(self.ground, turns, nodes, self.nodes, self.mappings, self.serving)
+        self.intake = Intake(self.ground, turns, nodes, self.nodes, self.mappings, self.serving, self.streams)
         self._waiters: list[asyncio.Future[None]] = []
         self._online = nodes.online
         self._hears = False

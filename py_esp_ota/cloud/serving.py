@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
@@ -34,7 +34,16 @@ SETTLE_S = 2.0
 class Serving:
     """``otafetch`` and ``otastatus`` as the cloud hears them, ``otaurl`` as it answers."""
 
-    def __init__(self, turns: Turns, book: JobBook, nodes: NodeBook, images: Images, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        turns: Turns,
+        book: JobBook,
+        nodes: NodeBook,
+        images: Images,
+        outbox: Outbox,
+        streams: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._has_streams = streams
         self._turns = turns
         self._book = book
         self._nodes = nodes
@@ -151,6 +160,8 @@ class Serving:
             fw_version=job.fw_version,
             file_size=image.file_size,
             file_md5=image.file_md5,
+            # Nothing that a node says tells how its build downloads, so every message names both ways.
+            stream_id=job.ota_job_id if self._has_streams() else None,
             metadata=json.dumps(job.metadata) if job.metadata else None,
         ).encode()
 

@@ -82,9 +82,9 @@ class FaultyMqtt:
         self._numbers = {"up": 0, "down": 0}
         self._numbers_here = {"up": 0, "down": 0}
 
-    def __call__(self, client_id: str) -> AbstractAsyncContextManager[Mqtt]:
+    def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
         """Connect, if the plan lets it."""
-        return self._session(client_id)
+        return self._session(client_id, will)
 
     def next_fate(self, way: Way) -> Fate:
         """What becomes of the message that goes now."""
@@ -95,13 +95,13 @@ class FaultyMqtt:
         return found
 
     @asynccontextmanager
-    async def _session(self, client_id: str) -> AsyncIterator[Mqtt]:
+    async def _session(self, client_id: str, will: Message | None) -> AsyncIterator[Mqtt]:
         attempt, self._attempts = self._attempts, self._attempts + 1
         refusals = [fault for fault in self._faults if fault.word == "mqtt-refuse"]
         if any(fault.times is None or attempt < fault.times for fault in refusals):
             await asyncio.sleep(0)
             raise MqttError("the broker does not answer, as planned")
-        async with self._connect(client_id) as link:
+        async with self._connect(client_id, will) as link:
             self._connected = True
             self._connection += 1
             self._numbers_here = {"up": 0, "down": 0}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from py_esp_ota._core import AppDesc
 from py_esp_ota.errors import EspErr
+from py_esp_ota.rainmaker.features import rmaker_features
 from py_esp_ota.sdkconfig import Sdkconfig
 
 PROJECT_NAME_MISMATCH = "Project Name mismatch"
@@ -34,7 +35,8 @@ class _Check:
     warning: str  # with the names of both projects
 
 
-# In upstream's order. Names and versions are compared as 32 bytes; a lower version is as good as a higher one.
+# In upstream's order since 2022; before, the version came first. Names and versions are compared as 32 bytes; a lower
+# version is as good as a higher one.
 _CHECKS = (
     _Check(
         "esp_rmaker_skip_project_name_check",
@@ -70,7 +72,9 @@ def validate_image_header(
     """
     if new_app_info is None:
         return HeaderVerdict(EspErr.ESP_ERR_INVALID_ARG)
-    for check in _CHECKS:
+    first, second, *later = _CHECKS
+    in_order = (first, second) if rmaker_features(config.rainmaker_version).rejects else (second, first)
+    for check in (*in_order, *later):
         if not getattr(config, check.option) and check.refuses(new_app_info, running, efuse_secure_version):
             warning = check.warning.format(new=new_app_info.project_name, running=running.project_name)
             return HeaderVerdict(EspErr.ESP_FAIL, check.rejection, warning)

@@ -12,6 +12,7 @@ from enum import IntEnum, IntFlag
 
 from py_esp_ota.rainmaker import json_text
 from py_esp_ota.rainmaker.core import Core
+from py_esp_ota.rainmaker.features import rmaker_features
 from py_esp_ota.rainmaker.messages import FROM_NODE, TO_NODE, topic
 
 TAG = "esp_rmaker_cmd_resp"
@@ -111,19 +112,24 @@ class CmdResp:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._subscribed = False
-        self.commands = {CMD_TYPE_SET_PARAMS: Command(EVERY_USER, self._set_params)}
+        self.commands: dict[int, Command] = {}
+        if core.config.esp_rmaker_param_cmd_resp_enable:
+            self.commands[CMD_TYPE_SET_PARAMS] = Command(EVERY_USER, self._set_params)
 
     def on_connected(self) -> None:
         """``esp_rmaker_cmd_resp_check_pending``."""
         core = self._core
-        core.log.info(TAG, "Checking for pending commands.")
+        polls = rmaker_features(core.config.rainmaker_version).polls_commands
+        if polls:
+            core.log.info(TAG, "Checking for pending commands.")
         if not self._subscribed:
             name = topic(core.node_id, TO_NODE)[:_TOPIC_LIMIT]
             if not core.mqtt.subscribe_topic(name, self._on_command):
                 core.log.error(TAG, f"Failed to subscribe to {name}. Error -1")
                 return
             self._subscribed = True
-        self._publish(EMPTY_RESPONSE)
+        if polls:
+            self._publish(EMPTY_RESPONSE)
 
     def _on_command(self, payload: bytes) -> None:
         self._publish(self.respond(payload))

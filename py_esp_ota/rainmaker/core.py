@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, NoReturn
 
 from py_esp_ota._core import AppDesc
@@ -14,6 +15,7 @@ from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
 from py_esp_ota.ports import Clock, Fetch, Nvs
 from py_esp_ota.rainmaker import json_text
+from py_esp_ota.rainmaker.features import as_built
 from py_esp_ota.rainmaker.messages import ALERT, PARAMS_LOCAL, PARAMS_LOCAL_INIT, ParamValue
 from py_esp_ota.rainmaker.mqtt import MqttClient
 from py_esp_ota.rainmaker.params import Param, ParamStore
@@ -50,7 +52,7 @@ class Core:
     log: Log
     mqtt: MqttClient
     group: asyncio.TaskGroup
-    params: ParamStore = field(default_factory=ParamStore)
+    params: ParamStore = field(init=False)
     state: RmakerState = RmakerState.INIT_DONE
     ota_enabled: bool = False
     params_mqtt_init_done: bool = False
@@ -60,12 +62,13 @@ class Core:
     _work: asyncio.Queue[Work] = field(default_factory=lambda: asyncio.Queue(WORK_QUEUE_SIZE))
 
     def __post_init__(self) -> None:
+        self.params = ParamStore(well_formed=self.config.well_formed_json)
         self._params_size = self.config.esp_rmaker_max_param_data_size
 
-    @property
+    @cached_property
     def config(self) -> Sdkconfig:
-        """The options of this build."""
-        return self.ops.config
+        """The options of this build, as its release of RainMaker has them."""
+        return as_built(self.ops.config)
 
     def spawn(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
         """Run a coroutine beside the others until it or the boot ends."""
@@ -154,6 +157,9 @@ class Core:
         """``esp_rmaker_raise_alert``: 100 bytes of it, as they are; ``False`` when the budget is used up."""
         said = json_text.to_bytes(text, ESP_RMAKER_MAX_ALERT_LEN)
         payload = b'{"esp.alert.str":"' + said + b'"}'
+        if self.config.well_formed_json:
+            short = {"esp.alert.str": said.decode(errors="ignore")}
+            payload = json_text.to_bytes(json_text.generate(short, well_formed=True))
         self.log.info(TAG_PARAM, f"Reporting alert: {payload.decode(errors='replace')}")
         return self.mqtt.publish(ALERT, payload) is not None
 

@@ -42,6 +42,7 @@ class EspMqtt:
         on_disconnected: Callable[[MqttError], None],
         on_data: Callable[[Message], None],
     ) -> None:
+        self.will: Message | None = None  # told at the next connect
         self._client_id = client_id
         self._connect = connect
         self._on_connected = on_connected
@@ -52,7 +53,7 @@ class EspMqtt:
         self._lost: asyncio.Future[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._stopped = False
+        self._stopped = self._again = False
         self._turned = 0  # when the task turned last
         self._retransmitted: int | None = None  # when it looked last for what to send again
 
@@ -83,6 +84,14 @@ class EspMqtt:
     def stop(self) -> None:
         """``esp_mqtt_client_stop``: disconnect, and forget what was not acknowledged."""
         self._stopped = True
+        self._leave()
+
+    def reconnect(self) -> None:
+        """The same, and connect anew at once; without a connection, as soon as it is time."""
+        self._again = self._link is not None
+        self._leave()
+
+    def _leave(self) -> None:
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 
@@ -90,14 +99,18 @@ class EspMqtt:
         """``esp_mqtt_task``: connect, and again after each loss, until it is stopped."""
         while True:
             try:
-                async with self._connect(self._client_id) as link:
+                async with self._connect(self._client_id, self.will) as link:
                     await self._session(link)
             except MqttError as lost:
                 self._on_disconnected(lost)
-            if self._stopped:
+            if self._stopped or self._again:
                 self._outbox = Outbox()
+                self._retransmitted = None
+            if self._stopped:
                 return
-            await asyncio.sleep(RECONNECT_AFTER_S)
+            if not self._again:
+                await asyncio.sleep(RECONNECT_AFTER_S)
+            self._again = False
 
     async def _session(self, link: Mqtt) -> None:
         """One connection, from CONNACK to its end. Raises ``MqttError`` when it is lost, and what handlers raise."""
@@ -125,7 +138,7 @@ class EspMqtt:
             await asyncio.gather(*sending, return_exceptions=True)
             ends = await asyncio.gather(*tasks, return_exceptions=True)
         why = _worst([end for end in ends if end is not None])
-        if self._stopped and isinstance(why, asyncio.CancelledError | MqttError):
+        if (self._stopped or self._again) and isinstance(why, asyncio.CancelledError | MqttError):
             return
         raise why
 

@@ -10,8 +10,10 @@ the depth of a message costs nothing: upstream has no limit of depth either. Wha
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from ctypes import c_float
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,7 +113,7 @@ class JsonValue:
         if found is None or "_" in found.text:  # digits grouped as in 1_000 are Python's alone
             return None
         try:
-            return float(found.text)
+            return c_float(float(found.text)).value
         except ValueError:
             return None
 
@@ -240,8 +242,8 @@ class _Tokeniser:
         return ValueError(f"{wanted} expected at character {pos}, found {found}")
 
 
-def generate(value: object) -> str:
-    """``json_gen_*``: no blanks, no escaping, floats with five digits."""
+def generate(value: object, *, well_formed: bool = False) -> str:
+    """``json_gen_*``: no blanks, no escaping, floats of 32 bits with five digits; ``well_formed`` escapes."""
     match value:
         case None:
             return "null"
@@ -250,13 +252,17 @@ def generate(value: object) -> str:
         case int():
             return str(int(value))
         case float():
-            return f"{value:.{_FLOAT_DIGITS}f}"
+            return f"{c_float(value).value:.{_FLOAT_DIGITS}f}"
         case str():
-            return f'"{value}"'
+            return json.dumps(shown(value), ensure_ascii=False) if well_formed else f'"{value}"'
         case Mapping():
-            return "{" + ",".join(f'"{key}":{generate(item)}' for key, item in value.items()) + "}"
+            members = (
+                f"{generate(key, well_formed=well_formed)}:{generate(item, well_formed=well_formed)}"
+                for key, item in value.items()
+            )
+            return "{" + ",".join(members) + "}"
         case list() | tuple():
-            return "[" + ",".join(map(generate, value)) + "]"
+            return "[" + ",".join(generate(item, well_formed=well_formed) for item in value) + "]"
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 

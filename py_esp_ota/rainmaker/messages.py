@@ -73,6 +73,28 @@ def parse_topic(name: str) -> tuple[str, str] | None:
     return levels[1], "/".join(levels[2:])
 
 
+# Streams of AWS IoT's file delivery, in CBOR. A topic's last part but one says what a message is.
+STREAM_GET = "get"
+STREAM_DATA = "data"
+STREAM_REJECTED = "rejected"
+STREAM_TOPIC_LIMIT = 99
+STREAM_FILTER = f"$aws/things/+/streams/+/{STREAM_GET}/cbor"
+"""What a cloud subscribes to that has streams."""
+
+
+def stream_topic(node_id: str, stream_id: str, what: str) -> str:
+    """``$aws/things/<id>/streams/<stream>/<what>/cbor``; a node has room for 99 characters of it."""
+    return f"$aws/things/{node_id}/streams/{stream_id}/{what}/cbor"
+
+
+def parse_stream_topic(name: str) -> tuple[str, str] | None:
+    """Node id and stream id of a request; ``None`` for any other topic."""
+    match name.split("/"):
+        case ["$aws", "things", node_id, "streams", stream_id, what, "cbor"] if what == STREAM_GET:
+            return (node_id, stream_id) if node_id and stream_id else None
+    return None
+
+
 # --------------------------------------------------------------------------------------------------------------- status
 
 
@@ -111,15 +133,20 @@ def ota_status_from_string(text: str) -> OtaStatus | None:
 JSON_PAYLOAD_ERROR = "Aborted. JSON Payload error"
 ID_NOT_FOUND = "Aborted. OTA Updated ID not found in JSON"
 URL_NOT_FOUND = "Aborted. URL not found in JSON"
+STREAM_NOT_FOUND = "Aborted. Stream ID not found in JSON"
 
 
 class OtaUrlError(ValueError):
-    """An ``otaurl`` message that the node refuses; ``info`` is its report, ``ota_job_id`` what it had read by then."""
+    """An ``otaurl`` message that the node refuses: ``info`` is its report, the rest what it had read by then."""
 
-    def __init__(self, info: str, ota_job_id: str | None = None) -> None:
+    def __init__(
+        self, info: str, ota_job_id: str | None = None, url: str | None = None, file_md5: str | None = None
+    ) -> None:
         super().__init__(info)
         self.info = info
         self.ota_job_id = ota_job_id
+        self.url = url
+        self.file_md5 = file_md5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +175,10 @@ class OtaUrl:
         return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
     @classmethod
-    def decode(cls, payload: bytes) -> Self:
+    def decode(cls, payload: bytes, *, needs_stream: bool = False) -> Self:
         """The parsing half of ``ota_url_handler`` (components/esp_rainmaker/src/ota/esp_rmaker_ota_using_topics.c).
+
+        With ``needs_stream`` as a build with OTA over MQTT reads it.
 
         Raises:
             OtaUrlError: With the exact text that the node reports.
@@ -164,14 +193,17 @@ class OtaUrl:
         url = root.get_string("url")
         if url is None:
             raise OtaUrlError(URL_NOT_FOUND, ota_job_id)
+        file_md5, stream_id = root.get_string("file_md5"), root.get_string("stream_id")
+        if needs_stream and stream_id is None:
+            raise OtaUrlError(STREAM_NOT_FOUND, ota_job_id, url, file_md5)
         metadata = root.get_object("metadata")
         return cls(
             ota_job_id=ota_job_id,
             url=url,
             fw_version=root.get_string("fw_version") or None,
             file_size=root.get_int("file_size") or 0,
-            file_md5=root.get_string("file_md5"),
-            stream_id=root.get_string("stream_id") or None,
+            file_md5=file_md5,
+            stream_id=stream_id,
             metadata=None if metadata is None else metadata.text,
         )
 
@@ -189,17 +221,26 @@ class OtaStatusReport:
     network_id: str | None = None
     ts: int | None = None
 
-    def encode(self) -> bytes:
-        """As the node sends it: nothing escaped, cut at 199 bytes even in the middle of the JSON."""
-        return json_text.to_bytes(
-            _in_order(
-                ota_job_id=self.ota_job_id,
-                status=self.status,
-                network_id=self.network_id,
-                additional_info=self.additional_info,
-                ts=self.ts,
-            ),
-            OTASTATUS_LIMIT,
+    def encode(self, *, well_formed: bool = False) -> bytes:
+        """As the node sends it: nothing escaped, cut at 199 bytes even in the middle of the JSON.
+
+        When it is to be well-formed, the text is shortened instead.
+        """
+        text = self._text(self.additional_info, well_formed)
+        for length in range(len(self.additional_info), -1, -1) if well_formed else ():
+            text = self._text(self.additional_info[:length], well_formed)
+            if len(json_text.to_bytes(text)) <= OTASTATUS_LIMIT:
+                break
+        return json_text.to_bytes(text, OTASTATUS_LIMIT)
+
+    def _text(self, additional_info: str, well_formed: bool) -> str:
+        return _in_order(
+            well_formed,
+            ota_job_id=self.ota_job_id,
+            status=self.status,
+            network_id=self.network_id,
+            additional_info=additional_info,
+            ts=self.ts,
         )
 
     @classmethod
@@ -223,9 +264,9 @@ class OtaFetch:
     fw_version: str
     network_id: str | None = None
 
-    def encode(self) -> bytes:
+    def encode(self, *, well_formed: bool = False) -> bytes:
         """As the node sends it: nothing escaped, cut at 149 bytes."""
-        text = _in_order(node_id=self.node_id, fw_version=self.fw_version, network_id=self.network_id)
+        text = _in_order(well_formed, node_id=self.node_id, fw_version=self.fw_version, network_id=self.network_id)
         return json_text.to_bytes(text, OTAFETCH_LIMIT)
 
     @classmethod
@@ -255,7 +296,7 @@ class NodeConfig:
     devices: Sequence[Mapping[str, object]] = ()
     services: Sequence[Mapping[str, object]] = ()
 
-    def encode(self) -> bytes:
+    def encode(self, *, well_formed: bool = False) -> bytes:
         """``esp_rmaker_get_node_config``: keys in upstream's order; what the node does not have, has no key."""
         info: dict[str, object] = {"name": self.name, "fw_version": self.fw_version, "type": self.type}
         if self.subtype is not None:
@@ -266,7 +307,7 @@ class NodeConfig:
             body["attributes"] = list(self.attributes)
         if self.devices or self.services:
             body |= {"devices": list(self.devices), "services": list(self.services)}
-        return json_text.to_bytes(json_text.generate(body))
+        return json_text.to_bytes(json_text.generate(body, well_formed=well_formed))
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
@@ -308,7 +349,7 @@ class UserMapping:
     secret_key: str
     reset: bool = False
 
-    def encode(self) -> bytes:
+    def encode(self, *, well_formed: bool = False) -> bytes:
         """``esp_rmaker_user_mapping_cb``: ``reset`` only when it is true, nothing escaped, cut at 199 bytes."""
         body: dict[str, str | bool] = {
             "node_id": self.node_id,
@@ -317,7 +358,7 @@ class UserMapping:
         }
         if self.reset:
             body["reset"] = True
-        return json_text.to_bytes(json_text.generate(body), USER_MAPPING_LIMIT)
+        return json_text.to_bytes(json_text.generate(body, well_formed=well_formed), USER_MAPPING_LIMIT)
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
@@ -340,9 +381,9 @@ ParamValue = bool | int | float | str
 Params = Mapping[str, Mapping[str, ParamValue]]
 
 
-def encode_params(params: Params) -> bytes:
+def encode_params(params: Params, *, well_formed: bool = False) -> bytes:
     """``{"<device>":{"<param>":value,...},...}`` as the node sends it: nothing escaped."""
-    return json_text.to_bytes(json_text.generate(params))
+    return json_text.to_bytes(json_text.generate(params, well_formed=well_formed))
 
 
 def encode_set_params(params: Params) -> bytes:
@@ -362,9 +403,10 @@ def decode_params(payload: bytes) -> dict[str, dict[str, Any]]:
 # -------------------------------------------------------------------------------------------------------------- helpers
 
 
-def _in_order(**members: str | int | None) -> str:
+def _in_order(well_formed: bool, /, **members: str | int | None) -> str:
     """A flat JSON object in argument order, without what is ``None``."""
-    return json_text.generate({key: value for key, value in members.items() if value is not None})
+    body = {key: value for key, value in members.items() if value is not None}
+    return json_text.generate(body, well_formed=well_formed)
 
 
 def _object(payload: bytes, what: str, limit: int | None = None) -> dict[str, Any]:

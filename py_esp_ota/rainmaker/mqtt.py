@@ -145,6 +145,19 @@ class MqttClient:
         self.budget.start(asyncio.get_running_loop().time())
         await self._client.run()
 
+    @property
+    def will(self) -> Message | None:
+        """``esp_rmaker_set_mqtt_conn_lwt``: what the broker says for a node that is gone."""
+        return self._client.will
+
+    @will.setter
+    def will(self, message: Message) -> None:
+        self._client.will = message
+
+    def reconnect(self) -> None:
+        """``esp_mqtt_glue_update_config``: disconnect and connect again, with what is subscribed."""
+        self._client.reconnect()
+
     def disconnect(self) -> None:
         """``esp_rmaker_mqtt_disconnect``: for good; nothing connects again before the next boot."""
         self.budget.stop(asyncio.get_running_loop().time())

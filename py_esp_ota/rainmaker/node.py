@@ -11,12 +11,15 @@ from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
 from py_esp_ota.ports import Clock, Fetch, MqttConnect, Nvs
 from py_esp_ota.rainmaker.cmd_resp import CmdResp
+from py_esp_ota.rainmaker.connectivity import Connectivity
 from py_esp_ota.rainmaker.core import Core, RmakerState
+from py_esp_ota.rainmaker.features import as_built
+from py_esp_ota.rainmaker.groups import Groups
 from py_esp_ota.rainmaker.messages import CONFIG, PARAMS_REMOTE, NodeConfig
 from py_esp_ota.rainmaker.mqtt import MqttClient
 from py_esp_ota.rainmaker.ota import OtaConfig, RmakerOta
 from py_esp_ota.rainmaker.params import ParamDevice
-from py_esp_ota.rainmaker.user_mapping import UserNodeMapping
+from py_esp_ota.rainmaker.user_mapping import MappingState, UserNodeMapping
 
 TAG = "esp_rmaker_core"
 
@@ -37,6 +40,8 @@ class RmakerNode:
         type: Node info.
         devices: Devices with params, besides the services the agent adds.
         fw_version: Node info; the version in the app's descriptor when not given.
+        connectivity: Whether the node has the service that tells its presence, and a last will.
+        groups: Whether the node has the service that puts it into a group.
     """
 
     def __init__(
@@ -54,6 +59,8 @@ class RmakerNode:
         type: str = "Lightbulb",  # noqa: A002 - the reference's word
         devices: Sequence[ParamDevice] = (),
         fw_version: str | None = None,
+        connectivity: bool = False,
+        groups: bool = False,
     ) -> None:
         self.node_id = node_id
         self.name = name
@@ -67,8 +74,11 @@ class RmakerNode:
         self._ota_config = ota
         self._devices = devices
         self._fw_version = fw_version
+        self._connectivity = connectivity
+        self._has_groups = groups
         self.ota: RmakerOta | None = None  # once run() has enabled it: the application's way to mark_valid
         self.user_mapping: UserNodeMapping | None = None  # once run() has begun
+        self.groups: Groups | None = None
 
     async def run(self) -> NoReturn:
         """``esp_rmaker_node_init``, ``esp_rmaker_ota_enable`` and ``esp_rmaker_start``: live until the chip resets.
@@ -96,25 +106,36 @@ class RmakerNode:
             clock=self._clock,
             fetch=self._fetch,
             log=self._log,
-            mqtt=MqttClient(self.node_id, self._mqtt, self._ops.config, self._log),
+            mqtt=MqttClient(self.node_id, self._mqtt, as_built(self._ops.config), self._log),
             group=group,
             fw_version=self._fw_version or app.version,
         )
         for device in self._devices:
             core.params.add(device)
         self.ota = RmakerOta.enable(core, self._ota_config)
+        self.groups = groups = self._enable_services(core)
         self.user_mapping = mapping = UserNodeMapping(core)
-        core.add_task(lambda: self._start_rainmaker(core, mapping))
+        core.add_task(lambda: self._start_rainmaker(core, mapping, groups))
         core.spawn(core.work_queue_task(), "work queue")
 
-    async def _start_rainmaker(self, core: Core, mapping: UserNodeMapping) -> None:
+    def _enable_services(self, core: Core) -> Groups:
+        """What an app enables between OTA and the start, in the order of RainMaker's example ``led_light``."""
+        presence: Connectivity | None = None
+        groups = Groups(core, lambda group_id: presence.update_lwt(group_id) if presence else None)
+        if self._connectivity:
+            presence = Connectivity(core, groups.stored or "")
+        if self._has_groups:
+            core.params.add(groups.service())
+        return groups
+
+    async def _start_rainmaker(self, core: Core, mapping: UserNodeMapping, groups: Groups) -> None:
         """``esp_rmaker_task``, the first thing on the work queue."""
         core.state = RmakerState.STARTING
         mqtt = core.mqtt
 
         def on_first_connection() -> None:
             mqtt.on_connected.remove(on_first_connection)
-            core.add_task(lambda: self._post_mqtt_connect(core, mapping))
+            core.add_task(lambda: self._post_mqtt_connect(core, mapping, groups))
 
         mqtt.on_connected.append(on_first_connection)
         if core.config.esp_rmaker_cmd_resp_enable:
@@ -123,24 +144,45 @@ class RmakerNode:
             core.attributes["cmd-resp"] = "1"
         core.spawn(mqtt.run(), "MQTT")
 
-    async def _post_mqtt_connect(self, core: Core, mapping: UserNodeMapping) -> None:
+    async def _post_mqtt_connect(self, core: Core, mapping: UserNodeMapping, groups: Groups) -> None:
         """``esp_rmaker_post_mqtt_connect_task`` and what follows from its events, in upstream's order."""
-        if core.mqtt.publish(CONFIG, self._config(core).encode()) is None:
+        if core.mqtt.publish(CONFIG, self._config(core).encode(well_formed=core.config.well_formed_json)) is None:
             core.log.error(TAG, "esp_rmaker_report_node_config failed. Aborting!!!")
             self._give_up(core)
             return
         core.state = RmakerState.CONFIG_REPORTED
         mapping.on_config_reported()
-        if not self._params_mqtt_init(core):
+        if mapping.state is not MappingState.DONE:
+            self._wait_for_mapping(core, mapping, groups)
+        elif self._params_mqtt_init(core, groups):
+            self._on_started(core)
+        else:
             core.log.error(TAG, "esp_rmaker_params_mqtt_init failed. Aborting!!!")
             self._give_up(core)
-            return
+
+    def _wait_for_mapping(self, core: Core, mapping: UserNodeMapping, groups: Groups) -> None:
+        """Without a user there are no params and no OTA: somebody else's would see them."""
+
+        async def params_mqtt_init() -> None:
+            self._params_mqtt_init(core, groups)
+            self._on_started(core)
+
+        event = MappingState.DONE
+        if mapping.state is not MappingState.STARTED:
+            mapping.reset()
+            event = MappingState.RESET
+        mapping.once(event, lambda: core.add_task(params_mqtt_init))
+        core.log.info(TAG, "Waiting for User Node Association.")
+
+    def _on_started(self, core: Core) -> None:
+        """``RMAKER_EVENT_STARTED``."""
         core.state = RmakerState.STARTED
         if self.ota is not None:
             core.add_task(self.ota.on_started)
 
-    def _params_mqtt_init(self, core: Core) -> bool:
+    def _params_mqtt_init(self, core: Core, groups: Groups) -> bool:
         """``esp_rmaker_params_mqtt_init``."""
+        groups.restore()
         if not core.mqtt.subscribe(PARAMS_REMOTE, core.handle_set_params):
             return False
         core.params_mqtt_init_done = True

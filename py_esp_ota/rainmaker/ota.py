@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from py_esp_ota.errors import EspErr, EspError, OtaError
 from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.rainmaker import ota_test_rollback
 from py_esp_ota.rainmaker.core import Core
+from py_esp_ota.rainmaker.features import RmakerFeatures, rmaker_features
 from py_esp_ota.rainmaker.json_text import shown
 from py_esp_ota.rainmaker.messages import (
     ID_NOT_FOUND,
     JSON_PAYLOAD_ERROR,
     OTAURL,
+    STREAM_NOT_FOUND,
     TOPIC_LIMIT,
     URL_NOT_FOUND,
     OtaStatus,
@@ -23,6 +27,7 @@ from py_esp_ota.rainmaker.messages import (
     ota_status_to_string,
     topic,
 )
+from py_esp_ota.rainmaker.ota_fetch import period
 from py_esp_ota.rainmaker.ota_handle import (
     OTA_SERVICE,
     RMAKER_OTA_FAIL_JOB_ID_NVS_NAME,
@@ -59,6 +64,7 @@ __all__ = [
 
 TAG_PARAMS = "esp_rmaker_ota_using_params"
 RMAKER_OTA_FETCH_DELAY_S = 5
+_TELLING_S = 1.0
 ROLLED_BACK = "Firmware rolled back"
 VERIFIED = "OTA Upgrade finished and verified successfully"
 PARAM_OTA_STATUS = "esp.param.ota_status"
@@ -72,17 +78,36 @@ _REFUSED = {
     JSON_PAYLOAD_ERROR: "Invalid JSON received: {}",
     ID_NOT_FOUND: "Aborted. OTA Job ID not found in JSON",
     URL_NOT_FOUND: "Aborted. URL not found in JSON",
+    STREAM_NOT_FOUND: "Aborted. Stream ID not found in JSON",
 }
 
 
-def _what_came(job: OtaUrl) -> Iterator[str]:
-    """The console's lines about a message, in the order of reading."""
-    yield f"URL: {job.url}"
+def _what_came_first(job: OtaUrl | OtaUrlError) -> Iterator[str]:
+    """The console's lines about a message, in the order of reading, as far as each build gets."""
+    if job.url is not None:
+        yield f"URL: {job.url}"
     if job.file_md5 is not None:
         yield f"File MD5: {job.file_md5}"
+
+
+def _what_came(job: OtaUrl, *, with_stream: bool) -> Iterator[str]:
+    """All of them."""
+    yield from _what_came_first(job)
+    if with_stream:
+        yield f"Stream ID: {job.stream_id}"
     yield f"File Size: {job.file_size}"
     if job.fw_version is not None:
         yield f"Firmware version: {job.fw_version}"
+
+
+def _as_read(job: OtaUrl, features: RmakerFeatures) -> OtaUrl:
+    """A message as a release reads it: what it does not know yet is passed over."""
+    return replace(
+        job,
+        fw_version=job.fw_version if features.hands_on_version else None,
+        file_md5=job.file_md5 if features.hands_on_md5 else None,
+        metadata=job.metadata if features.hands_on_metadata else None,
+    )
 
 
 class RmakerOta:
@@ -101,7 +126,10 @@ class RmakerOta:
             OtaError: ESP_ERR_INVALID_ARG for another type, ESP_FAIL the second time.
             Restart: The first self-test failed and there is a firmware to go back to.
         """
-        config = config or OtaConfig()
+        config = config or cls._defaults(core)
+        if core.config.esp_rmaker_ota_test_rollback:
+            for line in ota_test_rollback.BANNER:
+                core.log.error(TAG, line)
         if config.type not in tuple(OtaType):
             core.log.error(TAG, "Invalid arguments for esp_rmaker_ota_enable()")
             raise OtaError(EspErr.ESP_ERR_INVALID_ARG, "{type!r} is no OTA type", type=config.type)
@@ -118,11 +146,21 @@ class RmakerOta:
         ota._manage_rollback()
         return ota
 
+    @staticmethod
+    def _defaults(core: Core) -> OtaConfig:
+        if not rmaker_features(core.config.rainmaker_version).has_defaults:
+            core.log.error(TAG, "Invalid arguments for esp_rmaker_ota_enable()")
+            raise OtaError(EspErr.ESP_ERR_INVALID_ARG, "this release has no defaults")
+        return OtaConfig()
+
     # ---------------------------------------------------------------------------------------------- first boot after
 
     def _manage_rollback(self) -> None:
         """``esp_rmaker_ota_manage_rollback``: what the running slot's state and the flag in NVS mean together."""
         handle = self.handle
+        if not handle.features.confirms_over_mqtt:
+            self._judge_at_once()
+            return
         handle.validation_in_progress = handle.nvs_get(RMAKER_OTA_UPDATE_FLAG_NVS_NAME) is not None
         state = self._state()
         if state is None:
@@ -135,6 +173,25 @@ class RmakerOta:
             handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
             if handle.config.type is OtaType.PARAMS:
                 handle.report_status(OtaStatus.REJECTED, ROLLED_BACK)
+
+    def _judge_at_once(self) -> None:
+        """The same until June 2022: the self-test decides, and nobody is told."""
+        log, state = self.handle.core.log, self._state()
+        if state is None:
+            return
+        log.info(TAG, f"OTA state = {state - (1 << 32) if state >> 31 else state}")
+        if state != OtaImgState.PENDING_VERIFY:
+            return
+        log.info(TAG, "First Boot after an OTA")
+        ops = self.handle.core.ops
+        if self._diagnose(DiagState.INIT) is not DiagStatus.FAIL:
+            log.info(TAG, "Diagnostics completed successfully! Continuing execution ...")
+            with suppress(EspError):
+                ops.mark_app_valid_cancel_rollback()
+            return
+        log.error(TAG, "Diagnostics failed! Start rollback to the previous version ...")
+        with suppress(EspError):
+            ops.mark_app_invalid_rollback_and_reboot()
 
     def _first_boot(self) -> None:
         log = self.handle.core.log
@@ -193,20 +250,66 @@ class RmakerOta:
         if self._state() not in {None, OtaImgState.PENDING_VERIFY}:
             self.handle.core.log.warning(TAG, "OTA Already marked as valid")
             return EspErr.ESP_ERR_INVALID_STATE
+        self._confirm(VERIFIED)
+        return EspErr.ESP_OK
+
+    def _confirm(self, info: str) -> None:
         handle = self.handle
         if self._on_mqtt_connected in handle.core.mqtt.on_connected:
             handle.core.mqtt.on_connected.remove(self._on_mqtt_connected)
+        if not handle.features.asks_twice:  # said before it is done
+            handle.report_status(OtaStatus.SUCCESS, info)
         with suppress(EspError):
             handle.core.ops.mark_app_valid_cancel_rollback()
-        handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
+        if handle.features.forgets_flag:
+            handle.nvs_erase(RMAKER_OTA_UPDATE_FLAG_NVS_NAME)
         handle.ota_in_progress = False
+        self._stop_rollback_timer()
+        if handle.features.asks_twice:
+            handle.report_status(OtaStatus.SUCCESS, info)
+        if handle.config.type is OtaType.TOPICS:
+            self._ask_soon()
+
+    def _ask_soon(self) -> None:
+        if self.handle.features.waits_to_ask:
+            self.handle.fetch_with_delay(RMAKER_OTA_FETCH_DELAY_S)
+        else:
+            self.handle.fetch()
+
+    def _stop_rollback_timer(self) -> None:
         if self._rollback_timer is not None:
             self._rollback_timer.cancel()
             self._rollback_timer = None
-        handle.report_status(OtaStatus.SUCCESS, VERIFIED)
-        if handle.config.type is OtaType.TOPICS:
-            handle.fetch_with_delay(RMAKER_OTA_FETCH_DELAY_S)
-        return EspErr.ESP_OK
+
+    def _fail_on_purpose(self) -> None:
+        """``esp_rmaker_ota_test_handle_post_mqtt``: report a failure and go back, until the job came often enough."""
+        handle = self.handle
+        limit = handle.core.config.esp_rmaker_ota_test_rollback_count
+        cycle = ota_test_rollback.advance_cycle(handle)
+        info = ota_test_rollback.info(cycle, limit)
+        if ota_test_rollback.is_last(cycle, limit):
+            handle.core.log.warning(TAG, info)
+            ota_test_rollback.clear_cycle_state(handle)
+            if self._state() == OtaImgState.PENDING_VERIFY:
+                self._confirm(info)
+            else:
+                text = "TEST_ROLLBACK end reached but partition not in PENDING_VERIFY; nothing to do."
+                handle.core.log.warning(TAG, text)
+            return
+        handle.core.log.error(TAG, info)
+        self._stop_rollback_timer()
+        handle.report_status(OtaStatus.FAILED, info)
+        handle.nvs_erase(*ota_test_rollback.FORGOTTEN)
+        handle.core.add_task(self._go_back_when_told)
+
+    async def _go_back_when_told(self) -> None:
+        """esp-mqtt has written the report when it returns; here a task of its own does, and nothing comes before it."""
+        sent = self.handle.last_sent
+        if sent is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TELLING_S):
+                    await sent.acked.wait()
+        self.mark_invalid()
 
     def mark_invalid(self) -> EspErr:
         """``esp_rmaker_ota_mark_invalid``: roll back and restart; ESP_OK also when there is nothing to go back to.
@@ -225,9 +328,13 @@ class RmakerOta:
 
     def _on_mqtt_connected(self) -> None:
         """The handler of ``RMAKER_MQTT_EVENT_CONNECTED``, there only while the firmware is unconfirmed."""
-        status = self._diagnose(DiagState.POST_MQTT)
+        asks_twice = self.handle.features.asks_twice
+        status = self._diagnose(DiagState.POST_MQTT) if asks_twice else DiagStatus.SUCCESS
         if status is DiagStatus.SUCCESS:
-            self.mark_valid()
+            if self.handle.core.config.esp_rmaker_ota_test_rollback:
+                self._fail_on_purpose()
+            else:
+                self.mark_valid()
         elif status is DiagStatus.FAIL:
             self.handle.core.log.error(TAG, "Diagnostics failed! Start rollback to the previous version ...")
             self.mark_invalid()
@@ -249,10 +356,12 @@ class RmakerOta:
         config = handle.core.config
         if not config.esp_rmaker_ota_autofetch:
             return
-        if not handle.ota_in_progress:
-            handle.fetch_with_delay(RMAKER_OTA_FETCH_DELAY_S)
+        if not handle.ota_in_progress or not handle.features.confirms_over_mqtt:
+            self._ask_soon()
         if config.esp_rmaker_ota_autofetch_period > 0:
-            handle.core.every(config.esp_rmaker_ota_autofetch_period * 3600, handle.fetch, "otafetch period")
+            overflows = handle.features.watches_fetch and not handle.features.back_off_grows
+            seconds = period(config.esp_rmaker_ota_autofetch_period, overflows=overflows)
+            handle.core.every(seconds, handle.fetch, "otafetch period")
 
     def _report_rolled_back(self) -> None:
         """``failed`` against the job that the new firmware left a reason for, else ``rejected``."""
@@ -282,21 +391,25 @@ class RmakerOta:
         log = handle.core.log
         text = payload.split(b"\0", 1)[0].decode(errors="replace")
         log.info(TAG_TOPICS, f"Upgrade Handler got:{text} on {self._otaurl} topic\n")
+        over_mqtt = handle.core.config.esp_rmaker_ota_use_mqtt
         try:
-            job = OtaUrl.decode(payload)
+            job = OtaUrl.decode(payload, needs_stream=over_mqtt)
         except OtaUrlError as error:
             if error.ota_job_id is not None:
                 self._remember(error.ota_job_id)
+            log.block(("I", TAG_TOPICS, shown(line)) for line in _what_came_first(error))
             log.error(TAG_TOPICS, _REFUSED[error.info].format(text))
             handle.report_status(OtaStatus.FAILED, error.info)
             handle.finish()
             return
+        job = _as_read(job, handle.features)
         self._remember(job.ota_job_id)
-        log.block(("I", TAG_TOPICS, shown(line)) for line in _what_came(job))
+        log.block(("I", TAG_TOPICS, shown(line)) for line in _what_came(job, with_stream=over_mqtt))
         config = handle.config
         self._queue(
             OtaData(
                 url=job.url,
+                stream_id=job.stream_id if over_mqtt else None,
                 filesize=job.file_size,
                 fw_version=job.fw_version,
                 file_md5=job.file_md5,
@@ -308,7 +421,8 @@ class RmakerOta:
         )
 
     def _remember(self, job_id: str) -> None:
-        self.handle.nvs_set(RMAKER_OTA_JOB_ID_NVS_NAME, job_id.encode("utf-8", "surrogateescape"))
+        if self.handle.features.confirms_over_mqtt:
+            self.handle.nvs_set(RMAKER_OTA_JOB_ID_NVS_NAME, job_id.encode("utf-8", "surrogateescape"))
         self.handle.core.log.info(TAG_TOPICS, f"OTA Job ID: {shown(job_id)}")
         self.handle.job_id = job_id
 

@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from py_esp_ota.errors import EspErr
 from py_esp_ota.rainmaker.core import Core
+from py_esp_ota.rainmaker.features import rmaker_features
 from py_esp_ota.rainmaker.messages import OTAFETCH, OtaFetch
 from py_esp_ota.rainmaker.outbox import Outgoing
 
@@ -49,6 +50,13 @@ def timer_period(seconds: int) -> float:
     return seconds * FREERTOS_HZ % _TICKS / FREERTOS_HZ
 
 
+def period(hours: int, *, overflows: bool) -> float:
+    """Seconds between two periodic questions; from version 1.6.0 until 1.12.9 milliseconds times 100 lost bits."""
+    if not overflows:
+        return hours * 3600
+    return hours * 3_600_000 * FREERTOS_HZ % _TICKS // 1000 / FREERTOS_HZ
+
+
 def retry_text(retry: int, delay: int) -> str:
     """What the console calls the n-th repetition: beyond the fifth they are persistent."""
     if retry <= OTA_FETCH_MAX_RETRIES:
@@ -56,15 +64,18 @@ def retry_text(retry: int, delay: int) -> str:
     return f"persistent retry {retry} at max interval ({delay} seconds)"
 
 
-def step(state: FetchState, event: FetchEvent) -> tuple[FetchState, int | None]:
-    """The state machine: the next state, and after how many seconds to ask again (``None``: not by this event)."""
+def step(state: FetchState, event: FetchEvent, *, grows: bool = True) -> tuple[FetchState, int | None]:
+    """The state machine: the next state, and after how many seconds to ask again (``None``: not by this event).
+
+    Until version 1.12.9 each question began to count anew, so that the back-off never grew.
+    """
     match event:
         case FetchEvent.SENT:
             return FetchState(waiting=True, retry_count=state.retry_count), None
         case FetchEvent.PUBACK:
             return FetchState(), None
         case FetchEvent.NOT_SENT | FetchEvent.TIMEOUT:
-            retry = state.retry_count + 1
+            retry = state.retry_count + 1 if grows else 1 if event is FetchEvent.NOT_SENT else 2
             return FetchState(waiting=False, retry_count=retry), backoff(retry)
 
 
@@ -77,7 +88,9 @@ class Fetcher:
 
     def fetch(self) -> EspErr:
         """``esp_rmaker_ota_fetch``: ESP_OK also while an earlier question still waits for its PUBACK."""
-        core = self._core
+        core, features = self._core, rmaker_features(self._core.config.rainmaker_version)
+        if not features.watches_fetch:
+            return self._ask(quietly=not features.confirms_over_mqtt)
         if self.state.waiting:
             core.log.warning(TAG, "OTA fetch already in progress. Skipping.")
             return EspErr.ESP_OK
@@ -86,12 +99,23 @@ class Fetcher:
             return self._fail(EspErr.ESP_ERR_INVALID_STATE)
         core.log.info(TAG, "Fetching OTA details, if any.")
         question = OtaFetch(node_id=core.node_id, fw_version=core.fw_version)
-        sent = core.mqtt.publish(OTAFETCH, question.encode())
+        sent = core.mqtt.publish(OTAFETCH, question.encode(well_formed=core.config.well_formed_json))
         if sent is None:
             core.log.error(TAG, f"OTA Fetch Publish Error {int(EspErr.ESP_FAIL)}")
             return self._fail(EspErr.ESP_FAIL)
         self._advance(FetchEvent.SENT)
         core.spawn(self._watch(sent), "otafetch PUBACK")
+        return EspErr.ESP_OK
+
+    def _ask(self, *, quietly: bool) -> EspErr:
+        """The same until version 1.6.0: asked once, and whether it arrived is nobody's business."""
+        core = self._core
+        if not quietly:
+            core.log.info(TAG, "Fetching OTA details, if any.")
+        question = OtaFetch(node_id=core.node_id, fw_version=core.app.version)
+        if core.mqtt.publish(OTAFETCH, question.encode()) is None:
+            core.log.error(TAG, f"OTA Fetch Publish Error {int(EspErr.ESP_FAIL)}")
+            return EspErr.ESP_FAIL
         return EspErr.ESP_OK
 
     def fetch_with_delay(self, seconds: int) -> None:
@@ -114,7 +138,8 @@ class Fetcher:
         return err
 
     def _advance(self, event: FetchEvent) -> None:
-        self.state, delay = step(self.state, event)
+        grows = rmaker_features(self._core.config.rainmaker_version).back_off_grows
+        self.state, delay = step(self.state, event, grows=grows)
         if delay is not None:
             self._core.log.info(TAG, f"OTA fetch failed, {retry_text(self.state.retry_count, delay)}")
             self.fetch_with_delay(delay)

@@ -10,8 +10,10 @@ from enum import IntEnum
 from py_esp_ota.errors import EspErr, EspError
 from py_esp_ota.ports import NvsValue
 from py_esp_ota.rainmaker.core import Core
+from py_esp_ota.rainmaker.features import RmakerFeatures, rmaker_features
 from py_esp_ota.rainmaker.messages import OTASTATUS, OtaStatus, OtaStatusReport, ota_status_to_string
 from py_esp_ota.rainmaker.ota_fetch import Fetcher
+from py_esp_ota.rainmaker.outbox import Outgoing
 
 TAG = "esp_rmaker_ota"
 TAG_TOPICS = "esp_rmaker_ota_using_topics"
@@ -88,6 +90,7 @@ class OtaData:
     """``esp_rmaker_ota_data_t``: what the callback is told."""
 
     url: str
+    stream_id: str | None = None  # in builds with OTA over MQTT
     filesize: int = 0
     fw_version: str | None = None
     file_md5: str | None = None
@@ -128,16 +131,23 @@ class OtaHandle:
     rolled_back: bool = False
     job_id: str | None = None  # in RAM: from a good ota_job_id until the callback returns
     last_reported_status: OtaStatus | None = None
+    last_sent: Outgoing | None = None  # the latest report over topics
     fetcher: Fetcher = field(init=False)
 
     def __post_init__(self) -> None:
         self.fetcher = Fetcher(self.core)
 
+    @property
+    def features(self) -> RmakerFeatures:
+        """What the release of this build has."""
+        return rmaker_features(self.core.config.rainmaker_version)
+
     # ------------------------------------------------------------------------------------------------------- reports
 
     def report_status(self, status: OtaStatus, additional_info: str) -> EspErr:
         """``esp_rmaker_ota_report_status``: by params or by topics; the event is posted whatever became of it."""
-        self.core.log.info(TAG, f"Reporting {ota_status_to_string(status)}: {additional_info}")
+        if self.features.confirms_over_mqtt:
+            self.core.log.info(TAG, f"Reporting {ota_status_to_string(status)}: {additional_info}")
         if self.config.type is OtaType.PARAMS:
             err = self._report_status_using_params(status, additional_info)
         else:
@@ -149,7 +159,7 @@ class OtaHandle:
 
     def post_event(self, event: OtaEvent, data: str | None = None) -> None:
         """``esp_rmaker_ota_post_event``."""
-        if self.config.on_event is not None:
+        if self.config.on_event is not None and self.features.posts_events:
             self.config.on_event(event, data)
 
     def _report_status_using_params(self, status: OtaStatus, additional_info: str) -> EspErr:
@@ -169,18 +179,20 @@ class OtaHandle:
             ota_job_id=job_id,
             status=ota_status_to_string(status),
             additional_info=additional_info,
-            ts=int(self.core.clock.now()),
+            ts=int(self.core.clock.now()) if self.features.attempts else None,
         )
-        payload = report.encode()
-        self.core.log.info(TAG_TOPICS, payload.decode(errors="replace"))
-        if self.core.mqtt.publish(OTASTATUS, payload) is not None:
+        payload = report.encode(well_formed=self.core.config.well_formed_json)
+        if self.features.confirms_over_mqtt:
+            self.core.log.info(TAG_TOPICS, payload.decode(errors="replace"))
+        self.last_sent = self.core.mqtt.publish(OTASTATUS, payload)
+        if self.last_sent is not None:
             return EspErr.ESP_OK
         self.core.log.error(TAG_TOPICS, f"esp_rmaker_mqtt_publish_data returned error {int(EspErr.ESP_FAIL)}")
         return EspErr.ESP_FAIL
 
     def _job_id_for_report(self) -> tuple[bool, str | None]:
         """Whether to report at all, and for which job. An id from NVS serves once: it is erased before it is used."""
-        if self.job_id is not None:
+        if self.job_id is not None or not self.features.confirms_over_mqtt:
             return True, self.job_id
         try:
             stored = self.core.nvs.get(RMAKER_OTA_NVS_NAMESPACE, RMAKER_OTA_JOB_ID_NVS_NAME)
@@ -189,7 +201,7 @@ class OtaHandle:
         job_id = job_id_in_buffer(stored)
         if job_id is not None:
             self.nvs_erase(RMAKER_OTA_JOB_ID_NVS_NAME)
-        return job_id is not None, job_id
+        return job_id is not None or not self.features.asks_twice, job_id
 
     # ----------------------------------------------------------------------------------------------------------- NVS
 
@@ -200,7 +212,7 @@ class OtaHandle:
         except EspError:
             return None
 
-    def nvs_set(self, key: str, value: bytes | str) -> EspErr:
+    def nvs_set(self, key: str, value: bytes | str | int) -> EspErr:
         """Store a value in the OTA namespace. Most callers are, like upstream, deaf to refusals."""
         try:
             self.core.nvs.set(RMAKER_OTA_NVS_NAMESPACE, key, value)

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from py_esp_ota.errors import EspErr, HttpsOtaError, Restart
 from py_esp_ota.idf import newlib
-from py_esp_ota.idf.efuse import read_secure_version
 from py_esp_ota.idf.esp_https_ota import https_ota
 from py_esp_ota.idf.esp_https_ota.https_ota import HttpClientConfig, HttpsOta, HttpsOtaConfig, esp_err_to_name
 from py_esp_ota.rainmaker.checks import (
     CHIP_REVISION_MISMATCH,
     divides_by_zero,
     progress_to_report,
-    validate_image_header,
 )
 from py_esp_ota.rainmaker.messages import OtaStatus
-from py_esp_ota.rainmaker.ota_handle import TAG, TAG_HTTPS, OtaData, OtaHandle
+from py_esp_ota.rainmaker.ota_attempt import DONE, REJECTED, Attempt, accepts, failed
+from py_esp_ota.rainmaker.ota_handle import TAG_HTTPS, OtaData, OtaHandle
 from py_esp_ota.rainmaker.ota_resume import Resumption
 
 DEF_HTTP_TX_BUFFER_SIZE = 1024
 _TX_BUFFER_MARGIN = 128
 _ERR_DESC = 127  # a buffer of 128 with its NUL
 _STEPS_PER_LINE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """How an attempt ended: done, failed with a text and worth another one, or rejected for good."""
-
-    err: EspErr
-    err_desc: str = ""
-
-    @property
-    def rejected(self) -> bool:
-        """Whether the job ends here without further attempts."""
-        return self.err is EspErr.ESP_ERR_INVALID_STATE
-
-
-_DONE = Attempt(EspErr.ESP_OK)
-_REJECTED = Attempt(EspErr.ESP_ERR_INVALID_STATE)
 
 
 def describe(what: str, error: HttpsOtaError) -> str:
@@ -77,7 +57,7 @@ async def use_https(ota: OtaHandle, data: OtaData) -> Attempt:
     try:
         handle = await https_ota.begin(config, ops=core.ops, fetch=core.fetch)
     except HttpsOtaError as error:
-        return Attempt(EspErr.ESP_FAIL, describe("OTA Begin failed", error))
+        return failed(describe("OTA Begin failed", error))
     try:
         ended = await _download(ota, data, handle, resumption)
         if ended is not None:
@@ -93,27 +73,19 @@ async def _download(ota: OtaHandle, data: OtaData, handle: HttpsOta, resumption:
     try:
         new_app_info = await handle.get_img_desc()
     except HttpsOtaError as error:
-        return Attempt(EspErr.ESP_FAIL, describe("Failed to read image description", error))
-    core = ota.core
-    core.log.debug(TAG, f"Running firmware version: {core.app.version}")
-    secure_version = read_secure_version(core.ops.chip.efuse, core.config)
-    verdict = validate_image_header(new_app_info, core.app, core.config, efuse_secure_version=secure_version)
-    if verdict.err is not EspErr.ESP_OK:
-        if verdict.warning is not None:
-            core.log.warning(TAG, verdict.warning)
-        if verdict.rejection is not None:
-            ota.report_status(OtaStatus.REJECTED, verdict.rejection)
-        return _REJECTED
+        return failed(describe("Failed to read image description", error))
+    if not accepts(ota, new_app_info):
+        return REJECTED
     ota.report_status(OtaStatus.IN_PROGRESS, "Downloading Firmware Image")
     try:
         await _perform(ota, data, handle, resumption)
     except HttpsOtaError as error:
         if error.err is EspErr.ESP_ERR_INVALID_VERSION:
             ota.report_status(OtaStatus.REJECTED, CHIP_REVISION_MISMATCH)
-            return _REJECTED
-        return Attempt(EspErr.ESP_FAIL, describe("OTA failed", error))
+            return REJECTED
+        return failed(describe("OTA failed", error))
     if not handle.is_complete_data_received():
-        return Attempt(EspErr.ESP_FAIL, "Complete data was not received")
+        return failed("Complete data was not received")
     resumption.forget()
     ota.report_status(OtaStatus.IN_PROGRESS, "Firmware Image download complete")
     return None
@@ -143,6 +115,6 @@ async def _finish(handle: HttpsOta) -> Attempt:
         await handle.finish()
     except HttpsOtaError as error:
         if error.err is EspErr.ESP_ERR_OTA_VALIDATE_FAILED:
-            return Attempt(EspErr.ESP_FAIL, "Image validation failed")
-        return Attempt(EspErr.ESP_FAIL, describe("OTA finish failed", error))
-    return _DONE
+            return failed("Image validation failed")
+        return failed(describe("OTA finish failed", error))
+    return DONE

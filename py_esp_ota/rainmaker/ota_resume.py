@@ -9,6 +9,7 @@ from py_esp_ota.rainmaker.ota_handle import RMAKER_OTA_NVS_NAMESPACE, TAG_HTTPS,
 from py_esp_ota.sdkconfig import Sdkconfig
 
 RMAKER_OTA_WRITTEN_LENGTH_NVS_NAME = "ota_written"  # u16, KiB
+_IN_BYTES = "ota_writen"  # u32, until version 1.12.7
 RMAKER_OTA_FILE_MD5_NVS_NAME = "ota_file_md5"  # string
 
 _KIB = 1024
@@ -25,14 +26,14 @@ def resumption_is_built(config: Sdkconfig) -> bool:
     return config.esp_rmaker_http_ota_resumption and https_ota_features(config.idf_version).resumption
 
 
-def offset_to_resume(stored_md5: object, stored_kib: object, file_md5: str) -> int | None:
+def offset_to_resume(stored_md5: object, stored: object, file_md5: str, unit: int = _KIB) -> int | None:
     """Bytes of this very file that are in flash; ``None`` for another file, or when one of the two is not there.
 
     The stored MD5 is compared as far as the received one goes: an empty one is that of any file.
     """
-    if not isinstance(stored_md5, str) or not isinstance(stored_kib, int):
+    if not isinstance(stored_md5, str) or not isinstance(stored, int):
         return None
-    return stored_kib * _KIB if stored_md5[: len(file_md5)] == file_md5 else None
+    return stored * unit if stored_md5[: len(file_md5)] == file_md5 else None
 
 
 class Resumption:
@@ -41,6 +42,8 @@ class Resumption:
     def __init__(self, ota: OtaHandle, file_md5: str | None) -> None:
         self._ota = ota
         self._file_md5 = file_md5 if resumption_is_built(ota.core.config) else None
+        self._key = RMAKER_OTA_WRITTEN_LENGTH_NVS_NAME if ota.features.keeps_kib else _IN_BYTES
+        self._unit = _KIB if ota.features.keeps_kib else 1
         if file_md5 is None and resumption_is_built(ota.core.config):
             ota.core.log.warning(TAG_HTTPS, _NO_MD5)
 
@@ -48,9 +51,9 @@ class Resumption:
         """Where to resume; for another file than the last one the memory starts anew, and ``None`` comes back."""
         if self._file_md5 is None:
             return None
-        written = self._ota.nvs_get(RMAKER_OTA_WRITTEN_LENGTH_NVS_NAME)
+        written = self._ota.nvs_get(self._key)
         stored = self._ota.nvs_get(RMAKER_OTA_FILE_MD5_NVS_NAME)
-        offset = offset_to_resume(stored, written, self._file_md5)
+        offset = offset_to_resume(stored, written, self._file_md5, self._unit)
         if offset is None:
             if isinstance(stored, str) and isinstance(written, int):
                 text = "File MD5 mismatch, seems a new firmware, not resuming OTA"
@@ -66,12 +69,13 @@ class Resumption:
     def forget(self) -> None:
         """Everything came: whether it is good is another question, and a bad image must not be resumed."""
         if resumption_is_built(self._ota.core.config):
-            self._ota.nvs_erase(RMAKER_OTA_WRITTEN_LENGTH_NVS_NAME, RMAKER_OTA_FILE_MD5_NVS_NAME)
+            self._ota.nvs_erase(self._key, RMAKER_OTA_FILE_MD5_NVS_NAME)
 
     def _store(self, written: int, file_md5: str | None) -> None:
         nvs = self._ota.core.nvs
+        length = written if self._unit == 1 else U16(written // _KIB & 0xFFFF)
         try:
-            nvs.set(RMAKER_OTA_NVS_NAMESPACE, RMAKER_OTA_WRITTEN_LENGTH_NVS_NAME, U16(written // _KIB & 0xFFFF))
+            nvs.set(RMAKER_OTA_NVS_NAMESPACE, self._key, length)
             if file_md5 is not None:
                 nvs.set(RMAKER_OTA_NVS_NAMESPACE, RMAKER_OTA_FILE_MD5_NVS_NAME, file_md5)
         except EspError:

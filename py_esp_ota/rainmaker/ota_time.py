@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
+from io import BytesIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from py_esp_ota.rainmaker.json_text import JsonValue, parse
@@ -125,10 +126,28 @@ def minutes_until_window(start: int, end: int, minute: int) -> int | None:
     return wait if wait >= 0 else wait + MINUTES_IN_DAY
 
 
-def local_minute(now: float, zone: str) -> int:
-    """``localtime_r``: minutes since midnight in ``zone``; a zone nobody knows is UTC, as for the C library."""
-    try:
-        local = datetime.fromtimestamp(now, ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError):
-        local = datetime.fromtimestamp(now, ZoneInfo("UTC"))
+def local_minute(now: float, zone: tzinfo) -> int:
+    """``localtime_r``: minutes since midnight in ``zone``."""
+    local = datetime.fromtimestamp(now, zone)
     return local.hour * 60 + local.minute
+
+
+def named_zone(name: str) -> tzinfo:
+    """``esp_rmaker_tz_db_get_posix_str``: a zone by its name; one that nobody knows leaves the chip at UTC."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def posix_zone(text: bytes) -> tzinfo:
+    """``tzset`` of a ``TZ`` such as ``b"CET-1CEST,M3.5.0,M10.5.0/3"``; anything that is none means UTC."""
+    try:
+        return ZoneInfo.from_file(BytesIO(_ZONE_FILE + b"\n" + text.split(b"\0", 1)[0] + b"\n"))
+    except ValueError:
+        return UTC
+
+
+# A zone file of version 2 in which nothing ever changes, twice as its format wants it: what counts is the text behind.
+_COUNTS = bytes(4 * 4) + b"\0\0\0\1" + b"\0\0\0\4"  # one kind of time, four bytes of names
+_ZONE_FILE = 2 * (b"TZif2" + bytes(15) + _COUNTS + bytes(6) + b"UTC\0")

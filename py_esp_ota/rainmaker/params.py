@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from py_esp_ota.errors import EspErr
 from py_esp_ota.rainmaker.json_text import JsonValue, parse
-from py_esp_ota.rainmaker.messages import ParamValue, encode_params
+from py_esp_ota.rainmaker.messages import Params, ParamValue, encode_params
 
 # The smallest report that says anything: {"D":{"P":1}}
 RMAKER_MIN_VALID_PARAMS_SIZE = 13
@@ -131,9 +131,10 @@ class ParamDevice:
 
 
 class ParamStore:
-    """All devices and services of a node, in the order of adding."""
+    """All devices and services of a node, in the order of adding; ``well_formed``: names and texts are escaped."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, well_formed: bool = False) -> None:
+        self._well_formed = well_formed
         self.devices: list[ParamDevice] = []
 
     def add(self, device: ParamDevice) -> None:
@@ -155,7 +156,7 @@ class ParamStore:
 
     def everything(self) -> bytes | None:
         """``esp_rmaker_populate_params`` for ``params/local/init``: every param, write-only ones too, if there are."""
-        return _worth_saying(encode_params(self._marked(lambda _param: True)))
+        return self._worth_saying(self._marked(lambda _param: True))
 
     def take_changed(self) -> bytes | None:
         """``esp_rmaker_populate_params`` for ``params/local``: what changed, now no longer; ``None`` if nothing did.
@@ -165,14 +166,14 @@ class ParamStore:
         changed = self._marked(lambda param: param.changed)
         for _, param in self._pairs():
             param.changed = False
-        return _worth_saying(encode_params(changed))
+        return self._worth_saying(changed)
 
     def take_notifying(self) -> bytes | None:
         """The same for ``alert``: what users are to hear of."""
         notifying = self._marked(lambda param: param.notifies)
         for _, param in self._pairs():
             param.notifies = False
-        return _worth_saying(encode_params(notifying))
+        return self._worth_saying(notifying)
 
     def _marked(self, mark: Callable[[Param], bool]) -> dict[str, dict[str, ParamValue]]:
         marked: dict[str, dict[str, ParamValue]] = {}
@@ -202,6 +203,6 @@ class ParamStore:
             for param in device.params:
                 yield device, param
 
-
-def _worth_saying(payload: bytes) -> bytes | None:
-    return payload if len(payload) >= RMAKER_MIN_VALID_PARAMS_SIZE else None
+    def _worth_saying(self, params: Params) -> bytes | None:
+        payload = encode_params(params, well_formed=self._well_formed)
+        return payload if len(payload) >= RMAKER_MIN_VALID_PARAMS_SIZE else None

@@ -5,7 +5,7 @@ Of the provisioning that brings user and secret to a node here is only what it e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -42,7 +42,12 @@ class UserNodeMapping:
         self._core = core
         self._data: _Data | None = None
         self._awaits_config = False
+        self._then: dict[MappingState, Callable[[], object]] = {}
         self.state = MappingState.DONE  # esp_rmaker_user_node_mapping_init
+
+    def once(self, state: MappingState, act: Callable[[], object]) -> None:
+        """Do something at the next ``RMAKER_EVENT_USER_NODE_MAPPING_DONE`` or ``_RESET``."""
+        self._then[state] = act
 
     def start(self, user_id: str, secret_key: str) -> None:
         """``esp_rmaker_start_user_node_mapping``: tell the cloud now, or when the config is reported."""
@@ -108,7 +113,7 @@ class UserNodeMapping:
             secret_key=data.secret_key,
             reset=self.state is not MappingState.DONE,
         )
-        payload = said.encode()
+        payload = said.encode(well_formed=self._core.config.well_formed_json)
         message = self._core.mqtt.publish(USER_MAPPING, payload)
         self._core.log.info(TAG, f"MQTT Publish: {payload.decode(errors='replace')}")
         if message is None:
@@ -126,3 +131,5 @@ class UserNodeMapping:
         self._core.log.info(TAG, "User Node association message published successfully.")
         self.state = MappingState.RESET if data.user_id == NO_USER else MappingState.DONE
         self._data = None
+        if (act := self._then.pop(self.state, None)) is not None:
+            act()

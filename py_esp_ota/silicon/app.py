@@ -34,8 +34,11 @@ class App:
 
     def __init__(self, hardware: Hardware) -> None:
         """Raises ``ValueError`` for a chip whose devices are not here."""
+        name, engine = hardware.soc.name, hardware.cpu.engine
         if hardware.devices is None:
-            raise ValueError(f"apps do not run on an {hardware.soc.name} here, bootloaders do")
+            raise ValueError(f"apps do not run on an {name} here, bootloaders do")
+        if hardware.devices.by_level and engine.name != "core":
+            raise ValueError(f"apps of an {name} run on the engine core: {engine.name} has no CLIC")
         self._devices = hardware.devices
         self._hardware = hardware
         self._cpu = hardware.cpu
@@ -100,10 +103,14 @@ class App:
             if self._exceptions > _LOCKED_UP:
                 self._hardware.trap("exception after exception", engine.pc)
             engine.enter(cause, self._value)
-        elif waiting and engine.interruptible:
+        elif waiting:
             line = self._devices.ready()
-            if line is not None:
-                engine.enter(_INTERRUPT | line, 0)
+            if line is None:
+                return
+            if line.level is not None:
+                engine.let_in(line.number, line.level, vectored=line.vectored, user=line.user)
+            elif engine.interruptible:
+                engine.enter(_INTERRUPT | line.number, 0)
 
     def _pause(self) -> None:
         """Something about the interrupts has changed: the slice ends if one gets through now."""

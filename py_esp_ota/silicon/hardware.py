@@ -24,6 +24,7 @@ from py_esp_ota.silicon.report import FlashWrite, Outcome, Trap
 from py_esp_ota.silicon.rom.functions import LAST_WORDS
 from py_esp_ota.silicon.rom.known import KNOWN, OF_REAL_ROM
 from py_esp_ota.silicon.rom.real import RomImage
+from py_esp_ota.silicon.rom.system import INTERRUPTS
 from py_esp_ota.silicon.words import to_word
 
 _FLASH_ID = 0x1640EF
@@ -86,7 +87,9 @@ class Hardware:
         called = {**soc.unlisted, **soc.rom_functions} if rom is None else soc.rom_functions
         self.functions = {address: (name, KNOWN[name]) for address, name in called.items()}
         if rom is not None:
-            self.functions = {at: named for at, named in self.functions.items() if named[0] not in OF_REAL_ROM}
+            by_level = self.devices is not None and self.devices.by_level
+            theirs = OF_REAL_ROM | INTERRUPTS.keys() if by_level else OF_REAL_ROM
+            self.functions = {at: named for at, named in self.functions.items() if named[0] not in theirs}
             self.cpu.use_rom(rom, self.functions)
         for address, (_name, function) in self.functions.items():
             if isgeneratorfunction(function):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock, run_virtual
@@ -17,7 +17,20 @@ from py_esp_ota.faults import FaultyClock, FaultyFetch, FaultyMqtt
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.log import Log
 from py_esp_ota.ports import Mqtt, Response
-from py_esp_ota.rainmaker.messages import CONFIG, OTAFETCH, OTASTATUS, OTAURL, OtaUrl, parse_topic, topic
+from py_esp_ota.rainmaker import cbor
+from py_esp_ota.rainmaker.messages import (
+    CONFIG,
+    OTAFETCH,
+    OTASTATUS,
+    OTAURL,
+    STREAM_DATA,
+    STREAM_FILTER,
+    OtaUrl,
+    parse_stream_topic,
+    parse_topic,
+    stream_topic,
+    topic,
+)
 from py_esp_ota.rainmaker.node import RmakerNode
 from py_esp_ota.rainmaker.ota import OtaConfig
 from py_esp_ota.rainmaker.standard import lamp
@@ -25,6 +38,7 @@ from py_esp_ota.sweep.life import Life
 from py_esp_ota.sweep.scene import Scene
 
 _NODE, _JOB, _URL = "node1", "AbCdEfGhIjKlMnOpQrStUv", "https://cloud.lab/new.bin"
+_STREAM, _FILE = "s1", "the new image"
 _EPOCH = 1_767_225_600.0
 _LOOK, _QUIET, _PATIENCE = 5.0, 30.0, 900.0  # seconds
 
@@ -49,7 +63,7 @@ class _Cloud:
         self._download = FaultyFetch(self._fetch, weather.only("network"))
         self._clock = FaultyClock(VirtualClock(_EPOCH), weather.only("clock"))
         async with self._broker("cloud") as link:
-            for name in ("#", "$aws/rules/#"):
+            for name in ("#", "$aws/rules/#", STREAM_FILTER):
                 await link.subscribe(name)
             ear = asyncio.create_task(self._listen(link))
             device = asyncio.create_task(self._live())
@@ -95,6 +109,9 @@ class _Cloud:
 
     async def _listen(self, link: Mqtt) -> None:
         async for message in link.messages():
+            if parse_stream_topic(message.topic) is not None:
+                for block in _blocks(self._scene.new, message.payload):
+                    await link.publish(stream_topic(_NODE, _STREAM, STREAM_DATA), block)
             place = parse_topic(message.topic)
             if place is None:
                 continue
@@ -103,7 +120,14 @@ class _Cloud:
             elif place[1] == OTASTATUS:
                 self._life.heard.append(json.loads(message.payload)["status"])
             elif place[1] == OTAFETCH and self._version != self._new_version:
-                await link.publish(topic(_NODE, OTAURL), OtaUrl(ota_job_id=_JOB, url=_URL).encode())
+                await link.publish(topic(_NODE, OTAURL), self._offer().encode())
+
+    def _offer(self) -> OtaUrl:
+        """The job; to a build that takes it over MQTT with what it needs for that, and to go on where it stopped."""
+        if not self._scene.config.esp_rmaker_ota_use_mqtt:
+            return OtaUrl(ota_job_id=_JOB, url=_URL)
+        size = len(self._scene.new)
+        return OtaUrl(ota_job_id=_JOB, url=_URL, stream_id=_STREAM, file_size=size, file_md5=_FILE)
 
     @property
     def _new_version(self) -> str:
@@ -113,6 +137,23 @@ class _Cloud:
     async def _fetch(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:  # noqa: ARG002
         await asyncio.sleep(0)
         yield _Body(self._scene.new)
+
+
+def _blocks(image: bytes, request: bytes) -> Iterator[bytes]:
+    """What a stream answers to a request."""
+    length, first, number = (cbor.find_int(request, key) for key in ("l", "o", "n"))
+    for block in range(first, first + number):
+        part = image[block * length : (block + 1) * length]
+        if part and _is_wanted(request, block - first):
+            yield cbor.encode_map([("f", 1), ("i", block), ("l", len(part)), ("p", part)])
+
+
+def _is_wanted(request: bytes, number: int) -> bool:
+    try:
+        bitmap = cbor.find_bytes(request, "b", len(request))
+    except cbor.CborError:  # all of them
+        return True
+    return bool(bitmap[number >> 3] >> number % 8 & 1)
 
 
 class _Body:

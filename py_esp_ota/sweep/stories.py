@@ -228,6 +228,11 @@ def _guarded(scene: Scene) -> Scene:
     return replace(scene, efuse=fuses, config=config, old=old, new=new)
 
 
+def _over_mqtt(scene: Scene) -> Scene:
+    """The same with an agent that takes images over MQTT streams."""
+    return replace(scene, config=replace(scene.config, esp_rmaker_ota_use_mqtt=True))
+
+
 def _agents_job(life: Life, scene: Scene) -> None:
     from py_esp_ota.sweep.agent import whole_job  # noqa: PLC0415 - asyncio and the agent, for one story of many
 
@@ -264,6 +269,13 @@ STORIES: Mapping[str, Story] = {
         Story("encrypted-ota", "the first update of an encrypted device", _update, scene=_encrypted),
         Story("anti-rollback", "an update that raises the secure version", _update, scene=_guarded),
         Story("agent-job", "the RainMaker agent's whole job, from the fetch to the report", _agents_job, reports=True),
+        Story(
+            "agent-stream",
+            "the same, with the image over an MQTT stream",
+            _agents_job,
+            reports=True,
+            scene=_over_mqtt,
+        ),
         Story("settings", "the agent's values in NVS", _write_settings, _has_settings, "old", settings=_settings),
     )
 }

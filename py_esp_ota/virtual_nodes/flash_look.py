@@ -7,6 +7,7 @@ read is a sentence in ``trouble``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,7 @@ from py_esp_ota._core import (
     Flash,
     ImageInfo,
     Partition,
+    PartitionTable,
     Target,
     inspect_image,
     read_otadata,
@@ -24,7 +26,7 @@ from py_esp_ota._core import (
 )
 from py_esp_ota.chip import Chip
 from py_esp_ota.cloud.virtual_nodes import Boot, FlashLook, NvsItem, OtadataEntry, Region, Slot
-from py_esp_ota.errors import EspErr
+from py_esp_ota.errors import EspErr, PartitionTableError
 from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.virtual_nodes.nvs_look import nvs_items
@@ -33,7 +35,8 @@ from py_esp_ota.virtual_nodes.otadata_look import otadata_entries
 Kind = Literal["bootloader", "table", "otadata", "nvs", "app", "data", "free"]
 
 SECTOR = 0x1000
-_TABLE_LENGTH = 0xC00
+_TABLE_LENGTH, _ROW = 0xC00, 32
+_END = b"\xff" * _ROW  # what ends a table
 _OTADATA_SIZE = 2 * SECTOR
 _APP, _DATA, _OTA, _NVS = 0x00, 0x01, 0x00, 0x02
 _KINDS: Mapping[tuple[int, int | None], Kind] = {
@@ -158,7 +161,15 @@ def _table(opened: _Opened, offset: int) -> Sequence[Partition]:
         what = "is erased" if not data.strip(b"\xff") else f"is refused: {verdict.fault or verdict.err.name}"
         secret = " Its bytes look as if they were encrypted." if _random(data) else ""
         opened.trouble.append(f"The partition table at 0x{offset:x} {what}.{secret}")
+        return list(_legible_rows(data))
     return verdict.rows
+
+
+def _legible_rows(data: bytes) -> Iterator[Partition]:
+    """The rows of a table that no bootloader takes, up to the first that is none."""
+    with suppress(PartitionTableError):
+        for start in range(0, len(data), _ROW):
+            yield from PartitionTable.from_bytes(data[start : start + _ROW] + _END, md5=False)
 
 
 def _random(data: bytes) -> bool:

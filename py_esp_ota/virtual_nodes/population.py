@@ -198,7 +198,7 @@ class Population:
                 await asyncio.sleep(0)
         except (ValueError, OSError) as error:
             for recipe in recipes[: len(made) + 1]:
-                self._drop(recipe.node_id)
+                self._drop(recipe)
             raise _refused(str(error)) from error
         for node in made:
             if self._nodes.get(node.recipe.node_id) is node:  # nobody was so quick to take it away
@@ -320,18 +320,18 @@ class Population:
             life.cancel()
         await asyncio.gather(*lives, return_exceptions=True)
         for node in nodes:
-            self._drop(node.recipe.node_id)
+            self._drop(node.recipe)
             self._service.live.publish("node", node.recipe.node_id)
 
-    def _drop(self, node_id: str) -> None:
-        """Its files, and the image that nobody else came with."""
-        node = self._nodes.pop(node_id, None)
-        self._marks.pop(node_id, None)
-        self._files.remove(f"{node_id}{_RECIPE}")
-        self._flashes.drop(node_id)
-        if node is not None and all(other.recipe.firmware != node.recipe.firmware for other in self._nodes.values()):
-            self._files.remove(f"{node.recipe.firmware}{_IMAGE}")
-            self._images.pop(node.recipe.firmware, None)
+    def _drop(self, recipe: Recipe) -> None:
+        """A node's files, and the image that nobody else came with."""
+        self._nodes.pop(recipe.node_id, None)
+        self._marks.pop(recipe.node_id, None)
+        self._files.remove(f"{recipe.node_id}{_RECIPE}")
+        self._flashes.drop(recipe.node_id)
+        if all(other.recipe.firmware != recipe.firmware for other in self._nodes.values()):
+            self._files.remove(f"{recipe.firmware}{_IMAGE}")
+            self._images.pop(recipe.firmware, None)
 
     def _found(self, node_ids: Sequence[str]) -> list[Living]:
         for node_id in node_ids:

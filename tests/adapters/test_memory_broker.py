@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from broker_bench import next_of, silent
@@ -10,6 +11,7 @@ from broker_bench import next_of, silent
 from py_esp_ota.adapters import backlog, inbox, memory_broker
 from py_esp_ota.adapters.memory import MemoryBroker, run_virtual
 from py_esp_ota.errors import MqttError
+from py_esp_ota.ports import Message
 
 
 def watched() -> tuple[MemoryBroker, list[tuple[str, bool]]]:
@@ -276,3 +278,53 @@ def test_nodes_are_turned_away_when_there_are_too_many_and_the_cloud_never(monke
                     pass
 
     run_virtual(story())
+
+
+@pytest.mark.parametrize(
+    ("lived", "spoke", "missed"),
+    [
+        (10, 10, 10 + 180),
+        (50, 0, 0 + 180),
+        (100, 0, 60 + 180),  # it pinged after a minute
+        (100, 70, 70 + 180),
+    ],
+)
+def test_with_a_keep_alive_a_client_without_power_is_missed_late(lived, spoke, missed):
+    async def main():
+        broker, seen = MemoryBroker(keep_alive=120), []
+        loop = asyncio.get_running_loop()
+        broker.on_presence(lambda _node, here: seen.append((round(loop.time()), here)))
+        will = Message("node/n1/params/local", b"gone")
+
+        async def live():
+            async with broker("n1", will) as link:
+                await asyncio.sleep(spoke)
+                if spoke:
+                    await link.publish("node/n1/config", b"")
+                await asyncio.sleep(1000)
+
+        async with broker("cloud") as cloud:
+            await cloud.subscribe("node/+/params/local")
+            life = asyncio.create_task(live())
+            await asyncio.sleep(lived + 0.5)
+            life.cancel()
+            assert await anext(cloud.messages()) == will
+        return seen
+
+    assert run_virtual(main()) == [(0, True), (missed, False)]
+
+
+def test_with_a_keep_alive_a_client_that_comes_back_ends_the_ghost_of_itself():
+    async def main():
+        broker, seen = MemoryBroker(keep_alive=120), []
+        broker.on_presence(lambda _node, here: seen.append(here))
+        with suppress(ZeroDivisionError):
+            async with broker("n1"):
+                raise ZeroDivisionError
+        assert seen == [True]
+        async with broker("n1"):
+            await asyncio.sleep(1000)
+            assert seen == [True, False, True]
+        return seen
+
+    assert run_virtual(main()) == [True, False, True, False]

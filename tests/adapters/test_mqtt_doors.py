@@ -243,3 +243,66 @@ def test_the_broker_has_a_name_for_people(bench):
     name, basic_ingest = bench.play(story)
     assert name.startswith(begin)
     assert basic_ingest is (bench.name != "embedded")
+
+
+def test_unsubscribed_a_topic_is_heard_no_more(bench):
+    async def story(broker):
+        async with broker.mqtt("cloud") as cloud, broker.mqtt("n1") as node:
+            for name in ("otaurl", "params/remote"):
+                await node.subscribe(f"node/n1/{name}")
+            await node.unsubscribe("node/n1/otaurl")
+            await node.unsubscribe("node/n1/never")
+            await cloud.publish("node/n1/otaurl", b"unheard")
+            await cloud.publish("node/n1/params/remote", b"heard")
+            return await next_of(node)
+
+    assert bench.play(story) == Message("node/n1/params/remote", b"heard")
+
+
+def test_what_is_sent_again_comes_again_and_many_may_be_on_their_way(bench):
+    async def story(broker):
+        async with broker.mqtt("cloud") as cloud, broker.mqtt("n1") as node:
+            await cloud.subscribe("node/+/otastatus")
+            async with asyncio.TaskGroup() as group:
+                for word in (b"1", b"2", b"3"):
+                    group.create_task(node.publish("node/n1/otastatus", word))
+            await node.publish("node/n1/otastatus", b"2", dup=True)
+            return [(await next_of(cloud)).payload for _ in range(4)]
+
+    assert bench.play(story) == [b"1", b"2", b"3", b"2"]
+
+
+WILL = Message("node/n1/params/local", b"gone")
+
+
+@pytest.mark.parametrize(("farewell", "heard"), [(True, []), (False, [WILL])])
+def test_a_will_is_published_for_who_is_gone_without_a_farewell(bench, farewell, heard):
+    async def story(broker):
+        async with broker.mqtt("cloud") as cloud:
+            await cloud.subscribe("node/+/params/local")
+            with suppress(ZeroDivisionError):
+                async with broker.mqtt("n1", WILL) as node:
+                    await node.publish("node/n1/config", b"")
+                    if not farewell:
+                        raise ZeroDivisionError
+            return [] if farewell and await silent(cloud) else [await next_of(cloud)]
+
+    assert bench.play(story) == heard
+
+
+def test_a_cancelled_node_leaves_its_will(bench):
+    async def story(broker):
+        async def live():
+            async with broker.mqtt("n1", WILL):
+                await asyncio.Event().wait()
+
+        async with broker.mqtt("cloud") as cloud:
+            await cloud.subscribe("node/+/params/local")
+            life = asyncio.create_task(live())
+            await asyncio.sleep(0.5)
+            life.cancel()
+            with suppress(asyncio.CancelledError):
+                await life
+            return await next_of(cloud)
+
+    assert bench.play(story) == WILL

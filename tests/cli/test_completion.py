@@ -63,6 +63,9 @@ def completed(*words: str) -> list[str]:
         (("sweep", "old", "new", "--story", "first"), [story for story in STORIES if story.startswith("first")]),
         (("sweep", "old", "new", "--partitions", "two_ota_l"), ["two_ota_large"]),
         (("sweep", "old", "new", "--partitions", "./my"), ["<file>"]),
+        (("node", "flash", "--until", ""), ["connected", "update", "idle"]),
+        (("node", "new", "--partitions", "two_ota_l"), ["two_ota_large"]),
+        (("cloud", ""), ["node-cert"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

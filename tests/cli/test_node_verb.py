@@ -7,6 +7,7 @@ import queue
 import re
 import signal
 import ssl
+import time
 from contextlib import contextmanager
 
 import paho.mqtt.client as paho
@@ -123,7 +124,7 @@ CONFIG = (
     '{"name":"ESP RainMaker Device","fw_version":"%s",...}'
 )
 INIT = '$aws/rules/esp_init_params/node/seen/params/local/init {"Light":{"Power":true,"Brightness":25}}'
-POLL = "...node/seen/from-node ..."
+POLL = "$aws/rules/esp_cmd_resp/node/seen/from-node \x01\0\x03\x01\0\x05\x02\0\0"  # a TLV: nothing to answer yet
 TRANSCRIPT = [
     POLL,
     CONFIG % "1.0.0",
@@ -139,7 +140,7 @@ TRANSCRIPT = [
     CONFIG % "1.1.0",
     INIT,
     FETCH % "1.1.0",
-    FETCH % "1.1.0",
+    FETCH % "1.1.0",  # unless the first one still waits for its PUBACK
 ]
 
 
@@ -151,14 +152,14 @@ def test_a_good_update_byte_for_byte_as_another_subscriber_hears_it_until_ctrl_c
         watcher(cloud, "$aws/rules/+/node/seen/#", "node/seen/#") as heard,
         node("lamp.flash", "--serve", cloud.data, "--json") as process,
     ):
-        until(lambda: sum(each.topic.endswith("/otafetch") for each in heard.queue) >= 3, seconds=60)
+        until(lambda: sum(each.topic.endswith("/otafetch") for each in heard.queue) >= 2, seconds=60)
+        time.sleep(1)
         process.send_signal(signal.SIGINT)
         output = process.communicate(timeout=20)[0]
         assert process.returncode == 130, output
     messages = list(heard.queue)
-    polls = any(message.topic.endswith("/from-node") for message in messages)
-    wanted = [line for line in TRANSCRIPT if polls or line != POLL]
-    for message, line in zip(messages, wanted, strict=True):
+    assert len(messages) in {len(TRANSCRIPT) - 1, len(TRANSCRIPT)}
+    for message, line in zip(messages, TRANSCRIPT, strict=False):
         said = b" ".join([message.topic.encode(), message.payload])
         assert re.fullmatch(re.escape(line.replace("JOB", job)).replace(r"\.\.\.", ".*").encode(), said), (said, line)
         assert (message.qos, message.retain) == (1, False)
@@ -218,6 +219,7 @@ def test_what_does_not_say_who_it_is_is_refused_in_one_sentence(cloud, room):
     assert (
         refused("lamp.flash", *serve) == "Error: lamp.flash is not there; --firmware APP.bin makes one that runs it\n"
     )
+    assert "merge it into a flash file first" in refused(room, *serve)
     made = ("lamp.flash", "--firmware", "old.bin")
     assert refused(*made, *serve) == "Error: lamp.flash does not say which node this is; --node-id does\n"
     assert refused(*made).startswith("Error: lamp.flash holds no certificate and key: esp-ota provision NODE_ID --into")

@@ -103,7 +103,9 @@ def test_without_it_our_own_functions_go_on_with_a_word(home, capsys, brings, na
 
 def test_a_chip_that_none_of_our_functions_run_on_is_not_said_to_go_on_with_them(home, capsys, monkeypatch):
     monkeypatch.setattr(roms, "ROMS", (RomFile("esp32", 0, "tiny_rom.elf", "0" * 64),))
-    with pytest.raises(Unusable, match=r"cargo cannot be run.*; machine code runs on the esp32 with its real ROM alone"):
+    with pytest.raises(
+        Unusable, match=r"cargo cannot be run.*; machine code runs on the esp32 with its real ROM alone"
+    ):
         rom_of(None, Chip("esp32"))
     assert capsys.readouterr().err == ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -123,6 +124,36 @@ def test_the_one_time_link_lets_one_browser_in(tmp_path):
         for status in (200, 403):
             with httpx2.Client(trust_env=False, follow_redirects=True) as client:
                 assert client.get(link).status_code == status
+
+
+def names_shown(port, trust):
+    """What the server at 127.0.0.2 proves to be."""
+    plain = socket.create_connection(("127.0.0.2", port), timeout=10)
+    with plain, trust.wrap_socket(plain, server_hostname="127.0.0.2") as line:
+        return {name for _kind, name in line.getpeercert()["subjectAltName"]}
+
+
+def test_with_names_the_certificates_are_for_them_and_are_made_anew(tmp_path):
+    data, ports = tmp_path / "data", free_ports(3)
+    words = ("--broker", "embedded", "--listen", "127.0.0.2", "--login")
+    shown, authorities = [], []
+    for name in ("Cloud.test", "other.test"):
+        with serving(data, ports, *words, "--name", name, "--name", "second.test") as (_, said):
+            assert f"downloads       https://{name.lower()}:{ports[1]}\n" in said
+            assert f"on port {ports[2]} of loopback alone, for it has no TLS\n" in said
+            trust = ssl.create_default_context(cafile=data / "ca.pem")
+            shown.append(names_shown(ports[1], trust))
+            authorities.append((data / "ca.pem").read_bytes())
+            with httpx2.Client(base_url=f"https://127.0.0.2:{ports[1]}", verify=trust, trust_env=False) as client:
+                for host, status in {name: 200, "second.test": 200, "127.0.0.2": 200, "third.test": 403}.items():
+                    assert client.get("/apiversions", headers={"Host": host}).status_code == status
+            told = json.loads((data / "serve.json").read_text())
+            assert (told["address"], told["mqtt_host"], told["tls"]) == ("127.0.0.2", "127.0.0.1", False)
+            assert (data / "serve.json").stat().st_mode & 0o777 == 0o600
+    loopback = {"localhost", "127.0.0.1", "0:0:0:0:0:0:0:1", "127.0.0.2", "second.test"}
+    assert shown == [loopback | {"cloud.test"}, loopback | {"other.test"}]
+    assert authorities[0] == authorities[1]
+    assert "--name: 'a b' is neither a host name" in refused(data, ports, "--name", "a b")
 
 
 def test_elsewhere_than_on_127_0_0_1_the_certificate_says_so_and_the_page_has_a_login(tmp_path):

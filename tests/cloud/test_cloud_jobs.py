@@ -11,7 +11,7 @@ from py_esp_ota.cloud.refusals import Refusal
 
 pytestmark = pytest.mark.both_databases
 
-KEYS = {"ota_job_id", "url", "fw_version", "file_size", "file_md5"}
+KEYS = {"ota_job_id", "url", "fw_version", "file_size", "file_md5", "stream_id"}
 
 
 # --------------------------------------------------------------------------------------------------------------- create

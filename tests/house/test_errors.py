@@ -32,6 +32,7 @@ from py_esp_ota.errors import EspErr, EspError, FetchError, FlashError, OtaError
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf.esp_https_ota import https_ota
 from py_esp_ota.idf.nvs_sec_provider import read_security_cfg, security_cfg
+from py_esp_ota.rainmaker.mqtt_blocks import Blocks
 from py_esp_ota.sdkconfig import Sdkconfig
 
 APP = Firmware("lamp", "1.0.0").to_bytes()
@@ -92,6 +93,11 @@ def ota(action, *, config=ROLLBACK, entries=("1/VALID", "-")):
     return raised(action, ops, ops.table.find(label="ota_0"), ops.table.find(label="ota_1"))
 
 
+def a_stream_of_four_gigabytes():
+    """A size that is negative: the bitmap of its blocks is larger than a chip's memory."""
+    Blocks(-1, 4096, 16)
+
+
 def begun_twice(ops, _running, free):
     ops.begin(free, 0)
     ops.begin(free, 0)
@@ -149,6 +155,7 @@ HMAC = Sdkconfig(nvs_encryption=True, nvs_sec_key_protect_using_hmac=True, nvs_s
 
 PROVOKE = {
     EspErr.ESP_OK: lambda: inspect_image(APP).err,
+    EspErr.ESP_ERR_NO_MEM: lambda: raised(a_stream_of_four_gigabytes),
     EspErr.ESP_FAIL: lambda: inspect_image(APP, chip="esp32s3").err,
     EspErr.ESP_ERR_INVALID_ARG: lambda: raised(Flash(0x100000).read, 0x100000, 1),
     EspErr.ESP_ERR_INVALID_STATE: lambda: raised(PartitionTable.from_bytes, b"\x00" * 32),

@@ -206,3 +206,25 @@ def test_a_lab_ends_also_in_the_moment_in_which_its_broker_goes_away(steps):
 
         lab.run(stop())
         assert lab.world.mqtt.connected == ()
+
+
+def test_a_build_that_fails_on_purpose_gets_its_job_again_until_it_is_enough(lab):
+    config = Sdkconfig(esp_rmaker_ota_test_rollback=True, esp_rmaker_ota_test_rollback_count=2)
+    lamp = lab.device(firmware=OLD, node_id="lamp1", config=config)
+    lamp.power_on()
+    said = [info for _, info in statuses(lab.run(lab.update(NEW, name="cycles"))["lamp1"]) if "TEST_ROLLBACK" in info]
+    assert said == [
+        "TEST_ROLLBACK: forced failure to re-trigger OTA (cycle 1/2)",
+        "TEST_ROLLBACK_END: 2/2 cycles complete; marking valid",
+    ]
+    assert (lamp.running.version, lamp.state) == ("1.1.0", "VALID")
+
+
+def test_a_lamp_of_the_books_years_beside_a_new_one(lab):
+    old = lab.device(firmware=OLD, node_id="old", config=Sdkconfig(rainmaker_version=(0, 2021, 10)))
+    new = lab.device(firmware=OLD, node_id="new")
+    old.power_on()
+    new.power_on()
+    reports = lab.run(lab.update(NEW, name="both"))
+    assert statuses(reports["old"])[-1] == ("success", "OTA Upgrade finished successfully")
+    assert statuses(reports["new"])[-1] == ("success", "OTA Upgrade finished and verified successfully")

@@ -20,6 +20,7 @@ from py_esp_ota.idf.esp_http_client.url import redirection
 from py_esp_ota.idf.esp_https_ota import https_ota
 from py_esp_ota.idf.esp_https_ota.https_ota import HttpClientConfig, HttpsOtaConfig
 from py_esp_ota.rainmaker.budget import Budget
+from py_esp_ota.rainmaker.client_data import mqtt_alpn
 from py_esp_ota.rainmaker.messages import RULES, OtaUrl, topic
 from py_esp_ota.rainmaker.ota import DiagState, DiagStatus, OtaConfig, OtaType
 from py_esp_ota.rainmaker.ota_time import minutes_until_window
@@ -31,8 +32,8 @@ DOWNLOADING = "in-progress: Downloading Firmware Image"
 REBOOTING = "in-progress: Rebooting into new firmware (after 1 HTTPS attempt)"
 VERIFIED = "success: OTA Upgrade finished and verified successfully"
 ROLLED_BACK = "rejected: Firmware rolled back"
-ELSEWHERE = {35, 42, 43}
-"""ALPN, and OTA over MQTT streams."""
+ELSEWHERE = {42, 43}
+"""Cases of OTA over MQTT streams."""
 
 
 def told(*acts, bench=None, **options):
@@ -340,6 +341,10 @@ def test_edge_case_34_a_wildcard_does_not_see_what_goes_by_basic_ingest():
         assert not matches("#", name)
         assert not matches("+/#", name)
         assert matches("$aws/rules/+/node/+/" + suffix, name)
+
+
+def test_edge_case_35_alpn_is_for_port_443_alone():
+    assert [mqtt_alpn(port) for port in (443, 8883, 1883)] == ["x-amzn-mqtt-ca", None, None]
 
 
 def test_edge_case_36_over_params_the_info_precedes_the_status():

@@ -24,7 +24,7 @@ class Broker:
         self.link = None
 
     @asynccontextmanager
-    async def __call__(self, _client_id):
+    async def __call__(self, _client_id, _will):
         if not self.up:
             raise MqttError("nobody answers")
         self.link = Link(self)

@@ -217,10 +217,13 @@ def test_download_window_in_local_time(clock, window, delay):
 
 
 def test_a_zone_in_nvs_beats_the_default():
-    bench = Bench(epoch=1_753_804_800)  # 00:00 in Shanghai, 16:00 UTC
-    bench.nvs.set("rmaker_time", "tz", b"UTC")
-    bench.update(metadata='{"download_window":{"start":959,"end":961}}')
-    assert bench.running == ("1.1", "VALID")
+    def at_four_in_the_afternoon(key: str, zone: bytes) -> Bench:
+        bench = Bench(epoch=1_753_804_800)  # 00:00 in Shanghai, 16:00 UTC
+        bench.nvs.set("rmaker_time", key, zone)
+        return bench.update(metadata='{"download_window":{"start":959,"end":961}}')
+
+    assert at_four_in_the_afternoon("tz_posix", b"UTC0").running == ("1.1", "VALID")
+    assert at_four_in_the_afternoon("tz", b"UTC").reports == ["delayed: Not within download window."]  # only its name
 
 
 @pytest.mark.parametrize(

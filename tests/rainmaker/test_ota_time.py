@@ -12,6 +12,8 @@ from py_esp_ota.rainmaker.ota_time import (
     handle_time,
     local_minute,
     minutes_until_window,
+    named_zone,
+    posix_zone,
     read_metadata,
 )
 
@@ -111,4 +113,24 @@ def test_metadata_is_read_leniently(metadata, info):
     ],
 )
 def test_the_window_is_in_local_time(zone, minute):
-    assert local_minute(NOW, zone) == minute
+    assert local_minute(NOW, named_zone(zone)) == minute
+
+
+@pytest.mark.parametrize(
+    ("text", "winter", "summer"),
+    [
+        (b"CST-8", 8, 8),
+        (b"CET-1CEST,M3.5.0,M10.5.0/3", 1, 2),
+        (b"EST5EDT,M3.2.0,M11.1.0", -5, -4),
+        (b"AEST-10AEDT,M10.1.0,M4.1.0/3", 11, 10),
+        (b"<+0530>-5:30", 5.5, 5.5),
+        (b"Asia/Shanghai", 0, 0),  # no POSIX text
+        (b"", 0, 0),
+        (b"CST-8\0rest", 8, 8),
+        (b"\xff\n", 0, 0),
+    ],
+)
+def test_a_posix_zone(text, winter, summer):
+    new_year, midsummer = 1_767_225_600, 1_782_864_000  # 2026-01-01 and 2026-07-01, both at 00:00 UTC
+    assert local_minute(new_year, posix_zone(text)) == winter * 60 % 1440
+    assert local_minute(midsummer, posix_zone(text)) == summer * 60 % 1440

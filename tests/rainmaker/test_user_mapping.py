@@ -57,6 +57,22 @@ def test_before_the_config_is_reported_it_waits_for_it():
     ]
 
 
+def test_a_reset_before_the_config_holds_back_params_and_ota_until_there_is_a_user():
+    async def story(bench):
+        await asyncio.sleep(0)
+        mapping(bench).reset()
+        await asyncio.sleep(20)
+        assert bench.transcript == ["config", USER_MAPPING]
+        assert mapping(bench).state is MappingState.RESET
+        mapping(bench).start("ann", "s3cret")
+        await asyncio.sleep(20)
+
+    bench = Bench().run(story)
+    assert bench.transcript == ["config", USER_MAPPING, USER_MAPPING, "params/local/init", "otafetch"]
+    assert bench.times("otafetch") == [25.0]
+    assert any("Waiting for User Node Association." in line for line in bench.console)
+
+
 def test_a_factory_reset_is_reported_with_a_user_that_is_none():
     async def story(bench):
         await asyncio.sleep(20)

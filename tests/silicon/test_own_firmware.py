@@ -393,9 +393,9 @@ def test_what_cannot_be_loaded_is_a_trap(bare, data, why):
 def test_a_chip_of_another_kind_is_refused_by_name(bare):
     with pytest.raises(ValueError, match="this machine is an esp32c3, the chip an esp32c6"):
         bare.run(Chip("esp32c6"), Board("two_ota")["ota_1"], seconds=1)
-    with pytest.raises(ValueError, match="apps run on esp32c3, esp32c6; on an esp32s3 bootloaders run"):
+    with pytest.raises(ValueError, match="apps run on esp32c3, esp32c5, esp32c6; on an esp32s3 bootloaders run"):
         BareChip("esp32s3")
-    with pytest.raises(ValueError, match="apps run on esp32c3, esp32c6; on an esp32h2 bootloaders run"):
+    with pytest.raises(ValueError, match="apps run on esp32c3, esp32c5, esp32c6; on an esp32h2 bootloaders run"):
         BareChip("esp32h2")
 
 

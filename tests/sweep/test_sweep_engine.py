@@ -51,7 +51,7 @@ def test_second_cuts_end_as_when_they_are_really_played(story):
 
 @pytest.mark.parametrize("story", STORIES)
 def test_no_second_cut_breaks_a_promise_that_the_chip_keeps(story):
-    limit = 100_000 if "ESP_OTA_EVERY_CUT" in os.environ else 300 if story == "agent-job" else 2000
+    limit = 100_000 if "ESP_OTA_EVERY_CUT" in os.environ else 300 if story.startswith("agent-") else 2000
     report = sweep(STORIES[story], scene(), depth=2, limit=limit)
     assert report.ok, [(case.plan, ending.why) for case, ending in report.findings("violation")][:5]
 

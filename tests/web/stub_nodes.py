@@ -217,7 +217,7 @@ def flash(written: int, node: VirtualNode | None) -> FlashLook:
                fill=[8] * full + [0] * (slot - full), erases=[0] * slot),
         Region(label="ota_1", kind="app", offset=0x190000, size=0x180000, note="lamp 1.1.0, being written",
                fill=[8] * written + [0] * (slot - written), erases=[1] * slot),
-        Region(label="free", kind="free", offset=0x310000, size=0xF0000, note="not in the table",
+        Region(label="", kind="free", offset=0x310000, size=0xF0000, note="not in the table",
                fill=[0] * 240, erases=[0] * 240),
     ]  # fmt: skip
     otadata = [

@@ -157,7 +157,7 @@ BROKEN = """(ids) => {
         range.setEnd(walk.currentNode, at + id.length);
         const tops = new Set([...range.getClientRects()].map((rect) => Math.round(rect.top)));
         const cut = parentElement.scrollWidth > parentElement.clientWidth + 1 && parentElement.matches(".id");
-        if (tops.size > 1 || cut) bad.push(`${id} in ${parentElement.parentElement.outerHTML.slice(0, 160)} ${[...tops]} ${parentElement.scrollWidth} ${parentElement.clientWidth}`);
+        if (tops.size > 1 || cut) bad.push(`${id} in ${parentElement.outerHTML.slice(0, 120)}`);
       }
     }
   }

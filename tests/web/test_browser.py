@@ -111,6 +111,7 @@ def test_an_image_is_judged_stored_and_rolled_out_while_the_monitor_follows(page
     file = tmp_path / "lamp-1.1.0.bin"
     file.write_bytes(LAMP)
     page.goto("/")
+    page.get_by_role("link", name="Firmware Images").click()
     page.get_by_role("link", name="Upload image").first.click()
     page.wait_for_load_state()  # else the file may be there before the scripts are
     page.set_input_files("#file", file)
@@ -494,8 +495,8 @@ def test_a_one_time_link_lets_this_browser_in_and_no_other(browser):
         mine, other = (browser.new_context(base_url=stage.url) for _ in range(2))
         page = watched(mine, stage)
         page.goto(link.path)
-        expect(page).to_have_url(f"{stage.url}/images")
-        expect(page.get_by_role("heading", name="Firmware Images")).to_be_visible()
+        expect(page).to_have_url(f"{stage.url}/")
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
         stage.do(lambda service: service.images.add("live", LAMP))
         expect(page.get_by_text("live").first).to_be_visible()  # the stream of events is let in too
         (cookie,) = mine.cookies()

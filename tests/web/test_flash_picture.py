@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,5 +74,5 @@ def test_the_strip_is_full_and_shows_the_smallest_region(written):
     pieces = strip(flash(written, None))
     assert min(piece.width for piece in pieces) == SLIVER
     assert pieces[-1].x + pieces[-1].width == pytest.approx(WIDTH, abs=0.1)
-    for one, other in zip(pieces, pieces[1:], strict=False):
+    for one, other in pairwise(pieces):
         assert one.x + one.width == pytest.approx(other.x, abs=0.02)

@@ -60,7 +60,7 @@ def test_every_page_leads_to_the_login_and_back():
         for path in PAGES:
             assert (await mine.get(path, follow_redirects=True)).status_code == 200
         assert "This page is for super admins who have logged in" in words((await mine.get("/images")).text)
-        assert (await mine.get("/login")).headers["location"] == "/images"
+        assert (await mine.get("/login")).headers["location"] == "/"
         assert (await browser().get("/images")).status_code == 303
 
     visited(story)
@@ -247,8 +247,8 @@ def test_the_open_page_lists_the_logins_of_the_local_admin():
 @pytest.mark.parametrize(
     ("asked", "way"),
     [
-        ("/jobs?a=b", "/jobs?a=b"), ("", "/images"), ("//evil.example", "/images"), ("/\\evil.example", "/images"),
-        ("https://evil.example", "/images"), ("jobs", "/images"), ("/a\nb", "/images"),
+        ("/jobs?a=b", "/jobs?a=b"), ("", "/"), ("//evil.example", "/"), ("/\\evil.example", "/"),
+        ("https://evil.example", "/"), ("jobs", "/"), ("/a\nb", "/"),
     ],
 )  # fmt: skip
 def test_a_login_leads_nowhere_else(asked, way):

@@ -42,7 +42,7 @@ def test_who_has_the_link_is_in_and_the_link_is_spent():
     async def story(browser, link, _cloud):
         mine, other = browser(), browser()
         entered = await mine.get(link.path)
-        assert (entered.status_code, entered.headers["location"]) == (303, "/images")
+        assert (entered.status_code, entered.headers["location"]) == (303, "/")
         assert "Firmware Images" in words((await mine.get("/images")).text)
         assert "in this browser alone" in words((await mine.get("/images")).text)
         late = await other.get(link.path, follow_redirects=True)

@@ -56,7 +56,6 @@ def test_each_view_of_200_virtual_nodes_takes_less_than_100_ms():
                 await client.get(path)
                 took.append(time.process_time() - begun)
             slow[path] = round(min(took) * 1000)
-        print(slow)
         assert {path: ms for path, ms in slow.items() if ms >= VIEW_S * 1000} == {}
 
     in_process(story)
@@ -82,16 +81,15 @@ def test_a_page_at_which_nothing_happens_takes_less_than_a_twentieth_of_a_core(p
 def test_an_update_that_is_watched_takes_a_tenth_of_the_loop_s_time_and_little_text():
     async def story(cloud, client):
         settle(cloud)
-        at = re.search(r'data-at="([^"]*)"', (await client.get("/nodes/lamp017")).text)[1]
-        stream = cloud.app.state.views.stream({"/nodes/lamp017": at})
+        assert (await client.get("/nodes/lamp017")).status_code == 200
+        stream = cloud.app.state.views.stream({"/nodes/lamp017": "a page of another run"})
         await anext(stream)
-        while cloud.app.state.views._views["/nodes/lamp017"].number < 0:
-            await asyncio.sleep(0.01)
+        assert len(await anext(stream)) > 8_000  # all of it; from now on what differs
         sent: list[int] = []
 
         async def watch() -> None:
             async for text in stream:
-                sent.append(len(text))
+                sent.append(len(text))  # noqa: PERF401 - while they come: the stream has no end
 
         watching = asyncio.create_task(watch())
         begun, ended = time.process_time(), time.monotonic() + WATCH_S

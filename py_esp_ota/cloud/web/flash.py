@@ -18,8 +18,8 @@ ROW = 64
 WIDTH = ROW * CELL
 SLIVER = 4.0
 """What a region is at least wide in the strip: a sector of 16 MiB would be a sixth of a unit."""
-SMALL = 12
-"""Sectors up to which a region shares its line with four others."""
+SMALL = ROW // 4
+"""Sectors up to which a region shares its line with three others."""
 WORN = 8
 """Erases from which on a sector is drawn as much worn as can be."""
 
@@ -73,9 +73,14 @@ class Picture:
         return self.sectors <= SMALL
 
     @property
+    def name(self) -> str:
+        """Its label; of what stands in no table, a word of ours."""
+        return self.region.label or "free"
+
+    @property
     def words(self) -> str:
         """The picture for those who cannot see it."""
-        said = f"{self.region.label}: {_of(self.sectors, 'sector')}, {self.written} written"
+        said = f"{self.name}: {_of(self.sectors, 'sector')}, {self.written} written"
         return said if self.erases is None else f"{said}, {_of(self.erases, 'erase')}"
 
 
@@ -106,7 +111,7 @@ def picture(region: Region) -> Picture:
         start += length
     return Picture(
         region=region,
-        width=WIDTH // 5 if count <= SMALL else WIDTH,
+        width=WIDTH // 4 if count <= SMALL else WIDTH,
         height=-(-count // ROW) * CELL,
         runs=runs,
         rows=list(_boxes(0, count)),

@@ -60,9 +60,10 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     def choices(look: dict[str, Any]) -> dict[str, Any]:
         images = service.images.find(num_records=IMAGES).items
-        node = look["detail"].node if look["detail"] else None
+        detail: NodeDetail | None = look["detail"]
+        node = detail.node if detail else None
         return {
-            "images": sorted(images, key=lambda image: bool(node) and image.model != node.model),
+            "images": sorted(images, key=lambda image: node is not None and image.model != node.model),
             "presets": PRESETS,
             "weather_limit": WEATHER_LIMIT,
             "door": site.virtual_nodes is not None,
@@ -91,6 +92,13 @@ def add_pages(router: APIRouter, site: Site) -> None:
             )
         service.nodes.set_params(node_id, wanted)
         return done(request, f"/nodes/{node_id}#params")
+
+    @router.post("/nodes/{node_id}/forget")
+    async def forget(node_id: str) -> Response:
+        if site.virtual_nodes is not None and site.virtual_nodes.get(node_id) is not None:
+            await site.virtual_nodes.remove([node_id])  # else it would be there again at once
+        service.nodes.forget([node_id])
+        return go("/nodes?gone=1")
 
     @router.post("/nodes/{node_id}/start")
     async def start(

@@ -1,4 +1,4 @@
-"""The overview, where everybody begins: trouble first, then what runs in the field, what is under way, what happened."""
+"""The overview, where everybody begins: trouble first, then what runs where, what is under way, what happened."""
 
 from __future__ import annotations
 

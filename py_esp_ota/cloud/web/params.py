@@ -68,9 +68,8 @@ def groups(config: Mapping[str, Any], values: Mapping[str, Any]) -> list[ParamGr
         if group.name
     ]
     told = {group.name for group in found}
-    for name in list(values)[:SHOWN]:
-        if name not in told and isinstance(values[name], Mapping):
-            found.append(_group({"name": name}, values, service=False))
+    rest = [name for name in list(values)[:SHOWN] if name not in told and isinstance(values[name], Mapping)]
+    found += [_group({"name": name}, values, service=False) for name in rest]
     return [group for group in found if group.params]
 
 

@@ -23,7 +23,7 @@ ESP32C5 = Soc(
         mask=0x1FF,
         pages=Pages((0x10000, 0x8000, 0x4000, 0x2000), register=0x60002384, bit=3),
     ),
-    registers=((0x60000000, 0x600D0000),),
+    registers=((0x60000000, 0x600D0000), (0x20800000, 0x20802000)),
     stack_top=0x4085E5A0,
     legacy_data=0x4085FFEC,
     legacy_struct=0x4085FF00,
@@ -33,7 +33,11 @@ ESP32C5 = Soc(
     consoles=frozenset({0x60000000, 0x6000F000}),
     rng=0x600B2828,
     reset_register=0x600B1034,
-    reset_values={0x60002008: 1 << 13 | 1 << 23, 0x60096110: 48 << 24},  # and a crystal of 48 MHz
+    reset_values={
+        0x60002008: 1 << 13 | 1 << 23,
+        0x60096110: 48 << 24,  # and a crystal of 48 MHz
+        **dict.fromkeys(range(0x20801000, 0x208010C0, 4), 3 << 22),  # every line interrupts machine mode
+    },
     ready={0x600AF818: 1 << 24},  # the PLL is calibrated
     taken={
         0x60000098: 1 << 0,
@@ -50,7 +54,9 @@ ESP32C5 = Soc(
     },
     cycle_csrs=frozenset({0x7E2}),
     standard_counters={0xB00: 0x7E2, 0xC00: 0x7E2},
-    silent_csrs=frozenset({0x303, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),  # mideleg, performance counter, memory's rights
+    # mideleg, hints and branch prediction, performance counter and status, memory's rights
+    silent_csrs=frozenset({0x303, 0x7C0, 0x7C1, 0x7C5, 0x7E0, 0x7E1, *range(0xBC0, 0xBE0)}),
+    follows={0x600C8028: (1 << 16, 1 << 18)},  # the cache is frozen
     uart_device=0x4085F4FC,
     syscall_table=0x4085FFD4,
     gpio=Gpio(out=0x60091004, enable=0x60091034, input=0x60091064, mux=0x60090000),

@@ -22,6 +22,14 @@ class Lines:
 
 
 @dataclass(frozen=True, slots=True)
+class Clic:
+    """The first control register of the controller in the CPU, one for each line, and the first of the status words."""
+
+    control: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Awake:
     """What stays awake: address and bit of what resets chip and CPU, the slow clock, the base of its watchdog."""
 
@@ -48,7 +56,11 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Dma:
-    """The general DMA controller: base, the memory that its links lie in, and what says that a transfer is done."""
+    """The general DMA controller: base, the memory that its links lie in, and what says that a transfer is done.
+
+    ``in_link`` and ``out_link`` are where the first channel's links begin, the next one's ``stride`` bytes on; their
+    registers hold the bits of ``mask``.
+    """
 
     base: int
     memory: int
@@ -56,6 +68,10 @@ class Dma:
     in_done: int
     out_raw: int
     out_done: int
+    in_link: int = 0x80
+    out_link: int = 0xE0
+    stride: int = 0xC0
+    mask: int = 0xFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +81,7 @@ class Peripherals:
     systimer: int
     systimer_source: int
     interrupts: int
-    lines: Lines
+    lines: Lines | Clic
     #: The first of the four registers by which code interrupts itself, and its source.
     from_cpu: int
     from_cpu_source: int
@@ -103,6 +119,7 @@ class Peripherals:
 _APB_OR_XTAL = (80_000_000, 40_000_000)
 #: The last number is reserved.
 _XTAL_PLL_OR_RC = (40_000_000, 80_000_000, 17_500_000, 17_500_000)
+_XTAL_RC_OR_PLL = (48_000_000, 17_500_000, 80_000_000, 80_000_000)
 
 PERIPHERALS: Mapping[str, Peripherals] = {
     "esp32c3": Peripherals(
@@ -142,6 +159,65 @@ PERIPHERALS: Mapping[str, Peripherals] = {
         aes_source=48,
         ready={0x60040044: 0xC0000000},  # APB_SARADC_INT_RAW: both converters are done
         radio_ready={0x6000E050: 7 << 24, 0x6000E04C: 1 << 24, 0x60006174: 1 << 16, 0x60033D14: 1 << 0},
+        radio_clocks=frozenset(),
+    ),
+    "esp32c5": Peripherals(
+        systimer=0x6000A000,
+        systimer_source=61,
+        interrupts=0x60010000,
+        lines=Clic(0x20801000, 0x60010150),
+        from_cpu=0x600C5090,
+        from_cpu_source=23,
+        uart=0x60000000,
+        uart_source=47,
+        uart1=0x60001000,
+        uart1_source=48,
+        usb_serial_jtag=0x6000F000,
+        usb_serial_jtag_source=54,
+        timer_groups=(0x60008000, 0x60009000),
+        watchdog_sources=(58, 60),
+        timers=(
+            Timer(0x60008000, 57, 0x60096058, 20, _XTAL_RC_OR_PLL),
+            Timer(0x60009000, 59, 0x60096064, 20, _XTAL_RC_OR_PLL),
+        ),
+        awake=Awake(
+            reset=(0x600B1034, 1 << 31),
+            reset_cpu=(0x600B1038, 1 << 28),
+            update=(0x600B0C10, 3 << 27),
+            time=(0x600B0C14, 0x600B0C18),
+            watchdog=0x600B1C00,
+        ),
+        spi2=0x60081000,
+        spi2_source=78,
+        i2c=0x60004000,
+        i2c_source=56,
+        rmt=0x60006000,
+        rmt_source=55,
+        dma=Dma(
+            0x60080000,
+            0,
+            in_raw=0x00,
+            in_done=0x03,
+            out_raw=0x30,
+            out_done=0x0B,
+            in_link=0x3AC,
+            out_link=0x3B8,
+            stride=4,
+            mask=0xFFFFFFFF,
+        ),
+        sha=0x60089000,
+        aes=0x60088000,
+        aes_source=79,
+        # Both converters are done, and what the cache was asked for; the key manager is there.
+        ready={
+            0x6000E044: 0xC0000000,
+            0x60096164: 1 << 2,
+            0x600C8084: 1 << 2,
+            0x600C8094: 1 << 4,
+            0x600C80D4: 1 << 1,
+            0x600C8130: 1 << 1,
+        },
+        radio_ready={},
         radio_clocks=frozenset(),
     ),
     "esp32c6": Peripherals(

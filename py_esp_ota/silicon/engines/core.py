@@ -59,7 +59,7 @@ class Core(_core.Cpu):
         return CoreBlock(self, memory)
 
     def add_window(self, memory: Memory) -> None:
-        """What the cache shows of a flash, full of zeros: a page comes when it is first touched, as it was when shown."""
+        """What the cache shows of a flash: zeros at first. A page comes when it is touched, as it was when shown."""
         self.add_flash(memory.size, list(memory.windows))
 
     def forget_code(self, address: int | None = None) -> None:

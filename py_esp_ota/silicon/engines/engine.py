@@ -156,6 +156,12 @@ class Engine(Protocol):
         ``value`` is what the handler is told of it.
         """
 
+    def let_in(self, number: int, level: int, *, vectored: bool, user: bool) -> bool:
+        """Go on in the handler of a CLIC's line ``number`` if its ``level`` (8 bits) gets through: whether it did.
+
+        ``vectored``: the table says where its handler is. ``user``: it interrupts user mode alone.
+        """
+
     def advance(self, cycles: int) -> None:
         """So many cycles go by without an instruction, for a core whose own counter does not stand still."""
 

@@ -245,6 +245,11 @@ class Unicorn:
         """Whether an interrupt would get through to the code."""
         return bool(self._uc.reg_read(UC_RISCV_REG_MSTATUS) & _MIE)
 
+    def let_in(self, number: int, level: int, *, vectored: bool, user: bool) -> bool:
+        """Never: Unicorn has no CLIC."""
+        del number, level, vectored, user
+        return False
+
     def advance(self, cycles: int) -> None:
         """Its counters are the host's."""
 

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from py_esp_ota.chip import ResetReason
-from py_esp_ota.silicon.chips.peripherals import Peripherals
+from py_esp_ota.silicon.chips.peripherals import Lines, Peripherals
 from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
 from py_esp_ota.silicon.peripherals.aes import Aes
+from py_esp_ota.silicon.peripherals.clic import ClicLines
 from py_esp_ota.silicon.peripherals.consoles import USB, Uart, UsbSerialJtag
 from py_esp_ota.silicon.peripherals.gdma import Gdma, Memory
 from py_esp_ota.silicon.peripherals.i2c import I2c
-from py_esp_ota.silicon.peripherals.interrupts import Interrupts
+from py_esp_ota.silicon.peripherals.interrupts import Interrupts, Line
+from py_esp_ota.silicon.peripherals.plic import Plic
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.rmt import Rmt
 from py_esp_ota.silicon.peripherals.rtc import Rtc, calibrates
@@ -87,7 +89,10 @@ class Devices:
             sources[timer.source] = device.asks
         self._all: list[Remembers] = [self.systimer, self.uart, unheard, self.usb, self.rtc]
         self._all += [*self._watchdogs, *self._timers]
-        self._interrupts = Interrupts(at.interrupts, at.lines, registers, sources)
+        controller = (
+            Plic(at.lines, registers) if isinstance(at.lines, Lines) else ClicLines(at.lines, registers, self._pulled)
+        )
+        self._interrupts = Interrupts(at.interrupts, controller, registers, sources)
         for group in at.timer_groups:
             calibrates(group, registers, at.fast_hz)
         for address, bits in {**at.ready, **at.radio_ready}.items():
@@ -119,9 +124,17 @@ class Devices:
         """Whether any line of the CPU is pulled."""
         return bool(self._interrupts.pending())
 
-    def ready(self) -> int | None:
+    def _pulled(self) -> list[int]:
+        return self._interrupts.pending()
+
+    def ready(self) -> Line | None:
         """The line that gets through."""
         return self._interrupts.ready()
+
+    @property
+    def by_level(self) -> bool:
+        """Whether the core itself has levels that interrupts go by."""
+        return not isinstance(self._at.lines, Lines)
 
     def next_alarm(self) -> int | None:
         """The cycle at which something happens by itself."""

@@ -23,9 +23,11 @@ def install(
     reset: Callable[[ResetReason], None],
     trap: Callable[[str], None],
 ) -> None:
-    """Put the devices that ``soc`` names among its ``registers``. They remember nothing that is not there or in ``text``.
+    """Put the devices of a chip where code finds them. They remember nothing but their registers and the text.
 
     Args:
+        soc: the chip, which says where they are.
+        registers: the chip's.
         text: what the consoles print into.
         said_last_words: hears when code said on a console that it stops.
         reset: is told why the chip resets.

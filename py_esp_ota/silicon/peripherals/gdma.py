@@ -14,9 +14,8 @@ from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.words import to_word, word
 
 _CHANNELS, _STRIDE, _RAW_STRIDE, _CLEAR = range(3), 0xC0, 0x10, 0x0C
-_IN_LINK, _IN_PERIPHERAL, _OUT_LINK, _OUT_PERIPHERAL = 0x80, 0xA0, 0xE0, 0x100
+_IN_PERIPHERAL, _OUT_PERIPHERAL = 0xA0, 0x100
 _NOBODY = 0x3F
-_ADDRESS = 0xFFFFF
 _DESCRIPTOR = 12
 _LENGTH = 0xFFF
 _LAST, _OWNER = 1 << 30, 1 << 31
@@ -50,7 +49,7 @@ class Gdma:
         """What memory sends to the device of this number, so many bytes at most; zeros where it sends too little."""
         data = b""
         for channel in self._channels(peripheral, _OUT_PERIPHERAL):
-            for _descriptor, control, buffer in self._chain(channel, _OUT_LINK):
+            for _descriptor, control, buffer in self._chain(channel, self._at.out_link):
                 data += self._memory.load(buffer, min(control >> 12 & _LENGTH, length - len(data)))
                 if len(data) >= length or control & _LAST:
                     break
@@ -61,7 +60,7 @@ class Gdma:
         """The device of this number sends this to memory."""
         for channel in self._channels(peripheral, _IN_PERIPHERAL):
             left = data
-            for descriptor, control, buffer in self._chain(channel, _IN_LINK):
+            for descriptor, control, buffer in self._chain(channel, self._at.in_link):
                 part, left = left[: control & _LENGTH], left[control & _LENGTH :]
                 self._memory.store(buffer, part)
                 filled = control & ~(_LENGTH << 12 | _OWNER | _LAST) | len(part) << 12 | (0 if left else _LAST)
@@ -79,7 +78,7 @@ class Gdma:
 
     def _chain(self, channel: int, link: int) -> Iterator[tuple[int, int, int]]:
         """Address, control word and buffer of each descriptor."""
-        first = self._registers.stored(self._at.base + link + _STRIDE * channel) & _ADDRESS
+        first = self._registers.stored(self._at.base + link + self._at.stride * channel) & self._at.mask
         at = self._at.memory | first if first else 0
         for _ in range(_MOST):
             if not at:

@@ -1,34 +1,65 @@
-"""The interrupt matrix and the controller behind it: which line of the CPU a source pulls, and whether it gets through.
+"""The interrupt matrix: which line of the CPU a source pulls, for the controller behind it that lets a line through.
 
-(ESP32-C3 TRM, chapter "Interrupt Matrix"; ``components/riscv/include/riscv/rv_utils.h``.)
+(The chips' TRMs, chapter "Interrupt Matrix".)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
-from py_esp_ota.silicon.chips.peripherals import Lines
 from py_esp_ota.silicon.peripherals.registers import Registers
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the CPU that is pulled. One of a CLIC has a level, and says how and whom it interrupts."""
+
+    number: int
+    level: int | None = None
+    vectored: bool = False
+    user: bool = False
+
+
+class Controller(Protocol):
+    """What is behind the matrix."""
+
+    @property
+    def mask(self) -> int:
+        """The bits of a matrix register that name a line."""
+
+    @property
+    def status(self) -> int:
+        """The first of the words that say which sources ask."""
+
+    @property
+    def enabling(self) -> tuple[int, ...]:
+        """Registers that say which lines are enabled."""
+
+    def is_enabled(self, line: int) -> bool:
+        """Whether the line can get through at all."""
+
+    def first(self, lines: list[int]) -> Line | None:
+        """Which of these pulled lines comes first, if any gets through here."""
 
 
 class Interrupts:
     """The matrix at ``base``. ``sources`` are asked by number whether they want an interrupt now."""
 
     def __init__(
-        self, base: int, lines: Lines, registers: Registers, sources: Mapping[int, Callable[[], bool]]
+        self, base: int, controller: Controller, registers: Registers, sources: Mapping[int, Callable[[], bool]]
     ) -> None:
         self._base = base
-        self._lines = lines
+        self._controller = controller
         self._registers = registers
         self._sources = sources
         #: Line and question of each source that can reach the CPU; ``None`` when that has to be found out again.
         self._wired: list[tuple[int, Callable[[], bool]]] | None = None
-        for source in sources:
-            registers.on_write[base + 4 * source] = self._wiring(base + 4 * source)
-        registers.on_write[lines.enable] = self._wiring(lines.enable)
-        registers.on_write[lines.threshold] = self._writing(lines.threshold)
+        for address in (*(base + 4 * source for source in sources), *controller.enabling):
+            registers.on_write[address] = self._wiring(address)
         for word in range(max(sources) // 32 + 1):
-            registers.on_read[lines.status + 4 * word] = self._status(32 * word)
+            registers.on_read[controller.status + 4 * word] = self._status(32 * word)
 
     def reset(self) -> None:
         """Nothing is wired."""
@@ -37,36 +68,23 @@ class Interrupts:
     def pending(self) -> list[int]:
         """The enabled lines that are pulled."""
         if self._wired is None:
-            values = self._registers.values
-            enabled = values.get(self._lines.enable, 0) & ~1
-            lines = ((values.get(self._base + 4 * source, 0) & 31, asks) for source, asks in self._sources.items())
-            self._wired = [(line, asks) for line, asks in lines if enabled >> line & 1]
+            values, controller = self._registers.values, self._controller
+            lines = (
+                (values.get(self._base + 4 * source, 0) & controller.mask, asks)
+                for source, asks in self._sources.items()
+            )
+            self._wired = [(line, asks) for line, asks in lines if controller.is_enabled(line)]
         return [line for line, asks in self._wired if asks()]
 
-    def ready(self) -> int | None:
-        """The line that gets through: of the highest priority, and not below the threshold."""
-        values = self._registers.values
-        best, highest = None, max(values.get(self._lines.threshold, 0), 1) - 1
-        for line in self.pending():
-            priority = values.get(self._lines.priority + 4 * line, 0)
-            if priority > highest:
-                best, highest = line, priority
-        return best
+    def ready(self) -> Line | None:
+        """The line that gets through, as far as the controller decides that."""
+        return self._controller.first(self.pending())
 
     def _wiring(self, address: int) -> Callable[[int], None]:
         def write(value: int) -> None:
             self._registers.values[address] = value
             self._wired = None
             self._registers.changed()
-
-        return write
-
-    def _writing(self, address: int) -> Callable[[int], None]:
-        def write(value: int) -> None:
-            lower = value < self._registers.values.get(address, 0)
-            self._registers.values[address] = value
-            if lower:
-                self._registers.changed()
 
         return write
 

@@ -37,9 +37,7 @@ class SharedSha:
         registers.on_write[base + _LOAD] = self._load
 
     def _compression(self, initial: bytes | None) -> Compression:
-        return Compression(
-            self._registers.values, message=self._base, state=self._base + _STATE, initial=initial
-        )
+        return Compression(self._registers.values, message=self._base, state=self._base + _STATE, initial=initial)
 
     def _load(self, _value: int) -> None:
         values = self._registers.values

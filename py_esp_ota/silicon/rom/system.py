@@ -20,7 +20,11 @@ def _peripherals(cpu: Calls) -> Peripherals:
 
 
 def _lines(cpu: Calls) -> Lines:
-    return _peripherals(cpu).lines
+    match _peripherals(cpu).lines:
+        case Lines() as lines:
+            return lines
+        case _:
+            raise ValueError(f"the {cpu.soc.name} has a CLIC, which its real ROM sets, and ours does not")
 
 
 def intr_matrix_set(cpu: Calls) -> None:
@@ -129,8 +133,8 @@ def is_enabled(cpu: Calls) -> int:
     return 0 if base is None else cpu.get_register(base + _CONFIG0) >> 31
 
 
-SYSTEM: Mapping[str, Function] = {
-    **dict.fromkeys(_GPIO, constant(None)),
+#: What sets the interrupt controller. That of a CLIC is the real ROM's to do.
+INTERRUPTS: Mapping[str, Function] = {
     "intr_matrix_set": intr_matrix_set,
     "esprv_intc_int_enable": enable,
     "esprv_intc_int_disable": disable,
@@ -139,6 +143,10 @@ SYSTEM: Mapping[str, Function] = {
     "esprv_intc_int_set_type": set_type,
     "esprv_intc_int_set_priority": set_priority,
     "esprv_intc_int_set_threshold": set_threshold,
+}
+SYSTEM: Mapping[str, Function] = {
+    **dict.fromkeys(_GPIO, constant(None)),
+    **INTERRUPTS,
     "ets_delay_us": delay_us,
     "wdt_hal_config_stage": config_stage,
     "wdt_hal_enable": wdt_enable,

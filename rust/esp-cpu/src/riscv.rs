@@ -1,13 +1,16 @@
-//! RV32IMAC with Zicsr and Zifencei, M and U mode and memory protection: the cores of the ESP32-C and -H chips.
+//! RV32IMAC with Zicsr and Zifencei, M and U mode, memory protection and, where the chip has one, a CLIC: the cores of the
+//! ESP32-C and -H chips.
 //!
 //! Semantics are those of "The RISC-V Instruction Set Manual", volumes I and II. Where it leaves a choice: loads and stores
 //! may be misaligned, atomic ones may not; `mtval` is the address touched, the instruction, or 0; `wfi` always waits.
 
+mod clic;
 mod compressed;
 mod csr;
 mod decode;
 mod execute;
 mod hart;
+mod levels;
 mod memory;
 mod op;
 mod pmp;
@@ -19,6 +22,7 @@ mod translate;
 use crate::blocks::Blocks;
 use crate::space::Space;
 
+pub use clic::Line;
 pub use hart::{Hart, Model};
 
 use op::Op;
@@ -85,6 +89,26 @@ impl Cpu {
     /// A trap is entered now, by the privileged architecture: of an interrupt, bit 31 of `cause` set, or an exception.
     pub fn enter(&mut self, cause: u32, value: u32) {
         self.hart.enter(cause, value);
+    }
+
+    /// Whether it has a CLIC.
+    pub fn has_clic(&self) -> bool {
+        self.hart.model.clic
+    }
+
+    /// Whether an interrupt on `line` would be taken now, by levels and thresholds: of a core that has a CLIC.
+    pub fn accepts(&self, line: Line) -> bool {
+        self.hart.accepts(line)
+    }
+
+    /// An interrupt on `line` is taken now. Its vector is read in `space`.
+    pub fn interrupt(&mut self, space: &Space, line: Line) {
+        self.hart.interrupt(space, line);
+    }
+
+    /// Where the vector of a line is, if it has one.
+    pub fn vector(&self, line: Line) -> Option<u32> {
+        line.vectored.then(|| self.hart.vector(line))
     }
 
     /// All registers.

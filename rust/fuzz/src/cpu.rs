@@ -1,6 +1,6 @@
 //! Bytes run as code, on memory that they lay out themselves.
 
-use esp_cpu::riscv::{Cpu, Model};
+use esp_cpu::riscv::{Cpu, Line, Model};
 use esp_cpu::{Bus, Ran, Rights, Space, Stop};
 
 const PAGE: u32 = 4096;
@@ -13,6 +13,7 @@ const BUDGET: u64 = 1024;
 const EXCEPTIONS: usize = 128;
 
 const MTVEC: u16 = 0x305;
+const MTVT: u16 = 0x307;
 const MEPC: u16 = 0x341;
 const PMPCFG: u16 = 0x3A0;
 const PMPADDR: u16 = 0x3B0;
@@ -51,6 +52,7 @@ struct World {
     space: Space,
     bus: Echo,
     watches: [usize; 2],
+    is_clic: bool,
 }
 
 impl World {
@@ -62,7 +64,7 @@ impl World {
         let windows = [(RAM, rights(layout)), (ALIAS, Rights::ALL), (CODE + 2 * PAGE, rights(layout >> 3))];
         let ram = space.add(2 * PAGE as usize, &windows[..usize::from(layout >> 6).max(1)]);
         space.add_registers(REGISTERS, REGISTERS + PAGE);
-        let mut cpu = Cpu::new(Model { atomics: how & 1 == 0, hart: 0 });
+        let mut cpu = Cpu::new(Model { atomics: how & 1 == 0, clic: layout & 0x20 != 0, hart: 0 });
         cpu.host_traps = how & 2 != 0;
         let mut word = data.chunks(4).map(|chunk| chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)));
         for number in 1..32 {
@@ -74,6 +76,7 @@ impl World {
         let start = if how & 4 == 0 { CODE } else { ALIAS } + u32::from(how & 0xF0) * 2;
         cpu.set_pc(start);
         cpu.set_csr(MTVEC, ALIAS + 0x100);
+        cpu.set_csr(MTVT, ALIAS + 0x80);
         cpu.set_csr(MEPC, start + 0x40);
         if how & 8 != 0 {
             for (entry, four) in data.chunks(4).take(4).enumerate() {
@@ -88,7 +91,7 @@ impl World {
             space.put(block, 0, &data[..data.len().min(space.size(block))]);
         }
         let watches = [space.watch(RAM, RAM + 0x80), space.watch(CODE + 0x40, CODE + 0x40)];
-        Self { cpu, space, bus: Echo::default(), watches }
+        Self { cpu, space, bus: Echo::default(), watches, is_clic: layout & 0x20 != 0 }
     }
 
     /// Run for the budget in slices of so many instructions.
@@ -103,7 +106,11 @@ impl World {
             self.bus.asks = false;
             match stop {
                 Stop::Budget => assert!(instructions == budget, "the budget is used"),
-                Stop::Break | Stop::Wait | Stop::Asked => assert!(instructions > 0, "there is progress"),
+                Stop::Break => assert!(instructions > 0, "there is progress"),
+                Stop::Wait | Stop::Asked => {
+                    assert!(instructions > 0, "there is progress");
+                    self.interrupt();
+                }
                 // The host handles it: it goes on in the handler, or behind the instruction.
                 Stop::Exception { cause, value } => {
                     exceptions += 1;
@@ -116,6 +123,15 @@ impl World {
             }
         }
         BUDGET - left
+    }
+
+    /// Any line, where it gets in.
+    fn interrupt(&mut self) {
+        let [number, level, how, _] = self.bus.heard.to_le_bytes();
+        let line = Line { number: u32::from(number), level, vectored: how & 1 == 0, user: how & 2 != 0 };
+        if self.is_clic && self.cpu.accepts(line) {
+            self.cpu.interrupt(&self.space, line);
+        }
     }
 
     fn memory(&self) -> [Option<&[u8]>; 2] {

@@ -14,9 +14,10 @@ mod run;
 mod shown;
 mod window;
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use esp_cpu::riscv::Line;
 use esp_cpu::{Access, Rights, Snapshot, Space};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -275,6 +276,18 @@ impl Cpu {
         let mut inner = self.inner()?;
         inner.core.enter(cause, value);
         Ok(())
+    }
+
+    /// Go on in the handler of a line if its level gets through, on a core with a CLIC: whether it did.
+    #[pyo3(signature = (number, level, *, vectored, user))]
+    fn let_in(&self, py: Python<'_>, number: u32, level: u8, vectored: bool, user: bool) -> PyResult<bool> {
+        let line = Line { number, level, vectored, user };
+        let mut inner = self.inner()?;
+        if let Some(address) = inner.core.vector(line) {
+            inner.bring_all(py, address, 4)?;
+        }
+        let Inner { core, space, .. } = &mut *inner;
+        Ok(core.let_in(space, line))
     }
 
     /// Ask `watcher` for every call of ROM from `begin` up to `end`.

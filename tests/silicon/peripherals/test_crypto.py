@@ -57,13 +57,17 @@ class Board:
     def send(self, peripheral, data, channel=1, **how):
         links, _ = self.link(0, data, **how)
         self.registers.write(self.at.dma.base + 0xC0 * channel + 0x100, peripheral)
-        self.registers.write(self.at.dma.base + 0xC0 * channel + 0xE0, links & 0xFFFFF | 1 << 21)
+        self._begin(self.at.dma.out_link, channel, links)
 
     def take(self, peripheral, length, channel=1, **how):
         links, buffer = self.link(1, bytes(length), **how)
         self.registers.write(self.at.dma.base + 0xC0 * channel + 0xA0, peripheral)
-        self.registers.write(self.at.dma.base + 0xC0 * channel + 0x80, links & 0xFFFFF | 1 << 22)
+        self._begin(self.at.dma.in_link, channel, links)
         return lambda: self.hardware.load(buffer, length)
+
+    def _begin(self, first, channel, links):
+        dma = self.at.dma
+        self.registers.write(dma.base + first + dma.stride * channel, links & dma.mask)
 
 
 @pytest.fixture(params=PERIPHERALS)

@@ -10,7 +10,8 @@ from py_esp_ota.silicon.chips.peripherals import PERIPHERALS
 from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.clock import CYCLES_PER_US, Clock
 from py_esp_ota.silicon.peripherals.consoles import UART, USB, Uart, UsbSerialJtag
-from py_esp_ota.silicon.peripherals.interrupts import Interrupts
+from py_esp_ota.silicon.peripherals.interrupts import Interrupts, Line
+from py_esp_ota.silicon.peripherals.plic import Plic
 from py_esp_ota.silicon.peripherals.registers import Registers
 from py_esp_ota.silicon.peripherals.rtc import Rtc
 from py_esp_ota.silicon.peripherals.spi_mem import SpiMem
@@ -113,7 +114,7 @@ def test_an_alarm_that_is_off_or_not_enabled_asks_for_nothing(registers, clock, 
 def matrix(registers):
     asking = set()
     sources = {number: (lambda number=number: number in asking) for number in (21, 37, 50)}
-    lines = Interrupts(AT.interrupts, AT.lines, registers, sources)
+    lines = Interrupts(AT.interrupts, Plic(AT.lines, registers), registers, sources)
     return lines, asking
 
 
@@ -128,15 +129,15 @@ def test_the_higher_priority_gets_through_and_the_threshold_stops_the_others(reg
     wire(registers, 21, 9, 1)
     wire(registers, 37, 5, 3)
     asking |= {21, 37}
-    assert (sorted(lines.pending()), lines.ready()) == ([5, 9], 5)
+    assert (sorted(lines.pending()), lines.ready()) == ([5, 9], Line(5))
     registers.write(AT.lines.threshold, 4)
     assert lines.ready() is None
     registers.write(AT.lines.threshold, 3)
-    assert lines.ready() == 5
+    assert lines.ready() == Line(5)
     asking.remove(37)
     assert lines.ready() is None
     registers.write(AT.lines.threshold, 1)
-    assert lines.ready() == 9
+    assert lines.ready() == Line(9)
 
 
 def test_what_is_not_enabled_not_mapped_or_of_no_priority_never_gets_through(registers, matrix):

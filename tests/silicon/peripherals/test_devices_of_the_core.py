@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -73,7 +74,9 @@ def test_some_bits_always_read_the_same(by_code):
 @BOTH
 def test_a_switch_tells_of_its_bits_and_keeps_every_word(by_code):
     registers, told = Registers(), []
-    registers.on_write[REGISTERS] = Switch(registers.words, REGISTERS, 6, lambda: told.append(registers.words[REGISTERS]))
+    registers.on_write[REGISTERS] = Switch(
+        registers.words, REGISTERS, 6, lambda: told.append(registers.words[REGISTERS])
+    )
     for value in (1, 2, 9, 5):
         registers.store(0, value, by_code=by_code)
         assert registers.words[REGISTERS] == value
@@ -121,7 +124,9 @@ PARTS = ((0, 5 * PAGE), (6 * PAGE, 8 * PAGE))
 FLASH = 6 * PAGE
 #: Runs of pages that follow each other, some of them beyond the flash.
 RUNS = st.builds(lambda first, count: list(range(first, first + count)), st.integers(0, 12), st.integers(1, 5))
-TABLES = st.lists(RUNS | st.just([INVALID]), min_size=ENTRIES, max_size=ENTRIES).map(lambda runs: sum(runs, [])[:ENTRIES])
+TABLES = st.lists(RUNS | st.just([INVALID]), min_size=ENTRIES, max_size=ENTRIES).map(
+    lambda runs: list(chain.from_iterable(runs))[:ENTRIES]
+)
 
 
 @given(

@@ -19,6 +19,10 @@ const STATUS: u32 = MIE | MPIE | MPP | MPRV | UIE_UPIE;
 impl Hart {
     /// A CSR's value; `None` for one that is not the core's own.
     pub(super) fn csr(&self, number: u16) -> Option<u32> {
+        let more = if self.model.clic { self.clic_csr(number) } else { None };
+        if more.is_some() {
+            return more;
+        }
         let held = &self.held;
         Some(match number {
             0x300 => held.mstatus,
@@ -44,6 +48,9 @@ impl Hart {
 
     /// Write one of the core's own; what cannot be written stays. False for one that is not its own.
     pub(super) fn set_csr(&mut self, number: u16, value: u32) -> bool {
+        if self.model.clic && self.set_clic_csr(number, value) {
+            return true;
+        }
         let held = &mut self.held;
         match number {
             0x300 => {

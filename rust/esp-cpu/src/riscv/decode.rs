@@ -120,6 +120,7 @@ fn system(word: u32, funct3: u32) -> Option<Code> {
         (0, 0x0000_0073) => Code::Ecall,
         (0, 0x0010_0073) => Code::Ebreak,
         (0, 0x3020_0073) => Code::Mret,
+        (0, 0x0020_0073) => Code::Uret,
         (0, 0x1050_0073) => Code::Wfi,
         (1, _) => Code::Csrrw,
         (2, _) => Code::Csrrs,

@@ -197,6 +197,7 @@ impl Hart {
             Code::Ecall => trap(CALL_FROM_MACHINE, 0),
             Code::Ebreak => trap(BREAKPOINT, 0),
             Code::Mret if self.mode == Mode::User => trap(ILLEGAL, 0x3020_0073),
+            Code::Uret if !self.model.clic => trap(ILLEGAL, 0x0020_0073),
             Code::Illegal => trap(ILLEGAL, op.imm),
             _ => Ok(()),
         }
@@ -214,6 +215,7 @@ impl Hart {
         self.pc = self.pc.wrapping_add(op.length());
         match op.code {
             Code::Mret => self.leave(),
+            Code::Uret => self.leave_user(),
             Code::Wfi => return Exit::Waits(done),
             _ => {}
         }

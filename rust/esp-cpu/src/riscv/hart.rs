@@ -1,5 +1,6 @@
 //! A hart: all that its next instruction depends on, besides memory.
 
+use super::clic::Clic;
 use super::op::Op;
 use super::pmp::{Mode, Pmp, View};
 
@@ -33,13 +34,15 @@ pub(super) const MPRV: u32 = 1 << 17;
 pub struct Model {
     /// The A extension.
     pub atomics: bool,
+    /// A CLIC, and user mode's own traps with it.
+    pub clic: bool,
     /// `mhartid`.
     pub hart: u32,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        Self { atomics: true, hart: 0 }
+        Self { atomics: true, clic: false, hart: 0 }
     }
 }
 
@@ -65,6 +68,7 @@ pub struct Hart {
     x: [u32; PLACES],
     pub(super) mode: Mode,
     pub(super) held: Held,
+    pub(super) clic: Clic,
     pub(super) pmp: Pmp,
     /// What `lr.w` reserved: the address, and what was there.
     pub(super) reserved: Option<(u32, u32)>,
@@ -78,6 +82,7 @@ impl Hart {
             x: [0; PLACES],
             mode: Mode::Machine,
             held: Held::default(),
+            clic: Clic::default(),
             pmp: Pmp::default(),
             reserved: None,
         }
@@ -118,8 +123,19 @@ impl Hart {
         (self.pmp.view(self.data_mode()), self.pmp.view(self.mode))
     }
 
-    /// A trap is taken from `pc`.
+    /// A trap is taken from `pc`, which becomes its handler's.
     pub(super) fn enter(&mut self, cause: u32, value: u32) {
+        if self.model.clic {
+            self.clic.exception(self.mode);
+        }
+        self.trap(cause, value);
+        let vectored = !self.model.clic && self.held.mtvec & 1 != 0 && cause >> 31 != 0;
+        let offset = if vectored { cause << 2 } else { 0 };
+        self.pc = (self.held.mtvec & !3).wrapping_add(offset);
+    }
+
+    /// What every trap to machine mode does, but for `pc`.
+    pub(super) fn trap(&mut self, cause: u32, value: u32) {
         let status = self.held.mstatus;
         let enabled = if status & MIE == 0 { 0 } else { MPIE };
         let previous = if self.mode == Mode::Machine { MPP } else { 0 };
@@ -127,9 +143,6 @@ impl Hart {
         (self.held.mepc, self.held.mcause, self.held.mtval) = (self.pc, cause, value);
         self.mode = Mode::Machine;
         self.reserved = None;
-        let vectored = self.held.mtvec & 1 != 0 && cause >> 31 != 0;
-        let offset = if vectored { cause << 2 } else { 0 };
-        self.pc = (self.held.mtvec & !3).wrapping_add(offset);
     }
 
     /// `mret`.
@@ -142,5 +155,8 @@ impl Hart {
         self.mode = if machine { Mode::Machine } else { Mode::User };
         self.pc = self.held.mepc;
         self.reserved = None;
+        if self.model.clic {
+            self.clic.machine.fall();
+        }
     }
 }

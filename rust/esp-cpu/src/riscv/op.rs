@@ -66,6 +66,7 @@ pub(super) enum Code {
     Ecall,
     Ebreak,
     Mret,
+    Uret,
     Wfi,
     /// `imm` is the instruction.
     Illegal,

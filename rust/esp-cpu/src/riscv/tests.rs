@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod atomic;
+mod clic;
 mod compressed;
 mod control;
 mod memory;

@@ -329,9 +329,9 @@ fn code(space: &mut Space, address: u32) -> Result<usize, Fault> {
 fn ends_block(op: Op) -> bool {
     #[allow(clippy::enum_glob_use, reason = "a table of mnemonics")]
     use Op::*;
-    matches!(
-        op,
-        Illegal | Syscall | Break | Retw | Ret | Rotw | Rfwo | Rfwu | Loop | Loopnez | Loopgtz | Rsr | Wsr
-            | Xsr | Rsil | Waiti | Rfe | Rfde | Rfi | J | Jx | Call0 | Call | Callx0 | Callx
-    )
+    match op {
+        Illegal | Syscall | Break | Retw | Ret | Rotw | Rfwo | Rfwu | Loop | Loopnez | Loopgtz | Rsr | Wsr | Xsr
+        | Rsil | Waiti | Rfe | Rfde | Rfi => true,
+        op => matches!(op, J | Jx | Call0 | Call | Callx0 | Callx),
+    }
 }

@@ -5,6 +5,7 @@ mod xtensa;
 
 use std::any::Any;
 
+use esp_cpu::riscv::Line;
 use esp_cpu::{Access, Bus, Ran, Space};
 
 /// All registers of a core. Only a core of the same architecture takes them back.
@@ -33,6 +34,16 @@ pub(super) trait Core: Send + Sync {
     fn nothing(&self) -> usize;
     fn interruptible(&self) -> bool;
     fn enter(&mut self, cause: u32, value: u32);
+    /// Where the vector of `line` is, on a core with a CLIC.
+    fn vector(&self, line: Line) -> Option<u32> {
+        let _ = line;
+        None
+    }
+    /// Go on in the handler of `line` if its level gets through, on a core with a CLIC: whether it did.
+    fn let_in(&mut self, space: &Space, line: Line) -> bool {
+        let _ = (space, line);
+        false
+    }
     /// Pull these lines of the core, and no others.
     fn set_lines(&mut self, mask: u32);
     /// So many cycles pass while it waits.

@@ -72,6 +72,7 @@ impl Handler {
     }
 }
 
+/// The devices that answer for registers, by address.
 #[pyclass(module = "py_esp_ota._core", frozen, mapping)]
 pub(crate) struct Handlers(Mutex<ByAddress<Handler>>);
 

@@ -55,7 +55,7 @@ struct Inner {
     synced: Vec<u8>,
     mapped: usize,
     /// The size of those pages, bytes.
-    size: u64,
+    size: u32,
     /// Every place in flash that was shown since the reset, and when for the last time.
     history: ByAddress<u64, u64>,
     now: u64,
@@ -64,14 +64,15 @@ struct Inner {
 impl Inner {
     /// What shows `count` entries from `first` on, the page of the first and those that follow it, or nothing.
     fn show(&self, pieces: &mut Vec<Piece>, (first, count): (usize, usize), entry: Entry, flash: u64) {
-        let (at, end) = (first as u64 * self.size, (first + count) as u64 * self.size);
+        let size = u64::from(self.size);
+        let (at, end) = (first as u64 * size, (first + count) as u64 * size);
         for (number, part) in self.parts.iter().enumerate() {
             let (begin, end) = (at.max(part.start), end.min(part.end));
             if begin >= end {
                 continue;
             }
             let place = match entry {
-                Entry::Page(page) => (u64::from(page) * self.size + begin - at).checked_rem(flash),
+                Entry::Page(page) => (u64::from(page) * size + begin - at).checked_rem(flash),
                 Entry::Nothing | Entry::Old => None,
             };
             pieces.push((number, (begin - part.start) as usize, (end - begin) as usize, place));
@@ -101,12 +102,12 @@ impl Inner {
             .collect();
         let mut pieces = Vec::new();
         // An address beyond the flash comes round again: no run of pages goes beyond its end.
-        for (first, count, entry) in runs(&self.shown, &mapped, flash / self.size.max(1)) {
+        for (first, count, entry) in runs(&self.shown, &mapped, flash / u64::from(self.size.max(1))) {
             self.show(&mut pieces, (first, count), entry, flash);
             if let Entry::Page(page) = entry {
                 for page in u64::from(page)..u64::from(page) + count as u64 {
                     self.now += 1;
-                    self.history.insert(page * self.size, self.now);
+                    self.history.insert(page * u64::from(self.size), self.now);
                 }
             }
         }
@@ -164,7 +165,7 @@ impl ShownPages {
     }
 
     /// The MMU holds `table` now, its pages have `size` bytes, and the flash is so big: what is to be shown anew.
-    fn sync(&self, table: &[u8], size: u64, flash: u64) -> Pieces {
+    fn sync(&self, table: &[u8], size: u32, flash: u64) -> Pieces {
         let mut inner = lock(&self.0);
         let mut pieces = Vec::new();
         if size != inner.size {
@@ -199,7 +200,8 @@ impl ShownPages {
     fn forget(&self, address: u64, length: u64) {
         let mut inner = lock(&self.0);
         let last = address.saturating_add(length.max(1) - 1);
-        let (Some(first), Some(last)) = (address.checked_div(inner.size), last.checked_div(inner.size)) else { return };
+        let size = u64::from(inner.size);
+        let (Some(first), Some(last)) = (address.checked_div(size), last.checked_div(size)) else { return };
         let Inner { shown, synced, .. } = &mut *inner;
         for entry in shown {
             if matches!(*entry, Entry::Page(page) if first <= u64::from(page) && u64::from(page) <= last) {
@@ -213,8 +215,8 @@ impl ShownPages {
     fn place(&self, entry: usize) -> Option<i64> {
         let inner = lock(&self.0);
         match inner.shown.get(entry)? {
-            Entry::Page(page) => Some(i64::from(*page) * inner.size as i64),
-            Entry::Old => Some(-(inner.size as i64)),
+            Entry::Page(page) => Some(i64::from(*page) * i64::from(inner.size)),
+            Entry::Old => Some(-i64::from(inner.size)),
             Entry::Nothing => None,
         }
     }
@@ -227,7 +229,7 @@ impl ShownPages {
 
     /// The size of a page then, bytes.
     #[getter]
-    fn size(&self) -> u64 {
+    fn size(&self) -> u32 {
         lock(&self.0).size
     }
 

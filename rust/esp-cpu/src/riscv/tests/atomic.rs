@@ -62,7 +62,7 @@ fn without_the_extension_and_in_reserved_forms_they_are_illegal() {
     }
     for word in [LR, SC, amo(0)] {
         let mut bench = Bench::new(&[word]).with(&[(A1, RAM)]);
-        bench.cpu = Cpu::new(Model { atomics: false, hart: 0 });
+        bench.cpu = Cpu::new(Model { atomics: false, ..Model::default() });
         bench.cpu.host_traps = true;
         bench.cpu.set_pc(CODE);
         assert_eq!(bench.run(5), exception(2, word, 0), "0x{word:08x}");

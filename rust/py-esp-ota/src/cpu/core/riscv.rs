@@ -1,6 +1,6 @@
 //! The RISC-V cores.
 
-use esp_cpu::riscv::{Cpu, Hart, Model};
+use esp_cpu::riscv::{Cpu, Hart, Line, Model};
 use esp_cpu::{Access, Bus, Ran, Space};
 
 use super::{Core, State};
@@ -17,12 +17,13 @@ const MIE: u32 = 1 << 3;
 const JUMPS: [u8; 2] = [0x82, 0x82];
 
 pub(super) fn of(chip: &str) -> Option<Box<dyn Core>> {
-    let atomics = match chip {
-        "esp32c2" | "esp32c3" => false,
-        "esp32c5" | "esp32c6" | "esp32c61" | "esp32h2" => true,
+    let (atomics, clic) = match chip {
+        "esp32c2" | "esp32c3" => (false, false),
+        "esp32c6" | "esp32h2" => (true, false),
+        "esp32c5" | "esp32c61" => (true, true),
         _ => return None,
     };
-    let mut core = Cpu::new(Model { atomics, ..Model::default() });
+    let mut core = Cpu::new(Model { atomics, clic, ..Model::default() });
     core.host_traps = true;
     Some(Box::new(core))
 }
@@ -96,6 +97,18 @@ impl Core for Cpu {
 
     fn enter(&mut self, cause: u32, value: u32) {
         self.enter(cause, value);
+    }
+
+    fn vector(&self, line: Line) -> Option<u32> {
+        self.vector(line)
+    }
+
+    fn let_in(&mut self, space: &Space, line: Line) -> bool {
+        let accepted = self.has_clic() && self.accepts(line);
+        if accepted {
+            self.interrupt(space, line);
+        }
+        accepted
     }
 
     fn set_lines(&mut self, _mask: u32) {}
