@@ -19,6 +19,7 @@ EXTRAS = {
         "fastapi",
         "uvicorn",
         "httptools",
+        "h11",
         "sqlalchemy",
         "alembic",
         "jinja2",
