@@ -81,7 +81,8 @@ class HttpFetch:
         method, sent = request_headers(headers)
         try:
             request = httpx2.Request(method, url, headers=sent)  # its Host is the name
-            request.url = request.url.copy_with(host=self._hosts.get(request.url.host, request.url.host))
+            if request.url.host in self._hosts:
+                request.url = request.url.copy_with(host=self._hosts[request.url.host])
         except httpx2.InvalidURL as error:
             raise FetchError("connect", str(error)) from error
         return request
