@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 from py_esp_ota.extras import missing
 from py_esp_ota.firmware import APP_DESC_MAGIC, LARGEST_FLASH, MMU_PAGE, image, patched, resealed
+from py_esp_ota.function_names import FunctionNames
 
 try:
     from elftools.common.exceptions import ELFError
@@ -175,40 +174,23 @@ def _mmu_page(flash: Sequence[Segment]) -> int:
 # ------------------------------------------------------------------------------------------------------------- symbols
 
 
-@dataclass(frozen=True, slots=True)
-class Symbols:
+class Symbols(FunctionNames):
     """The functions of a program: which one holds an address."""
 
-    starts: tuple[int, ...]
-    names: tuple[tuple[str, int], ...]
+    __slots__ = ()
 
     @classmethod
     def from_elf(cls, elf: bytes) -> Symbols:
         """From its symbol table; empty when it was stripped. Raises ``ValueError`` for what is no program."""
         try:
             table = _opened(elf, _ALL_CPUS).get_section_by_name(".symtab")
-            found = sorted(
+            return cls.of(
                 (int(symbol["st_value"]), symbol.name, int(symbol["st_size"]))
                 for symbol in (table.iter_symbols() if table else ())
                 if symbol["st_info"]["type"] in {"STT_FUNC", "STT_NOTYPE"} and symbol["st_shndx"] != "SHN_ABS"
-                if symbol.name and not symbol.name.startswith(("$", ".L"))
             )
         except _BROKEN as error:
             raise ValueError(f"the ELF file's symbols cannot be read: {error}") from None
-        return cls(tuple(start for start, _, _ in found), tuple((name, size) for _, name, size in found))
-
-    def at(self, address: int) -> str:
-        """``function+0x12`` for an address inside of one, ``""`` for one outside of all."""
-        index = bisect_right(self.starts, address) - 1
-        if index < 0:
-            return ""
-        (name, size), offset = self.names[index], address - self.starts[index]
-        if offset >= max(size, _UNSIZED):
-            return ""
-        return f"{name}+0x{offset:x}" if offset else name
-
-
-_UNSIZED = 0x40  # assembly gives its labels no size
 
 
 def elf_sha256(elf: bytes) -> bytes:

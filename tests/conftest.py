@@ -44,7 +44,7 @@ def pytest_collection_finish():
     """Thousands of tests, and what they import, stay to the end: the garbage collector need not look at them at all."""
     gc.freeze()
     gc.enable()
-    gc.set_threshold(4_000, 10, 10)
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

@@ -22,12 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from py_esp_ota.adapters.clock import SystemClock
+from py_esp_ota.adapters.hosts import check_host
 from py_esp_ota.ports import Clock
 
 CLOUD = "cloud"  # the common name that may use every topic
 
 _NODE_ID = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.:-]{0,63}", re.ASCII)
-_HOST = re.compile(r"(?=.{1,253}\Z)[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?(\.[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?)*", re.ASCII)
 _CA_NAME = "py_esp_ota local CA"
 _CA_LIFE = timedelta(days=3650)
 _LEAF_LIFE = timedelta(days=397)  # what today's clients accept of a server
@@ -50,18 +50,6 @@ def check_node_id(node_id: str) -> str:
     if node_id == CLOUD:
         raise ValueError(f"{CLOUD!r} is the cloud's own client id, no node can have it")
     return node_id
-
-
-def check_host(name: str) -> str:
-    """A name or an address of a host as a certificate carries it, in lower case; ``ValueError`` for what is none."""
-    try:
-        return str(ip_address(name))
-    except ValueError:
-        pass
-    lower = name.lower()
-    if not _HOST.fullmatch(lower) or lower.rpartition(".")[2].isdigit():
-        raise ValueError(f"{name!r} is neither a host name (letters, digits, '-' and '.') nor an IP address")
-    return lower
 
 
 class LocalCa:

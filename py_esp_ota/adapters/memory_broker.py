@@ -143,7 +143,7 @@ class MemoryBroker:
                 self._drop(client, "disconnected")
 
     def _miss(self, client: _Client) -> None:
-        """Drop a client that is silent for its keep-alive and half of it; until then it asked twice in each."""
+        """Drop a silent client when its keep-alive has passed; every half of it it asked whether we are there."""
         keep_alive, loop = self._keep_alive or 0.0, asyncio.get_running_loop()
         pinged = client.since + (loop.time() - client.since) // (keep_alive / 2) * (keep_alive / 2)
         loop.call_at(max(client.heard, pinged) + 1.5 * keep_alive, self._drop, client, "it said nothing for too long")

@@ -9,6 +9,8 @@ from typing import Literal
 
 import click
 
+from py_esp_ota.adapters.hosts import check_host
+
 PageKind = Literal["open", "link", "login"]
 
 
@@ -31,8 +33,6 @@ def listening(address: str, names: Sequence[str] = (), *, no_web: bool, one_time
 
 
 def _checked(names: Sequence[str]) -> tuple[str, ...]:
-    from py_esp_ota.adapters.certificates import check_host
-
     try:
         return tuple(dict.fromkeys(map(check_host, names)))
     except ValueError as error:

@@ -40,4 +40,4 @@ class Bar:
             self._draw(self._line)
 
     def _draw(self, line: str) -> None:
-        click.echo(_ERASE_LINE + line, nl=False, err=True)
+        click.echo(_ERASE_LINE + line, nl=False, err=True, color=True)

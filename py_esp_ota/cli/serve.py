@@ -98,8 +98,7 @@ def command(
     The web page has no login: every user of this machine acts as its admin. --login, --one-time-link and --no-web
     change that, and so does --listen with an address that others can reach.
     """
-    with needing("serve", "cloud"):
-        where = listening(listen, names, no_web=no_web, one_time_link=one_time_link, login=login)
+    where = listening(listen, names, no_web=no_web, one_time_link=one_time_link, login=login)
     ports = {"--port": port, "--https-port": https_port, "--mqtt-port": mqtt_port}
     for (one, number), (other, same) in combinations(ports.items(), 2):
         if number == same != 0:

@@ -22,7 +22,8 @@ network, of each request
 ``flip@N[*K]``                the lowest bit of body byte N (from 0) is wrong
 ============================  =======================================================================================
 
-MQTT messages go up from the device, or with ``:down`` down to it; with ``*K`` K of them in a row suffer.
+MQTT messages go up from the device, or with ``:down`` down to it; with ``*K`` K of them in a row suffer. What is sent
+again for want of a PUBACK counts as one more.
 
 ================================  ===================================================================================
 ``mqtt-lose@N[:down][*K]``        message N (from 0) is lost; going up, it has its PUBACK all the same

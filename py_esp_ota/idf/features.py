@@ -28,6 +28,9 @@ SINCE: Mapping[str, tuple[Version, ...]] = {
     "recovery_type": ((5, 5, 0),),
     "maps_through_hal": ((5, 0, 0),),
     "says_block_revision": ((5, 1, 7), (5, 2, 3), (5, 3, 2), (5, 4, 0)),
+    "full_revisions": ((4, 3, 5), (4, 4, 5), (5, 0, 1)),
+    "says_full_revision": ((4, 4, 4),),
+    "says_cores": ((4, 4, 6), (5, 0, 3)),
     "corrects_speed": ((5, 1, 1), (5, 2, 0)),
     "revision_check": ((5, 5, 0),),
     "resume_asks_state": ((6, 2, 0),),
@@ -63,6 +66,9 @@ class Features:
     recovery_type: bool  # and among them the recovery bootloader's
     maps_through_hal: bool  # the bootloader maps an app with mmu_hal_map_region, which asserts that it can
     says_block_revision: bool  # the bootloader prints the revision of the eFuse block
+    full_revisions: bool  # the bootloader compares all of the chip's revision with the image's, not one number
+    says_full_revision: bool  # and prints all of it
+    says_cores: bool  # the bootloader of a chip with two cores says for how many it is
     corrects_speed: bool  # on ESP32-C6, whose ROM wants another number in the header, the bootloader tells 80 MHz
     revision_check: bool  # how the bootloader tells that the chip's revision is wrong for it
     resume_asks_state: bool  # esp_ota_resume is refused while the running app is unconfirmed

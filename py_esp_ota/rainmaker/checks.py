@@ -84,12 +84,14 @@ def validate_image_header(
 def progress_to_report(read: int, file_size: int, last: int, interval: int) -> int | None:
     """The percentage to report after ``read`` bytes, if any: an exact multiple above the last one, neither 0 nor 100.
 
-    ``file_size`` is the message's word, not the server's; ``divides_by_zero`` asks first whether there is one. Through
-    a negative one it is less than nothing, which is never reported, and so is -1, a RISC-V's quotient by zero.
+    ``file_size`` is the message's word, not the server's; ``divides_by_zero`` asks first whether there is one. What is
+    below nothing is never reported: a negative quotient, -1 as a RISC-V's quotient by zero, and what 100 times more
+    than 21 MB makes of 32 bits.
     """
-    if file_size <= 0:
+    hundredfold = (100 * read + (1 << 31)) % (1 << 32) - (1 << 31)
+    if file_size == 0 or (hundredfold < 0) is not (file_size < 0):
         return None
-    percent = 100 * read // file_size
+    percent = abs(hundredfold) // abs(file_size)
     return percent if percent not in {0, 100} and percent % interval == 0 and percent > last else None
 
 

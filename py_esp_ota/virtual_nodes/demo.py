@@ -74,24 +74,23 @@ async def play(nodes: Population, service: CloudService, url: str, say: Callable
         url: of the page.
         say: prints one line.
     """
-    there = {node.node_id for node in nodes.all()}
-    if {_node_id(part) for part in PARTS} & there:
+    there = {node.node_id.rpartition("-")[0] for node in nodes.all()}
+    if {part.prefix for part in PARTS} & there:
         say("The lamps of the demo are in this folder already, and go on as they were.")
         return
     say(f"{len(PARTS)} virtual lamps of {len({part.chip for part in PARTS})} chips come online ...")
     ids = [await _made(nodes, service, part) for part in PARTS]
     await _until(lambda: all(map(service.nodes.is_online, ids)))
     await asyncio.sleep(_SETTLED_S)
-    for part, node_id in zip(PARTS, ids, strict=True):
+    pairs = list(zip(PARTS, ids, strict=True))
+    for part, node_id in pairs:
         if part.weather:
             await nodes.turn([node_id], Dials(weather=part.weather))
-    jobs = _jobs(service)
+    jobs = _jobs(service, pairs)
     say(f"{len(set(jobs.values()))} jobs are on their way; half a minute, and every lamp has its story ...")
-    told = [
-        await _ended(nodes, service, part, node_id, jobs[node_id]) for part, node_id in zip(PARTS, ids, strict=True)
-    ]
+    told = [await _ended(nodes, service, part, node_id, jobs[node_id]) for part, node_id in pairs]
     say("")
-    for part, node_id, words in zip(PARTS, ids, told, strict=True):
+    for (part, node_id), words in zip(pairs, told, strict=True):
         say(f"{part.name + ',':<13}{part.chip + ',':<9}{words}\n    {url}/nodes/{node_id}")
     say(f"\nAll of it is alive: update them, pull their plugs, add more at {url}/nodes")
 
@@ -110,14 +109,13 @@ def _image(service: CloudService, chip: str, version: str) -> str:
     return service.images.add(name, Firmware("lamp", version, chip=chip, size=_SIZE).to_bytes()).ota_image_id
 
 
-def _jobs(service: CloudService) -> Mapping[str, str]:
+def _jobs(service: CloudService, pairs: Sequence[tuple[Part, str]]) -> Mapping[str, str]:
     """One job for all that get the same image in the same way; the job of each node."""
-    alike: dict[tuple[str, str, bool], list[Part]] = {}
-    for part in PARTS:
-        alike.setdefault((part.chip, part.version, part.waits), []).append(part)
+    alike: dict[tuple[str, str, bool], list[str]] = {}
+    for part, node_id in pairs:
+        alike.setdefault((part.chip, part.version, part.waits), []).append(node_id)
     jobs: dict[str, str] = {}
-    for (chip, version, waits), parts in alike.items():
-        ids = [_node_id(part) for part in parts]
+    for (chip, version, waits), ids in alike.items():
         made = service.jobs.create(
             f"lamp {version} for {chip}" + (", at its hour" if waits else ""),
             _image(service, chip, version),
@@ -133,10 +131,6 @@ def _window(now: float) -> Mapping[str, object]:
     """A download window an hour from now, for an hour, as the minutes of the node's day."""
     start = local_minute(now, named_zone(Sdkconfig().esp_rmaker_def_timezone)) + _WINDOW_MINUTES
     return {"download_window": {"start": start % MINUTES_IN_DAY, "end": (start + _WINDOW_MINUTES) % MINUTES_IN_DAY}}
-
-
-def _node_id(part: Part) -> str:
-    return f"{part.prefix}-0001"
 
 
 async def _ended(nodes: Population, service: CloudService, part: Part, node_id: str, job: str) -> str:

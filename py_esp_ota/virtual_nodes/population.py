@@ -99,6 +99,8 @@ class Population:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for node_id, node in self._nodes.items():
+                self._look_after(node_id, node)  # what became of it a moment ago is kept as well
 
     async def _start_and_watch(self, restored: Sequence[Living]) -> NoReturn:
         for node in restored:

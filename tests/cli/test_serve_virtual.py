@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 from test_serve import command, free_ports, serving
@@ -68,7 +67,6 @@ def test_the_demo_tells_its_story_and_leaves_no_folder(tmp_path):
     ports = free_ports(3)
     words = command(tmp_path, ports, "--broker", "embedded", "--demo")
     words = [word for word in words if word not in {"--data", str(tmp_path)}]
-    began = time.monotonic()
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
@@ -77,8 +75,6 @@ def test_the_demo_tells_its_story_and_leaves_no_folder(tmp_path):
             while not said or not said[-1].startswith("All of it is alive"):
                 said.append(process.stdout.readline())
                 assert said[-1], "".join(said)
-                if "web page" in said[-1]:
-                    assert time.monotonic() - began < 20
             (folder,) = tmp_path.glob("esp-ota-demo-*")
             with admin(folder, ports) as client:
                 jobs = client.get("/admin/otajob").json()["ota_jobs"]
@@ -110,6 +106,7 @@ def test_the_demo_tells_its_story_and_leaves_no_folder(tmp_path):
     }
     assert nodes["garden-0001"]["power"] == "off"
     assert nodes["porch-0001"]["running"] == "lamp 1.0.0"
+    assert said[0].startswith("web page")  # it is there before its lamps are
     assert "took 1.1.0, passed its self-test and runs it" in "".join(said)
     assert list(tmp_path.glob("esp-ota-demo-*")) == []
 

@@ -130,3 +130,17 @@ def test_progress_without_a_size_divides_by_zero(size, target, ends):
 )
 def test_progress_is_reported_at_exact_multiples(read, size, last, interval, reported):
     assert progress_to_report(read, size, last, interval) == reported
+
+
+@pytest.mark.parametrize(
+    ("read", "size", "reported"),
+    [
+        (21_474_836, 42_949_672, 50),  # the last that fits: 2,147,483,600
+        (21_474_837, 42_949_674, None),  # 2,147,483,700 is negative in 32 bits
+        (42_949_673, 42_949_673, None),  # and 4,294,967,300 is 4
+        (64_424_509, 107_374_180, 20),  # 6,442,450,900 is 2,147,483,604
+        (21_474_837, -42_949_674, 49),  # less than nothing through less than nothing
+    ],
+)
+def test_progress_above_21_mb_wraps(read, size, reported):
+    assert progress_to_report(read, size, last=0, interval=1) == reported

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
-import time
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ SEED = int(os.environ.get("ESP_OTA_SEED", "1"))
 NODES = 6
 IN_ONE_UPDATE = 3  # kills at most, then it is left alone
 LONGEST_S = 17.0  # from the boot over the fetch and a slow download to the reboot and the first boot of the new one
-LINES = 75  # that it says from one boot to the next, and a little more
+LINES = 90  # that it says from one boot to the next, and a little more
 SLOW = "slow@20000"  # bytes a second: the download takes some seconds
 VERSIONS = ("1.0.0", "1.1.0")
 
@@ -100,16 +100,17 @@ class Story:
     def kill(self, chance: random.Random, new: str) -> None:
         """Let it live so long, or until it has said so much: at a boot much happens in no time."""
         process = self.start("--json")
-        end = time.monotonic() + chance.uniform(0.2, LONGEST_S)
-        output = ""
+        output = process.stdout.readline()  # it is awake
+        bell = threading.Timer(chance.uniform(0.0, LONGEST_S), process.kill)
+        bell.start()
         if chance.random() < 0.5:
-            lines = chance.randrange(1, LINES)
-            while time.monotonic() < end + LONGEST_S and output.count("\n") < lines:
-                output += process.stdout.readline()
-        else:
-            time.sleep(max(0.0, end - time.monotonic()))
-        process.kill()
-        lines = told(self.whole_lines(output + process.communicate()[0]))
+            lines = chance.randrange(20, LINES)
+            while output.count("\n") < lines and (line := process.stdout.readline()):
+                output += line
+            process.kill()
+        output += process.communicate()[0]
+        bell.cancel()
+        lines = told(self.whole_lines(output))
         up = [json.loads(each["payload"]) for each in lines if each["kind"] == "up" and "otastatus" in each["topic"]]
         self.said_at[up[-1]["additional_info"] if up else "nothing of an update"] += 1
         self.kills -= 1

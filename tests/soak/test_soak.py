@@ -1,6 +1,6 @@
 """``kill -9`` of ``esp-ota serve`` under load, again and again: what it acknowledged is there, nothing is half made.
 
-``make soak`` does it 50 times (KILLS), each time with other moments (SEED); here it is five times.
+``make soak`` does it 50 times (KILLS), each time with other moments (SEED); here it is three times.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from soak_verdict import copied, downloads, looked_up, missing_reports, on_their
 from py_esp_ota.adapters.mosquitto import find_mosquitto
 from py_esp_ota.firmware import Firmware
 
-KILLS = int(os.environ.get("ESP_OTA_KILLS", "5"))
+KILLS = int(os.environ.get("ESP_OTA_KILLS", "3"))
 SEED = int(os.environ.get("ESP_OTA_SEED", "1"))
 NODES = tuple(f"soak{number:02d}" for number in range(12))
 LIMIT_S = 20.0  # of a restart, on a machine that has other things to do; on a quiet one it is below 2

@@ -106,12 +106,12 @@ def test_every_chip_that_has_the_rule_is_drawn(kind):
     """In a thousand images; where every chip has it, there is nothing to wait for once all were seen."""
     chips = set()
 
-    @settings(max_examples=100, database=None)
+    @settings(max_examples=25, database=None)
     @given(corrupted_images(faults=[kind]))
     def collect(corrupted):
         chips.add(corrupted.bench.chip)
 
-    for number in range(10):
+    for number in range(40):
         if len(chips) < 13:
             seed(number)(collect)()
     assert len(chips) == ONLY.get(kind, 13)
@@ -203,8 +203,14 @@ def test_a_text_that_no_image_printed_is_refused():
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_kinds_that_need_a_device_are_marked(kind):
-    found = smallest(corrupted_images(faults=[kind]))
-    assert (kind in DEVICE_FAULT_KINDS) == (found.fault.found_by != "inspect")
+    """Any image of the kind says so."""
+
+    @settings(max_examples=5, database=None)
+    @given(corrupted_images(faults=[kind]))
+    def holds(corrupted):
+        assert (kind in DEVICE_FAULT_KINDS) == (corrupted.fault.found_by != "inspect")
+
+    holds()
 
 
 @given(corrupted_images())

@@ -14,6 +14,7 @@ from village import village
 from py_esp_ota.adapters.memory import run_virtual
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.virtual_nodes import Act, Dials, NewNodes
+from py_esp_ota.errors import PowerLoss
 from py_esp_ota.firmware import Firmware
 
 
@@ -308,6 +309,24 @@ def test_a_board_whose_power_was_cut_stays_dead_over_a_restart(lived):
 
     lived(first)
     assert lived(second) == ("off", "", "", "")
+
+
+def test_a_death_at_the_very_end_is_kept_as_well(lived):
+    async def first(village):
+        ids = await village.order()
+        await village.online(*ids)
+        node = village.nodes._nodes[ids[0]]
+        await village.nodes.turn(ids, Dials(weather="cut@0"))
+        with pytest.raises(PowerLoss):
+            node.device.flash.erase(0x3F0000, 0x1000)
+        return facts(village.nodes.get(ids[0]))
+
+    async def second(village):
+        await asyncio.sleep(10)
+        return facts(village.nodes.get("lamp-0001"))
+
+    assert lived(first)[0] == "off"
+    assert lived(second)[0] == "off"
 
 
 def test_who_is_removed_leaves_nothing_behind(lived, tmp_path):

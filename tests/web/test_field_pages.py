@@ -79,7 +79,7 @@ def test_a_node_whose_job_failed_needs_a_look_until_the_job_is_put_away():
             await cloud.until(reported(job, "Firmware rolled back"))
             assert ids((await client.get("/nodes?trouble=1")).text) == ["board1", "lamp3"]
             home = words((await client.get("/")).text)
-            assert "board1 rolled back Firmware rolled back in Rollout" in home
+            assert "board1 Fridge rolled back Firmware rolled back in Rollout" in home
             assert "2 need a look" in home
             cloud.service.jobs.cancel(job)
             cloud.service.jobs.archive(job)
@@ -249,7 +249,7 @@ def test_the_overview_counts_versions_and_shows_jobs_and_trouble_first():
             "lamp 1.0.0 3 2 online",
             "lamp 2.0.0 2 1 online",
             "Autumn rollout 0 of 2 succeeded",
-            "board2 offline in a job The job waits for it.",
+            "board2 Fridge offline in a job The job waits for it.",
             "lamp3 no power",
             "lamp-1.1.0 image uploaded",
             "board2 connected for the first time",
@@ -271,7 +271,7 @@ def test_trouble_is_worst_first_and_each_node_once():
             await Node("c", mqtt).report(job, "rejected", "Firmware rolled back")
             await cloud.until(reported(job, "Firmware rolled back"))
             page = (await client.get("/")).text
-        assert re.findall(r'<a class="who" href="/nodes/(\w)">', page) == ["c", "b", "a"]
+        assert re.findall(r'<span class="who"><a href="/nodes/(\w)">', page) == ["c", "b", "a"]
         assert "3 need a look" in words(page)
 
     in_process(story)

@@ -272,7 +272,7 @@ class MappingState(Answer):
     request_status: MappingStatus
 
 
-class VirtualNodeList(BaseModel):
+class VirtualNodeList(Answer):
     """Virtual nodes beside this cloud."""
 
     virtual_nodes: list[VirtualNode]

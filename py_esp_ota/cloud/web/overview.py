@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -99,5 +99,10 @@ def _bars(versions: list[Version]) -> list[Bar]:
 
 
 def _once(troubles: list[stories.Trouble]) -> list[stories.Trouble]:
-    """Each node once, with the worst of it."""
-    return list({trouble.node_id: trouble for trouble in reversed(troubles)}.values())[::-1]
+    """Each node once, with the worst of it, its name, and the job that it happened in."""
+    worst: dict[str, stories.Trouble] = {}
+    for trouble in troubles:
+        known = worst.setdefault(trouble.node_id, trouble)
+        name, job, time = known.name or trouble.name, known.job or trouble.job, known.time or trouble.time
+        worst[trouble.node_id] = replace(known, name=name, job=job, time=time)
+    return list(worst.values())

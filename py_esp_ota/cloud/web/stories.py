@@ -99,7 +99,7 @@ def of_job(last: LastJob) -> Trouble | None:
         (0, "failed", "rolled back"): last.additional_info in ROLLED_BACK,
         (2, "failed", "failed"): last.status is NodeStatus.FAILED,
         (3, "rejected", "refused"): last.status is NodeStatus.REJECTED,
-        (4, "delayed", "offline in a job"): last.open and not last.connected,
+        (5, "delayed", "offline in a job"): last.open and not last.connected,
     }
     kind = next((kind for kind, holds in kinds.items() if holds), None)
     if kind is None:
@@ -113,7 +113,5 @@ def of_virtual(node: VirtualNode) -> Trouble | None:
     if node.power == "on" and not node.running:
         return Trouble(1, "failed", "boots nothing", node.node_id, "", "No image in its flash can be started.", None)
     if node.power == "off":
-        return Trouble(
-            5, "cancelled", "no power", node.node_id, "", "It lies dead until somebody switches it on.", None
-        )
+        return Trouble(4, "delayed", "no power", node.node_id, "", "It lies dead until somebody switches it on.", None)
     return None

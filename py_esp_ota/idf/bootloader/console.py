@@ -33,6 +33,7 @@ _IMAGE_MAGIC = 0xE9
 _HEADER_SIZE = 24
 _DESC_OFFSET = 0x20
 _MOVED_BY = 0x400
+_BY_MAJOR = frozenset({"esp32", "esp32s2", "esp32h2"})
 _ROOM = 0x8000
 _DESC_SIZE = 80
 _DIO = 2
@@ -100,6 +101,7 @@ class InstalledBootloader:
     spi_mode: int
     flash_size: int
     min_chip_rev_full: int = 0
+    min_chip_rev: int = 0
 
 
 def read_bootloader_header(chip: Chip, address: int) -> InstalledBootloader:
@@ -129,8 +131,8 @@ def _installed(data: bytes, chip_id: int, flash_size: int) -> InstalledBootloade
         version, built = None, ""
     else:
         version, built = desc.idf_ver, desc.date_time
-    revision = header.min_chip_rev_full
-    return InstalledBootloader(version, built, header.spi_speed, header.spi_mode, coded_size, revision)
+    least = header.min_chip_rev_full, header.min_chip_rev
+    return InstalledBootloader(version, built, header.spi_speed, header.spi_mode, coded_size, *least)
 
 
 def loader_sections(chip: Chip, address: int) -> tuple[Section | None, Section | None]:
@@ -169,7 +171,9 @@ def print_banner(log: Log, chip: Chip, installed: InstalledBootloader, config: S
     revisions = chip.efuse.chip_revision, chip.efuse.block_revision
     page = config.mmu_page_size or chip.target.mmu_page_size(installed.flash_size)
     lines = _banner(chip.target.name, revisions, installed, config.idf_version, page, unicore=config.freertos_unicore)
-    fits = revisions[0] >= installed.min_chip_rev_full
+    release = features(config.idf_version)
+    number = _one_number(chip.target.name, revisions[0], known=release.says_full_revision)
+    fits = revisions[0] >= installed.min_chip_rev_full if release.full_revisions else number >= installed.min_chip_rev
     if fits and chip.reset_reason in _WDT_RESETS:
         lines = (*lines[:-1], *_wdt_lines(chip.target, config.idf_version), lines[-1])
     log.block(lines)
@@ -184,6 +188,14 @@ def _wdt_lines(target: Target, idf_version: tuple[int, int, int]) -> Iterator[Li
     stop = "" if target.name == "esp32" and features(idf_version).short_wdt_lines else "."
     for cpu in ("PRO", "APP")[: target.cores]:
         yield "W", f"boot.{target.name}", f"{cpu} CPU has been reset by WDT{stop}"
+
+
+def _one_number(name: str, revision: int, *, known: bool) -> int:
+    """What releases before v4.4.5 and v5.0.1 compare, and call the revision: on each chip one of its two numbers."""
+    major, minor = divmod(revision, 100)
+    if name not in {"esp32", "esp32c3"} and not known:
+        return 0
+    return major if name in _BY_MAJOR else minor
 
 
 @lru_cache(maxsize=64)
@@ -201,17 +213,27 @@ def _banner(
     lines: list[Line] = [("I", "boot", f"ESP-IDF {_version(installed.idf_ver, idf_version)} 2nd stage bootloader")]
     if installed.date_time:
         lines.append(("I", "boot", f"compile time {installed.date_time}"))
-    if target.cores > 1:
-        lines.append(("W", "boot", "Unicore bootloader") if unicore else ("I", "boot", "Multicore bootloader"))
-    lines.append(("I", "boot", f"chip revision: {_revision(revisions[0])}"))
     release = features(idf_version)
+    if target.cores > 1 and release.says_cores:
+        lines.append(("W", "boot", "Unicore bootloader") if unicore else ("I", "boot", "Multicore bootloader"))
+    number = _one_number(name, revisions[0], known=release.says_full_revision)
+    told = _revision(revisions[0]) if release.says_full_revision else str(number)
+    lines.append(("I", "boot", f"chip revision: {told}"))
+    least = installed.min_chip_rev
+    if not release.full_revisions and number < least:
+        text = (
+            f"This chip is revision {number} but the application is configured for minimum revision {least}. Can't run."
+        )
+        return (*lines, ("E", "boot_comm", text))
+    if not release.full_revisions and number != least:
+        lines.append(("I", "boot_comm", f"chip revision: {number}, min. bootloader chip revision: {least}"))
     if name != "esp32" and release.says_block_revision:
         lines.append(("I", "boot", f"efuse block revision: {_revision(revisions[1])}"))
-    if revisions[0] < installed.min_chip_rev_full:
-        least, found = _revision(installed.min_chip_rev_full), _revision(revisions[0])
+    if release.full_revisions and revisions[0] < installed.min_chip_rev_full:
+        wanted, found = _revision(installed.min_chip_rev_full), _revision(revisions[0])
         new, old = (
-            f"chip revision check failed. Required >= {least}, found {found}.",
-            (f"Image requires chip rev >= {least}, but chip is {found}"),
+            f"chip revision check failed. Required >= {wanted}, found {found}.",
+            (f"Image requires chip rev >= {wanted}, but chip is {found}"),
         )
         return (*lines, ("E", "boot_comm", new if release.revision_check else old))
     if name == "esp32c2":

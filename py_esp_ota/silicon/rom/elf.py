@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from py_esp_ota.function_names import FunctionNames
 from py_esp_ota.silicon.words import word, words
 
 MAGIC = b"\x7fELF"
@@ -14,26 +14,6 @@ _HEADER, _32_BITS, _LITTLE = 52, 1, 1
 _PROGBITS, _SYMTAB = 1, 2
 _SECTION, _SYMBOL = 40, 16
 _NO_TYPE, _FUNCTION, _ABSOLUTE = 0, 2, 0xFFF1
-#: Assembly gives its labels no size.
-_UNSIZED = 0x40
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Names:
-    """Which function holds an address."""
-
-    starts: tuple[int, ...]
-    names: tuple[tuple[str, int], ...]
-
-    def at(self, address: int) -> str:
-        """``function+0x12`` for an address inside of one, ``""`` for one outside of all."""
-        index = bisect_right(self.starts, address) - 1
-        if index < 0:
-            return ""
-        (name, size), offset = self.names[index], address - self.starts[index]
-        if offset >= max(size, _UNSIZED):
-            return ""
-        return f"{name}+0x{offset:x}" if offset else name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +23,7 @@ class Elf:
     cpu: str
     sections: tuple[tuple[int, bytes], ...]
     symbols: Mapping[str, int]
-    names: Names
+    names: FunctionNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +46,15 @@ def read_elf(data: bytes) -> Elf:
     headers = _sections(data)
     parts = tuple((at, _part(data, header)) for header in headers if (at := header[3]) and header[1] == _PROGBITS)
     symbols = [symbol for header in headers if header[1] == _SYMTAB for symbol in _symbols(data, headers, header)]
-    found = sorted(
-        (symbol.value, symbol.name, symbol.size)
-        for symbol in symbols
-        if symbol.kind in {_NO_TYPE, _FUNCTION}
-        and symbol.section != _ABSOLUTE
-        and not symbol.name.startswith(("$", ".L"))
-    )
     return Elf(
         _CPUS[machine],
         tuple(part for part in parts if part[1]),
         {symbol.name: symbol.value for symbol in symbols if symbol.value},
-        Names(tuple(at for at, _, _ in found), tuple((name, size) for _, name, size in found)),
+        FunctionNames.of(
+            (symbol.value, symbol.name, symbol.size)
+            for symbol in symbols
+            if symbol.kind in {_NO_TYPE, _FUNCTION} and symbol.section != _ABSOLUTE
+        ),
     )
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from py_esp_ota.function_names import FunctionNames
 from py_esp_ota.silicon.chips.soc import Core, Soc
-from py_esp_ota.silicon.rom.elf import MAGIC, Elf, Names, read_elf
+from py_esp_ota.silicon.rom.elf import MAGIC, Elf, read_elf
 from py_esp_ota.silicon.words import words
 
 #: Functions of the table that only compute: with a real ROM its own code runs.
@@ -40,7 +41,7 @@ class RomImage:
     """One ROM. ``parts`` are bytes by address: ROM itself, its data, and its variables as they begin."""
 
     parts: tuple[tuple[int, bytes], ...]
-    symbols: Names
+    symbols: FunctionNames
 
 
 def rom_image(data: bytes, soc: Soc) -> RomImage:
@@ -63,7 +64,7 @@ def rom_image(data: bytes, soc: Soc) -> RomImage:
     parts = [(base, data)]
     if soc.rom_data is not None:
         parts.append((soc.rom_data.base, data[soc.rom_data.offset :]))
-    return RomImage(tuple(parts), Names((), ()))
+    return RomImage(tuple(parts), FunctionNames())
 
 
 @lru_cache(maxsize=4)

@@ -8,6 +8,7 @@ mod header;
 mod inspect;
 mod load;
 mod memo;
+mod older_revisions;
 mod options;
 mod request;
 mod rules;

@@ -99,6 +99,10 @@ pub(super) struct Features {
     pub(super) signature_room: bool,
     /// Anti-rollback builds take the secure version while they hash, and compare it after loading.
     pub(super) version_in_walk: bool,
+    /// The chip's revision is compared with both bounds of the header, not one number of it with the older byte.
+    pub(super) full_revisions: bool,
+    /// Which of its two numbers that is: where it has no meaning for the chip, a zero until then.
+    pub(super) revisions_from_hal: bool,
     /// How a wrong revision is told, one bound at a time; and a bootloader image has no upper one.
     pub(super) revision_check: bool,
     /// Bootloader images may lie at other places than the ROM's.
@@ -131,6 +135,8 @@ impl Features {
             c61_beyond_16mb: since(version, &[(6, 0, 0)]),
             signature_room: since(version, &[(4, 4, 3), (5, 0, 0)]),
             version_in_walk: since(version, &VERSION_IN_WALK),
+            full_revisions: since(version, &[(4, 3, 5), (4, 4, 5), (5, 0, 1)]),
+            revisions_from_hal: since(version, &[(4, 4, 4)]),
             revision_check: since(version, &[(5, 5, 0)]),
             bootloader_elsewhere: since(version, &[(5, 5, 0)]),
             reads_tell_all: since(version, &[(5, 5, 3), (6, 0, 0)]),

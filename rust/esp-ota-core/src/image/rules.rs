@@ -18,7 +18,7 @@ pub const MAX_SEGMENTS: u8 = 16;
 const DESC_WORDS: u32 = 8;
 
 const TAG: &str = "esp_image";
-const TAG_COMM: &str = "boot_comm";
+pub(super) const TAG_COMM: &str = "boot_comm";
 
 /// A broken rule: the fact, and what the chip prints.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ fn invalid(field: impl Into<String>, at: u64, found: String, expected: String) -
 }
 
 /// `v%d.%d` of a revision.
-fn v(revision: u16) -> String {
+pub(super) fn v(revision: u16) -> String {
     format!("v{}.{}", revision / 100, revision % 100)
 }
 
@@ -112,7 +112,7 @@ impl Rules {
         SegmentKind::of(load_addr, self.target, self.build_page)
     }
 
-    fn at(&self, offset: u64) -> u64 {
+    pub(super) fn at(&self, offset: u64) -> u64 {
         self.base + offset
     }
 
@@ -151,6 +151,9 @@ impl Rules {
     ///
     /// `no_max`: the eFuse that makes the chip ignore upper bounds is burnt.
     pub(super) fn chip_revision(&self, header: &ImageHeader, revision: u16, no_max: bool) -> Option<Refusal> {
+        if !self.features.full_revisions {
+            return self.one_number(header, revision);
+        }
         let (min, max) = (header.min_chip_rev_full, header.max_chip_rev_full);
         let unbound = self.bootloader && self.features.revision_check;
         let above = !unbound && !no_max && is_set(max) && revision > max;

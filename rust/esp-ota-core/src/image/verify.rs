@@ -72,7 +72,7 @@ impl<S: Source + ?Sized> Walk<'_, S> {
         Ok((header, sums))
     }
 
-    fn verify_image_header(&self, header: ImageHeader) -> Result<(), Stop> {
+    fn verify_image_header(&mut self, header: ImageHeader) -> Result<(), Stop> {
         let verifies = self.request.verifies();
         let shape = verifies || self.rules.features.newest;
         ask(self.rules.magic(&header).filter(|_| shape))?;
@@ -80,6 +80,8 @@ impl<S: Source + ?Sized> Walk<'_, S> {
             let efuse = &self.request.efuse;
             ask(self.rules.chip_id(&header))?;
             ask(self.rules.chip_revision(&header, efuse.chip_revision, efuse.disable_wafer_version_major))?;
+            let told = self.rules.other_number(&header, efuse.chip_revision);
+            self.data.log.extend(told.filter(|_| self.request.build == Build::Bootloader));
         }
         ask(self.rules.segment_count(&header).filter(|_| shape))
     }
