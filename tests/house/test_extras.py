@@ -26,7 +26,6 @@ EXTRAS = {
         "cryptography",
         "jwt",
         "httpx2",
-        "aiomqtt",
         "paho",
         "amqtt",
     ],
