@@ -74,11 +74,16 @@ class Line:
         loop, number = asyncio.get_running_loop(), self._socket.fileno()
         ready = loop.create_future()
         watch, leave = (loop.add_writer, loop.remove_writer) if writes else (loop.add_reader, loop.remove_reader)
-        watch(number, lambda: ready.done() or ready.set_result(None))
+        watch(number, _settle, ready)
         try:
             await ready
         finally:
             leave(number)
+
+
+def _settle(ready: asyncio.Future[None]) -> None:
+    if not ready.done():  # whoever waited may have gone
+        ready.set_result(None)
 
 
 async def _addresses(host: str, port: int) -> list[Any]:
