@@ -63,7 +63,7 @@ class Exchange:
         """Close the connection, whatever the server still sends."""
         self._line.close()
 
-    async def _event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+    async def _event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             self._http.receive_data(await self._line.receive(_READ))
         return event
