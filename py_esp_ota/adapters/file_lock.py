@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,7 +53,8 @@ class FileLock:
     def say(self, words: str) -> None:
         """Tell who comes too late."""
         os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, words.encode(), 0)
+        with suppress(OSError):  # a full disk locks, too
+            os.pwrite(self._handle, words.encode(), 0)
 
     def close(self) -> None:
         """Let go of it; children that have it hold it on."""

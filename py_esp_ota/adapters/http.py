@@ -6,7 +6,7 @@ import asyncio
 import errno
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -14,11 +14,13 @@ from socket import AddressFamily, create_server, socket
 from types import MappingProxyType
 from typing import Self
 
+import h11
 import httpx2
 import uvicorn
 
 from py_esp_ota.adapters.asgi import AsgiApp
 from py_esp_ota.adapters.body import TIMEOUT, Body, BodyResponse, lower_headers, request_headers
+from py_esp_ota.adapters.http_exchange import Exchange
 from py_esp_ota.adapters.lives import OnEnd, watch
 from py_esp_ota.adapters.patience import CONNECTIONS, HEADER_S, PatientProtocol
 from py_esp_ota.errors import FetchError
@@ -28,12 +30,11 @@ from py_esp_ota.ports import Response
 class HttpFetch:
     """``Fetch`` over TCP and TLS. Chain and host name are verified, proxies of the environment ignored.
 
-    Each request has its own connection, as each download of the chip has. Use it as a context manager, or call
-    ``aclose``.
+    Each request has its own connection, as each download of the chip has.
 
     Args:
         ca_file: the PEM file of the only CA to trust; the system's trust store when not given.
-        timeout: seconds for each step: connect, TLS, send, response header, each read.
+        timeout: seconds for each step: connect with TLS, send, response header, each read.
         hosts: addresses of names, as /etc/hosts has them; a server's certificate must carry the address, too.
     """
 
@@ -45,23 +46,16 @@ class HttpFetch:
         hosts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.ssl_context = ssl.create_default_context(cafile=ca_file)
+        self.ssl_context.set_alpn_protocols(["http/1.1"])
         self._timeout = timeout
         self._hosts = hosts
-        self._transport = httpx2.AsyncHTTPTransport(
-            verify=self.ssl_context,
-            trust_env=False,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
-        )
 
     async def __aenter__(self) -> Self:
+        """Nothing to open: each request opens a connection."""
         return self
 
     async def __aexit__(self, *_raised: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close what is still open."""
-        await self._transport.aclose()
+        """Nothing to close: each response closes its connection."""
 
     def __call__(self, url: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Response]:
         """Send the request while the context is entered."""
@@ -69,59 +63,69 @@ class HttpFetch:
 
     @asynccontextmanager
     async def _exchange(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:
-        answer = await self._send(url, headers)
-        body = Body(self._timeout)
-        pump = asyncio.create_task(_pump(answer, body), name=f"GET {url}")
+        request = self._request(url, headers)
+        exchange = await self._connected(request)
         try:
-            yield BodyResponse(answer.status_code, lower_headers(answer.headers.raw), body)
+            answer = await self._answered(exchange, request)
+            body = Body(self._timeout)
+            pump = asyncio.create_task(_pump(exchange, body), name=f"GET {url}")
+            try:
+                yield BodyResponse(answer.status_code, lower_headers(list(answer.headers)), body)
+            finally:
+                pump.cancel()
+                await asyncio.wait([pump])
         finally:
-            pump.cancel()
-            await asyncio.wait([pump])
-            await answer.aclose()
+            exchange.close()
 
-    async def _send(self, url: str, headers: Mapping[str, str]) -> httpx2.Response:
-        loop = asyncio.get_running_loop()
-
-        async def trace(event: str, _info: object) -> None:
-            if event == "http11.receive_response_headers.started":
-                deadline.reschedule(loop.time() + self._timeout)
-
-        # The library ends a body that pauses for its read time-out; ours must come back to it. So it gets none, and the
-        # response header has a deadline of its own.
-        limits = {"connect": self._timeout, "write": self._timeout}
+    def _request(self, url: str, headers: Mapping[str, str]) -> httpx2.Request:
+        method, sent = request_headers(headers)
         try:
-            extensions = {"timeout": limits, "trace": trace}
-            method, sent = request_headers(headers)
-            request = httpx2.Request(method, url, headers=sent, extensions=extensions)  # its Host is the name
-            request.url = request.url.copy_with(host=self._hosts.get(request.url.host, request.url.host))
-            async with asyncio.timeout(None) as deadline:
-                return await self._transport.handle_async_request(request)
+            request = httpx2.Request(method, url, headers=sent)  # its Host is the name
+            if request.url.host in self._hosts:
+                request.url = request.url.copy_with(host=self._hosts[request.url.host])
+        except httpx2.InvalidURL as error:
+            raise FetchError("connect", str(error)) from error
+        return request
+
+    async def _connected(self, request: httpx2.Request) -> Exchange:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await Exchange.connect(request.url, self.ssl_context)
+        except TimeoutError as error:
+            if error.errno:  # the kernel's patience was at its end before ours
+                raise _fetch_error("connect", error) from error
+            raise FetchError("connect", f"no connection within {self._timeout:g} s", errno.ETIMEDOUT) from None
+        except (OSError, ValueError) as error:
+            raise _fetch_error("connect", error) from error
+
+    async def _answered(self, exchange: Exchange, request: httpx2.Request) -> h11.Response:
+        """Status and headers of the response; sending and waiting for them have a deadline each."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await exchange.send(exchange.check(request))
+            async with asyncio.timeout(self._timeout):
+                return await exchange.answer()
         except TimeoutError:
             raise FetchError("timeout", f"no response header came for {self._timeout:g} s") from None
-        except httpx2.ConnectTimeout:
-            raise FetchError("connect", f"no connection within {self._timeout:g} s", errno.ETIMEDOUT) from None
-        except (httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise _fetch_error(error, at_start=True) from error
+        except h11.LocalProtocolError as error:
+            raise _fetch_error("connect", error) from error
+        except (OSError, h11.RemoteProtocolError) as error:  # a connection that was made and then lost is a lost one
+            raise _fetch_error("closed", error) from error
 
 
-async def _pump(answer: httpx2.Response, body: Body) -> None:
+async def _pump(exchange: Exchange, body: Body) -> None:
     """Read the connection as fast as the reader's window allows."""
     try:
-        async with aclosing(answer.aiter_raw()) as chunks:
-            async for chunk in chunks:
-                await body.put(chunk)
-    except httpx2.RequestError as error:
-        body.end(_fetch_error(error, at_start=False))
+        await exchange.receive(body)
+    except (OSError, h11.RemoteProtocolError) as error:
+        body.end(_fetch_error("closed", error))
     except Exception as error:  # noqa: BLE001 - a mistake of ours shows where the body is read, not as a time-out
         body.end(error)
     else:
         body.end()
 
 
-def _fetch_error(error: Exception, *, at_start: bool) -> FetchError:
-    # A connection that was made and then lost before the header came is a lost one.
-    lost = isinstance(error, (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError))
-    kind = "connect" if at_start and not lost else "closed"
+def _fetch_error(kind: str, error: Exception) -> FetchError:
     return FetchError(kind, str(error) or type(error).__name__, _errno(error))
 
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -122,10 +122,15 @@ def _end_of_run(ops: Sequence[FlashOp], start: int) -> int:
 
 def _store(file: Path, flash: Flash) -> None:
     partial = file.with_name(f".{file.name}.new")
-    partial.touch(0o600)
     written = len(flash.fill().rstrip(b"\0"))  # sectors: looking for the end byte by byte takes ten times as long
-    partial.write_bytes(flash.to_bytes()[: written * _SECTOR].rstrip(_ERASED))
-    partial.replace(file)
+    try:
+        partial.touch(0o600)
+        partial.write_bytes(flash.to_bytes()[: written * _SECTOR].rstrip(_ERASED))
+        partial.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(file)) from error
 
 
 def _write(handle: int, data: bytes, at: int) -> None:

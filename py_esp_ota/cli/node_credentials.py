@@ -14,6 +14,7 @@ from py_esp_ota.cli.files import Unusable, read_input
 
 _T = TypeVar("_T")
 _PEM_LIMIT = 1 << 16
+_CA_LIMIT = 1 << 20  # a system's bundle is a quarter of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def named(node_id: str, cert: Path, key: Path, ca: Path | None) -> Pair:
         raise Unusable(f"{cert} is the certificate of {name!r}, not of {node_id!r}")
     asked(str(cert), lambda: check_current(pair.cert, SystemClock()))
     if ca is not None:
-        authority = read_input(ca, limit=_PEM_LIMIT, what="a CA certificate")
+        authority = read_authority(ca)
         asked(f"{cert}, {ca}", lambda: check_issued(pair.cert, authority))
     return pair
 
@@ -72,6 +73,13 @@ def read_pair(cert: Path, key: Path) -> Pair:
     )
     asked(f"{cert}, {key}", lambda: check_pair(pair.cert, pair.key))
     return pair
+
+
+def read_authority(ca: Path) -> bytes:
+    """A CA's certificate, perhaps with more behind it. Raises ``Unusable``."""
+    authority = read_input(ca, limit=_CA_LIMIT, what="a CA certificate")
+    asked(str(ca), lambda: common_name(authority))
+    return authority
 
 
 def asked(where: str, look: Callable[[], _T]) -> _T:

@@ -14,7 +14,8 @@ from py_esp_ota.adapters.credentials import common_name
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli.endpoints import Endpoints
 from py_esp_ota.cli.files import Unusable
-from py_esp_ota.cli.node_credentials import Pair, asked, authority_of, made_by, read_pair
+from py_esp_ota.cli.hosts import host_of
+from py_esp_ota.cli.node_credentials import Pair, asked, authority_of, made_by, read_authority, read_pair
 from py_esp_ota.cli.node_flash import NodeFlash
 from py_esp_ota.errors import EspErr, NvsError
 from py_esp_ota.rainmaker import client_data
@@ -58,6 +59,8 @@ def identity(found: NodeFlash, wishes: Wishes) -> Identity:
     node_id = wishes.node_id or (common_name(pair.cert) if wishes.cert else known)
     if not node_id:
         raise Unusable(f"{wishes.cert or found.path} does not say which node this is; --node-id does")
+    if wishes.ca is not None:
+        read_authority(wishes.ca)
     host, port = _broker(wishes.broker, factory, found)
     ingest = found.config.esp_rmaker_mqtt_use_basic_ingest_topics
     return Identity(_checked(node_id), pair, host, port, wishes.ca, ingest, {}, {})
@@ -117,10 +120,10 @@ def _broker(said: str | None, factory: Mapping[str, bytes], found: NodeFlash) ->
         return host, port
     host, colon, number = said.rpartition(":") if not said.endswith("]") else (said, "", "")
     if not colon:
-        return said.strip("[]"), port
+        return host_of("--broker", said.strip("[]")), port
     if not host or not number.isascii() or not number.isdigit() or not 0 < int(number) < 1 << 16:
         raise click.BadParameter(f"{said!r} is no HOST:PORT, for example cloud.lan:8883", param_hint="--broker")
-    return host.strip("[]"), int(number)
+    return host_of("--broker", host.strip("[]")), int(number)
 
 
 def _checked(node_id: str) -> str:

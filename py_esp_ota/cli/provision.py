@@ -15,6 +15,7 @@ from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.endpoints import SERVE_FOLDER, Endpoints
 from py_esp_ota.cli.files import Unusable, is_taken, print_json, read_input, write_output
 from py_esp_ota.cli.flash_lock import alone_on
+from py_esp_ota.cli.hosts import host_of
 from py_esp_ota.cli.inputs import open_flash, read_config
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say
@@ -95,7 +96,7 @@ def command(
         raise Unusable(f"{output} is there already; --force writes over it")
     with needing("provision", "cloud"):
         pair = _pair(node_id, data, cert, key, ca)
-    host = mqtt_host or _host(data or SERVE_FOLDER)
+    host = _host(data or SERVE_FOLDER) if mqtt_host is None else host_of("--mqtt-host", mqtt_host)
     values = {
         client_data.NODE_ID: node_id.encode(),
         client_data.MQTT_HOST: host.encode(),

@@ -47,7 +47,6 @@ class BootRun:
         """Run ``program``, whose bytes are ``image``, on the chip that was attached. Raises ``PowerLoss``."""
         hardware = self._hardware
         cpu = hardware.cpu
-        self._entry = self._slot = None
         if program is not self._program:
             self.leave()
             self._watch(program)
@@ -56,6 +55,7 @@ class BootRun:
             self._program = program
         snapshot = self._snapshot(program, image)
         cpu.watcher = self
+        self._entry = self._slot = None
         if snapshot is None or self._snapshots is None or budget <= snapshot.spent:
             pc = self._begin(program)
         else:

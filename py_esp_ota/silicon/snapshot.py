@@ -1,7 +1,8 @@
 """A bootloader's state just before it looks at more of the flash than itself: where its later boots go on from.
 
 What comes before depends on the bootloader, the eFuses, the reset reason and the flash chip, and on nothing else. That
-is not believed but found out: the run that is recorded has a tripwire around the rest of the flash.
+is not believed but found out: the run that is recorded has a tripwire around the rest of the flash. Nor is the wire
+believed: with the opposite in the rest of the flash, the bootloader must come to the same state.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from py_esp_ota._core import Printed, Words
+from py_esp_ota._core import Flash, Printed, Words
 from py_esp_ota.chip import Chip
 from py_esp_ota.silicon.engines.engine import Context, Frozen, MemoryFault, Watcher
 from py_esp_ota.silicon.hardware import Hardware
@@ -19,6 +20,7 @@ from py_esp_ota.silicon.rom.functions import sync
 _KEPT = 64
 #: What a bootloader may take to get there; the common ones take some thousands.
 _LONGEST = 2_000_000
+_OPPOSITE = bytes(range(256))[::-1]
 
 Key = tuple[object, ...]
 
@@ -110,36 +112,55 @@ class Tripwire:
         self._taken: Snapshot | None = None
 
     def record(self, begin: Callable[[], int]) -> Snapshot | None:
-        """Run twice, with ``begin`` putting the bootloader into reset hardware and naming its entry.
+        """Run to find the place, then twice up to it.
 
-        ``None`` when the bootloader ends before it has looked at any other flash. The chip is left as it is, the rest
-        of the hardware is not.
+        ``begin`` puts the bootloader into reset hardware and names its entry. ``None`` when the bootloader ends before
+        it has looked at any other flash, or is found to know of it by then. The chip is left as it is, the rest of the
+        hardware is not.
         """
         chip = self._hardware.chip
+        known = []
         try:
-            self._run(chip, begin())
-            if self._tripped and self._syncs:
-                self._stop_at = self._syncs
-                self._run(chip, begin())
+            self._run(chip, chip.flash.fork(), begin())
+            if not self._tripped or not self._syncs:
+                return None
+            self._stop_at = self._syncs
+            for flash in (self._with_another_rest(chip.flash), chip.flash.fork()):
+                self._run(chip, flash, begin())
+                known.append(self._known())
         finally:
             self._hardware.attach(chip)
-        return self._taken
+        return self._taken if known[0] == known[1] else None
 
-    def _run(self, chip: Chip, entry: int) -> None:
-        """Up to the wire, or to where the last run showed that the snapshot is to be taken."""
+    def _with_another_rest(self, flash: Flash) -> Flash:
+        """The bootloader in a flash that differs from this one in every other bit."""
+        data, own = flash.to_bytes(), self._own
+        other = data.translate(_OPPOSITE)
+        return Flash.from_bytes(other[: own.start] + data[own.start : own.stop] + other[own.stop :], size=flash.size)
+
+    def _known(self) -> tuple[object, ...]:
+        """All that may have come of what was read so far."""
         hardware, cpu = self._hardware, self._hardware.cpu
-        twin = Chip(chip.target.name, flash=chip.flash.fork(), efuse=chip.efuse)
+        memory = [block.save() for block in cpu.ram]
+        registers, digests = hardware.registers.values.items(), dict(hardware.digests)
+        return self._spent, cpu.engine.state(), memory, cpu.window.mmu.save(), registers, str(hardware.text), digests
+
+    def _run(self, chip: Chip, flash: Flash, entry: int) -> None:
+        """On ``flash`` up to the wire, or to where the first run showed that the snapshot is to be taken."""
+        hardware, cpu = self._hardware, self._hardware.cpu
+        twin = Chip(chip.target.name, flash=flash, efuse=chip.efuse)
         twin.reset_reason, twin.pins = chip.reset_reason, chip.pins
         twin.flash.fault = ""
         self._syncs = self._spent = 0
         self._tripped = self._at_sync = False
+        self._taken = None
         hardware.attach(twin)
         # The cache shows another copy: whoever looks at this one does so past the cache.
         self._shown = twin.flash.fork()
         twin.flash.watch()
         cpu.watcher = self
         hardware.cache_switched_on = self._on_sync
-        # What is looked at is known after the first run; in the second, only how long it takes to get there.
+        # What is looked at is known after the first run; then, only how long it takes to get there.
         first = not self._stop_at
         watched = cpu.watched(loads=self._on_load if first else None, steps=None if first else self._on_step)
         try:

@@ -34,6 +34,7 @@ _LOOK_S = 0.5  # how often they are looked at for what has changed
 _RECIPE, _IMAGE = ".json", ".image"
 _UNFIT = re.compile(r"[^0-9A-Za-z_.:-]+")
 _PREFIX = 48
+_UNSAYABLE = frozenset('"\\')  # json_generator escapes nothing, and no cloud reads a node config that is no JSON
 _NAME = "ESP RainMaker Device"
 _NEED_POWER = frozenset({Act.POWER_CUT, Act.RESET})
 
@@ -170,6 +171,9 @@ class Population:
         prefix = order.prefix or _UNFIT.sub("-", project).strip("-.:_")[:_PREFIX] or "node"
         if not NODE_ID.fullmatch(f"{prefix}-0001"):
             raise _refused(f"prefix: no node id begins with {prefix!r}")
+        for word, text in (("name", order.name), ("type", order.type)):
+            if not text.isprintable() or _UNSAYABLE & set(text):
+                raise _refused(f"{word}: no quotation mark, backslash or control character; a node writes it as it is")
         self._check_room(order.count)
         ids = [f"{prefix}-{number:04}" for number in islice(self._free(prefix), order.count)]
         names = [f"{order.name} {number}" for number in range(1, order.count + 1)] if order.count > 1 else [order.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -167,6 +168,17 @@ def test_a_child_may_open_as_many_files_as_is_allowed(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert soft == hard != "256"
+
+
+def test_a_lock_holds_on_a_full_disk_as_well(tmp_path, monkeypatch):
+    def full(*_words):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with FileLock(tmp_path / "lock") as held:
+        held.say("me")
+        with pytest.raises(LockedError):
+            FileLock(tmp_path / "lock")
 
 
 def test_a_lock_tells_who_comes_too_late_what_its_holder_said(tmp_path):

@@ -213,6 +213,17 @@ def test_a_long_piece_of_writing_lets_others_have_their_turn(tmp_path):
     assert 0 < turns[1] < turns[2]
 
 
+def test_a_flash_that_cannot_be_made_is_named_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_words):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kept_flash.Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        FlashFile(tmp_path / "n1.flash", Flash(SIZE))
+    assert caught.value.filename == str(tmp_path / "n1.flash")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_makes_a_device_wait_and_is_said_once(tmp_path, monkeypatch, caplog):
     def full(*_arguments):
         raise OSError(errno.ENOSPC, "No space left on device")

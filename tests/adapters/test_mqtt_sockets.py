@@ -75,6 +75,23 @@ def test_a_broker_that_never_answers_is_left_behind_cleanly():
     gc.collect()
 
 
+def test_a_broker_that_hangs_up_before_it_answers_is_not_waited_for():
+    async def hang_up(reader, writer):
+        await reader.read(1)
+        writer.close()
+
+    async def story():
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with asyncio.timeout(5):
+                with pytest.raises(MqttError, match=r"no connection to 127.0.0.1:\d+: the broker hung up"):
+                    async with TcpMqtt("127.0.0.1", port, timeout=60)("n1"):
+                        pass
+
+    run_real(story())
+    gc.collect()
+
+
 def test_a_node_that_loses_power_while_it_connects_leaves_nothing():
     async def story():
         async with deaf_broker() as (port, heard, ended):

@@ -236,6 +236,11 @@ def test_what_does_not_say_who_it_is_is_refused_in_one_sentence(cloud, room):
     assert "'cloud.lan:http' is no HOST:PORT" in refused(
         *made, "--cert", pair.cert, "--key", pair.key, "--broker", "cloud.lan:http"
     )
+    at = ("--cert", pair.cert, "--key", pair.key, "--broker")
+    for broker in ("cloud/lan", "cloud lan:8883", ""):
+        assert "is neither a host name" in refused(*made, *at, broker)
+    assert refused(*made, *at, "[::1]:8883", "--ca", "old.bin").startswith("Error: old.bin: the certificate is none in")
+    assert refused(*made, *at, "cloud.lan", "--ca", "none.pem") == "Error: none.pem: No such file or directory\n"
     (room / "sdkconfig").write_text("CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\nCONFIG_BOOTLOADER_APP_ANTI_ROLLBACK=y\n")
     assert "ANTI_ROLLBACK burns eFuses" in refused(*made, *serve, "--config", "sdkconfig")
 

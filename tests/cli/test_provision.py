@@ -156,6 +156,10 @@ def test_what_is_refused_is_one_sentence():
             "--mqtt-host says where the broker is; without it, no esp-ota serve serves from .esp-ota: start one, "
             "esp-ota serve --data .esp-ota"
         ),
+        ("lamp-1", "-o", "f.bin", "--mqtt-host", "https://cloud.lan/"): (
+            "Invalid value for --mqtt-host: 'https://cloud.lan/' is neither a host name (letters, digits, '-' and '.') "
+            "nor an IP address"
+        ),
         ("lamp-1", *out, "--data", "none"): "none has no CA: esp-ota serve --data none makes one",
         ("lamp-2", *out, *given): "lamp-1.pem is the certificate of 'lamp-1', not of 'lamp-2'",
         ("lamp-1", *out, *given[:2], "--key", "lamp-2.key"): (

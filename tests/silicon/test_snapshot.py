@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from builds import new_machine
 from flash_text import build as built
 from random_flashes import drawn
-from side_by_side import BUILDS, copied, sized
+from side_by_side import ALL_BUILDS, BUILDS, copied, sized
 
 from py_esp_ota.chip import Chip
 from py_esp_ota.firmware import image
 from py_esp_ota.silicon import Machine
+from py_esp_ota.silicon.snapshot import Snapshots
 
 FLASHES = 60
 BUILD = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
@@ -29,6 +31,17 @@ def test_a_boot_from_a_snapshot_is_a_boot_from_cold(build, count):
     for one, other in pairs(build, FLASHES // 4 if count else FLASHES, "snapshot"):
         assert warm.run(one) == cold.run(other)
         assert one.flash.to_bytes() == other.flash.to_bytes()
+
+
+@pytest.mark.parametrize("build", ALL_BUILDS, ids=str)
+def test_every_bootloader_has_one(build, monkeypatch):
+    """Its state before it looks at the table does not depend on the rest of the flash."""
+    honest, used = Snapshots.restore, []
+    monkeypatch.setattr(Snapshots, "restore", lambda self, snapshot: used.append(1) or honest(self, snapshot))
+    machine = new_machine(build.chip)
+    for _ in range(3):
+        machine.run(built((f"chip {build.chip}", "row ota_0 0 16 0x10000 0x10000"), sized(build)))
+    assert len(used) == 2
 
 
 @BUILD

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from py_esp_ota._core import Partition, RtcRetain, Verdict, active_otadata, ota_slot
 from py_esp_ota.errors import EspErr
+from py_esp_ota.idf.bootloader.map import reaches
 from py_esp_ota.idf.bootloader.run import FACTORY_INDEX, INVALID_INDEX, RESET, Reset, Run
 from py_esp_ota.idf.bootloader.security import enable_security
 from py_esp_ota.idf.bootloader.table import LoadedTable
@@ -22,6 +23,8 @@ def fast_boot(
     """
     partition = _from_record(run) if run.has_rtc_fast_mem else _from_otadata(run, load_partition_table())
     if partition is not None:
+        if not reaches(run, partition):
+            return RESET
         verdict = run.load(partition, "load_no_validate")
         if verdict == RESET:
             return RESET

@@ -1,4 +1,4 @@
-"""The end of a boot: the loaded app is shown to the CPU through the cache, or the chip stops at an assertion."""
+"""What the cache can show: the slots that a bootloader looks at and the app that it starts, or the chip stops."""
 
 from __future__ import annotations
 
@@ -59,6 +59,27 @@ def maps_at_all(run: Run) -> bool:
     return False
 
 
+def reaches(run: Run, partition: Partition) -> bool:
+    """``bootloader_flash_read``: false where a slot is beyond the build's pages, an assertion of the MMU's driver."""
+    config, target = run.config, run.chip.target
+    in_flash = partition.offset
+    if not _asserts(config) or target.name == "esp32" or in_flash < _reach(target, _build_page(run)):
+        return True
+    label = partition.label or "app"
+    why = f"{label}: the flash at 0x{in_flash:x} is out of the MMU's reach; abort, and the watchdog resets the chip"
+    run.stop(_MAP, f"assertion: {why}")
+    return False
+
+
+def _build_page(run: Run) -> int:
+    return run.config.mmu_page_size or run.chip.target.mmu_page_size(run.chip.flash.size)
+
+
+def _reach(target: Target, page: int) -> int:
+    """How much of the flash pages of this size show, bytes."""
+    return page * _NUMBERED.get(target.name, _MANY)
+
+
 def _unknown(page: int) -> str:
     return f"pages of {page // _KIB} KB are none that the driver knows"
 
@@ -85,7 +106,7 @@ def unpack_load_app(run: Run, partition: Partition, verdict: Verdict) -> bool:
         windows = _by_window(run, mapped)
     if not features(config.idf_version).maps_through_hal:
         return True
-    build_page = config.mmu_page_size or target.mmu_page_size(run.chip.flash.size)
+    build_page = _build_page(run)
     for window, last in windows.items():
         refused = _refused(run, partition.offset, last, (build_page, verdict.mmu_page_size))
         if refused is not None:
@@ -155,7 +176,7 @@ def cannot_be_mapped(
     offset = segment.load_addr % app_page
     first, length = segment.load_addr - offset, offset + segment.length
     in_flash = image + segment.offset - (image + segment.offset) % app_page
-    reach = page * _NUMBERED.get(target.name, _MANY)
+    reach = _reach(target, page)
     why = _cannot_show(windows, (first, in_flash, length), page, reach, behind=behind)
     if why is None and app_page != build_page:
         # Where the app looks for its own slot: a page of its size at the end of the data window.

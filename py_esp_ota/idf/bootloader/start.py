@@ -28,7 +28,7 @@ from py_esp_ota.idf.bootloader.console import print_banner, read_bootloader_head
 from py_esp_ota.idf.bootloader.deep_sleep import fast_boot
 from py_esp_ota.idf.bootloader.lines import lines_of
 from py_esp_ota.idf.bootloader.made_for import made_for_another
-from py_esp_ota.idf.bootloader.map import maps_at_all, unpack_load_app
+from py_esp_ota.idf.bootloader.map import maps_at_all, reaches, unpack_load_app
 from py_esp_ota.idf.bootloader.pins import factory_reset, test_app_index, wants_factory_reset
 from py_esp_ota.idf.bootloader.rom import choose_bootloader, first_lines, raise_secure_version
 from py_esp_ota.idf.bootloader.run import FACTORY_INDEX, INVALID_INDEX, RESET, TEST_APP_INDEX, Run, reason
@@ -321,6 +321,8 @@ def _load_boot_image(run: Run, loaded: LoadedTable, start: int, *, self_heal: bo
 
 def _candidate(run: Run, partition: Partition | None) -> Verdict | str:
     """The loaded image, or why it is none; ``RESET`` when looking at it ends this run."""
+    if partition is not None and partition.size and not reaches(run, partition):
+        return RESET
     if not run.check_anti_rollback(partition):
         return f"its secure version is not known or below the eFuse's {run.burnt_secure_version}"
     if partition is None or partition.size == 0:

@@ -155,7 +155,7 @@ class Unicorn:
         if self._counts_later:
             # Behind the watches of ROM: who is asked about a block finds it not yet counted.
             self._counts_later = False
-            self._uc.hook_add(UC_HOOK_BLOCK, self._on_block)
+            self._hook(UC_HOOK_BLOCK, self._on_block)
         refused = -1
         while True:
             self._refused = -1
@@ -287,7 +287,13 @@ class Unicorn:
             if not self._asking:
                 callback(address)
 
-        return int(self._uc.hook_add(UC_HOOK_BLOCK, on_block, begin=begin, end=end - 1))
+        return self._hook(UC_HOOK_BLOCK, on_block, begin=begin, end=end - 1)
+
+    def _hook(self, kind: int, callback: Callable[..., None], **where: int) -> int:
+        """Add one. What was translated before asks none that came later, so all is translated anew."""
+        number = int(self._uc.hook_add(kind, callback, **where))
+        self.forget_code()
+        return number
 
     def unwatch(self, number: int) -> None:
         """The end of ``watch`` or ``watch_rom``."""
@@ -306,7 +312,7 @@ class Unicorn:
                 steps()
 
         wanted = ((loads, UC_HOOK_MEM_READ, on_read), (steps, UC_HOOK_CODE, on_step))
-        hooks = [self._uc.hook_add(kind, hook) for asked, kind, hook in wanted if asked is not None]
+        hooks = [self._hook(kind, hook) for asked, kind, hook in wanted if asked is not None]
         try:
             yield
         finally:

@@ -95,6 +95,26 @@ def test_so_much_flash_do_pages_of_a_size_reach(chip, page, reach):
     assert any("is out of the MMU's reach" in why for why in report.why)
 
 
+@pytest.mark.parametrize(("chip", "page", "reach"), [("esp32c2", 0x8000, 0x200000), ("esp32c6", 0x8000, 0x800000)])
+@pytest.mark.parametrize("beyond", [True, False])
+def test_a_slot_that_the_builds_pages_do_not_reach_is_never_passed_over(chip, page, reach, beyond):
+    """The driver asserts it at the first look, whatever lies there: no other app is tried."""
+    at = reach if beyond else reach - 0x10000
+    rows = table(
+        ("otadata", 1, 0, 0xD000, 0x2000), ("ota_0", 0, 0x10, at, 0x10000), ("ota_1", 0, 0x11, 0x10000, 0x10000)
+    )
+    flash = Flash(2 * reach)
+    flash.program(0x8000, rows.to_bytes())
+    flash.program(0x10000, windows(chip, "d", "i"))
+    asserts = replace(PLAIN, mmu_page_size=page)
+    for config in (asserts, replace(asserts, bootloader_app_anti_rollback=True), WITHOUT_ASSERTIONS):
+        report = boot(Chip(chip, flash=flash.fork()), config)
+        stops = beyond and config is not WITHOUT_ASSERTIONS
+        assert report.ok is not stops
+        assert any("esp_image" in line or "not bootable" in line for line in report.log) is not stops
+        assert any("is out of the MMU's reach" in why for why in report.why) is stops
+
+
 # ------------------------------------------------------------------------------------------ a mapping that is left over
 
 NO_DESC = "E esp_image: Failed to fetch app description header!"
