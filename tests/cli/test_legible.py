@@ -465,6 +465,7 @@ OTHERWISE = {
     "show.py": {"self._out.print"},
     "telling.py": {"Console"},
     "serving.py": {"click.echo"},
+    "watch.py": {"click.echo"},  # a table drawn anew, of lines made legible
 }
 
 

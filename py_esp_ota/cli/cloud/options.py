@@ -51,6 +51,7 @@ def connected(profile: Profile) -> Cloud:
     return Cloud(profile)
 
 
+_LAST_SECOND = 2**31 - 1
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(\d{1,9})([smhd]?)")
 _WINDOW = re.compile(r"(\d{1,2}):(\d\d)-(\d{1,2}):(\d\d)")
@@ -104,7 +105,8 @@ class Validity(click.ParamType):  # type: ignore[type-arg]
             return value
         start, slash, end = value.partition("/")
         if not slash:
-            return {"end": int(datetime.now(UTC).timestamp()) + Duration().convert(value, param, ctx)}
+            now = int(datetime.now(UTC).timestamp())
+            return self._known({"end": now + Duration().convert(value, param, ctx)}, param, ctx)
         try:
             span = {"start": _seconds(start), "end": _seconds(end)}
         except (ValueError, OverflowError):
@@ -112,6 +114,12 @@ class Validity(click.ParamType):  # type: ignore[type-arg]
             raise click.BadParameter(f"{value!r} is neither a time like 12h nor like {example}", ctx, param) from None
         if span["start"] >= span["end"]:
             raise click.BadParameter(f"{value!r} ends before it begins", ctx, param)
+        return self._known(span, param, ctx)
+
+    @staticmethod
+    def _known(span: dict[str, int], param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
+        if max(span.values()) > _LAST_SECOND:
+            raise click.BadParameter("a node knows no time after 2038-01-19: its JSON has 32 bits", ctx, param)
         return span
 
 

@@ -84,7 +84,7 @@ class Standing:
                 reason = ": ".join(filter(None, _said(node)))
                 reasons.setdefault(reason, []).append(text(node, "node_id"))
         cancelled = ["the job was cancelled"] if self._cancelled else []
-        return [*cancelled, *(f"{reason}: {_some(node_ids)}" for reason, node_ids in reasons.items())]
+        return [*cancelled, *(f"{_some(node_ids)}: {reason}" for reason, node_ids in reasons.items())]
 
     def to_json(self) -> Json:
         """All of it; ``ok`` is null while it goes on."""
