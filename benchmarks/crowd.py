@@ -10,7 +10,7 @@ import ssl
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -25,13 +25,13 @@ from py_esp_ota.adapters.clock import SystemClock
 from py_esp_ota.adapters.http import HttpFetch
 from py_esp_ota.adapters.mosquitto import find_mosquitto, free_port
 from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
+from py_esp_ota.adapters.open_files import raise_open_files
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.ports import Fetch, Response
 from py_esp_ota.world import ADMIN
 
 NODES = 1000
-AT_ONCE = 500
+FILES = 4096  # a connection for each node and each download
 IMAGE = 64 << 10  # bytes
 REBOOT_S = 10.0  # that each node waits before it reboots into what it has downloaded: RainMaker's own timer
 LIMIT_S = 300.0
@@ -84,7 +84,7 @@ async def _update(nodes: int) -> tuple[float, float, str]:
     with tempfile.TemporaryDirectory() as folder:
         async with cloud(Path(folder)) as served, HttpFetch(LocalCa(folder).ca_file) as fetch:
             before = _resident()
-            doors = Doors(mqtt=_door(LocalCa(folder), served.mqtt_port), fetch=_in_turn(fetch), clock=SystemClock())
+            doors = Doors(mqtt=_door(LocalCa(folder), served.mqtt_port), fetch=fetch, clock=SystemClock())
             lamps = [Device("two_ota_large", firmware=OLD, node_id=f"lamp{number:04}") for number in range(nodes)]
             lives = [asyncio.create_task(lamp.live(doors)) for lamp in lamps]
             for lamp in lamps:
@@ -125,6 +125,7 @@ def figures() -> list[Figure]:
     threshold = gc.get_threshold()
     gc.set_threshold(20_000, 20, 20)  # as `esp-ota` starts
     try:
+        raise_open_files(FILES)
         took, alone, where = asyncio.run(_update(NODES))
     finally:
         gc.set_threshold(*threshold)
@@ -166,18 +167,6 @@ def _door(ca: LocalCa, port: int) -> TcpMqtt:
         return client_context(ca.ca_file, ca.node(node_id))
 
     return TcpMqtt("localhost", port, tls=context, timeout=60)
-
-
-def _in_turn(fetch: HttpFetch) -> Fetch:
-    """As many downloads at once as the server lets in: who comes then is refused, and comes again much later."""
-    turns = asyncio.Semaphore(AT_ONCE)
-
-    @asynccontextmanager
-    async def one(url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:
-        async with turns, fetch(url, headers) as response:
-            yield response
-
-    return one
 
 
 def _brokers(pid: int) -> list[int]:

@@ -22,7 +22,8 @@ from py_esp_ota.adapters.asgi import AsgiApp
 from py_esp_ota.adapters.body import TIMEOUT, Body, BodyResponse, lower_headers, request_headers
 from py_esp_ota.adapters.http_exchange import Exchange
 from py_esp_ota.adapters.lives import OnEnd, watch
-from py_esp_ota.adapters.patience import CONNECTIONS, HEADER_S, PatientProtocol
+from py_esp_ota.adapters.open_files import open_files
+from py_esp_ota.adapters.patience import HEADER_S, PatientProtocol, connections
 from py_esp_ota.errors import FetchError
 from py_esp_ota.ports import Response
 
@@ -225,7 +226,7 @@ async def serve(
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=1,
-            limit_concurrency=CONNECTIONS,
+            limit_concurrency=connections(open_files()),
             ssl_certfile=certfile,
             ssl_keyfile=keyfile,
         )

@@ -127,16 +127,6 @@ class _Link(Link):
         super().lose(why)
         self.inbox.lose(why)
 
-    def _on_disconnect(self, *words: Any) -> None:
-        """As the library's, which waits for the answer of a broker that has hung up.
-
-        TLS 1.3 refuses a client's certificate after the handshake.
-        """
-        super()._on_disconnect(*words)
-        if not self._connected.done():
-            self._connected.set_exception(aiomqtt.MqttError("the broker hung up"))
-            self._connected.exception()  # perhaps nobody waits any more
-
     def cut(self) -> None:
         """Be gone without a farewell, so that the broker publishes the will."""
         sock = self._client.socket() if self._client else None

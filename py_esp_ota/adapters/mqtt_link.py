@@ -184,6 +184,8 @@ class Link:
             self._answered(0, None)
 
     def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
+        if 0 in self._answers:  # TLS 1.3 refuses a client's certificate after the handshake
+            self.lose("the broker hung up")
         self.lose(f"the connection was lost: {code}" if code.is_failure else "disconnected")
 
     def _on_publish(self, _client: Client, _data: Any, number: int, _code: Any, _properties: Any) -> None:

@@ -24,9 +24,16 @@ BODY_S = 20.0
 BODY_RATE = 16 * 1024  # bytes in a second
 READ_S = 60.0  # a chip that erases a slot before it reads on takes some 20
 UNSENT = 64 * 1024
-CONNECTIONS = 640
-"""At once; whoever comes then is answered 503. 500 downloads and the pages that watch them, of the 1,024 files that
-Linux lets a process open by default."""
+CONNECTIONS = 2048
+"""At once, where the process may open enough files; whoever comes then is answered 503."""
+
+
+def connections(files: int) -> int:
+    """How many connections a server takes at once when its process may open so many files.
+
+    640 of the 1,024 that are usual on Linux: the rest is for the broker, the nodes beside the server and the database.
+    """
+    return min(CONNECTIONS, files * 5 // 8)
 
 
 def _bound(transport: asyncio.Transport) -> None:

@@ -22,6 +22,7 @@ from py_esp_ota.adapters.kept_files import KeptFiles
 from py_esp_ota.adapters.kept_flash import KeptFlashes
 from py_esp_ota.adapters.listeners import why_not
 from py_esp_ota.adapters.lives import OnEnd
+from py_esp_ota.adapters.open_files import raise_open_files
 from py_esp_ota.cli.data_folder import DATABASE, PASSWORD, FolderTakenError, alone_in, open_folder
 from py_esp_ota.cli.endpoints import Endpoints
 from py_esp_ota.cli.files import Unusable, read_app
@@ -37,6 +38,7 @@ from py_esp_ota.socket_world import BrokerKind
 from py_esp_ota.virtual_nodes.demo import play
 from py_esp_ota.world import ADMIN
 
+_OPEN_FILES = 8192  # a thousand virtual nodes, as many downloads, and who watches
 _DEVICES = "devices"  # the folder of virtual nodes in --data
 
 
@@ -76,6 +78,7 @@ def serve_until_signalled(
                 devices=devices,
                 image=image,
             )
+            raise_open_files(_OPEN_FILES)
             files = KeptFiles(data / _DEVICES)
             number = asyncio.run(_whole(partial(_serve, settings, kept, files, announce, demo)))
     except FolderTakenError as error:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count, islice
 from typing import NoReturn
 
@@ -269,11 +269,9 @@ class Population:
             if dead:
                 raise _refused(f"{dead[0]} has no power: switch it on first")
         for node in nodes:
-            try:
+            with _stored(node):
                 self._do(node, act)
                 self._keep(node)
-            except OSError as error:
-                raise _refused(f"{node.recipe.node_id}: its flash cannot be stored: {error}") from error
             self._look_after(node.recipe.node_id, node)
             await asyncio.sleep(0)
 
@@ -308,7 +306,8 @@ class Population:
                     turned.turn(old)
                 raise _refused(f"weather: {error}") from error
         for node in nodes:
-            self._keep(node)
+            with _stored(node):
+                self._keep(node)
             self._look_after(node.recipe.node_id, node)
             self._service.live.publish("node", node.recipe.node_id)
 
@@ -344,6 +343,15 @@ class Population:
             if node_id not in self._nodes:
                 raise CloudError(Refusal.VIRTUAL_NODE_UNKNOWN, f"there is no virtual node {heard(node_id, 64)}")
         return [self._nodes[node_id] for node_id in dict.fromkeys(node_ids)]
+
+
+@contextmanager
+def _stored(node: Living) -> Iterator[None]:
+    """What is to be written of a node. Raises ``CloudError`` when the disk does not take it."""
+    try:
+        yield
+    except OSError as error:
+        raise _refused(f"{node.recipe.node_id}: it cannot be stored: {error}") from error
 
 
 def _refused(why: str) -> CloudError:

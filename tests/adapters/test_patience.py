@@ -6,6 +6,8 @@ import asyncio
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +18,7 @@ from broker_bench import run_real
 
 from py_esp_ota.adapters import http, patience
 from py_esp_ota.adapters.http import serve
+from py_esp_ota.adapters.patience import connections
 
 pytestmark = pytest.mark.sockets
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
@@ -142,8 +145,23 @@ def test_requests_one_behind_the_other_are_all_answered():
     assert answer.count(b"3 bytes") == 1
 
 
+def test_a_server_takes_as_many_as_there_are_files_for():
+    assert [connections(files) for files in (256, 1024, 4096, 1 << 20)] == [160, 640, 2048, 2048]
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "then"), [(64, 300, 200, 200), (64, 300, 400, 300), (200, 300, 100, 200)]
+)
+def test_a_process_may_open_as_many_files_as_it_wants_and_the_system_lets_it(soft, hard, wanted, then):
+    program = (
+        "import resource; from py_esp_ota.adapters.open_files import open_files, raise_open_files; "
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard})); raise_open_files({wanted}); print(open_files())"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"%d\n" % then
+
+
 def test_too_many_at_once_are_told(monkeypatch, caplog):
-    monkeypatch.setattr(http, "CONNECTIONS", 3)
+    monkeypatch.setattr(http, "connections", lambda _files: 3)
     caplog.set_level(logging.ERROR)
 
     async def story() -> bytes:

@@ -475,3 +475,21 @@ def test_whatever_hands_do_the_room_is_kept_as_it_stands(tmp_path_factory, steps
         if not part:
             assert [(node, dials) for node, _, dials in found] == [(node, dials) for node, _, dials in before]
         before = found
+
+
+def test_a_disk_that_takes_nothing_is_a_sentence_of_the_node(lived, monkeypatch):
+    async def story(village):
+        (node_id,) = await village.order()
+
+        def full(*_words):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(village.nodes, "_keep", full)
+        with pytest.raises(CloudError) as dials:
+            await village.nodes.turn([node_id], Dials(weather="cut@9"))
+        with pytest.raises(CloudError) as act:
+            await village.nodes.act([node_id], Act.RESET)
+        return refusal(dials), refusal(act)
+
+    said = (Refusal.VIRTUAL_NODE_REFUSED, "lamp-0001: it cannot be stored: [Errno 28] No space left on device")
+    assert lived(story) == (said, said)
