@@ -143,6 +143,7 @@ for words in {calls!r}:
     [
         (["demo"], "demo", "httpx2", "cloud"),
         (["serve"], "serve", "sqlalchemy", "cloud"),
+        (["cloud", "login", "--url", "https://x", "--user", "x"], "cloud", "httpx2", "cloud"),
         (["elf2image", "x", "-o", "y"], "elf2image", "elftools", "silicon"),
         (["run", "flash", "--rom", "none", "--engine", "unicorn"], "the engine unicorn", "unicorn", "silicon"),
         (["boot", "flash", "--silicon", "--engine", "unicorn"], "the engine unicorn", "unicorn", "silicon"),
@@ -151,6 +152,8 @@ for words in {calls!r}:
 )
 def test_a_verb_that_needs_an_extra_names_it(words, what, module, extra, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ESP_OTA_PASSWORD", "x")
     (tmp_path / "flash").write_bytes(merge({0: bootloader(), 0x8000: PartitionTable.builtin("two_ota").to_bytes()}))
     done = base_install(CALL.format(words))
     sentence = f"{what} needs {module}, which comes with an extra: pip install 'py_esp_ota[{extra}]'"
