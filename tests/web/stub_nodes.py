@@ -183,7 +183,14 @@ def _check(dials: Dials) -> None:
         raise CloudError(Refusal.VIRTUAL_NODE_REFUSED, f"not a fault plan: {dials.weather!r}")
 
 
-def introduce(service: CloudService, node_id: str, *, name: str = "Kitchen lamp", version: str = "1.0.0") -> None:
+def introduce(
+    service: CloudService,
+    node_id: str,
+    *,
+    name: str = "Kitchen lamp",
+    version: str = "1.0.0",
+    platform: str = "esp32c3",
+) -> None:
     """A node says what it is, and what its parameters are."""
     info = {
         "name": name,
@@ -191,7 +198,7 @@ def introduce(service: CloudService, node_id: str, *, name: str = "Kitchen lamp"
         "type": "Lightbulb",
         "model": "lamp",
         "project_name": "lamp",
-        "platform": "esp32c3",
+        "platform": platform,
     }
     config = {"node_id": node_id, "config_version": "2020-03-20", "info": info, "devices": DEVICES, "services": []}
     service.intake.handle(Message(topic(node_id, CONFIG), json.dumps(config).encode()))

@@ -13,6 +13,7 @@ from test_pages import EVIL, LAMP, words
 
 from py_esp_ota.cloud.virtual_nodes import Act, Dials
 from py_esp_ota.cloud.web import live
+from py_esp_ota.firmware import Firmware
 from py_esp_ota.rainmaker.messages import PARAMS_REMOTE, topic
 
 HTMX = {"HX-Request": "true"}
@@ -196,6 +197,24 @@ def test_an_update_is_started_from_the_node_s_page_and_told_on_it(force):
             said = words((await client.get("/nodes/lamp1")).text)
             assert "lamp 1.1.0 for lamp1 " + ("started" if force else "triggered") in said
             assert "cloud triggered Job created" in said
+
+    in_process(story)
+
+
+def test_images_for_the_node_s_chip_and_project_are_offered_first():
+    async def story(cloud, client):
+        cloud.service.intake.on_presence("lamp1", True)
+        introduce(cloud.service, "lamp1", platform="esp32s3")
+        for chip, project in (("esp32c3", "lamp"), ("esp32s3", "other"), ("esp32s3", "lamp")):
+            image = Firmware(project, "2.0.0", chip=chip).to_bytes()
+            cloud.service.images.add(f"{project} {chip}", image)
+        page = (await client.get("/nodes/lamp1")).text
+        offered = re.search(r'<select id="start-image".*?</select>', page, re.DOTALL)[0]
+        assert re.findall(r">([^<]+)</option>", offered) == [
+            "lamp esp32s3 · 2.0.0",
+            "other esp32s3 · 2.0.0 · other project",
+            "lamp esp32c3 · 2.0.0 · for esp32c3",
+        ]
 
     in_process(story)
 

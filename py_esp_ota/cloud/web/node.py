@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -42,6 +42,13 @@ class JobHere:
     line: NodeLine
 
 
+def platform(detail: NodeDetail) -> str:
+    """The chip that a node says it is; empty when it does not."""
+    info = detail.config.get("info")
+    said = info.get("platform") if isinstance(info, Mapping) else None
+    return said if isinstance(said, str) else ""
+
+
 def add_pages(router: APIRouter, site: Site) -> None:
     """``/nodes/<id>`` and its forms."""
     service = site.service
@@ -61,9 +68,12 @@ def add_pages(router: APIRouter, site: Site) -> None:
     def choices(look: dict[str, Any]) -> dict[str, Any]:
         images = service.images.find(num_records=IMAGES).items
         detail: NodeDetail | None = look["detail"]
-        node = detail.node if detail else None
+        model, chip = (detail.node.model, platform(detail)) if detail else ("", "")
         return {
-            "images": sorted(images, key=lambda image: node is not None and image.model != node.model),
+            "images": sorted(
+                images, key=lambda image: ((image.chip or chip) != (chip or image.chip), image.model != model)
+            ),
+            "chip": chip,
             "presets": PRESETS,
             "weather_limit": WEATHER_LIMIT,
             "door": site.virtual_nodes is not None,
