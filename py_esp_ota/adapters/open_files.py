@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import sys
 
-if sys.platform == "win32":
-    _WINDOWS = 512  # what its C library opens
+_WINDOWS = 512  # what its C library opens; there is no limit that could be raised
 
-    def open_files() -> int:
-        """The limit."""
+
+def open_files() -> int:
+    """The limit as it is now."""
+    if sys.platform == "win32":
         return _WINDOWS
+    import resource  # noqa: PLC0415 - there is none on Windows
 
-    def raise_open_files(wanted: int) -> None:
-        """Nothing: there is no limit here that could be raised."""
-        del wanted
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
-else:
-    import resource
 
-    def open_files() -> int:
-        """The limit as it is now."""
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return sys.maxsize if limit == resource.RLIM_INFINITY else limit
+def raise_open_files(wanted: int) -> None:
+    """Let this process open so many files, as far as the system lets it; what is higher already stays."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415
 
-    def raise_open_files(wanted: int) -> None:
-        """Let this process open so many files, as far as the system lets it; what is higher already stays."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        if soft != resource.RLIM_INFINITY and soft < most:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

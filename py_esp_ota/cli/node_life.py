@@ -223,7 +223,7 @@ class _Screen:
 
     def _object(self, kind: str, **facts: object) -> None:
         seconds = round(time.monotonic() - self._began, 3)
-        print(json.dumps({"seconds": seconds, "kind": kind, **facts}), flush=True)  # noqa: T201 - one a line, at once
+        say(json.dumps({"seconds": seconds, "kind": kind, **facts}))
 
 
 def _told(mqtt: MqttConnect, screen: _Screen) -> MqttConnect:

@@ -465,6 +465,7 @@ OTHERWISE = {
     "show.py": {"self._out.print"},
     "telling.py": {"Console"},
     "serving.py": {"click.echo"},
+    "progress.py": {"click.echo"},  # numbers alone, in one line that is drawn anew
     "watch.py": {"click.echo"},  # a table drawn anew, of lines made legible
 }
 
