@@ -128,6 +128,12 @@ def write_output(path: Path, data: bytes, *, mode: int | None = None) -> None:
         raise Unusable(f"{str(path)!r} is no file name: {error}") from error
 
 
+def close_to_others(path: Path) -> None:
+    """Let its owner alone read and write a file that is there already. Raises ``OSError``."""
+    if path.exists():
+        path.chmod(0o600)
+
+
 def write_folder(folder: Path, parts: Mapping[str, bytes]) -> None:
     """Parts by their names, into a folder that is not there yet or empty: all or nothing. Raises ``Unusable``."""
     import shutil

@@ -431,10 +431,11 @@ def test_flasher_args_that_lie_are_refused(text, tmp_path):
 
 def words_of(verb: str, rng: random.Random) -> list[str]:
     """A call that nobody would make, of words that mean something somewhere."""
-    command = main.get_command(None, verb)
-    inner = list(getattr(command, "commands", {}))
-    words = [rng.choice(inner)] if inner else []
-    chosen = command.commands[words[0]] if inner else command
+    chosen = main.get_command(None, verb)
+    words: list[str] = []
+    while inner := list(getattr(chosen, "commands", {})):
+        words.append(rng.choice(inner))
+        chosen = chosen.commands[words[-1]]
     options = [option for param in chosen.params for option in param.opts if option.startswith("-")]
     values = [
         "",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from py_esp_ota.cli.files import Unusable, read_text, write_output
+from py_esp_ota.cli.files import Unusable, close_to_others, read_text, write_output
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -52,8 +52,7 @@ class Profile:
         file = _file(self.name)
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if file.exists():
-                file.chmod(0o600)  # a file keeps the mode it has when it is written anew
+            close_to_others(file)  # it keeps its mode when it is written anew
         except OSError as error:
             raise Unusable(f"{error.filename or file}: {error.strerror}") from error
         kept = {key: value for key, value in asdict(self).items() if key != "name" and value is not None}
