@@ -49,6 +49,12 @@ def authority_of(folder: Path) -> LocalCa:
         raise Unusable(f"{error.filename or folder}: {error.strerror}") from error
 
 
+def check_name(pair: Pair, cert: Path, node_id: str) -> None:
+    """Raises ``Unusable``: the certificate is another node's, and no broker lets this one in with it."""
+    if (name := asked(str(cert), lambda: common_name(pair.cert))) != node_id:
+        raise Unusable(f"{cert} is the certificate of {name!r}, not of {node_id!r}")
+
+
 def named(node_id: str, cert: Path, key: Path, ca: Path | None) -> Pair:
     """The files, when they are a pair of this node's, current, and issued by ``ca`` if it is given.
 
@@ -56,8 +62,7 @@ def named(node_id: str, cert: Path, key: Path, ca: Path | None) -> Pair:
     """
     pair = read_pair(cert, key)
     asked(str(cert), lambda: check_node_id(node_id))
-    if (name := asked(str(cert), lambda: common_name(pair.cert))) != node_id:
-        raise Unusable(f"{cert} is the certificate of {name!r}, not of {node_id!r}")
+    check_name(pair, cert, node_id)
     asked(str(cert), lambda: check_current(pair.cert, SystemClock()))
     if ca is not None:
         authority = read_authority(ca)

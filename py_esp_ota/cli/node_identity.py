@@ -15,7 +15,7 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.cli.endpoints import Endpoints
 from py_esp_ota.cli.files import Unusable
 from py_esp_ota.cli.hosts import host_of
-from py_esp_ota.cli.node_credentials import Pair, asked, authority_of, made_by, read_authority, read_pair
+from py_esp_ota.cli.node_credentials import Pair, asked, authority_of, check_name, made_by, read_authority, read_pair
 from py_esp_ota.cli.node_flash import NodeFlash
 from py_esp_ota.errors import EspErr, NvsError
 from py_esp_ota.rainmaker import client_data
@@ -59,6 +59,8 @@ def identity(found: NodeFlash, wishes: Wishes) -> Identity:
     node_id = wishes.node_id or (common_name(pair.cert) if wishes.cert else known)
     if not node_id:
         raise Unusable(f"{wishes.cert or found.path} does not say which node this is; --node-id does")
+    if wishes.cert:
+        check_name(pair, wishes.cert, node_id)
     if wishes.ca is not None:
         read_authority(wishes.ca)
     host, port = _broker(wishes.broker, factory, found)

@@ -233,6 +233,9 @@ def test_what_does_not_say_who_it_is_is_refused_in_one_sentence(cloud, room):
     other = LocalCa(cloud.data).node("n2")
     assert "the key is not that of the certificate" in refused(*made, "--cert", pair.cert, "--key", other.key)
     assert "--broker HOST:PORT does" in refused(*made, "--cert", pair.cert, "--key", pair.key)
+    assert refused(*made, "--cert", pair.cert, "--key", pair.key, "--node-id", "n2") == (
+        f"Error: {pair.cert} is the certificate of 'n1', not of 'n2'\n"
+    )
     assert "'cloud.lan:http' is no HOST:PORT" in refused(
         *made, "--cert", pair.cert, "--key", pair.key, "--broker", "cloud.lan:http"
     )
