@@ -1,7 +1,7 @@
 """``python -m py_esp_ota`` and ``esp-ota``: the first step of every call.
 
-Most calls look at one image, often in a loop over many files. That call is answered before the command line parser is
-imported; whatever is not exactly that takes the long way (docs/adr/0016).
+Most calls look at one image, often in a loop over many files, and a log is explained while somebody waits. Those calls
+are answered before the command line parser is imported; whatever is not exactly that takes the long way (docs/adr/0016).
 """
 
 from __future__ import annotations
@@ -20,14 +20,24 @@ def main() -> None:
         sys.exit(_INTERRUPTED)
 
 
-def _answer() -> None:
-    verb, *words = sys.argv[1:] or [""]
+def _quickly(verb: str, words: list[str]) -> int | None:
+    """The exit code of a call that needs no parser; ``None`` for all others."""
     if verb in _QUICK:
         from py_esp_ota.cli.quick import image_info
 
-        code = image_info(words)
-        if code is not None:
-            sys.exit(code)
+        return image_info(words)
+    if verb == "explain":
+        from py_esp_ota.cli.quick_explain import explain_log
+
+        return explain_log(words)
+    return None
+
+
+def _answer() -> None:
+    verb, *words = sys.argv[1:] or [""]
+    code = _quickly(verb, words)
+    if code is not None:
+        sys.exit(code)
     import atexit
     import gc
 

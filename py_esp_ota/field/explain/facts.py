@@ -124,8 +124,17 @@ class Story(NamedTuple):
         return next((row for row in self.table if row.offset == offset), None)
 
 
-def _merged(*maps: Lines) -> Mapping[str, tuple[Said, ...]]:
-    return {tag: sum((lines.get(tag, ()) for lines in maps), ()) for lines in maps for tag in lines}
+#: The beginnings of a tag's lines, in order: those at the start of a line, and those within it.
+_Known = tuple[tuple[str, bool, Said], ...]
+
+
+def _merged(*maps: Lines) -> Mapping[str, _Known]:
+    """By tag, the lines of all maps, each with what it begins with: that is asked of every line of a log."""
+    return {
+        tag: tuple((one.start, one.within, one) for known in maps for one in known.get(tag, ()))
+        for lines in maps
+        for tag in lines
+    }
 
 
 _LINES = _merged(said_by_bootloader.LINES, said_by_app.LINES)
@@ -180,13 +189,14 @@ def story_of(rows: Iterable[Row]) -> Story:
 
 
 def _fact(row: Row) -> Fact | None:
-    tag = "boot" if row.tag.startswith("boot.") else row.tag
+    said, tag = row.text, "boot" if row.tag.startswith("boot.") else row.tag
     for place in (tag, "*") if tag else ("",):
-        for one in _LINES.get(place, ()):
-            values = one.read(row.text)
-            if values is not None:
-                text = f"{row.tag}: {row.text}" if row.tag else row.text
-                return Fact(one.kind, one.by, row.line, text, values, row.tag, row.level)
+        for start, within, one in _LINES.get(place, ()):
+            if start in said if within else said.startswith(start):
+                values = one.read(said)
+                if values is not None:
+                    text = f"{row.tag}: {said}" if row.tag else said
+                    return Fact(one.kind, one.by, row.line, text, values, row.tag, row.level)
     return None
 
 

@@ -32,12 +32,18 @@ class Said(NamedTuple):
     names: str = ""
     within: bool = False
 
+    @property
+    def start(self) -> str:
+        """What the line begins with, before the first hole."""
+        return self.format.partition("%")[0]
+
     def read(self, text: str) -> Values | None:
-        """What stands in the holes; nothing of it when the line was cut there, ``None`` for another line."""
-        start = self.format.partition("%")[0]
-        place = text.find(start) if self.within else 0 if text.startswith(start) else -1
-        if place < 0:
-            return None
+        """What stands in the holes of a line that has ``start`` where it belongs.
+
+        Nothing when the line was cut there, ``None`` for a line that goes on otherwise.
+        """
+        start = self.start
+        place = text.find(start) if self.within else 0
         if not self.names:
             return {}
         found = _pattern(self.format).match(text, place)
