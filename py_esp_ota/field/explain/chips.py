@@ -34,8 +34,13 @@ _LOADED: tuple[tuple[int, int, str], ...] = (
     (0x40078000, 0x40080400, "esp32"),
     (0x403CC000, 0x403D2000, "esp32c3"),
 )
-#: Windows of the cache: a segment there belongs to an app, and never to a bootloader.
-_MAPPED = ((0x3C000000, 0x3FC00000), (0x3F400000, 0x3F800000), (0x400C2000, 0x40400000), (0x42000000, 0x44000000))
+#: Windows of the cache, where an app is mapped and no bootloader is ever loaded to: of the ESP32, of the S2, and of all
+#: that came later.
+_MAPPED: Mapping[str, tuple[tuple[int, int], ...]] = {
+    "esp32": ((0x3F400000, 0x3F800000), (0x400C2000, 0x40400000)),
+    "esp32s2": ((0x3F000000, 0x3FF80000), (0x40080000, 0x40800000)),
+}
+_MAPPED_LATER = ((0x3C000000, 0x3E000000), (0x42000000, 0x44000000))
 
 
 def chip_of_rom(name: str) -> str | None:
@@ -57,9 +62,10 @@ def reset_cause(code: int, name: str) -> str:
     return _REASONS.get(code, "")
 
 
-def is_mapped(address: int) -> bool:
+def is_mapped(chip: str | None, address: int) -> bool:
     """Whether an app is mapped there: ROM, which copies a bootloader into RAM, cannot load to it."""
-    return any(start <= address < end for start, end in _MAPPED)
+    windows = _MAPPED.get(chip or "", _MAPPED_LATER)
+    return any(start <= address < end for start, end in windows)
 
 
 def chip_of_address(address: int) -> str | None:

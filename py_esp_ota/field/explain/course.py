@@ -13,10 +13,10 @@ from py_esp_ota.field.explain.chips import POWER, SOFTWARE, WATCHDOG
 from py_esp_ota.field.explain.facts import Boot, Fact, Story, TableRow
 
 #: ``chosen``: by otadata, or by the table where there is none. ``unseen``: the bootloader prints nothing, or its lines
-#: are not in the log.
+#: are not in the log. ``running``: no boot is in it, only an app at work.
 Decision = Literal[
     "chosen", "defaulting", "no-factory", "initial", "otadata-damaged", "fallback", "test-app", "test-pin", "nothing",
-    "table", "refused", "fast-boot", "rom", "cut", "unseen",
+    "table", "refused", "fast-boot", "rom", "cut", "unseen", "running",
 ]  # fmt: skip
 #: From the app before to this one. ``updated``: the app chose another slot. ``rolled-back``: the bootloader did.
 Turn = Literal["first", "same", "updated", "rolled-back", "rejected", "refused"]
@@ -66,7 +66,7 @@ def course_of(story: Story) -> tuple[Step, ...]:
         before = steps[-1] if steps else None
         turn: Turn = "first"
         if ran and offset is not None:
-            turn = _turn(story, before, offset, ran, decision)
+            turn = _turn(story, before, boot, offset, ran, decision)
             if turn == "rolled-back" and _is_new(steps, boot, offset):
                 turn = "updated"
         crash = () if before is None else _crash(before.boot, boot)
@@ -109,12 +109,19 @@ def _not_started(boot: Boot, refused: Sequence[Fact]) -> tuple[Decision, tuple[F
     early = boot.all(*_REVISIONS)
     if early:
         return "refused", tuple(early)
+    if boot.first("rom", "reset", "bootloader") is None and not boot.table:
+        return "running", ()
     first = boot.first("bootloader")
     return ("unseen", ()) if first is None else ("cut", (first,))
 
 
-def _turn(story: Story, before: Step | None, offset: int, ran: Sequence[int], decision: Decision) -> Turn:
-    """How the slot that runs came to be another one than before."""
+def _turn(
+    story: Story, before: Step | None, boot: Boot, offset: int, ran: Sequence[int], decision: Decision
+) -> Turn:
+    """How the slot that runs came to be another one than before.
+
+    Where no line tells it: an app that has chosen another slot restarts by itself, and has not run there before.
+    """
     last = ran[-1]
     if offset == last:
         return "same"
@@ -129,7 +136,7 @@ def _turn(story: Story, before: Step | None, offset: int, ran: Sequence[int], de
     if any(_is_about(fact, offset, row) for fact in said):
         return "updated"
     gone_back = offset in ran or decision in {"defaulting", "otadata-damaged"} or (row is not None and row.subtype == 0)
-    return "rolled-back" if gone_back else "updated"
+    return "rolled-back" if gone_back or boot.cause not in {"", SOFTWARE} else "updated"
 
 
 def _is_new(steps: Sequence[Step], boot: Boot, offset: int) -> bool:

@@ -208,7 +208,7 @@ def _is_another(kind: str, facts: list[Fact]) -> bool:
     if kind == "bootloader":
         return kind in known
     if kind == "reset":
-        return "reset" in known or not known <= {"rom"}
+        return "reset" in known or not known <= {"rom", "rom_pins"}
     return True
 
 

@@ -33,9 +33,12 @@ _STAMPED = frozenset("0123456789[>|")
 #: Where a line of its own begins within another: the one before it was cut, or line ends were lost.
 _HEAD = re.compile(
     r"(?:\x1b\[[0-9;]*m)?[EWIDV] \(\d{1,10}\) [A-Za-z_][\w.\-]{0,31}: |rst:0x[0-9a-f]{1,2} \(|ESP-ROM:esp|ets J(?:un|ul) "
+    r"|(?<![\w.])(?:boot|esp_image): (?=[A-Za-z])"
 )
 _IDF = re.compile(r"([EWIDV]) \(([\d:. \-]{1,24})\) ([^:\n]{1,40}?) ?: ?(.*)")
 _IDF_UNTIMED = re.compile(r"([EWIDV]) ([A-Za-z_][\w.\-]{1,31}): (.*)")
+#: As people quote a line: its tag and its text.
+_QUOTED = re.compile(r"(boot|boot_comm|esp_image|flash_parts|esp_ota_ops|esp_https_ota): (.*)")
 _ESPHOME = re.compile(r"\[([EWIDVC])\]\[([\w.\-]{1,40})(?::\d{1,5})?\](?:\[[^\]]{0,40}\])?: ?(.*)")
 _ARDUINO = re.compile(r"(?:\[ *(\d{1,10})\])?\[([EWIDV])\]\[([\w.\-]{1,60}):\d{1,5}\] ?(.*)")
 #: As much as any terminal keeps; a line that is longer is no line.
@@ -101,4 +104,8 @@ def _row(number: int, text: str) -> Row:
         found = _ARDUINO.match(text)
         if found:
             return Row(number, found[2], found[3], found[4].strip(), int(found[1]) if found[1] else None)
+    elif text[0] in "bef":
+        found = _QUOTED.match(text)
+        if found:
+            return Row(number, "", found[1], found[2].rstrip())
     return Row(number, "", "", text)

@@ -24,7 +24,8 @@ def _header(*, blank: bool) -> Callable[[Known], Found | None]:
 
 
 def _app_as_bootloader(known: Known) -> Found | None:
-    shown = [fact for fact in known.story.all("rom_load") if is_mapped(fact.number("address") or 0)]
+    chip = known.story.chip
+    shown = [fact for fact in known.story.all("rom_load") if is_mapped(chip, fact.number("address") or 0)]
     return Found(shown[:1], dict(shown[0].values)) if shown else None
 
 
@@ -132,7 +133,7 @@ def place_of(known: Known, step: Step, fact: Fact) -> str:
     for why, passed in refusals(step.boot):
         if why is fact:
             return f"the bootloader refuses {_called(known, passed)}"
-    return "the bootloader refuses an app"
+    return "the bootloader refuses an app" if step.boot.first("bootloader", "rom") else "an image is refused"
 
 
 def _called(known: Known, passed: Fact) -> str:
@@ -207,7 +208,7 @@ RULES: tuple[Rule, ...] = (
     Rule("rom-signature", "fault", line("rom_signature"), "Secure Boot is on, and ROM refuses the bootloader's signature",
          "Write a bootloader that is signed with a key whose digest is burnt; `esp-ota sign --verify` tells which.", "ROM", 2),
     Rule("bootloader-silent", "fault", _silent_bootloader, "ROM loads the bootloader, and nothing is heard of it until the RTC watchdog resets the chip, again and again",
-         "The flash mode is the usual reason: write the bootloader again with --flash-mode dio; else check the crystal's frequency and the supply.", "ROM", 2),
+         "The flash mode is the usual reason: write the bootloader again with --flash-mode dio; else check the crystal's frequency and the supply.", "ROM", 3),
     Rule("download-mode", "fault", _download, "the chip is in download mode: its boot pin is held when it is reset",
          "Let go of BOOT (GPIO0, on RISC-V chips GPIO9), take away what pulls it low, and reset.", "ROM", 3),
     Rule("flash-chip", "fault", line("xmc", "flash_silent", "no_header"), "the flash chip does not answer as it should when the bootloader or the app asks it",

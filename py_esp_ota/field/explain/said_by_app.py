@@ -40,6 +40,7 @@ _RAW = (
 #: Any app may say these under a tag of its own, ESP-IDF's examples for instance.
 _ANYWHERE = (
     Said("not_confirmed_yet", "esp_ota_begin", "Running app has not confirmed state", within=True),
+    Said("tls", "mbedtls_ssl_handshake", "mbedtls_ssl_handshake returned -0x%x", "err", within=True),
     Said("confirmed", "esp_ota_mark_app_valid_cancel_rollback", "App is valid, rollback cancelled successfully"),
     Said("self_test", "app", "Diagnostics completed successfully"),
     Said("self_test_failed", "app", "Diagnostics failed! Start rollback"),

@@ -23,6 +23,7 @@ _DECIDED = {
     "rom": "ROM starts no bootloader",
     "cut": "the bootloader begins, and no app is seen",
     "unseen": "the bootloader says nothing",
+    "running": "no boot is in these lines, an app is at work",
 }
 _TURNED = {
     "updated": ", another slot than before: the app chose it",
