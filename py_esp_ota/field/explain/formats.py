@@ -58,7 +58,7 @@ _CUT = 8
 
 
 def _value(hole: str, word: str) -> Value:
-    return int(word, _BASES[hole]) if hole in _BASES else word.strip()
+    return int(word, _BASES[hole]) if hole in _BASES else word.strip(" .")
 
 
 @cache

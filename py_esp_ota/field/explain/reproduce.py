@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import NamedTuple, TypedDict
 
 from py_esp_ota._core import EFuse, Flash, Partition, PartitionTable
@@ -167,11 +168,12 @@ def _world(story: Story, step: Step) -> tuple[Chip, Sdkconfig]:
         flash[at : at + len(data)] = data[: max(0, size - at)]
 
     put(_TABLE_AT, _table(this, rows, size))
-    tried = list(refusals(this))
+    # What is too long comes last, for it reaches into the slot behind it.
+    tried = sorted(refusals(this), key=lambda pair: pair[0] is not None and pair[0].kind == "image_length")
     for row in rows:
         if row.is_app and row.size:
             put(row.offset, _app(name, row, story, step, version))
-    for why, passed in tried:  # later, for what is too long reaches into the slot behind it
+    for why, passed in tried:
         row = _row_of(rows, passed)
         if row is not None and row.size:
             put(row.offset, b"\xff" * min(row.size, _SECTOR * 8))
@@ -270,8 +272,13 @@ _FAULTS: Mapping[str, Callable[[bytes, Fact], bytes]] = {
     "image_mapping": lambda image, why: rewritten(image, load_addr={0: (why.number("address") or 0) | 4}),
     "image_count": lambda image, why: rewritten(image, segment_count=min(why.number("count") or 17, 255)),
     "chip_id": lambda image, why: rewritten(image, chip_id=why.number("found")),
-    "revision_low": lambda image, why: rewritten(image, min_chip_rev_full=_revision(why.values.get("wanted"))),
-    "revision_high": lambda image, why: rewritten(image, max_chip_rev_full=_revision(why.values.get("wanted"))),
+}
+#: And those that a build can be asked for.
+_LIMITS: Mapping[str, str] = {
+    "revision_low": "min_chip_rev_full",
+    "revision_high": "max_chip_rev_full",
+    "block_low": "min_efuse_blk_rev_full",
+    "block_high": "max_efuse_blk_rev_full",
 }
 
 
@@ -281,10 +288,10 @@ def _refused(chip: str, row: TableRow, why: Fact | None, version: int) -> bytes:
         return _fitting(Firmware("log", "0.0.1", chip=chip, secure_version=max(version - 1, 0)), row)
     if why.kind == "image_length":
         return Firmware("log", "1.0.0", chip=chip, secure_version=version, size=(row.size + _SMALLEST) & ~0xF).to_bytes()
-    if why.kind in {"block_low", "block_high"}:
-        wanted = _revision(why.values.get("wanted"))
-        limits = {"min_efuse_blk_rev_full" if why.kind == "block_low" else "max_efuse_blk_rev_full": wanted}
-        return _fitting(Firmware("log", "1.0.0", chip=chip, secure_version=version, **limits), row)
+    if why.kind in _LIMITS:
+        app = Firmware("log", "1.0.0", chip=chip, secure_version=version)
+        limit = {_LIMITS[why.kind]: _revision(why.values.get("wanted"))}
+        return _fitting(replace(app, **limit), row)
     spoil = _FAULTS.get(why.kind)
     if spoil is None:
         raise ValueError(f"an app that is refused for {why.kind} cannot be made of the line alone")
@@ -297,7 +304,7 @@ def _otadata(story: Story, step: Step, rows: tuple[TableRow, ...]) -> tuple[byte
     if this.first("defaulting", "no_factory", "otadata_initial"):
         if step.turn != "rolled-back":
             return ()
-    elif this.first("otadata_damaged"):
+    elif this.first("otadata_damaged") and not this.first("anti_rollback"):
         return (ota_select_entry(1, OtaImgState.UNDEFINED, crc=0),)
     first = _tried_first(this, rows)
     chosen = () if first is None or first == _FACTORY else (ota_select_entry(first + 1, OtaImgState.VALID),)

@@ -84,6 +84,12 @@ def _table_magic(*, blank: bool) -> Callable[[Known], Found | None]:
         shown = [
             fact for fact in rows if (fact.number("magic") == 0xFFFF and fact.number("row") == 0) == blank
         ]
+        if blank:  # before v5.5 an erased table is one without rows, and not refused
+            shown += [
+                step.boot.all("table_end", "nothing_bootable")[0]
+                for step in known.steps
+                if not step.boot.table and step.boot.first("table_end") and step.boot.first("nothing_bootable")
+            ]
         return Found(shown[:2], dict(shown[0].values)) if shown else None
 
     return find
@@ -177,7 +183,7 @@ def _old_version(known: Known) -> Found | None:
 def _no_app_rows(known: Known) -> Found | None:
     for step in known.steps:
         end = step.boot.first("nothing_bootable")
-        if end and not step.boot.first("not_bootable") and not any(row.is_app for row in step.boot.table):
+        if end and step.boot.table and not step.boot.first("not_bootable") and not any(row.is_app for row in step.boot.table):
             return Found([end], {})
     return None
 

@@ -165,11 +165,11 @@ _IMAGE = (
 
 _CHIP = (
     Said("chip_id", "bootloader_common_check_chip_validity", "mismatch chip ID, expected %d, found %d", "expected found"),
-    Said("revision_low", "bootloader_common_check_chip_revision_validity", "chip revision check failed. Required >= %s, found %s.", "wanted found"),
-    Said("revision_high", "bootloader_common_check_chip_revision_validity", "chip revision check failed. Required <= %s, found %s.", "wanted found"),
+    Said("revision_low", "bootloader_common_check_chip_revision_validity", "chip revision check failed. Required >= %s, found %s", "wanted found"),
+    Said("revision_high", "bootloader_common_check_chip_revision_validity", "chip revision check failed. Required <= %s, found %s", "wanted found"),
     Said("revision_low", "bootloader_common_check_chip_validity", "Image requires chip rev >= %s, but chip is %s", "wanted found"),
     Said("revision_high", "bootloader_common_check_chip_validity", "Image requires chip rev <= %s, but chip is %s", "wanted found"),
-    Said("revision_low", "bootloader_common_check_chip_validity", "This chip is revision %d but the application is configured for minimum revision %d.", "found wanted"),
+    Said("revision_low", "bootloader_common_check_chip_validity", "This chip is revision %d but the application is configured for minimum revision %d", "found wanted"),
     Said("revision_low", "bootloader_common_check_chip_validity", "can't run on lower chip revision, expected %d, found %d", "found wanted"),
     Said("block_low", "bootloader_common_check_efuse_blk_validity", "Image requires efuse blk rev >= %s, but chip is %s", "wanted found"),
     Said("block_high", "bootloader_common_check_efuse_blk_validity", "Image requires efuse blk rev <= %s, but chip is %s", "wanted found"),
