@@ -1,7 +1,8 @@
 """``python -m py_esp_ota`` and ``esp-ota``: the first step of every call.
 
-Most calls look at one image, often in a loop over many files, and a log is explained while somebody waits. Those calls
-are answered before the command line parser is imported; whatever is not exactly that takes the long way (docs/adr/0016).
+Most calls look at one image, often in a loop over many files, and a log is explained while somebody waits. Those
+calls are answered before the command line parser is imported; whatever is not exactly that takes the long way
+(docs/adr/0016).
 """
 
 from __future__ import annotations

@@ -39,7 +39,10 @@ def command(file: Path, as_json: bool, again: bool) -> None:
     if as_json:
         print_json({**found.to_dict(), "reproduction": played.to_dict() if played else None})
     else:
-        say(*lines_of("standard input" if str(file) == "-" else str(file), found), *(["", *played.lines()] if played else []))
+        say(
+            *lines_of("standard input" if str(file) == "-" else str(file), found),
+            *(["", *played.lines()] if played else []),
+        )
     sys.exit(1 if found.faulty else 0)
 
 

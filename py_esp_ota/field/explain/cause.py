@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from py_esp_ota.field.explain.course import Step
@@ -39,7 +39,7 @@ class Found(NamedTuple):
     """What a rule found: the facts that show it, and what fills the holes of its sentence."""
 
     shown: Sequence[Fact]
-    fill: dict[str, object]
+    fill: Mapping[str, object]
 
 
 class Rule(NamedTuple):
@@ -84,12 +84,7 @@ def line(*kinds: str, app: bool | None = None) -> Callable[[Known], Found | None
     """A rule that finds these kinds of lines: of the app, of what runs before it, or wherever they are."""
 
     def find(known: Known) -> Found | None:
-        shown = [
-            fact
-            for step in known.steps
-            for fact in _part(step, app)
-            if fact.kind in kinds
-        ]
+        shown = [fact for step in known.steps for fact in _part(step, app) if fact.kind in kinds]
         return Found(_few(shown), dict(shown[0].values)) if shown else None
 
     return find
@@ -146,3 +141,10 @@ _WITH_NAMES = frozenset({
     "name", "check_failed", "ota_begin_failed", "ota_write_failed", "ota_end_failed", "ota_set_boot_failed",
     "not_connected",
 })  # fmt: skip
+
+CONFIRM = (
+    "Call esp_ota_mark_app_valid_cancel_rollback() once the new app has proved itself, and before anything "
+    "resets it; ESPHome waits 60 s, Arduino confirms at start."
+)
+
+SLOT = "See the lines of esp_image before it; `esp-ota image-info` says of the .bin what the chip says."

@@ -10,8 +10,11 @@ ROM_NAMES: Mapping[str, str] = {
     "esp32h21": "esp32h21",
     "esp32s31": "esp32s31",
     "esp8684": "esp32c2",
-    **{name: name for name in ("esp32s2", "esp32s3", "esp32c2", "esp32c3", "esp32c5", "esp32c6", "esp32h2", "esp32h4", "esp32p4")},
-}  # fmt: skip
+    **{
+        name: name
+        for name in ("esp32s2", "esp32s3", "esp32c2", "esp32c3", "esp32c5", "esp32c6", "esp32h2", "esp32h4", "esp32p4")
+    },
+}
 
 #: Why a chip was reset, by what the word behind ``rst:`` stands for: soc/reset_reasons.h of all chips. The few numbers
 #: that mean another thing on one chip are told by ROM's word beside them.

@@ -115,9 +115,7 @@ def _not_started(boot: Boot, refused: Sequence[Fact]) -> tuple[Decision, tuple[F
     return ("unseen", ()) if first is None else ("cut", (first,))
 
 
-def _turn(
-    story: Story, before: Step | None, boot: Boot, offset: int, ran: Sequence[int], decision: Decision
-) -> Turn:
+def _turn(story: Story, before: Step | None, boot: Boot, offset: int, ran: Sequence[int], decision: Decision) -> Turn:
     """How the slot that runs came to be another one than before.
 
     Where no line tells it: an app that has chosen another slot restarts by itself, and has not run there before.

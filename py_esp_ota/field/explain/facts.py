@@ -144,7 +144,9 @@ _USAGES = (
     "Unknown data|primary bootloader|ota bootloader|recovery bootloader|primary partition_table|ota partition_table|"
     "unknown"
 )
-_ROW = re.compile(rf"\s*\d{{1,2}}\s+(.*?)\s+({_USAGES})\s+([0-9a-f]{{2}})\s+([0-9a-f]{{2}})\s+([0-9a-f]{{8}})\s+([0-9a-f]{{8}})")
+_ROW = re.compile(
+    rf"\s*\d{{1,2}}\s+(.*?)\s+({_USAGES})\s+([0-9a-f]{{2}})\s+([0-9a-f]{{2}})\s+([0-9a-f]{{8}})\s+([0-9a-f]{{8}})"
+)
 
 #: With these a boot begins; ROM's name and reason belong to one.
 _BEGINS = ("rom", "rom_esp8266", "reset", "bootloader")
@@ -183,9 +185,7 @@ def story_of(rows: Iterable[Row]) -> Story:
     def last(kind: str) -> str | None:
         return next((fact.word("version") for fact in reversed(every) if fact.kind == kind), None) or None
 
-    return Story(
-        chip, last("bootloader"), last("app_version"), last("app_idf"), tuple(boots), shown_table, number
-    )
+    return Story(chip, last("bootloader"), last("app_version"), last("app_idf"), tuple(boots), shown_table, number)
 
 
 def _fact(row: Row) -> Fact | None:

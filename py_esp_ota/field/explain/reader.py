@@ -32,7 +32,8 @@ _STAMP = re.compile(
 _STAMPED = frozenset("0123456789[>|")
 #: Where a line of its own begins within another: the one before it was cut, or line ends were lost.
 _HEAD = re.compile(
-    r"(?:\x1b\[[0-9;]*m)?[EWIDV] \(\d{1,10}\) [A-Za-z_][\w.\-]{0,31}: |rst:0x[0-9a-f]{1,2} \(|ESP-ROM:esp|ets J(?:un|ul) "
+    r"(?:\x1b\[[0-9;]*m)?[EWIDV] \(\d{1,10}\) [A-Za-z_][\w.\-]{0,31}: |rst:0x[0-9a-f]{1,2} \(|"
+    r"ESP-ROM:esp|ets J(?:un|ul) "
     r"|(?<![\w.])(?:boot|esp_image): (?=[A-Za-z])"
 )
 _IDF = re.compile(r"([EWIDV]) \(([\d:. \-]{1,24})\) ([^:\n]{1,40}?) ?: ?(.*)")

@@ -51,7 +51,14 @@ _CANNOT: Mapping[str, str] = {
     "test-pin": "a pin was held: `esp-ota boot FLASH --hold-pin` plays that",
     "refused": "the bootloader ended before its table was read",
 }
-_KEYS = ("image_signature", "image_unsigned", "signature_digests", "encrypted", "encryption_refused", "encryption_plain")
+_KEYS = (
+    "image_signature",
+    "image_unsigned",
+    "signature_digests",
+    "encrypted",
+    "encryption_refused",
+    "encryption_plain",
+)
 _REVISION = re.compile(r"v?(\d+)\.(\d+)")
 
 
@@ -67,8 +74,8 @@ class ReproductionDict(TypedDict):
 class Reproduction(NamedTuple):
     """What came of it.
 
-    ``boot`` is the number of the boot, ``same`` whether the model printed the same essential lines, ``why`` what kept it
-    from that, or the first line that differs. ``console`` are the model's essential lines.
+    ``boot`` is the number of the boot, ``same`` whether the model printed the same essential lines, ``why`` what kept
+    it from that, or the first line that differs. ``console`` are the model's essential lines.
     """
 
     boot: int | None
@@ -112,7 +119,9 @@ def reproduce(found: Explanation) -> Reproduction:
         return Reproduction(number, False, f"no such world can be made: {error}", ())
     played = explain("\n".join(report.console).encode()).steps[0].boot
     wanted, got = _essence(step.boot), _essence(played)
-    return Reproduction(number, wanted == got, _difference(wanted, got), tuple(fact.text for fact in _essential(played)))
+    return Reproduction(
+        number, wanted == got, _difference(wanted, got), tuple(fact.text for fact in _essential(played))
+    )
 
 
 def _of_cause(found: Explanation, steps: list[Step]) -> Step:
@@ -160,7 +169,8 @@ def _world(story: Story, step: Step) -> tuple[Chip, Sdkconfig]:
         bootloader_app_rollback_enable=step.turn == "rolled-back" or burnt is not None,
         bootloader_app_anti_rollback=burnt is not None,
     )
-    efuse = EFuse(name, secure_version=version, **_revisions(this))
+    revision, block = _found(this, "revision_low", "revision_high"), _found(this, "block_low", "block_high")
+    efuse = EFuse(name, secure_version=version, chip_revision=revision, block_revision=block or 0)
     flash = bytearray(b"\xff" * size)
     rows = this.table or story.table
 
@@ -174,10 +184,10 @@ def _world(story: Story, step: Step) -> tuple[Chip, Sdkconfig]:
         if row.is_app and row.size:
             put(row.offset, _app(name, row, story, step, version))
     for why, passed in tried:
-        row = _row_of(rows, passed)
-        if row is not None and row.size:
-            put(row.offset, b"\xff" * min(row.size, _SECTOR * 8))
-            put(row.offset, _refused(name, row, why, version))
+        meant = _row_of(rows, passed)
+        if meant is not None and meant.size:
+            put(meant.offset, b"\xff" * min(meant.size, _SECTOR * 8))
+            put(meant.offset, _refused(name, meant, why, version))
     otadata = next((row for row in rows if (row.type, row.subtype) == (1, 0)), None)
     if otadata is not None:
         for number, entry in enumerate(_otadata(story, step, rows)):
@@ -196,14 +206,10 @@ def _flash_size(this: Boot) -> int:
     return max(4 * _MIB, 1 << (end - 1).bit_length())
 
 
-def _revisions(this: Boot) -> dict[str, int]:
-    """The chip's and the eFuse block's revision, where an image was refused for one."""
-    made: dict[str, int] = {}
-    for kinds, name in ((("revision_low", "revision_high"), "chip_revision"), (("block_low", "block_high"), "block_revision")):
-        fact = this.first(*kinds)
-        if fact is not None:
-            made[name] = _revision(fact.values.get("found"))
-    return made
+def _found(this: Boot, *kinds: str) -> int | None:
+    """The chip's revision, or its eFuse block's, where an image was refused for it."""
+    fact = this.first(*kinds)
+    return None if fact is None else _revision(fact.values.get("found"))
 
 
 def _revision(word: object) -> int:
@@ -274,11 +280,11 @@ _FAULTS: Mapping[str, Callable[[bytes, Fact], bytes]] = {
     "chip_id": lambda image, why: rewritten(image, chip_id=why.number("found")),
 }
 #: And those that a build can be asked for.
-_LIMITS: Mapping[str, str] = {
-    "revision_low": "min_chip_rev_full",
-    "revision_high": "max_chip_rev_full",
-    "block_low": "min_efuse_blk_rev_full",
-    "block_high": "max_efuse_blk_rev_full",
+_LIMITS: Mapping[str, Callable[[Firmware, int], Firmware]] = {
+    "revision_low": lambda app, wanted: replace(app, min_chip_rev_full=wanted),
+    "revision_high": lambda app, wanted: replace(app, max_chip_rev_full=wanted),
+    "block_low": lambda app, wanted: replace(app, min_efuse_blk_rev_full=wanted),
+    "block_high": lambda app, wanted: replace(app, max_efuse_blk_rev_full=wanted),
 }
 
 
@@ -287,11 +293,13 @@ def _refused(chip: str, row: TableRow, why: Fact | None, version: int) -> bytes:
     if why is None:
         return _fitting(Firmware("log", "0.0.1", chip=chip, secure_version=max(version - 1, 0)), row)
     if why.kind == "image_length":
-        return Firmware("log", "1.0.0", chip=chip, secure_version=version, size=(row.size + _SMALLEST) & ~0xF).to_bytes()
-    if why.kind in _LIMITS:
+        return Firmware(
+            "log", "1.0.0", chip=chip, secure_version=version, size=(row.size + _SMALLEST) & ~0xF
+        ).to_bytes()
+    limited = _LIMITS.get(why.kind)
+    if limited is not None:
         app = Firmware("log", "1.0.0", chip=chip, secure_version=version)
-        limit = {_LIMITS[why.kind]: _revision(why.values.get("wanted"))}
-        return _fitting(replace(app, **limit), row)
+        return _fitting(limited(app, _revision(why.values.get("wanted"))), row)
     spoil = _FAULTS.get(why.kind)
     if spoil is None:
         raise ValueError(f"an app that is refused for {why.kind} cannot be made of the line alone")
@@ -316,7 +324,10 @@ def _otadata(story: Story, step: Step, rows: tuple[TableRow, ...]) -> tuple[byte
     if given_up is None or given_up.ota_slot is None or not count:
         return chosen
     seq = given_up.ota_slot + 1
-    return (*chosen, ota_select_entry(seq if seq > (first or 0) + 1 or not chosen else seq + count, OtaImgState.PENDING_VERIFY))
+    return (
+        *chosen,
+        ota_select_entry(seq if seq > (first or 0) + 1 or not chosen else seq + count, OtaImgState.PENDING_VERIFY),
+    )
 
 
 def _tried_first(this: Boot, rows: tuple[TableRow, ...]) -> int | None:

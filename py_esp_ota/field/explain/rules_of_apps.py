@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from py_esp_ota.field.explain.cause import CONFIRM as _CONFIRM
+from py_esp_ota.field.explain.cause import SLOT as _SLOT
 from py_esp_ota.field.explain.cause import Found, Known, Rule, err_name, line, named
 from py_esp_ota.field.explain.chips import BROWNOUT, BROWNOUT_IS_POWERON, LOCKUP, POWER, WATCHDOG
 from py_esp_ota.field.explain.course import Step
@@ -98,14 +100,6 @@ def _check_failed(known: Known) -> Found | None:
     return Found(shown[:2], {"name": err_name(shown[0]) or "an error"}) if shown else None
 
 
-def _tls(*codes: int, other: bool = False) -> Callable[[Known], Found | None]:
-    def find(known: Known) -> Found | None:
-        shown = [fact for fact in known.story.all("tls") if (fact.number("err") in codes) != other]
-        return Found(shown[:2], dict(shown[0].values)) if shown else None
-
-    return find
-
-
 def _lockup(known: Known) -> Found | None:
     return _reset_by(known, LOCKUP, 1)
 
@@ -124,7 +118,9 @@ def _power(known: Known) -> Found | None:
     shown = [
         step.boot.reset
         for before, step in zip(known.steps, known.steps[1:], strict=False)
-        if step.boot.cause == POWER and step.boot.reset is not None and (before.offset is not None or before.boot.others)
+        if step.boot.cause == POWER
+        and step.boot.reset is not None
+        and (before.offset is not None or before.boot.others)
     ]
     if len(shown) < _OFTEN:
         return None
@@ -163,83 +159,359 @@ def _not_confirming(known: Known) -> Found | None:
     return Found(shown[:1], {})
 
 
-_POWER = "Give it a supply that carries the current of the radio (500 mA and more), a shorter cable, a capacitor at 3V3."
-_CONFIRM = "Call esp_ota_mark_app_valid_cancel_rollback() once the new app has proved itself, and before anything resets it; ESPHome waits 60 s, Arduino confirms at start."
-_SLOT = "See the lines of esp_image before it; `esp-ota image-info` says of the .bin what the chip says."
+_POWER = (
+    "Give it a supply that carries the current of the radio (500 mA and more), a shorter cable, a capacitor at 3V3."
+)
 _DECODE = "Decode the backtrace with the ELF of just this build (idf.py monitor, addr2line)."
 
 RULES: tuple[Rule, ...] = (
-    Rule("brownout", "fault", _brownout, "the supply voltage breaks down: the brown-out detector resets the chip", _POWER, "rtc_brownout_isr_handler", 1),
-    Rule("flash-size", "fault", line("flash_smaller"), "the image says that the flash has {header} KiB, and the chip that is there has {detected} KiB: the app stops in its start",
-         "Build with the size that is there (CONFIG_ESPTOOLPY_FLASHSIZE) and write bootloader and app again; a size of 128 KiB or so means that the flash does not answer.", "", 10),
-    Rule("app-secure-version", "fault", line("app_secure_version_low"), "the app's secure version is below the one that is burnt: it stops in its start",
-         "Raise CONFIG_BOOTLOADER_APP_SECURE_VERSION.", "", 10),
-    Rule("nvs-no-free-pages", "fault", named("ESP_ERR_NVS_NO_FREE_PAGES"), "NVS has no free page, so nvs_flash_init() fails: it was full, or its partition was made smaller or written over",
-         "Call nvs_flash_erase() and nvs_flash_init() again, as ESP-IDF's examples do; `esp-ota nvs` shows what would be lost.", "nvs_flash_init", 11),
-    Rule("nvs-new-version", "fault", named("ESP_ERR_NVS_NEW_VERSION_FOUND"), "NVS was written by a newer firmware than the one that reads it: usually after a rollback or a downgrade",
-         "Erase it (nvs_flash_erase()), or keep to a firmware that knows the format.", "nvs_flash_init", 11),
-    Rule("nvs-full", "fault", named("ESP_ERR_NVS_NOT_ENOUGH_SPACE"), "NVS has no room for another value", "Erase what is not needed, or give the partition more pages; `esp-ota nvs` counts them.", "nvs_set", 11),
-    Rule("nvs-other", "fault", named("ESP_ERR_NVS_CORRUPT_KEY_PART", "ESP_ERR_NVS_KEYS_NOT_INITIALIZED", "ESP_ERR_NVS_PART_NOT_FOUND", "ESP_ERR_NVS_NOT_INITIALIZED", "ESP_ERR_NVS_WRONG_ENCRYPTION"),
-         "NVS could not be opened: {name}", "See which partition it is, and whether its keys are there.", "nvs_flash_init", 11),
-    Rule("factory-reset", "fault", line("factory_reset"), "the pin of the factory reset was held at reset: the bootloader has erased what its build names, and otadata perhaps",
-         "Let go of the pin (CONFIG_BOOTLOADER_NUM_PIN_FACTORY_RESET), or take another one.", "bootloader_common_erase_part_type_data", 12),
-    Rule("test-pin", "fault", line("test_pin", "no_test_app"), "the pin of the test app was held at reset, so the bootloader starts the test partition and nothing else",
-         "Let go of the pin (CONFIG_BOOTLOADER_NUM_PIN_APP_TEST).", "", 12),
-    Rule("rolled-back", "fault", _turned("rolled-back"), "{from} was not confirmed before {because}, so the bootloader gave it up (ABORTED) and started {to}; or its otadata entry was lost in a power cut",
-         _CONFIRM, "bootloader_utility_get_selected_boot_partition", 13),
-    Rule("rolled-back-earlier", "fault", _projects_rollback, "{label} was given up: it was reset before its firmware confirmed it", _CONFIRM, "bootloader_utility_get_selected_boot_partition", 13),
-    Rule("self-test-failed", "fault", _rejected, "the new app rejected itself: its self-test was not content, so it was marked INVALID and the old one started",
-         "See what the self-test asks for; a peripheral or a network that is not there counts as a failure.", "esp_ota_mark_app_invalid_rollback_and_reboot", 14),
-    Rule("stack-overflow", "fault", _panic("canary", "overflow", "stack_fault"), "a task has overflowed its stack: {task}", "Give that task more stack. " + _DECODE, "", 15),
-    Rule("interrupt-watchdog", "fault", _with("Interrupt wdt", "panic"), "interrupts were off for too long: the interrupt watchdog bit", "Look for long critical sections, and for code that runs while the flash is busy. " + _DECODE, "", 15),
-    Rule("task-watchdog", "fault", _panic("task_wdt"), "a task did not give way in time: the task watchdog bit", "Let long loops give way (vTaskDelay); erase and write the flash in smaller pieces while an update comes in.", "", 15),
-    Rule("cache-disabled", "fault", _with("Cache", "panic"), "code or data in flash was asked for while the flash was busy with an erase or a write", "Put interrupt handlers and what they use into IRAM (IRAM_ATTR). " + _DECODE, "", 15),
-    Rule("heap-corrupt", "fault", _panic("heap_corrupt"), "the heap is corrupt: something wrote behind its memory", "Switch on heap poisoning (CONFIG_HEAP_POISONING_COMPREHENSIVE). " + _DECODE, "", 15),
-    Rule("error-check", "fault", _check_failed, "ESP_ERROR_CHECK ends the app: {name}", "See the call that it names, and treat its error.", "", 15),
-    Rule("assertion", "fault", _panic("asserted"), "an assertion of the app or of ESP-IDF fails: {where}", _DECODE, "", 15),
-    Rule("crash", "fault", _panic("panic"), "the app crashes: {reason}", _DECODE, "", 15),
-    Rule("aborted", "fault", _panic("aborted"), "the app calls abort()", _DECODE, "", 15),
-    Rule("not-confirmed-yet", "fault", line("not_confirmed_yet"), "an update was begun before the running app was confirmed: esp_ota_begin refuses it (PENDING_VERIFY)", _CONFIRM, "esp_ota_begin", 16),
-    Rule("not-confirmed-yet", "fault", named("ESP_ERR_OTA_ROLLBACK_INVALID_STATE"), "an update was begun before the running app was confirmed: esp_ota_begin refuses it (PENDING_VERIFY)", _CONFIRM, "esp_ota_begin", 16),
-    Rule("partition-conflict", "fault", named("ESP_ERR_OTA_PARTITION_CONFLICT"), "the update was to go into the slot that runs", "There has to be a second OTA slot; an app started from the only one cannot be written over. Ask esp_ota_get_next_update_partition(NULL).", "esp_ota_begin", 16),
-    Rule("ota-in-progress", "fault", line("ota_in_progress"), "an update is open on that partition already", "End or abort the first handle (esp_ota_abort) before another is begun.", "", 16),
-    Rule("no-ota-partition", "fault", line("ota_no_partition", "update_partition", "esphome_impossible"), "there is no slot to write an update into: the table has no second app partition", "Take a table with two OTA slots and otadata; that needs a cable once.", "esp_ota_get_next_update_partition", 16),
-    Rule("no-otadata", "fault", line("ota_no_otadata"), "the partition table has no otadata partition: no update can be chosen", "Put otadata (data, ota, 0x2000) into the table; that needs a cable once.", "", 16),
-    Rule("ota-magic", "fault", line("ota_magic", "update_magic"), "what was downloaded is no app image: its first byte is 0x{found:x}, not 0xE9", "0x3c is the beginning of a web page, 0x1f of a gzip file; a merged image begins with a bootloader. Send the app's own .bin.", "esp_ota_write", 16),
-    Rule("app-descriptor", "fault", line("app_magic", "headers_cut"), "what was downloaded has no app descriptor where one belongs", "A bootloader, a merged image or a file system has none; send the app's own .bin.", "", 16),
-    Rule("secure-version", "fault", line("ota_secure_version", "secure_version_refused"), "the new app's secure version is below the one that is burnt: it is refused, and its slot erased", "Raise CONFIG_BOOTLOADER_APP_SECURE_VERSION.", "esp_ota_set_boot_partition", 16),
-    Rule("secure-version", "fault", named("ESP_ERR_OTA_SMALL_SEC_VER"), "the new app's secure version is below the one that is burnt: it is refused, and its slot erased", "Raise CONFIG_BOOTLOADER_APP_SECURE_VERSION.", "esp_ota_set_boot_partition", 16),
-    Rule("spi-mode", "fault", line("ota_spi_mode"), "the new app is built for flash mode {found}, the running one for {running}", "Build both with one flash mode.", "", 16),
-    Rule("version-refused", "fault", line("version_invalid", "version_same"), "the app does not take a version that it runs already, or that was rolled back before", "Give the new build another version (PROJECT_VER).", "", 16),
-    Rule("rollback-impossible", "fault", line("cannot_reject"), "there is nothing to roll back to: no other slot holds a good app that may run", "Keep a factory app, or confirm an app only when a second good one is there.", "", 16),
-    Rule("image-invalid", "fault", named("ESP_ERR_OTA_VALIDATE_FAILED"), "the image that was written does not verify (ESP_ERR_OTA_VALIDATE_FAILED)", _SLOT, "esp_ota_end", 17),
-    Rule("image-invalid", "fault", line("image_validation", "ota_refused", "update_failed"), "the image that was written does not verify, so it cannot be chosen", _SLOT, "esp_ota_set_boot_partition", 17),
-    Rule("image-size", "fault", named("ESP_ERR_INVALID_SIZE", kinds=("name", "ota_begin_failed", "ota_write_failed")), "the image does not fit its slot", "Make the app smaller or the slots larger; a new table needs a cable once.", "esp_partition_erase_range", 17),
-    Rule("image-size", "fault", line("update_space", "update_size"), "the image does not fit its slot", "Make the app smaller or take a partition scheme with larger slots; that needs a cable once.", "", 17),
-    Rule("certificate", "fault", _tls(0x2700), "the server's certificate is not trusted: mbedTLS -0x2700, X509 verification failed", "Give the client the root certificate of this server (or the bundle, esp_crt_bundle_attach), its right name, and set the clock.", "mbedtls_ssl_handshake", 18),
-    Rule("tls-memory", "fault", _tls(0x7F00, 0x4290, 0x8017), "there was not enough memory for TLS", "Free memory before the update, or make mbedTLS's buffers smaller or external.", "mbedtls_ssl_handshake", 18),
-    Rule("tls-other", "fault", _tls(0x2700, 0x7F00, 0x4290, 0x8017, other=True), "the TLS handshake failed with -0x{err:x}", "-0x7280: the server hung up; -0x7780: it sent an alert, of a protocol or a cipher that it does not have.", "mbedtls_ssl_handshake", 18),
-    Rule("not-verifying", "fault", line("not_verifying", "tls_setup"), "the client was given nothing to verify the server by", "Set cert_pem or crt_bundle_attach; plain HTTP needs CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP.", "", 18),
-    Rule("http-status", "fault", line("http_status", "http_redirect", "http_authorization"), "the server answered the download with status {status}", "Ask the URL with curl from the same network; what the image is called there may have changed.", "", 18),
-    Rule("connection", "fault", line("not_connected", "not_resolved"), "the server could not be reached", "Check name, port and network; the device needs the same DNS and no captive portal.", "", 19),
-    Rule("connection-lost", "fault", line("lost", "incomplete", "update_stream", "rmaker_timeout", "rmaker_retries"), "the connection was lost before the image was whole", "Try again, with esp_ota_resume or a server that answers ranges; see the radio's strength.", "", 19),
-    Rule("update-md5", "fault", line("update_md5"), "the image does not have the MD5 that was announced: it arrived damaged, or another one", "Try again; announce the MD5 of just this file.", "", 19),
-    Rule("update-flash", "fault", line("update_flash"), "the flash refused a read, a write or an erase", "Check that the slot lies within the flash, the supply, and the flash itself.", "", 19),
-    Rule("mqtt-budget", "fault", line("rmaker_budget"), "RainMaker's MQTT budget is spent: messages are dropped", "Report less often.", "", 19),
-    Rule("lock-up", "fault", _lockup, "the CPU locked up: an exception within the handler of exceptions", "It is a crash whose handler crashed, too: look at the stack and the flash cache first.", "ROM", 20),
-    Rule("watchdog-reset", "fault", _watchdog, "a watchdog reset the chip ({name}), and nothing was printed before", "No panic handler ran: interrupts were off, the bootloader took longer than 9 s, or the flash did not answer.", "ROM", 21),
-    Rule("power-unstable", "fault", _power, "the power went and came again {times} times while an app was running{also}", _POWER, "ROM", 21),
-    Rule("otadata-damaged", "fault", _of_last("otadata-damaged"), "no otadata entry has a good CRC, so the bootloader starts {to} by default", "It is a torn write or another partition's bytes; choose a slot again: `esp-ota otadata switch`, or the next update does.", "bootloader_utility_get_selected_boot_partition", 22),
-    Rule("fallback", "fault", _fallback, "the app that otadata chose does not load, so the bootloader went on to {to}", _SLOT, "bootloader_utility_load_boot_image", 22),
-    Rule("safe-mode", "fault", line("esphome_safe_mode", "esphome_loop", "esphome_quick"), "ESPHome has seen too many short boots and counts towards its safe mode", "See what ends the app: the lines before the resets. Safe mode takes an update over the air.", "ESPHome safe_mode", 22),
-    Rule("test-app", "fault", _of_last("test-app"), "nothing but the test app loads, so that is what runs", _SLOT, "bootloader_utility_load_boot_image", 22),
-    Rule("not-confirmed", "note", _not_confirming, "the first boot after an update; in this log nothing has confirmed it yet", _CONFIRM, "esp_ota_mark_app_valid_cancel_rollback", 30),
-    Rule("updated", "note", _turned("updated"), "{from} chose another slot, and {to} runs now", "Nothing, if that was an update; with rollback it has yet to confirm itself.", "esp_ota_set_boot_partition", 31),
-    Rule("woken", "note", _of_last("fast-boot"), "the chip woke from deep sleep, and {to} was started without being verified", "Nothing: otadata is not looked at then, CONFIG_BOOTLOADER_SKIP_VALIDATE_IN_DEEP_SLEEP.", "bootloader_utility_load_boot_image_from_deep_sleep", 32),
-    Rule("defaulting", "note", _of_last("defaulting"), "otadata names no app that may be tried (it is erased, or its entries are INVALID or ABORTED), so the factory app {to} runs", "Nothing on a new device. If an update should run: was esp_ota_set_boot_partition called, and was it confirmed?", "bootloader_utility_get_selected_boot_partition", 33),
-    Rule("no-factory", "note", _of_last("no-factory", "initial"), "otadata names no app that may be tried, so the first slot is: {to} runs", "Nothing on a new device. If an update should run: was esp_ota_set_boot_partition called, and was it confirmed?", "bootloader_utility_get_selected_boot_partition", 33),
-    Rule("chosen", "note", _of_last("chosen"), "{to} runs, as otadata chose it, or the table where there is no otadata", "Nothing.", "bootloader_utility_get_selected_boot_partition", 34),
-    Rule("flash-larger", "note", line("flash_larger"), "the flash is larger ({detected} KiB) than the image says ({header} KiB)", "Nothing, unless the room is needed: CONFIG_ESPTOOLPY_FLASHSIZE.", "", 35),
-    Rule("rollback-support", "note", line("esphome_support"), "ESPHome says of the bootloader's rollback: {support}", "Its own bootloader tells for certain: `esp-ota boot FLASH --silicon`, the last line.", "", 36),
-    Rule("bootloader-hash", "note", line("rom_hash", "rom_boots_anyway"), "the bootloader's own SHA-256 does not fit, and ROM starts it all the same", "esptool changed its header without a new hash; write it with --flash-mode keep, or with a newer esptool.", "ROM", 36),
-)  # fmt: skip
+    Rule(
+        "brownout",
+        "fault",
+        _brownout,
+        "the supply voltage breaks down: the brown-out detector resets the chip",
+        _POWER,
+        "rtc_brownout_isr_handler",
+        1,
+    ),
+    Rule(
+        "flash-size",
+        "fault",
+        line("flash_smaller"),
+        "the image says that the flash has {header} KiB, and the chip that is there has {detected} KiB: the app "
+        "stops in its start",
+        "Build with the size that is there (CONFIG_ESPTOOLPY_FLASHSIZE) and write bootloader and app again; a "
+        "size of 128 KiB or so means that the flash does not answer.",
+        "",
+        10,
+    ),
+    Rule(
+        "app-secure-version",
+        "fault",
+        line("app_secure_version_low"),
+        "the app's secure version is below the one that is burnt: it stops in its start",
+        "Raise CONFIG_BOOTLOADER_APP_SECURE_VERSION.",
+        "",
+        10,
+    ),
+    Rule(
+        "nvs-no-free-pages",
+        "fault",
+        named("ESP_ERR_NVS_NO_FREE_PAGES"),
+        "NVS has no free page, so nvs_flash_init() fails: it was full, or its partition was made smaller or "
+        "written over",
+        "Call nvs_flash_erase() and nvs_flash_init() again, as ESP-IDF's examples do; `esp-ota nvs` shows what "
+        "would be lost.",
+        "nvs_flash_init",
+        11,
+    ),
+    Rule(
+        "nvs-new-version",
+        "fault",
+        named("ESP_ERR_NVS_NEW_VERSION_FOUND"),
+        "NVS was written by a newer firmware than the one that reads it: usually after a rollback or a downgrade",
+        "Erase it (nvs_flash_erase()), or keep to a firmware that knows the format.",
+        "nvs_flash_init",
+        11,
+    ),
+    Rule(
+        "nvs-full",
+        "fault",
+        named("ESP_ERR_NVS_NOT_ENOUGH_SPACE"),
+        "NVS has no room for another value",
+        "Erase what is not needed, or give the partition more pages; `esp-ota nvs` counts them.",
+        "nvs_set",
+        11,
+    ),
+    Rule(
+        "nvs-other",
+        "fault",
+        named(
+            "ESP_ERR_NVS_CORRUPT_KEY_PART",
+            "ESP_ERR_NVS_KEYS_NOT_INITIALIZED",
+            "ESP_ERR_NVS_PART_NOT_FOUND",
+            "ESP_ERR_NVS_NOT_INITIALIZED",
+            "ESP_ERR_NVS_WRONG_ENCRYPTION",
+        ),
+        "NVS could not be opened: {name}",
+        "See which partition it is, and whether its keys are there.",
+        "nvs_flash_init",
+        11,
+    ),
+    Rule(
+        "factory-reset",
+        "fault",
+        line("factory_reset"),
+        "the pin of the factory reset was held at reset: the bootloader has erased what its build names, and "
+        "otadata perhaps",
+        "Let go of the pin (CONFIG_BOOTLOADER_NUM_PIN_FACTORY_RESET), or take another one.",
+        "bootloader_common_erase_part_type_data",
+        12,
+    ),
+    Rule(
+        "test-pin",
+        "fault",
+        line("test_pin", "no_test_app"),
+        "the pin of the test app was held at reset, so the bootloader starts the test partition and nothing else",
+        "Let go of the pin (CONFIG_BOOTLOADER_NUM_PIN_APP_TEST).",
+        "",
+        12,
+    ),
+    Rule(
+        "rolled-back",
+        "fault",
+        _turned("rolled-back"),
+        "{from} was not confirmed before {because}, so the bootloader gave it up (ABORTED) and started {to}; or "
+        "its otadata entry was lost in a power cut",
+        _CONFIRM,
+        "bootloader_utility_get_selected_boot_partition",
+        13,
+    ),
+    Rule(
+        "rolled-back-earlier",
+        "fault",
+        _projects_rollback,
+        "{label} was given up: it was reset before its firmware confirmed it",
+        _CONFIRM,
+        "bootloader_utility_get_selected_boot_partition",
+        13,
+    ),
+    Rule(
+        "self-test-failed",
+        "fault",
+        _rejected,
+        "the new app rejected itself: its self-test was not content, so it was marked INVALID and the old one started",
+        "See what the self-test asks for; a peripheral or a network that is not there counts as a failure.",
+        "esp_ota_mark_app_invalid_rollback_and_reboot",
+        14,
+    ),
+    Rule(
+        "stack-overflow",
+        "fault",
+        _panic("canary", "overflow", "stack_fault"),
+        "a task has overflowed its stack: {task}",
+        "Give that task more stack. " + _DECODE,
+        "",
+        15,
+    ),
+    Rule(
+        "interrupt-watchdog",
+        "fault",
+        _with("Interrupt wdt", "panic"),
+        "interrupts were off for too long: the interrupt watchdog bit",
+        "Look for long critical sections, and for code that runs while the flash is busy. " + _DECODE,
+        "",
+        15,
+    ),
+    Rule(
+        "task-watchdog",
+        "fault",
+        _panic("task_wdt"),
+        "a task did not give way in time: the task watchdog bit",
+        "Let long loops give way (vTaskDelay); erase and write the flash in smaller pieces while an update comes in.",
+        "",
+        15,
+    ),
+    Rule(
+        "cache-disabled",
+        "fault",
+        _with("Cache", "panic"),
+        "code or data in flash was asked for while the flash was busy with an erase or a write",
+        "Put interrupt handlers and what they use into IRAM (IRAM_ATTR). " + _DECODE,
+        "",
+        15,
+    ),
+    Rule(
+        "heap-corrupt",
+        "fault",
+        _panic("heap_corrupt"),
+        "the heap is corrupt: something wrote behind its memory",
+        "Switch on heap poisoning (CONFIG_HEAP_POISONING_COMPREHENSIVE). " + _DECODE,
+        "",
+        15,
+    ),
+    Rule(
+        "error-check",
+        "fault",
+        _check_failed,
+        "ESP_ERROR_CHECK ends the app: {name}",
+        "See the call that it names, and treat its error.",
+        "",
+        15,
+    ),
+    Rule(
+        "assertion",
+        "fault",
+        _panic("asserted"),
+        "an assertion of the app or of ESP-IDF fails: {where}",
+        _DECODE,
+        "",
+        15,
+    ),
+    Rule(
+        "crash",
+        "fault",
+        _panic("panic"),
+        "the app crashes: {reason}",
+        _DECODE,
+        "",
+        15,
+    ),
+    Rule(
+        "aborted",
+        "fault",
+        _panic("aborted"),
+        "the app calls abort()",
+        _DECODE,
+        "",
+        15,
+    ),
+    Rule(
+        "lock-up",
+        "fault",
+        _lockup,
+        "the CPU locked up: an exception within the handler of exceptions",
+        "It is a crash whose handler crashed, too: look at the stack and the flash cache first.",
+        "ROM",
+        20,
+    ),
+    Rule(
+        "watchdog-reset",
+        "fault",
+        _watchdog,
+        "a watchdog reset the chip ({name}), and nothing was printed before",
+        "No panic handler ran: interrupts were off, the bootloader took longer than 9 s, or the flash did not answer.",
+        "ROM",
+        21,
+    ),
+    Rule(
+        "power-unstable",
+        "fault",
+        _power,
+        "the power went and came again {times} times while an app was running{also}",
+        _POWER,
+        "ROM",
+        21,
+    ),
+    Rule(
+        "otadata-damaged",
+        "fault",
+        _of_last("otadata-damaged"),
+        "no otadata entry has a good CRC, so the bootloader starts {to} by default",
+        "It is a torn write or another partition's bytes; choose a slot again: `esp-ota otadata switch`, or the "
+        "next update does.",
+        "bootloader_utility_get_selected_boot_partition",
+        22,
+    ),
+    Rule(
+        "fallback",
+        "fault",
+        _fallback,
+        "the app that otadata chose does not load, so the bootloader went on to {to}",
+        _SLOT,
+        "bootloader_utility_load_boot_image",
+        22,
+    ),
+    Rule(
+        "safe-mode",
+        "fault",
+        line("esphome_safe_mode", "esphome_loop", "esphome_quick"),
+        "ESPHome has seen too many short boots and counts towards its safe mode",
+        "See what ends the app: the lines before the resets. Safe mode takes an update over the air.",
+        "ESPHome safe_mode",
+        22,
+    ),
+    Rule(
+        "test-app",
+        "fault",
+        _of_last("test-app"),
+        "nothing but the test app loads, so that is what runs",
+        _SLOT,
+        "bootloader_utility_load_boot_image",
+        22,
+    ),
+    Rule(
+        "not-confirmed",
+        "note",
+        _not_confirming,
+        "the first boot after an update; in this log nothing has confirmed it yet",
+        _CONFIRM,
+        "esp_ota_mark_app_valid_cancel_rollback",
+        30,
+    ),
+    Rule(
+        "updated",
+        "note",
+        _turned("updated"),
+        "{from} chose another slot, and {to} runs now",
+        "Nothing, if that was an update; with rollback it has yet to confirm itself.",
+        "esp_ota_set_boot_partition",
+        31,
+    ),
+    Rule(
+        "woken",
+        "note",
+        _of_last("fast-boot"),
+        "the chip woke from deep sleep, and {to} was started without being verified",
+        "Nothing: otadata is not looked at then, CONFIG_BOOTLOADER_SKIP_VALIDATE_IN_DEEP_SLEEP.",
+        "bootloader_utility_load_boot_image_from_deep_sleep",
+        32,
+    ),
+    Rule(
+        "defaulting",
+        "note",
+        _of_last("defaulting"),
+        "otadata names no app that may be tried (it is erased, or its entries are INVALID or ABORTED), so the "
+        "factory app {to} runs",
+        "Nothing on a new device. If an update should run: was esp_ota_set_boot_partition called, and was it "
+        "confirmed?",
+        "bootloader_utility_get_selected_boot_partition",
+        33,
+    ),
+    Rule(
+        "no-factory",
+        "note",
+        _of_last("no-factory", "initial"),
+        "otadata names no app that may be tried, so the first slot is: {to} runs",
+        "Nothing on a new device. If an update should run: was esp_ota_set_boot_partition called, and was it "
+        "confirmed?",
+        "bootloader_utility_get_selected_boot_partition",
+        33,
+    ),
+    Rule(
+        "chosen",
+        "note",
+        _of_last("chosen"),
+        "{to} runs, as otadata chose it, or the table where there is no otadata",
+        "Nothing.",
+        "bootloader_utility_get_selected_boot_partition",
+        34,
+    ),
+    Rule(
+        "flash-larger",
+        "note",
+        line("flash_larger"),
+        "the flash is larger ({detected} KiB) than the image says ({header} KiB)",
+        "Nothing, unless the room is needed: CONFIG_ESPTOOLPY_FLASHSIZE.",
+        "",
+        35,
+    ),
+    Rule(
+        "rollback-support",
+        "note",
+        line("esphome_support"),
+        "ESPHome says of the bootloader's rollback: {support}",
+        "Its own bootloader tells for certain: `esp-ota boot FLASH --silicon`, the last line.",
+        "",
+        36,
+    ),
+    Rule(
+        "bootloader-hash",
+        "note",
+        line("rom_hash", "rom_boots_anyway"),
+        "the bootloader's own SHA-256 does not fit, and ROM starts it all the same",
+        "esptool changed its header without a new hash; write it with --flash-mode keep, or with a newer esptool.",
+        "ROM",
+        36,
+    ),
+)

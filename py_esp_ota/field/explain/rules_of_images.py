@@ -16,7 +16,7 @@ def _header(*, blank: bool) -> Callable[[Known], Found | None]:
     def find(known: Known) -> Found | None:
         heads = [fact for fact in known.story.all("bad_header") if fact.number("found") is not None]
         # The last bits of an erased flash are read wrongly by a chip that has little power, or a fast clock.
-        erased = [fact for fact in heads if bin((fact.number("found") or 0) ^ _BLANK).count("1") <= 1]
+        erased = [fact for fact in heads if ((fact.number("found") or 0) ^ _BLANK).bit_count() <= 1]
         shown = erased if blank else [fact for fact in heads if fact not in erased]
         return Found(shown[:3], dict(shown[0].values)) if shown and (not blank or len(erased) == len(heads)) else None
 
@@ -81,9 +81,7 @@ def _resets(known: Known) -> list[Fact]:
 def _table_magic(*, blank: bool) -> Callable[[Known], Found | None]:
     def find(known: Known) -> Found | None:
         rows = [fact for fact in known.story.all("table_row_magic") if fact.number("magic") is not None]
-        shown = [
-            fact for fact in rows if (fact.number("magic") == 0xFFFF and fact.number("row") == 0) == blank
-        ]
+        shown = [fact for fact in rows if (fact.number("magic") == 0xFFFF and fact.number("row") == 0) == blank]
         if blank:  # before v5.5 an erased table is one without rows, and not refused
             shown += [
                 step.boot.all("table_end", "nothing_bootable")[0]
@@ -183,7 +181,12 @@ def _old_version(known: Known) -> Found | None:
 def _no_app_rows(known: Known) -> Found | None:
     for step in known.steps:
         end = step.boot.first("nothing_bootable")
-        if end and step.boot.table and not step.boot.first("not_bootable") and not any(row.is_app for row in step.boot.table):
+        if (
+            end
+            and step.boot.table
+            and not step.boot.first("not_bootable")
+            and not any(row.is_app for row in step.boot.table)
+        ):
             return Found([end], {})
     return None
 
@@ -194,73 +197,322 @@ def _nothing(known: Known) -> Found | None:
 
 
 _AGAIN = "Write bootloader, table and app again with `esptool write-flash`, at the offsets of this chip."
-_SAME_SLOT = "Build it again for this chip and write it, over the air or with `esp-ota write-flash`; ask `esp-ota image-info` about the .bin first."
+_SAME_SLOT = (
+    "Build it again for this chip and write it, over the air or with `esp-ota write-flash`; ask `esp-ota "
+    "image-info` about the .bin first."
+)
 
 RULES: tuple[Rule, ...] = (
-    Rule("not-this-family", "fault", line("rom_esp8266"), "this is an ESP8266: it has no ESP-IDF bootloader, and nothing here is about it",
-         "Look for its own tools; esp-ota knows the ESP32 family.", "ROM", 0),
-    Rule("bootloader-missing", "fault", _header(blank=True), "the flash is erased where ROM looks for a bootloader: it read 0x{found:08x}",
-         _AGAIN + " The bootloader lies at 0x1000 on ESP32 and S2, at 0x2000 on C5 and P4, else at 0x0.", "ROM", 2),
-    Rule("encrypted-plain", "fault", _encryption, "what lies in the flash is not what this chip decrypts: plain bytes on a chip with flash encryption, or another key's",
-         "Write it with `esptool write-flash --encrypt`, or over the air, which encrypts by itself; an image that was encrypted for another chip is of no use.", "", 6),
-    Rule("bootloader-garbage", "fault", _header(blank=False), "no bootloader lies where ROM looks for one: it read 0x{found:08x} in the place of a header",
-         _AGAIN + " If flash encryption is on, it has to be written encrypted; if it is off, a dump of an encrypted chip is of no use.", "ROM", 2),
-    Rule("flash-unreadable", "fault", line("flash_read_error", "rom_assert"), "ROM cannot read the flash: no header comes back from it",
-         "Take away what hangs at the strapping pins (GPIO12 on ESP32 sets the flash's voltage), check the supply, and write a bootloader in mode DIO.", "ROM", 2),
-    Rule("app-at-bootloader", "fault", _app_as_bootloader, "an app lies where the bootloader belongs: ROM was asked to load a segment to 0x{address:08x}, where only the cache shows something",
-         _AGAIN + " A lone app .bin goes into an app partition, not to the beginning of the flash.", "ROM", 2),
-    Rule("bootloader-damaged", "fault", _damaged_bootloader, "the bootloader itself is damaged: ROM loads nonsense, or its checksum is wrong",
-         "Write the bootloader again, in mode DIO if the flash is not known to do more.", "ROM", 2),
-    Rule("rom-signature", "fault", line("rom_signature"), "Secure Boot is on, and ROM refuses the bootloader's signature",
-         "Write a bootloader that is signed with a key whose digest is burnt; `esp-ota sign --verify` tells which.", "ROM", 2),
-    Rule("bootloader-silent", "fault", _silent_bootloader, "ROM loads the bootloader, and nothing is heard of it until the RTC watchdog resets the chip, again and again",
-         "The flash mode is the usual reason: write the bootloader again with --flash-mode dio; else check the crystal's frequency and the supply.", "ROM", 3),
-    Rule("download-mode", "fault", _download, "the chip is in download mode: its boot pin is held when it is reset",
-         "Let go of BOOT (GPIO0, on RISC-V chips GPIO9), take away what pulls it low, and reset.", "ROM", 3),
-    Rule("flash-chip", "fault", line("xmc", "flash_silent", "no_header"), "the flash chip does not answer as it should when the bootloader or the app asks it",
-         "Check supply and soldering of the flash, its mode and its speed.", "", 4),
-    Rule("table-missing", "fault", _table_magic(blank=True), "there is no partition table where the bootloader looks for it: the flash is erased there",
-         "Write partition-table.bin to 0x8000, or to what CONFIG_PARTITION_TABLE_OFFSET says in the bootloader's own build.", "", 5),
-    Rule("table-garbage", "fault", _table_magic(blank=False), "row {row} of the partition table is none: it begins with 0x{magic:x}, not with 0x50aa",
-         "Something was written over the table, a bootloader that is too large for instance, or bootloader and table were built with different offsets.", "", 5),
-    Rule("table-exceeds-flash", "fault", line("table_row_size"), "partition {row} ends behind the flash: the bootloader's header says 0x{flash:x} bytes, and it needs 0x{size:x} from 0x{offset:x}",
-         "Set CONFIG_ESPTOOLPY_FLASHSIZE to the flash that is there, or write with --flash-size detect; or take a table that fits.", "", 5),
-    Rule("table-md5", "fault", line("table_md5", "table_md5_twice"), "the partition table is damaged: its MD5 does not fit its rows",
-         "Write partition-table.bin again; `esp-ota partition-table` checks it.", "", 5),
-    Rule("table-no-end", "fault", line("table_no_end"), "the partition table has no end: all rows are in use, or it was written over",
-         "Write partition-table.bin again.", "", 5),
-    Rule("table-refused", "fault", line("table_refused", "load_table_failed"), "the bootloader refuses the partition table",
-         "Write partition-table.bin again; `esp-ota partition-table` checks it.", "", 5),
-    Rule("otadata-too-small", "fault", line("otadata_small"), "the otadata partition has {size} bytes and needs 0x2000: the bootloader starts nothing",
-         "Give otadata 0x2000 bytes in the partition table.", "", 5),
-    Rule("chip-id", "fault", image("chip_id"), "{place}: it was built for another chip, with id {found} in the place of {expected}",
-         "Build for this chip (idf.py set-target) and send that .bin.", "", 7),
-    Rule("chip-revision", "fault", image("revision_low", "revision_high"), "{place}: it wants a chip revision of another kind, {wanted}, and this chip is {found}",
-         "Lower CONFIG_ESP_REV_MIN (CONFIG_ESP32_REV_MIN before v5.0) in its build, or take a newer chip.", "", 7),
-    Rule("efuse-block-revision", "fault", image("block_low", "block_high"), "{place}: it wants an eFuse block revision of {wanted}, and this chip has {found}",
-         "Build it with another CONFIG_ESP_EFUSE_BLOCK_REV_MIN_FULL.", "", 7),
-    Rule("image-too-long", "fault", image("image_length"), "{place}: it has {length} bytes with hash and signature, and its partition {room}",
-         "Make the app smaller or the slots larger; a new table needs a cable, and both slots have to hold the app.", "", 7),
-    Rule("image-segments", "fault", image("image_segment", "image_address", "image_mapping", "image_count", "image_description"), "{place}: its segments are not what an app of this chip has, so it was cut short, damaged or built for another layout",
-         _SAME_SLOT, "", 7),
-    Rule("image-unreadable", "fault", image("image_read", "map_failed"), "{place}: the flash cannot be read there",
-         "Check that the table fits the flash, and the flash itself.", "", 7),
-    Rule("image-checksum", "fault", image("image_checksum"), "{place}: its bytes are not those that were built, the checksum is 0x{calculated:x} and not 0x{read:x}",
-         _SAME_SLOT, "", 7),
-    Rule("image-hash", "fault", image("image_hash"), "{place}: its bytes are not those that were built, the SHA-256 behind it does not fit",
-         "It was changed after it was built, or not all of it was written. " + _SAME_SLOT, "", 7),
-    Rule("image-signature", "fault", image("image_signature", "image_unsigned", "signature_digests"), "{place}: it is not signed with a key that this chip trusts",
-         "Sign it with the key whose digest is burnt: `esp-ota sign`; with --verify it judges beforehand.", "", 7),
-    Rule("secure-version", "fault", _old_version, "{place}: its secure version is below the {version} that is burnt in the eFuses",
-         "Raise CONFIG_BOOTLOADER_APP_SECURE_VERSION; what is burnt is burnt.", "check_anti_rollback", 7),
-    Rule("no-app-partition", "fault", _no_app_rows, "the partition table has no app partition that the bootloader starts",
-         "Put a factory or an OTA row into the table.", "", 7),
-    Rule("image-missing", "fault", image("image_magic"), "{place}: there is no image, the first byte at 0x{offset:x} is not 0xE9",
-         "Write an app there; if it came over the air, the slot was erased for an update that did not come to its end.", "", 8),
-    Rule("nothing-bootable", "fault", _nothing, "the bootloader finds no app that it may start, and resets for ever",
-         _AGAIN, "", 9),
-    Rule("bootloader-hangs", "fault", _hanging_bootloader, "the bootloader begins and comes to no end: a watchdog resets the chip, again and again",
-         "Look at the last line before each reset: behind it the flash does not answer, or the log was cut. Try a lower flash speed and mode DIO.", "", 9),
-    Rule("secure-boot-first", "fault", line("secure_boot_failed"), "Secure Boot could not be switched on at the first boot",
-         "See which signature or eFuse it names; nothing may be burnt by hand before.", "", 9),
-)  # fmt: skip
+    Rule(
+        "not-this-family",
+        "fault",
+        line("rom_esp8266"),
+        "this is an ESP8266: it has no ESP-IDF bootloader, and nothing here is about it",
+        "Look for its own tools; esp-ota knows the ESP32 family.",
+        "ROM",
+        0,
+    ),
+    Rule(
+        "bootloader-missing",
+        "fault",
+        _header(blank=True),
+        "the flash is erased where ROM looks for a bootloader: it read 0x{found:08x}",
+        _AGAIN + " The bootloader lies at 0x1000 on ESP32 and S2, at 0x2000 on C5 and P4, else at 0x0.",
+        "ROM",
+        2,
+    ),
+    Rule(
+        "encrypted-plain",
+        "fault",
+        _encryption,
+        "what lies in the flash is not what this chip decrypts: plain bytes on a chip with flash encryption, or "
+        "another key's",
+        "Write it with `esptool write-flash --encrypt`, or over the air, which encrypts by itself; an image that "
+        "was encrypted for another chip is of no use.",
+        "",
+        6,
+    ),
+    Rule(
+        "bootloader-garbage",
+        "fault",
+        _header(blank=False),
+        "no bootloader lies where ROM looks for one: it read 0x{found:08x} in the place of a header",
+        _AGAIN
+        + (
+            "If flash encryption is on, it has to be written encrypted; if it is off, a dump of an encrypted chip is "
+            "of no use."
+        ),
+        "ROM",
+        2,
+    ),
+    Rule(
+        "flash-unreadable",
+        "fault",
+        line("flash_read_error", "rom_assert"),
+        "ROM cannot read the flash: no header comes back from it",
+        "Take away what hangs at the strapping pins (GPIO12 on ESP32 sets the flash's voltage), check the "
+        "supply, and write a bootloader in mode DIO.",
+        "ROM",
+        2,
+    ),
+    Rule(
+        "app-at-bootloader",
+        "fault",
+        _app_as_bootloader,
+        "an app lies where the bootloader belongs: ROM was asked to load a segment to 0x{address:08x}, where "
+        "only the cache shows something",
+        _AGAIN + " A lone app .bin goes into an app partition, not to the beginning of the flash.",
+        "ROM",
+        2,
+    ),
+    Rule(
+        "bootloader-damaged",
+        "fault",
+        _damaged_bootloader,
+        "the bootloader itself is damaged: ROM loads nonsense, or its checksum is wrong",
+        "Write the bootloader again, in mode DIO if the flash is not known to do more.",
+        "ROM",
+        2,
+    ),
+    Rule(
+        "rom-signature",
+        "fault",
+        line("rom_signature"),
+        "Secure Boot is on, and ROM refuses the bootloader's signature",
+        "Write a bootloader that is signed with a key whose digest is burnt; `esp-ota sign --verify` tells which.",
+        "ROM",
+        2,
+    ),
+    Rule(
+        "bootloader-silent",
+        "fault",
+        _silent_bootloader,
+        "ROM loads the bootloader, and nothing is heard of it until the RTC watchdog resets the chip, again and again",
+        "The flash mode is the usual reason: write the bootloader again with --flash-mode dio; else check the "
+        "crystal's frequency and the supply.",
+        "ROM",
+        3,
+    ),
+    Rule(
+        "download-mode",
+        "fault",
+        _download,
+        "the chip is in download mode: its boot pin is held when it is reset",
+        "Let go of BOOT (GPIO0, on RISC-V chips GPIO9), take away what pulls it low, and reset.",
+        "ROM",
+        3,
+    ),
+    Rule(
+        "flash-chip",
+        "fault",
+        line("xmc", "flash_silent", "no_header"),
+        "the flash chip does not answer as it should when the bootloader or the app asks it",
+        "Check supply and soldering of the flash, its mode and its speed.",
+        "",
+        4,
+    ),
+    Rule(
+        "table-missing",
+        "fault",
+        _table_magic(blank=True),
+        "there is no partition table where the bootloader looks for it: the flash is erased there",
+        "Write partition-table.bin to 0x8000, or to what CONFIG_PARTITION_TABLE_OFFSET says in the bootloader's "
+        "own build.",
+        "",
+        5,
+    ),
+    Rule(
+        "table-garbage",
+        "fault",
+        _table_magic(blank=False),
+        "row {row} of the partition table is none: it begins with 0x{magic:x}, not with 0x50aa",
+        "Something was written over the table, a bootloader that is too large for instance, or bootloader and "
+        "table were built with different offsets.",
+        "",
+        5,
+    ),
+    Rule(
+        "table-exceeds-flash",
+        "fault",
+        line("table_row_size"),
+        "partition {row} ends behind the flash: the bootloader's header says 0x{flash:x} bytes, and it needs "
+        "0x{size:x} from 0x{offset:x}",
+        "Set CONFIG_ESPTOOLPY_FLASHSIZE to the flash that is there, or write with --flash-size detect; or take a "
+        "table that fits.",
+        "",
+        5,
+    ),
+    Rule(
+        "table-md5",
+        "fault",
+        line("table_md5", "table_md5_twice"),
+        "the partition table is damaged: its MD5 does not fit its rows",
+        "Write partition-table.bin again; `esp-ota partition-table` checks it.",
+        "",
+        5,
+    ),
+    Rule(
+        "table-no-end",
+        "fault",
+        line("table_no_end"),
+        "the partition table has no end: all rows are in use, or it was written over",
+        "Write partition-table.bin again.",
+        "",
+        5,
+    ),
+    Rule(
+        "table-refused",
+        "fault",
+        line("table_refused", "load_table_failed"),
+        "the bootloader refuses the partition table",
+        "Write partition-table.bin again; `esp-ota partition-table` checks it.",
+        "",
+        5,
+    ),
+    Rule(
+        "otadata-too-small",
+        "fault",
+        line("otadata_small"),
+        "the otadata partition has {size} bytes and needs 0x2000: the bootloader starts nothing",
+        "Give otadata 0x2000 bytes in the partition table.",
+        "",
+        5,
+    ),
+    Rule(
+        "chip-id",
+        "fault",
+        image("chip_id"),
+        "{place}: it was built for another chip, with id {found} in the place of {expected}",
+        "Build for this chip (idf.py set-target) and send that .bin.",
+        "",
+        7,
+    ),
+    Rule(
+        "chip-revision",
+        "fault",
+        image("revision_low", "revision_high"),
+        "{place}: it wants a chip revision of another kind, {wanted}, and this chip is {found}",
+        "Lower CONFIG_ESP_REV_MIN (CONFIG_ESP32_REV_MIN before v5.0) in its build, or take a newer chip.",
+        "",
+        7,
+    ),
+    Rule(
+        "efuse-block-revision",
+        "fault",
+        image("block_low", "block_high"),
+        "{place}: it wants an eFuse block revision of {wanted}, and this chip has {found}",
+        "Build it with another CONFIG_ESP_EFUSE_BLOCK_REV_MIN_FULL.",
+        "",
+        7,
+    ),
+    Rule(
+        "image-too-long",
+        "fault",
+        image("image_length"),
+        "{place}: it has {length} bytes with hash and signature, and its partition {room}",
+        "Make the app smaller or the slots larger; a new table needs a cable, and both slots have to hold the app.",
+        "",
+        7,
+    ),
+    Rule(
+        "image-segments",
+        "fault",
+        image("image_segment", "image_address", "image_mapping", "image_count", "image_description"),
+        "{place}: its segments are not what an app of this chip has, so it was cut short, damaged or built for "
+        "another layout",
+        _SAME_SLOT,
+        "",
+        7,
+    ),
+    Rule(
+        "image-unreadable",
+        "fault",
+        image("image_read", "map_failed"),
+        "{place}: the flash cannot be read there",
+        "Check that the table fits the flash, and the flash itself.",
+        "",
+        7,
+    ),
+    Rule(
+        "image-checksum",
+        "fault",
+        image("image_checksum"),
+        "{place}: its bytes are not those that were built, the checksum is 0x{calculated:x} and not 0x{read:x}",
+        _SAME_SLOT,
+        "",
+        7,
+    ),
+    Rule(
+        "image-hash",
+        "fault",
+        image("image_hash"),
+        "{place}: its bytes are not those that were built, the SHA-256 behind it does not fit",
+        "It was changed after it was built, or not all of it was written. " + _SAME_SLOT,
+        "",
+        7,
+    ),
+    Rule(
+        "image-signature",
+        "fault",
+        image("image_signature", "image_unsigned", "signature_digests"),
+        "{place}: it is not signed with a key that this chip trusts",
+        "Sign it with the key whose digest is burnt: `esp-ota sign`; with --verify it judges beforehand.",
+        "",
+        7,
+    ),
+    Rule(
+        "secure-version",
+        "fault",
+        _old_version,
+        "{place}: its secure version is below the {version} that is burnt in the eFuses",
+        "Raise CONFIG_BOOTLOADER_APP_SECURE_VERSION; what is burnt is burnt.",
+        "check_anti_rollback",
+        7,
+    ),
+    Rule(
+        "no-app-partition",
+        "fault",
+        _no_app_rows,
+        "the partition table has no app partition that the bootloader starts",
+        "Put a factory or an OTA row into the table.",
+        "",
+        7,
+    ),
+    Rule(
+        "image-missing",
+        "fault",
+        image("image_magic"),
+        "{place}: there is no image, the first byte at 0x{offset:x} is not 0xE9",
+        "Write an app there; if it came over the air, the slot was erased for an update that did not come to its end.",
+        "",
+        8,
+    ),
+    Rule(
+        "nothing-bootable",
+        "fault",
+        _nothing,
+        "the bootloader finds no app that it may start, and resets for ever",
+        _AGAIN,
+        "",
+        9,
+    ),
+    Rule(
+        "bootloader-hangs",
+        "fault",
+        _hanging_bootloader,
+        "the bootloader begins and comes to no end: a watchdog resets the chip, again and again",
+        "Look at the last line before each reset: behind it the flash does not answer, or the log was cut. Try a "
+        "lower flash speed and mode DIO.",
+        "",
+        9,
+    ),
+    Rule(
+        "secure-boot-first",
+        "fault",
+        line("secure_boot_failed"),
+        "Secure Boot could not be switched on at the first boot",
+        "See which signature or eFuse it names; nothing may be burnt by hand before.",
+        "",
+        9,
+    ),
+)

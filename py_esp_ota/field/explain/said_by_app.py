@@ -13,11 +13,17 @@ _RAW = (
     Said("panic", _PANIC, "Guru Meditation Error of type %s occurred on core %d", "reason core", within=True),
     Said("panic", _PANIC, "Guru Meditation Error", within=True),
     Said("canary", "panic_print_debug_info", "Stack canary watchpoint triggered (%s)", "task", within=True),
-    Said("overflow", "vApplicationStackOverflowHook", "***ERROR*** A stack overflow in task %s has been detected", "task", within=True),
+    Said(
+        "overflow",
+        "vApplicationStackOverflowHook",
+        "***ERROR*** A stack overflow in task %s has been detected",
+        "task",
+        within=True,
+    ),
     Said("stack_fault", _PANIC, 'Detected in task "%s"', "task"),
     Said("aborted", "esp_system_abort", "abort() was called at PC 0x%x", "pc", within=True),
     Said("asserted", "__assert_func", "assert failed: %s", "where", within=True),
-    Said("asserted", "__assert_func", "assertion \"%s\" failed", "where", within=True),
+    Said("asserted", "__assert_func", 'assertion "%s" failed', "where", within=True),
     Said("check_failed", "_esp_error_check_failed", "ESP_ERROR_CHECK failed: esp_err_t 0x%x", "err", within=True),
     Said("backtrace", _PANIC, "Backtrace:"),
     Said("rebooting", _PANIC, "Rebooting..."),
@@ -35,7 +41,7 @@ _RAW = (
     Said("update_flash", "Update", "Flash Write Failed", within=True),
     Said("update_flash", "Update", "Flash Erase Failed", within=True),
     Said("update_decrypt", "Update", "UpdateClass Decryption Failed", within=True),
-)  # fmt: skip
+)
 
 #: Any app may say these under a tag of its own, ESP-IDF's examples for instance.
 _ANYWHERE = (
@@ -45,7 +51,12 @@ _ANYWHERE = (
     Said("self_test", "app", "Diagnostics completed successfully"),
     Said("self_test_failed", "app", "Diagnostics failed! Start rollback"),
     Said("chip_id", "app", "Mismatch chip id, expected %d, found %d", "expected found"),
-    Said("secure_version_refused", "app", "New firmware security version is less than eFuse programmed, %u < %u", "found wanted"),
+    Said(
+        "secure_version_refused",
+        "app",
+        "New firmware security version is less than eFuse programmed, %u < %u",
+        "found wanted",
+    ),
     Said("version_invalid", "app", "New version is the same as invalid version"),
     Said("version_same", "app", "Current running version is the same as a new"),
     Said("image_validation", "app", "Image validation failed, image is corrupted"),
@@ -55,7 +66,7 @@ _ANYWHERE = (
     Said("incomplete", "app", "Complete data was not received"),
     Said("incomplete", "app", "Error in receiving complete file"),
     Said("name", "esp_err_to_name", "ESP_ERR_", within=True),
-)  # fmt: skip
+)
 
 _START = (
     Said("project", "init_app_info", "Project name:     %s", "name"),
@@ -74,26 +85,48 @@ _OPS = (
     Said("not_confirmed_yet", "esp_ota_begin", "Running app has not confirmed state"),
     Said("ota_in_progress", "esp_ota_begin", "OTA operation already in progress on partition %s", "label"),
     Said("ota_magic", "esp_ota_write", "OTA image has invalid magic byte (expected 0xE9, saw 0x%x", "found"),
-    Said("ota_table_magic", "esp_ota_write", "Partition table image has invalid magic word (expected 0x50AA, saw 0x%x", "found"),
+    Said(
+        "ota_table_magic",
+        "esp_ota_write",
+        "Partition table image has invalid magic word (expected 0x50AA, saw 0x%x",
+        "found",
+    ),
     Said("ota_aligned", "esp_ota_write_with_offset", "Size should be 16byte aligned for flash encryption case"),
     Said("ota_refused", "esp_ota_end", "New image failed verification"),
     Said("ota_no_otadata", "esp_ota_get_boot_partition", "not found otadata"),
     Said("ota_no_apps", "esp_ota_get_boot_partition", "invalid partition table, no app partitions"),
     Said("ota_invalid", "esp_ota_get_boot_partition", "ota data invalid, no current app. Assuming factory"),
-    Said("ota_secure_version", "esp_ota_set_boot_partition", "This a new partition can not be booted due to a secure version is lower"),
-    Said("ota_spi_mode", "esp_ota_check_image_validity", "SPI flash mode mismatch: running app has mode %d, new app has mode %d", "running found"),
+    Said(
+        "ota_secure_version",
+        "esp_ota_set_boot_partition",
+        "This a new partition can not be booted due to a secure version is lower",
+    ),
+    Said(
+        "ota_spi_mode",
+        "esp_ota_check_image_validity",
+        "SPI flash mode mismatch: running app has mode %d, new app has mode %d",
+        "running found",
+    ),
     Said("rejected", "esp_ota_mark_app_invalid_rollback", "Rollback to previously worked partition."),
-    Said("cannot_reject", "esp_ota_check_rollback_is_possible", "Rollback is not possible, do not have any suitable apps in slots"),
+    Said(
+        "cannot_reject",
+        "esp_ota_check_rollback_is_possible",
+        "Rollback is not possible, do not have any suitable apps in slots",
+    ),
     Said("cannot_reject", "esp_ota_mark_app_invalid_rollback", "Running firmware is factory"),
     Said("image_signature", "esp_ota_end", "esp_secure_boot_verify_signature failed for partition %s", "label"),
     Said("ota_handle", "esp_ota_write", "not found the handle"),
-)  # fmt: skip
+)
 
 _HTTPS = (
     Said("ota_begins", "esp_https_ota_begin", "Starting OTA..."),
     Said("writes_to", "esp_https_ota_begin", "Writing to <%s> partition at offset 0x%x", "label offset"),
     Said("writes_to", "esp_https_ota_begin", "Writing to partition subtype %d at offset 0x%x", "subtype offset"),
-    Said("ota_no_partition", "esp_https_ota_begin", "Given staging partition or another suitable Passive OTA partition could not be found"),
+    Said(
+        "ota_no_partition",
+        "esp_https_ota_begin",
+        "Given staging partition or another suitable Passive OTA partition could not be found",
+    ),
     Said("ota_no_partition", "esp_https_ota_begin", "Passive OTA partition not found"),
     Said("ota_begin_failed", "esp_ota_begin", "esp_ota_begin failed ("),
     Said("ota_begin_failed", "esp_ota_begin", "esp_ota_begin failed, error=%d", "err"),
@@ -108,7 +141,9 @@ _HTTPS = (
     Said("not_connected", "_http_connect", "Failed to open HTTP connection: "),
     Said("not_connected", "_http_connect", "Failed to establish HTTP connection"),
     Said("not_connected", "_http_connect", "ESP HTTP client perform failed: %d", "err"),
-    Said("not_verifying", "esp_https_ota_begin", "No option for server verification is enabled in esp_http_client config"),
+    Said(
+        "not_verifying", "esp_https_ota_begin", "No option for server verification is enabled in esp_http_client config"
+    ),
     Said("not_verifying", "esp_https_ota_begin", "Server certificate not found"),
     Said("not_verifying", "esp_https_ota_begin", "Transport is not over HTTPS"),
     Said("lost", "esp_https_ota_perform", "Connection closed before complete data was received!"),
@@ -121,7 +156,7 @@ _HTTPS = (
     Said("ota_write_failed", "esp_ota_write", "Error: esp_ota_write failed! err=0x%x", "err"),
     Said("ota_end_failed", "esp_ota_end", "Error: esp_ota_end failed! err=0x%x", "err"),
     Said("ota_set_boot_failed", "esp_ota_set_boot_partition", "esp_ota_set_boot_partition failed! err=0x%x", "err"),
-)  # fmt: skip
+)
 
 _TLS = (
     Said("tls", "mbedtls_ssl_handshake", "mbedtls_ssl_handshake returned -0x%x", "err"),

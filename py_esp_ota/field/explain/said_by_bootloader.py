@@ -104,7 +104,12 @@ _BOOT = (
     Said("not_erased", _PIN, "Not all partitions were erased"),
     Said("test_pin", _PIN, "Detect a boot condition of the test firmware"),
     Said("no_test_app", _PIN, "Test firmware is not found in partition table"),
-    Said("fast_boot", "bootloader_utility_load_boot_image_from_deep_sleep", "Fast booting app from partition at offset 0x%x", "offset"),
+    Said(
+        "fast_boot",
+        "bootloader_utility_load_boot_image_from_deep_sleep",
+        "Fast booting app from partition at offset 0x%x",
+        "offset",
+    ),
     Said("fast_boot_failed", "bootloader_utility_load_boot_image_from_deep_sleep", "Fast booting is not successful"),
     Said("checks_encryption", _FIRST, "Checking flash encryption"),
     Said("encryption_failed", _FIRST, "Flash encryption check failed (%d)", "err"),
@@ -118,7 +123,7 @@ _BOOT = (
     Said("jump", _FIRST, "Disabling RNG early entropy source"),
     Said("virtual_efuse", _BANNER, "eFuse virtual mode is enabled"),
     Said("spi_pins", _BANNER, "SPI flash pins are overridden"),
-)  # fmt: skip
+)
 
 _VERIFY = "esp_partition_table_verify"
 _PARTS = (
@@ -164,34 +169,105 @@ _IMAGE = (
 )
 
 _CHIP = (
-    Said("chip_id", "bootloader_common_check_chip_validity", "mismatch chip ID, expected %d, found %d", "expected found"),
-    Said("revision_low", "bootloader_common_check_chip_revision_validity", "chip revision check failed. Required >= %s, found %s", "wanted found"),
-    Said("revision_high", "bootloader_common_check_chip_revision_validity", "chip revision check failed. Required <= %s, found %s", "wanted found"),
-    Said("revision_low", "bootloader_common_check_chip_validity", "Image requires chip rev >= %s, but chip is %s", "wanted found"),
-    Said("revision_high", "bootloader_common_check_chip_validity", "Image requires chip rev <= %s, but chip is %s", "wanted found"),
-    Said("revision_low", "bootloader_common_check_chip_validity", "This chip is revision %d but the application is configured for minimum revision %d", "found wanted"),
-    Said("revision_low", "bootloader_common_check_chip_validity", "can't run on lower chip revision, expected %d, found %d", "found wanted"),
-    Said("block_low", "bootloader_common_check_efuse_blk_validity", "Image requires efuse blk rev >= %s, but chip is %s", "wanted found"),
-    Said("block_high", "bootloader_common_check_efuse_blk_validity", "Image requires efuse blk rev <= %s, but chip is %s", "wanted found"),
+    Said(
+        "chip_id", "bootloader_common_check_chip_validity", "mismatch chip ID, expected %d, found %d", "expected found"
+    ),
+    Said(
+        "revision_low",
+        "bootloader_common_check_chip_revision_validity",
+        "chip revision check failed. Required >= %s, found %s",
+        "wanted found",
+    ),
+    Said(
+        "revision_high",
+        "bootloader_common_check_chip_revision_validity",
+        "chip revision check failed. Required <= %s, found %s",
+        "wanted found",
+    ),
+    Said(
+        "revision_low",
+        "bootloader_common_check_chip_validity",
+        "Image requires chip rev >= %s, but chip is %s",
+        "wanted found",
+    ),
+    Said(
+        "revision_high",
+        "bootloader_common_check_chip_validity",
+        "Image requires chip rev <= %s, but chip is %s",
+        "wanted found",
+    ),
+    Said(
+        "revision_low",
+        "bootloader_common_check_chip_validity",
+        "This chip is revision %d but the application is configured for minimum revision %d",
+        "found wanted",
+    ),
+    Said(
+        "revision_low",
+        "bootloader_common_check_chip_validity",
+        "can't run on lower chip revision, expected %d, found %d",
+        "found wanted",
+    ),
+    Said(
+        "block_low",
+        "bootloader_common_check_efuse_blk_validity",
+        "Image requires efuse blk rev >= %s, but chip is %s",
+        "wanted found",
+    ),
+    Said(
+        "block_high",
+        "bootloader_common_check_efuse_blk_validity",
+        "Image requires efuse blk rev <= %s, but chip is %s",
+        "wanted found",
+    ),
     Said("block_low", "bootloader_common_check_efuse_blk_validity", "efuse blk rev = %s < min rev %s", "found wanted"),
     Said("block_high", "bootloader_common_check_efuse_blk_validity", "efuse blk rev = %s > max rev %s", "found wanted"),
-)  # fmt: skip
+)
 
 _SIGNATURE = (
     Said("image_signature", "esp_secure_boot_verify_sbv2_signature_block", "Secure Boot V2 verification failed"),
-    Said("image_unsigned", "esp_secure_boot_verify_sbv2_signature_block", "No signature block generated for valid scheme"),
-    Said("image_unsigned", "esp_secure_boot_verify_sbv2_signature_block", "%s signing scheme selected but no signature block", "scheme"),
-    Said("image_unsigned", "esp_secure_boot_verify_sbv2_signature_block", "%s signing scheme selected but signature block generated for", "scheme"),
-    Said("image_unsigned", "esp_secure_boot_verify_ecdsa_signature_block", "image has invalid signature version field 0x%x", "version"),
-    Said("signature_digests", "esp_secure_boot_verify_sbv2_signature_block", "Could not read eFuse secure boot digests!"),
+    Said(
+        "image_unsigned", "esp_secure_boot_verify_sbv2_signature_block", "No signature block generated for valid scheme"
+    ),
+    Said(
+        "image_unsigned",
+        "esp_secure_boot_verify_sbv2_signature_block",
+        "%s signing scheme selected but no signature block",
+        "scheme",
+    ),
+    Said(
+        "image_unsigned",
+        "esp_secure_boot_verify_sbv2_signature_block",
+        "%s signing scheme selected but signature block generated for",
+        "scheme",
+    ),
+    Said(
+        "image_unsigned",
+        "esp_secure_boot_verify_ecdsa_signature_block",
+        "image has invalid signature version field 0x%x",
+        "version",
+    ),
+    Said(
+        "signature_digests", "esp_secure_boot_verify_sbv2_signature_block", "Could not read eFuse secure boot digests!"
+    ),
     Said("signature_good", "esp_secure_boot_verify_sbv2_signature_block", "Signature verified successfully!"),
     Said("secure_boot_off", "esp_secure_boot_verify_sbv2_signature_block", "Secure boot V2 is not enabled yet"),
-)  # fmt: skip
+)
 
 _EFUSE = (
-    Said("secure_version_raised", "esp_efuse_update_secure_version", "Anti-rollback is set. eFuse field is updated(%u)", "version"),
-    Said("secure_version_low", "esp_efuse_update_secure_version", "Anti-rollback is not set. secure_version of app is lower that eFuse field(%u)", "version"),
-)  # fmt: skip
+    Said(
+        "secure_version_raised",
+        "esp_efuse_update_secure_version",
+        "Anti-rollback is set. eFuse field is updated(%u)",
+        "version",
+    ),
+    Said(
+        "secure_version_low",
+        "esp_efuse_update_secure_version",
+        "Anti-rollback is not set. secure_version of app is lower that eFuse field(%u)",
+        "version",
+    ),
+)
 
 LINES: Lines = {
     "": _ROM,
@@ -204,7 +280,11 @@ LINES: Lines = {
         Said("encrypted", "esp_flash_encrypt_state", "flash encryption is enabled (%d plaintext flashes left)", "left"),
         Said("encrypting", "esp_flash_encrypt_contents", "Generating new flash encryption key"),
         Said("encryption_refused", "esp_flash_encrypt_check_and_update", "Cannot re-encrypt data"),
-        Said("encryption_plain", "encrypt_and_load_partition_table", "Failed to read partition table data - not plaintext"),
+        Said(
+            "encryption_plain",
+            "encrypt_and_load_partition_table",
+            "Failed to read partition table data - not plaintext",
+        ),
     ),
     **dict.fromkeys(("secure_boot", "secure_boot_v1", "secure_boot_v2"), _SIGNATURE),
-}  # fmt: skip
+}

@@ -68,7 +68,8 @@ def _boot(step: Step) -> str:
     first = step.boot.facts[0].line if step.boot.facts else step.boot.table[0].line
     to = step.row.label if step.row else f"0x{step.offset:x}" if step.offset is not None else "?"
     reset = f"{step.boot.cause} reset, " if step.boot.cause else ""
-    return f"  boot {step.boot.number}, line {first}: {reset}{_DECIDED[step.decision].format(to=to)}{_TURNED.get(step.turn, '')}"
+    how = _DECIDED[step.decision].format(to=to) + _TURNED.get(step.turn, "")
+    return f"  boot {step.boot.number}, line {first}: {reset}{how}"
 
 
 def _causes(found: Explanation) -> Iterator[str]:
