@@ -28,6 +28,8 @@ READS = {
     "elf2image": ("elf2image IN -o out", "elf"),
     "erase-flash": ("erase-flash IN", "flash"),
     "erase-region": ("erase-region IN 0 0x1000", "flash"),
+    "explain": ("explain IN", "console"),
+    "explain --reproduce": ("explain IN --reproduce", "console"),
     "image-info": ("image-info IN", "app"),
     "image-info flash": ("image-info IN", "flash"),
     "merge-bin": ("merge-bin -o out 0 IN", "app"),
@@ -69,6 +71,7 @@ def furnish(room: Path) -> None:
         "key": example_key("ecdsa256"),
         "csv": b"key,type,encoding,value\napp,namespace,,\nkey,data,u8,1\n",
         "table": TABLE.to_csv().encode(),
+        "console": b"I (80) boot: Loaded app from partition at offset 0x10000\n",
         "sdkconfig": b"CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\n",
     }.items():
         (room / name).write_bytes(data)

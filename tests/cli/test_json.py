@@ -19,6 +19,11 @@ from py_esp_ota.firmware import Firmware, bootloader, merge
 PAGE = (Path(__file__).parents[2] / "docs/reference/json.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)$\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 APP = Firmware("lamp", "1.0.0").to_bytes()
+CONSOLE = """rst:0x3 (RTC_SW_SYS_RST),boot:0x8 (SPI_FAST_FLASH_BOOT)
+I (60) boot.esp32c3: SPI Flash Size : 4MB
+I (70) boot:  0 factory          factory app      00 00 00010000 00100000
+I (80) boot: Loaded app from partition at offset 0x10000
+"""
 #: Keys of rows that no call below has: a fault, a damaged value.
 SELDOM = {
     "nvs": {"error"},
@@ -31,6 +36,7 @@ CALLS = {
     "partition-table": ["flash"],
     "boot": ["flash", "flash --times 2", "updated --config rollback", "flash --silicon --compare"],
     "run": ["flash --timeout 0.01"],
+    "explain": ["console --reproduce"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
     "elf2image": ["program -o out"],
     "fuzz-corpus": ["corpus --count 3"],
@@ -65,7 +71,7 @@ def keys_of(value):
     if isinstance(value, list):
         return set().union(*map(keys_of, value))
     if isinstance(value, dict):
-        inner = {name: child for name, child in value.items() if name != "namespaces"}
+        inner = {name: child for name, child in value.items() if name not in {"namespaces", "values", "resets"}}
         return set(value).union(*map(keys_of, inner.values()))
     return set()
 
@@ -92,6 +98,7 @@ def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
     Path("rollback").write_text("CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\n")
     Path("program").write_bytes(program((0x40380000, bytes(8))))
     Path("bad").write_bytes(_damaged(signing.sign(APP, signing.generate_key("ecdsa256"))))
+    Path("console").write_text(CONSOLE)
     printed: set[str] = set()
     for words in CALLS[verb]:
         done = CliRunner().invoke(main, [verb, *words.split(), "--json"])

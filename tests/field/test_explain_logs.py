@@ -96,6 +96,20 @@ def test_colours_whose_escapes_were_lost_do_not_matter():
     assert _faults(coloured) == _faults(plain) == {"image-hash"}
 
 
+@pytest.mark.parametrize(
+    ("said", "reset", "turn"),
+    [
+        (b"", b"rst:0xc (SW_CPU_RESET)", "rolled-back"),
+        (b"web server: new firmware\n", b"rst:0xc (SW_CPU_RESET)", "updated"),
+        (b"web server: new firmware\n", b"rst:0x1 (POWERON_RESET)", "rolled-back"),
+    ],
+)
+def test_another_slot_without_a_line_that_tells_why(said, reset, turn):
+    log = b"I (1) boot: Loaded app from partition at offset 0x1f0000\n" + said + reset
+    log += b"\nI (1) boot: Loaded app from partition at offset 0x20000\n"
+    assert explain(log).steps[-1].turn == turn
+
+
 def test_two_lines_in_one_are_two():
     glued = b"I (88) boot: End of partition tabE (90) esp_image: Image hash failed - image is corrupt"
     assert "image-hash" in _faults(glued)

@@ -118,7 +118,8 @@ def _not_started(boot: Boot, refused: Sequence[Fact]) -> tuple[Decision, tuple[F
 def _turn(story: Story, before: Step | None, boot: Boot, offset: int, ran: Sequence[int], decision: Decision) -> Turn:
     """How the slot that runs came to be another one than before.
 
-    Where no line tells it: an app that has chosen another slot restarts by itself, and has not run there before.
+    Where no line tells it: an app that has chosen another slot has said something, restarts by itself, and has not run
+    there before.
     """
     last = ran[-1]
     if offset == last:
@@ -127,6 +128,8 @@ def _turn(story: Story, before: Step | None, boot: Boot, offset: int, ran: Seque
         return "refused"
     if decision == "test-pin":
         return "updated"
+    if boot.first("given_up") is not None:
+        return "rolled-back"
     said = () if before is None else before.boot.by_app
     if any(fact.kind in {"rejected", "self_test_failed", "rmaker_unverified"} for fact in said):
         return "rejected"
@@ -134,7 +137,8 @@ def _turn(story: Story, before: Step | None, boot: Boot, offset: int, ran: Seque
     if any(_is_about(fact, offset, row) for fact in said):
         return "updated"
     gone_back = offset in ran or decision in {"defaulting", "otadata-damaged"} or (row is not None and row.subtype == 0)
-    return "rolled-back" if gone_back or boot.cause not in {"", SOFTWARE} else "updated"
+    silent = before is not None and not said and not before.boot.others
+    return "rolled-back" if gone_back or silent or boot.cause not in {"", SOFTWARE} else "updated"
 
 
 def _is_new(steps: Sequence[Step], boot: Boot, offset: int) -> bool:

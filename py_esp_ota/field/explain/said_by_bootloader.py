@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from py_esp_ota.field.explain.formats import Lines, Said
 
+_SELECT = "bootloader_utility_get_selected_boot_partition"
+
 _ROM = (
     Said("rom_esp8266", "ROM", "ets Jan  8 2013"),
     Said("rom", "ROM", "ets Jun  8 2016"),
@@ -47,9 +49,9 @@ _ROM = (
     Said("rom_recovery", "ROM", "PRIMARY FAIL"),
     Said("rom_exception", "ROM", "Fatal exception (%d)", "cause"),
     Said("rom_exception", "ROM", "Invalid chip id"),
+    Said("given_up", _SELECT, "PENDING_VERIFY -> ABORTED", within=True),  # as `esp-ota boot` gives its reasons
 )
 
-_SELECT = "bootloader_utility_get_selected_boot_partition"
 _LOAD = "bootloader_utility_load_boot_image"
 _TABLE = "bootloader_utility_load_partition_table"
 _BANNER = "bootloader_init"
@@ -91,6 +93,7 @@ _BOOT = (
     Said("otadata_damaged", _SELECT, "ota data partition invalid and no factory"),
     Said("no_description", "check_anti_rollback", "Failed to get partition description %d", "err"),
     Said("otadata_write_failed", "write_otadata", "Error in write_otadata operation. err = 0x%x", "err"),
+    Said("given_up", _SELECT, "otadata[%d] is marking as ABORTED", "entry"),  # a line of level DEBUG
     Said("loaded", "try_load_partition", "Loaded app from partition at offset 0x%x", "offset"),
     Said("healed", "set_actual_ota_seq", "Set actual ota_seq=%u in otadata[0]", "seq"),
     Said("not_bootable", _LOAD, "OTA app partition slot %d is not bootable", "slot"),
