@@ -30,7 +30,7 @@ _SAID = "so it was said of CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE"
 _MAGIC = b"\xe9"
 _DESC, _DESC_SIZE = 0x20, 256
 _TABLE_LENGTH, _APP = 0xC00, 0x00
-_TAIL = b"\xff" * 32  # of an image whose own last bytes are 0xFF
+_HASH, _SECTOR = 32, 0x1000  # the last bytes of an image may be 0xFF, and those of a signature's sector are
 #: Chips with this revision and above have Secure Boot V2 on the ESP32.
 _ESP32_V2 = 300
 _SCHEMES: Mapping[str, Mapping[str, bool]] = {
@@ -85,7 +85,9 @@ class Board:
         """The image in a partition; looked at once."""
         where = partition.offset, partition.size
         if where not in self._looks:
-            self._looks[where] = inspect_image(self.read(partition).rstrip(b"\xff") + _TAIL, chip=self.target.name)
+            data = self.read(partition)
+            end = -(-(len(data.rstrip(b"\xff")) + _HASH) // _SECTOR) * _SECTOR
+            self._looks[where] = inspect_image(data[:end], chip=self.target.name)
         return self._looks[where]
 
     @property

@@ -10,7 +10,7 @@ from typing import TypeVar
 from py_esp_ota._core import EFuse, Flash, Partition
 from py_esp_ota.chip import Chip, ResetReason
 from py_esp_ota.errors import EspErr, EspError, Restart
-from py_esp_ota.idf.app_update.ota_ops import OtaOps
+from py_esp_ota.idf.app_update.ota_ops import OTA_SIZE_UNKNOWN, OtaOps
 from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.idf.log import Log
 from py_esp_ota.idf.rollback import OtaImgState
@@ -94,7 +94,10 @@ def play(chip: Chip, before: BootReport, loader: Sdkconfig, app: Sdkconfig, imag
 
 
 def _take(played: Played, ops: OtaOps, slot: Partition, image: bytes) -> Refusal | None:
-    """What ``native_ota_example`` does; ``None`` when otadata chooses the new app."""
+    """What ``native_ota_example`` does; ``None`` when otadata chooses the new app.
+
+    The whole slot is erased, so that nothing of the app before is taken for a part of the new one, its signature say.
+    """
     if ops.config.bootloader_app_rollback_enable:
         with suppress(EspError):
             played.unconfirmed = ops.get_state_partition(played.running) == OtaImgState.PENDING_VERIFY
@@ -102,7 +105,7 @@ def _take(played: Played, ops: OtaOps, slot: Partition, image: bytes) -> Refusal
             confirmed = _tried("esp_ota_mark_app_valid_cancel_rollback", ops.mark_app_valid_cancel_rollback)
             if isinstance(confirmed, Refusal):
                 return confirmed
-    handle = _tried("esp_ota_begin", lambda: ops.begin(slot, len(image)))
+    handle = _tried("esp_ota_begin", lambda: ops.begin(slot, OTA_SIZE_UNKNOWN))
     if isinstance(handle, Refusal):
         return handle
     return (

@@ -30,7 +30,7 @@ _FIELDS = {
     "image_len": ("fits", "process_appended_hash_and_sig"),
     "partition size": ("fits", "image_load"),
     "partition offset": ("slot", "bootloader_flash_read"),
-    "range": ("fits", "esp_partition_erase_range"),
+    "range": ("fits", "esp_partition_write"),
     "signature": ("signature", "verify_secure_boot_signature"),
     "signature sector": ("signature", "verify_secure_boot_signature"),
     "secure_version": ("secure-version", "esp_efuse_check_secure_version"),

@@ -164,7 +164,7 @@ def _slot(case: Case) -> Iterator[Finding]:
     if size <= slot.size:
         text = f"{size} of the {slot.size} bytes of {slot.label}"
         fit: dict[str, Fact] = {"length": size, "size": slot.size, "free": slot.size - size}
-        yield Finding("fits", "note", "esp_partition_erase_range", text, fit)
+        yield Finding("fits", "note", "esp_partition_write", text, fit)
 
 
 def _image(case: Case) -> Iterator[Finding]:
