@@ -145,7 +145,7 @@ def _refuse_illegible(given: FlashInput, new: Path, image: bytes) -> None:
     where = f"{given.path}: the partition table at 0x{offset:x}"
     still = f"; {new} by itself: {_in_short(image)}"
     if flash.encryption is None and _random(raw):
-        raise Unusable(f"{where} is encrypted, and --efuse gives no key for it{still}")
+        raise Unusable(f"{where} looks as if it were encrypted, and --efuse gives no key for it{still}")
     if flash.encryption is not None and _is_table(raw):
         raise Unusable(f"{where} is not encrypted, and the eFuses say that the flash is{still}")
     if flash.encryption is not None:

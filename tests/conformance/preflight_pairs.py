@@ -27,7 +27,18 @@ from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
 
 CHIPS = ("esp32c3", "esp32c3", "esp32", "esp32s3", "esp32c6", "esp32c2", "esp32s2", "esp32h2", "esp32p4", "esp32c5")
-RELEASES = ((4, 3, 7), (4, 4, 2), (4, 4, 8), (5, 0, 2), (5, 1, 3), (5, 3, 1), (5, 4, 0), (5, 5, 2), (6, 1, 0), (6, 2, 0))
+RELEASES = (
+    (4, 3, 7),
+    (4, 4, 2),
+    (4, 4, 8),
+    (5, 0, 2),
+    (5, 1, 3),
+    (5, 3, 1),
+    (5, 4, 0),
+    (5, 5, 2),
+    (6, 1, 0),
+    (6, 2, 0),
+)
 NEW, PENDING, VALID, INVALID, ABORTED, UNDEFINED = 0, 1, 2, 3, 4, 0xFFFFFFFF
 BLANK, SECTOR, SIZE = 0xFFFFFFFF, 0x1000, 0x200000
 ROLLBACK = b"Running app has not confirmed state (ESP_OTA_IMG_PENDING_VERIFY)\0"
@@ -104,7 +115,8 @@ def some_image(chance: random.Random, chip: str, scheme: str | None) -> tuple[by
             max_efuse_blk_rev_full=chance.choice([0, 1, 99, 199]),
         ).to_bytes(),
         "load address": lambda: firmware.rewritten(
-            sound, load_addr={chance.randrange(3): chance.choice([0, 4, 0x40000000, 0x3FFF0000, 0x4037C000, 0x60000000])}
+            sound,
+            load_addr={chance.randrange(3): chance.choice([0, 4, 0x40000000, 0x3FFF0000, 0x4037C000, 0x60000000])},
         ),
         "length": lambda: firmware.rewritten(sound, data_len={0: chance.choice([4, 255, 256, 0x10, 0xFFFFFFFC])}),
         "no hash": lambda: replace(Firmware("bench", "v0", chip=chip), hash_appended=False).to_bytes(),
@@ -215,11 +227,13 @@ def truth(pair: Pair) -> str | None:
     verdict = chip.verify_image(slot, build="app", mode="verify", config=app_config, running=first.partition)
     if verdict.err or verdict.assertion or verdict.crash:
         return None
-    if app_config.bootloader_app_anti_rollback and _secure_version(pair.image) < _burnt(chip, first, app_config):
-        return None
+    if app_config.bootloader_app_anti_rollback:
+        chip.efuse.burn_secure_version(_burnt(chip, first, app_config))
+        if _secure_version(pair.image) < chip.efuse.secure_version:
+            return None
     if app_config.bootloader_app_rollback_enable and _stays_on_trial(chip.flash, otadata, first.partition, count):
         return None
-    _choose(chip.flash, otadata, slot.subtype - 0x10, count, app_config.bootloader_app_rollback_enable)
+    _choose(chip.flash, otadata, slot.subtype - 0x10, count, app_config)
     chip.reset_reason = ResetReason.SW
     second = boot(chip, config)
     started = second.partition
@@ -231,7 +245,9 @@ def _rows(board: Board) -> list[Partition]:
 
 
 def _slots(board: Board) -> list[Partition]:
-    return sorted((row for row in _rows(board) if row.type == 0 and 0x10 <= row.subtype < 0x20), key=lambda r: r.subtype)
+    return sorted(
+        (row for row in _rows(board) if row.type == 0 and 0x10 <= row.subtype < 0x20), key=lambda r: r.subtype
+    )
 
 
 def _next(board: Board, running: int) -> Partition | None:
@@ -292,17 +308,20 @@ def _sound(entry: bytes) -> bool:
     return not out and crc32(seq, 0xFFFFFFFF) == _word(entry, 28)
 
 
-def _choose(flash: Flash, otadata: int, slot: int, count: int, rollback: bool) -> None:
-    """An entry that wins: the number behind the highest that counts, in the class of the slot."""
+def _choose(flash: Flash, otadata: int, slot: int, count: int, config: Sdkconfig) -> None:
+    """An entry that wins: the least number not below the highest that counts, in the class of the slot."""
     entries = [flash.mmap(otadata + at, 32) for at in (0, SECTOR)]
     counts = [_sound(entry) for entry in entries]
     seqs = [_word(entry, 0) if sound else -1 for entry, sound in zip(entries, counts, strict=True)]
     active = None if not any(counts) else (1 if seqs[1] > seqs[0] else 0)
-    base = 1 if active is None else seqs[active] + 1
+    base = 1 if active is None else seqs[active]
     number = next(seq for seq in range(base, base + count + 1) if (seq - 1) % count == slot)
     index = 0 if active is None else 1 - active
+    if active is not None and number == base and config.idf_version >= (6, 0, 0):
+        index = active
+    rollback = config.bootloader_app_rollback_enable
     made = firmware.ota_select_entry(number, NEW if rollback else UNDEFINED)
-    if active is not None and _word(entries[active], 24) == PENDING:  # confirmed before it took the update
+    if rollback and active is not None and _word(entries[active], 24) == PENDING:  # confirmed before it took the update
         _write(flash, otadata + active * SECTOR, firmware.ota_select_entry(seqs[active], VALID))
     _write(flash, otadata + index * SECTOR, made)
 
@@ -314,7 +333,9 @@ def _stays_on_trial(flash: Flash, otadata: int, running: Partition, count: int) 
     best = max((_word(entry, 0) for entry, sound in zip(entries, counts, strict=True) if sound), default=None)
     for entry in entries:
         seq = _word(entry, 0)
-        named = crc32(entry[:4], 0xFFFFFFFF) == _word(entry, 28) and (seq - 1) % (1 << 32) % count == running.subtype - 0x10
+        named = (
+            crc32(entry[:4], 0xFFFFFFFF) == _word(entry, 28) and (seq - 1) % (1 << 32) % count == running.subtype - 0x10
+        )
         if named and running.subtype >= 0x10:
             return _word(entry, 24) == PENDING and seq != best
     return False

@@ -8,7 +8,7 @@ from py_esp_ota._core import NvsPartition, Partition, PartitionTable
 from py_esp_ota.errors import EspErr, EspError, NvsError
 from py_esp_ota.field.preflight.finding import Fact, Finding
 from py_esp_ota.field.preflight.play import Played
-from py_esp_ota.field.preflight.rules import Case, description
+from py_esp_ota.field.preflight.rules import Case, description, named
 from py_esp_ota.idf.efuse import read_secure_version
 from py_esp_ota.releases import release_of, release_text
 
@@ -51,9 +51,8 @@ def _whither(target: Partition | None, version: str | None) -> dict[str, Fact]:
 
 def _target(case: Case, target: Partition) -> Iterator[Finding]:
     desc, running = description(case.board.read(target)), case.played.running
-    name = "an app without a descriptor" if desc is None else f"{desc.project_name} {desc.version}"
     how = "a rollback lands on" if lands_by_itself(case.played) else "only a new app that rejects itself lands on"
-    text, facts = f"{how} {name} in {target.label}", _whither(target, None if desc is None else desc.version)
+    text, facts = f"{how} {named(desc)} in {target.label}", _whither(target, None if desc is None else desc.version)
     if running is not None and target.offset != running.offset:
         yield Finding("rollback-target", "risk", _FUNCTION, f"{text}, which is not the app that runs now", facts)
     else:
@@ -70,7 +69,7 @@ def _image(case: Case, target: Partition) -> Iterator[Finding]:
         yield Finding("rollback-damaged", "risk", "esp_image_verify", text, {"err": fault.err.name})
     if desc is not None and new is not None:
         if desc.project_name_bytes != new.project_name_bytes:
-            text = f"{where} holds another project, {desc.project_name}"
+            text = f"{where} holds another project: {named(desc)}"
             projects: dict[str, Fact] = {"found": desc.project_name, "expected": new.project_name}
             yield Finding("rollback-project", "risk", "esp_ota_get_partition_description", text, projects)
         yield from _secure_version(case, where, desc.secure_version, new.secure_version)

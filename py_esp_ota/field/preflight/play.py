@@ -17,7 +17,8 @@ from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.sdkconfig import Sdkconfig
 
 _T = TypeVar("_T")
-_BOOTS = "bootloader_utility_load_boot_image"
+#: The step that is no function of the app.
+BOOTS = "bootloader_utility_load_boot_image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def play(chip: Chip, before: BootReport, loader: Sdkconfig, app: Sdkconfig, imag
     """
     played = Played(before, chip)
     if not before.ok or before.partition is None:
-        played.refusal = Refusal(_BOOTS, "", "nothing in this flash starts, so that nothing can take an update")
+        played.refusal = Refusal(BOOTS, "", "nothing in this flash starts, so that nothing can take an update")
         return played
     log = Log(lambda: 0)
     ops = OtaOps(chip, before.partition, app, log)
@@ -138,7 +139,10 @@ def _start(played: Played, slot: Partition, loader: Sdkconfig, app: Sdkconfig) -
     started = played.after.partition
     if started is None or started.offset != slot.offset:
         instead = "nothing starts" if started is None else f"{started.label} starts instead"
-        played.refusal = Refusal(_BOOTS, "", f"{slot.label} passes the update and does not start: {instead}")
+        fault = chip.verify_image(slot, build="bootloader", mode="load", config=loader).fault
+        named = ("", "", "") if fault is None else (fault.err.name, fault.field, fault.expected)
+        text = f"{slot.label} passes the update and does not start: {instead}"
+        played.refusal = Refusal(BOOTS, named[0], text, *named[1:])
         return
     again = Chip(chip.target.name, flash=chip.flash.fork(), efuse=chip.efuse.copy())
     again.reset_reason = ResetReason.SW

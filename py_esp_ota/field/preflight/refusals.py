@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from py_esp_ota._core import Fault
+from py_esp_ota.field.preflight.play import BOOTS
 
 #: By the field's name, ``segment N`` taken off: the finding's id, and the function
 #: (components/bootloader_support/src/esp_image_format.c, bootloader_common_loader.c).
@@ -30,7 +31,6 @@ _FIELDS = {
     "image_len": ("fits", "process_appended_hash_and_sig"),
     "partition size": ("fits", "image_load"),
     "partition offset": ("slot", "bootloader_flash_read"),
-    "range": ("fits", "esp_partition_write"),
     "signature": ("signature", "verify_secure_boot_signature"),
     "signature sector": ("signature", "verify_secure_boot_signature"),
     "secure_version": ("secure-version", "esp_efuse_check_secure_version"),
@@ -41,13 +41,14 @@ _SEGMENT = re.compile(r"segment \d+ ")
 _LOADS = ("image", "verify_load_addresses")
 #: What the bootloader expects of an address that it copies to; another one is mapped.
 _RAM = ("free RAM", "a range that wraps")
-#: By the step, and by ``esp_err_t``'s name where a step has several.
+#: By the step and ``esp_err_t``'s name, where it is not the image's bytes that are at fault.
 _STEPS = {
-    ("esp_ota_begin", "ESP_ERR_OTA_PARTITION_CONFLICT"): "slot",
-    ("esp_ota_begin", "ESP_ERR_OTA_ROLLBACK_INVALID_STATE"): "running",
-    ("esp_ota_write", "ESP_ERR_OTA_VALIDATE_FAILED"): "image",
-    ("esp_ota_set_boot_partition", "ESP_ERR_NOT_FOUND"): "otadata",
-    ("esp_ota_set_boot_partition", "ESP_ERR_OTA_SMALL_SEC_VER"): "secure-version",
+    ("esp_ota_begin", "ESP_ERR_OTA_PARTITION_CONFLICT"): ("slot", "esp_ota_begin"),
+    ("esp_ota_begin", "ESP_ERR_OTA_ROLLBACK_INVALID_STATE"): ("running", "esp_ota_begin"),
+    ("esp_ota_write", "ESP_ERR_OTA_VALIDATE_FAILED"): ("image", "esp_ota_write"),
+    ("esp_ota_write", "ESP_ERR_INVALID_SIZE"): ("fits", "esp_partition_write"),
+    ("esp_ota_set_boot_partition", "ESP_ERR_NOT_FOUND"): ("otadata", "esp_ota_set_boot_partition"),
+    ("esp_ota_set_boot_partition", "ESP_ERR_OTA_SMALL_SEC_VER"): ("secure-version", "esp_efuse_check_secure_version"),
 }
 _BY_STEP = {"esp_ota_begin": "slot", "esp_ota_set_boot_partition": "otadata"}
 
@@ -65,9 +66,13 @@ def of_field(field: str, expected: str) -> tuple[str, str]:
     return _FIELDS.get(name, ("image", "image_load"))
 
 
-def of_step(step: str, err: str) -> str:
-    """A finding's id for a step of the update that refuses something else than an image."""
-    return _STEPS.get((step, err), _BY_STEP.get(step, "boots"))
+def of_step(step: str, err: str, field: str, expected: str) -> tuple[str, str]:
+    """The same, of a step of the update that ended in an error."""
+    if (step, err) in _STEPS:
+        return _STEPS[step, err]
+    if step == BOOTS:
+        return "boots", of_field(field, expected)[1] if field else step
+    return of_field(field, expected) if field else (_BY_STEP.get(step, "boots"), step)
 
 
 def not_in(faults: Sequence[Fault], said: set[str]) -> list[Fault]:

@@ -9,8 +9,8 @@ from py_esp_ota._core import AppDesc, ImageInfo, PartitionTable, check_image_val
 from py_esp_ota.errors import EspErr, EspError, PartitionTableError
 from py_esp_ota.field.preflight.board import Board, Builds
 from py_esp_ota.field.preflight.finding import Fact, Finding, Severity
-from py_esp_ota.field.preflight.play import Played
-from py_esp_ota.field.preflight.refusals import not_in, of_fault, of_field, of_step
+from py_esp_ota.field.preflight.play import BOOTS, Played
+from py_esp_ota.field.preflight.refusals import not_in, of_fault, of_step
 from py_esp_ota.field.preflight.texts import confirms
 from py_esp_ota.idf.efuse import read_secure_version
 from py_esp_ota.releases import release_text
@@ -60,15 +60,13 @@ def _refusal(case: Case) -> Iterator[Finding]:
     if refusal is None:
         return
     facts: dict[str, Fact] = {"step": refusal.step, "err": refusal.err or None}
-    if refusal.field:
-        name, function = of_field(refusal.field, refusal.expected)
-        yield Finding(name, "refused", function, f"{refusal.step}: {refusal.text}", facts)
-        return
-    report = played.before if played.running is None else played.after
-    name = of_step(refusal.step, refusal.err)
-    name = "running" if played.running is None else name
-    told = "" if report is None else _why(report.why, played)
-    yield Finding(name, "refused", refusal.step, f"{refusal.text}{told}", facts)
+    name, function = of_step(refusal.step, refusal.err, refusal.field, refusal.expected)
+    text = refusal.text if refusal.step in {function, BOOTS} else f"{refusal.step}: {refusal.text}"
+    if refusal.step == BOOTS:
+        report = played.before if played.running is None else played.after
+        text += "" if report is None else _why(report.why, played)
+        name = "running" if played.running is None else name
+    yield Finding(name, "refused", function, text, facts)
 
 
 def _why(why: tuple[str, ...], played: Played) -> str:
@@ -82,6 +80,8 @@ def _why(why: tuple[str, ...], played: Played) -> str:
 def _faults(case: Case, said: set[str]) -> Iterator[Finding]:
     """What else is wrong with the image, whether or not the update ended before it."""
     runs = case.played.runs
+    if case.info.kind == "unknown" and said:
+        return  # what the other bytes would mean is noise
     for fault in not_in(case.info.faults, said):
         name, function = of_fault(fault)
         text = f"{fault.err.name}: {fault}"
@@ -136,7 +136,7 @@ def _running(case: Case) -> Iterator[Finding]:
     if played.running is None:
         return
     label = played.running.label
-    name = "an app without a descriptor" if desc is None else f"{desc.project_name} {desc.version}"
+    name = named(desc)
     facts: dict[str, Fact] = {"partition": label, "state": played.before.state or None}
     if not played.unconfirmed:
         yield Finding("running", "note", "esp_ota_get_running_partition", f"{name} runs in {label}", facts)
@@ -174,14 +174,14 @@ def _image(case: Case) -> Iterator[Finding]:
         yield Finding("kind", "risk", "esp_ota_write", text, {"kind": info.kind})
     if desc is None:
         return
-    text = f"{desc.project_name} {desc.version}, ESP-IDF {desc.idf_ver}, {info.length} bytes"
+    text = f"{named(desc)}, ESP-IDF {desc.idf_ver or 'without a version'}, {info.length} bytes"
     facts: dict[str, Fact] = {"project": desc.project_name, "version": desc.version, "idf_version": desc.idf_ver}
     yield Finding("image", "note", "esp_image_verify", text, facts)
     running = case.running
     if running is None:
         return
     if running.project_name_bytes != desc.project_name_bytes:
-        text = f"it is {desc.project_name}, and {running.project_name} runs: RainMaker, for one, rejects that"
+        text = f"it is {named(desc)}, and {named(running)} runs: RainMaker, for one, rejects that"
         said: dict[str, Fact] = {"found": desc.project_name, "expected": running.project_name}
         yield Finding("project", "risk", "esp_ota_get_partition_description", text, said)
     elif running.version_bytes == desc.version_bytes:
@@ -340,6 +340,13 @@ def description(data: bytes) -> AppDesc | None:
         return AppDesc.from_bytes(data[0x20:0x120])
     except EspError:
         return None
+
+
+def named(desc: AppDesc | None) -> str:
+    """An app by project and version, as a sentence needs it."""
+    if desc is None:
+        return "an app without a descriptor"
+    return f"{desc.project_name} {desc.version}".strip() or "an app without a name"
 
 
 def _revision(full: int) -> str:
