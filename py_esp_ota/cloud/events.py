@@ -14,13 +14,29 @@ class Kind(StrEnum):
     JOB_CREATED = "job_created"
     JOB_CANCELLED = "job_cancelled"
     JOB_ARCHIVED = "job_archived"
+    JOB_UNARCHIVED = "job_unarchived"
+    JOB_DELETED = "job_deleted"
 
-    URL_SENT = "url_sent"  # the six that move a node's state in a job
+    RELEASED = "released"  # these move a campaign: see ``campaign``
+    GATE_MET = "gate_met"
+    JOB_PAUSED = "job_paused"
+    JOB_RESUMED = "job_resumed"
+    JOB_ABORTED = "job_aborted"
+    JOB_ENDED = "job_ended"
+
+    URL_SENT = "url_sent"  # these move a node's state in a job
     URL_WITHDRAWN = "url_withdrawn"
     REPORTED = "reported"
     UP_TO_DATE = "up_to_date"
     APPROVED = "approved"
     EXPIRED = "expired"
+    TIMED_OUT = "timed_out"  # the node's own time, where ``EXPIRED`` is the job's
+    GIVEN_UP = "given_up"
+    SILENT = "silent"
+    HELD_BACK = "held_back"
+    RETRIED = "retried"
+    NODE_ADDED = "node_added"
+    USERS_NOTIFIED = "users_notified"
 
     IMAGE_UPLOADED = "image_uploaded"
     IMAGE_ARCHIVED = "image_archived"
@@ -35,6 +51,15 @@ class Kind(StrEnum):
     NODE_UNSHARED = "node_unshared"
     NODE_CLAIMED = "node_claimed"
     NODE_FORGOTTEN = "node_forgotten"  # about a job as well: it ends there
+    BOARD_NOTED = "board_noted"
+
+    GROUP_CREATED = "group_created"
+    GROUP_CHANGED = "group_changed"
+    GROUP_DELETED = "group_deleted"
+
+    WEBHOOK_CREATED = "webhook_created"
+    WEBHOOK_CHANGED = "webhook_changed"
+    WEBHOOK_DELETED = "webhook_deleted"
 
     SIGNED_UP = "signed_up"
     CONFIRMED = "confirmed"

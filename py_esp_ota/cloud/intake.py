@@ -184,7 +184,8 @@ class Intake:
         self._mappings.hear(turn, node_id, UserMapping.decode(payload))
 
     def _otafetch(self, turn: Turn, node_id: str, payload: bytes) -> None:
-        self._serving.on_fetch(turn, node_id, OtaFetch.decode(payload).fw_version)
+        fetch = OtaFetch.decode(payload)
+        self._serving.on_fetch(turn, node_id, fetch.fw_version, fetch.network_id)
 
     def _otastatus(self, turn: Turn, node_id: str, payload: bytes) -> None:
         self._serving.on_status(turn, node_id, OtaStatusReport.decode(payload))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +10,32 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud import jobs as rules
+from py_esp_ota.cloud.campaign import CampaignState, campaign_state
 from py_esp_ota.cloud.jobs import JobStatus, NodeState, NodeStatus, OtaJob
 from py_esp_ota.cloud.models import JobNodeRow, JobRow
+from py_esp_ota.cloud.plan import Plan
+from py_esp_ota.cloud.progress import Progress
 from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.cloud.standing import Standing, Tally
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
     """A job and where it stands."""
 
-    job: OtaJob
+    standing: Standing
     status: JobStatus
     summary: Mapping[str, int]  # by summary key, `total` included
+
+    @property
+    def job(self) -> OtaJob:
+        """The job itself."""
+        return self.standing.job
+
+    @property
+    def state(self) -> CampaignState:
+        """Where its campaign stands: more words than RainMaker has."""
+        return campaign_state(self.job, self.status)
 
 
 def job_row(tx: Session, ota_job_id: str) -> JobRow:
@@ -38,26 +51,38 @@ def unknown_job() -> CloudError:
     return CloudError(Refusal.JOB_UNKNOWN, "there is no job with this ota_job_id")
 
 
+_DOCUMENTS = frozenset({"metadata", "nodes", "groups", "plan", "sizes", "progress"})
+
+
 def columns_of_job(job: OtaJob) -> dict[str, Any]:
     """The columns of a job that do not change, without its number."""
-    names = set(OtaJob.__dataclass_fields__) - {"metadata", "number", "nodes", "groups"}
+    names = set(OtaJob.__dataclass_fields__) - _DOCUMENTS - {"number"}
     return {name: getattr(job, name) for name in names} | {
         "metadata": dict(job.metadata),
         "nodes": list(job.nodes),
         "groups": list(job.groups),
+        "plan": job.plan.to_json(),
         "deadline": job.deadline,
     }
 
 
 def job_of(row: JobRow) -> OtaJob:
     """The job in a row."""
-    names = set(OtaJob.__dataclass_fields__) - {"metadata", "nodes", "groups"}
+    names = set(OtaJob.__dataclass_fields__) - _DOCUMENTS
     return OtaJob(
         **{name: getattr(row, name) for name in names},
         metadata=row.job_metadata,
         nodes=tuple(row.nodes),
         groups=tuple(row.groups),
+        plan=Plan.from_json(row.plan),
+        sizes=tuple(row.sizes),
+        progress=Progress.from_json(row.progress),
     )
+
+
+def standing_of(row: JobRow) -> Standing:
+    """Where the job in a row stands."""
+    return Standing(job_of(row), tuple(Tally.from_json(tally) for tally in row.tallies))
 
 
 def state_of(row: JobNodeRow) -> NodeState:
@@ -68,19 +93,29 @@ def state_of(row: JobNodeRow) -> NodeState:
 
 def columns_of(state: NodeState) -> dict[str, Any]:
     """The columns of a state."""
-    return {name: getattr(state, name) for name in NodeState.__dataclass_fields__} | {"status": state.status.value}
+    words = {"status": state.status.value, "reason": state.reason.value}
+    return {name: getattr(state, name) for name in NodeState.__dataclass_fields__} | words
 
 
-def columns_of_counts(counts: Mapping[NodeStatus, int], closed: int) -> dict[str, Any]:
+def columns_of_standing(standing: Standing) -> dict[str, Any]:
     """The columns of where a job stands."""
-    return {"counts": {status.value: counts[status] for status in NodeStatus if counts.get(status)}, "closed": closed}
+    job = standing.job
+    return {
+        "tallies": [tally.to_json() for tally in standing.tallies],
+        "sizes": list(job.sizes),
+        "progress": job.progress.to_json(),
+        "cancelled_timestamp": job.cancelled_timestamp,
+        "archived": job.archived,
+    }
 
 
 def view_of(row: JobRow) -> JobView:
     """The job in a row, and where it stands."""
-    return view(job_of(row), Counter({NodeStatus(status): count for status, count in row.counts.items()}), row.closed)
+    return view(standing_of(row))
 
 
-def view(job: OtaJob, counts: Mapping[NodeStatus, int], closed: int) -> JobView:
-    """A job and where it stands, from its nodes by status and the number of closed ones."""
-    return JobView(job, rules.job_status(job, counts, closed), rules.summary(counts))
+def view(standing: Standing) -> JobView:
+    """A job and where it stands."""
+    whole = standing.whole
+    status = rules.job_status(standing.job, whole.counts, whole.closed)
+    return JobView(standing, status, rules.summary(whole.counts))

@@ -9,6 +9,9 @@ A job and the state of each of its nodes are values; every rule takes them and r
 reports it after every attempt and fetches again, so it closes the node only when ``max_fetch_cycles`` hand-outs have
 ended that way. A closed node is handed nothing any more; the job is completed when all its nodes are closed.
 
+A node has its turn when the job's campaign has come to it (``campaign``): before that, and while the job is paused, it
+is handed nothing.
+
 Nothing else changes them: a job and a node's state are folds over what happened (``events``), so that both can be
 told again from the log at any time.
 
@@ -17,12 +20,15 @@ Times are milliseconds since 1970 unless a name says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from py_esp_ota.cloud.events import By, Event, Kind
+from py_esp_ota.cloud.plan import AT_ONCE, Plan
+from py_esp_ota.cloud.progress import NOT_BEGUN, Progress, all_released, fold_progress
+from py_esp_ota.cloud.reasons import Reason, reason_of
 from py_esp_ota.rainmaker.messages import OtaStatus, ota_status_from_string, ota_status_to_string
 
 MAX_NODES = 100
@@ -37,6 +43,7 @@ DEFAULT_FETCH_CYCLES = 3
 URL_SENT = "OTA URL Sent to Node"
 ALREADY_ON_VERSION = "Already on this version"
 NODE_GONE = "The node was removed"
+TRIED_AGAIN = "Tried again"
 
 
 class NodeStatus(StrEnum):
@@ -95,6 +102,13 @@ class Hold(StrEnum):
     CLOSED = "the node has its final result"
     LAPSED = "the job's time is over"
     UNAPPROVED = "the node's user has not approved it"
+    PAUSED = "the job is paused"
+    WAITING = "the node's turn has not come"
+    SERIALISED = "another node of its network is at it"
+
+
+WILL_END = frozenset({Hold.PAUSED, Hold.WAITING, Hold.SERIALISED})
+"""Holds that end by themselves: a node that asks meanwhile is answered then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +132,15 @@ class NodeState:
     closed: bool = False
     failed_cycles: int = 0  # hand-outs that ended in `failed`, however many attempts the node made of each
     failing: bool = False  # the present hand-out has been counted in failed_cycles
+    position: int = 0  # in the order in which the job comes to its nodes
+    handed_out: int = 0  # milliseconds, when the URL went to it last; 0 before
+    held_back: bool = False  # it asked before its turn
+    silent: bool = False  # it has the URL and has said nothing for too long
+
+    @property
+    def reason(self) -> Reason:
+        """Why it is, or will be, without the update."""
+        return reason_of(self.status.value, self.additional_info)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,15 +162,31 @@ class OtaJob:
     force_push: bool = False
     user_approval: bool = False
     max_fetch_cycles: int = DEFAULT_FETCH_CYCLES
+    notify: bool = False
+    continuous: bool = False  # nodes that join its groups later have it too
+    network_serialised: bool = False  # one node of a network at a time
+    admin_id: str = ""  # only nodes that this admin has claimed; empty is everybody's
+    plan: Plan = AT_ONCE
+    sizes: tuple[int, ...] = ()  # how many nodes each phase takes
+    progress: Progress = NOT_BEGUN
     cancelled_timestamp: int | None = None
     archived: bool = False
 
     @property
     def deadline(self) -> int:
         """When the job gives up on nodes that have no final result: its timeout or the end of its validity."""
-        timeout = self.triggered_timestamp + self.timeout * 1000
+        timeout = self._lapse
         end = _validity_end(self.metadata)
         return timeout if end is None else min(timeout, end * 1000)
+
+    @property
+    def _lapse(self) -> int:
+        return max(self.triggered_timestamp, self.plan.start * 1000) + self.timeout * 1000
+
+    @property
+    def over(self) -> bool:
+        """Whether it was cancelled, or its time has ended."""
+        return self.cancelled_timestamp is not None or self.progress.ended > 0
 
     def hold(self, state: NodeState, now: int) -> Hold | None:
         """Why this node is handed nothing, ``None`` when it is.
@@ -160,6 +199,8 @@ class OtaJob:
             Hold.CLOSED: state.closed,
             Hold.LAPSED: now > self.deadline,
             Hold.UNAPPROVED: self.user_approval and not state.approved,
+            Hold.PAUSED: self.progress.paused > 0,
+            Hold.WAITING: state.position >= self.progress.released,
         }
         return next((reason for reason, applies in reasons.items() if applies), None)
 
@@ -181,15 +222,27 @@ class OtaJob:
             failing=state.failing or counts,
             failed_cycles=cycles,
             closed=state.closed or status in FINAL or cycles >= self.max_fetch_cycles,
+            silent=False,
         )
 
     def expire(self, state: NodeState, now: int) -> NodeState:
         """Close a node whose time is over; a success that comes later still counts."""
         if state.closed or self.cancelled_timestamp is not None or now <= self.deadline:
             return state
-        by_timeout = self.deadline == self.triggered_timestamp + self.timeout * 1000
+        by_timeout = self.deadline == self._lapse
         why = f"No result within {self.timeout} s" if by_timeout else "No result before the validity ended"
         return replace(state, status=NodeStatus.FAILED, additional_info=why, timestamp=now, closed=True)
+
+
+BUSY_MS = 3_600_000
+"""How long a node that has the URL may hold up the others of its network in a serialised job."""
+
+_AT_IT = frozenset({NodeStatus.STARTED, NodeStatus.IN_PROGRESS, NodeStatus.DELAYED})
+
+
+def at_it(state: NodeState, now: int) -> bool:
+    """Whether a node is about its update now."""
+    return not state.closed and state.status in _AT_IT and now < state.handed_out + BUSY_MS
 
 
 def without_node(state: NodeState, now: int) -> NodeState:
@@ -201,7 +254,28 @@ def without_node(state: NodeState, now: int) -> NodeState:
 
 def hand_out(state: NodeState, now: int) -> NodeState:
     """The URL goes to the node: a new fetch cycle begins."""
-    return replace(state, status=NodeStatus.STARTED, additional_info=URL_SENT, timestamp=now, failing=False)
+    return replace(
+        state,
+        status=NodeStatus.STARTED,
+        additional_info=URL_SENT,
+        timestamp=now,
+        failing=False,
+        handed_out=now,
+        held_back=False,
+        silent=False,
+    )
+
+
+def timed_out(state: NodeState, why: str, now: int) -> NodeState:
+    """The node's own time is over; a success that comes later still counts."""
+    return replace(state, status=NodeStatus.FAILED, additional_info=why, timestamp=now, closed=True, silent=False)
+
+
+def tried_again(state: NodeState, now: int) -> NodeState:
+    """The node begins anew, with all its cycles; whoever has approved it has."""
+    return NodeState(
+        state.node_id, additional_info=TRIED_AGAIN, timestamp=now, approved=state.approved, position=state.position
+    )
 
 
 URL_NOT_SENT = "The URL was not sent"
@@ -216,6 +290,7 @@ def taken_back(before: NodeState) -> dict[str, Any]:
             "additional_info": before.additional_info,
             "timestamp": before.timestamp,
             "failing": before.failing,
+            "handed_out": before.handed_out,
         },
     }
 
@@ -238,18 +313,36 @@ Offer = tuple[OtaJob, NodeState]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to do for a node that asks: serve one job or none, and close those whose version it runs already."""
+    """What to do for a node that asks: serve one job or none, and close those whose version it runs already.
+
+    ``held_back`` are those it would be served now, were it its turn.
+    """
 
     serve: Offer | None
     up_to_date: tuple[Offer, ...] = ()
+    held_back: tuple[Offer, ...] = ()
 
 
-def choose(offers: Iterable[Offer], fw_version: str, now: int) -> Choice:
-    """What a node that runs ``fw_version`` gets on ``otafetch``: priority first, then the newest job."""
-    open_offers = [(job, state) for job, state in offers if job.hold(state, now) is None]
+def choose(
+    offers: Iterable[Offer], fw_version: str, now: int, busy: Callable[[OtaJob], bool] = lambda _job: False
+) -> Choice:
+    """What a node that runs ``fw_version`` gets on ``otafetch``: priority first, then the newest job.
+
+    ``busy`` tells of a serialised job whether another node of the asking one's network is at it.
+    """
+    holds = [(offer, _hold(offer, now, busy)) for offer in offers]
+    open_offers = [offer for offer, hold in holds if hold is None]
     up_to_date = tuple(offer for offer in open_offers if offer[0].fw_version == fw_version)
     servable = [offer for offer in open_offers if offer[0].fw_version != fw_version]
-    return Choice(min(servable, key=_order, default=None), up_to_date)
+    serve = min(servable, key=_order, default=None)
+    waiting = [offer for offer, hold in holds if hold in WILL_END and offer[0].fw_version != fw_version]
+    return Choice(serve, up_to_date, () if serve else tuple(waiting))
+
+
+def _hold(offer: Offer, now: int, busy: Callable[[OtaJob], bool]) -> Hold | None:
+    job, state = offer
+    hold = job.hold(state, now)
+    return Hold.SERIALISED if hold is None and job.network_serialised and busy(job) else hold
 
 
 def _order(offer: Offer) -> tuple[int, int]:
@@ -267,7 +360,7 @@ def job_status(job: OtaJob, counts: Mapping[NodeStatus, int], closed: int) -> Jo
     if job.cancelled_timestamp is not None:
         return JobStatus.CANCELLED
     total = sum(counts.values())
-    if closed == total:
+    if job.progress.ended or (closed == total and not job.continuous):
         return JobStatus.COMPLETED
     return (
         JobStatus.TRIGGERED if total == sum(counts.get(status, 0) for status in UNREPORTED) else JobStatus.IN_PROGRESS
@@ -279,7 +372,12 @@ def job_status(job: OtaJob, counts: Mapping[NodeStatus, int], closed: int) -> Jo
 
 def created(job: OtaJob, targets: Sequence[str], by: By) -> Event:
     """The event with which a job begins; ``targets`` are the nodes that its nodes and groups resolved to."""
-    facts = asdict(job) | {"targets": list(targets)}
+    facts = asdict(job) | {
+        "plan": job.plan.to_json(),
+        "progress": job.progress.to_json(),
+        "sizes": list(job.sizes),
+        "targets": list(targets),
+    }
     return Event(
         kind=Kind.JOB_CREATED,
         time=job.triggered_timestamp,
@@ -293,13 +391,31 @@ def created(job: OtaJob, targets: Sequence[str], by: By) -> Event:
 def fold_job(job: OtaJob | None, event: Event) -> OtaJob:
     """What an event makes of a job. Raises ``ValueError`` for a job that something happens to before it is made."""
     if event.kind is Kind.JOB_CREATED:
-        facts = {name: event.data[name] for name in OtaJob.__dataclass_fields__}
-        return OtaJob(**facts | {"nodes": tuple(facts["nodes"]), "groups": tuple(facts["groups"])})
+        return _begun(event)
     if job is None:
         raise ValueError(f"{event.kind} before the job {event.ota_job_id} was created")
-    if event.kind is Kind.JOB_CANCELLED:
-        return replace(job, cancelled_timestamp=event.time)
-    return replace(job, archived=True) if event.kind is Kind.JOB_ARCHIVED else job
+    match event.kind:
+        case Kind.JOB_CANCELLED | Kind.JOB_ABORTED:
+            job = replace(job, cancelled_timestamp=event.time)
+        case Kind.JOB_ARCHIVED | Kind.JOB_UNARCHIVED:
+            job = replace(job, archived=event.kind is Kind.JOB_ARCHIVED)
+        case Kind.NODE_ADDED:
+            job = replace(job, sizes=(*job.sizes[:-1], job.sizes[-1] + 1))
+    return replace(job, progress=fold_progress(job.progress, event))
+
+
+def _begun(event: Event) -> OtaJob:
+    """The job that is made. Events of older versions know no plan: every node had its turn at once."""
+    facts = {name: event.data[name] for name in OtaJob.__dataclass_fields__ if name in event.data}
+    total = len(event.data["targets"])
+    words = {
+        "nodes": tuple(facts["nodes"]),
+        "groups": tuple(facts["groups"]),
+        "plan": Plan.from_json(facts.get("plan", {})),
+        "sizes": tuple(facts.get("sizes", (total,))),
+        "progress": Progress.from_json(facts["progress"]) if "progress" in facts else all_released(total, event.time),
+    }
+    return OtaJob(**facts | words)
 
 
 def fold_state(job: OtaJob, state: NodeState, event: Event) -> NodeState:
@@ -317,6 +433,16 @@ def fold_state(job: OtaJob, state: NodeState, event: Event) -> NodeState:
             return replace(state, approved=True)
         case Kind.EXPIRED:
             return job.expire(state, event.time)
+        case Kind.TIMED_OUT:
+            return timed_out(state, event.data["additional_info"], event.time)
+        case Kind.GIVEN_UP:
+            return replace(state, closed=True)
+        case Kind.SILENT:
+            return replace(state, silent=True)
+        case Kind.HELD_BACK:
+            return replace(state, held_back=True)
+        case Kind.RETRIED:
+            return tried_again(state, event.time)
         case Kind.NODE_FORGOTTEN:
             return without_node(state, event.time)
     return state

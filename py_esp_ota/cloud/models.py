@@ -18,7 +18,14 @@ _TEXT = Text().with_variant(
 class Table(DeclarativeBase):
     """The base of all tables."""
 
-    type_annotation_map = {int: _BIG, str: _TEXT, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012 (SQLAlchemy's own name)
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own name)
+        int: _BIG,
+        str: _TEXT,
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        list[int]: JSON,
+        list[dict[str, Any]]: JSON,
+    }
 
 
 class SettingRow(Table):
@@ -72,6 +79,9 @@ class NodeRow(Table):
     type: Mapped[str] = mapped_column(default="", index=True)
     model: Mapped[str] = mapped_column(default="")
     fw_version: Mapped[str] = mapped_column(default="")
+    project_name: Mapped[str] = mapped_column(default="")
+    platform: Mapped[str] = mapped_column(default="")  # ESP-IDF's name of the chip
+    network_id: Mapped[str] = mapped_column(default="")  # of its Thread network, as its last message said
     config: Mapped[dict[str, Any]] = deferred(mapped_column(JSON, default=dict))
     params: Mapped[dict[str, Any]] = deferred(mapped_column(JSON, default=dict))
     node_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
@@ -87,6 +97,42 @@ class NodeTagRow(Table):
     __tablename__ = "node_tag"
     node_id: Mapped[str] = mapped_column(ForeignKey("node.node_id"), primary_key=True)
     tag: Mapped[str] = mapped_column(primary_key=True, index=True)
+
+
+class BoardRow(Table):
+    """What is known of the board below a node that no message tells: its table, its bootloader, its otadata."""
+
+    __tablename__ = "board"
+    node_id: Mapped[str] = mapped_column(primary_key=True)
+    facts: Mapped[dict[str, Any]]
+    noted_timestamp: Mapped[int]  # milliseconds
+
+
+class GroupRow(Table):
+    """A group of nodes: of an admin, with members or with a query that chooses them, or of a user."""
+
+    __tablename__ = "node_group"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    group_id: Mapped[str] = mapped_column(unique=True)
+    group_name: Mapped[str] = mapped_column(index=True)
+    user_id: Mapped[str] = mapped_column(default="", index=True)  # whose it is; empty of an admin's
+    parent_group_id: Mapped[str] = mapped_column(default="")
+    type: Mapped[str] = mapped_column(default="")
+    description: Mapped[str] = mapped_column(default="")
+    mutually_exclusive: Mapped[bool] = mapped_column(default=False)
+    is_matter: Mapped[bool] = mapped_column(default=False)
+    group_query: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # empty of a static one
+    custom_data: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    group_metadata: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    created_timestamp: Mapped[int]  # milliseconds
+
+
+class GroupNodeRow(Table):
+    """One member of a static group."""
+
+    __tablename__ = "node_group_member"
+    group_id: Mapped[str] = mapped_column(ForeignKey("node_group.group_id"), primary_key=True)
+    node_id: Mapped[str] = mapped_column(primary_key=True, index=True)
 
 
 class NodeUserRow(Table):
@@ -198,11 +244,17 @@ class JobRow(Table):
     user_approval: Mapped[bool]
     max_fetch_cycles: Mapped[int]
     triggered_timestamp: Mapped[int]
+    notify: Mapped[bool]
+    continuous: Mapped[bool]
+    network_serialised: Mapped[bool]
+    admin_id: Mapped[str]
+    plan: Mapped[dict[str, Any]]
+    sizes: Mapped[list[int]]  # how many nodes each phase takes
     deadline: Mapped[int] = mapped_column(index=True)
     cancelled_timestamp: Mapped[int | None]
     archived: Mapped[bool] = mapped_column(default=False)
-    counts: Mapped[dict[str, Any]]  # its nodes by status
-    closed: Mapped[int]  # how many of them are
+    progress: Mapped[dict[str, Any]]  # how far its campaign is
+    tallies: Mapped[list[dict[str, Any]]]  # where its nodes stand, by phase
 
 
 class JobNodeRow(Table):
@@ -218,6 +270,11 @@ class JobNodeRow(Table):
     closed: Mapped[bool]
     failed_cycles: Mapped[int]
     failing: Mapped[bool]
+    position: Mapped[int]  # in the order in which the job is handed out
+    handed_out: Mapped[int]  # milliseconds; 0 before
+    held_back: Mapped[bool]
+    silent: Mapped[bool]
+    reason: Mapped[str]
     __table_args__ = (Index("job_node_open", "node_id", "closed"),)
 
 
@@ -247,3 +304,23 @@ class EventRow(Table):
     user_name: Mapped[str]
     data: Mapped[dict[str, Any]]
     __table_args__ = (Index("event_of_job", "ota_job_id", "node_id"), Index("event_of_node", "node_id"))
+
+
+# --------------------------------------------------------------------------------------------------------------- hooks
+
+
+class WebhookRow(Table):
+    """Somebody who is told what happens, and up to which event he has been told."""
+
+    __tablename__ = "webhook"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    webhook_id: Mapped[str] = mapped_column(unique=True)
+    url: Mapped[str]
+    secret: Mapped[str]
+    kinds: Mapped[list[str]]  # empty: every kind
+    active: Mapped[bool] = mapped_column(default=True)
+    told: Mapped[int]  # the number of the last event he has
+    tries: Mapped[int] = mapped_column(default=0)  # in vain, of the next one
+    next_try: Mapped[int] = mapped_column(default=0)  # milliseconds
+    last_answer: Mapped[str] = mapped_column(default="")
+    created_timestamp: Mapped[int]  # milliseconds

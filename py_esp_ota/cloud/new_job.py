@@ -8,6 +8,7 @@ from typing import Any
 
 from py_esp_ota.cloud import jobs as rules
 from py_esp_ota.cloud.jobs import OtaJob
+from py_esp_ota.cloud.plan import Plan
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.texts import line, storable
 
@@ -31,6 +32,11 @@ def new_job(
     timeout: int,
     force_push: bool,
     user_approval: bool,
+    notify: bool,
+    continuous: bool,
+    network_serialised: bool,
+    admin_id: str,
+    plan: Plan,
     max_fetch_cycles: int,
 ) -> OtaJob:
     """The job, its version still empty.
@@ -52,6 +58,11 @@ def new_job(
         timeout=_in_range(timeout, "timeout", 1, TIMEOUT_LIMIT_S),
         force_push=force_push,
         user_approval=user_approval,
+        notify=notify,
+        continuous=continuous,
+        network_serialised=network_serialised,
+        admin_id=admin_id,
+        plan=plan,
         max_fetch_cycles=max_fetch_cycles,
     )
     _check_targets(job)
@@ -78,7 +89,7 @@ def _check_targets(job: OtaJob) -> None:
             len(job.nodes) > rules.MAX_NODES
         ),
         f"a job has at most {rules.MAX_GROUPS} groups, not {len(job.groups)}": len(job.groups) > rules.MAX_GROUPS,
-        "the only group this cloud knows is FFFF-FFFF, every node": bool(set(job.groups) - {rules.ALL_NODES}),
+        "only groups can be joined later: a continuous job needs one": job.continuous and not job.groups,
     }
     for problem, applies in problems.items():
         if applies:

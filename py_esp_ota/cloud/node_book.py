@@ -27,18 +27,35 @@ class NodeBook:
     def __init__(self) -> None:
         self.versions: dict[str, str] = {}
         self.online: set[str] = set()
+        self.networks: dict[str, str] = {}
+        """The Thread network of each node that told of one."""
+        self._of_network: dict[str, set[str]] = {}
         self.gone: set[str] = set()
         """Forgotten, and not connected since: what is still on its way from them comes from nobody."""
 
     def load(self, tx: Connection) -> None:
         """Read it from the database, when the cloud starts: nobody is connected to it yet."""
         tx.execute(update(_NODE).where(_NODE.c.connected).values(connected=False))
-        rows = tx.execute(select(_NODE.c.node_id, _NODE.c.fw_version))
+        rows = tx.execute(select(_NODE.c.node_id, _NODE.c.fw_version, _NODE.c.network_id)).all()
         self.versions = {row.node_id: row.fw_version for row in rows}
+        for row in rows:
+            if row.network_id:
+                self.settle(row.node_id, row.network_id)
 
     def is_online(self, node_id: str) -> bool:
         """Whether a node is connected now."""
         return node_id in self.online
+
+    def settle(self, node_id: str, network_id: str) -> None:
+        """A node is in a network; empty is none."""
+        self._of_network.get(self.networks.pop(node_id, ""), set()).discard(node_id)
+        if network_id:
+            self.networks[node_id] = network_id
+            self._of_network.setdefault(network_id, set()).add(node_id)
+
+    def neighbours(self, node_id: str) -> list[str]:
+        """The other nodes of its network, by id."""
+        return sorted(self._of_network.get(self.networks.get(node_id, ""), set()) - {node_id})
 
 
 class NodeChanges:
@@ -52,6 +69,7 @@ class NodeChanges:
         self._fresh: dict[str, None] = {}  # joined, and not in the database yet
         self._forgotten: dict[str, None] = {}
         self._versions: dict[str, str] = {}
+        self._networks: dict[str, str] = {}
         self.joined: dict[str, None] = {}  # nodes that were never heard of before
 
     def known(self, node_id: str) -> dict[str, Any]:
@@ -81,6 +99,11 @@ class NodeChanges:
         """A node says what it runs."""
         if self._versions.get(node_id, self._book.versions.get(node_id)) != version or node_id in self._columns:
             self.known(node_id)["fw_version"] = version
+
+    def network(self, node_id: str, network_id: str) -> None:
+        """A node says in which network it is."""
+        if self._networks.get(node_id, self._book.networks.get(node_id, "")) != network_id:
+            self.known(node_id)["network_id"] = self._networks[node_id] = network_id
 
     def params(self, node_id: str) -> Mapping[str, Any]:
         """The parameters of a node so far."""
@@ -114,9 +137,12 @@ class NodeChanges:
     def commit(self) -> None:
         """Into the book."""
         self._book.versions |= self._versions
+        for node_id, network_id in self._networks.items():
+            self._book.settle(node_id, network_id)
         for node_id in self._forgotten:
             self._book.versions.pop(node_id, None)
             self._book.online.discard(node_id)
+            self._book.settle(node_id, "")
         self._book.gone.update(self._forgotten)
 
 
@@ -127,6 +153,9 @@ def _new(node_id: str, now_s: int) -> dict[str, Any]:
         "type": "",
         "model": "",
         "fw_version": "",
+        "project_name": "",
+        "platform": "",
+        "network_id": "",
         "config": {},
         "params": {},
         "metadata": {},

@@ -185,7 +185,7 @@ class Nodes:
         info = document["info"]
         columns = turn.nodes.known(node_id)
         columns["config"] = document
-        for key in ("name", "type", "model", "fw_version"):
+        for key in ("name", "type", "model", "fw_version", "project_name", "platform"):
             columns[key] = heard(info.get(key, ""))
         turn.note("node", node_id)
 

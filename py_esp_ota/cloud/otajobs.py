@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import Select, Table, insert, literal, select
 
 from py_esp_ota.cloud import jobs as rules
 from py_esp_ota.cloud.event_log import EventLog, Wanted
-from py_esp_ota.cloud.events import THE_ADMIN, THE_CLOCK, Actor, By, Event, Kind
+from py_esp_ota.cloud.events import THE_ADMIN, Actor, By, Event, Kind
 from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.groups import Groups
 from py_esp_ota.cloud.history import HistoryLine, first_line, lines
-from py_esp_ota.cloud.job_book import JobBook, Standing
+from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.job_rows import (
     JobView,
     columns_of,
-    columns_of_counts,
     columns_of_job,
+    columns_of_standing,
     job_row,
     state_of,
     view,
@@ -31,25 +30,24 @@ from py_esp_ota.cloud.models import ImageRow, JobNodeRow, JobRow
 from py_esp_ota.cloud.new_job import new_job
 from py_esp_ota.cloud.nodes import Nodes
 from py_esp_ota.cloud.outbox import Outbox
+from py_esp_ota.cloud.plan import AT_ONCE as NO_PLAN
+from py_esp_ota.cloud.plan import GROUP, Plan, sizes_of
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.serving import Serving
-from py_esp_ota.cloud.store import PAGE_SIZE, Page, page, rows_of
+from py_esp_ota.cloud.standing import Standing
+from py_esp_ota.cloud.store import PAGE_SIZE, Page, numbered_rows_of, page
 from py_esp_ota.cloud.texts import number_or_refuse
 from py_esp_ota.cloud.turn import Turn
 from py_esp_ota.cloud.turns import Turns
 
-AT_ONCE = 500
-"""Nodes whose time is over that are closed in one turn."""
-
 _JOB: Table = JobRow.__table__  # type: ignore[assignment]
 _JOB_NODE: Table = JobNodeRow.__table__  # type: ignore[assignment]
+_OWN = ("job", "node_id", "position")
+"""What each row of a new job has of its own."""
 
 
 class Jobs:
-    """Create, list, watch, approve, cancel and archive jobs.
-
-    ``on_made`` is called after a job was made: its deadline may be the next one.
-    """
+    """Create, list, watch, approve, cancel and archive jobs."""
 
     def __init__(
         self,
@@ -57,6 +55,7 @@ class Jobs:
         turns: Turns,
         book: JobBook,
         nodes: Nodes,
+        groups: Groups,
         serving: Serving,
         outbox: Outbox,
         max_fetch_cycles: int = rules.DEFAULT_FETCH_CYCLES,
@@ -65,11 +64,11 @@ class Jobs:
         self._turns = turns
         self._book = book
         self._nodes = nodes
+        self._groups = groups
         self._serving = serving
         self._outbox = outbox
         self._log = EventLog(ground.store)
         self._max_fetch_cycles = max_fetch_cycles
-        self.on_made: Callable[[], None] = lambda: None
 
     # ---------------------------------------------------------------------------------------------------------- create
 
@@ -86,16 +85,22 @@ class Jobs:
         timeout: int = rules.DEFAULT_TIMEOUT_S,
         force_push: bool = False,
         user_approval: bool = False,
+        notify: bool = False,
+        continuous: bool = False,
+        network_serialised: bool = False,
+        plan: Plan = NO_PLAN,
         admin_id: str | None = None,
         by: By = THE_ADMIN,
     ) -> JobView:
-        """Start a job for some nodes, or for all with the group ``FFFF-FFFF``; of those that ``admin_id`` has claimed.
+        """Start a job for nodes, and for groups of them; of those that ``admin_id`` has claimed.
 
-        With ``force_push`` the nodes that are connected get the URL now; without it, and for all others, a node gets
-        it when it asks.
+        With ``force_push`` the nodes that are connected get the URL when their turn comes; without it, and for all
+        others, a node gets it when it asks. A ``continuous`` job is for the nodes as well that join its groups later,
+        a ``network_serialised`` one comes to one node of a network at a time.
 
         Raises:
-            CloudError: IMAGE_UNKNOWN, IMAGE_ARCHIVED, JOB_TARGETS, NODE_NOT_OF_USER, JOB_METADATA, INVALID_REQUEST.
+            CloudError: IMAGE_UNKNOWN, IMAGE_ARCHIVED, JOB_TARGETS, GROUP_UNKNOWN, NODE_NOT_OF_USER, JOB_METADATA,
+                JOB_PLAN, INVALID_REQUEST.
         """
         job = new_job(
             self._ground.ids.job(),
@@ -110,29 +115,47 @@ class Jobs:
             timeout=timeout,
             force_push=force_push,
             user_approval=user_approval,
+            notify=notify,
+            continuous=continuous,
+            network_serialised=network_serialised,
+            admin_id=admin_id or "",
+            plan=plan,
             max_fetch_cycles=self._max_fetch_cycles,
         )
         with self._turns.take() as turn:
             job = replace(job, fw_version=_version_of(turn, ota_image_id))
-            targets = self._resolve(turn, job, admin_id)
-            job = replace(job, number=_insert(turn, job, targets))
-            standing = Standing(job, Counter({NodeStatus.TRIGGERED: len(targets)}), 0)
-            turn.begin(rules.created(job, targets, by), standing, targets)
-            if force_push and not user_approval and self._outbox.open:
-                self._serving.push(turn, job.ota_job_id, self._nodes.online(targets))
-            standing = turn.standing(job.ota_job_id)
-        self.on_made()
-        return view(standing.job, standing.counts, standing.closed)
+            order, in_front = self._resolve(turn, job)
+            job = replace(job, sizes=_sizes(job, len(order), in_front))
+            job = replace(job, number=_insert(turn, job, order))
+            turn.begin(rules.created(job, order, by), Standing.of_new(job), order)
+        return self.get(job.ota_job_id)
 
-    def _resolve(self, turn: Turn, job: OtaJob, admin_id: str | None) -> list[str]:
-        """The job's target nodes, in order."""
-        found = self._nodes.claimed(turn.tx, admin_id, None if job.groups == (rules.ALL_NODES,) else job.nodes)
-        missing = sorted(set(job.nodes) - set(found), key=job.nodes.index)
+    def _resolve(self, turn: Turn, job: OtaJob) -> tuple[list[str], dict[str, int]]:
+        """The job's target nodes, in its order, and how many stand in front because a phase names their group.
+
+        Nodes that are named come as they are named. Those of a group come in the order of their ids read from behind,
+        so that the first hundred are not all of one batch of the factory.
+        """
+        named = self._nodes.claimed(turn.tx, job.admin_id or None, job.nodes)
+        missing = [node_id for node_id in job.nodes if node_id not in set(named)]
         if missing:
             raise CloudError(Refusal.NODE_NOT_OF_USER, f"unknown nodes: {', '.join(missing[:5])}"[:500], nodes=missing)
-        if not found:
+        members = {each: self._groups.members(turn.tx, each, job.admin_id) for each in job.groups}
+        groups = {each: sorted(node_ids, key=_backwards) for each, node_ids in members.items()}
+        order: dict[str, None] = {}
+        in_front: dict[str, int] = {}
+        for group_id in (each.removeprefix(GROUP) for each in job.plan.phases if each.startswith(GROUP)):
+            if group_id not in groups:
+                raise CloudError(Refusal.JOB_PLAN, f"plan.phases: {group_id[:64]} is none of the job's groups")
+            before = len(order)
+            order |= dict.fromkeys(groups[group_id])
+            in_front[group_id] = len(order) - before
+        order |= dict.fromkeys(job.nodes)
+        for node_ids in groups.values():
+            order |= dict.fromkeys(node_ids)
+        if not order and not job.continuous:
             raise CloudError(Refusal.JOB_TARGETS, "there is no node yet that the job could be for")
-        return found
+        return list(order), in_front
 
     # ------------------------------------------------------------------------------------------------------------ read
 
@@ -164,7 +187,7 @@ class Jobs:
         """One job. Raises ``CloudError`` (JOB_UNKNOWN)."""
         standing = self._book.standing(ota_job_id)
         if standing is not None:
-            return view(standing.job, standing.counts, standing.closed)
+            return view(standing)
         with self._ground.store.begin() as tx:
             return view_of(job_row(tx, ota_job_id))
 
@@ -214,7 +237,7 @@ class Jobs:
     def running(self) -> list[JobView]:
         """The jobs that are not over, newest first."""
         found = sorted(self._book.all(), key=lambda standing: -standing.job.number)
-        return [view(standing.job, standing.counts, standing.closed) for standing in found]
+        return [view(standing) for standing in found]
 
     def history(self, ota_job_id: str, node_id: str | None = None) -> list[HistoryLine]:
         """Everything that happened to the job, or to the job on one node, oldest first."""
@@ -262,6 +285,8 @@ class Jobs:
             held = job.hold(state, turn.now)
             if held is not None:
                 raise CloudError(Refusal.NO_UPDATE, f"nothing to start: {held.value}")
+            if job.network_serialised and self._serving.busy(turn, node_id, job):
+                raise CloudError(Refusal.NO_UPDATE, f"nothing to start: {rules.Hold.SERIALISED.value}")
             turn.happen(Event(kind=Kind.APPROVED, time=turn.now, by=by, ota_job_id=ota_job_id, node_id=node_id))
             self._serving.hand_out(turn, job, state)
 
@@ -274,7 +299,7 @@ class Jobs:
         with self._turns.take() as turn:
             if turn.standing(ota_job_id).job.cancelled_timestamp is None:
                 turn.happen(Event(kind=Kind.JOB_CANCELLED, time=turn.now, by=by, ota_job_id=ota_job_id))
-        self._outbox.withdraw(ota_job_id)
+                turn.withdrawn[ota_job_id] = None
         self._turns.catch_up()
         return self.get(ota_job_id)
 
@@ -288,18 +313,16 @@ class Jobs:
                 turn.happen(Event(kind=Kind.JOB_ARCHIVED, time=turn.now, by=by, ota_job_id=ota_job_id))
         return self.get(ota_job_id)
 
-    def expire(self) -> int | None:
-        """Close nodes of jobs whose time is over, not too many at once.
 
-        When there is something to close again, in milliseconds since 1970: in the past while there is more.
-        """
-        now = self._ground.now_ms()
-        late = list(islice(self._book.late(now), AT_ONCE))
-        if late:
-            with self._turns.take() as turn:
-                for job, state in late:
-                    turn.happen(_expired(job, state, now))
-        return self._book.next_deadline()
+def _backwards(node_id: str) -> str:
+    return node_id[::-1]
+
+
+def _sizes(job: OtaJob, total: int, in_front: Mapping[str, int]) -> tuple[int, ...]:
+    try:
+        return sizes_of(job.plan.phases, total, in_front)
+    except ValueError as error:
+        raise CloudError(Refusal.JOB_PLAN, str(error)) from None
 
 
 def _version_of(turn: Turn, ota_image_id: str) -> str:
@@ -317,19 +340,12 @@ def _version_of(turn: Turn, ota_image_id: str) -> str:
 
 def _insert(turn: Turn, job: OtaJob, targets: Sequence[str]) -> int:
     """The rows of a new job, in one statement however many nodes it has; its number."""
-    columns = columns_of_job(job) | columns_of_counts({NodeStatus.TRIGGERED: len(targets)}, 0)
+    columns = columns_of_job(job) | columns_of_standing(Standing.of_new(job))
     number = int(turn.tx.execute(insert(_JOB).returning(_JOB.c.number), columns).scalar_one())
-    ids = rows_of(turn.tx, targets)
+    ids, position = numbered_rows_of(turn.tx, targets)
     first = columns_of(NodeState("", timestamp=job.triggered_timestamp))
-    constants = {name: literal(value).label(name) for name, value in first.items() if name != "node_id"}
-    rows = select(literal(number).label("job"), ids.c.value.label("node_id"), *constants.values())
-    turn.tx.execute(insert(_JOB_NODE).from_select(["job", "node_id", *constants], rows))
+    constants = {name: literal(value).label(name) for name, value in first.items() if name not in _OWN}
+    own = (literal(number).label("job"), ids.c.value.label("node_id"), position.label("position"))
+    rows = select(*own, *constants.values())
+    turn.tx.execute(insert(_JOB_NODE).from_select([*_OWN, *constants], rows))
     return number
-
-
-def _expired(job: OtaJob, state: NodeState, now: int) -> Event:
-    after = job.expire(state, now)
-    words = {"status": after.status.value, "additional_info": after.additional_info}
-    return Event(
-        kind=Kind.EXPIRED, time=now, by=THE_CLOCK, ota_job_id=job.ota_job_id, node_id=state.node_id, data=words
-    )

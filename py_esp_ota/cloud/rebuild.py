@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,10 +9,11 @@ from sqlalchemy import Connection, Table, delete, insert, select
 
 from py_esp_ota.cloud.event_log import EventLog
 from py_esp_ota.cloud.events import Event, Kind
-from py_esp_ota.cloud.job_book import Standing, first_state
-from py_esp_ota.cloud.job_rows import columns_of, columns_of_counts, columns_of_job
-from py_esp_ota.cloud.jobs import NodeState, NodeStatus, fold_job, fold_state
+from py_esp_ota.cloud.job_book import first_state
+from py_esp_ota.cloud.job_rows import columns_of, columns_of_job, columns_of_standing
+from py_esp_ota.cloud.jobs import NodeState, fold_job, fold_state
 from py_esp_ota.cloud.models import BlobRow, ImageRow, JobNodeRow, JobRow, PushRow
+from py_esp_ota.cloud.standing import Standing
 from py_esp_ota.cloud.store import Store
 
 _JOB: Table = JobRow.__table__  # type: ignore[assignment]
@@ -42,16 +42,20 @@ class Retold:
         standing = self._standings.get(event.ota_job_id)
         if standing is None:
             job = fold_job(None, event)
-            states = {node_id: first_state(job, node_id) for node_id in event.data["targets"]}
-            self._states[event.ota_job_id] = states
-            standing = Standing(job, Counter({NodeStatus.TRIGGERED: len(states)}), 0)
-        elif event.node_id:
+            order = enumerate(event.data["targets"])
+            self._states[event.ota_job_id] = {node_id: first_state(job, node_id, at) for at, node_id in order}
+            standing = Standing.of_new(job)
+        elif not event.node_id:
+            standing = standing.after(event)
+        elif event.kind is Kind.NODE_ADDED:
+            state = NodeState(event.node_id, timestamp=event.time, position=sum(standing.job.sizes))
+            self._states[event.ota_job_id][event.node_id] = state
+            standing = standing.after(event).joined(state)
+        else:
             before = self._states[event.ota_job_id][event.node_id]
             after = fold_state(standing.job, before, event)
             self._states[event.ota_job_id][event.node_id] = after
             standing = standing.moved(before, after)
-        else:
-            standing = Standing(fold_job(standing.job, event), standing.counts, standing.closed)
         self._standings[event.ota_job_id] = standing
 
     def _image(self, event: Event) -> None:
@@ -87,11 +91,7 @@ def rebuild(store: Store) -> None:
 
 
 def _row_of(standing: Standing) -> dict[str, Any]:
-    job = standing.job
-    return columns_of_job(job) | {
-        "number": job.number,
-        **columns_of_counts(standing.counts, standing.closed),
-    }
+    return columns_of_job(standing.job) | columns_of_standing(standing) | {"number": standing.job.number}
 
 
 def _fill(tx: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

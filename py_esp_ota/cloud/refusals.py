@@ -57,11 +57,15 @@ class Refusal(Enum):
     JOB_UNKNOWN = 106001, 404
     JOB_TARGETS = 106002, 400
     JOB_NOT_CANCELLED = 106003, 409
-    JOB_OPTION_ABSENT = 106004, 400
     JOB_METADATA = 106005, 400
     OTA_STATUS_UNKNOWN = 106006, 404
     NODE_OFFLINE = 106007, 400
     NO_UPDATE = 106008, 400
+    JOB_PLAN = 106009, 400
+    JOB_OVER = 106010, 409
+    JOB_NOT_PAUSED = 106011, 409
+
+    GROUP_UNKNOWN = 107001, 404
 
     def __init__(self, error_code: int, http_status: int) -> None:
         self.error_code = error_code

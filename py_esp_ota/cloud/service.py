@@ -1,9 +1,10 @@
 """The whole cloud as one object: what the REST API, the web page and the lab hold.
 
-Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``mappings`` and ``sharing`` (which
-users a node has), ``field`` (all nodes at a glance), ``jobs``, ``serving`` (what nodes are answered), ``streams``
-(images block by block), ``intake`` (what they say), ``outbox`` (what they are told), ``log`` (what happened), ``live``
-(who is told of it). This file puts them together and adds the life of the connection.
+Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``groups``, ``mappings`` and
+``sharing`` (which users a node has), ``field`` (all nodes at a glance), ``jobs``, ``campaigns`` (what their plans make
+of them), ``serving`` (what nodes are answered), ``streams`` (images block by block), ``intake`` (what they say),
+``outbox`` (what they are told), ``log`` (what happened), ``live`` (who is told of it). This file puts them together and
+adds the life of the connection.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
+from py_esp_ota.cloud.campaigns import Campaigns
 from py_esp_ota.cloud.event_log import EventLog
 from py_esp_ota.cloud.field import Field
 from py_esp_ota.cloud.ground import Ground
+from py_esp_ota.cloud.groups import Groups
 from py_esp_ota.cloud.images import Images
 from py_esp_ota.cloud.intake import Intake
 from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import DEFAULT_FETCH_CYCLES
+from py_esp_ota.cloud.joining import Joining
 from py_esp_ota.cloud.mapping import Mappings
 from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.nodes import CLIENT_ID, Nodes
@@ -77,10 +81,13 @@ class CloudService:
         self.field = Field(self.ground, turns)
         self.mappings = Mappings(self.ground, turns)
         self.sharing = Sharing(self.ground, turns)
-        self.serving = Serving(turns, jobs, nodes, self.images, self.outbox, streams)
+        self.groups = Groups(self.ground)
+        joining = Joining(turns, jobs, self.groups)
+        self.serving = Serving(turns, jobs, nodes, self.images, self.outbox, joining, streams)
         self.serving.push_again(jobs.pushes)
         self.streams = Streams(self.images, self.outbox)
-        self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.serving, self.outbox, max_fetch_cycles)
+        self.campaigns = Campaigns(self.ground, turns, jobs, nodes, self.serving, self.outbox)
+        self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.groups, self.serving, self.outbox, max_fetch_cycles)
         self.intake = Intake(self.ground, turns, nodes, self.nodes, self.mappings, self.serving, self.streams)
         self._waiters: list[asyncio.Future[None]] = []
         self._online = nodes.online
@@ -103,7 +110,7 @@ class CloudService:
     async def run(self, connect: MqttSessionConnect) -> NoReturn:
         """Serve nodes over MQTT for ever, connecting again whenever the broker goes away."""
         made = asyncio.Event()
-        self.jobs.on_made = made.set
+        self.campaigns.on_earlier = made.set
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_deadlines(made))
             group.create_task(self.intake.do_chores())
@@ -159,7 +166,7 @@ class CloudService:
         retry = pauses()
         while True:
             try:
-                deadline = self.jobs.expire()
+                deadline = self.campaigns.look()
             except Exception as error:
                 if not (why := outage(error)):
                     raise

@@ -15,6 +15,7 @@ from py_esp_ota.cloud.events import THE_CLOUD, Actor, By, Event, Kind
 from py_esp_ota.cloud.images import Images, StoredImage
 from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob
+from py_esp_ota.cloud.joining import Joining
 from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.outbox import Letter, Outbox
 from py_esp_ota.cloud.refusals import CloudError
@@ -41,8 +42,10 @@ class Serving:
         nodes: NodeBook,
         images: Images,
         outbox: Outbox,
+        joining: Joining,
         streams: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._joining = joining
         self._has_streams = streams
         self._turns = turns
         self._book = book
@@ -57,14 +60,20 @@ class Serving:
 
     # ------------------------------------------------------------------------------------------------------------ hear
 
-    def on_fetch(self, turn: Turn, node_id: str, fw_version: str) -> None:
-        """A node asks for an update: it gets the best job there is for it, or silence."""
+    def on_fetch(self, turn: Turn, node_id: str, fw_version: str, network_id: str | None = None) -> None:
+        """A node asks for an update: it gets the best job there is for it, or silence, until its turn has come."""
         turn.nodes.runs(node_id, heard(fw_version))
+        if network_id is not None:
+            turn.nodes.network(node_id, heard(network_id, 64))
         turn.note("node", node_id)
+        self._joining.join(turn, node_id)
         offers = [(standing.job, state) for standing, state in turn.offers(node_id)]
-        choice = rules.choose(offers, fw_version, turn.now)
+        choice = rules.choose(offers, fw_version, turn.now, partial(self.busy, turn, node_id))
         for job, state in choice.up_to_date:
             turn.happen(_of_cloud(Kind.UP_TO_DATE, job, rules.already_on_version(state, turn.now)))
+        for job, state in choice.held_back:
+            if not state.held_back:
+                turn.happen(_of_node(Kind.HELD_BACK, job, node_id, turn.now))
         if choice.serve is not None and self._outbox.open:
             self.hand_out(turn, *choice.serve)
 
@@ -77,10 +86,20 @@ class Serving:
             state = None
         if state is None:
             raise ValueError("otastatus: no job with this ota_job_id has this node as a target")
+        if report.network_id is not None:
+            turn.nodes.network(node_id, heard(report.network_id, 64))
         ts = report.ts if report.ts is not None and 0 <= report.ts < 2**53 else None
         words = {"status": heard(report.status, 32), "additional_info": heard(report.additional_info), "ts": ts}
         by = By(Actor.NODE, node_id)
         turn.happen(Event(kind=Kind.REPORTED, time=turn.now, by=by, ota_job_id=ota_job_id, node_id=node_id, data=words))
+
+    def busy(self, turn: Turn, node_id: str, job: OtaJob) -> bool:
+        """Whether another node of its network is at a job. One that vanished holds the others up for an hour."""
+        for neighbour in self._nodes.neighbours(node_id):
+            state = turn.state(job.ota_job_id, neighbour)
+            if state is not None and rules.at_it(state, turn.now):
+                return True
+        return False
 
     # ------------------------------------------------------------------------------------------------------------ tell
 
@@ -131,6 +150,7 @@ class Serving:
                 there = {node_id: None for node_id in came if node_id in self._nodes.online}
                 self._outbox.send_kept(there)
                 self._waiting.extend((job, node_id) for node_id in there for job in self._absent.pop(node_id, ()))
+                self._joining.came(there)
                 self._room()
 
     def _room(self) -> None:
@@ -146,6 +166,10 @@ class Serving:
         job, state = turn.standing(ota_job_id).job, turn.state(ota_job_id, node_id)
         if state is None or state.status not in rules.UNREPORTED or job.hold(state, turn.now) is not None:
             turn.arrived(ota_job_id, node_id)  # it spoke since, or it may not have the job any more
+        elif job.network_serialised and self.busy(turn, node_id, job):
+            turn.arrived(ota_job_id, node_id)
+            if not state.held_back:
+                turn.happen(_of_node(Kind.HELD_BACK, job, node_id, turn.now))
         else:
             self.hand_out(turn, job, state)
 
@@ -177,6 +201,10 @@ def _of_cloud(kind: Kind, job: OtaJob, state: NodeState, data: Mapping[str, Any]
         node_id=state.node_id,
         data=data or words,
     )
+
+
+def _of_node(kind: Kind, job: OtaJob, node_id: str, now: int) -> Event:
+    return Event(kind=kind, time=now, by=By(Actor.NODE, node_id), ota_job_id=job.ota_job_id, node_id=node_id)
 
 
 def _arrived(ota_job_id: str, node_id: str, turn: Turn) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from sqlalchemy import JSON, URL, Connection, Select, TableValuedAlias, Text, cast, func, literal, select
+from sqlalchemy import JSON, URL, ColumnElement, Connection, Select, TableValuedAlias, Text, cast, func, literal, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -119,6 +119,17 @@ def rows_of(tx: Connection, texts: Sequence[str]) -> TableValuedAlias:
     if tx.dialect.name == "sqlite":
         return func.json_each(document).table_valued("value")
     return func.json_array_elements_text(cast(document, JSON)).table_valued("value")
+
+
+def numbered_rows_of(tx: Connection, texts: Sequence[str]) -> tuple[TableValuedAlias, ColumnElement[int]]:
+    """The same, and the place of each in the list, from 0."""
+    document = literal(json.dumps(list(texts)), Text)
+    if tx.dialect.name == "sqlite":
+        rows = func.json_each(document).table_valued("value", "key")
+        return rows, rows.c.key
+    rows = func.json_array_elements_text(cast(document, JSON)).table_valued("value", with_ordinality="place")
+    rows = rows.render_derived()
+    return rows, rows.c.place - 1
 
 
 @contextmanager

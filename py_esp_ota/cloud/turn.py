@@ -5,26 +5,29 @@ Everything that moves a job or a node goes through here, one report of a thousan
     with turns.take() as turn:
         turn.happen(Event(...))      # appended to the log, and folded into the state that it is about
 
+What follows from that by a job's plan happens in the same turn, at its end (``campaigns``).
+
 Decisions read what is in memory and what this turn has changed; the database is asked for jobs that are over, no more.
 When the block ends everything is written at once; when that fails nothing has happened (``turns``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud import event_log
 from py_esp_ota.cloud.events import Actor, By, Event, Kind
-from py_esp_ota.cloud.job_book import JobBook, Standing, first_state, standing_of
-from py_esp_ota.cloud.job_rows import columns_of, columns_of_counts, state_of, unknown_job
-from py_esp_ota.cloud.jobs import NodeState, fold_job, fold_state
+from py_esp_ota.cloud.job_book import JobBook, first_state, states_of
+from py_esp_ota.cloud.job_rows import columns_of, columns_of_standing, standing_of, state_of, unknown_job
+from py_esp_ota.cloud.jobs import NodeState, fold_state
 from py_esp_ota.cloud.live import Kind as Thing
 from py_esp_ota.cloud.models import JobNodeRow, JobRow, PushRow
 from py_esp_ota.cloud.node_book import NodeBook, NodeChanges
 from py_esp_ota.cloud.outbox import Letter
+from py_esp_ota.cloud.standing import Standing
 from py_esp_ota.cloud.store import rows_of
 
 _JOB: Table = JobRow.__table__  # type: ignore[assignment]
@@ -45,13 +48,16 @@ class Turn:
         self.now = now  # milliseconds
         self.nodes = NodeChanges(nodes, tx, now // 1000)
         self.letters: list[Letter] = []  # go out when this is written
+        self.withdrawn: dict[str, None] = {}  # jobs whose letters are taken back when this is written
         self._book = jobs
         self._events: list[Event] = []
-        self._begun: dict[str, frozenset[str]] = {}
+        self._begun: dict[str, dict[str, int]] = {}  # jobs, and their nodes in order
         self._standings: dict[str, Standing] = {}
         self._states: dict[tuple[str, str], NodeState] = {}
         self._moved: dict[tuple[str, str], NodeState] = {}
+        self._joined: dict[tuple[str, str], None] = {}
         self._stood: dict[str, Standing] = {}
+        self._reopened: dict[str, list[NodeState]] = {}
         self._promised: dict[tuple[str, str], None] = {}
         self._arrived: dict[tuple[str, str], None] = {}
         self.changed: dict[tuple[Thing, str, str], None] = {}  # as ``Live.publish`` takes it
@@ -74,8 +80,9 @@ class Turn:
         key = ota_job_id, node_id
         found = self._states.get(key) or self._book.state(ota_job_id, node_id)
         if ota_job_id in self._begun:
-            is_target = node_id in self._begun[ota_job_id]
-            return found or (first_state(self.standing(ota_job_id).job, node_id) if is_target else None)
+            position = self._begun[ota_job_id].get(node_id)
+            is_target = found is None and position is not None
+            return first_state(self.standing(ota_job_id).job, node_id, position or 0) if is_target else found
         if found is None and self._book.standing(ota_job_id) is None:
             number = self.standing(ota_job_id).job.number
             with Session(self.tx) as session:
@@ -86,8 +93,31 @@ class Turn:
 
     def offers(self, node_id: str) -> list[tuple[Standing, NodeState]]:
         """The open jobs that are for a node, and where it stands in them."""
-        found = ((self.standing(each), self.state(each, node_id)) for each in self._book.jobs_of(node_id))
+        joined = [of for of, who in self._joined if who == node_id]
+        jobs = [*self._book.jobs_of(node_id), *joined]
+        found = ((self.standing(each), self.state(each, node_id)) for each in jobs)
         return [(standing, state) for standing, state in found if state is not None]
+
+    def order(self, ota_job_id: str) -> Sequence[str]:
+        """The nodes of a job that is open, or begins in this turn, as it comes to them."""
+        joined = [node_id for of, node_id in self._joined if of == ota_job_id]
+        return [*self._begun.get(ota_job_id, self._book.order(ota_job_id)), *joined]
+
+    def targets(self, ota_job_id: str) -> Sequence[str]:
+        """The nodes of a job, open or over, as it comes to them. Raises ``CloudError`` (JOB_UNKNOWN)."""
+        number = self.standing(ota_job_id).job.number
+        if ota_job_id in self._begun or self._book.standing(ota_job_id) is not None:
+            return self.order(ota_job_id)
+        query = select(_JOB_NODE.c.node_id).where(_JOB_NODE.c.job == number).order_by(_JOB_NODE.c.position)
+        return list(self.tx.scalars(query).all())
+
+    def touched(self) -> list[str]:
+        """The jobs to which something has happened in this turn."""
+        return list(dict.fromkeys([*self._begun, *self._stood]))
+
+    def moved(self, ota_job_id: str) -> list[str]:
+        """The nodes of a job to which something has happened in this turn."""
+        return [node_id for of, node_id in self._moved if of == ota_job_id]
 
     # ---------------------------------------------------------------------------------------------------------- change
 
@@ -100,25 +130,38 @@ class Turn:
 
     def _fold(self, event: Event) -> None:
         standing = self.standing(event.ota_job_id)
-        if event.node_id:
-            before = self.state(event.ota_job_id, event.node_id)
-            if before is None:
-                raise ValueError(f"{event.kind}: the job {event.ota_job_id} is not for node {event.node_id}")
-            after = fold_state(standing.job, before, event)
-            if after != before:
-                key = event.ota_job_id, event.node_id
-                self._states[key] = self._moved[key] = after
-                self._stand(standing.moved(before, after))
+        if not event.node_id:
+            self._stand(standing.after(event))
+        elif event.kind is Kind.NODE_ADDED:
+            key = event.ota_job_id, event.node_id
+            state = NodeState(event.node_id, timestamp=event.time, position=sum(standing.job.sizes))
+            self._states[key] = self._moved[key] = state
+            self._joined[key] = None
+            self._stand(standing.after(event).joined(state))
         else:
-            self._stand(Standing(fold_job(standing.job, event), standing.counts, standing.closed))
+            self._move(standing, event)
 
-    def begin(self, event: Event, standing: Standing, targets: Iterable[str]) -> None:
+    def _move(self, standing: Standing, event: Event) -> None:
+        key = event.ota_job_id, event.node_id
+        before = self.state(*key)
+        if before is None:
+            raise ValueError(f"{event.kind}: the job {event.ota_job_id} is not for node {event.node_id}")
+        after = fold_state(standing.job, before, event)
+        if after != before:
+            self._states[key] = self._moved[key] = after
+            self._stand(standing.moved(before, after))
+
+    def begin(self, event: Event, standing: Standing, order: Sequence[str]) -> None:
         """A job begins; its rows are written already by who makes it."""
         self._events.append(event)
         ota_job_id = standing.job.ota_job_id
-        self._begun[ota_job_id] = frozenset(targets)
+        self._begun[ota_job_id] = {node_id: position for position, node_id in enumerate(order)}
         self._standings[ota_job_id] = standing
         self.note("job", ota_job_id)
+
+    def look_at(self, ota_job_id: str) -> None:
+        """Time has come for a job, though nothing has happened to it."""
+        self._stand(self.standing(ota_job_id))
 
     def promise(self, ota_job_id: str, node_ids: Iterable[str]) -> None:
         """The URL goes to these nodes, and goes again after a restart unless it has arrived."""
@@ -152,11 +195,13 @@ class Turn:
             by = By(Actor.NODE, node_id)
             self._events.append(Event(kind=Kind.NODE_JOINED, time=self.now, by=by, node_id=node_id))
         event_log.append(self.tx, self._events)
-        if self._moved:
-            rows = [_columns_of(state) | self._of(*key) for key, state in self._moved.items()]
-            self.tx.execute(_MOVE, rows)
+        self._write_states()
         if self._stood:
             self.tx.execute(_STAND, [_row_of(standing) for standing in self._stood.values()])
+        for ota_job_id, standing in self._stood.items():
+            if not standing.over and ota_job_id not in self._begun and self._book.standing(ota_job_id) is None:
+                with Session(self.tx) as session:
+                    self._reopened[ota_job_id] = states_of(session, standing.job.number)
         for ota_job_id in dict.fromkeys(ota_job_id for ota_job_id, _ in self._promised):
             ids = rows_of(self.tx, [node_id for of, node_id in self._promised if of == ota_job_id])
             number = self.standing(ota_job_id).job.number
@@ -164,14 +209,29 @@ class Turn:
         if self._arrived:
             self.tx.execute(_ARRIVED, [self._of(*key) for key in self._arrived])
 
+    def _write_states(self) -> None:
+        moved = [_columns_of(state) | self._of(*key) for key, state in self._moved.items() if key not in self._joined]
+        joined = [
+            columns_of(self._moved[ota_job_id, node_id]) | {"job": self.standing(ota_job_id).job.number}
+            for ota_job_id, node_id in self._joined
+        ]
+        if moved:
+            self.tx.execute(_MOVE, moved)
+        if joined:
+            self.tx.execute(insert(_JOB_NODE), joined)
+
     def _of(self, ota_job_id: str, node_id: str) -> dict[str, object]:
         return {"of_job": self.standing(ota_job_id).job.number, "of_node": node_id}
 
     def commit(self) -> None:
         """Into the books: it is in the database now."""
         self.nodes.commit()
-        for ota_job_id, targets in self._begun.items():
-            self._book.open(self._standings[ota_job_id], targets)
+        for ota_job_id, order in self._begun.items():
+            self._book.open(self._standings[ota_job_id], list(order))
+        for ota_job_id, states in self._reopened.items():
+            self._book.reopen(self._standings[ota_job_id], states)
+        for ota_job_id, node_id in self._joined:
+            self._book.join(ota_job_id, node_id)
         for (ota_job_id, _), state in self._moved.items():
             self._book.move(ota_job_id, state)
         for standing in self._stood.values():
@@ -188,9 +248,4 @@ def _columns_of(state: NodeState) -> dict[str, object]:
 
 
 def _row_of(standing: Standing) -> dict[str, object]:
-    return {
-        "of": standing.job.number,
-        **columns_of_counts(standing.counts, standing.closed),
-        "cancelled_timestamp": standing.job.cancelled_timestamp,
-        "archived": standing.job.archived,
-    }
+    return {"of": standing.job.number, **columns_of_standing(standing)}

@@ -23,6 +23,11 @@ log = logging.getLogger(__name__)
 
 Chore = Callable[[Turn], None]
 
+
+def _nothing(_turn: Turn) -> None:
+    pass
+
+
 AT_ONCE = 500
 """Chores of one turn: ten thousand nodes that come at once must not hold up everything else."""
 
@@ -41,6 +46,8 @@ class Turns:
         self._chores: deque[Chore] = deque()
         self._losing = False
         self.chores_wait = asyncio.Event()
+        self.tend: Callable[[Turn], None] = _nothing
+        """What follows from a turn, in the same one: called before it is written."""
 
     def later(self, chore: Chore) -> None:
         """Have something done in the next turn."""
@@ -71,6 +78,7 @@ class Turns:
                     _do(chore, turn)
                 turn.nodes.write()  # a node that came is there for who asks now
                 yield turn
+                self.tend(turn)
                 turn.write()
         except BaseException:
             self._chores.extendleft(reversed(chores))
@@ -80,6 +88,8 @@ class Turns:
         turn.commit()
         for letter in turn.letters:
             self._outbox.put(letter)
+        for ota_job_id in turn.withdrawn:
+            self._outbox.withdraw(ota_job_id)
         for changed in turn.changed:
             self._ground.live.publish(*changed)
 

@@ -223,14 +223,21 @@ def test_metadata_with_numbers_of_python_is_no_json(bench):
     assert failure(answer) == expect(Refusal.INVALID_REQUEST)
 
 
-@pytest.mark.parametrize("option", ["notify", "continuous", "network_serialised", "network_serialized"])
-def test_an_option_that_cannot_be_kept_is_refused(bench, option):
+@pytest.mark.parametrize(
+    ("option", "key"),
+    [
+        ("notify", "notify_flag"),
+        ("continuous", "continuous"),
+        ("network_serialised", "network_serialised"),
+        ("network_serialized", "network_serialised"),
+    ],
+)
+def test_an_option_of_newer_releases_is_kept(bench, option, key):
     bench.join("n1")
-    body = {"ota_job_name": "j", "ota_image_id": upload(bench)["ota_image_id"], "nodes": ["n1"]}
-    assert failure(bench.call("POST", f"/v1/admin/otajob?{option}=true", json=body)) == expect(
-        Refusal.JOB_OPTION_ABSENT
-    )
-    assert bench.ok("POST", f"/v1/admin/otajob?{option}=false", json=body)
+    body = {"ota_job_name": "j", "ota_image_id": upload(bench)["ota_image_id"], "groups": ["FFFF-FFFF"]}
+    for asked in (True, False):
+        started = bench.ok("POST", f"/v1/admin/otajob?{option}={str(asked).lower()}", json=body)
+        assert bench.ok("GET", f"/v1/admin/otajob?ota_job_id={started['ota_job_id']}")[key] is asked
 
 
 def test_jobs_and_images_that_do_not_exist(bench):

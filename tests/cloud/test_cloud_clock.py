@@ -29,15 +29,15 @@ class Watch:
         self.jobs = w.service.jobs
         self.looks = 0
         self.ahead = 0.0
-        clock, expire = w.service.ground.clock, self.jobs.expire
+        clock, look_now = w.service.ground.clock, w.service.campaigns.look
         now = clock.now
         clock.now = lambda: now() + self.ahead
 
         def look():
             self.looks += 1
-            return expire()
+            return look_now()
 
-        self.jobs.expire = look
+        w.service.campaigns.look = look
 
     async def looks_in(self, seconds: float) -> int:
         before = self.looks
@@ -112,7 +112,7 @@ def test_the_log_is_in_the_order_of_what_happened_and_tells_the_same_again(bench
     bench.fetch("n1")
     bench.clock.time += jump
     bench.report("n1", job, "in-progress")
-    bench.service.jobs.expire()
+    bench.service.campaigns.look()
     bench.clock.time -= jump
     bench.report("n1", job, "success")
     bench.fetch("n2")
@@ -122,7 +122,7 @@ def test_the_log_is_in_the_order_of_what_happened_and_tells_the_same_again(bench
     assert [entry.number for entry in entries] == sorted(entry.number for entry in entries)
     closed = ["expired", "expired"] if jump > 0 else []
     served = [] if jump > 0 else ["url_sent"]
-    kinds = ["job_created", "url_sent", "reported", *closed, "reported", *served, "job_cancelled"]
+    kinds = ["job_created", "released", "url_sent", "reported", *closed, "reported", *served, "job_cancelled"]
     assert [entry.event.kind.value for entry in entries] == kinds
     assert bench.states(job) == {"n1": "success", "n2": "failed" if jump > 0 else "started"}
     before = rows(bench)

@@ -113,7 +113,7 @@ class Story:
 
     def expire(self, seconds: int) -> None:
         self.bench.clock.time += seconds
-        self.bench.service.jobs.expire()
+        self.bench.service.campaigns.look()
 
     def image(self, act: str, which: int) -> None:
         images = self.bench.service.images
@@ -209,13 +209,14 @@ def test_the_life_of_a_job_is_in_the_log_with_who_did_it(bench):
     entries = [entry.event for piece in bench.service.log.all(Wanted(ota_job_id=job.ota_job_id)) for entry in piece]
     assert [(event.kind.value, event.by.actor.value, event.by.who, event.node_id) for event in entries] == [
         ("job_created", "admin", "ann", ""),
+        ("released", "clock", "", ""),
         ("url_sent", "cloud", "", "n1"),
         ("reported", "node", "n1", "n1"),
         ("up_to_date", "cloud", "", "n2"),
         ("job_cancelled", "admin", "bob", ""),
         ("job_archived", "admin", "", ""),
     ]
-    assert entries[2].data == {"status": "success", "additional_info": "done", "ts": 5}
+    assert entries[3].data == {"status": "success", "additional_info": "done", "ts": 5}
 
 
 def test_images_and_nodes_are_in_the_log(bench):
@@ -254,9 +255,14 @@ def test_the_audit_log_is_read_newest_first_page_by_page(bench):
     job = bench.job("n1")
     bench.fetch("n1")
     first = bench.ok("GET", "/v1/admin/events?num_records=2")
-    assert [event["kind"] for event in first["events"]] == ["url_sent", "job_created"]
+    assert [event["kind"] for event in first["events"]] == ["url_sent", "released"]
     rest = bench.ok("GET", f"/v1/admin/events?start_id={first['next_id']}")
-    assert [event["kind"] for event in rest["events"]] == ["image_uploaded", "node_joined", "logged_in"]
+    assert [event["kind"] for event in rest["events"]] == [
+        "job_created",
+        "image_uploaded",
+        "node_joined",
+        "logged_in",
+    ]
     assert "next_id" not in rest
     event = first["events"][0]
     assert event["ota_job_id"] == job

@@ -27,6 +27,7 @@ from py_esp_ota.cloud.jobs import (
     metadata_problem,
     summary,
 )
+from py_esp_ota.cloud.progress import Progress
 
 T0 = 1_767_225_600_000
 DAY = 86_400_000
@@ -41,6 +42,7 @@ def job(**fields) -> OtaJob:
         "ota_image_id": "I",
         "fw_version": "2.0",
         "triggered_timestamp": T0,
+        "progress": Progress(released=10, phase=0, phase_began=T0),
     }
     return OtaJob(**{**facts, **fields})
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from cloud_bench import NOW, refused
 
+from py_esp_ota.cloud.plan import Plan
 from py_esp_ota.cloud.refusals import Refusal
 
 pytestmark = pytest.mark.both_databases
@@ -72,7 +73,10 @@ def test_a_node_named_twice_is_one_target(bench):
         ({}, Refusal.JOB_TARGETS),
         ({"nodes": [f"n{index}" for index in range(101)]}, Refusal.JOB_TARGETS),
         ({"groups": [f"g{index}" for index in range(11)]}, Refusal.JOB_TARGETS),
-        ({"groups": ["abcd"]}, Refusal.JOB_TARGETS),
+        ({"groups": ["abcd"]}, Refusal.GROUP_UNKNOWN),
+        ({"nodes": ["n1"], "continuous": True}, Refusal.JOB_TARGETS),
+        ({"nodes": ["n1"], "plan": Plan(phases=("2", "rest"))}, Refusal.JOB_PLAN),
+        ({"nodes": ["n1"], "plan": Plan(phases=("group:g", "rest"))}, Refusal.JOB_PLAN),
         ({"nodes": ["stranger"]}, Refusal.NODE_NOT_OF_USER),
         ({"nodes": ["n1", "stranger"]}, Refusal.NODE_NOT_OF_USER),
         ({"nodes": ["n1"], "priority": 0}, Refusal.INVALID_REQUEST),
@@ -342,10 +346,10 @@ def test_nodes_without_a_result_fail_when_the_time_is_over(bench):
     bench.report("n1", job, "success")
     bench.fetch("n2")
     bench.clock.time += 60
-    assert bench.service.jobs.expire() == int((NOW + 60) * 1000)
+    assert bench.service.campaigns.look() == int((NOW + 60) * 1000)
     assert bench.states(job) == {"n1": "success", "n2": "started", "n3": "triggered"}
     bench.clock.time += 0.001
-    assert bench.service.jobs.expire() is None
+    assert bench.service.campaigns.look() is None
     assert bench.states(job) == {"n1": "success", "n2": "failed", "n3": "failed"}
     assert bench.fetch("n3") == []
     assert bench.service.jobs.get(job).status.value == "completed"
@@ -362,11 +366,11 @@ def test_a_job_past_its_time_is_not_handed_out_even_before_it_is_closed(bench):
 
 def test_the_next_deadline_is_the_earliest_of_the_open_jobs(bench):
     bench.join("n1")
-    assert bench.service.jobs.expire() is None
+    assert bench.service.campaigns.look() is None
     bench.job("n1", name="a", timeout=500)
     cancelled = bench.job("n1", name="b", timeout=50)
     bench.service.jobs.cancel(cancelled)
-    assert bench.service.jobs.expire() == int((NOW + 500) * 1000)
+    assert bench.service.campaigns.look() == int((NOW + 500) * 1000)
 
 
 # ------------------------------------------------------------------------------------------------------------- approval

@@ -353,6 +353,16 @@ class JobStarted(Success):
     ota_job_id: str
 
 
+class Campaign(Answer):
+    """How far a job is in its plan."""
+
+    state: Annotated[str, Field(description="scheduled, running, paused, aborted, cancelled or completed")]
+    why: Annotated[str, Field(description="it is paused, or was aborted")]
+    phase: Annotated[int, Field(description="counted from 1; 0 before the first")]
+    phases: Annotated[list[int], Field(description="how many nodes each takes")]
+    released: Annotated[int, Field(description="how many nodes have had their turn")]
+
+
 class Job(Answer):
     """An OTA job with its counts."""
 
@@ -379,6 +389,8 @@ class Job(Answer):
     notify_flag: bool
     continuous: bool
     network_serialised: bool
+    plan: Annotated[dict[str, Any], Field(description="this cloud's own: how it is rolled out")]
+    campaign: Campaign
 
 
 class JobList(Answer):

@@ -35,6 +35,7 @@ from py_esp_ota.cloud.api.auth import (
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json, job_json, listing, node_state_json, single, success
+from py_esp_ota.cloud.plan import Plan
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
 router = APIRouter(prefix="/v1", tags=["jobs"], responses=RESPONSES, route_class=ApiRoute)
@@ -62,6 +63,15 @@ class NewJob(BaseModel):
     description: str = ""
     priority: int = rules.DEFAULT_PRIORITY
     timeout: int = rules.DEFAULT_TIMEOUT_S
+    plan: dict[str, Any] | None = None
+
+
+def plan_of(document: dict[str, Any] | None) -> Plan:
+    """The plan in a request. Raises ``CloudError`` (JOB_PLAN)."""
+    try:
+        return Plan.from_json(document or {})
+    except ValueError as error:
+        raise CloudError(Refusal.JOB_PLAN, str(error)) from None
 
 
 class JobChange(BaseModel):
@@ -91,15 +101,7 @@ async def create_job(
     network_serialised: Flag = False,
     network_serialized: Flag = False,
 ) -> Annotated[Json, As(JobStarted)]:
-    """Start a job. An option that this cloud cannot keep is refused, not ignored."""
-    absent = {
-        "notify": notify,
-        "continuous": continuous,
-        "network_serialised": network_serialised or network_serialized,
-    }
-    for option, asked in absent.items():
-        if asked:
-            raise CloudError(Refusal.JOB_OPTION_ABSENT, f"{option} is not offered by this cloud")
+    """Start a job. ``plan`` is this cloud's own: phases, the gate between them, what stops the job, its pace."""
     view = service.jobs.create(
         body.ota_job_name,
         body.ota_image_id,
@@ -112,6 +114,10 @@ async def create_job(
         force_push=force_push,
         admin_id=claimed_by(user),
         user_approval=user_approval,
+        notify=notify,
+        continuous=continuous,
+        network_serialised=network_serialised or network_serialized,
+        plan=plan_of(body.plan),
         by=by(user),
     )
     return success("The job is started", ota_job_id=view.job.ota_job_id)

@@ -103,9 +103,17 @@ def job_json(view: JobView) -> Json:
         "timeout": job.timeout,
         "force_push": job.force_push,
         "user_approval": job.user_approval,
-        "notify_flag": False,
-        "continuous": False,
-        "network_serialised": False,
+        "notify_flag": job.notify,
+        "continuous": job.continuous,
+        "network_serialised": job.network_serialised,
+        "plan": job.plan.to_json(),
+        "campaign": {
+            "state": view.state.value,
+            "why": job.progress.why,
+            "phase": job.progress.phase + 1,
+            "phases": list(job.sizes),
+            "released": job.progress.released,
+        },
     }
 
 

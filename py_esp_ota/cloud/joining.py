@@ -1,0 +1,42 @@
+"""Nodes that join a continuous job: whoever belongs to its groups when it asks, or connects, is one more target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from py_esp_ota.cloud.events import THE_CLOUD, Event, Kind
+from py_esp_ota.cloud.groups import Groups
+from py_esp_ota.cloud.job_book import JobBook
+from py_esp_ota.cloud.turn import Turn
+from py_esp_ota.cloud.turns import Turns
+
+
+class Joining:
+    """Looks whether a node is new to a job that goes on."""
+
+    def __init__(self, turns: Turns, book: JobBook, groups: Groups) -> None:
+        self._turns = turns
+        self._book = book
+        self._groups = groups
+
+    def join(self, turn: Turn, node_id: str) -> None:
+        """Add a node to every continuous job it belongs to, in somebody's turn."""
+        for ota_job_id in self._book.continuous:
+            job = turn.standing(ota_job_id).job
+            if job.over or turn.now > job.deadline or turn.state(ota_job_id, node_id) is not None:
+                continue
+            if self._groups.holds(turn.tx, job.groups, node_id, job.admin_id):
+                turn.happen(
+                    Event(kind=Kind.NODE_ADDED, time=turn.now, by=THE_CLOUD, ota_job_id=ota_job_id, node_id=node_id)
+                )
+
+    def came(self, node_ids: Iterable[str]) -> None:
+        """These nodes are there now: a job that is pushed reaches them without their asking."""
+        if self._book.continuous:
+            for node_id in node_ids:
+                self._turns.later(partial(_join, self, node_id))
+
+
+def _join(joining: Joining, node_id: str, turn: Turn) -> None:
+    joining.join(turn, node_id)
