@@ -1,4 +1,4 @@
-"""``preflight`` agrees with ``boot`` on boards and updates that chance makes: what it says will run runs, and no other."""
+"""``preflight`` agrees with ``boot`` on boards and updates that chance makes, on what runs and on what is refused."""
 
 from __future__ import annotations
 
