@@ -11,9 +11,23 @@ import pytest
 from click.testing import CliRunner
 
 from py_esp_ota import signing
-from py_esp_ota._core import EFuse, Flash, FlashCrypt, NvsPartition, Partition, PartitionTable
+from py_esp_ota._core import EFuse, Flash, FlashCrypt, NvsPartition, Partition, PartitionTable, Target, inspect_image
 from py_esp_ota.cli import main
-from py_esp_ota.firmware import Firmware, bootloader, flipped, merge, ota_select_entry, rehashed, rewritten
+from py_esp_ota.cli.corpus import MICROPYTHON, fetch
+from py_esp_ota.cli.files import Unusable
+from py_esp_ota.field.preflight.board import Board, builds_of
+from py_esp_ota.firmware import (
+    Firmware,
+    bootloader,
+    flipped,
+    merge,
+    ota_select_entry,
+    rehashed,
+    rewritten,
+    with_flash_size,
+)
+from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.silicon.can_roll_back import CanRollBack
 
 CHIP = "esp32c3"
 TABLE = PartitionTable.builtin("two_ota")
@@ -214,6 +228,19 @@ def test_run_without_machine_code_is_no_answer(tmp_path):
     assert by["can-roll-back"]["facts"] == {"answer": None, "asked": True}
 
 
+def test_run_asks_the_compiled_bootloader_itself(tmp_path):
+    try:
+        shipped = fetch(MICROPYTHON)
+    except Unusable as reason:
+        pytest.skip(str(reason))
+    loader = with_flash_size(shipped[: inspect_image(shipped[:0x8000]).length], 0x400000)
+    found, by = ask(tmp_path, flash(loader=loader), NEW, "--run")
+    assert (found["can_roll_back"], by["can-roll-back"]["facts"]) == (True, {"answer": True, "asked": True})
+    assert by["bootloader"]["facts"]["prints"] is not None
+    found, by = ask(tmp_path, flash(loader=loader), NEW)
+    assert (found["can_roll_back"], by["can-roll-back"]["severity"]) == (None, "unknown")
+
+
 def test_anti_rollback_in_the_texts_of_a_bootloader_tells_that_it_can_roll_back(tmp_path):
     text = b"\0Enabled a check secure version of app for anti rollback\0End of partition table\0"
     loader = bootloader() + text
@@ -283,12 +310,35 @@ def test_a_rollback_to_what_only_this_bootloader_takes_is_damaged(tmp_path):
 
 
 def test_nothing_to_roll_back_to(tmp_path):
-    table = PartitionTable.from_csv("otadata,data,ota,,0x2000\nota_0,app,ota_0,,1M\nota_1,app,ota_1,,1M\n")
-    dump = flash((1, NEW_STATE), table=table, ota_0=app("1", texts=WRITES))
-    found, by = ask(tmp_path, dump, NEW, "--no-rollback")
-    assert found["rollback_to"] in {None, "ota_0"}
-    _, by = ask(tmp_path, flash((1, VALID), factory=b"", ota_0=OLD), app(texts=WRITES), "--no-rollback")
-    assert by["rollback-target"]["severity"] in {"note", "risk"}
+    skip = "CONFIG_BOOTLOADER_SKIP_VALIDATE_ALWAYS=y\n"
+    dump = flash(ota_0=flipped(OLD, 0x300))
+    found, by = ask(tmp_path, dump, NEW, "--config", "sdkconfig", sdkconfig=skip)
+    assert (found["verdict"], found["rollback_to"], found["can_roll_back"]) == ("runs", None, False)
+    target = by["rollback-target"]
+    assert (target["severity"], target["function"]) == ("risk", "esp_ota_check_rollback_is_possible")
+
+
+def test_a_rollback_that_does_not_come_back_to_what_runs_now(tmp_path):
+    found, by = ask(tmp_path, flash((2, VALID), (3, 4), factory=app("0"), ota_1=flipped(NEW, 0x300)), NEW)
+    roles = {slot["partition"]: slot["roles"] for slot in found["slots"]}
+    assert roles == {"factory": ["rollback"], "ota_0": ["runs"], "ota_1": ["update"]}
+    assert by["rollback-target"]["facts"] == {"partition": "factory", "version": "0"}
+    assert by["rollback-target"]["severity"] == "risk"
+
+
+def test_the_answer_of_the_machine_code_counts_more_than_an_sdkconfig():
+    config = Sdkconfig(bootloader_app_rollback_enable=True, bootloader_app_anti_rollback=True)
+    more = {"config": config, "says_config": True, "says_rollback": True, "release": "said", "end": 0x400000}
+    held = {"flash": Flash.from_bytes(flash()), "target": Target(CHIP), "efuse": EFuse(CHIP), "knows_efuse": True}
+    builds = builds_of(Board(name="dump", can=CanRollBack(False, "it stays NEW"), **held, **more))
+    assert (builds.rollback, builds.why) == (False, "it stays NEW")
+    assert not builds.loader.bootloader_app_rollback_enable
+    builds.loader.check()  # anti-rollback without rollback is no build
+
+
+def test_what_is_no_image_has_one_fault(tmp_path):
+    _, by = ask(tmp_path, flash(), b"\x1f\x8b" + NEW)
+    assert [name for name, one in by.items() if one["severity"] == "refused"] == ["image"]
 
 
 # ------------------------------------------------------------------------------------------------------------ bad input

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from py_esp_ota._core import EFuse, Flash, Partition
@@ -49,9 +49,7 @@ class Played:
     refusal: Refusal | None = None
     after: BootReport | None = None
     back: BootReport | None = None
-    back_chip: Chip | None = None
     asked: Partition | None = None
-    lines: list[str] = field(default_factory=list)
 
     @property
     def runs(self) -> bool:
@@ -79,16 +77,15 @@ def play(chip: Chip, before: BootReport, loader: Sdkconfig, app: Sdkconfig, imag
     if not before.ok or before.partition is None:
         played.refusal = Refusal(BOOTS, "", "nothing in this flash starts, so that nothing can take an update")
         return played
-    log = Log(lambda: 0)
-    ops = OtaOps(chip, before.partition, app, log)
+    ops = OtaOps(chip, before.partition, app, Log(lambda: 0))
     played.running = ops.get_running_partition()
     played.slot = ops.get_next_update_partition()
     if played.slot is None:
-        text = "the partition table has no OTA slot"
+        seen = "has no OTA slot" if len(ops.table) else "is refused by the app, which wants an MD5 row that fits"
+        text = f"the partition table {seen}"
         played.refusal = Refusal("esp_ota_get_next_update_partition", EspErr.ESP_ERR_NOT_FOUND.name, text, "slot")
         return played
     played.refusal = _take(played, ops, played.slot, image)
-    played.lines = log.lines
     if played.refusal is None:
         _start(played, played.slot, loader, app)
     return played
@@ -146,7 +143,7 @@ def _start(played: Played, slot: Partition, loader: Sdkconfig, app: Sdkconfig) -
         return
     again = Chip(chip.target.name, flash=chip.flash.fork(), efuse=chip.efuse.copy())
     again.reset_reason = ResetReason.SW
-    played.back, played.back_chip = boot(again, loader), again
+    played.back = boot(again, loader)
     played.asked = _rejected(chip, slot, loader, app)
 
 
