@@ -185,6 +185,12 @@ class Campaigns(RuleBasedStateMachine):
         for state in states[:count]:
             self.bench.report(state.node_id, self.job_at(which), "success")
 
+    @rule(which=st.integers(0, 3), word=st.sampled_from(["success", "rejected"]))
+    def all_end(self, which: int, word: str) -> None:
+        """Whatever its turn was, each says that it is done."""
+        for state in self._states(self.job_at(which)):
+            self.bench.report(state.node_id, self.job_at(which), word)
+
     @rule(which=st.integers(0, 3), by=admins)
     def pause(self, which: int, by: By) -> None:
         self.act(self.bench.service.campaigns.pause, self.job_at(which), by)
@@ -271,6 +277,7 @@ class Campaigns(RuleBasedStateMachine):
             (3, lambda: self.retry(which, chance.choice([None, node_id]), by)),
             (3, lambda: self.approve(which, node_id)),
             (1, lambda: self.cancel(which, by)),
+            (3, lambda: self.all_end(which, chance.choice(["success", "rejected"]))),
             (1, lambda: self.join(node_id)),
             (3, lambda: self.make(options_of(chance), chance.sample(NODES[:6], 3), chance.random() < 0.5, 0, by)),
             (1, self.start_again),
