@@ -148,3 +148,5 @@ CONFIRM = (
 )
 
 SLOT = "See the lines of esp_image before it; `esp-ota image-info` says of the .bin what the chip says."
+
+AGAIN = "Write bootloader, table and app again with `esptool write-flash`, at the offsets of this chip."

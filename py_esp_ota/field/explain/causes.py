@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from py_esp_ota.field.explain import rules_of_apps, rules_of_images, rules_of_updates
+from py_esp_ota.field.explain import rules_of_apps, rules_of_courses, rules_of_images, rules_of_rom, rules_of_updates
 from py_esp_ota.field.explain.cause import Cause, Known, Rule, made
 from py_esp_ota.field.explain.course import Step
 from py_esp_ota.field.explain.facts import Story
 
-RULES: tuple[Rule, ...] = (*rules_of_images.RULES, *rules_of_apps.RULES, *rules_of_updates.RULES)
+RULES: tuple[Rule, ...] = (
+    *rules_of_rom.RULES,
+    *rules_of_images.RULES,
+    *rules_of_courses.RULES,
+    *rules_of_apps.RULES,
+    *rules_of_updates.RULES,
+)
 
 _TABLE = ("table-missing", "table-garbage", "table-exceeds-flash", "table-md5", "table-no-end")
 _NVS = ("nvs-no-free-pages", "nvs-new-version", "nvs-full", "nvs-other")
