@@ -51,7 +51,7 @@ def test_looking_at_an_image_imports_next_to_nothing(tmp_path):
     ours = {name for name in imported_by("image-info", file) - started if name.startswith("py_esp_ota")}
     assert ours == {
         *("py_esp_ota", "py_esp_ota.__main__", "py_esp_ota._core"),
-        *("py_esp_ota.cli", "py_esp_ota.cli.image_report", "py_esp_ota.cli.quick"),
+        *("py_esp_ota.cli", "py_esp_ota.cli.image_report", "py_esp_ota.cli.quick", "py_esp_ota.cli.quick_files"),
     }
     assert len(imported_by("image-info", file) - started - ours) <= 2
     assert "json.encoder" in imported_by("image-info", file, "--json")
