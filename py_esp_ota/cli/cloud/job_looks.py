@@ -43,7 +43,12 @@ def list_jobs(name: str | None, archived: bool, every: bool, profile: str, as_js
 
 @click.command("status")
 @click.argument("job")
-@click.option("--watch", "watched", is_flag=True, help="Until it ends; exit 1 when a node did not take it.")
+@click.option(
+    "--watch",
+    "watched",
+    is_flag=True,
+    help="Until it ends; exit 1 when it aborts itself, pauses at a gate it does not meet, or misses a node.",
+)
 @interval_option
 @within_option
 @of_a_cloud

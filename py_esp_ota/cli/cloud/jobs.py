@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from py_esp_ota.cli.cloud.job_acts import cancel
+from py_esp_ota.cli.cloud.job_acts import cancel, pause, resume, retry
 from py_esp_ota.cli.cloud.job_export import export
 from py_esp_ota.cli.cloud.job_looks import list_jobs, status
 from py_esp_ota.cli.cloud.job_start import start
@@ -15,5 +15,5 @@ def jobs() -> None:
     """OTA jobs of a cloud."""
 
 
-for _verb in (start, list_jobs, status, cancel, export):
+for _verb in (start, list_jobs, status, pause, resume, retry, cancel, export):
     jobs.add_command(_verb)
