@@ -10,7 +10,7 @@ from typing import Any
 from py_esp_ota.cloud.events import Event
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob, fold_job
 from py_esp_ota.cloud.progress import phase_of
-from py_esp_ota.cloud.reasons import Reason
+from py_esp_ota.cloud.reasons import ROLL_BACKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Tally:
             counts,
             self.closed + by * state.closed,
             self.missed + missed,
-            self.rolled_back + missed * (state.reason is Reason.ROLLED_BACK),
+            self.rolled_back + missed * (state.reason in ROLL_BACKS),
             self.silent + by * state.silent,
         )
 

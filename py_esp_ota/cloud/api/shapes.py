@@ -110,6 +110,8 @@ def job_json(view: JobView) -> Json:
         "campaign": {
             "state": view.state.value,
             "why": job.progress.why,
+            "at_gate": job.progress.at_gate,
+            "gate_met": job.progress.gate_met > 0,
             "phase": job.progress.phase + 1,
             "phases": list(job.sizes),
             "released": job.progress.released,
