@@ -303,6 +303,28 @@ class Jobs:
         self._turns.catch_up()
         return self.get(ota_job_id)
 
+    def unarchive(self, ota_job_id: str, by: By = THE_ADMIN) -> JobView:
+        """Bring a job back from the archive; one that is not in it stays as it is. It stays cancelled."""
+        with self._turns.take() as turn:
+            if turn.standing(ota_job_id).job.archived:
+                turn.happen(Event(kind=Kind.JOB_UNARCHIVED, time=turn.now, by=by, ota_job_id=ota_job_id))
+        return self.get(ota_job_id)
+
+    def delete(self, ota_job_ids: Sequence[str], by: By = THE_ADMIN) -> None:
+        """Delete jobs that are over, all or none. Their image may go then, too; the log keeps what happened.
+
+        Raises:
+            CloudError: JOB_UNKNOWN; JOB_RUNS for one that is still open.
+        """
+        with self._turns.take() as turn:
+            for ota_job_id in dict.fromkeys(ota_job_ids):
+                standing = turn.standing(ota_job_id)
+                if not standing.over:
+                    raise CloudError(Refusal.JOB_RUNS, f"job {ota_job_id} is not over; cancel it first")
+                data = {"ota_job_name": standing.job.ota_job_name}
+                turn.happen(Event(kind=Kind.JOB_DELETED, time=turn.now, by=by, ota_job_id=ota_job_id, data=data))
+                turn.delete(ota_job_id)
+
     def archive(self, ota_job_id: str, by: By = THE_ADMIN) -> JobView:
         """Hide a cancelled job from the list; its data stays. Raises ``CloudError`` (JOB_NOT_CANCELLED)."""
         with self._turns.take() as turn:

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
+from py_esp_ota.cloud.calls import Calls
 from py_esp_ota.cloud.campaigns import Campaigns
 from py_esp_ota.cloud.event_log import EventLog
 from py_esp_ota.cloud.field import Field
@@ -36,8 +37,9 @@ from py_esp_ota.cloud.store import Store
 from py_esp_ota.cloud.streams import Streams
 from py_esp_ota.cloud.tokens import Ids, Links, TokenHex
 from py_esp_ota.cloud.turns import Turns
+from py_esp_ota.cloud.webhooks import Webhooks
 from py_esp_ota.errors import MqttError
-from py_esp_ota.ports import Clock, MqttSession, MqttSessionConnect
+from py_esp_ota.ports import Clock, MqttSession, MqttSessionConnect, Post
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,7 @@ class CloudService:
         self.turns = turns = Turns(self.ground, jobs, nodes, self.outbox)
         self.images = Images(self.ground, self.links)
         self.nodes = Nodes(self.ground, turns, nodes, self.outbox)
+        self.webhooks = Webhooks(self.ground)
         self.field = Field(self.ground, turns)
         self.mappings = Mappings(self.ground, turns)
         self.sharing = Sharing(self.ground, turns)
@@ -107,14 +110,19 @@ class CloudService:
             self._waiters.append(waiter)
             await waiter
 
-    async def run(self, connect: MqttSessionConnect) -> NoReturn:
-        """Serve nodes over MQTT for ever, connecting again whenever the broker goes away."""
+    async def run(self, connect: MqttSessionConnect, post: Post | None = None) -> NoReturn:
+        """Serve nodes over MQTT for ever, connecting again whenever the broker goes away.
+
+        Webhooks are told through ``post``; without it they wait.
+        """
         made = asyncio.Event()
         self.campaigns.on_earlier = made.set
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_deadlines(made))
             group.create_task(self.intake.do_chores())
             group.create_task(self.serving.follow())
+            if post is not None:
+                group.create_task(Calls(self.webhooks, self.ground, post).make())
             await self._stay_connected(connect)
         raise AssertionError("unreachable")  # all of them go on for ever
 

@@ -101,6 +101,10 @@ class Standing:
             return True
         return not self.job.continuous and all(tally.closed == tally.total for tally in self.tallies)
 
+    def phase_of(self, state: NodeState) -> int:
+        """In which phase a node has its turn, from 0."""
+        return phase_of(self.job.sizes, state.position)
+
     def moved(self, before: NodeState, after: NodeState) -> Standing:
         """The standing once one node has moved."""
         return self._changed(before.position, lambda tally: tally.with_(before, -1).with_(after))

@@ -43,8 +43,9 @@ def resume(job: str, profile: str, as_json: bool) -> None:
 def _phase(answer: Json) -> str:
     campaign = answer.get("campaign")
     phases = campaign.get("phases") if isinstance(campaign, dict) else None
-    several = isinstance(phases, list) and len(phases) > 1
-    return f" with phase {text(campaign, 'phase')} of {len(phases)}" if several else ""
+    if not isinstance(campaign, dict) or not isinstance(phases, list) or len(phases) == 1:
+        return ""
+    return f" with phase {text(campaign, 'phase')} of {len(phases)}"
 
 
 @click.command("retry")

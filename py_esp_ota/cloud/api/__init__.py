@@ -18,6 +18,7 @@ from py_esp_ota.cloud.api import (
     jobs,
     members,
     nodes,
+    records,
     root,
     session,
     sharing,
@@ -35,7 +36,7 @@ call.
 Calls of RainMaker that are not in this document are answered 501, what nobody has 403.
 """
 
-_PARTS = (download, root, session, members, nodes, sharing, images, jobs, campaigns, events, virtual)
+_PARTS = (records, download, root, session, members, nodes, sharing, images, jobs, campaigns, events, virtual)
 
 
 def create_app(

@@ -75,7 +75,7 @@ def plan_of(document: dict[str, Any] | None) -> Plan:
 
 
 class JobChange(BaseModel):
-    """Cancel, or, with ``archive``, archive."""
+    """Cancel, or, with ``archive``, archive (true) or bring back from the archive (false)."""
 
     ota_job_id: str
     archive: bool | None = None
@@ -150,10 +150,9 @@ async def list_jobs(
 
 @router.put("/admin/otajob")
 async def change_job(user: Admin, service: Service, body: JobChange) -> Annotated[Json, As(Job)]:
-    """Cancel a job; or archive one that is cancelled."""
-    if body.archive is False:
-        raise CloudError(Refusal.INVALID_REQUEST, "archive can only be true; leave it out to cancel the job")
-    change = service.jobs.archive if body.archive else service.jobs.cancel
+    """Cancel a job; or archive one that is cancelled, or, with ``archive`` false, bring it back."""
+    changes = {None: service.jobs.cancel, True: service.jobs.archive, False: service.jobs.unarchive}
+    change = changes[body.archive]
     return job_json(change(body.ota_job_id, by(user)))
 
 
