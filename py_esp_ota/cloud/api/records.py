@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -96,14 +96,19 @@ async def export_job(
     )
 
 
-def exported(service: CloudService, ota_job_id: str, format: str) -> Iterator[str]:  # noqa: A002
+def exported(service: CloudService, ota_job_id: str, format: str) -> AsyncIterator[str]:  # noqa: A002
     """The pieces of the file. Raises ``CloudError`` (JOB_UNKNOWN) at once."""
     view = service.jobs.get(ota_job_id)
 
     def pages(start: str | None) -> Any:
         return service.jobs.node_status(ota_job_id, start_id=start, num_records=PIECE)
 
-    return as_csv(view, pages) if format == "csv" else as_json(job_json(view), view, pages)
+    return _flowing(as_csv(view, pages) if format == "csv" else as_json(job_json(view), view, pages))
+
+
+async def _flowing(pieces: Iterator[str]) -> AsyncIterator[str]:
+    for piece in pieces:  # without a thread: each is one look into the database
+        yield piece
 
 
 @router.get("/webhooks", tags=["webhooks"])
