@@ -66,6 +66,8 @@ class Refusal(Enum):
     JOB_NOT_PAUSED = 106011, 409
 
     GROUP_UNKNOWN = 107001, 404
+    GROUP_REFUSED = 107002, 400
+    GROUP_NAME_TAKEN = 107003, 409
 
     def __init__(self, error_code: int, http_status: int) -> None:
         self.error_code = error_code

@@ -8,7 +8,20 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from py_esp_ota.cloud.accounts import Accounts
-from py_esp_ota.cloud.api import absent, download, errors, events, images, jobs, members, nodes, root, session, sharing
+from py_esp_ota.cloud.api import (
+    absent,
+    download,
+    errors,
+    events,
+    groups,
+    images,
+    jobs,
+    members,
+    nodes,
+    root,
+    session,
+    sharing,
+)
 from py_esp_ota.cloud.api import virtual_nodes as virtual
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
 from py_esp_ota.cloud.service import CloudService
@@ -22,7 +35,7 @@ call.
 Calls of RainMaker that are not in this document are answered 501, what nobody has 403.
 """
 
-_PARTS = (download, root, session, members, nodes, sharing, images, jobs, events, virtual)
+_PARTS = (download, root, session, members, nodes, groups, sharing, images, jobs, events, virtual)
 
 
 def create_app(
