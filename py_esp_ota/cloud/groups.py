@@ -197,6 +197,7 @@ class Groups:
             created_timestamp=self._ground.now_ms(),
             **checked({**more, "group_name": group_name}),
         )
+        self._turns.catch_up()
         with self._ground.store.begin() as session:
             tx = session.connection()
             parents = self._parents(tx, scope)
@@ -230,6 +231,7 @@ class Groups:
         Raises:
             CloudError: INVALID_REQUEST, GROUP_REFUSED, GROUP_NAME_TAKEN, GROUP_UNKNOWN, NODE_NOT_OF_USER.
         """
+        self._turns.catch_up()
         with self._ground.store.begin() as session:
             tx = session.connection()
             before = find_group(tx, group_id, scope)

@@ -55,7 +55,21 @@ NOT_LET_IN = (
 API = frozenset({"v1"})
 """Beginnings of addresses that are never a page, whoever asks."""
 PAGES = frozenset(
-    {"images", "jobs", "nodes", "virtual", "flash", "docs", "live", "static", "enter", "login", "logout", "account"}
+    {
+        "images",
+        "jobs",
+        "nodes",
+        "groups",
+        "virtual",
+        "flash",
+        "docs",
+        "live",
+        "static",
+        "enter",
+        "login",
+        "logout",
+        "account",
+    }
 )
 """Beginnings of addresses that are always one. At any other, browsers get a page and programs the API's JSON."""
 LOST = {
