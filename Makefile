@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware clients apps demo test test-postgresql test-unicorn fast conformance soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
+.PHONY: help setup system build firmware clients apps demo test test-postgresql test-unicorn fast conformance campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -80,6 +80,9 @@ conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our
 
 test-unicorn: setup ## the tests of machine code on the engine Unicorn; all others run them on our own core
 	ENGINE=unicorn $(BIN)/python -m pytest -q -n 2 tests/silicon
+
+campaign-machine: setup ## campaigns under everything at once, beside a judge of their rules: STEPS steps (100000) from SEED (1)
+	ESP_OTA_STEPS=$(or $(STEPS),100000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/cloud/test_campaign_machine.py
 
 conformance-cpu: setup ## our RISC-V core beside Unicorn, instruction by instruction: PROGRAMS random programs (200000) from SEED (1)
 	ESP_OTA_PROGRAMS=$(or $(PROGRAMS),200000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q --timeout 0 tests/silicon/test_core_riscv.py
