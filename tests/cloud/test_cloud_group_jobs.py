@@ -40,6 +40,7 @@ def test_a_job_for_ten_groups_has_more_than_a_hundred_nodes(bench):
         bench.job(groups=eleven, name="eleven")
 
 
+@pytest.mark.both_databases
 def test_a_job_for_a_group_is_for_the_sub_groups_too_and_of_an_admin_for_his_nodes(bench):
     bench.join("n1", "n2", "n3")
     house = made(bench, "house", nodes=["n1"])
@@ -103,6 +104,7 @@ def test_who_is_put_into_a_group_joins_its_continuous_job_at_once(bench):
     assert bench.fetch("n3") == []
 
 
+@pytest.mark.both_databases
 def test_a_query_takes_who_agrees_with_it_when_it_asks_and_at_a_regroup(bench):
     bench.join("n1", "n2", "n3", fw_version="0.9")
     group = made(bench, "old lamps", node_model="lamp", node_fw_version="0.9")

@@ -6,10 +6,10 @@ import time
 
 import pytest
 from cloud_bench import Bench, expect, failure, user_token
-from sqlalchemy import event, insert
+from sqlalchemy import event, insert, select
 
 from py_esp_ota.cloud.events import Kind
-from py_esp_ota.cloud.group_rows import Scope
+from py_esp_ota.cloud.group_rows import GROUP, MEMBER, Scope
 from py_esp_ota.cloud.group_rules import GROUPS_LIMIT, NodeQuery
 from py_esp_ota.cloud.models import NodeRow
 from py_esp_ota.cloud.node_book import _new
@@ -76,6 +76,7 @@ def test_a_static_group_is_made_changed_and_removed(bench):
     assert bench.ok("GET", ADMINS)["groups"] == []
 
 
+@pytest.mark.both_databases
 def test_a_dynamic_group_has_who_agrees_with_its_query_now(bench):
     bench.join("n1", "n2", type="Switch")
     bench.join("n3", model="fan", project_name="fan", fw_version="2.0.0")
@@ -129,6 +130,7 @@ def test_groups_are_found_by_name_by_query_and_page_by_page(bench):
     assert ("nodes" in rest, "next_id" in rest) == (False, False)
 
 
+@pytest.mark.both_databases
 def test_groups_hang_below_each_other_three_deep_and_never_below_themselves(bench):
     bench.join("n1")
     one_, two = made(bench, "1"), None
@@ -294,6 +296,18 @@ def test_a_forgotten_node_is_in_no_group_not_even_when_it_comes_back(bench):
     assert (one(bench, desk)["nodes"], one(bench, lamps)["nodes"]) == (["n2"], ["n1", "n2"])
 
 
+@pytest.mark.both_databases
+def test_a_users_groups_go_with_the_account(bench, ann):
+    home = made(bench, "home", MINE, ann, nodes=["n1"])
+    made(bench, "room", MINE, ann, nodes=["n2"], parent_group_id=home)
+    desk = made(bench, "desk", nodes=["n1"])
+    bench.ok("DELETE", "/v1/user2?request=true", token=ann)
+    bench.ok("DELETE", "/v1/user2", token=ann, params={"verification_code": bench.mail[-1][1]})
+    with bench.store.connect() as tx:
+        assert [row.group_id for row in tx.execute(select(MEMBER))] == [desk]
+        assert [row.group_id for row in tx.execute(select(GROUP))] == [desk]
+
+
 def test_what_happens_to_a_group_is_in_the_log(bench):
     bench.join("n1")
     group = made(bench, "desk", nodes=["n1"])
@@ -313,6 +327,7 @@ def test_what_happens_to_a_group_is_in_the_log(bench):
     assert told[0]["kind"] == Kind.GROUP_DELETED
 
 
+@pytest.mark.both_databases
 def test_ten_thousand_nodes_are_one_statement_and_no_time(bench):
     groups = bench.service.groups
     with bench.store.connect() as tx:

@@ -130,7 +130,15 @@ def add_pages(router: APIRouter, site: Site) -> None:
                 case "edit":
                     query = _query_asked(asked) if groups.get(EVERYBODY, group_id).group.query else None
                     name, text = asked.get("group_name", "").strip(), asked.get("description", "").strip()
-                    groups.change(EVERYBODY, group_id, query=query, group_name=name, description=text)
+                    exclusive = bool(asked.get("mutually_exclusive"))
+                    groups.change(
+                        EVERYBODY,
+                        group_id,
+                        query=query,
+                        group_name=name,
+                        description=text,
+                        mutually_exclusive=exclusive,
+                    )
                 case "add":
                     groups.change(EVERYBODY, group_id, add=nodes)
                 case "take":
