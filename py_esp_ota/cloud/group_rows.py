@@ -105,7 +105,7 @@ EVERY_NODE = Group(group_id=ALL_NODES, group_name="All nodes")
 def _in(group: Group) -> ColumnElement[bool]:
     if group.group_id == ALL_NODES:
         return true()
-    return _agrees(group.query.to_json()) if group.query else _NODE.c.node_id.in_(_put_into(group.group_id))
+    return _agrees(group.query.to_json()) if group.query else _put_into(group.group_id)
 
 
 def _agrees(query: Mapping[str, str]) -> ColumnElement[bool]:
@@ -117,9 +117,8 @@ def _agrees(query: Mapping[str, str]) -> ColumnElement[bool]:
     return and_(true(), *conditions)
 
 
-def _put_into(group_id: str) -> Select[Any]:
-    """What was put into a group, and into those below it."""
+def _put_into(group_id: str) -> ColumnElement[bool]:
+    """Whether a node was put into a group, or into one below it."""
     tree = select(GROUP.c.group_id).where(GROUP.c.group_id == group_id).cte("tree", recursive=True)
-    below = select(GROUP.c.group_id).where(GROUP.c.parent_group_id == tree.c.group_id)
-    tree = tree.union(below)
-    return select(MEMBER.c.node_id).where(MEMBER.c.group_id.in_(select(tree.c.group_id)))
+    tree = tree.union(select(GROUP.c.group_id).where(GROUP.c.parent_group_id == tree.c.group_id))
+    return exists().where(MEMBER.c.node_id == _NODE.c.node_id, MEMBER.c.group_id.in_(select(tree.c.group_id)))

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from py_esp_ota.cloud.api.answers import As, GroupList, GroupMade, Success
+from py_esp_ota.cloud.api.answers import As, Success
 from py_esp_ota.cloud.api.auth import Admin, NumRecords, Service, SignedIn, StartId, claimed_by
 from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.group_answers import GroupList, GroupMade
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json, group_json, listing, node_detail_json, node_info_json, success
 from py_esp_ota.cloud.group_rows import Scope
