@@ -84,8 +84,9 @@ class CloudService:
         self.field = Field(self.ground, turns)
         self.mappings = Mappings(self.ground, turns)
         self.sharing = Sharing(self.ground, turns)
-        self.groups = Groups(self.ground)
+        self.groups = Groups(self.ground, turns, jobs)
         joining = Joining(turns, jobs, self.groups)
+        self.groups.on_added = joining.came
         self.serving = Serving(turns, jobs, nodes, self.images, self.outbox, joining, streams)
         self.serving.push_again(jobs.pushes)
         self.streams = Streams(self.images, self.outbox)

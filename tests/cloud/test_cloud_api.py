@@ -63,6 +63,7 @@ PROTECTED = [
     ("GET", "user/sessions"), ("DELETE", "user/sessions"),
     ("GET", "user/nodes/ota_update"), ("POST", "user/nodes/ota_update"), ("GET", "user/nodes/ota_status"),
     ("POST", "user/otaimage"),
+    *((method, "user/node_group") for method in ("GET", "POST", "PUT", "DELETE")),
 ]  # fmt: skip
 SUPER_ADMIN_ONLY = [
     ("GET", "admin/user2"), ("POST", "admin/user2"), ("PUT", "admin/user2"), ("DELETE", "admin/user2"),
@@ -77,6 +78,7 @@ ADMIN_ONLY = [
     ("DELETE", "admin/otaimage"), ("GET", "admin/otaimage/upload_request"), ("POST", "admin/otaimage/upload_confirm"),
     ("POST", "admin/otajob"), ("GET", "admin/otajob"), ("PUT", "admin/otajob"),
     ("GET", "admin/otajob/status"), ("GET", "admin/otajob/status/summary"),
+    *((method, "admin/node_group") for method in ("GET", "POST", "PUT", "DELETE")),
     *SUPER_ADMIN_ONLY,
 ]  # fmt: skip
 

@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from stub_nodes import introduce
 from test_browser import CHROMIUM, LAMP, QUIET
 
+from py_esp_ota.cloud.group_rows import Scope
+from py_esp_ota.cloud.group_rules import NodeQuery
 from py_esp_ota.cloud.virtual_nodes import Dials
 
 BOARD = "A1B2C3D4E5F60718293A4B"
@@ -64,7 +66,25 @@ def paths(stage: Stage) -> dict[str, str]:
     job = stage.do(
         lambda service: service.jobs.create("Rollout", image, nodes=[BOARD, "lamp1", "lamp2"], force_push=True)
     ).job.ota_job_id
+    desk = stage.do(
+        lambda service: service.groups.create(Scope(), "Desk", nodes=[BOARD, "lamp1"], description="by the window")
+    )
+    shelf = stage.do(
+        lambda service: service.groups.create(Scope(), "Shelf", parent_group_id=desk.group_id, nodes=["lamp2"])
+    )
+    lamps = stage.do(
+        lambda service: service.groups.create(
+            Scope(), "Lamps", query=NodeQuery(node_model="lamp", node_presence="online")
+        )
+    )
+    stage.do(lambda service: service.jobs.create("Desk", image, groups=[desk.group_id]))
     return {
+        "groups": "/groups",
+        "no groups": "/groups?q=zebra",
+        "add group": "/groups/add?kind=query&node_model=lamp",
+        "static group": f"/groups/{desk.group_id}",
+        "sub-group": f"/groups/{shelf.group_id}",
+        "dynamic group": f"/groups/{lamps.group_id}",
         "overview": "/",
         "nodes": "/nodes",
         "no nodes": "/nodes?q=zebra",
@@ -126,6 +146,10 @@ def test_axe_finds_nothing_on_any_page_at_any_width(page, paths, axe):
 
 def test_axe_finds_nothing_when_a_question_is_open_or_a_dump(page, paths, axe, tmp_path):
     page.goto(paths["virtual node"])
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert judge(page, axe) == []
+    page.goto(paths["static group"])
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert judge(page, axe) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from py_esp_ota.cli.cloud.audit import audit
+from py_esp_ota.cli.cloud.groups import groups
 from py_esp_ota.cli.cloud.images import images
 from py_esp_ota.cli.cloud.jobs import jobs
 from py_esp_ota.cli.cloud.login import login, logout
@@ -21,5 +22,5 @@ def command() -> None:
     """
 
 
-for _verb in (login, logout, images, jobs, nodes, audit, webhooks, node_cert):
+for _verb in (login, logout, images, jobs, nodes, groups, audit, webhooks, node_cert):
     command.add_command(_verb)

@@ -14,6 +14,7 @@ from py_esp_ota.cloud.api import (
     download,
     errors,
     events,
+    groups,
     images,
     jobs,
     members,
@@ -36,7 +37,7 @@ call.
 Calls of RainMaker that are not in this document are answered 501, what nobody has 403.
 """
 
-_PARTS = (records, download, root, session, members, nodes, sharing, images, jobs, campaigns, events, virtual)
+_PARTS = (records, download, root, session, members, nodes, groups, sharing, images, jobs, campaigns, events, virtual)
 
 
 def create_app(

@@ -436,7 +436,7 @@ class JobNodes(Answer):
     """A job on each of its nodes."""
 
     node_ota_status: list[NodeOtaStatus]
-    node_groups: list[dict[str, str]]
+    node_groups: Annotated[list[dict[str, str]], Field(description="the job's groups; one that is gone has no name")]
     total: int
     next_id: NextId = ""
     summary: Annotated[Summary | None, Field(description="absent unless asked for")] = None

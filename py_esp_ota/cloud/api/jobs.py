@@ -169,7 +169,10 @@ async def job_status(
 ) -> Annotated[Json, As(JobNodes)]:
     """The job on each node."""
     page = service.jobs.node_status(ota_job_id, node_id=node_id or None, start_id=start_id, num_records=num_records)
-    body = {**listing("node_ota_status", page, node_state_json), "node_groups": []}
+    group_ids = list(service.jobs.get(ota_job_id).job.groups)
+    names = service.groups.names(group_ids)
+    node_groups = [{"group_id": each, "group_name": names.get(each, "")} for each in group_ids]
+    body = {**listing("node_ota_status", page, node_state_json), "node_groups": node_groups}
     if summary:
         body["summary"] = service.jobs.summary(ota_job_id)
     return body

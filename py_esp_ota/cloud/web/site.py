@@ -60,6 +60,7 @@ PAGES = frozenset(
         "images",
         "jobs",
         "nodes",
+        "groups",
         "virtual",
         "flash",
         "docs",
