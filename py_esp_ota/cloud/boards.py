@@ -92,7 +92,7 @@ class BoardFacts:
         return cls(**words | {key: tuple(kind(**each) for each in words.get(key, ())) for key, kind in _PARTS.items()})
 
 
-_PARTS: Mapping[str, type[TableRow] | type[OtadataFact] | type[AppFact]] = {
+_PARTS: Mapping[str, type[TableRow | OtadataFact | AppFact]] = {
     "table": TableRow,
     "otadata": OtadataFact,
     "apps": AppFact,

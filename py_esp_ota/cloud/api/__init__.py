@@ -59,6 +59,8 @@ def create_app(
     app.state.accounts = accounts
     app.state.mqtt_host = mqtt_host
     app.state.virtual_nodes = virtual_nodes
+    if virtual_nodes is not None:
+        service.boards.virtual = virtual_nodes.facts
     app.state.body_limits = {**images.BODY_LIMITS, **virtual.BODY_LIMITS}  # whoever adds an upload adds its limit
     errors.install(app)
 
