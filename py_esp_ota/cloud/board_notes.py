@@ -87,8 +87,8 @@ def _read(text: Any) -> BoardFacts:
     return BoardFacts.from_json(document)
 
 
-def facts_of(look: FlashLook, **said: Any) -> BoardFacts:
-    """What a flash tells of its board, and what ``said`` adds: eFuses are not in a dump.
+def facts_of(look: FlashLook) -> BoardFacts:
+    """What a flash tells of its board; its eFuses are not in it.
 
     Raises:
         CloudError: INVALID_REQUEST for a dump that tells neither a chip nor a partition table.
@@ -97,7 +97,7 @@ def facts_of(look: FlashLook, **said: Any) -> BoardFacts:
         why = f": {look.trouble[0]}" if look.trouble else ""
         raise CloudError(Refusal.INVALID_REQUEST, f"the dump tells neither its chip nor a partition table{why}"[:500])
     states = {entry.state for entry in look.otadata if entry.crc_good}
-    found = BoardFacts(
+    return BoardFacts(
         chip=look.chip,
         flash_size=look.size,
         table=tuple(look.table),
@@ -109,4 +109,8 @@ def facts_of(look: FlashLook, **said: Any) -> BoardFacts:
         ),
         runs=next((slot.label for slot in look.slots if slot.runs or slot.boots_next), ""),
     )
-    return replace(found, **{key: value for key, value in said.items() if value is not None})
+
+
+def with_said(facts: BoardFacts, said: Mapping[str, Any]) -> BoardFacts:
+    """The facts, and what somebody knows besides; ``None`` is what nobody has said."""
+    return replace(facts, **{key: value for key, value in said.items() if value is not None})

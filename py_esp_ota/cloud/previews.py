@@ -6,9 +6,9 @@ them cost little more than their rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from sqlalchemy import Connection, exists, select
 
@@ -21,9 +21,9 @@ from py_esp_ota.cloud.images import Images, StoredImage
 from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import OtaJob
 from py_esp_ota.cloud.models import NodeRow, NodeUserRow
-from py_esp_ota.cloud.new_job import new_job
+from py_esp_ota.cloud.new_job import JobOptions, new_job
 from py_esp_ota.cloud.node_book import NodeBook
-from py_esp_ota.cloud.plan import AT_ONCE, Plan
+from py_esp_ota.cloud.plan import AT_ONCE
 from py_esp_ota.cloud.preview import (
     NO_LIMIT,
     REASONS,
@@ -46,25 +46,6 @@ READY = "ready"
 """What nodes are asked for by that have no obstacle at all."""
 _KEPT_IMAGES = 64
 _HINDERS = frozenset({Certainty.WILL_REFUSE, Certainty.MAY_REFUSE, Certainty.UNKNOWN})
-
-
-class JobOptions(TypedDict, total=False):
-    """What ``Jobs.create`` is told besides a name and an image."""
-
-    nodes: Sequence[str]
-    groups: Sequence[str]
-    metadata: Mapping[str, Any] | None
-    description: str
-    priority: int
-    timeout: int
-    force_push: bool
-    user_approval: bool
-    notify: bool
-    continuous: bool
-    network_serialised: bool
-    plan: Plan
-    allow_wrong_chip: bool
-    admin_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

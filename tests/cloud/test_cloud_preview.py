@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from cloud_bench import Bench, refused
+from cloud_bench import Bench, expect, failure, refused
 from sqlalchemy import insert
 
 from py_esp_ota.cloud.boards import AppFact, BoardFacts, OtadataFact, TableRow
@@ -34,6 +34,7 @@ BOARD = BoardFacts(
     runs="ota_0",
 )
 PUSH, APPROVAL, ASKED = Options(force_push=True), Options(user_approval=True), Options()
+_FACTORY = TableRow(label="factory", type=0, subtype=0, offset=0x1_0000, size=0x10_0000)
 _SMALL = TableRow(label="ota_1", type=0, subtype=0x11, offset=0x11_0000, size=0xF_0000)
 _PENDING = (OtadataFact(sequence=3, state="PENDING_VERIFY"), OtadataFact(sequence=2, state="VALID"))
 
@@ -64,7 +65,7 @@ def test_a_node_that_takes_it_has_no_obstacle():
         (IMAGE, changed(NODE, version=""), PUSH, "not_introduced"),
         (IMAGE, changed(NODE, project="fan"), PUSH, "project"),
         (IMAGE, changed(NODE, chip="esp32s3"), PUSH, "chip"),
-        (IMAGE, board(table=(SLOTS[0].__class__(label="factory", type=0, subtype=0, offset=0, size=1),)), PUSH, "no_slot"),
+        (IMAGE, board(table=(_FACTORY,)), PUSH, "no_slot"),
         (changed(IMAGE, secure_version=0), board(), PUSH, "secure_version"),
         (changed(IMAGE, min_chip_revision=4), board(), PUSH, "chip_revision"),
         (changed(IMAGE, max_chip_revision=2), board(), PUSH, "chip_revision_above"),
@@ -196,3 +197,32 @@ def test_a_wrong_chip_is_not_started_by_accident(bench):
     assert ask(bench, image, "a").refusal.refusal is Refusal.WRONG_CHIP
     assert ask(bench, image, "a", allow_wrong_chip=True).refusal is None
     assert bench.states(bench.job("a", image=image, allow_wrong_chip=True)) == {"a": "triggered"}
+
+
+def test_the_api_previews_with_the_words_of_a_job(bench):
+    image = bench.image()
+    bench.join("a")
+    bench.join("b", project_name="fan")
+    body = {
+        "ota_job_name": "j",
+        "ota_image_id": image.ota_image_id,
+        "nodes": ["a", "b"],
+        "plan": {"phases": ["1", "rest"]},
+    }
+    found = bench.ok("POST", "/v1/local/otajob/preview?force_push=true&num_records=1", json=body)
+    assert (found["total"], found["ready"], found["phases"], found["next_id"]) == (2, 1, [1, 1], "b")
+    (reason,) = found["reasons"]
+    assert (reason["reason"], reason["count"], reason["examples"]) == ("project", 1, ["b"])
+    assert (reason["refused_by"], reason["reported"]) == ("validate_image_header", "Project Name mismatch")
+    assert bench.ok("GET", "/v1/admin/otajob")["total"] == 0
+    bad = bench.call("POST", "/v1/local/otajob/preview", json={**body, "plan": {"phases": ["1"]}})
+    assert failure(bad) == expect(Refusal.JOB_PLAN)
+
+
+def test_the_api_starts_a_wrong_chip_only_for_who_says_so(bench):
+    image = bench.service.images.add("s3", Firmware("lamp", "1.1.0", chip="esp32s3").to_bytes())
+    bench.join("a")
+    body = {"ota_job_name": "j", "ota_image_id": image.ota_image_id, "nodes": ["a"]}
+    assert failure(bench.call("POST", "/v1/admin/otajob", json=body)) == expect(Refusal.WRONG_CHIP)
+    assert bench.ok("POST", "/v1/local/otajob/preview", json=body)["refusal"]["error_code"] == 106013
+    bench.ok("POST", "/v1/admin/otajob?allow_wrong_chip=true", json=body)
