@@ -6,7 +6,7 @@ from cloud_bench import Bench, expect, failure, refused, user_token
 from few_virtual_nodes import FRESH, FewVirtualNodes
 from sqlalchemy import select
 
-from py_esp_ota._core import OtaSelectEntry, write_otadata
+from py_esp_ota._core import OtaSelectEntry, PartitionTable, write_otadata
 from py_esp_ota.cloud.board_notes import facts_of
 from py_esp_ota.cloud.boards import BoardFacts
 from py_esp_ota.cloud.events import Kind
@@ -30,7 +30,8 @@ def dump_of(*, state: int | None = None) -> bytes:
     device = Device("two_ota_large", firmware=Firmware("lamp", "1.0.0").to_bytes(), flash_size=4 << 20)
     loader = bootloader(chip="esp32c3", idf_ver="v5.3.2", flash_size=4 << 20)
     if state is not None:
-        write_otadata(device.flash, 0xD000, 0, OtaSelectEntry(1, state))
+        (otadata,) = (row for row in PartitionTable.builtin("two_ota_large") if (row.type, row.subtype) == (1, 0))
+        write_otadata(device.flash, otadata.offset, 0, OtaSelectEntry(1, state))
     content = bytearray(device.flash.to_bytes())
     content[: len(loader)] = loader
     return bytes(content)
