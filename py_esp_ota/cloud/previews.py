@@ -20,7 +20,7 @@ from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.images import Images, StoredImage
 from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import OtaJob
-from py_esp_ota.cloud.models import NodeRow, NodeUserRow
+from py_esp_ota.cloud.models import GroupRow, JobRow, NodeRow, NodeUserRow
 from py_esp_ota.cloud.new_job import JobOptions, new_job
 from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.plan import AT_ONCE
@@ -83,6 +83,7 @@ class Preview:
     page: Sequence[Foretold]
     page_total: int
     next_id: str | None
+    earlier: str  # the newest job there is with this image
 
 
 class Previews:
@@ -141,6 +142,7 @@ class Previews:
             wrong = None if options.get("allow_wrong_chip") else wrong_chip_refusal(tx, chip, order)
             image = self._image(tx, ota_image_id)
             judged = self._judge(tx, order, image, job)
+            earlier = _newest_of(tx, ota_image_id)
         chosen = [each for each in judged if _is_wanted(each, reason)]
         listed = [each for each in chosen if each.node_id >= (start_id or "")]
         return Preview(
@@ -154,7 +156,14 @@ class Previews:
             page=listed[:num_records],
             page_total=len(chosen),
             next_id=listed[num_records].node_id if len(listed) > num_records else None,
+            earlier=earlier,
         )
+
+    def groups(self) -> list[tuple[str, str]]:
+        """Id and name of each group that a job can be for, by name."""
+        query = select(GroupRow.group_id, GroupRow.group_name).where(GroupRow.user_id == "")
+        with self._ground.store.connect() as tx:
+            return [(row.group_id, row.group_name) for row in tx.execute(query.order_by(GroupRow.group_name))]
 
     def _draft(self, name: str, ota_image_id: str, options: JobOptions) -> OtaJob:
         return new_job(
@@ -222,6 +231,11 @@ class Previews:
             if standing is not None and state is not None and not state.closed and standing.job.priority < job.priority
         ]
         return min(earlier)[1] if earlier else ""
+
+
+def _newest_of(tx: Connection, ota_image_id: str) -> str:
+    query = select(JobRow.ota_job_id).where(JobRow.ota_image_id == ota_image_id)
+    return str(tx.execute(query.order_by(JobRow.number.desc()).limit(1)).scalar_one_or_none() or "")
 
 
 def _rows(tx: Connection, order: Sequence[str]) -> Sequence[Any]:
