@@ -6,9 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from py_esp_ota.cloud.api.answers import As, BoardNoted
+from py_esp_ota.cloud.api.answers import As
 from py_esp_ota.cloud.api.auth import Admin, NodeId, Service, by, claimed_by
 from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.foretold import BoardNoted
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json
 from py_esp_ota.cloud.api.virtual_nodes import BODY_LIMITS as DUMP_LIMITS

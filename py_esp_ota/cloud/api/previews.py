@@ -7,9 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from py_esp_ota.cloud.api.answers import As, JobPreview
+from py_esp_ota.cloud.api.answers import As
 from py_esp_ota.cloud.api.auth import DEFAULT_RECORDS, Admin, NumRecords, Service, StartId
 from py_esp_ota.cloud.api.errors import RESPONSES
+from py_esp_ota.cloud.api.foretold import JobPreview
 from py_esp_ota.cloud.api.jobs import Flags, NewJob, options_of
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json
