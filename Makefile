@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware clients apps demo test test-postgresql test-unicorn fast conformance soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
+.PHONY: help setup system build firmware clients apps demo test test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -75,11 +75,17 @@ fast: setup ## the tests without sockets and browser
 conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) and CIPHERS encryptions (2000) from SEED (1), and everything in tests/conformance
 	ESP_OTA_IMAGES=$(or $(IMAGES),20000) ESP_OTA_CIPHERS=$(or $(CIPHERS),2000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
 
+conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards and updates (10000) from SEED (1)
+	$(BIN)/python tests/conformance/preflight_pairs.py --pairs $(or $(PAIRS),10000) --seed $(or $(SEED),1)
+
 conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
 	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)
 
 test-unicorn: setup ## the tests of machine code on the engine Unicorn; all others run them on our own core
 	ENGINE=unicorn $(BIN)/python -m pytest -q -n 2 tests/silicon
+
+campaign-machine: setup ## campaigns under everything at once, beside a judge of their rules: STEPS steps (100000) from SEED (1)
+	ESP_OTA_STEPS=$(or $(STEPS),100000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/cloud/test_campaign_machine.py
 
 conformance-cpu: setup ## our RISC-V core beside Unicorn, instruction by instruction: PROGRAMS random programs (200000) from SEED (1)
 	ESP_OTA_PROGRAMS=$(or $(PROGRAMS),200000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q --timeout 0 tests/silicon/test_core_riscv.py

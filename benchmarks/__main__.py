@@ -13,20 +13,21 @@ from pathlib import Path
 
 from benchmarks import clouds, crowd, downloads, searching, silicon, sweeps, watching
 from benchmarks.timing import Figure, interleaved, once, process
-from py_esp_ota import Flash, verify_image
+from py_esp_ota import Flash, PartitionTable, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
 from py_esp_ota.cli.demo.cast import Cast, real_releases
 from py_esp_ota.cli.demo.show import Silence
 from py_esp_ota.cli.demo.stage import Stage
 from py_esp_ota.cli.demo.story import CHAPTERS, play
 from py_esp_ota.device import Device
-from py_esp_ota.firmware import Firmware
+from py_esp_ota.firmware import Firmware, bootloader, merge
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.lab import Lab
 from py_esp_ota.sdkconfig import Sdkconfig
 
 MIB = 1 << 20
 WEEK_S = 0.05
+PREFLIGHT_S = 0.15
 BIN = Path(sys.executable).parent
 
 
@@ -83,6 +84,25 @@ def image_info(image: bytes) -> Figure:
         )
     name = "esp-ota image-info, 1 MiB, whole process"
     return Figure(name, mine, "esptool image-info", theirs, 0.2)
+
+
+def preflight() -> Figure:
+    """The command as a whole process, on a full dump of 4 MiB, against esptool's look at the image alone."""
+    table = PartitionTable.builtin("two_ota_large")
+    old, new = (Firmware("bench", version, size=0x1A0000).to_bytes() for version in ("1.0.0", "1.1.0"))
+    at = {row.label: row.offset for row in table}
+    parts = {0: bootloader(), 0x8000: table.to_bytes(), at["ota_0"]: old, at["ota_1"]: old}
+    with tempfile.TemporaryDirectory() as folder:
+        dump, image = (Path(folder) / name for name in ("flash.bin", "new.bin"))
+        dump.write_bytes(merge(parts).ljust(4 * MIB, b"\xff"))
+        image.write_bytes(new)
+        mine, theirs = interleaved(
+            process([str(BIN / "esp-ota"), "preflight", str(dump), str(image)]),
+            process([sys.executable, "-m", "esptool", "image-info", str(image)]),
+            rounds=9,
+        )
+    name = "esp-ota preflight, 4 MiB, whole process"
+    return Figure(name, mine, "esptool image-info of the image", theirs, 0.8, also=mine < PREFLIGHT_S)
 
 
 def update(cast: Cast) -> Figure:
@@ -154,7 +174,7 @@ def _now() -> float:
 def main() -> int:
     """Print every figure; 1 when one misses its goal."""
     image = one_mib_image()
-    figures = [verify(image), fork(), boots(image), image_info(image), update(real_releases())]
+    figures = [verify(image), fork(), boots(image), image_info(image), preflight(), update(real_releases())]
     figures += [sweeps.clean(), sweeps.torn(), sweeps.second_cuts()]
     figures += [searching.drawn_images(), searching.machine_steps()]
     figures += [hundred(), week(), *clouds.figures()]

@@ -1,7 +1,7 @@
 """``python -m py_esp_ota`` and ``esp-ota``: the first step of every call.
 
-Most calls look at one image, often in a loop over many files. That call is answered before the command line parser is
-imported; whatever is not exactly that takes the long way (docs/adr/0016).
+Most calls look at one image, or at one update, often in a loop over many files. These calls are answered before the
+command line parser is imported; whatever is not exactly that takes the long way (docs/adr/0016).
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ def _answer() -> None:
     if verb in _QUICK:
         from py_esp_ota.cli.quick import image_info
 
-        code = image_info(words)
-        if code is not None:
-            sys.exit(code)
+        _exit(image_info(words))
     import atexit
     import gc
 
@@ -35,11 +33,21 @@ def _answer() -> None:
     # goes, is a third of what a start of `serve` costs.
     gc.set_threshold(20_000, 20, 20)
     atexit.register(gc.freeze)
+    if verb == "preflight":
+        from py_esp_ota.cli.quick_preflight import answer
+
+        _exit(answer(words))
     from py_esp_ota.cli import main as verbs
     from py_esp_ota.cli.streams import prepare
 
     prepare()
     verbs(prog_name="esp-ota")
+
+
+def _exit(code: int | None) -> None:
+    """End with the code of a quick answer; where there was none the long way goes on."""
+    if code is not None:
+        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ _VERBS = {
     "nvs": "read and change the values in an NVS partition",
     "otadata": "read and change which slot boots",
     "partition-table": "read, check and convert a partition table",
+    "preflight": "say before an update whether it will run, and what a rollback would land on",
     "provision": "make the factory partition that makes a board a node",
     "read-flash": "copy a part or a partition of a flash file",
     "run": "switch a chip on: its bootloader and app run as machine code, here is the console",

@@ -14,7 +14,6 @@ from py_esp_ota._core import Flash, PartitionTable, Target, inspect_image
 from py_esp_ota.cli.files import LARGEST_FLASH, Unusable, check_writable, read_input, read_text, write_output
 from py_esp_ota.cli.image_report import holds_one_image
 from py_esp_ota.errors import PartitionTableError
-from py_esp_ota.firmware import merge
 from py_esp_ota.idf.detect import detect_start, detect_table, detect_target, load_flash
 from py_esp_ota.sdkconfig import Sdkconfig, heading_release
 
@@ -217,6 +216,8 @@ def _from_build_directory(folder: Path, config: ConfigFile | None) -> FlashInput
 
 
 def _from_parts(path: Path, parts: Mapping[int, Path], config: ConfigFile | None) -> FlashInput:
+    from py_esp_ota.firmware import merge  # a long import, and a merged image does without
+
     try:
         image = merge(read_parts(parts))
     except ValueError as error:

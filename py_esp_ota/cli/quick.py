@@ -21,7 +21,7 @@ def image_info(words: list[str]) -> int | None:
     files = [word for word in words if word != "--json"]
     if len(files) != 1 or len(words) > 2 or files[0].startswith("-"):
         return None
-    data = _plain_file(files[0])
+    data = plain_file(files[0])
     if data is None:
         return None
     info = inspect_image(data)
@@ -36,7 +36,7 @@ def image_info(words: list[str]) -> int | None:
         if not all(map(str.isprintable, lines)):  # the way out in output.py is for these
             return None
         text = "\n".join(lines)
-    return _printed(text, 0 if info.valid else 1)
+    return printed(text, 0 if info.valid else 1)
 
 
 def _is_lone_bootloader(info: ImageInfo, data: bytes) -> bool:
@@ -47,7 +47,7 @@ def _is_lone_bootloader(info: ImageInfo, data: bytes) -> bool:
     return detect_start(data) is None and detect_start(data, 0x10000) is None
 
 
-def _plain_file(name: str) -> bytes | None:
+def plain_file(name: str) -> bytes | None:
     """The bytes of a regular file of a possible size; ``None`` for anything that needs a sentence."""
     try:
         found = os.stat(name)  # noqa: PTH116 (pathlib is one of the imports we save)
@@ -59,7 +59,7 @@ def _plain_file(name: str) -> bytes | None:
         return None
 
 
-def _printed(text: str, code: int) -> int | None:
+def printed(text: str, code: int) -> int | None:
     """Print and give back ``code``, or that of a stdout that takes it not. What may not be encodable is not printed."""
     if sys.stdout is None or not text.isascii():
         return None

@@ -8,21 +8,14 @@ from typing import Any, TypedDict, TypeVar
 
 import click
 
-from py_esp_ota._core import AppDesc, BootloaderDesc, Target
+from py_esp_ota._core import Target
 from py_esp_ota.cli.files import Unusable
 from py_esp_ota.cli.inputs import ConfigFile, FlashInput
-from py_esp_ota.errors import EspError
-from py_esp_ota.idf.bootloader.compare import release_of_build
+from py_esp_ota.idf.bootloader.build_release import told_by_app, told_by_flash
 from py_esp_ota.releases import Version, release_of, release_text
 from py_esp_ota.sdkconfig import Sdkconfig
-from py_esp_ota.silicon.build import compiled_build
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_BOOTLOADER_DESC, _BOOTLOADER_DESC_SIZE = 0x20, 80
-_APP_DESC, _APP_DESC_SIZE = 0x20, 256
-_APP = 0x00
-_MAGIC = b"\xe9"
-_ROOM = 0x8000
 
 
 class ReleaseDict(TypedDict):
@@ -83,39 +76,14 @@ def in_heading(config: ConfigFile | None) -> Release | None:
 
 def in_app(data: bytes, name: str) -> Release | None:
     """What the descriptor of an app says, the beginning of which is ``data``."""
-    try:
-        text = AppDesc.from_bytes(data[_APP_DESC : _APP_DESC + _APP_DESC_SIZE]).idf_ver
-    except EspError:
-        return None
-    version = release_of(text)
-    return None if version is None else Release(version, f"by the app descriptor of {name}", _if_other(text, version))
-
-
-def _if_other(text: str, version: Version) -> str:
-    """``text`` where it is no release, or another one."""
-    plain = text.removeprefix("v").removesuffix("-dirty")
-    return "" if plain == release_text(version).removeprefix("v") else text
+    told = told_by_app(data, name)
+    return None if told is None else Release(*told)
 
 
 def in_flash(given: FlashInput, target: Target) -> Release | None:
     """What the bootloader's descriptor says, else the first app's that says it."""
-    flash, start = given.flash, target.bootloader_offset
-    try:
-        text = BootloaderDesc.from_bytes(flash.mmap(start + _BOOTLOADER_DESC, _BOOTLOADER_DESC_SIZE)).idf_ver
-    except EspError:
-        text = ""
-    version = release_of(text)
-    if version is not None:
-        shown = release_of_build(compiled_build(flash.mmap(start, _ROOM)), version)
-        return Release(shown, "by the bootloader descriptor", _if_other(text, shown))
-    try:
-        apps = [
-            row for row in given.table() if row.type == _APP and row.offset + _APP_DESC + _APP_DESC_SIZE <= flash.size
-        ]
-    except Unusable:
-        return None
-    heads = ((flash.mmap(row.offset, _APP_DESC + _APP_DESC_SIZE), row.label) for row in apps)
-    return next((found for head, label in heads if head[:1] == _MAGIC and (found := in_app(head, label))), None)
+    told = told_by_flash(given.flash, target, given.config.partition_table_offset)
+    return None if told is None else Release(*told)
 
 
 def release(asked: str | None, config: ConfigFile | None, found: Release | None) -> Release:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from py_esp_ota._core import EFuse, Flash, ImageHeader, Target, inspect_image
+from py_esp_ota._core import EFuse, Flash, Target
 from py_esp_ota.adapters.emulators import EspEmu, Qemu
 from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.cli.bootloader_file import placed, read_bootloader
 from py_esp_ota.cli.files import Unusable, read_input
 from py_esp_ota.cli.inputs import FlashInput
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.roms import rom_of
-from py_esp_ota.firmware import with_flash_size
 from py_esp_ota.idf.bootloader.compare import (
     Options,
     as_compiled,
@@ -47,8 +47,6 @@ TOLD = (
     "idf_env_bringup",
 )
 
-_HEADER, _MAGIC = 24, 0xE9
-_SECTOR = 0x1000
 _WRITES_SHOWN = 8
 
 
@@ -83,10 +81,10 @@ class Wish:
         """The chip, and the flash to run: a fork with ``--bootloader`` in it. Raises ``Unusable``."""
         if self.bootloader is None:
             return given.target(chip), given
-        image, target = _read_bootloader(self.bootloader)
+        image, target = read_bootloader(self.bootloader)
         if chip != "auto":
             target = given.target(chip)
-        return target, replace(given, flash=_placed(given, image, target, self.bootloader, detect=self.detect_size))
+        return target, replace(given, flash=placed(given, image, target, self.bootloader, detect=self.detect_size))
 
     def take(self, given: FlashInput, original: Flash, target: Target) -> FlashInput:
         """What ``--write`` saves: with the bootloader of ``original``, when ``--bootloader`` took its place."""
@@ -287,34 +285,3 @@ def _place(trap: Trap, symbols: tuple[Symbols, ...]) -> str:
     """A clause that names the functions of a trap and of its caller; ``""`` when they have no names."""
     at, caller = _name(trap.pc, symbols), _name(trap.ra, symbols)
     return ", ".join(text for text, name in ((f"in {at}", at), (f"called from {caller}", caller)) if name)
-
-
-def _read_bootloader(file: Path) -> tuple[bytes, Target]:
-    """The bootloader image that a file begins with, and the chip it is for. Raises ``Unusable``."""
-    data = read_input(file)
-    header = ImageHeader.from_bytes(data[:_HEADER].ljust(_HEADER, b"\xff"))
-    if header.magic != _MAGIC:
-        raise Unusable(f"{file} is no bootloader: its first byte is 0x{data[0]:02x}, expected 0xe9")
-    info = inspect_image(data)
-    if info.app_desc is not None:
-        raise Unusable(f"{file} is an app, not a bootloader")
-    target = Target.from_chip_id(header.chip_id)
-    if target is None:
-        raise Unusable(f"{file} is no image of a chip that is known here: its chip id is {header.chip_id}")
-    return data[: info.length] if info.length else data, target
-
-
-def _placed(given: FlashInput, image: bytes, target: Target, file: Path, *, detect: bool) -> Flash:
-    """A fork of the flash with ``image`` where the ROM of the chip looks for a bootloader. Raises ``Unusable``."""
-    if detect:
-        try:
-            image = with_flash_size(image, given.flash.size)
-        except ValueError as error:
-            raise Unusable(f"{file}: {error}; --flash-size keep takes it as it is") from error
-    start, end = target.bootloader_offset, given.config.partition_table_offset
-    if start + len(image) > end:
-        raise Unusable(f"{file}: its {len(image)} bytes at 0x{start:x} reach into the partition table at 0x{end:x}")
-    flash = given.flash.fork()
-    flash.erase(start, -(-len(image) // _SECTOR) * _SECTOR)
-    flash.program(start, image)
-    return flash

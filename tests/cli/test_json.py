@@ -30,6 +30,7 @@ CALLS = {
     "image-info": ["app", "flash", "loader", "broken", "bad", "app bad"],
     "partition-table": ["flash"],
     "boot": ["flash", "flash --times 2", "updated --config rollback", "flash --silicon --compare"],
+    "preflight": ["flash next", "flash bad", "updated next --no-rollback"],
     "run": ["flash --timeout 0.01"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
     "elf2image": ["program -o out"],

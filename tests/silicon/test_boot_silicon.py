@@ -23,7 +23,7 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.cli import main
 from py_esp_ota.firmware import Firmware, app_desc, flipped, image, rehashed, resealed
 from py_esp_ota.firmware import bootloader as forged
-from py_esp_ota.idf.bootloader.compare import release_of_build
+from py_esp_ota.idf.bootloader.build_release import release_of_build
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.silicon import oracle
 from py_esp_ota.silicon.build import compiled_build

@@ -20,12 +20,11 @@ from py_esp_ota.firmware import (
     merge,
     ota_select_entry,
 )
+from py_esp_ota.idf.bootloader.build_release import release_of_build
 from py_esp_ota.idf.bootloader.lines import lines_of, rom_lines_of
 from py_esp_ota.idf.bootloader.machine_code import SiliconBoot, trap_text
 from py_esp_ota.idf.bootloader.start import BootReport
-from py_esp_ota.idf.features import features
 from py_esp_ota.idf.rollback import OtaImgState
-from py_esp_ota.releases import Version, nearest
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.silicon.build import CompiledBuild, compiled_build
 from py_esp_ota.silicon.oracle import BootOracle
@@ -148,17 +147,6 @@ def _page_size(run: SiliconReport, build: CompiledBuild) -> int | None:
         return int(told["bytes"], 16) if told["bytes"] else int(told["kib"]) << 10
     compares = build.idf_version is not None and build.idf_version >= _COMPARES_PAGES and "I" in build.prints
     return MMU_PAGE if compares else None
-
-
-def release_of_build(build: CompiledBuild, otherwise: Version) -> Version:
-    """The release that a build is of: of those that have what it shows the one that its version is nearest to.
-
-    ``otherwise``: what counts as its version when it says none.
-    """
-    return nearest(
-        build.idf_version or otherwise,
-        lambda release: all(getattr(features(release), name) is has for name, has in build.shows.items()),
-    )
 
 
 def as_compiled(config: Sdkconfig, build: CompiledBuild, options: Options) -> Sdkconfig:

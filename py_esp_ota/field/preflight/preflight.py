@@ -1,0 +1,114 @@
+"""The answer: one verdict, all findings, and the slots of the board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from py_esp_ota._core import Partition, inspect_image
+from py_esp_ota.field.preflight.audit import audit, landing
+from py_esp_ota.field.preflight.board import Board, app_config, apps_of, builds_of
+from py_esp_ota.field.preflight.finding import Finding, FindingDict, by_weight
+from py_esp_ota.field.preflight.play import Played, booted, play
+from py_esp_ota.field.preflight.rules import Case, description, findings_of
+from py_esp_ota.idf.bootloader.start import state_of
+
+Answer = Literal["runs", "refused"]
+
+
+class SlotDict(TypedDict):
+    """One app partition as JSON."""
+
+    partition: str
+    offset: int
+    size: int
+    project: str | None
+    version: str | None
+    secure_version: int | None
+    idf_version: str | None
+    valid: bool
+    signed: bool
+    state: str | None
+    roles: list[str]
+
+
+class PreflightDict(TypedDict):
+    """The JSON of ``esp-ota preflight --json``."""
+
+    verdict: Answer
+    chip: str
+    partition: str | None
+    rollback_to: str | None
+    can_roll_back: bool | None
+    findings: list[FindingDict]
+    slots: list[SlotDict]
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """``partition`` is where the update goes, ``rollback_to`` what starts when it is taken back."""
+
+    chip: str
+    played: Played
+    partition: str | None
+    rollback_to: str | None
+    can_roll_back: bool | None
+    findings: tuple[Finding, ...]
+    slots: tuple[SlotDict, ...]
+
+    @property
+    def runs(self) -> bool:
+        """The update is taken, and its app starts."""
+        return self.played.runs
+
+    def to_dict(self) -> PreflightDict:
+        """As JSON-ready values."""
+        return {
+            "verdict": "runs" if self.runs else "refused",
+            "chip": self.chip,
+            "partition": self.partition,
+            "rollback_to": self.rollback_to,
+            "can_roll_back": self.can_roll_back,
+            "findings": [one.to_dict() for one in self.findings],
+            "slots": [*self.slots],
+        }
+
+
+def preflight(board: Board, image: bytes) -> Preflight:
+    """What comes of updating ``board`` with ``image``, played on a copy. Never raises for bad bytes."""
+    builds = builds_of(board)
+    chip, before = booted(board.flash, board.target.name, board.efuse, builds.loader)
+    app, shown = app_config(board, before.partition, builds.loader)
+    played = play(chip, before, builds.loader, app, image)
+    running = None if played.running is None else description(board.read(played.running))
+    info = inspect_image(image, chip=board.target.name)
+    case = Case(board, builds, app, shown, image, info, running, played)
+    target = landing(case)
+    return Preflight(
+        chip=board.target.name,
+        played=played,
+        partition=None if played.slot is None else played.slot.label,
+        rollback_to=None if target is None else target.label,
+        can_roll_back=builds.rollback,
+        findings=tuple(by_weight([*findings_of(case), *audit(case)])),
+        slots=tuple(_slot(case, row, target) for row in apps_of(board)),
+    )
+
+
+def _slot(case: Case, row: Partition, target: Partition | None) -> SlotDict:
+    info, played = case.board.look(row), case.played
+    desc = info.app_desc
+    named = {"runs": played.running, "update": played.slot, "rollback": target}
+    return {
+        "partition": row.label,
+        "offset": row.offset,
+        "size": row.size,
+        "project": None if desc is None else desc.project_name,
+        "version": None if desc is None else desc.version,
+        "secure_version": None if desc is None else desc.secure_version,
+        "idf_version": None if desc is None else desc.idf_ver,
+        "valid": info.valid,
+        "signed": bool(info.signature),
+        "state": state_of(case.board.flash, row, case.builds.loader) or None,
+        "roles": [role for role, place in named.items() if place is not None and place.offset == row.offset],
+    }
