@@ -54,8 +54,6 @@ def add_pages(router: APIRouter, site: Site) -> None:
         form = await _read(request)
         try:
             found = _look(ota_image_id, form)
-            if found.refusal is not None:
-                raise found.refusal
             if form.seen != mark_of(found):
                 return _page(ota_image_id, form, found, changed=bool(form.seen))
             view = service.jobs.create(form.texts["job_name"].strip(), ota_image_id, **options_of(form))
