@@ -3,8 +3,8 @@
 Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``groups``, ``mappings`` and
 ``sharing`` (which users a node has), ``field`` (all nodes at a glance), ``jobs``, ``campaigns`` (what their plans make
 of them), ``serving`` (what nodes are answered), ``streams`` (images block by block), ``intake`` (what they say),
-``outbox`` (what they are told), ``log`` (what happened), ``live`` (who is told of it). This file puts them together and
-adds the life of the connection.
+``outbox`` (what they are told), ``boards`` (what they are made of), ``previews`` (what a job would meet), ``log`` (what
+happened), ``live`` (who is told of it). This file puts them together and adds the life of the connection.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
+from py_esp_ota.cloud.board_notes import Boards
 from py_esp_ota.cloud.calls import Calls
 from py_esp_ota.cloud.campaigns import Campaigns
 from py_esp_ota.cloud.event_log import EventLog
@@ -31,10 +32,12 @@ from py_esp_ota.cloud.nodes import CLIENT_ID, Nodes
 from py_esp_ota.cloud.otajobs import Jobs
 from py_esp_ota.cloud.outage import outage, pauses
 from py_esp_ota.cloud.outbox import Outbox
+from py_esp_ota.cloud.previews import Previews
 from py_esp_ota.cloud.serving import Serving
 from py_esp_ota.cloud.sharing import Sharing
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.cloud.streams import Streams
+from py_esp_ota.cloud.targets import Targets
 from py_esp_ota.cloud.tokens import Ids, Links, TokenHex
 from py_esp_ota.cloud.turns import Turns
 from py_esp_ota.cloud.webhooks import Webhooks
@@ -85,6 +88,7 @@ class CloudService:
         self.mappings = Mappings(self.ground, turns)
         self.sharing = Sharing(self.ground, turns)
         self.groups = Groups(self.ground, turns, jobs)
+        self.boards = Boards(self.ground, turns)
         joining = Joining(turns, jobs, self.groups)
         self.groups.on_added = joining.came
         self.serving = Serving(turns, jobs, nodes, self.images, self.outbox, joining, streams)
@@ -92,6 +96,8 @@ class CloudService:
         self.streams = Streams(self.images, self.outbox)
         self.campaigns = Campaigns(self.ground, turns, jobs, nodes, self.serving, self.outbox)
         self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.groups, self.serving, self.outbox, max_fetch_cycles)
+        targets = Targets(self.nodes, self.groups)
+        self.previews = Previews(self.ground, turns, jobs, nodes, self.images, targets, self.boards)
         self.intake = Intake(self.ground, turns, nodes, self.nodes, self.mappings, self.serving, self.streams)
         self._waiters: list[asyncio.Future[None]] = []
         self._online = nodes.online

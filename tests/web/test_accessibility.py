@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -142,6 +143,18 @@ def test_axe_finds_nothing_on_any_page_at_any_width(page, paths, axe):
             if found := judge(page, axe):
                 said[name, width] = found
     assert said == {}
+
+
+def test_axe_finds_nothing_in_a_preview_nor_at_a_field_that_is_wrong(page, paths, axe):
+    page.goto(paths["start"])
+    page.evaluate("document.querySelectorAll('main details').forEach((details) => { details.open = true; })")
+    page.get_by_label(re.compile("All . nodes")).check()
+    expect(page.locator(".reasons")).to_be_visible()
+    assert judge(page, axe) == []
+    page.get_by_label("Phases").fill("100")
+    page.get_by_label("Phases").press("Tab")
+    expect(page.locator("#wrong-phases")).not_to_be_empty()
+    assert judge(page, axe) == []
 
 
 def test_axe_finds_nothing_when_a_question_is_open_or_a_dump(page, paths, axe, tmp_path):

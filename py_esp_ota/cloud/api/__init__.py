@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.api import (
     absent,
+    boards,
     campaigns,
     download,
     errors,
@@ -19,6 +20,7 @@ from py_esp_ota.cloud.api import (
     jobs,
     members,
     nodes,
+    previews,
     records,
     root,
     session,
@@ -37,7 +39,23 @@ call.
 Calls of RainMaker that are not in this document are answered 501, what nobody has 403.
 """
 
-_PARTS = (records, download, root, session, members, nodes, groups, sharing, images, jobs, campaigns, events, virtual)
+_PARTS = (
+    records,
+    download,
+    root,
+    session,
+    members,
+    nodes,
+    groups,
+    sharing,
+    images,
+    jobs,
+    previews,
+    boards,
+    campaigns,
+    events,
+    virtual,
+)
 
 
 def create_app(
@@ -74,7 +92,13 @@ def create_app(
     app.state.accounts = accounts
     app.state.mqtt_host = mqtt_host
     app.state.virtual_nodes = virtual_nodes
-    app.state.body_limits = {**images.BODY_LIMITS, **virtual.BODY_LIMITS}  # whoever adds an upload adds its limit
+    if virtual_nodes is not None:
+        service.boards.virtual = virtual_nodes.facts
+    app.state.body_limits = {
+        **images.BODY_LIMITS,
+        **virtual.BODY_LIMITS,
+        **boards.BODY_LIMITS,
+    }  # whoever adds an upload adds its limit
     errors.install(app)
 
     def hosts() -> set[str]:

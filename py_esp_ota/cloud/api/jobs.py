@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, BeforeValidator
 
 from py_esp_ota.cloud import jobs as rules
@@ -35,6 +35,8 @@ from py_esp_ota.cloud.api.auth import (
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json, job_json, listing, node_state_json, single, success
+from py_esp_ota.cloud.logins import User
+from py_esp_ota.cloud.new_job import JobOptions
 from py_esp_ota.cloud.plan import Plan
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
@@ -66,6 +68,45 @@ class NewJob(BaseModel):
     plan: dict[str, Any] | None = None
 
 
+async def _flags(
+    *,
+    force_push: Flag = False,
+    user_approval: Flag = False,
+    notify: Flag = False,
+    continuous: Flag = False,
+    network_serialised: Flag = False,
+    network_serialized: Flag = False,
+    allow_wrong_chip: Flag = False,
+) -> JobOptions:
+    """What stands in the query of a job. ``allow_wrong_chip`` is this cloud's own: RainMaker's starts any."""
+    return {
+        "force_push": force_push,
+        "user_approval": user_approval,
+        "notify": notify,
+        "continuous": continuous,
+        "network_serialised": network_serialised or network_serialized,
+        "allow_wrong_chip": allow_wrong_chip,
+    }
+
+
+Flags = Annotated[JobOptions, Depends(_flags)]
+
+
+def options_of(user: User, body: NewJob, flags: JobOptions) -> JobOptions:
+    """The job in a request. Raises ``CloudError`` (JOB_PLAN)."""
+    return {
+        "nodes": body.nodes,
+        "groups": body.groups,
+        "metadata": body.metadata,
+        "description": body.description,
+        "priority": body.priority,
+        "timeout": body.timeout,
+        "plan": plan_of(body.plan),
+        "admin_id": claimed_by(user),
+        **flags,
+    }
+
+
 def plan_of(document: dict[str, Any] | None) -> Plan:
     """The plan in a request. Raises ``CloudError`` (JOB_PLAN)."""
     try:
@@ -89,37 +130,10 @@ class Approval(BaseModel):
 
 
 @router.post("/admin/otajob")
-async def create_job(
-    *,
-    user: Admin,
-    service: Service,
-    body: NewJob,
-    force_push: Flag = False,
-    user_approval: Flag = False,
-    notify: Flag = False,
-    continuous: Flag = False,
-    network_serialised: Flag = False,
-    network_serialized: Flag = False,
-) -> Annotated[Json, As(JobStarted)]:
+async def create_job(user: Admin, service: Service, body: NewJob, flags: Flags) -> Annotated[Json, As(JobStarted)]:
     """Start a job. ``plan`` is this cloud's own: phases, the gate between them, what stops the job, its pace."""
-    view = service.jobs.create(
-        body.ota_job_name,
-        body.ota_image_id,
-        nodes=body.nodes,
-        groups=body.groups,
-        metadata=body.metadata,
-        description=body.description,
-        priority=body.priority,
-        timeout=body.timeout,
-        force_push=force_push,
-        admin_id=claimed_by(user),
-        user_approval=user_approval,
-        notify=notify,
-        continuous=continuous,
-        network_serialised=network_serialised or network_serialized,
-        plan=plan_of(body.plan),
-        by=by(user),
-    )
+    options = options_of(user, body, flags)
+    view = service.jobs.create(body.ota_job_name, body.ota_image_id, **options, by=by(user))
     return success("The job is started", ota_job_id=view.job.ota_job_id)
 
 

@@ -142,6 +142,7 @@ class NodeView:
             "node_id": self._node,
             "detail": detail,
             "virtual": virtual,
+            "known": service.boards.get(self._node),
             "users": service.sharing.of_node(self._node),
             "groups": params.groups(detail.config, detail.params) if detail else [],
             "jobs": self._jobs(),
