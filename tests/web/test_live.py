@@ -12,8 +12,8 @@ import pytest
 from page_stage import Node, in_process, introduced, on_a_socket, reported
 
 from py_esp_ota.cloud.live import REMEMBERED, Live, Notice
-from py_esp_ota.cloud.web import jobs as job_pages
 from py_esp_ota.cloud.web import live
+from py_esp_ota.cloud.web import monitor as job_pages
 from py_esp_ota.cloud.web.live import Listing, Views, event
 from py_esp_ota.firmware import Firmware
 
@@ -308,7 +308,7 @@ def test_a_service_that_ends_ends_its_streams_and_a_page_may_come_back():
 def test_the_monitor_sends_what_differs_and_makes_only_those_rows_anew(monkeypatch):
     made = []
     node_line = job_pages.node_line
-    monkeypatch.setattr(job_pages, "node_line", lambda *args: (made.append(args[-1].node_id), node_line(*args))[1])
+    monkeypatch.setattr(job_pages, "node_line", lambda *args: (made.append(args[2].node_id), node_line(*args))[1])
 
     async def story(cloud, _client):
         service, views = cloud.service, cloud.app.state.views
