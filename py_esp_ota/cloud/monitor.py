@@ -57,7 +57,7 @@ class Sieve:
         """What a row must be like."""
         found: list[ColumnElement[bool]] = [_ROW.job == job.number]
         if self.status:
-            words = {MISSED: _MISSED, SILENT: _ROW.silent}
+            words = {MISSED: _MISSED, SILENT: _ROW.silent.is_(True)}
             found.append(words.get(self.status, _ROW.status == self.status))
         if self.reason:
             found.append(_ROW.reason == self.reason)

@@ -42,9 +42,11 @@ def resume(job: str, profile: str, as_json: bool) -> None:
 
 def _phase(answer: Json) -> str:
     campaign = answer.get("campaign")
-    phases = campaign.get("phases") if isinstance(campaign, dict) else None
+    if not isinstance(campaign, dict):
+        return ""
+    phases = campaign.get("phases")
     several = isinstance(phases, list) and len(phases) > 1
-    return f" with phase {text(campaign, 'phase')} of {len(phases)}" if several else ""
+    return f" with phase {text(campaign, 'phase')} of {len(phases)}" if several and isinstance(phases, list) else ""
 
 
 @click.command("retry")

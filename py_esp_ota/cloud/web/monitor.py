@@ -95,7 +95,8 @@ def _again(view: JobView, state: NodeState, now: int) -> str:
     turned = state.closed or state.position < job.progress.released
     if not _may_retry(view, now) or not turned or state.status is NodeStatus.SUCCESS:
         return ""
-    return "Try again" if state.status in {NodeStatus.FAILED, NodeStatus.REJECTED} else "Send again"
+    words = {NodeStatus.FAILED: "Try again", NodeStatus.REJECTED: "Try again", NodeStatus.TRIGGERED: "Send now"}
+    return words.get(state.status, "Send again")
 
 
 def _may_retry(view: JobView, now: int) -> bool:
