@@ -91,6 +91,11 @@ class EventLog:
         found = [_entry(row) for row in rows]
         return found[:num_records], found[num_records].number if len(found) > num_records else None
 
+    def some(self, query: Select[Any]) -> list[Entry]:
+        """The events of a query over the whole rows of the log, in its order."""
+        with self._store.connect() as tx:
+            return [_entry(row) for row in tx.execute(query)]
+
     def all(self, wanted: Wanted = EVERYTHING, *, after: int = 0) -> Iterator[Sequence[Entry]]:
         """Every event there is behind the number ``after``, oldest first, in pieces.
 

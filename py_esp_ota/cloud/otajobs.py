@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, Table, insert, literal, select
+from sqlalchemy import ColumnElement, Select, Table, and_, insert, literal, not_, or_, select
 
 from py_esp_ota.cloud import jobs as rules
+from py_esp_ota.cloud.campaign import CampaignState
 from py_esp_ota.cloud.event_log import EventLog, Wanted
 from py_esp_ota.cloud.events import THE_ADMIN, Actor, By, Event, Kind
 from py_esp_ota.cloud.ground import Ground
@@ -142,15 +143,26 @@ class Jobs:
         self,
         *,
         name: str | None = None,
+        text: str | None = None,
+        state: CampaignState | None = None,
         ota_image_id: str | None = None,
         archived: bool | None = False,
         start_id: str | None = None,
         num_records: int = PAGE_SIZE,
     ) -> Page[JobView]:
-        """Jobs, newest first; ``name`` is searched for. ``archived``: those that are, are not, or ``None`` for all."""
+        """Jobs, newest first; ``name`` is searched for, ``text`` in the name of the image as well.
+
+        ``archived``: those that are, are not, or ``None`` for all.
+        """
         query: Select[tuple[JobRow]] = select(JobRow)
         if name is not None:
             query = query.where(JobRow.ota_job_name.icontains(name, autoescape=True))
+        if text is not None:
+            images = select(ImageRow.ota_image_id).where(ImageRow.image_name.icontains(text, autoescape=True))
+            named = JobRow.ota_job_name.icontains(text, autoescape=True)
+            query = query.where(or_(named, JobRow.ota_image_id.in_(images)))
+        if state is not None:
+            query = query.where(self._in_state(state))
         if ota_image_id is not None:
             query = query.where(JobRow.ota_image_id == ota_image_id)
         if archived is not None:
@@ -161,6 +173,20 @@ class Jobs:
                 tx, query, key=JobRow.number, start=start, size=num_records, newest_first=True
             )
             return Page([view_of(row) for row in rows], total, None if following is None else str(following))
+
+    def _in_state(self, state: CampaignState) -> ColumnElement[bool]:
+        """Open jobs are in the book, and all others have ended in one of three ways."""
+        ways = {
+            CampaignState.ABORTED: JobRow.progress["aborted"].as_boolean(),
+            CampaignState.CANCELLED: and_(
+                JobRow.cancelled_timestamp.is_not(None), not_(JobRow.progress["aborted"].as_boolean())
+            ),
+            CampaignState.COMPLETED: and_(
+                JobRow.cancelled_timestamp.is_(None), JobRow.number.not_in([at.job.number for at in self._book.all()])
+            ),
+        }
+        there = [view.job.number for view in self.running() if view.state is state]
+        return ways.get(state, JobRow.number.in_(there))
 
     def get(self, ota_job_id: str) -> JobView:
         """One job. Raises ``CloudError`` (JOB_UNKNOWN)."""

@@ -2,9 +2,10 @@
 
 Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``groups``, ``mappings`` and
 ``sharing`` (which users a node has), ``field`` (all nodes at a glance), ``jobs``, ``campaigns`` (what their plans make
-of them), ``serving`` (what nodes are answered), ``streams`` (images block by block), ``intake`` (what they say),
-``outbox`` (what they are told), ``boards`` (what they are made of), ``previews`` (what a job would meet), ``log`` (what
-happened), ``live`` (who is told of it). This file puts them together and adds the life of the connection.
+of them), ``monitor`` (how they go), ``serving`` (what nodes are answered), ``streams`` (images block by block),
+``intake`` (what they say), ``outbox`` (what they are told), ``boards`` (what they are made of), ``previews`` (what a job
+would meet), ``webhooks`` (who else is told), ``log`` (what happened), ``live`` (which pages are told of it). This file
+puts them together and adds the life of the connection.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import DEFAULT_FETCH_CYCLES
 from py_esp_ota.cloud.joining import Joining
 from py_esp_ota.cloud.mapping import Mappings
+from py_esp_ota.cloud.monitor import Monitoring
 from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.nodes import CLIENT_ID, Nodes
 from py_esp_ota.cloud.otajobs import Jobs
@@ -98,6 +100,7 @@ class CloudService:
         self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.groups, self.serving, self.outbox, max_fetch_cycles)
         targets = Targets(self.nodes, self.groups)
         self.previews = Previews(self.ground, turns, jobs, nodes, self.images, targets, self.boards)
+        self.monitor = Monitoring(self.ground)
         self.intake = Intake(self.ground, turns, nodes, self.nodes, self.mappings, self.serving, self.streams)
         self._waiters: list[asyncio.Future[None]] = []
         self._online = nodes.online

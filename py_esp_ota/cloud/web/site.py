@@ -112,6 +112,7 @@ class Site:
             lstrip_blocks=True,
         )
         self._env.filters |= show.FILTERS
+        self._env.globals["ago"] = lambda time: show.ago(time, service.ground.now_ms())
         self._env.globals["version"] = version("py_esp_ota")
         self._env.globals["let_in_by"] = "login" if login else "link" if link else "nothing"
 
