@@ -27,7 +27,7 @@ from py_esp_ota.cloud.job_rows import (
     view_of,
 )
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob
-from py_esp_ota.cloud.models import JobNodeRow, JobRow
+from py_esp_ota.cloud.models import ImageRow, JobNodeRow, JobRow
 from py_esp_ota.cloud.new_job import new_job
 from py_esp_ota.cloud.nodes import Nodes
 from py_esp_ota.cloud.outbox import Outbox

@@ -3,9 +3,9 @@
 Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``groups``, ``mappings`` and
 ``sharing`` (which users a node has), ``field`` (all nodes at a glance), ``jobs``, ``campaigns`` (what their plans make
 of them), ``monitor`` (how they go), ``serving`` (what nodes are answered), ``streams`` (images block by block),
-``intake`` (what they say), ``outbox`` (what they are told), ``boards`` (what they are made of), ``previews`` (what a job
-would meet), ``webhooks`` (who else is told), ``log`` (what happened), ``live`` (which pages are told of it). This file
-puts them together and adds the life of the connection.
+``intake`` (what they say), ``outbox`` (what they are told), ``boards`` (what they are made of), ``previews`` (what a
+job would meet), ``webhooks`` (who else is told), ``log`` (what happened), ``live`` (which pages are told of it). This
+file puts them together and adds the life of the connection.
 """
 
 from __future__ import annotations

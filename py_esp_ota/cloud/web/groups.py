@@ -13,8 +13,8 @@ from py_esp_ota.cloud.group_rules import NAME_LIMIT, PRESENCE, TEXT_LIMIT, NodeQ
 from py_esp_ota.cloud.groups import GroupView
 from py_esp_ota.cloud.live import Notice
 from py_esp_ota.cloud.refusals import CloudError, Refusal
-from py_esp_ota.cloud.web.jobs import job_line
 from py_esp_ota.cloud.web.live import Listing, Parts
+from py_esp_ota.cloud.web.monitor import job_line
 from py_esp_ota.cloud.web.show import link, pager, start_of, unlink
 from py_esp_ota.cloud.web.site import Site, go
 
