@@ -176,8 +176,8 @@ class Jobs:
 
     def _in_state(self, state: CampaignState) -> ColumnElement[bool]:
         """Open jobs are in the book, and all others have ended in one of three ways."""
-        ways = {
-            CampaignState.ABORTED: JobRow.progress["aborted"].as_boolean(),
+        ways: dict[CampaignState, ColumnElement[bool]] = {
+            CampaignState.ABORTED: JobRow.progress["aborted"].as_boolean().is_(True),
             CampaignState.CANCELLED: and_(
                 JobRow.cancelled_timestamp.is_not(None), not_(JobRow.progress["aborted"].as_boolean())
             ),
