@@ -186,7 +186,8 @@ class Jobs:
             ),
         }
         there = [view.job.number for view in self.running() if view.state is state]
-        return ways.get(state, JobRow.number.in_(there))
+        found: ColumnElement[bool] = ways.get(state, JobRow.number.in_(there))
+        return found
 
     def get(self, ota_job_id: str) -> JobView:
         """One job. Raises ``CloudError`` (JOB_UNKNOWN)."""

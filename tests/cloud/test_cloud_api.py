@@ -71,6 +71,8 @@ SUPER_ADMIN_ONLY = [
     ("GET", "local/virtual_nodes"), ("POST", "local/virtual_nodes"), ("DELETE", "local/virtual_nodes"),
     ("POST", "local/virtual_nodes/act"), ("PUT", "local/virtual_nodes/dials"), ("POST", "local/flash_dump"),
     ("GET", "local/virtual_nodes/{node_id}"), ("GET", "local/virtual_nodes/{node_id}/flash"),
+    ("GET", "local/webhooks"), ("POST", "local/webhooks"), ("DELETE", "local/webhooks"),
+    ("POST", "local/webhooks/resume"),
 ]  # fmt: skip
 ADMIN_ONLY = [
     ("GET", "admin/events"), ("GET", "admin/events/export"),
@@ -79,6 +81,8 @@ ADMIN_ONLY = [
     ("POST", "admin/otajob"), ("GET", "admin/otajob"), ("PUT", "admin/otajob"),
     ("GET", "admin/otajob/status"), ("GET", "admin/otajob/status/summary"),
     *((method, "admin/node_group") for method in ("GET", "POST", "PUT", "DELETE")),
+    *(("POST", f"local/otajob/{act}") for act in ("preview", "pause", "resume", "retry", "delete")),
+    ("GET", "local/otajob/export"), ("GET", "local/nodes/board"), ("POST", "local/nodes/board"),
     *SUPER_ADMIN_ONLY,
 ]  # fmt: skip
 
