@@ -82,7 +82,7 @@ async def open_cloud(
             clock.source = world.clock
             await accounts.ensure_admin(ADMIN, admin_password)
             name = "the cloud's half on MQTT"
-            life = asyncio.create_task(service.run(world.session), name=name)
+            life = asyncio.create_task(service.run(world.session, world.post), name=name)
             if on_end:
                 watch(life, name, on_end)
             try:

@@ -65,6 +65,7 @@ class Device:
         devices: what the node's app has, with their params as they are at each boot; a lamp when not given.
         connectivity: whether the node tells its presence by a param and a last will.
         groups: whether the cloud may put the node into a group.
+        thread_partition_id: of the Thread network that the node is in; 0 for none.
         ota_type: whether OTA runs over topics (the default) or over params.
         ota_diag: the self-test of the first boot after an update; told which app is running and which phase it is.
         crashes: asked at each boot of a RainMaker app after how many seconds it panics, ``None`` for not at all. At 0
@@ -95,6 +96,7 @@ class Device:
         devices: Sequence[ParamDevice] | None = None,
         connectivity: bool = False,
         groups: bool = False,
+        thread_partition_id: int = 0,
         ota_type: OtaType = OtaType.TOPICS,
         ota_diag: Diagnostics | None = None,
         crashes: Crashes | None = None,
@@ -113,6 +115,7 @@ class Device:
         self.type = type
         self._connectivity = connectivity
         self._groups = groups
+        self._thread_partition_id = thread_partition_id
         self._devices = (lamp(),) if devices is None else devices
         self._print = console
         self._ota_type = ota_type
@@ -276,6 +279,7 @@ class Device:
             devices=[one.at_boot() for one in self._devices],
             connectivity=self._connectivity,
             groups=self._groups,
+            thread_partition_id=self._thread_partition_id,
         )
         crash = self._crashes(running) if self._crashes else None
         life = self._live_as_node(node)

@@ -120,6 +120,13 @@ class Fetch(Protocol):
         """Send the request; raises ``FetchError`` (``connect``, ``timeout``) while entering."""
 
 
+class Post(Protocol):
+    """Sends somebody a document; no redirect followed, of the answer only the status."""
+
+    async def __call__(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """The HTTP status. Raises ``FetchError`` (``connect``, ``timeout``) when nobody takes it in time."""
+
+
 class U16(int):
     """A number that is kept as u16. Raises ``OverflowError`` where it is stored when it does not fit."""
 

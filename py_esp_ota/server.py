@@ -96,6 +96,7 @@ async def open_server(
     ) as cloud:
         nodes = Population(cloud.world, cloud.service, flashes, files, on_end=on_end)
         cloud.app.state.virtual_nodes = nodes
+        cloud.service.boards.virtual = nodes.facts
         if settings.page is not None:
             link = settings.page if isinstance(settings.page, OneTimeLink) else None
             mount_web(cloud.app, cloud.service, link, login=settings.page == "login")

@@ -15,6 +15,7 @@ from py_esp_ota.adapters.broker import open_broker
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.clock import SystemClock
 from py_esp_ota.adapters.http import HttpFetch, serve
+from py_esp_ota.adapters.http_post import HttpPost
 from py_esp_ota.adapters.lives import OnEnd
 from py_esp_ota.errors import MqttError
 from py_esp_ota.posix import lacks_posix
@@ -69,6 +70,7 @@ async def _socket_world(
             fetch=fetch,
             api=api,
             public_url=url,
+            post=HttpPost(),
         )
 
 

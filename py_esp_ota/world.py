@@ -20,7 +20,7 @@ except ModuleNotFoundError as error:
 
 from py_esp_ota.adapters.asgi import AsgiApp, AsgiFetch
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock
-from py_esp_ota.ports import Clock, Fetch, MqttConnect, MqttSessionConnect
+from py_esp_ota.ports import Clock, Fetch, MqttConnect, MqttSessionConnect, Post
 
 Presence = Callable[[str, bool], None]
 
@@ -44,6 +44,7 @@ class World:
     fetch: Fetch
     api: httpx2.AsyncClient
     public_url: str
+    post: Post | None = None  # without it webhooks wait
 
 
 OpenWorld = Callable[[AsgiApp, Presence], AbstractAsyncContextManager[World]]

@@ -132,6 +132,7 @@ class Bench:
         self.fw_version: str | None = None
         self.connectivity = False
         self.groups = False
+        self.thread_partition_id = 0
         self.heard: list[tuple[float, str, bytes]] = []
         self.topics: list[str] = []
         self.boots: list[tuple[float, BootReport]] = []
@@ -214,6 +215,7 @@ class Bench:
             fw_version=self.fw_version,
             connectivity=self.connectivity,
             groups=self.groups,
+            thread_partition_id=self.thread_partition_id,
         )
         return self.node
 

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 
 import httpx2
+from ready import Process
 
 from py_esp_ota.adapters.mosquitto import free_port
 from py_esp_ota.world import ADMIN
-
-_PROGRAM = [sys.executable, "-c", "from py_esp_ota.cli import main; main()"]
-_ENVIRONMENT = os.environ | {"PYTHONUNBUFFERED": "1"}
-
-
-def esp_ota(*words, **options):
-    """The command line of a process."""
-    return subprocess.Popen(
-        [*_PROGRAM, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=_ENVIRONMENT,
-        **options,
-    )
 
 
 class Cloud:
@@ -73,7 +56,7 @@ class Cloud:
 def serving(data, *words):
     """A server until the end of the context."""
     ports = ("--port", free_port(), "--https-port", free_port(), "--mqtt-port", free_port())
-    process = esp_ota("serve", "--data", data, "--broker", "mosquitto", *ports, *words)
+    process = Process("serve", "--data", data, "--broker", "mosquitto", *ports, *words)
     try:
         lines = []
         while not lines or "Ctrl-C" not in lines[-1]:

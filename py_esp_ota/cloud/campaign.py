@@ -28,7 +28,7 @@ ASKS_AGAIN_S = 75 * 60
 """A node that failed and stays connected asks again within the hour (CONFIG_ESP_RMAKER_OTA_RETRY_DELAY_MINUTES)."""
 
 COMES_BACK_S = 25 * 3600
-"""One that went away asks when it is back, and every day by itself (CONFIG_ESP_RMAKER_OTA_AUTOFETCH_PERIOD)."""
+"""One that went away asks when it is back; for who is not back after a day the job does not wait."""
 
 MINUTE_MS = 60_000
 

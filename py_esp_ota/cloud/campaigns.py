@@ -15,6 +15,7 @@ from py_esp_ota.cloud.ground import Ground
 from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import TRIED_AGAIN, NodeState, NodeStatus, OtaJob, at_it
 from py_esp_ota.cloud.node_book import NodeBook
+from py_esp_ota.cloud.notifying import notify
 from py_esp_ota.cloud.outbox import Outbox
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.serving import Serving
@@ -71,7 +72,9 @@ class Campaigns:
 
     def _begin(self, turn: Turn, ota_job_id: str, start: int, end: int) -> None:
         """The turn of these nodes has come: those that are there get the URL, if it is pushed or they have asked."""
-        self._push(turn, ota_job_id, turn.order(ota_job_id)[start:end])
+        node_ids = turn.order(ota_job_id)[start:end]
+        notify(turn, turn.standing(ota_job_id).job, self._nodes, node_ids)
+        self._push(turn, ota_job_id, node_ids)
 
     def _push(self, turn: Turn, ota_job_id: str, node_ids: Sequence[str]) -> None:
         if not self._outbox.open:

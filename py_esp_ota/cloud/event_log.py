@@ -91,11 +91,19 @@ class EventLog:
         found = [_entry(row) for row in rows]
         return found[:num_records], found[num_records].number if len(found) > num_records else None
 
-    def all(self, wanted: Wanted = EVERYTHING) -> Iterator[Sequence[Entry]]:
-        """Every event there is, oldest first, in pieces; what is appended meanwhile may come faster than we read."""
+    def some(self, query: Select[Any]) -> list[Entry]:
+        """The events of a query over the whole rows of the log, in its order."""
+        with self._store.connect() as tx:
+            return [_entry(row) for row in tx.execute(query)]
+
+    def all(self, wanted: Wanted = EVERYTHING, *, after: int = 0) -> Iterator[Sequence[Entry]]:
+        """Every event there is behind the number ``after``, oldest first, in pieces.
+
+        What is appended meanwhile may come faster than we read: it is left out.
+        """
         with self._store.connect() as tx:
             end = tx.execute(select(func.max(_EVENT.c.number))).scalar_one() or 0
-        last = 0
+        last = after
         while True:
             query = wanted.narrow(select(_EVENT)).where(_EVENT.c.number > last, _EVENT.c.number <= end)
             with self._store.connect() as tx:
@@ -104,6 +112,26 @@ class EventLog:
                 return
             last = rows[-1].number
             yield [_entry(row) for row in rows]
+
+
+def event_json(entry: Entry) -> dict[str, Any]:
+    """One event as a document; what it is not about is left out."""
+    event = entry.event
+    about = {
+        "who": event.by.who,
+        "ota_job_id": event.ota_job_id,
+        "node_id": event.node_id,
+        "ota_image_id": event.ota_image_id,
+        "user_name": event.user_name,
+    }
+    return {
+        "number": entry.number,
+        "timestamp": event.time,
+        "kind": event.kind.value,
+        "actor": event.by.actor.value,
+        **{name: value for name, value in about.items() if value},
+        "data": dict(event.data),
+    }
 
 
 def _entry(row: Any) -> Entry:

@@ -22,6 +22,8 @@ class Joining:
 
     def join(self, turn: Turn, node_id: str) -> None:
         """Add a node to every continuous job it belongs to, in somebody's turn."""
+        if self._book.continuous:
+            turn.nodes.write()  # what the node has just said counts
         for ota_job_id in self._book.continuous:
             job = turn.standing(ota_job_id).job
             if job.over or turn.now > job.deadline or turn.state(ota_job_id, node_id) is not None:

@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 from typing import Literal, NamedTuple
 
-Kind = Literal["image", "job", "node"]
+Kind = Literal["image", "job", "node", "group"]
 
 REMEMBERED = 4096
 """Notices; more than a busy cloud makes in a second. Who is further behind looks everything up again."""
 
 
 class Notice(NamedTuple):
-    """Something changed. ``id`` is an ``ota_image_id``, ``ota_job_id`` or ``node_id``."""
+    """Something changed. ``id`` is an ``ota_image_id``, ``ota_job_id``, ``node_id`` or ``group_id``."""
 
     kind: Kind
     id: str

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from py_esp_ota.cloud.codes import Codes, email, find
 from py_esp_ota.cloud.events import THE_ADMIN, By, Kind
 from py_esp_ota.cloud.logins import INSIDE, Caller, Logins, User, end_logins
-from py_esp_ota.cloud.models import MappingRequestRow, NodeRow, NodeUserRow, SharingRow, UserRow
+from py_esp_ota.cloud.models import GroupNodeRow, GroupRow, MappingRequestRow, NodeRow, NodeUserRow, SharingRow, UserRow
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, Role
 from py_esp_ota.cloud.store import PAGE_SIZE, Page, Store, page
@@ -104,6 +104,9 @@ class Members:
             tx.execute(update(NodeRow).where(NodeRow.admin_id == row.user_id).values(admin_id=LOCAL_ADMIN))
             tx.execute(delete(NodeUserRow).where(NodeUserRow.user_id == row.user_id))
             tx.execute(delete(MappingRequestRow).where(MappingRequestRow.user_id == row.user_id))
+            own = select(GroupRow.group_id).where(GroupRow.user_id == row.user_id)
+            tx.execute(delete(GroupNodeRow).where(GroupNodeRow.group_id.in_(own)))
+            tx.execute(delete(GroupRow).where(GroupRow.user_id == row.user_id))
             tx.execute(delete(SharingRow).where(SharingRow.primary_user_id == row.user_id))
             tx.delete(row)
             self._logins.note(tx, Kind.ACCOUNT_DELETED, by.by, user_name)

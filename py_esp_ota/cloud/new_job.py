@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from py_esp_ota.cloud import jobs as rules
 from py_esp_ota.cloud.jobs import OtaJob
@@ -16,6 +16,25 @@ JOB_NAME_LIMIT = 128
 DESCRIPTION_LIMIT = 1024
 METADATA_LIMIT = 4096
 TIMEOUT_LIMIT_S = 10 * 365 * 86_400
+
+
+class JobOptions(TypedDict, total=False):
+    """What ``Jobs.create`` is told besides a name and an image."""
+
+    nodes: Sequence[str]
+    groups: Sequence[str]
+    metadata: Mapping[str, Any] | None
+    description: str
+    priority: int
+    timeout: int
+    force_push: bool
+    user_approval: bool
+    notify: bool
+    continuous: bool
+    network_serialised: bool
+    plan: Plan
+    allow_wrong_chip: bool
+    admin_id: str | None
 
 
 def new_job(

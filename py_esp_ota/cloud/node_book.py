@@ -8,14 +8,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
-from py_esp_ota.cloud.models import MappingRequestRow, NodeRow, NodeTagRow, NodeUserRow, NodeWordRow
+from py_esp_ota.cloud.models import (
+    BoardRow,
+    GroupNodeRow,
+    MappingRequestRow,
+    NodeRow,
+    NodeTagRow,
+    NodeUserRow,
+    NodeWordRow,
+)
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, NodeRole
 
 _NODE: Table = NodeRow.__table__  # type: ignore[assignment]
 
 _USER: Table = NodeUserRow.__table__  # type: ignore[assignment]
 
-_OF_NODES: list[Table] = [row.__table__ for row in (NodeTagRow, NodeUserRow, MappingRequestRow, NodeWordRow, NodeRow)]  # type: ignore[misc]
+_ABOUT = (NodeTagRow, NodeUserRow, MappingRequestRow, NodeWordRow, BoardRow, GroupNodeRow, NodeRow)
+
+_OF_NODES: list[Table] = [row.__table__ for row in _ABOUT]  # type: ignore[misc]
 """Everything that is about one node, the node last: the others refer to it."""
 
 _CHANGE = update(_NODE).where(_NODE.c.node_id == bindparam("of"))

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, Table, insert, literal, select
+from sqlalchemy import ColumnElement, Select, Table, and_, insert, literal, not_, or_, select
 
 from py_esp_ota.cloud import jobs as rules
+from py_esp_ota.cloud.campaign import CampaignState
 from py_esp_ota.cloud.event_log import EventLog, Wanted
 from py_esp_ota.cloud.events import THE_ADMIN, Actor, By, Event, Kind
 from py_esp_ota.cloud.ground import Ground
@@ -31,11 +32,12 @@ from py_esp_ota.cloud.new_job import new_job
 from py_esp_ota.cloud.nodes import Nodes
 from py_esp_ota.cloud.outbox import Outbox
 from py_esp_ota.cloud.plan import AT_ONCE as NO_PLAN
-from py_esp_ota.cloud.plan import GROUP, Plan, sizes_of
+from py_esp_ota.cloud.plan import Plan
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.serving import Serving
 from py_esp_ota.cloud.standing import Standing
 from py_esp_ota.cloud.store import PAGE_SIZE, Page, numbered_rows_of, page
+from py_esp_ota.cloud.targets import Targets, image_of, wrong_chip_refusal
 from py_esp_ota.cloud.texts import number_or_refuse
 from py_esp_ota.cloud.turn import Turn
 from py_esp_ota.cloud.turns import Turns
@@ -64,7 +66,7 @@ class Jobs:
         self._turns = turns
         self._book = book
         self._nodes = nodes
-        self._groups = groups
+        self._targets = Targets(nodes, groups)
         self._serving = serving
         self._outbox = outbox
         self._log = EventLog(ground.store)
@@ -89,6 +91,7 @@ class Jobs:
         continuous: bool = False,
         network_serialised: bool = False,
         plan: Plan = NO_PLAN,
+        allow_wrong_chip: bool = False,
         admin_id: str | None = None,
         by: By = THE_ADMIN,
     ) -> JobView:
@@ -96,11 +99,12 @@ class Jobs:
 
         With ``force_push`` the nodes that are connected get the URL when their turn comes; without it, and for all
         others, a node gets it when it asks. A ``continuous`` job is for the nodes as well that join its groups later,
-        a ``network_serialised`` one comes to one node of a network at a time.
+        a ``network_serialised`` one comes to one node of a network at a time. An image for another chip than a node
+        says it has is refused unless that is what is wanted: ``allow_wrong_chip``.
 
         Raises:
             CloudError: IMAGE_UNKNOWN, IMAGE_ARCHIVED, JOB_TARGETS, GROUP_UNKNOWN, NODE_NOT_OF_USER, JOB_METADATA,
-                JOB_PLAN, INVALID_REQUEST.
+                JOB_PLAN, WRONG_CHIP, INVALID_REQUEST.
         """
         job = new_job(
             self._ground.ids.job(),
@@ -123,39 +127,15 @@ class Jobs:
             max_fetch_cycles=self._max_fetch_cycles,
         )
         with self._turns.take() as turn:
-            job = replace(job, fw_version=_version_of(turn, ota_image_id))
-            order, in_front = self._resolve(turn, job)
-            job = replace(job, sizes=_sizes(job, len(order), in_front))
+            fw_version, chip = image_of(turn.tx, ota_image_id)
+            job = replace(job, fw_version=fw_version)
+            order, sizes = self._targets.resolve(turn.tx, job)
+            if not allow_wrong_chip and (wrong := wrong_chip_refusal(turn.tx, chip, order)) is not None:
+                raise wrong
+            job = replace(job, sizes=sizes)
             job = replace(job, number=_insert(turn, job, order))
             turn.begin(rules.created(job, order, by), Standing.of_new(job), order)
         return self.get(job.ota_job_id)
-
-    def _resolve(self, turn: Turn, job: OtaJob) -> tuple[list[str], dict[str, int]]:
-        """The job's target nodes, in its order, and how many stand in front because a phase names their group.
-
-        Nodes that are named come as they are named. Those of a group come in the order of their ids read from behind,
-        so that the first hundred are not all of one batch of the factory.
-        """
-        named = self._nodes.claimed(turn.tx, job.admin_id or None, job.nodes)
-        missing = [node_id for node_id in job.nodes if node_id not in set(named)]
-        if missing:
-            raise CloudError(Refusal.NODE_NOT_OF_USER, f"unknown nodes: {', '.join(missing[:5])}"[:500], nodes=missing)
-        members = {each: self._groups.members(turn.tx, each, job.admin_id) for each in job.groups}
-        groups = {each: sorted(node_ids, key=_backwards) for each, node_ids in members.items()}
-        order: dict[str, None] = {}
-        in_front: dict[str, int] = {}
-        for group_id in (each.removeprefix(GROUP) for each in job.plan.phases if each.startswith(GROUP)):
-            if group_id not in groups:
-                raise CloudError(Refusal.JOB_PLAN, f"plan.phases: {group_id[:64]} is none of the job's groups")
-            before = len(order)
-            order |= dict.fromkeys(groups[group_id])
-            in_front[group_id] = len(order) - before
-        order |= dict.fromkeys(job.nodes)
-        for node_ids in groups.values():
-            order |= dict.fromkeys(node_ids)
-        if not order and not job.continuous:
-            raise CloudError(Refusal.JOB_TARGETS, "there is no node yet that the job could be for")
-        return list(order), in_front
 
     # ------------------------------------------------------------------------------------------------------------ read
 
@@ -163,15 +143,26 @@ class Jobs:
         self,
         *,
         name: str | None = None,
+        text: str | None = None,
+        state: CampaignState | None = None,
         ota_image_id: str | None = None,
         archived: bool | None = False,
         start_id: str | None = None,
         num_records: int = PAGE_SIZE,
     ) -> Page[JobView]:
-        """Jobs, newest first; ``name`` is searched for. ``archived``: those that are, are not, or ``None`` for all."""
+        """Jobs, newest first; ``name`` is searched for, ``text`` in the name of the image as well.
+
+        ``archived``: those that are, are not, or ``None`` for all.
+        """
         query: Select[tuple[JobRow]] = select(JobRow)
         if name is not None:
             query = query.where(JobRow.ota_job_name.icontains(name, autoescape=True))
+        if text is not None:
+            images = select(ImageRow.ota_image_id).where(ImageRow.image_name.icontains(text, autoescape=True))
+            named = JobRow.ota_job_name.icontains(text, autoescape=True)
+            query = query.where(or_(named, JobRow.ota_image_id.in_(images)))
+        if state is not None:
+            query = query.where(self._in_state(state))
         if ota_image_id is not None:
             query = query.where(JobRow.ota_image_id == ota_image_id)
         if archived is not None:
@@ -182,6 +173,21 @@ class Jobs:
                 tx, query, key=JobRow.number, start=start, size=num_records, newest_first=True
             )
             return Page([view_of(row) for row in rows], total, None if following is None else str(following))
+
+    def _in_state(self, state: CampaignState) -> ColumnElement[bool]:
+        """Open jobs are in the book, and all others have ended in one of three ways."""
+        ways: dict[CampaignState, ColumnElement[bool]] = {
+            CampaignState.ABORTED: JobRow.progress["aborted"].as_boolean().is_(True),
+            CampaignState.CANCELLED: and_(
+                JobRow.cancelled_timestamp.is_not(None), not_(JobRow.progress["aborted"].as_boolean())
+            ),
+            CampaignState.COMPLETED: and_(
+                JobRow.cancelled_timestamp.is_(None), JobRow.number.not_in([at.job.number for at in self._book.all()])
+            ),
+        }
+        there = [view.job.number for view in self.running() if view.state is state]
+        found: ColumnElement[bool] = ways.get(state, JobRow.number.in_(there))
+        return found
 
     def get(self, ota_job_id: str) -> JobView:
         """One job. Raises ``CloudError`` (JOB_UNKNOWN)."""
@@ -303,6 +309,28 @@ class Jobs:
         self._turns.catch_up()
         return self.get(ota_job_id)
 
+    def unarchive(self, ota_job_id: str, by: By = THE_ADMIN) -> JobView:
+        """Bring a job back from the archive; one that is not in it stays as it is. It stays cancelled."""
+        with self._turns.take() as turn:
+            if turn.standing(ota_job_id).job.archived:
+                turn.happen(Event(kind=Kind.JOB_UNARCHIVED, time=turn.now, by=by, ota_job_id=ota_job_id))
+        return self.get(ota_job_id)
+
+    def delete(self, ota_job_ids: Sequence[str], by: By = THE_ADMIN) -> None:
+        """Delete jobs that are over, all or none. Their image may go then, too; the log keeps what happened.
+
+        Raises:
+            CloudError: JOB_UNKNOWN; JOB_RUNS for one that is still open.
+        """
+        with self._turns.take() as turn:
+            for ota_job_id in dict.fromkeys(ota_job_ids):
+                standing = turn.standing(ota_job_id)
+                if not standing.over:
+                    raise CloudError(Refusal.JOB_RUNS, f"job {ota_job_id} is not over; cancel it first")
+                data = {"ota_job_name": standing.job.ota_job_name}
+                turn.happen(Event(kind=Kind.JOB_DELETED, time=turn.now, by=by, ota_job_id=ota_job_id, data=data))
+                turn.delete(ota_job_id)
+
     def archive(self, ota_job_id: str, by: By = THE_ADMIN) -> JobView:
         """Hide a cancelled job from the list; its data stays. Raises ``CloudError`` (JOB_NOT_CANCELLED)."""
         with self._turns.take() as turn:
@@ -312,30 +340,6 @@ class Jobs:
             if not job.archived:
                 turn.happen(Event(kind=Kind.JOB_ARCHIVED, time=turn.now, by=by, ota_job_id=ota_job_id))
         return self.get(ota_job_id)
-
-
-def _backwards(node_id: str) -> str:
-    return node_id[::-1]
-
-
-def _sizes(job: OtaJob, total: int, in_front: Mapping[str, int]) -> tuple[int, ...]:
-    try:
-        return sizes_of(job.plan.phases, total, in_front)
-    except ValueError as error:
-        raise CloudError(Refusal.JOB_PLAN, str(error)) from None
-
-
-def _version_of(turn: Turn, ota_image_id: str) -> str:
-    """The version of an image that may start a job."""
-    row = turn.tx.execute(
-        select(ImageRow.fw_version, ImageRow.archived).where(ImageRow.ota_image_id == ota_image_id)
-    ).one_or_none()
-    if row is None:
-        raise CloudError(Refusal.IMAGE_UNKNOWN, "there is no image with this ota_image_id")
-    if row.archived:
-        raise CloudError(Refusal.IMAGE_ARCHIVED, "an archived image starts no job; unarchive it first")
-    version: str = row.fw_version
-    return version
 
 
 def _insert(turn: Turn, job: OtaJob, targets: Sequence[str]) -> int:

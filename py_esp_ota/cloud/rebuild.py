@@ -39,6 +39,9 @@ class Retold:
                 self._image(event)
 
     def _job(self, event: Event) -> None:
+        if event.kind is Kind.JOB_DELETED:
+            del self._standings[event.ota_job_id], self._states[event.ota_job_id]
+            return
         standing = self._standings.get(event.ota_job_id)
         if standing is None:
             job = fold_job(None, event)

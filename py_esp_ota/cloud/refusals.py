@@ -64,8 +64,15 @@ class Refusal(Enum):
     JOB_PLAN = 106009, 400
     JOB_OVER = 106010, 409
     JOB_NOT_PAUSED = 106011, 409
+    JOB_RUNS = 106012, 409
+    WRONG_CHIP = 106013, 409
 
     GROUP_UNKNOWN = 107001, 404
+    GROUP_REFUSED = 107002, 400
+    GROUP_NAME_TAKEN = 107003, 409
+
+    WEBHOOK_UNKNOWN = 108001, 404
+    WEBHOOK_REFUSED = 108002, 400
 
     def __init__(self, error_code: int, http_status: int) -> None:
         self.error_code = error_code

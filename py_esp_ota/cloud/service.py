@@ -2,9 +2,10 @@
 
 Its parts, one file each, hold what they need of each other: ``images``, ``nodes``, ``groups``, ``mappings`` and
 ``sharing`` (which users a node has), ``field`` (all nodes at a glance), ``jobs``, ``campaigns`` (what their plans make
-of them), ``serving`` (what nodes are answered), ``streams`` (images block by block), ``intake`` (what they say),
-``outbox`` (what they are told), ``log`` (what happened), ``live`` (who is told of it). This file puts them together and
-adds the life of the connection.
+of them), ``monitor`` (how they go), ``serving`` (what nodes are answered), ``streams`` (images block by block),
+``intake`` (what they say), ``outbox`` (what they are told), ``boards`` (what they are made of), ``previews`` (what a
+job would meet), ``webhooks`` (who else is told), ``log`` (what happened), ``live`` (which pages are told of it). This
+file puts them together and adds the life of the connection.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
+from py_esp_ota.cloud.board_notes import Boards
+from py_esp_ota.cloud.calls import Calls
 from py_esp_ota.cloud.campaigns import Campaigns
 from py_esp_ota.cloud.event_log import EventLog
 from py_esp_ota.cloud.field import Field
@@ -25,19 +28,23 @@ from py_esp_ota.cloud.job_book import JobBook
 from py_esp_ota.cloud.jobs import DEFAULT_FETCH_CYCLES
 from py_esp_ota.cloud.joining import Joining
 from py_esp_ota.cloud.mapping import Mappings
+from py_esp_ota.cloud.monitor import Monitoring
 from py_esp_ota.cloud.node_book import NodeBook
 from py_esp_ota.cloud.nodes import CLIENT_ID, Nodes
 from py_esp_ota.cloud.otajobs import Jobs
 from py_esp_ota.cloud.outage import outage, pauses
 from py_esp_ota.cloud.outbox import Outbox
+from py_esp_ota.cloud.previews import Previews
 from py_esp_ota.cloud.serving import Serving
 from py_esp_ota.cloud.sharing import Sharing
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.cloud.streams import Streams
+from py_esp_ota.cloud.targets import Targets
 from py_esp_ota.cloud.tokens import Ids, Links, TokenHex
 from py_esp_ota.cloud.turns import Turns
+from py_esp_ota.cloud.webhooks import Webhooks
 from py_esp_ota.errors import MqttError
-from py_esp_ota.ports import Clock, MqttSession, MqttSessionConnect
+from py_esp_ota.ports import Clock, MqttSession, MqttSessionConnect, Post
 
 log = logging.getLogger(__name__)
 
@@ -78,16 +85,22 @@ class CloudService:
         self.turns = turns = Turns(self.ground, jobs, nodes, self.outbox)
         self.images = Images(self.ground, self.links)
         self.nodes = Nodes(self.ground, turns, nodes, self.outbox)
+        self.webhooks = Webhooks(self.ground)
         self.field = Field(self.ground, turns)
         self.mappings = Mappings(self.ground, turns)
         self.sharing = Sharing(self.ground, turns)
-        self.groups = Groups(self.ground)
+        self.groups = Groups(self.ground, turns, jobs)
+        self.boards = Boards(self.ground, turns)
         joining = Joining(turns, jobs, self.groups)
+        self.groups.on_added = joining.came
         self.serving = Serving(turns, jobs, nodes, self.images, self.outbox, joining, streams)
         self.serving.push_again(jobs.pushes)
         self.streams = Streams(self.images, self.outbox)
         self.campaigns = Campaigns(self.ground, turns, jobs, nodes, self.serving, self.outbox)
         self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.groups, self.serving, self.outbox, max_fetch_cycles)
+        targets = Targets(self.nodes, self.groups)
+        self.previews = Previews(self.ground, turns, jobs, nodes, self.images, targets, self.boards)
+        self.monitor = Monitoring(self.ground)
         self.intake = Intake(self.ground, turns, nodes, self.nodes, self.mappings, self.serving, self.streams)
         self._waiters: list[asyncio.Future[None]] = []
         self._online = nodes.online
@@ -107,14 +120,19 @@ class CloudService:
             self._waiters.append(waiter)
             await waiter
 
-    async def run(self, connect: MqttSessionConnect) -> NoReturn:
-        """Serve nodes over MQTT for ever, connecting again whenever the broker goes away."""
+    async def run(self, connect: MqttSessionConnect, post: Post | None = None) -> NoReturn:
+        """Serve nodes over MQTT for ever, connecting again whenever the broker goes away.
+
+        Webhooks are told through ``post``; without it they wait.
+        """
         made = asyncio.Event()
         self.campaigns.on_earlier = made.set
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_deadlines(made))
             group.create_task(self.intake.do_chores())
             group.create_task(self.serving.follow())
+            if post is not None:
+                group.create_task(Calls(self.webhooks, self.ground, post).make())
             await self._stay_connected(connect)
         raise AssertionError("unreachable")  # all of them go on for ever
 

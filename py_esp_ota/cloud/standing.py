@@ -10,7 +10,7 @@ from typing import Any
 from py_esp_ota.cloud.events import Event
 from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob, fold_job
 from py_esp_ota.cloud.progress import phase_of
-from py_esp_ota.cloud.reasons import Reason
+from py_esp_ota.cloud.reasons import ROLL_BACKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Tally:
             counts,
             self.closed + by * state.closed,
             self.missed + missed,
-            self.rolled_back + missed * (state.reason is Reason.ROLLED_BACK),
+            self.rolled_back + missed * (state.reason in ROLL_BACKS),
             self.silent + by * state.silent,
         )
 
@@ -100,6 +100,10 @@ class Standing:
         if self.job.over:
             return True
         return not self.job.continuous and all(tally.closed == tally.total for tally in self.tallies)
+
+    def phase_of(self, state: NodeState) -> int:
+        """In which phase a node has its turn, from 0."""
+        return phase_of(self.job.sizes, state.position)
 
     def moved(self, before: NodeState, after: NodeState) -> Standing:
         """The standing once one node has moved."""

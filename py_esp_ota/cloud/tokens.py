@@ -27,7 +27,7 @@ class Ids:
         """An ``ota_job_id``: 22 letters and digits, well inside the node's 63."""
         return self._text(22, ALPHANUMERIC)
 
-    request = user = job
+    request = user = group = job
 
     def code(self) -> str:
         """A verification code: 6 digits."""

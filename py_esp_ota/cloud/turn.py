@@ -58,6 +58,7 @@ class Turn:
         self._joined: dict[tuple[str, str], None] = {}
         self._stood: dict[str, Standing] = {}
         self._reopened: dict[str, list[NodeState]] = {}
+        self._deleted: dict[str, int] = {}  # jobs and their numbers
         self._promised: dict[tuple[str, str], None] = {}
         self._arrived: dict[tuple[str, str], None] = {}
         self.changed: dict[tuple[Thing, str, str], None] = {}  # as ``Live.publish`` takes it
@@ -163,6 +164,10 @@ class Turn:
         """Time has come for a job, though nothing has happened to it."""
         self._stand(self.standing(ota_job_id))
 
+    def delete(self, ota_job_id: str) -> None:
+        """A job that is over goes, with its nodes' states; what happened stays in the log."""
+        self._deleted[ota_job_id] = self.standing(ota_job_id).job.number
+
     def promise(self, ota_job_id: str, node_ids: Iterable[str]) -> None:
         """The URL goes to these nodes, and goes again after a restart unless it has arrived."""
         for key in [(ota_job_id, node_id) for node_id in node_ids]:
@@ -208,6 +213,9 @@ class Turn:
             self.tx.execute(insert(_PUSH).from_select(["job", "node_id"], select(literal(number), ids.c.value)))
         if self._arrived:
             self.tx.execute(_ARRIVED, [self._of(*key) for key in self._arrived])
+        for number in self._deleted.values():
+            for column in (_PUSH.c.job, _JOB_NODE.c.job, _JOB.c.number):  # the job last: the others refer to it
+                self.tx.execute(delete(column.table).where(column == number))
 
     def _write_states(self) -> None:
         moved = [_columns_of(state) | self._of(*key) for key, state in self._moved.items() if key not in self._joined]

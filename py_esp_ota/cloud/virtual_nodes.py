@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from py_esp_ota.cloud.boards import BoardFacts, TableRow
+
 Power = Literal["on", "off"]
 
 
@@ -142,6 +144,8 @@ class FlashLook:
     nvs: Sequence[NvsItem]
     trouble: Sequence[str]  # what could not be read, one sentence each
     boot: Boot | None  # of a dump: what its bootloader would decide, with the console it would print
+    table: Sequence[TableRow] = ()  # as the bootloader walks it
+    bootloader_idf: str = ""  # the release that the bootloader says it is from
 
 
 class VirtualNodes(Protocol):
@@ -171,6 +175,9 @@ class VirtualNodes(Protocol):
 
     def look(self, node_id: str) -> FlashLook:
         """Its flash now."""
+
+    def facts(self, node_id: str) -> BoardFacts | None:
+        """What its board is, cheaply; ``None`` when the node is a real board or unknown."""
 
     def look_at(self, dump: bytes) -> FlashLook:
         """A flash dump from address 0 of a real board, whose chip its bootloader or an app in it tells."""

@@ -57,6 +57,7 @@ class Core:
     ota_enabled: bool = False
     params_mqtt_init_done: bool = False
     group_id: str | None = None  # the group whose topics take the place of the node's own
+    network_id: str | None = None  # of the Thread network it is in
     attributes: dict[str, str] = field(default_factory=dict)
     _params_size: int = field(init=False)
     _work: asyncio.Queue[Work] = field(default_factory=lambda: asyncio.Queue(WORK_QUEUE_SIZE))

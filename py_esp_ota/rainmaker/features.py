@@ -31,6 +31,7 @@ SINCE: Mapping[str, Version] = {
     "attempts": (1, 6, 0),
     "watches_fetch": (1, 6, 0),
     "hands_on_md5": (1, 7, 2),
+    "tells_network": (1, 7, 4),
     "keeps_kib": (1, 12, 7),
     "back_off_grows": (1, 12, 9),
     "asks_by_bitmap": (1, 15, 0),
@@ -69,6 +70,7 @@ class RmakerFeatures:
     attempts: bool  # three of them with numbers in their texts, and ts in the status
     watches_fetch: bool  # the PUBACK of a question, with a back-off
     hands_on_md5: bool  # file_md5 of the message reaches the callback
+    tells_network: bool  # the Thread network is an attribute, and in each question and report of OTA
     keeps_kib: bool  # what resumption keeps is in KiB; before, bytes under another key
     back_off_grows: bool  # and the period is not cut off at 32 bits
     asks_by_bitmap: (

@@ -17,6 +17,7 @@ from py_esp_ota.rainmaker.features import as_built
 from py_esp_ota.rainmaker.groups import Groups
 from py_esp_ota.rainmaker.messages import CONFIG, PARAMS_REMOTE, NodeConfig
 from py_esp_ota.rainmaker.mqtt import MqttClient
+from py_esp_ota.rainmaker.network import Network
 from py_esp_ota.rainmaker.ota import OtaConfig, RmakerOta
 from py_esp_ota.rainmaker.params import ParamDevice
 from py_esp_ota.rainmaker.user_mapping import MappingState, UserNodeMapping
@@ -42,6 +43,7 @@ class RmakerNode:
         fw_version: Node info; the version in the app's descriptor when not given.
         connectivity: Whether the node has the service that tells its presence, and a last will.
         groups: Whether the node has the service that puts it into a group.
+        thread_partition_id: Of the Thread network that it attaches to at its start.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class RmakerNode:
         fw_version: str | None = None,
         connectivity: bool = False,
         groups: bool = False,
+        thread_partition_id: int = 0,
     ) -> None:
         self.node_id = node_id
         self.name = name
@@ -76,9 +79,11 @@ class RmakerNode:
         self._fw_version = fw_version
         self._connectivity = connectivity
         self._has_groups = groups
+        self._thread_partition_id = thread_partition_id
         self.ota: RmakerOta | None = None  # once run() has enabled it: the application's way to mark_valid
         self.user_mapping: UserNodeMapping | None = None  # once run() has begun
         self.groups: Groups | None = None
+        self.network: Network | None = None
 
     async def run(self) -> NoReturn:
         """``esp_rmaker_node_init``, ``esp_rmaker_ota_enable`` and ``esp_rmaker_start``: live until the chip resets.
@@ -115,6 +120,8 @@ class RmakerNode:
         self.ota = RmakerOta.enable(core, self._ota_config)
         self.groups = groups = self._enable_services(core)
         self.user_mapping = mapping = UserNodeMapping(core)
+        self.network = Network(core, lambda: core.add_task(lambda: self._report_details(core, mapping)))
+        self.network.on_attached(self._thread_partition_id)
         core.add_task(lambda: self._start_rainmaker(core, mapping, groups))
         core.spawn(core.work_queue_task(), "work queue")
 
@@ -159,6 +166,14 @@ class RmakerNode:
         else:
             core.log.error(TAG, "esp_rmaker_params_mqtt_init failed. Aborting!!!")
             self._give_up(core)
+
+    async def _report_details(self, core: Core, mapping: UserNodeMapping) -> None:
+        """``esp_rmaker_report_node_config_and_state``."""
+        sent = core.mqtt.publish(CONFIG, self._config(core).encode(well_formed=core.config.well_formed_json))
+        if sent is None:
+            core.log.error(TAG, "Report node config failed.")
+        elif mapping.state is MappingState.DONE:
+            core.report_node_state()
 
     def _wait_for_mapping(self, core: Core, mapping: UserNodeMapping, groups: Groups) -> None:
         """Without a user there are no params and no OTA: somebody else's would see them."""

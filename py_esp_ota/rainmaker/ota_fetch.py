@@ -98,7 +98,7 @@ class Fetcher:
             core.log.warning(TAG, "MQTT not connected. Cannot fetch OTA.")
             return self._fail(EspErr.ESP_ERR_INVALID_STATE)
         core.log.info(TAG, "Fetching OTA details, if any.")
-        question = OtaFetch(node_id=core.node_id, fw_version=core.fw_version)
+        question = OtaFetch(node_id=core.node_id, fw_version=core.fw_version, network_id=core.network_id)
         sent = core.mqtt.publish(OTAFETCH, question.encode(well_formed=core.config.well_formed_json))
         if sent is None:
             core.log.error(TAG, f"OTA Fetch Publish Error {int(EspErr.ESP_FAIL)}")

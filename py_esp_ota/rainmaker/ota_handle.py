@@ -178,6 +178,7 @@ class OtaHandle:
         report = OtaStatusReport(
             ota_job_id=job_id,
             status=ota_status_to_string(status),
+            network_id=self.core.network_id,
             additional_info=additional_info,
             ts=int(self.core.clock.now()) if self.features.attempts else None,
         )

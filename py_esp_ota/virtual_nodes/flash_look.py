@@ -25,6 +25,7 @@ from py_esp_ota._core import (
     verify_partition_table,
 )
 from py_esp_ota.chip import Chip
+from py_esp_ota.cloud.boards import TableRow
 from py_esp_ota.cloud.virtual_nodes import Boot, FlashLook, NvsItem, OtadataEntry, Region, Slot
 from py_esp_ota.errors import EspErr, PartitionTableError
 from py_esp_ota.idf.bootloader.start import BootReport, boot
@@ -132,7 +133,28 @@ def look(
         nvs=items,
         trouble=opened.trouble,
         boot=now or (None if report is None else Boot(number=1, why=report.why, console=report.console)),
+        table=[table_row(row) for row in opened.rows],
+        bootloader_idf=_bootloader_release(opened, places),
     )
+
+
+def table_row(row: Partition) -> TableRow:
+    """A row as the cloud keeps it."""
+    return TableRow(
+        label=row.label,
+        type=row.type,
+        subtype=row.subtype,
+        offset=row.offset,
+        size=row.size,
+        encrypted=row.encrypted,
+        readonly=row.readonly,
+    )
+
+
+def _bootloader_release(opened: _Opened, places: Sequence[_Place]) -> str:
+    place = next((place for place in places if place.kind == "bootloader"), None)
+    info = None if place is None else opened.image(place.start, place.end - place.start)
+    return info.bootloader_desc.idf_ver if info is not None and info.bootloader_desc else ""
 
 
 def _with_power(flash: Flash) -> Flash:

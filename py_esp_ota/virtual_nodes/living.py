@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import NoReturn
 
-from py_esp_ota._core import Flash, PartitionTable, verify_image
+from py_esp_ota._core import Flash, PartitionTable, read_otadata, verify_image
 from py_esp_ota.adapters.kept_flash import KeptFlashes, heard_after
+from py_esp_ota.cloud.boards import AppFact, BoardFacts, OtadataFact, TableRow
 from py_esp_ota.cloud.virtual_nodes import Boot, Dials, FlashLook, VirtualNode
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.errors import PowerLoss
 from py_esp_ota.faults import Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
+from py_esp_ota.idf.efuse import read_secure_version
+from py_esp_ota.idf.rollback import BLANK_SEQ, state_name
+from py_esp_ota.releases import release_text
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.virtual_nodes.factory import flashed
-from py_esp_ota.virtual_nodes.flash_look import SECTOR, Wear, look
+from py_esp_ota.virtual_nodes.flash_look import SECTOR, Wear, look, table_row
 from py_esp_ota.virtual_nodes.recipe import Recipe
 from py_esp_ota.world import World
 
 _APP = 0x00
+_OTADATA = 0x01, 0x00
 _CUT = "cut@0:torn"
 _LINES = 200  # of the console that are shown
 _KEPT_LINES = 2 * _LINES
@@ -193,6 +199,29 @@ class Living:
             now=lately,
         )
 
+    def facts(self) -> BoardFacts:
+        """What its board is: of its flash the two otadata entries are read and no more."""
+        device, slot = self.device, self._slot()
+        efuse, running = device.chip.efuse, device.running
+        table, otadata_at = _table(self.recipe.partitions)
+        apps = [AppFact(slot=slot, project=running.project_name, version=running.version)] if running and slot else []
+        return BoardFacts(
+            chip=device.chip.target.name,
+            chip_revision=efuse.chip_revision,
+            flash_size=device.flash.size,
+            partitions=self.recipe.partitions,
+            table=table,
+            bootloader_idf=release_text(self._config.idf_version),
+            rollback=self.recipe.rollback,
+            secure_version=read_secure_version(efuse, self._config),
+            secure_boot=efuse.secure_boot_en,
+            flash_encryption=efuse.flash_encryption_enabled,
+            otadata=() if otadata_at is None else _otadata(device.flash, otadata_at),
+            apps=tuple(apps),
+            runs=slot,
+            virtual=True,
+        )
+
     def mark(self) -> tuple[object, ...]:
         """Something that is equal as long as nothing of this has changed."""
         device, flash = self.device, self.device.flash
@@ -224,3 +253,23 @@ class Living:
         flash = self.device.flash
         erases = [before + now for before, now in zip(self._before.erases, flash.erase_counts(), strict=True)]
         return Wear(self._before.operations + flash.operations, erases)
+
+
+@lru_cache(maxsize=64)
+def _table(partitions: str) -> tuple[tuple[TableRow, ...], int | None]:
+    """The rows of a built-in table, and where its otadata is."""
+    rows = list(PartitionTable.builtin(partitions))
+    otadata = next((row.offset for row in rows if (row.type, row.subtype) == _OTADATA), None)
+    return tuple(table_row(row) for row in rows), otadata
+
+
+def _otadata(flash: Flash, offset: int) -> tuple[OtadataFact, ...]:
+    copy = flash.fork()
+    copy.fault = ""
+    copy.power_on()
+    return tuple(
+        OtadataFact(sequence=None, state="")
+        if entry.ota_seq == BLANK_SEQ
+        else OtadataFact(sequence=entry.ota_seq, state=state_name(entry.ota_state))
+        for entry in read_otadata(copy, offset)
+    )

@@ -18,6 +18,7 @@ from py_esp_ota._core import sha256
 from py_esp_ota.adapters.kept_files import KeptFiles
 from py_esp_ota.adapters.kept_flash import KeptFlashes
 from py_esp_ota.adapters.lives import OnEnd, watch
+from py_esp_ota.cloud.boards import BoardFacts
 from py_esp_ota.cloud.nodes import NODE_ID
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
@@ -149,6 +150,11 @@ class Population:
         """Its flash now. Raises ``CloudError`` (VIRTUAL_NODE_UNKNOWN)."""
         (node,) = self._found([node_id])
         return node.look()
+
+    def facts(self, node_id: str) -> BoardFacts | None:
+        """What its board is, without opening its flash up; ``None`` when it is a real board or unknown."""
+        node = self._nodes.get(node_id)
+        return None if node is None else node.facts()
 
     def look_at(self, dump: bytes) -> FlashLook:
         """A flash dump of a real board."""

@@ -36,6 +36,7 @@ def desk(tmp_path, monkeypatch):
     for version in ("1.1.0", "1.2.0"):
         Path(f"{version}.bin").write_bytes(Firmware("lamp", version).to_bytes())
     Path("text").write_text("no image")
+    Path("list").write_text("[]")
     with Desk() as desk:
         assert run("login", "--url", desk.url, "--user", ADMIN).exit_code == 0
         yield desk
@@ -162,6 +163,65 @@ def test_a_job_with_all_that_can_be_said(desk):
     assert job["metadata"] == {"download_window": window, "validity": {"start": 1_767_225_600, "end": end}}
 
 
+def test_a_plan_is_written_as_options_and_as_a_file(desk):
+    for node_id in ("n1", "n2", "n3", "n4"):
+        desk.join(node_id)
+    Path("plan.json").write_text('{"phases": ["3", "rest"], "abort": {"failed": "2"}, "rate": 7}')
+    words = [
+        "--phase=1", "--phase=50%", "--phase=rest", "--gate=100%", "--hold=10m", "--gate-within=2h", "--confirm",
+        "--abort-failed=2", "--abort-rolled-back=2%", "--abort-no-answer=3", "--abort-least=5", "--answer-within=5m",
+        "--node-timeout=1h", "--rate=60", "--start-at=2037-01-01T00:00Z",
+    ]  # fmt: skip
+    job = desk.service.jobs.get(started("--all", "--continuous", "--notify", "--network-serialised", *words)).job
+    plan = job.plan.to_json()
+    assert plan == {
+        "phases": ["1", "50%", "rest"],
+        "gate": {"success": "100%", "hold": 600, "within": 7200, "confirm": True},
+        "abort": {"failed": "2", "rolled_back": "2%", "no_answer": "3", "least": 5},
+        "answer_within": 300,
+        "node_timeout": 3600,
+        "rate": 60,
+        "start": 2_114_380_800,
+    }
+    assert (job.sizes, job.continuous, job.notify, job.network_serialised) == ((1, 2, 1), True, True, True)
+    job = desk.service.jobs.get(started("--group=FFFF-FFFF", "--plan", "plan.json", "--rate", "9")).job
+    assert (job.sizes, job.plan.rate, str(job.plan.abort.failed)) == ((3, 1), 9, "2")
+
+
+def test_a_preview_sends_nothing_and_tells_what_would_be(desk):
+    desk.join("n1")
+    desk.join("n2", project_name="fan")
+    desk.join("n3", online=False)
+    assert "upload 1.1.0.bin" in refused("jobs", "preview", "--image", "1.1.0.bin", "--all")
+    said("images", "upload", "1.1.0.bin")
+    words = ("jobs", "preview", "--image", "1.1.0.bin", "--all", "--phase", "1", "--phase", "rest")
+    done = run(*words)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "lamp-1.1.0: 3 nodes, 2 ready, 1 offline",
+        "phases: 1, 2",
+        "NODES  WHAT         REASON   FOR INSTANCE",
+        "1      waits        offline  It is offline and asks for updates when it connects after its next boot",
+        "1      will refuse  project  The image is of project lamp, the node runs fan",
+    ]
+    assert said(*words)["ready"] == 2
+    assert run(*words, "--reason", "project").stdout.split() == ["n2"]
+    assert said("jobs", "list") == {"jobs": []}
+    assert "they take 1 of the job's 3 nodes" in refused(
+        "jobs", "preview", "--image", "1.1.0.bin", "--all", "--phase", "1"
+    )
+
+
+def test_another_chip_is_not_started_by_accident(desk):
+    desk.join("n1")
+    Path("s3.bin").write_bytes(Firmware("lamp", "3.0.0", chip="esp32s3").to_bytes())
+    words = ("--image", "s3.bin", "--all")
+    assert "n1 (esp32c3)" in refused("jobs", "start", *words)
+    done = run("jobs", "preview", *words)
+    assert (done.exit_code, "it would be refused: the image is for esp32s3" in done.stdout) == (1, True)
+    assert said("jobs", "start", *words, "--allow-wrong-chip")["ota_job_id"]
+
+
 def test_a_job_for_every_node(desk):
     for node_id in ("n1", "n2"):
         desk.join(node_id)
@@ -188,6 +248,15 @@ def test_a_job_for_every_node(desk):
         (("--all", "--priority", "10"), "range"),
         (("--all", "--within", "1m"), "--within is for --wait"),
         (("--all", "--image", "gone.bin"), "gone.bin"),
+        (("--group", "g", "--all"), "which nodes?"),
+        (("--all", "--phase", "some"), "plan.phases: phase 1: 'some' is neither"),
+        (("--all", "--gate", "200%"), "plan.gate.success: 200% is more than all"),
+        (("--all", "--abort-failed", "0"), "plan.abort.failed: 0 would stop the job"),
+        (("--all", "--abort-no-answer", "3"), "needs answer_within"),
+        (("--all", "--start-at", "at-noon"), "is neither a time like"),
+        (("--all", "--plan", "text"), "text is no plan in JSON"),
+        (("--all", "--plan", "list"), "list is no plan: an object"),
+        (("--all", "--plan", "gone"), "gone"),
     ],
 )
 def test_misuse_is_named_before_anything_is_sent(desk, words, why):
@@ -420,6 +489,7 @@ def test_the_page_says_every_key_of_ours(desk):
         "images archive": said("images", "archive", "lamp-1.2.0"),
         "images delete": said("images", "delete", "lamp-1.2.0"),
         "jobs start": said("jobs", "start", "--image", "lamp-1.1.0", "--node", "n1"),
+        "jobs preview": said("jobs", "preview", "--image", "lamp-1.1.0", "--node", "n1", "--reason", "ready"),
         "jobs list": said("jobs", "list"),
         "jobs status": said("jobs", "status", job_id),
         "nodes list": said("nodes", "list"),

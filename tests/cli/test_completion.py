@@ -66,7 +66,7 @@ def completed(*words: str) -> list[str]:
         (("node", "flash", "--until", ""), ["connected", "update", "idle"]),
         (("node", "new", "--partitions", "two_ota_l"), ["two_ota_large"]),
         (("cloud", ""), ["images", "jobs", "login", "logout", "node-cert", "nodes"]),
-        (("cloud", "jobs", ""), ["cancel", "export", "list", "start", "status"]),
+        (("cloud", "jobs", ""), ["cancel", "export", "list", "preview", "start", "status"]),
         (("cloud", "images", "a"), ["archive"]),
         (("cloud", "images", "upload", "fl"), ["<file>"]),
         (("cloud", "jobs", "status", "--w"), ["--watch", "--within"]),

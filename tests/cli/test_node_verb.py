@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import paho.mqtt.client as paho
 import pytest
 from click.testing import CliRunner
-from node_process import esp_ota, serving, told, until
+from node_process import serving, told, until
+from ready import Process
 
 from py_esp_ota._core import Flash
 from py_esp_ota.adapters.certificates import LocalCa
@@ -50,7 +51,7 @@ def room(tmp_path, monkeypatch):
 
 @contextmanager
 def node(*words):
-    process = esp_ota("node", *words)
+    process = Process("node", *words)
     try:
         yield process
     finally:

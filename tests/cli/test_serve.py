@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from click.testing import CliRunner
+from ready import Process
 
 from py_esp_ota.cli import main
 from py_esp_ota.cli.serving import in_a_thread
@@ -47,10 +47,8 @@ def command(data, ports, *words):
 
 @contextmanager
 def serving(data, ports, *words):
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        command(data, ports, *words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
+    _python, _c, _program, *arguments = command(data, ports, *words)
+    process = Process(*arguments)
     try:
         lines = []
         while not lines or "Ctrl-C" not in lines[-1]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from py_esp_ota.cloud.boards import BoardFacts
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.virtual_nodes import (
     Act,
@@ -53,6 +54,7 @@ LOOK = FlashLook(
     nvs=[NvsItem(namespace="rmaker_creds", key="node_id", type="blob", value="lamp-0001")],
     trouble=[],
     boot=Boot(number=1, why=["ota_0 is chosen"], console=["I (24) boot: hello"]),
+    table=[],
 )  # fmt: skip
 
 
@@ -93,6 +95,10 @@ class FewVirtualNodes:
     def look(self, node_id: str) -> FlashLook:
         self.check([node_id])
         return LOOK
+
+    def facts(self, node_id: str) -> BoardFacts | None:
+        node = self.nodes.get(node_id)
+        return None if node is None else BoardFacts(chip=node.chip, partitions=node.partitions, virtual=True)
 
     def look_at(self, dump: bytes) -> FlashLook:
         return replace(LOOK, size=len(dump), operations=None)

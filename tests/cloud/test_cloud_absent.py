@@ -72,10 +72,10 @@ def test_who_may_not_call_it_hears_what_who_may_not_call_anything_hears(bench):
     ("method", "path"),
     [
         ("GET", "/v1/user/node_groups"),  # none of RainMaker's
-        ("PATCH", "/v1/user/node_group"),  # an absent one, by a method that it does not have
-        ("HEAD", "/v1/user/node_group"),
+        ("PATCH", "/v1/user/node_automation"),  # an absent one, by a method that it does not have
+        ("HEAD", "/v1/user/node_automation"),
         ("POST", "/v1/user/nodes/a/b/proxy/params"),
-        ("GET", "/v2/user/node_group"),
+        ("GET", "/v2/user/node_automation"),
     ],
 )
 def test_what_is_not_on_the_list_stays_the_gateways(bench, method, path):

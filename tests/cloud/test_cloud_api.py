@@ -63,6 +63,7 @@ PROTECTED = [
     ("GET", "user/sessions"), ("DELETE", "user/sessions"),
     ("GET", "user/nodes/ota_update"), ("POST", "user/nodes/ota_update"), ("GET", "user/nodes/ota_status"),
     ("POST", "user/otaimage"),
+    *((method, "user/node_group") for method in ("GET", "POST", "PUT", "DELETE")),
 ]  # fmt: skip
 SUPER_ADMIN_ONLY = [
     ("GET", "admin/user2"), ("POST", "admin/user2"), ("PUT", "admin/user2"), ("DELETE", "admin/user2"),
@@ -70,6 +71,8 @@ SUPER_ADMIN_ONLY = [
     ("GET", "local/virtual_nodes"), ("POST", "local/virtual_nodes"), ("DELETE", "local/virtual_nodes"),
     ("POST", "local/virtual_nodes/act"), ("PUT", "local/virtual_nodes/dials"), ("POST", "local/flash_dump"),
     ("GET", "local/virtual_nodes/{node_id}"), ("GET", "local/virtual_nodes/{node_id}/flash"),
+    ("GET", "local/webhooks"), ("POST", "local/webhooks"), ("DELETE", "local/webhooks"),
+    ("POST", "local/webhooks/resume"),
 ]  # fmt: skip
 ADMIN_ONLY = [
     ("GET", "admin/events"), ("GET", "admin/events/export"),
@@ -77,6 +80,9 @@ ADMIN_ONLY = [
     ("DELETE", "admin/otaimage"), ("GET", "admin/otaimage/upload_request"), ("POST", "admin/otaimage/upload_confirm"),
     ("POST", "admin/otajob"), ("GET", "admin/otajob"), ("PUT", "admin/otajob"),
     ("GET", "admin/otajob/status"), ("GET", "admin/otajob/status/summary"),
+    *((method, "admin/node_group") for method in ("GET", "POST", "PUT", "DELETE")),
+    *(("POST", f"local/otajob/{act}") for act in ("preview", "pause", "resume", "retry", "delete")),
+    ("GET", "local/otajob/export"), ("GET", "local/nodes/board"), ("POST", "local/nodes/board"),
     *SUPER_ADMIN_ONLY,
 ]  # fmt: skip
 

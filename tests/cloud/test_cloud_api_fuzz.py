@@ -48,6 +48,7 @@ KEYS = [
     "user_name", "password", "refreshtoken", "verification_code", "image_name", "base64_fwimage", "fw_version",
     "ota_image_id", "ota_job_id", "ota_job_name", "nodes", "groups", "metadata", "priority", "timeout", "archive",
     "node_id", "payload", "tags", "operation", "user_id", "description", "model", "type",
+    "group_name", "parent_group_id", "node_model", "node_presence", "regroup", "custom_data", "mutually_exclusive",
     "count", "partitions", "prefix", "rollback", "weather", "node_ids", "act",
 ]  # fmt: skip
 bodies = (values | st.dictionaries(st.sampled_from(KEYS), values, max_size=8)).map(json.dumps).map(str.encode)

@@ -267,16 +267,6 @@ def test_an_archived_image_starts_no_job(bench):
     assert failure(bench.call("POST", "/v1/admin/otajob", json=body)) == expect(Refusal.IMAGE_ARCHIVED)
 
 
-def test_archive_can_only_be_true(bench):
-    bench.join("n1")
-    job = start(bench, upload(bench)["ota_image_id"], "n1")
-    assert failure(bench.call("PUT", "/v1/admin/otajob", json={"ota_job_id": job, "archive": False}))[0] == 400
-    assert bench.ok("GET", f"/v1/admin/otajob?ota_job_id={job}")["status"] == "triggered"
-
-
-# ------------------------------------------------------------------------------------------------- OTA for end users
-
-
 def test_an_update_on_a_users_word(bench):
     bench.join("n1")
     token = user_token(bench)

@@ -8,6 +8,7 @@ from documented import document_of
 from few_virtual_nodes import FewVirtualNodes
 
 from py_esp_ota.cloud.api.absent import ABSENT
+from py_esp_ota.cloud.api.boards import BODY_LIMITS as BOARD_LIMITS
 from py_esp_ota.cloud.api.guard import BODY_LIMIT
 from py_esp_ota.cloud.api.images import BODY_LIMITS
 from py_esp_ota.cloud.api.virtual_nodes import BODY_LIMITS as DUMP_LIMITS
@@ -28,7 +29,7 @@ BODIES = {
     "not JSON": (b"\x00" * 100, "is not JSON, at character 0"),
     "not a number": (b'{"timeout":NaN}', "NaN is no JSON number"),
 }
-LIMITED = (*BODY_LIMITS, *DUMP_LIMITS)
+LIMITED = (*BODY_LIMITS, *DUMP_LIMITS, *BOARD_LIMITS)
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from cloud_bench import Clock
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, select
 from upgrade_bench import NEWEST, RELEASE, SCRIPT, revise, shape
 
 from py_esp_ota.cloud import upgrade
 from py_esp_ota.cloud.logins import Logins, User
-from py_esp_ota.cloud.models import Table
+from py_esp_ota.cloud.models import JobNodeRow, JobRow, Table
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, Role
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
@@ -126,6 +126,20 @@ def test_a_database_of_0_1_0_is_read_on(file):
         lines = service.jobs.history(job.job.ota_job_id, "n1")
         assert [line.status for line in lines] == ["triggered", "started", "in-progress", "success"]
         assert {node.node_id for node in service.nodes.find().items} == {"n1", "n2"}
+
+
+def test_who_failed_in_0_1_0_is_sorted_and_counted_as_the_log_tells_it(file):
+    with closing(sqlite3.connect(file)) as database, database:
+        for node_id, status, words in (("n1", "rejected", "Firmware rolled back"), ("n2", "failed", "my own words")):
+            values = (status, words, node_id)
+            database.execute(
+                "UPDATE job_node SET status = ?, additional_info = ?, closed = 1 WHERE node_id = ?", values
+            )
+    with Store(f"sqlite:///{file}") as store, store.begin() as tx:
+        found = {(row.status, row.reason) for row in tx.scalars(select(JobNodeRow))}
+        assert found == {("rejected", "rolled_back"), ("failed", "other")}
+        (job,) = tx.scalars(select(JobRow)).all()
+        assert [(tally["missed"], tally["rolled_back"]) for tally in job.tallies] == [(2, 1)]
 
 
 def test_a_past_in_which_the_clock_jumped_keeps_its_order(file):

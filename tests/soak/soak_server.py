@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Self
 
 import httpx2
+from ready import Process
 
 from py_esp_ota.adapters.mosquitto import free_port
 
@@ -28,15 +27,14 @@ class Server:
         self.data = data
         self.port, self.https_port, self.mqtt_port = free_port(), free_port(), free_port()
         self.log = data.with_suffix(".log")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def start(self) -> None:
         """Execute it; it is not there yet."""
         ports = ["--port", self.port, "--https-port", self.https_port, "--mqtt-port", self.mqtt_port]
-        program = "from py_esp_ota.__main__ import main; main()"
-        command = [sys.executable, "-c", program, "serve", "--data", self.data, "--broker", "mosquitto", *ports]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
+            words = ("serve", "--data", self.data, "--broker", "mosquitto", *ports)
+            self._process = Process(*words, stdout=log.fileno())
 
     def wait(self) -> float:
         """Seconds from now until it answers."""

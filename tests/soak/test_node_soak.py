@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from node_process import Cloud, esp_ota, serving, told
+from node_process import Cloud, serving, told
+from ready import Process
 
 from py_esp_ota._core import Flash
 from py_esp_ota.adapters.mosquitto import find_mosquitto
@@ -130,7 +131,7 @@ class Story:
 
     def start(self, *words: object):
         where = ("--serve", self.cloud.data, "--node-id", self.node_id, "--fault", SLOW)
-        return esp_ota("node", self.flash, *where, *words)
+        return Process("node", self.flash, *where, *words)
 
     def run(self, *words: object) -> tuple[int, str]:
         process = self.start(*words)

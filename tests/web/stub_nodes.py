@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from py_esp_ota.cloud.boards import BoardFacts
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.virtual_nodes import (
@@ -157,6 +158,10 @@ class StubNodes:
     def look(self, node_id: str) -> FlashLook:
         node = self._known(node_id)
         return replace(flash(self.written, node), boot=Boot(number=node.boots, why=WHY, console=self.console(node_id)))
+
+    def facts(self, node_id: str) -> BoardFacts | None:
+        node = self._nodes.get(node_id)
+        return None if node is None else BoardFacts(chip=node.chip, partitions=node.partitions, virtual=True)
 
     def look_at(self, dump: bytes) -> FlashLook:
         self.dumps.append(len(dump))

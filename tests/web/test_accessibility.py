@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from stub_nodes import introduce
 from test_browser import CHROMIUM, LAMP, QUIET
 
+from py_esp_ota.cloud.group_rows import Scope
+from py_esp_ota.cloud.group_rules import NodeQuery
 from py_esp_ota.cloud.virtual_nodes import Dials
 
 BOARD = "A1B2C3D4E5F60718293A4B"
@@ -64,7 +67,25 @@ def paths(stage: Stage) -> dict[str, str]:
     job = stage.do(
         lambda service: service.jobs.create("Rollout", image, nodes=[BOARD, "lamp1", "lamp2"], force_push=True)
     ).job.ota_job_id
+    desk = stage.do(
+        lambda service: service.groups.create(Scope(), "Desk", nodes=[BOARD, "lamp1"], description="by the window")
+    )
+    shelf = stage.do(
+        lambda service: service.groups.create(Scope(), "Shelf", parent_group_id=desk.group_id, nodes=["lamp2"])
+    )
+    lamps = stage.do(
+        lambda service: service.groups.create(
+            Scope(), "Lamps", query=NodeQuery(node_model="lamp", node_presence="online")
+        )
+    )
+    stage.do(lambda service: service.jobs.create("Desk", image, groups=[desk.group_id]))
     return {
+        "groups": "/groups",
+        "no groups": "/groups?q=zebra",
+        "add group": "/groups/add?kind=query&node_model=lamp",
+        "static group": f"/groups/{desk.group_id}",
+        "sub-group": f"/groups/{shelf.group_id}",
+        "dynamic group": f"/groups/{lamps.group_id}",
         "overview": "/",
         "nodes": "/nodes",
         "no nodes": "/nodes?q=zebra",
@@ -124,8 +145,24 @@ def test_axe_finds_nothing_on_any_page_at_any_width(page, paths, axe):
     assert said == {}
 
 
+def test_axe_finds_nothing_in_a_preview_nor_at_a_field_that_is_wrong(page, paths, axe):
+    page.goto(paths["start"])
+    page.evaluate("document.querySelectorAll('main details').forEach((details) => { details.open = true; })")
+    page.get_by_label(re.compile("All . nodes")).check()
+    expect(page.locator(".reasons")).to_be_visible()
+    assert judge(page, axe) == []
+    page.get_by_label("Phases").fill("100")
+    page.get_by_label("Phases").press("Tab")
+    expect(page.locator("#wrong-phases")).not_to_be_empty()
+    assert judge(page, axe) == []
+
+
 def test_axe_finds_nothing_when_a_question_is_open_or_a_dump(page, paths, axe, tmp_path):
     page.goto(paths["virtual node"])
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert judge(page, axe) == []
+    page.goto(paths["static group"])
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert judge(page, axe) == []

@@ -241,6 +241,9 @@ def test_without_scripts_an_image_is_stored_and_a_job_started(browser, page, sta
     plain.get_by_role("link", name="Start OTA").first.click()
     plain.get_by_role("checkbox", name="lamp1").check()
     plain.get_by_role("button", name="Start OTA").click()
+    expect(plain.locator("#foretold")).to_contain_text("1 node")  # the preview is a step of its own
+    expect(plain.get_by_role("checkbox", name="lamp1")).to_be_checked()
+    plain.get_by_role("button", name="Start OTA").click()
     expect(plain.get_by_role("heading", name="lamp 1.1.0")).to_be_visible()
     context.close()
 
@@ -332,6 +335,7 @@ def test_a_form_that_could_not_be_sent_says_so_keeps_its_words_and_can_be_presse
     page.goto(f"/images/{image}/start")
     page.get_by_label("Job name").fill("Typed with care")
     page.get_by_role("checkbox", name="lamp1").check()
+    expect(page.locator("#foretold")).to_contain_text("1 node")
     with stage.gone():
         page.get_by_role("button", name="Start OTA").click()
         expect(page.get_by_role("alert")).to_contain_text("nothing was sent")
@@ -445,8 +449,27 @@ def test_many_nodes_can_be_filtered_and_ticked(page, stage):
     page.get_by_label("Filter nodes").press("Enter")
     page.get_by_label("All 4 nodes").check()
     expect(page.locator("#ticked")).to_have_text("all nodes")
+    expect(page.locator("#foretold")).to_contain_text("4 nodes")
     page.get_by_role("button", name="Start OTA").click()
     expect(page.locator(".monitor tr[data-part]")).to_have_count(4)
+
+
+def test_a_job_is_foretold_while_it_is_filled_in_and_started_by_keyboard(page, stage):
+    stage.node("lamp1")
+    image = stage.do(lambda service: service.images.add("lamp", LAMP)).ota_image_id
+    page.goto(f"/images/{image}/start")
+    page.get_by_role("checkbox", name="lamp1").press("Space")
+    expect(page.locator("#foretold")).to_contain_text("1 node")
+    page.locator("#rollout summary").press("Enter")
+    page.get_by_label("Phases").fill("5")
+    page.get_by_label("Phases").press("Tab")
+    expect(page.locator("#wrong-phases")).to_contain_text("phase 1 takes 5 nodes")
+    page.get_by_label("Phases").fill("")
+    page.get_by_label("Phases").press("Tab")
+    expect(page.locator("#wrong-phases")).to_be_empty()
+    expect(page.locator("#foretold")).to_contain_text("1 node")
+    page.get_by_role("button", name="Start OTA").press("Enter")
+    expect(page).to_have_url(re.compile("/jobs/"))
 
 
 @pytest.mark.parametrize("look", [(1280, "light"), (1280, "dark"), (420, "light"), (420, "dark")], ids=str)
@@ -510,3 +533,24 @@ def test_a_one_time_link_lets_this_browser_in_and_no_other(browser):
         expect(stranger.get_by_text("works once, in one browser")).to_be_visible()
         mine.close()
         other.close()
+
+
+def test_the_monitor_is_walked_by_keyboard(page, stage):
+    stage.node("lamp1")
+    stage.node("lamp2")
+    job = job_for(stage, "lamp1", "lamp2")
+    page.goto(f"/jobs/{job}")
+    expect(page.locator("#live")).to_have_text("live")
+    page.keyboard.press("j")
+    expect(page.locator("#node-lamp1")).to_be_focused()
+    page.keyboard.press("j")
+    expect(page.locator("#node-lamp2")).to_be_focused()
+    page.keyboard.press("h")
+    expect(page.locator("#history-lamp2")).to_have_attribute("open", "")
+    page.keyboard.press("/")
+    page.keyboard.type("jk")
+    expect(page.locator("#q")).to_have_value("jk")
+    page.keyboard.press("Escape")
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/nodes/lamp2$"))

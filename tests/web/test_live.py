@@ -12,8 +12,8 @@ import pytest
 from page_stage import Node, in_process, introduced, on_a_socket, reported
 
 from py_esp_ota.cloud.live import REMEMBERED, Live, Notice
-from py_esp_ota.cloud.web import jobs as job_pages
 from py_esp_ota.cloud.web import live
+from py_esp_ota.cloud.web import monitor as job_pages
 from py_esp_ota.cloud.web.live import Listing, Views, event
 from py_esp_ota.firmware import Firmware
 
@@ -308,7 +308,7 @@ def test_a_service_that_ends_ends_its_streams_and_a_page_may_come_back():
 def test_the_monitor_sends_what_differs_and_makes_only_those_rows_anew(monkeypatch):
     made = []
     node_line = job_pages.node_line
-    monkeypatch.setattr(job_pages, "node_line", lambda *args: (made.append(args[-1].node_id), node_line(*args))[1])
+    monkeypatch.setattr(job_pages, "node_line", lambda *args: (made.append(args[2].node_id), node_line(*args))[1])
 
     async def story(cloud, _client):
         service, views = cloud.service, cloud.app.state.views
@@ -324,17 +324,17 @@ def test_the_monitor_sends_what_differs_and_makes_only_those_rows_anew(monkeypat
             stream = views.stream({address: ""})
             rows = ["nodes/row-lamp1", "nodes/history-lamp1", "nodes/row-lamp2", "nodes/history-lamp2"]
             first = await news(stream)
-            assert list(first["parts"]) == ["status", "overview", "facts", "actions", "nodes", *rows]
+            assert list(first["parts"]) == [*job_pages.PARTS, *rows]
             made.clear()
             service.intake.on_presence("lamp1", False)
             changed = await news(stream)
-            assert list(changed["parts"]) == ["nodes/row-lamp1"]
+            assert set(changed["parts"]) - {"versions"} == {"nodes/row-lamp1"}
             assert "offline" in changed["parts"]["nodes/row-lamp1"]
             assert made == ["lamp1"]
             # The other one leaves the status that is shown: the table is another, and its rows come with it.
             await nodes[1].report(job, "failed", "No room")
             changed = await news(stream)
-            assert list(changed["parts"]) == ["status", "overview", "facts", "nodes", *rows[:2]]
+            assert list(changed["parts"]) == ["status", "overview", "reasons", "facts", "nodes", *rows[:2]]
             assert "lamp2" not in changed["parts"]["nodes"]
             assert made == ["lamp1"]
             await nodes[0].report(other, "in-progress", "Another job")

@@ -347,3 +347,19 @@ def test_what_is_no_dump_is_refused_in_words(data, status, sentence):
         assert sentence in words(answer.text)
 
     in_process(story)
+
+
+def test_a_board_is_noted_from_its_dump_and_shown_on_its_page():
+    async def story(cloud, client):
+        cloud.service.intake.on_presence("board", True)
+        introduce(cloud.service, "board")
+        assert "Note it for board" in (await client.get("/flash?node=board")).text
+        dump = {"file": ("dump.bin", bytes(0x9000))}
+        assert "Board noted" not in (await client.get("/nodes/board")).text
+        answer = await client.post("/flash?node=board&note=1", files=dump)
+        assert answer.headers.get("location") == "/nodes/board#facts", words(answer.text)
+        assert "Board noted" in (await client.get("/nodes/board")).text
+        assert cloud.service.boards.facts(["board"])["board"].chip == "esp32c3"
+        assert (await client.post("/flash?node=nobody&note=1", files=dump)).status_code == 400
+
+    in_process(story)

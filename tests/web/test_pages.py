@@ -466,12 +466,21 @@ def test_start_ota_tells_what_to_know_about_each_node():
     in_process(story)
 
 
+async def start(client, image, form):
+    """Look at the preview, and press Start OTA."""
+    page = (await client.post(f"/images/{image}/start/preview", data=form)).text
+    seen = re.search(r'name="seen" value="([^"]*)"', page)
+    assert seen, words(page)
+    headers = {"Origin": "http://127.0.0.1"}
+    return await client.post(f"/images/{image}/start", data={**form, "seen": unescape(seen[1])}, headers=headers)
+
+
 @pytest.mark.parametrize("force_push", [True, False])
 def test_force_push_decides_whether_the_url_goes_out_now(force_push):
     async def story(cloud, client):
         image, _ = fill(cloud)
         form = {"job_name": "x", "nodes": "lamp1"} | ({"force_push": "true"} if force_push else {})
-        answer = await client.post(f"/images/{image}/start", data=form, headers={"Origin": "http://127.0.0.1"})
+        answer = await start(client, image, form)
         assert answer.status_code == 303
         job = answer.headers["location"].removeprefix("/jobs/")
         assert cloud.service.jobs.node_status(job).items[0].status == ("started" if force_push else "triggered")
@@ -483,7 +492,7 @@ def test_all_nodes_means_all_nodes():
     async def story(cloud, client):
         image, _ = fill(cloud)
         cloud.service.intake.on_presence("lamp2", False)
-        answer = await client.post(f"/images/{image}/start", data={"job_name": "x", "target": "all"})
+        answer = await start(client, image, {"job_name": "x", "target": "all"})
         job = answer.headers["location"].removeprefix("/jobs/")
         assert [state.node_id for state in cloud.service.jobs.node_status(job).items] == ["lamp1", "lamp2"]
 

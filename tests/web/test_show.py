@@ -8,6 +8,7 @@ from py_esp_ota.cloud.history import HistoryLine
 from py_esp_ota.cloud.job_rows import JobView
 from py_esp_ota.cloud.jobs import JobStatus, NodeState, NodeStatus, OtaJob, summary
 from py_esp_ota.cloud.nodes import Node
+from py_esp_ota.cloud.progress import Progress
 from py_esp_ota.cloud.standing import Standing
 from py_esp_ota.cloud.web.show import bar_text, moment, own_clock, percent, remark, segments, size, tone
 
@@ -47,7 +48,7 @@ NODE = {
     ],
 )
 def test_a_row_says_why_nothing_happens(job, state, online, expected):
-    view = JobView(Standing(OtaJob(**JOB, **job), ()), JobStatus.TRIGGERED, summary({}))
+    view = JobView(Standing(OtaJob(**JOB, progress=Progress(released=1), **job), ()), JobStatus.TRIGGERED, summary({}))
     node = None if online is None else Node(**NODE, connected=online)
     said = remark(view, NodeState("n", **state), node)
     assert expected in said

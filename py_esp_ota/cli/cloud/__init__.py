@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import click
 
+from py_esp_ota.cli.cloud.audit import audit
+from py_esp_ota.cli.cloud.groups import groups
 from py_esp_ota.cli.cloud.images import images
 from py_esp_ota.cli.cloud.jobs import jobs
 from py_esp_ota.cli.cloud.login import login, logout
 from py_esp_ota.cli.cloud.node_cert import node_cert
 from py_esp_ota.cli.cloud.nodes import nodes
+from py_esp_ota.cli.cloud.webhooks import webhooks
 
 
 @click.group("cloud")
@@ -19,5 +22,5 @@ def command() -> None:
     """
 
 
-for _verb in (login, logout, images, jobs, nodes, node_cert):
+for _verb in (login, logout, images, jobs, nodes, groups, audit, webhooks, node_cert):
     command.add_command(_verb)

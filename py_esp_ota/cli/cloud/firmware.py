@@ -38,11 +38,23 @@ def brought(cloud: Cloud, app: bytes) -> Json:
     Raises ``Refused``, ``Unreached``.
     """
     body = body_of(app, None)
+    return _there(cloud, app, body["image_name"]) or upload(cloud, body)
+
+
+def known(cloud: Cloud, app: bytes, file: str) -> Json:
+    """The image of a file that is there already, byte for byte. Raises ``Refused``: it is not."""
+    found = _there(cloud, app, body_of(app, None)["image_name"])
+    if found is None:
+        raise Refused(f"{file} is not in the cloud yet: esp-ota cloud images upload {file}")
+    return found
+
+
+def _there(cloud: Cloud, app: bytes, name: str) -> Json | None:
     md5 = hashlib.md5(app, usedforsecurity=False).hexdigest()
-    for each in cloud.pages(PATH, "ota_images", {"image_name": body["image_name"]}):
-        if (each.get("image_name"), each.get("file_md5")) == (body["image_name"], md5):
+    for each in cloud.pages(PATH, "ota_images", {"image_name": name}):
+        if (each.get("image_name"), each.get("file_md5")) == (name, md5):
             return each
-    return upload(cloud, body)
+    return None
 
 
 def find(cloud: Cloud, image: str) -> Json:

@@ -31,12 +31,25 @@ class Standing:
     def ended(self) -> bool:
         """Whether nothing more will happen. ``failed`` alone is no end: such nodes fetch again."""
         every = bool(self.nodes) and all(text(node, "status") in _FINAL for node in self.nodes)
-        return every or self._status in _OVER
+        return every or self._status in _OVER or self.stuck
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the campaign has paused by itself, at a gate that its phase does not meet."""
+        campaign = self._campaign
+        return text(campaign, "state") == "paused" and campaign.get("at_gate") is True and not campaign.get("gate_met")
+
+    @property
+    def _campaign(self) -> Json:
+        """How far it is in its plan; nothing of a cloud that has no campaigns."""
+        found = self.job.get("campaign")
+        return found if isinstance(found, dict) else {}
 
     @property
     def done(self) -> bool:
         """Whether it has ended with success on every node."""
-        return self.ended and not self._cancelled and all(text(node, "status") == _GOOD for node in self.nodes)
+        whole = self.ended and not self._cancelled and not self.stuck
+        return whole and all(text(node, "status") == _GOOD for node in self.nodes)
 
     @property
     def _status(self) -> str:
@@ -53,7 +66,17 @@ class Standing:
         bad = sum(text(node, "status") in _BAD for node in self.nodes)
         wrong = f", {bad} failed or rejected" if bad else ""
         name, job_id, status = (text(job, key) for key in ("ota_job_name", "ota_job_id", "status"))
-        return f"{name} ({job_id}): {status}, {good} of {total} updated{wrong}"
+        return f"{name} ({job_id}): {status}{self._stage()}, {good} of {total} updated{wrong}"
+
+    def _stage(self) -> str:
+        campaign = self._campaign
+        phases, state = campaign.get("phases"), text(campaign, "state")
+        phase = number(campaign, "phase")
+        several = isinstance(phases, list) and len(phases) > 1 and phase > 0
+        words = [f"phase {phase} of {len(phases)}"] if several and isinstance(phases, list) else []
+        # Where it has a word of its own that RainMaker has not.
+        words += [state] if state in {"scheduled", "paused", "aborted"} else []
+        return f" ({', '.join(words)})" if words else ""
 
     def lines(self) -> list[str]:
         """Every node in a line, worst first."""
@@ -83,8 +106,15 @@ class Standing:
             if text(node, "status") != _GOOD:
                 reason = ": ".join(filter(None, _said(node)))
                 reasons.setdefault(reason, []).append(text(node, "node_id"))
-        cancelled = ["the job was cancelled"] if self._cancelled else []
-        return [*cancelled, *(f"{_some(node_ids)}: {reason}" for reason, node_ids in reasons.items())]
+        return [*self._stopped(), *(f"{_some(node_ids)}: {reason}" for reason, node_ids in reasons.items())]
+
+    def _stopped(self) -> list[str]:
+        why = text(self._campaign, "why")
+        if text(self._campaign, "state") == "aborted":
+            return [f"the job aborted itself: {why}"]
+        if self.stuck:
+            return [f"the job has paused: {why}"]
+        return ["the job was cancelled"] if self._cancelled else []
 
     def to_json(self) -> Json:
         """All of it; ``ok`` is null while it goes on."""

@@ -8,7 +8,24 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from py_esp_ota.cloud.accounts import Accounts
-from py_esp_ota.cloud.api import absent, download, errors, events, images, jobs, members, nodes, root, session, sharing
+from py_esp_ota.cloud.api import (
+    absent,
+    boards,
+    campaigns,
+    download,
+    errors,
+    events,
+    groups,
+    images,
+    jobs,
+    members,
+    nodes,
+    previews,
+    records,
+    root,
+    session,
+    sharing,
+)
 from py_esp_ota.cloud.api import virtual_nodes as virtual
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
 from py_esp_ota.cloud.service import CloudService
@@ -22,7 +39,23 @@ call.
 Calls of RainMaker that are not in this document are answered 501, what nobody has 403.
 """
 
-_PARTS = (download, root, session, members, nodes, sharing, images, jobs, events, virtual)
+_PARTS = (
+    records,
+    download,
+    root,
+    session,
+    members,
+    nodes,
+    groups,
+    sharing,
+    images,
+    jobs,
+    previews,
+    boards,
+    campaigns,
+    events,
+    virtual,
+)
 
 
 def create_app(
@@ -59,7 +92,13 @@ def create_app(
     app.state.accounts = accounts
     app.state.mqtt_host = mqtt_host
     app.state.virtual_nodes = virtual_nodes
-    app.state.body_limits = {**images.BODY_LIMITS, **virtual.BODY_LIMITS}  # whoever adds an upload adds its limit
+    if virtual_nodes is not None:
+        service.boards.virtual = virtual_nodes.facts
+    app.state.body_limits = {
+        **images.BODY_LIMITS,
+        **virtual.BODY_LIMITS,
+        **boards.BODY_LIMITS,
+    }  # whoever adds an upload adds its limit
     errors.install(app)
 
     def hosts() -> set[str]:

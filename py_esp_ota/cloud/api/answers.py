@@ -358,6 +358,8 @@ class Campaign(Answer):
 
     state: Annotated[str, Field(description="scheduled, running, paused, aborted, cancelled or completed")]
     why: Annotated[str, Field(description="it is paused, or was aborted")]
+    at_gate: Annotated[bool, Field(description="it paused by itself, at the gate of a phase")]
+    gate_met: Annotated[bool, Field(description="the phase has what its gate asks for")]
     phase: Annotated[int, Field(description="counted from 1; 0 before the first")]
     phases: Annotated[list[int], Field(description="how many nodes each takes")]
     released: Annotated[int, Field(description="how many nodes have had their turn")]
@@ -434,7 +436,7 @@ class JobNodes(Answer):
     """A job on each of its nodes."""
 
     node_ota_status: list[NodeOtaStatus]
-    node_groups: list[dict[str, str]]
+    node_groups: Annotated[list[dict[str, str]], Field(description="the job's groups; one that is gone has no name")]
     total: int
     next_id: NextId = ""
     summary: Annotated[Summary | None, Field(description="absent unless asked for")] = None

@@ -14,8 +14,8 @@ from py_esp_ota.cloud.api.auth import DEFAULT_RECORDS, Admin, NumRecords, Servic
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json
-from py_esp_ota.cloud.event_log import Wanted
-from py_esp_ota.cloud.events import Actor, Entry, Kind
+from py_esp_ota.cloud.event_log import Wanted, event_json
+from py_esp_ota.cloud.events import Actor, Kind
 from py_esp_ota.cloud.texts import number_or_refuse
 
 router = APIRouter(prefix="/v1", tags=["events"], responses=RESPONSES, route_class=ApiRoute)
@@ -85,23 +85,3 @@ async def export_events(_user: Admin, service: Service, wanted: Filter) -> Strea
 
     headers = {"Content-Disposition": 'attachment; filename="events.ndjson"'}
     return StreamingResponse(pieces(), media_type="application/octet-stream", headers=headers)
-
-
-def event_json(entry: Entry) -> Json:
-    """One event; what it is not about is left out."""
-    event = entry.event
-    about = {
-        "who": event.by.who,
-        "ota_job_id": event.ota_job_id,
-        "node_id": event.node_id,
-        "ota_image_id": event.ota_image_id,
-        "user_name": event.user_name,
-    }
-    return {
-        "number": entry.number,
-        "timestamp": event.time,
-        "kind": event.kind.value,
-        "actor": event.by.actor.value,
-        **{name: value for name, value in about.items() if value},
-        "data": dict(event.data),
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, BeforeValidator
 
 from py_esp_ota.cloud import jobs as rules
@@ -35,6 +35,8 @@ from py_esp_ota.cloud.api.auth import (
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json, job_json, listing, node_state_json, single, success
+from py_esp_ota.cloud.logins import User
+from py_esp_ota.cloud.new_job import JobOptions
 from py_esp_ota.cloud.plan import Plan
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 
@@ -66,6 +68,45 @@ class NewJob(BaseModel):
     plan: dict[str, Any] | None = None
 
 
+async def _flags(
+    *,
+    force_push: Flag = False,
+    user_approval: Flag = False,
+    notify: Flag = False,
+    continuous: Flag = False,
+    network_serialised: Flag = False,
+    network_serialized: Flag = False,
+    allow_wrong_chip: Flag = False,
+) -> JobOptions:
+    """What stands in the query of a job. ``allow_wrong_chip`` is this cloud's own: RainMaker's starts any."""
+    return {
+        "force_push": force_push,
+        "user_approval": user_approval,
+        "notify": notify,
+        "continuous": continuous,
+        "network_serialised": network_serialised or network_serialized,
+        "allow_wrong_chip": allow_wrong_chip,
+    }
+
+
+Flags = Annotated[JobOptions, Depends(_flags)]
+
+
+def options_of(user: User, body: NewJob, flags: JobOptions) -> JobOptions:
+    """The job in a request. Raises ``CloudError`` (JOB_PLAN)."""
+    return {
+        "nodes": body.nodes,
+        "groups": body.groups,
+        "metadata": body.metadata,
+        "description": body.description,
+        "priority": body.priority,
+        "timeout": body.timeout,
+        "plan": plan_of(body.plan),
+        "admin_id": claimed_by(user),
+        **flags,
+    }
+
+
 def plan_of(document: dict[str, Any] | None) -> Plan:
     """The plan in a request. Raises ``CloudError`` (JOB_PLAN)."""
     try:
@@ -75,7 +116,7 @@ def plan_of(document: dict[str, Any] | None) -> Plan:
 
 
 class JobChange(BaseModel):
-    """Cancel, or, with ``archive``, archive."""
+    """Cancel, or, with ``archive``, archive (true) or bring back from the archive (false)."""
 
     ota_job_id: str
     archive: bool | None = None
@@ -89,37 +130,10 @@ class Approval(BaseModel):
 
 
 @router.post("/admin/otajob")
-async def create_job(
-    *,
-    user: Admin,
-    service: Service,
-    body: NewJob,
-    force_push: Flag = False,
-    user_approval: Flag = False,
-    notify: Flag = False,
-    continuous: Flag = False,
-    network_serialised: Flag = False,
-    network_serialized: Flag = False,
-) -> Annotated[Json, As(JobStarted)]:
+async def create_job(user: Admin, service: Service, body: NewJob, flags: Flags) -> Annotated[Json, As(JobStarted)]:
     """Start a job. ``plan`` is this cloud's own: phases, the gate between them, what stops the job, its pace."""
-    view = service.jobs.create(
-        body.ota_job_name,
-        body.ota_image_id,
-        nodes=body.nodes,
-        groups=body.groups,
-        metadata=body.metadata,
-        description=body.description,
-        priority=body.priority,
-        timeout=body.timeout,
-        force_push=force_push,
-        admin_id=claimed_by(user),
-        user_approval=user_approval,
-        notify=notify,
-        continuous=continuous,
-        network_serialised=network_serialised or network_serialized,
-        plan=plan_of(body.plan),
-        by=by(user),
-    )
+    options = options_of(user, body, flags)
+    view = service.jobs.create(body.ota_job_name, body.ota_image_id, **options, by=by(user))
     return success("The job is started", ota_job_id=view.job.ota_job_id)
 
 
@@ -150,10 +164,9 @@ async def list_jobs(
 
 @router.put("/admin/otajob")
 async def change_job(user: Admin, service: Service, body: JobChange) -> Annotated[Json, As(Job)]:
-    """Cancel a job; or archive one that is cancelled."""
-    if body.archive is False:
-        raise CloudError(Refusal.INVALID_REQUEST, "archive can only be true; leave it out to cancel the job")
-    change = service.jobs.archive if body.archive else service.jobs.cancel
+    """Cancel a job; or archive one that is cancelled, or, with ``archive`` false, bring it back."""
+    changes = {None: service.jobs.cancel, True: service.jobs.archive, False: service.jobs.unarchive}
+    change = changes[body.archive]
     return job_json(change(body.ota_job_id, by(user)))
 
 
@@ -170,7 +183,10 @@ async def job_status(
 ) -> Annotated[Json, As(JobNodes)]:
     """The job on each node."""
     page = service.jobs.node_status(ota_job_id, node_id=node_id or None, start_id=start_id, num_records=num_records)
-    body = {**listing("node_ota_status", page, node_state_json), "node_groups": []}
+    group_ids = list(service.jobs.get(ota_job_id).job.groups)
+    names = service.groups.names(group_ids)
+    node_groups = [{"group_id": each, "group_name": names.get(each, "")} for each in group_ids]
+    body = {**listing("node_ota_status", page, node_state_json), "node_groups": node_groups}
     if summary:
         body["summary"] = service.jobs.summary(ota_job_id)
     return body

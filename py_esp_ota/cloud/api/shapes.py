@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from py_esp_ota.cloud.groups import GroupView
 from py_esp_ota.cloud.images import StoredImage
 from py_esp_ota.cloud.job_rows import JobView
 from py_esp_ota.cloud.jobs import NodeState
@@ -110,6 +111,8 @@ def job_json(view: JobView) -> Json:
         "campaign": {
             "state": view.state.value,
             "why": job.progress.why,
+            "at_gate": job.progress.at_gate,
+            "gate_met": job.progress.gate_met > 0,
             "phase": job.progress.phase + 1,
             "phases": list(job.sizes),
             "released": job.progress.released,
@@ -164,3 +167,23 @@ def node_detail_json(detail: NodeDetail, *, status: bool, config: bool, params: 
     if params:
         body["params"] = dict(detail.params)
     return body
+
+
+def group_json(view: GroupView, *, sub_groups: bool) -> Json:
+    """A group, how many nodes it has, and the groups below it as far as they are wanted."""
+    group = view.group
+    body = {
+        "group_id": group.group_id,
+        "group_name": group.group_name,
+        "parent_group_id": group.parent_group_id,
+        "type": group.type,
+        "description": group.description,
+        "mutually_exclusive": group.mutually_exclusive,
+        "is_matter": group.is_matter,
+        "group_query": group.query.to_json(),
+        "custom_data": dict(group.custom_data),
+        "group_metadata": dict(group.group_metadata),
+        "total": view.total,
+    }
+    below = [group_json(each, sub_groups=True) for each in view.sub_groups] if sub_groups else []
+    return {**body, "sub_groups": below} if sub_groups else body

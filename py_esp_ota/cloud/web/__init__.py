@@ -15,7 +15,21 @@ from starlette.exceptions import HTTPException
 
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.web import account, docs, dump, image, images, jobs, node, nodes, overview, start, virtual_nodes
+from py_esp_ota.cloud.web import (
+    account,
+    audit,
+    docs,
+    dump,
+    groups,
+    image,
+    images,
+    jobs,
+    node,
+    nodes,
+    overview,
+    start,
+    virtual_nodes,
+)
 from py_esp_ota.cloud.web.link import OneTimeLink
 from py_esp_ota.cloud.web.login import LoginGate
 from py_esp_ota.cloud.web.site import Site
@@ -43,7 +57,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
         account.add_entrance(outside, site, gate)
     inside = APIRouter(include_in_schema=False, route_class=site.route_class())
     site.add_live(inside)
-    for room in (overview, images, image, start, jobs, nodes, node, virtual_nodes, dump, docs):
+    for room in (overview, audit, images, image, start, jobs, nodes, node, groups, virtual_nodes, dump, docs):
         room.add_pages(inside, site)
     account.add_pages(inside, site, accounts)
     app.include_router(outside)

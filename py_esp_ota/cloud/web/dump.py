@@ -1,14 +1,20 @@
-"""A flash dump of a real board, opened up: the same picture as of a virtual node. Nothing of it is kept."""
+"""A flash dump of a real board, opened up: the same picture as of a virtual node.
+
+Nothing of it is kept but, for who asks for that, what it tells of its board: its table, its bootloader, its otadata.
+"""
 
 from __future__ import annotations
+
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.requests import ClientDisconnect
 
+from py_esp_ota.cloud.board_notes import facts_of
 from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.cloud.web.node import flash_context
-from py_esp_ota.cloud.web.site import Site
+from py_esp_ota.cloud.web.site import Site, go
 from py_esp_ota.cloud.web.upload import DUMP_LIMIT, read_upload
 
 
@@ -20,10 +26,13 @@ def add_pages(router: APIRouter, site: Site) -> None:
         return _page(node)
 
     @router.post("/flash")
-    async def opened(request: Request, node: str = "") -> Response:
+    async def opened(request: Request, node: str = "", note: bool = False) -> Response:
         try:
             upload = await read_upload(request, DUMP_LIMIT, "A flash dump")
             look = site.door.look_at(upload.data)
+            if note:
+                site.service.boards.note(node, facts_of(look))
+                return go(f"/nodes/{quote(node, safe='')}#facts")
         except CloudError as refused:
             return _page(node, refused)
         except ClientDisconnect:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
 from py_esp_ota.cloud.live import Notice
-from py_esp_ota.cloud.web.jobs import job_line
 from py_esp_ota.cloud.web.live import Parts
+from py_esp_ota.cloud.web.monitor import job_line
 from py_esp_ota.cloud.web.show import unlink
 from py_esp_ota.cloud.web.site import Site, go
 

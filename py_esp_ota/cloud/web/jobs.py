@@ -1,53 +1,39 @@
-"""OTA Jobs: the list, and the monitor that follows a job live."""
+"""OTA Jobs: the list, and the buttons of a job. What follows a job live is ``monitor``."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Form, Response
 from fastapi.responses import HTMLResponse
 
-from py_esp_ota.cloud.history import HistoryLine
-from py_esp_ota.cloud.images import StoredImage
-from py_esp_ota.cloud.job_rows import JobView
-from py_esp_ota.cloud.jobs import NodeState, NodeStatus
-from py_esp_ota.cloud.live import Notice
-from py_esp_ota.cloud.nodes import Node
-from py_esp_ota.cloud.refusals import CloudError
-from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.web.live import Listing, Parts
-from py_esp_ota.cloud.web.show import Segment, bar_text, link, pager, percent, remark, segments, start_of, unlink
+from py_esp_ota.cloud.campaign import CampaignState
+from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.cloud.web.live import Listing
+from py_esp_ota.cloud.web.monitor import Monitor, job_line, wanted
+from py_esp_ota.cloud.web.show import link, pager, start_of, unlink
 from py_esp_ota.cloud.web.site import Site, go
 
 PAGE_SIZE = 10
-NODES_PAGE_SIZE = 25
-HISTORY_SHOWN = 50
-"""Reports on a node, the newest. One that reports without end must not make each rendering longer than the last."""
+NAMES = ("q", "trail", "archived", "state", "image")
 
 
 @dataclass(frozen=True, slots=True)
-class JobLine:
-    """One job of the list."""
+class _Which:
+    """Which jobs the list shows."""
 
-    view: JobView
-    image: StoredImage | None
-    segments: list[Segment]
-    bar_text: str
+    q: str = ""
+    trail: str = ""
+    archived: object = ""
+    state: str = ""
+    image: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class NodeLine:
-    """One node of the monitor: its state, its presence and everything said about the job on it."""
-
-    state: NodeState
-    node: Node | None
-    history: Sequence[HistoryLine]
-    earlier: bool  # there is more before it
-    own_words: bool  # the info is the node's, not the cloud's
-    percent: int | None
-    remark: str
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters, without the page."""
+        archived = "1" if self.archived else ""
+        return {"q": self.q, "archived": archived, "state": self.state, "image": self.image}
 
 
 def add_pages(router: APIRouter, site: Site) -> None:
@@ -55,32 +41,46 @@ def add_pages(router: APIRouter, site: Site) -> None:
     service = site.service
 
     @router.get("/jobs")
-    async def jobs(q: str = "", trail: str = "", archived: bool = False) -> HTMLResponse:
-        at = site.views.at
-        here = link("/jobs", {"q": q, "archived": "1" if archived else "", "trail": trail})
-        return site.page("jobs.html", **listed(q, trail, archived), here=here, at=at)
+    async def jobs(
+        q: str = "", trail: str = "", archived: bool = False, state: str = "", image: str = ""
+    ) -> HTMLResponse:
+        at, which = site.views.at, _Which(q, trail, archived, state, image)
+        here = link("/jobs", {**which.query, "trail": trail})
+        return site.page("jobs.html", **listed(which), states=list(CampaignState), images=images(), here=here, at=at)
 
-    def listed(q: str = "", trail: str = "", archived: object = "") -> dict[str, Any]:
+    def images() -> list[tuple[str, str]]:
+        return [(each.ota_image_id, each.image_name) for each in service.images.find(num_records=200).items]
+
+    def listed(which: _Which) -> dict[str, Any]:
         page = service.jobs.find(
-            name=q or None, archived=bool(archived), start_id=start_of(trail), num_records=PAGE_SIZE
+            text=which.q or None,
+            archived=bool(which.archived),
+            state=next((state for state in CampaignState if state.value == which.state), None),
+            ota_image_id=which.image or None,
+            start_id=start_of(which.trail),
+            num_records=PAGE_SIZE,
         )
         return {
             "lines": [job_line(service, view) for view in page.items],
-            "pager": pager("/jobs", {"q": q, "archived": "1" if archived else ""}, trail, page, PAGE_SIZE),
-            "q": q,
-            "archived": bool(archived),
+            "pager": pager("/jobs", which.query, which.trail, page, PAGE_SIZE),
+            "q": which.q,
+            "archived": bool(which.archived),
+            "state": which.state,
+            "image": which.image,
         }
 
-    site.views.add(
-        Listing.maker(
-            "/jobs", {"job"}, ("q", "trail", "archived"), lambda **query: site.html("_jobs.html", **listed(**query))
-        )
-    )
+    def shown(**query: str) -> str:
+        return site.html("_jobs.html", **listed(_Which(**query)))
+
+    site.views.add(Listing.maker("/jobs", {"job"}, NAMES, shown))
 
     @router.get("/jobs/{ota_job_id}")
-    async def job(ota_job_id: str, status: str = "", trail: str = "") -> HTMLResponse:
+    async def job(
+        ota_job_id: str, status: str = "", reason: str = "", phase: str = "", q: str = "", page: str = ""
+    ) -> HTMLResponse:
         at = site.views.at
-        monitor = Monitor(site, ota_job_id, status, trail)
+        asked = {"status": status, "reason": reason, "phase": phase, "q": q, "page": page}
+        monitor = Monitor(site, ota_job_id, *wanted(asked))
         return site.page("job.html", **monitor.look(), here=monitor.address, at=at)
 
     def watched(address: str) -> Monitor | None:
@@ -88,7 +88,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
         _, room, ota_job_id, *more = (path + "/").split("/", 3)
         if room != "jobs" or not ota_job_id or more != [""]:
             return None
-        return Monitor(site, ota_job_id, query.get("status", ""), query.get("trail", ""))
+        return Monitor(site, ota_job_id, *wanted(query))
 
     site.views.add(watched)
 
@@ -97,110 +97,29 @@ def add_pages(router: APIRouter, site: Site) -> None:
         service.jobs.cancel(ota_job_id)
         return go(f"/jobs/{ota_job_id}")
 
+    @router.post("/jobs/{ota_job_id}/pause")
+    async def pause(ota_job_id: str) -> Response:
+        service.campaigns.pause(ota_job_id)
+        return go(f"/jobs/{ota_job_id}")
+
+    @router.post("/jobs/{ota_job_id}/resume")
+    async def resume(ota_job_id: str) -> Response:
+        try:
+            service.campaigns.resume(ota_job_id)
+        except CloudError as error:
+            if error.refusal is not Refusal.JOB_NOT_PAUSED:  # somebody else was quicker: what was wanted is so
+                raise
+        return go(f"/jobs/{ota_job_id}")
+
+    @router.post("/jobs/{ota_job_id}/retry")
+    async def retry(
+        ota_job_id: str, node_id: Annotated[str, Form()] = "", back: Annotated[str, Form()] = ""
+    ) -> Response:
+        service.campaigns.retry(ota_job_id, [node_id] if node_id else None)
+        here = f"/jobs/{ota_job_id}"
+        return go(back if back.startswith(f"{here}?") else here)
+
     @router.post("/jobs/{ota_job_id}/archive")
     async def archive(ota_job_id: str) -> Response:
         service.jobs.archive(ota_job_id)
         return go("/jobs")
-
-
-def job_line(service: CloudService, view: JobView) -> JobLine:
-    """A job with its image, which may be gone."""
-    try:
-        image = service.images.get(view.job.ota_image_id)
-    except CloudError:
-        image = None
-    return JobLine(view, image, segments(view.summary), bar_text(view.summary))
-
-
-def node_line(service: CloudService, view: JobView, state: NodeState) -> NodeLine:
-    """A node's part in a job, with what was said about it last."""
-    try:
-        node = service.nodes.get(state.node_id)
-    except CloudError:
-        node = None
-    history, earlier = service.jobs.recent(view.job, state.node_id, HISTORY_SHOWN)
-    spoken = [line for line in history if line.additional_info == state.additional_info]
-    return NodeLine(
-        state=state,
-        node=node,
-        history=history,
-        earlier=earlier,
-        own_words=bool(spoken and spoken[-1].by_node),
-        percent=percent(state),
-        remark=remark(view, state, node),
-    )
-
-
-class Monitor:
-    """What is live on a job's page: the job's own parts, and a row and a timeline for each node of the page.
-
-    Args:
-        site: how a page is made.
-        ota_job_id: the job.
-        status: only nodes in this status; a word that is none means all.
-        trail: which page of them.
-    """
-
-    def __init__(self, site: Site, ota_job_id: str, status: str, trail: str) -> None:
-        self._site = site
-        self._job = ota_job_id
-        self._wanted = next((member for member in NodeStatus if member.value == status), None)
-        self._trail = trail
-        self._rows: dict[str, dict[str, str]] = {}  # by node, as rendered last
-        self._query = {"status": status if self._wanted else ""}
-
-    @property
-    def address(self) -> str:
-        """The page's."""
-        return link(f"/jobs/{self._job}", {**self._query, "trail": self._trail})
-
-    def look(self) -> dict[str, Any]:
-        """What the whole page shows. Raises ``CloudError`` (JOB_UNKNOWN)."""
-        view, context = self._context()
-        nodes = [node_line(self._site.service, view, state) for state in context["states"]]
-        return {**context, "nodes": nodes}
-
-    def concerns(self, notice: Notice) -> bool:
-        """See ``Source``."""
-        if notice.kind == "job":
-            return notice.id == self._job
-        return notice.kind == "node" and (notice.id in self._rows or not self._rows)
-
-    def render(self, notices: Collection[Notice] | None) -> Parts:
-        """See ``Source``. Only rows of nodes that did something are made anew."""
-        view, context = self._context()
-        states = {state.node_id: state for state in context["states"]}
-        stale = set(states) - set(self._rows)
-        for notice in notices or ():
-            about_one = notice.id if notice.kind == "node" else notice.node
-            stale |= {about_one} & set(states) if about_one else set(states)
-        if notices is None:
-            stale = set(states)
-        fresh = {node_id: self._row(node_line(self._site.service, view, states[node_id])) for node_id in stale}
-        self._rows = {node_id: fresh.get(node_id) or self._rows[node_id] for node_id in states}
-        html = self._site.html
-        parts = {name: html(f"_job_{name}.html", **context) for name in ("status", "overview", "facts", "actions")}
-        parts["nodes"] = html("_job_nodes.html", **context, nodes=None)
-        for row in self._rows.values():
-            parts |= row
-        return parts
-
-    def _context(self) -> tuple[JobView, dict[str, Any]]:
-        service = self._site.service
-        view = service.jobs.get(self._job)
-        page = service.jobs.node_status(
-            self._job, status=self._wanted, start_id=start_of(self._trail), num_records=NODES_PAGE_SIZE
-        )
-        return view, {
-            "line": job_line(service, view),
-            "states": page.items,
-            "pager": pager(f"/jobs/{self._job}", self._query, self._trail, page, NODES_PAGE_SIZE),
-            "wanted": self._wanted,
-        }
-
-    def _row(self, node: NodeLine) -> dict[str, str]:
-        name = node.state.node_id
-        return {
-            f"nodes/row-{name}": self._site.html("_node_row.html", node=node),
-            f"nodes/history-{name}": self._site.html("_node_history.html", node=node),
-        }

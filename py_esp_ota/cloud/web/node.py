@@ -18,8 +18,8 @@ from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.virtual_nodes import Act, FlashLook
 from py_esp_ota.cloud.web import params
 from py_esp_ota.cloud.web.flash import picture, strip
-from py_esp_ota.cloud.web.jobs import NodeLine, node_line
 from py_esp_ota.cloud.web.live import Parts
+from py_esp_ota.cloud.web.monitor import NodeLine, node_line
 from py_esp_ota.cloud.web.show import unlink
 from py_esp_ota.cloud.web.site import Site, done, go
 from py_esp_ota.cloud.web.weather import PRESETS, WEATHER_LIMIT, weather_name
@@ -142,6 +142,7 @@ class NodeView:
             "node_id": self._node,
             "detail": detail,
             "virtual": virtual,
+            "known": service.boards.get(self._node),
             "users": service.sharing.of_node(self._node),
             "groups": params.groups(detail.config, detail.params) if detail else [],
             "jobs": self._jobs(),

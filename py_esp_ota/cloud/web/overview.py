@@ -12,8 +12,8 @@ from fastapi.responses import HTMLResponse
 from py_esp_ota.cloud.field import Version
 from py_esp_ota.cloud.live import Notice
 from py_esp_ota.cloud.web import stories
-from py_esp_ota.cloud.web.jobs import job_line
 from py_esp_ota.cloud.web.live import Parts
+from py_esp_ota.cloud.web.monitor import job_line
 from py_esp_ota.cloud.web.nodes import virtual_by_id
 from py_esp_ota.cloud.web.show import unlink
 from py_esp_ota.cloud.web.site import Site

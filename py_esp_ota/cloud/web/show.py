@@ -17,6 +17,7 @@ from py_esp_ota.cloud.images import StoredImage
 from py_esp_ota.cloud.job_rows import JobView
 from py_esp_ota.cloud.jobs import SUMMARY_KEYS, NodeState, NodeStatus
 from py_esp_ota.cloud.nodes import Node
+from py_esp_ota.cloud.progress import phase_of
 from py_esp_ota.cloud.store import Page
 
 CLOCK_TOLERANCE_MS = 60_000
@@ -24,6 +25,10 @@ CLOCK_TOLERANCE_MS = 60_000
 _TONES = {word.value: key for word, key in SUMMARY_KEYS.items()} | {
     "in_progress": "in_progress",
     "completed": "success",
+    "running": "in_progress",
+    "paused": "delayed",
+    "scheduled": "triggered",
+    "aborted": "failed",
     "cancelled": "cancelled",
 }
 
@@ -60,6 +65,26 @@ def moment(milliseconds: int | None) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         when.isoformat(timespec="milliseconds"), here.strftime("%A, %H:%M:%S %Z"), here.strftime("%Y-%m-%d %H:%M:%S")
     )
+
+
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
+def span(seconds: int) -> str:
+    """A time for people, in its largest unit: ``90 s`` is ``1 min``."""
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def ago(milliseconds: int | None, now: int) -> Markup:
+    """How far a time is from now, as an element that a script keeps true; nothing when there is none."""
+    if not milliseconds:
+        return Markup("")
+    seconds = (now - milliseconds) // 1000
+    words = f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}" if seconds < 0 else "now"
+    return Markup('<small class="ago" data-time="{}">{}</small>').format(milliseconds, words)
 
 
 def own_clock(line: HistoryLine) -> int | None:
@@ -113,6 +138,19 @@ def pager(path: str, query: Mapping[str, str], trail: str, page: Page[Any], page
         total=page.total,
         previous_url=backward,
         next_url=forward,
+    )
+
+
+def numbered(path: str, query: Mapping[str, str], number: int, total: int, page_size: int) -> Pager:
+    """The pager of a list whose order moves: its pages have numbers."""
+    pages = max(-(-total // page_size), 1)
+    there = {at: link(path, {**query, "page": str(at) if at > 1 else ""}) for at in (number - 1, number + 1)}
+    return Pager(
+        number=number,
+        pages=pages,
+        total=total,
+        previous_url=there[number - 1] if number > 1 else None,
+        next_url=there[number + 1] if number < pages else None,
     )
 
 
@@ -208,14 +246,20 @@ def remark(view: JobView, state: NodeState, node: Node | None) -> str:
     """What the cloud knows beyond the node's own words, above all why nothing happens yet."""
     job = view.job
     cancelled = job.cancelled_timestamp is not None
-    if state.status is NodeStatus.TRIGGERED:
+    if state.status is NodeStatus.TRIGGERED and not state.closed:
         if cancelled:
             return "The job was cancelled before the node asked. It will not get the URL."
+        if job.progress.paused:
+            return "The job is paused: it is handed to nobody."
+        if state.position >= job.progress.released:
+            return f"Its turn has not come: it is in phase {phase_of(job.sizes, state.position) + 1}."
         if job.user_approval and not state.approved:
             return "Waits until the node's user approves."
         if node is None or not node.connected:
             return "Offline. It asks for updates after its next boot."
         return "Online. It gets the URL when it next asks: after a boot, or at the end of its fetch period."
+    if state.silent:
+        return f"It has the URL, and has said nothing for {span(job.plan.answer_within)}. It may be off or hang."
     if state.status is NodeStatus.STARTED and not state.closed:
         return "No report yet. The node must take updates over topics, or report the OTA parameters."
     if state.status is NodeStatus.FAILED and not state.closed and not cancelled:

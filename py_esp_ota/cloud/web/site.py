@@ -55,7 +55,22 @@ NOT_LET_IN = (
 API = frozenset({"v1"})
 """Beginnings of addresses that are never a page, whoever asks."""
 PAGES = frozenset(
-    {"images", "jobs", "nodes", "virtual", "flash", "docs", "live", "static", "enter", "login", "logout", "account"}
+    {
+        "audit",
+        "images",
+        "jobs",
+        "nodes",
+        "groups",
+        "virtual",
+        "flash",
+        "docs",
+        "live",
+        "static",
+        "enter",
+        "login",
+        "logout",
+        "account",
+    }
 )
 """Beginnings of addresses that are always one. At any other, browsers get a page and programs the API's JSON."""
 LOST = {
@@ -97,6 +112,7 @@ class Site:
             lstrip_blocks=True,
         )
         self._env.filters |= show.FILTERS
+        self._env.globals["ago"] = lambda time: show.ago(time, service.ground.now_ms())
         self._env.globals["version"] = version("py_esp_ota")
         self._env.globals["let_in_by"] = "login" if login else "link" if link else "nothing"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +25,48 @@ _ALL_AT_ONCE = {
     "rate": 0,
     "start": 0,
 }
+
+_HTTP_SAID_NO = r"ESP_ERR_NOT_SUPPORTED|ESP_ERR_HTTP_(NOT_MODIFIED|RANGE_NOT_SAT\w*|REDIRECT_\w*)|ESP_ERR_INVALID_ARG"
+_HTTP_SILENT = r"ESP_ERR_HTTP_(CONNECT\w*|EAGAIN|FETCH_HEADER|CONNECTING|WRITE_DATA)|ERROR\b|ESP_ERR_ESP_TLS\w*"
+_BEGIN = r"(OTA|ESP HTTPS OTA|ESP MQTT OTA) Begin failed"
+_PERFORM = r"OTA failed: (Error )?"
+
+REASONS = (
+    (r"^Firmware rolled back", "rolled_back"),
+    (r"^MQTT did not connect within \d+ seconds|^Firmware verification failed", "never_connected"),
+    (r"^TEST_ROLLBACK: ", "test_rollback"),
+    (r"^Project Name mismatch", "wrong_project"),
+    (r"^Same version received", "same_version"),
+    (r"^Lower secure version received", "secure_version"),
+    (r"^Chip revision mismatch", "wrong_chip"),
+    (r"^Aborted\. .*memory allocation failed", "no_memory"),
+    (r"^Aborted\. |Missing stream_id or filesize", "message"),
+    (r"^OTA download window lapsed", "window_lapsed"),
+    (r"^Invalid download window", "window_wrong"),
+    # What an attempt says stands behind its number; before there were attempts it stood alone.
+    (r"ESP_ERR_NO_MEM\b|ESP_ERR_HTTPS_OTA_NO_MEM", "no_memory"),
+    (r"MQTT not connected", "mqtt_lost"),
+    (rf"({_BEGIN}|Failed to read image description): ({_HTTP_SILENT})", "unreachable"),
+    (rf"{_BEGIN}: ({_HTTP_SAID_NO})", "server_refused"),
+    (rf"{_BEGIN}: ESP_ERR_INVALID_SIZE", "too_large"),
+    (r"ESP_ERR_OTA_ROLLBACK_INVALID_STATE", "unconfirmed"),
+    (_BEGIN, "not_begun"),
+    (r"Failed to read image des?cription", "no_app"),
+    (rf"{_PERFORM}ESP_ERR_INVALID_VERSI", "wrong_chip"),
+    (rf"{_PERFORM}ESP_ERR_INVALID_SIZE", "too_large"),
+    (rf"{_PERFORM}ESP_ERR_OTA_SPI_MODE_", "flash_mode"),
+    (rf"{_PERFORM}ESP_ERR_OTA_ROLLBACK_", "unconfirmed"),
+    (rf"{_PERFORM}ESP_ERR_OTA_VALIDATE_", "no_app"),
+    (rf"{_PERFORM}ESP_ERR_(FLASH\w*|OTA_\w*|INVALID_STATE|INVALID_ARG|NOT_FOUND)", "not_written"),
+    (rf"{_PERFORM}|Complete data was not received", "interrupted"),
+    (r"Image validation failed|OTA finish failed: ESP_ERR_(OTA_VALIDATE|IMAGE)", "damaged"),
+    (r"OTA finish failed", "not_written"),
+    (r"^No result within \d+ s of its URL", "node_timed_out"),
+    (r"^No result within \d+ s|^No result before the validity ended", "job_timed_out"),
+    (r"^The node was removed", "removed"),
+)
+"""The words of firmware, as they are sorted since this revision."""
+_ROLL_BACKS = ("rolled_back", "never_connected", "test_rollback")
 
 
 def _column(name: str, type_: _Type) -> sa.Column[Any]:
@@ -54,6 +97,7 @@ def upgrade() -> None:
     )
     _order()
     _urls()
+    _tallies()
     _groups()
     op.create_table(
         "webhook",
@@ -153,12 +197,31 @@ def _urls() -> None:
             " AND event.node_id = job_node.node_id AND event.kind = 'url_sent'), 0)"
         )
     )
-    connection.execute(
-        sa.text(
-            "UPDATE job_node SET reason = CASE WHEN additional_info LIKE 'Firmware rolled back%'"
-            " THEN 'rolled_back' ELSE 'other' END WHERE status IN ('failed', 'rejected')"
-        )
-    )
+    job_node = sa.table("job_node", *(sa.column(name) for name in ("job", "status", "additional_info", "reason")))
+    in_vain = job_node.c.status.in_(["failed", "rejected"])
+    for words in connection.scalars(sa.select(job_node.c.additional_info).where(in_vain).distinct()).all():
+        said = in_vain & (job_node.c.additional_info == words)
+        connection.execute(job_node.update().where(said).values(reason=_reason(words)))
+
+
+def _reason(words: str) -> str:
+    return next((reason for pattern, reason in REASONS if re.search(pattern, words[:192])), "other")
+
+
+def _tallies() -> None:
+    """How many went without the update, and how many of those went back from it."""
+    job = sa.table("job", sa.column("number"), sa.column("tallies", sa.JSON()))
+    names = ("job", "status", "closed", "reason")
+    job_node = sa.table("job_node", *(sa.column(name) for name in names))
+    missed = sa.and_(job_node.c.closed, job_node.c.status != "success")
+    went_back = sa.func.count().filter(job_node.c.reason.in_(_ROLL_BACKS))
+    counted = sa.select(job_node.c.job, sa.func.count(), went_back).where(missed).group_by(job_node.c.job)
+    connection = op.get_bind()
+    for number, count, rolled_back in connection.execute(counted).all():
+        of_job = job.c.number == number
+        (tally,) = connection.scalars(sa.select(job.c.tallies).where(of_job)).one()
+        tallies = [tally | {"missed": count, "rolled_back": rolled_back}]
+        connection.execute(job.update().where(of_job).values(tallies=tallies))
 
 
 def _groups() -> None:

@@ -47,7 +47,7 @@ if (picker) {
     if (!what) return;
     for (const box of boxes) if (!row(box).hidden) box.checked = what === "online" && "online" in box.dataset;
     picker.querySelector("[name=target][value=nodes]").checked = true;
-    refresh();
+    picker.dispatchEvent(new Event("change", { bubbles: true })); // for the preview, as if a hand had ticked them
   });
   const filter = document.getElementById("filter");
   filter.addEventListener("input", () => {
