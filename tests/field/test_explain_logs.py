@@ -115,7 +115,8 @@ def test_another_slot_without_a_line_that_tells_why(said, reset, turn):
     ("code", "name", "cause"),
     [
         (0xF, "", "brown-out"), (0xF, "RTCWDT_BROWN_OUT_RESET", "brown-out"), (0x10, "RTCWDT_RTC_RESET", "watchdog"),
-        (0x17, "POWER_GLITCH_RESET", "glitch"), (0x17, "CHIP_USB_UART_RESET", "USB"), (0x15, "USB_UART_CHIP_RESET", "USB"),
+        (0x17, "POWER_GLITCH_RESET", "glitch"), (0x17, "CHIP_USB_UART_RESET", "USB"),
+        (0x15, "USB_UART_CHIP_RESET", "USB"),
         (0x1A, "CPU_LOCKUP_RESET", "lock-up"), (5, "DEEPSLEEP_RESET", "deep sleep"), (0x7F, "", ""),
     ],
 )  # fmt: skip
