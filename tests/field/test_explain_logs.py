@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from py_esp_ota.field.explain.chips import reset_cause
 from py_esp_ota.field.explain.explain import explain
 from py_esp_ota.field.explain.words import lines_of
 
@@ -108,6 +109,24 @@ def test_another_slot_without_a_line_that_tells_why(said, reset, turn):
     log = b"I (1) boot: Loaded app from partition at offset 0x1f0000\n" + said + reset
     log += b"\nI (1) boot: Loaded app from partition at offset 0x20000\n"
     assert explain(log).steps[-1].turn == turn
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "cause"),
+    [
+        (0xF, "", "brown-out"), (0xF, "RTCWDT_BROWN_OUT_RESET", "brown-out"), (0x10, "RTCWDT_RTC_RESET", "watchdog"),
+        (0x17, "POWER_GLITCH_RESET", "glitch"), (0x17, "CHIP_USB_UART_RESET", "USB"),
+        (0x15, "USB_UART_CHIP_RESET", "USB"),
+        (0x1A, "CPU_LOCKUP_RESET", "lock-up"), (5, "DEEPSLEEP_RESET", "deep sleep"), (0x7F, "", ""),
+    ],
+)  # fmt: skip
+def test_kinds_of_resets(code, name, cause):
+    assert reset_cause(code, name) == cause
+
+
+def test_an_image_of_which_nobody_is_seen_is_refused_by_nobody():
+    found = explain(b"E (5102545) esp_image: invalid segment length 0xffffffff\n")
+    assert found.cause.what.startswith("an image is refused: ")
 
 
 def test_two_lines_in_one_are_two():
