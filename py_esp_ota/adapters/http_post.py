@@ -21,7 +21,7 @@ class HttpPost:
         try:
             async with (
                 asyncio.timeout(TIMEOUT_S),
-                httpx2.AsyncClient(timeout=TIMEOUT_S) as client,
+                httpx2.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client,
                 client.stream("POST", url, headers=dict(headers), content=body) as answer,
             ):
                 return answer.status_code

@@ -28,7 +28,7 @@ HEAD = (
 """The columns of the sheet; new ones are added at its end."""
 
 PIECE = 1000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 Pages = Callable[[str | None], Page[NodeState]]
 

@@ -26,6 +26,9 @@ MOST = 100
 AT_ONCE = 100
 """Events of one letter."""
 
+LOOKED_AT = 2000
+"""Events that are looked through in one go for those that a webhook wants."""
+
 PATIENCE_MS = 86_400_000
 """How long the same letter is tried before its webhook is given up."""
 
@@ -178,7 +181,7 @@ class Webhooks:
                 until = entry.number
                 if len(wanted) == AT_ONCE:
                     return Letter(hook, until, wanted)
-            if wanted:  # what is there goes; the rest is another letter
+            if wanted or until - hook.told >= LOOKED_AT:  # the rest is another letter's, and others have a turn
                 break
         if not wanted and until > hook.told:
             with self._ground.store.connect() as tx:

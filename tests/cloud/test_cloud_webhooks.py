@@ -31,8 +31,10 @@ class Receiver:
     def __init__(self, *answers: FetchError | float) -> None:
         self.answers = list(answers)
         self.letters: list[tuple[str, dict[str, str], bytes]] = []
+        self.calls = 0
 
     async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> int:
+        self.calls += 1
         answer = self.answers.pop(0) if self.answers else 200
         if isinstance(answer, float):
             await asyncio.sleep(answer)
@@ -92,6 +94,7 @@ def test_what_did_not_arrive_comes_again(bench, trouble):
     arrived = [json.loads(body)["events"][0]["kind"] for _, _, body in receiver.letters]
     assert arrived[-1] == "node_joined"
     assert bench.service.webhooks.all()[0].tries == 0
+    assert receiver.calls == 3, "twice in vain, then it arrived"
 
 
 def test_one_that_hangs_holds_up_nobody(bench):
