@@ -65,8 +65,14 @@ def completed(*words: str) -> list[str]:
         (("sweep", "old", "new", "--partitions", "./my"), ["<file>"]),
         (("node", "flash", "--until", ""), ["connected", "update", "idle"]),
         (("node", "new", "--partitions", "two_ota_l"), ["two_ota_large"]),
-        (("cloud", ""), ["images", "jobs", "login", "logout", "node-cert", "nodes"]),
-        (("cloud", "jobs", ""), ["cancel", "export", "list", "preview", "start", "status"]),
+        (("cloud", ""), ["audit", "groups", "images", "jobs", "login", "logout", "node-cert", "nodes", "webhooks"]),
+        (
+            ("cloud", "jobs", ""),
+            [
+                *["archive", "cancel", "delete", "export", "list", "pause", "preview", "resume", "retry", "start"],
+                *["status", "unarchive"],
+            ],
+        ),
         (("cloud", "images", "a"), ["archive"]),
         (("cloud", "images", "upload", "fl"), ["<file>"]),
         (("cloud", "jobs", "status", "--w"), ["--watch", "--within"]),

@@ -460,6 +460,7 @@ OTHERWISE = {
     "terminal.py": {"click.echo"},  # the console of run, escaped there unless it is a session
     "nvs.py": {"click.echo"},  # --raw: bytes that were asked for
     "quick.py": {"sys.stdout.write"},  # only what prints
+    "quick_files.py": {"sys.stdout.write"},
     "corpus.py": {"print"},  # names that stand in the module
     "sweep.py": {"Console", "Console(stderr=stdout_is_taken()).print"},  # pictures, made legible in view/
     "show.py": {"self._out.print"},

@@ -100,9 +100,9 @@ def test_a_node_asks_once_in_each_period_whatever_its_clock_says(hours, plan):
         lamp = lab.device(firmware=OLD, node_id=NODE, config=Sdkconfig(esp_rmaker_ota_autofetch_period=hours))
         hear = lab.service.serving.on_fetch
 
-        def on_fetch(turn, node_id, version):
+        def on_fetch(turn, node_id, version, network_id=None):
             asked.append(round(lab.world.clock.now() - EPOCH))
-            hear(turn, node_id, version)
+            hear(turn, node_id, version, network_id)
 
         async def story():
             lamp.power_on()

@@ -156,9 +156,9 @@ def questions(plan, seconds, config=None):
         lamp = lab.device(firmware=OLD, node_id=NODE, config=config)
         hear = lab.service.serving.on_fetch
 
-        def on_fetch(turn, node_id, version):
+        def on_fetch(turn, node_id, version, network_id=None):
             asked.append(round(lab.world.clock.now() - EPOCH))
-            hear(turn, node_id, version)
+            hear(turn, node_id, version, network_id)
 
         async def story():
             lab.faults(lamp, plan)

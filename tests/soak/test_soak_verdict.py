@@ -66,7 +66,7 @@ def test_a_whole_database_is_praised(told):
         ("DELETE FROM job_node WHERE node_id = 'n3' AND job = 1", "(first) is for ['n1', 'n2'], asked for"),
         ("UPDATE job SET cancelled_timestamp = NULL", "the cancel of"),
         ("UPDATE job_node SET status = 'success' WHERE node_id = 'n2'", "job_node: 2 rows do not follow from the log"),
-        ("UPDATE job SET closed = 1 WHERE ota_job_name = 'first'", "job: 1 rows do not follow from the log"),
+        ("UPDATE job SET archived = 1 WHERE ota_job_name = 'first'", "job: 1 rows do not follow from the log"),
     ],
 )
 def test_what_is_missing_is_named(told, damage, found):

@@ -68,7 +68,17 @@ def test_what_a_schema_looks_like_and_a_value_to_begin_with(schema, looks, begin
 def test_calls_are_in_groups_with_what_they_take_and_answer():
     async def story(cloud, _client):
         groups = calls(cloud.app.openapi())
-        assert list(groups) == ["images", "session", "accounts", "nodes", "jobs", "events", "virtual nodes"]
+        assert list(groups) == [
+            "images",
+            "session",
+            "accounts",
+            "nodes",
+            "groups",
+            "jobs",
+            "events",
+            "webhooks",
+            "virtual nodes",
+        ]
         by_path = {(call.method, call.path): call for group in groups.values() for call in group}
         start = by_path["POST", "/v1/admin/otajob"]
         assert start.locked

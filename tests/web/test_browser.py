@@ -125,8 +125,9 @@ def test_an_image_is_judged_stored_and_rolled_out_while_the_monitor_follows(page
     page.get_by_role("link", name="Start OTA").first.click()
 
     page.get_by_label("Job name").fill("Autumn rollout")
-    page.get_by_role("checkbox", name="lamp1").check()
     page.get_by_role("checkbox", name="Force Push").check()
+    page.get_by_role("checkbox", name="lamp1").check()
+    expect(page.locator("#foretold")).to_contain_text("1 node")  # who presses before it is there sees it first
     page.get_by_role("button", name="Start OTA").click()
     expect(page.get_by_role("heading", name="Autumn rollout")).to_be_visible()
     expect(row(page, "lamp1")).to_contain_text("OTA URL Sent to Node")

@@ -40,7 +40,6 @@ Calls of RainMaker that are not in this document are answered 501, what nobody h
 """
 
 _PARTS = (
-    records,
     download,
     root,
     session,
@@ -51,9 +50,10 @@ _PARTS = (
     images,
     jobs,
     previews,
-    boards,
     campaigns,
+    boards,
     events,
+    records,
     virtual,
 )
 
