@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Any
 
 from py_esp_ota.cloud.events import THE_CLOCK, THE_CLOUD, By, Event, Kind
-from py_esp_ota.cloud.jobs import JobStatus, NodeState, NodeStatus, OtaJob
+from py_esp_ota.cloud.jobs import AT_IT, BUSY_MS, JobStatus, NodeState, NodeStatus, OtaJob
 from py_esp_ota.cloud.plan import Amount
 from py_esp_ota.cloud.progress import end_of
 from py_esp_ota.cloud.standing import Standing, Tally
@@ -194,6 +194,8 @@ def _dues(job: OtaJob, state: NodeState, connected: bool) -> Iterator[Due]:
         yield Due(state.timestamp + patience * 1000, Kind.GIVEN_UP, state.additional_info)
     if plan.answer_within and state.status is NodeStatus.STARTED and not state.silent:
         yield Due(state.handed_out + plan.answer_within * 1000, Kind.SILENT, f"No answer for {plan.answer_within} s")
+    if job.network_serialised and state.status in AT_IT and not state.silent:  # its network waits for it
+        yield Due(state.timestamp + BUSY_MS, Kind.SILENT, f"No word for {BUSY_MS // 1000} s")
     if plan.node_timeout and state.handed_out:
         why = f"No result within {plan.node_timeout} s of its URL"
         yield Due(state.handed_out + plan.node_timeout * 1000, Kind.TIMED_OUT, why)

@@ -104,9 +104,12 @@ class JobBook:
         """A node stands otherwise now."""
         opened = self._open.get(ota_job_id)
         if opened is not None:
+            before = opened.state(state.node_id)
             opened.states[state.node_id] = state
-            due = node_due(opened.standing.job, state)
-            if due is not None:
+            job = opened.standing.job
+            due = node_due(job, state)
+            known = None if before is None else node_due(job, before)
+            if due is not None and (known is None or known.at != due.at):  # a progress report changes nothing of it
                 heapq.heappush(self._due, (due.at, ota_job_id, state.node_id))
 
     def all(self) -> list[Standing]:

@@ -235,14 +235,14 @@ class OtaJob:
 
 
 BUSY_MS = 3_600_000
-"""How long a node that has the URL may hold up the others of its network in a serialised job."""
+"""How long after its last word a node that has the URL may hold up the others of its network in a serialised job."""
 
-_AT_IT = frozenset({NodeStatus.STARTED, NodeStatus.IN_PROGRESS, NodeStatus.DELAYED})
+AT_IT = frozenset({NodeStatus.STARTED, NodeStatus.IN_PROGRESS, NodeStatus.DELAYED})
 
 
 def at_it(state: NodeState, now: int) -> bool:
     """Whether a node is about its update now."""
-    return not state.closed and state.status in _AT_IT and now < state.handed_out + BUSY_MS
+    return not state.closed and state.status in AT_IT and now < state.timestamp + BUSY_MS
 
 
 def without_node(state: NodeState, now: int) -> NodeState:

@@ -222,3 +222,26 @@ def test_rows_and_log_tell_the_same(bench):
 def test_thresholds_that_make_no_sense_are_named(words):
     with pytest.raises(ValueError, match=r"plan\.abort\.failed: "):
         Plan.from_json({"abort": {"failed": words}})
+
+
+def test_one_that_vanished_holds_its_network_up_for_an_hour(bench):
+    """Nobody asks again meanwhile: the next one has its turn when the hour is over."""
+    bench.join("n1", "n2")
+    for node_id in ("n1", "n2"):
+        bench.hear(node_id, "otafetch", {"node_id": node_id, "fw_version": "1.0.0", "network_id": "thread"})
+    job = bench.job("n1", "n2", network_serialised=True, force_push=True)
+    assert bench.states(job) == {"n1": "started", "n2": "triggered"}
+    later(bench, 1800)
+    bench.report("n1", job, "in-progress", "Downloading Firmware Image")
+    later(bench, 3599)
+    assert bench.states(job)["n2"] == "triggered"
+    later(bench, 2)
+    assert bench.states(job) == {"n1": "in-progress", "n2": "started"}
+
+
+def test_a_node_is_due_once_however_often_it_reports(bench):
+    job = campaign(bench, plan=Plan(node_timeout=100))
+    bench.fetch("n00")
+    for _ in range(50):
+        bench.report("n00", job, "in-progress")
+    assert len(bench.service.turns._jobs._due) == 1
