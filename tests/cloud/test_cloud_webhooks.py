@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import socket
+import subprocess
+import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from cloud_bench import Bench, expect, failure, refused
@@ -111,6 +115,25 @@ def test_one_that_hangs_holds_up_nobody(bench):
     waiting = {hook.webhook_id: hook.waiting for hook in bench.service.webhooks.all()}
     assert waiting[quick.webhook_id] == 0
     assert waiting[slow.webhook_id] > 0
+
+
+def test_one_call_at_a_time_however_long_it_takes(bench):
+    bench.service.webhooks.add(URL, ["node_joined"])
+    bench.join("n1")
+    under_way = most = 0
+
+    class Counts(Receiver):
+        async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> int:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(5)
+            under_way -= 1
+            return await super().__call__(url, headers, body)
+
+    receiver = Counts()
+    run(bench, receiver, 20)
+    assert (most, len(receiver.letters)) == (1, 1)
 
 
 def test_a_day_in_vain_is_enough_and_it_may_be_tried_again(bench):
@@ -243,3 +266,56 @@ def test_every_event_is_a_sentence(kind):
     assert sentence(event)[0].isupper() or sentence(event).startswith("ann")
     assert "{" not in sentence(event)
     assert who(event) == "admin ann"
+
+
+@pytest.mark.sockets
+def test_who_answers_drop_by_drop_has_ten_seconds_in_all(monkeypatch):
+    monkeypatch.setattr("py_esp_ota.adapters.http_post.TIMEOUT_S", 0.5)
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(ConnectionError):
+            for letter in "HTTP/1.1 200 OK\r\n" + "x" * 200:
+                writer.write(letter.encode())
+                await writer.drain()
+                await asyncio.sleep(0.1)
+        writer.close()
+
+    async def call() -> None:
+        async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+            await HttpPost()(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", {}, b"{}")
+
+    with pytest.raises(FetchError, match="no answer within"):
+        asyncio.run(call())
+
+
+@pytest.mark.sockets
+def test_the_receiver_of_the_howto_believes_what_is_signed_and_nothing_else(tmp_path, bench):
+    page = (Path(__file__).parents[2] / "docs/howto/tell-others-what-happens.md").read_text()
+    (tmp_path / "receiver.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    hook = bench.service.webhooks.add(URL, ["node_joined"])
+    (tmp_path / "secret").write_text(hook.secret)
+    bench.join("n1")
+    (letter,) = bench.service.webhooks.due()
+    body = letter.body()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "receiver.py", str(port), "secret"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as receiver:
+
+        async def send(document: bytes) -> int:
+            while True:
+                try:
+                    return await HttpPost()(f"http://127.0.0.1:{port}/", letter.headers(body, 5), document)
+                except FetchError:
+                    await asyncio.sleep(0.05)
+
+        try:
+            assert asyncio.run(send(body)) == 204
+            assert asyncio.run(send(body.replace(b"n1", b"n2"))) == 401
+            assert receiver.stdout is not None
+            assert receiver.stdout.readline().split()[1] == "node_joined"
+        finally:
+            receiver.kill()
+        assert receiver.stdout.read() == "", "what is not signed is not believed"

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Response
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
 
-from py_esp_ota.cloud.api.records import exported
 from py_esp_ota.cloud.event_log import Wanted
 from py_esp_ota.cloud.events import Actor, Kind
 from py_esp_ota.cloud.sentences import sentence, who
 from py_esp_ota.cloud.texts import number_or_refuse
 from py_esp_ota.cloud.web.show import link, start_of
-from py_esp_ota.cloud.web.site import Site, go
+from py_esp_ota.cloud.web.site import Site
 
 PAGE_SIZE = 50
 _ABOUT = ("who", "ota_job_id", "node_id", "ota_image_id")
 
 
 def add_pages(router: APIRouter, site: Site) -> None:
-    """``/audit``, and what is kept of a job: its file, its deletion, its way back from the archive."""
+    """``/audit``."""
     service = site.service
 
     @router.get("/audit")
@@ -60,20 +59,3 @@ def add_pages(router: APIRouter, site: Site) -> None:
             "newer": newer,
             "filtered": any(query.values()),
         }
-
-    @router.get("/jobs/{ota_job_id}/export/{format}")
-    async def export(ota_job_id: str, format: str) -> Response:  # noqa: A002 - as it is called everywhere
-        kind = "json" if format == "json" else "csv"
-        headers = {"Content-Disposition": f'attachment; filename="{ota_job_id}.{kind}"'}
-        pieces = exported(service, ota_job_id, kind)
-        return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
-
-    @router.post("/jobs/{ota_job_id}/unarchive")
-    async def unarchive(ota_job_id: str) -> Response:
-        service.jobs.unarchive(ota_job_id)
-        return go(f"/jobs/{ota_job_id}")
-
-    @router.post("/jobs/{ota_job_id}/delete")
-    async def delete(ota_job_id: str) -> Response:
-        service.jobs.delete([ota_job_id])
-        return go("/jobs")

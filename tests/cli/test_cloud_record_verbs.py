@@ -1,0 +1,64 @@
+"""``esp-ota cloud audit|webhooks`` and ``jobs archive|unarchive|delete``: what they ask, print, and end with."""
+
+from __future__ import annotations
+
+import pytest
+from cloud_desk import refused, run, said
+from test_cloud_verbs import desk
+
+from py_esp_ota.firmware import Firmware
+
+__all__ = ["desk"]
+
+pytestmark = pytest.mark.sockets
+
+IMAGE = Firmware("lamp", "1.1.0").to_bytes()
+
+
+def test_a_webhook_from_the_first_to_the_last(desk):
+    made = run("webhooks", "add", "http://127.0.0.1:9/hook", "--kind", "job_*").stdout.split()
+    assert (made[0], made[2], len(made[3])) == ("webhook", "secret", 64)
+    (shown,) = said("webhooks", "list")["webhooks"]
+    assert (shown["webhook_id"], shown["kinds"], shown["active"]) == (made[1], ["job_*"], True)
+    assert run("webhooks", "list").stdout.splitlines()[1].split() == [made[1], "job_*", "on", "http://127.0.0.1:9/hook"]
+    assert run("webhooks", "resume", made[1]).stdout == f"webhook {made[1]} is tried again\n"
+    assert run("webhooks", "remove", made[1]).stdout == f"webhook {made[1]} is removed\n"
+    assert said("webhooks", "list")["webhooks"] == []
+
+
+def test_the_log_is_told_newest_first(desk):
+    said("webhooks", "add", "http://127.0.0.1:9/hook")
+    kinds = [event["kind"] for event in said("audit", "--last", "2")["events"]]
+    assert kinds[0] == "webhook_created"
+    assert len(kinds) == 2
+    head, line = run("audit", "--kind", "webhook_created").stdout.splitlines()
+    assert head.split() == ["TIME", "WHO", "WHAT", "ABOUT"]
+    assert "webhook_created" in line
+    assert said("audit", "--node", "nobody")["events"] == []
+
+
+def test_a_job_is_put_away_brought_back_and_deleted(desk):
+    desk.act(desk.service.intake.on_presence, "n9", True)
+    image = desk.act(desk.service.images.find).items
+    image_id = image[0].ota_image_id if image else desk.act(desk.service.images.add, "x", IMAGE).ota_image_id
+    job = desk.act(lambda: desk.service.jobs.create("j", image_id, nodes=["n9"])).job.ota_job_id
+    assert "cancel it first" in refused("jobs", "delete", job, code=1)
+    assert run("jobs", "cancel", job).exit_code == 0
+    assert run("jobs", "archive", job).stdout == f"job {job} is archived\n"
+    assert run("jobs", "unarchive", job).stdout == f"job {job} is back from the archive\n"
+    assert run("jobs", "delete", job).stdout == "1 job is deleted\n"
+    assert "there is no job" in refused("jobs", "delete", job, code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["webhooks", "add", "ftp://x"], "http:// or https://"),
+        (["webhooks", "add", "http://x", "--kind", "nonsense"], "no event is a"),
+        (["webhooks", "remove", "x"], "there is no webhook"),
+        (["audit", "--kind", "nonsense"], "kind"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(desk, words, sentence):
+    assert desk.url
+    assert sentence in refused(*words, code=1)
