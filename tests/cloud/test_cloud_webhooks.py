@@ -274,12 +274,15 @@ def test_who_answers_drop_by_drop_has_ten_seconds_in_all(monkeypatch):
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        with suppress(ConnectionError):
+        try:
             for letter in "HTTP/1.1 200 OK\r\n" + "x" * 200:
                 writer.write(letter.encode())
                 await writer.drain()
                 await asyncio.sleep(0.1)
-        writer.close()
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
 
     async def call() -> None:
         async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
