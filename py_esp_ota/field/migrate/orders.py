@@ -167,7 +167,7 @@ def orders(facts: Facts, change: Change) -> tuple[list[Order], dict[str, str]]:
         return found, {}
     if not elsewhere:
         missing["move"] = missing["there-and-back"] = (
-            "it needs a bootloader built with another CONFIGPARTITION_TABLE_OFFSET (--bootloader, --table-offset)"
+            "it needs a bootloader built with another CONFIG_PARTITION_TABLE_OFFSET (--bootloader, --table-offset)"
         )
         if not facts.has_recovery:
             missing["there-and-back"] = _no_recovery(facts)

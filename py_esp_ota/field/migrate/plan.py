@@ -58,6 +58,13 @@ class FactsDict(TypedDict):
     encrypted: bool
 
 
+class AbsentDict(TypedDict):
+    """An order that there is not here, as JSON."""
+
+    order: str
+    why: str
+
+
 class PlanDict(TypedDict):
     """The JSON of ``esp-ota migrate --json``."""
 
@@ -68,7 +75,7 @@ class PlanDict(TypedDict):
     chosen: OrderDict
     steps: list[StepDict]
     others: list[OrderDict]
-    absent: dict[str, str]
+    absent: list[AbsentDict]
     window_because: list[str]
     lost: list[str]
     notes: list[str]
@@ -122,7 +129,7 @@ class Plan:
                 for step in stage.steps
             ],
             "others": [_found(other) for other in self.others],
-            "absent": self.absent,
+            "absent": [{"order": order, "why": why} for order, why in self.absent.items()],
             "window_because": [*self.because],
             "lost": [*order.lost],
             "notes": [*order.notes],
