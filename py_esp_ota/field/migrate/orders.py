@@ -400,7 +400,7 @@ def _backup(way: Way) -> tuple[tuple[Step, ...], int]:
     )
     burn = Step(
         "burn",
-        f"burn 0x{at // SECTOR:x} into RECOVERY_BOOTLOADERFLASH_SECTOR",
+        f"burn 0x{at // SECTOR:x} into RECOVERY_BOOTLOADER_FLASH_SECTOR",
         "esp_efuse_set_recovery_bootloader_offset",
         at=at,
     )
@@ -410,7 +410,7 @@ def _backup(way: Way) -> tuple[tuple[Step, ...], int]:
 def _recovery_notes(recovery: int | None) -> list[str]:
     if recovery is None:
         return []
-    return [f"the eFuse RECOVERY_BOOTLOADERFLASH_SECTOR can be burnt once: 0x{recovery:x} stays a bootloader's place"]
+    return [f"the eFuse RECOVERY_BOOTLOADER_FLASH_SECTOR can be burnt once: 0x{recovery:x} stays a bootloader's place"]
 
 
 def _refuse_place(way: Way, rows: Sequence[tuple[int, int]]) -> None:
