@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple, TypedDict
 
+from py_esp_ota import html
 from py_esp_ota._core import FlashOp
 
 #: ``old`` and ``new``: that image runs, whole and verified. ``as_the_chip``: a broken promise that ESP-IDF breaks too.
 Outcome = Literal["old", "new", "as_the_chip", "violation"]
 OUTCOMES: tuple[Outcome, ...] = ("old", "new", "as_the_chip", "violation")
+
+
+_SHOWN = 10  # broken promises in a notebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,15 @@ class SweepReport:
             ending = self.endings[case.ending]
             if ending.outcome == outcome:
                 yield case, ending
+
+    def _repr_html_(self) -> str:
+        """The outcomes and the first broken promises, for a notebook."""
+        counted = [(outcome, str(count)) for outcome, count in self.outcomes.items() if count]
+        title = f"{self.story}: {len(self.operations)} flash operations, {len(self.cases)} cuts"
+        broken = [(case.plan, ending.why) for case, ending in islice(self.findings("violation"), _SHOWN)]
+        return html.table(title, ("Outcome", "Cuts"), counted) + (
+            html.table("Broken promises", ("Cut", "Why"), broken) if broken else ""
+        )
 
     def to_dict(self, elapsed_s: float) -> SweepDict:
         """The report as JSON-ready values; how long it took is the caller's to know."""
