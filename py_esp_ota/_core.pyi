@@ -395,6 +395,14 @@ class FlashStats:
     def erases(self) -> int:
         """Sector erases."""
 
+    @property
+    def program_pieces(self) -> int:
+        """The commands that ESP-IDF's driver makes of the page programs: 64 bytes at most."""
+
+    @property
+    def block_erases(self) -> int:
+        """Blocks of 16 sectors that the driver erases with one command; their sectors are among ``erases``."""
+
 @final
 class FlashOp:
     """One mutating operation in the journal: the unit of a fault."""

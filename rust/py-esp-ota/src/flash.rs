@@ -128,8 +128,9 @@ impl Flash {
     /// The counters.
     #[getter]
     fn stats(&self, py: Python<'_>) -> FlashStats {
-        let core::Stats { reads, read_bytes, programs, program_bytes, erases } = self.brief(py, |chip| chip.stats());
-        FlashStats { reads, read_bytes, programs, program_bytes, erases }
+        let core::Stats { reads, read_bytes, programs, program_bytes, erases, program_pieces, block_erases } =
+            self.brief(py, |chip| chip.stats());
+        FlashStats { reads, read_bytes, programs, program_bytes, erases, program_pieces, block_erases }
     }
 
     /// What is left of the armed fault plan, or empty.
