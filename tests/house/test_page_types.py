@@ -8,7 +8,8 @@ import sys
 
 from pages import ROOT, blocks
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/howto").glob("*.md"))]
+FOLDERS = ("docs/howto", "docs/tutorial")
+PAGES = [ROOT / "README.md", *sorted(page for folder in FOLDERS for page in (ROOT / folder).glob("*.md"))]
 
 
 def test_every_block_passes_mypy_strict(tmp_path):
