@@ -55,19 +55,9 @@ def test_the_folder_that_the_command_line_makes(tmp_path, monkeypatch):
     Path("old.bin").write_bytes(OLD)
     Path("new.bin").write_bytes(NEW)
     Path("loader.bin").write_bytes(bootloader())
-    words = [
-        "sweep",
-        "old.bin",
-        "new.bin",
-        "--story",
-        "same-slot",
-        "--export",
-        "cut@1",
-        "--bootloader",
-        "loader.bin",
-        "-o",
-    ]
-    done = call(*words, "-o", "my cut", "--json")
+    line = "sweep old.bin new.bin --story same-slot --bootloader loader.bin --export cut@1 -o"
+    words = line.split()
+    done = call(*words, "my cut", "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert (
@@ -79,10 +69,10 @@ def test_the_folder_that_the_command_line_makes(tmp_path, monkeypatch):
     assert told["esptool"].endswith("--flash-size keep 0x0 'my cut/flash.bin'")
     booted = call(*shlex.split(told["boot"])[1:], "--json")
     assert json.loads(booted.stdout)["partition"] == told["partition"] == "ota_0"
-    again = call(*words, "-o", "my cut")
+    again = call(*words, "my cut")
     assert again.exit_code == 2
     assert "my cut is there already, and not empty" in again.output
-    assert "ends with: 1.0.0 from ota_0" in call(*words, "-o", "other").stdout
+    assert "ends with: 1.0.0 from ota_0" in call(*words, "other").stdout
 
 
 def test_esptool_takes_the_line(tmp_path):
