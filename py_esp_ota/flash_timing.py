@@ -40,6 +40,30 @@ class Operation(Protocol):
         """To how many bytes."""
 
 
+class Counters(Protocol):
+    """What a flash has counted since it was made."""
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes read."""
+
+    @property
+    def program_bytes(self) -> int:
+        """Bytes programmed."""
+
+    @property
+    def program_pieces(self) -> int:
+        """With so many commands."""
+
+    @property
+    def erases(self) -> int:
+        """Sectors erased."""
+
+    @property
+    def block_erases(self) -> int:
+        """Blocks that some of them were erased with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Times:
     """Seconds of each command. ``by_byte``: of a program's first byte and each further one, where a sheet says it."""
@@ -51,11 +75,19 @@ class Times:
     by_byte: tuple[float, float] | None = None
 
     def program(self, length: int) -> float:
-        """One program command of up to a page; where nothing is known of single bytes, their share of the page."""
+        """One program command of 1 to 64 bytes; where nothing is known of single bytes, their share of the page."""
+        return self.programs(1, length)
+
+    def programs(self, commands: int, length: int) -> float:
+        """So many program commands of so many bytes together."""
         if self.by_byte is None:
             return self.page_program * length / PAGE
         first, further = self.by_byte
-        return min(self.page_program, first + further * (length - 1))
+        return first * commands + further * (length - commands)
+
+    def erases(self, sectors: int, blocks: int) -> float:
+        """So many sectors erased, of which so many blocks of sixteen with one command each."""
+        return self.block64_erase * blocks + self.sector_erase * (sectors - _SECTORS * blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +118,13 @@ class FlashTiming:
             else times.sector_erase
             for number, operation in enumerate(operations)
         )
+
+    def between(self, before: Counters, now: Counters) -> float:
+        """Typical seconds of what a flash counted between two moments."""
+        written = now.program_pieces - before.program_pieces, now.program_bytes - before.program_bytes
+        erased = now.erases - before.erases, now.block_erases - before.block_erases
+        read = (now.read_bytes - before.read_bytes) / self.read_bytes_per_second
+        return read + self.typical.programs(*written) + self.typical.erases(*erased)
 
     def seconds(
         self,

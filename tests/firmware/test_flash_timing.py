@@ -134,8 +134,25 @@ def test_reading_takes_the_time_of_the_bus() -> None:
 
 def test_a_program_of_few_bytes_takes_the_first_one_and_the_further_ones() -> None:
     assert DEFAULT.typical.program(64) == pytest.approx(30e-6 + 63 * 2.5e-6)
-    assert DEFAULT.typical.program(256) == DEFAULT.typical.page_program
     assert flash_timing("GD25Q32C").typical.program(64) == pytest.approx(0.6e-3 / 4)
+
+
+@dataclass(frozen=True)
+class Counted:
+    read_bytes: int = 0
+    program_bytes: int = 0
+    program_pieces: int = 0
+    erases: int = 0
+    block_erases: int = 0
+
+
+@pytest.mark.parametrize("name", ["W25Q32JV", "GD25Q32C"])
+def test_counters_take_the_time_of_the_calls_that_they_count(name: str) -> None:
+    part = flash_timing(name)
+    now = Counted(read_bytes=1000, program_bytes=PAGE + 32, program_pieces=5, erases=18, block_erases=1)
+    calls = part.seconds(reads=1000, programs=[(0, PAGE), (0x1000, 32)], erases=[(0, BLOCK), (0x20000, 2 * SECTOR)])
+    assert part.between(Counted(), now) == pytest.approx(calls)
+    assert part.between(now, now) == 0
 
 
 def test_a_part_nobody_knows() -> None:
