@@ -35,7 +35,7 @@ READS = {
     "merge-bin": ("merge-bin -o out 0 IN", "app"),
     "migrate": ("migrate IN --table wider", "flash"),
     "migrate --table": ("migrate flash --table IN", "wider"),
-    "migrate --bootloader": ("migrate flash --bootloader IN", "loader"),
+    "migrate --bootloader": ("migrate flash --table wider --bootloader IN", "loader"),
     "migrate --efuse": ("migrate flash --table wider --efuse IN", "fuses"),
     "nvs list": ("nvs list IN", "nvs"),
     "nvs set": ("nvs set IN app key u8 1", "nvs"),

@@ -317,6 +317,15 @@ def test_a_dump_that_starts_at_its_bootloader_is_understood(tmp_path):
     assert json.loads(result.stdout)["chip"] == "esp32"
 
 
+def test_a_bootloader_looks_where_it_was_built_to_look(tmp_path):
+    """The one that is there cannot look elsewhere too."""
+    (tmp_path / "same.bin").write_bytes(bootloader(chip="esp32c3"))
+    words = ["--bootloader", str(tmp_path / "same.bin"), "--table-offset", "0x3f0000"]
+    result = run(tmp_path, dump(), GROW, *words)
+    assert result.exit_code == 1
+    assert "the one that is there, which looks at 0x8000" in result.output
+
+
 def test_an_image_has_to_fit_the_new_slots(tmp_path):
     (tmp_path / "next.bin").write_bytes(app("esp32c3", 0x180010))
     result = run(tmp_path, dump(), GROW, "--image", str(tmp_path / "next.bin"))
