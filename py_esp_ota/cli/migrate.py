@@ -100,8 +100,10 @@ def command(
         raise click.UsageError("nothing to change: say --table, --bootloader, or both")
     if loader_table is not None and bootloader_file is None:
         raise click.UsageError("--table-offset is of a bootloader: say --bootloader, too")
-    for path in filter(None, (output,)):
-        check_writable(path)
+    if output is not None:
+        check_writable(output)
+    if folder is not None and folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+        raise Unusable(f"{folder} exists and is not empty")
     device = _device(dump, chip, efuse_file, config_file, asked)
     at = None if loader_table is None else number(loader_table, "--table-offset")
     change = _change(device, table_file, bootloader_file, at)
