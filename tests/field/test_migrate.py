@@ -366,11 +366,12 @@ def encrypted(_: Dump) -> bytes:
     [
         (lambda device: device.flash.to_bytes()[:0x8100], "before the partition table at 0x8000 does"),
         (lambda device: device.flash.to_bytes()[:0x50000], "inside ota_0, and the app in it is cut off"),
+        (lambda _: dump(seq=2).flash.to_bytes()[:0xC0000], "before ota_1, which shall boot"),
         (encrypted, "looks as if it were encrypted, and --efuse gives no key for it"),
         (lambda _: app("esp32c3"), "is an app, not a flash"),
         (lambda _: bytes(0x400000), "is none: its first bytes are 00 00"),
     ],
-    ids=["short", "half", "encrypted", "app", "zeros"],
+    ids=["short", "half", "behind", "encrypted", "app", "zeros"],
 )
 def test_a_dump_that_is_none_is_exit_2(tmp_path, made, says):
     result = run(tmp_path, made(dump()))
