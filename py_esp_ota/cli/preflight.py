@@ -19,7 +19,7 @@ from py_esp_ota.cli.preflight_report import report
 from py_esp_ota.cli.release import idf_version_option, in_flash, release
 from py_esp_ota.errors import EspErr
 from py_esp_ota.field.preflight.board import Board
-from py_esp_ota.field.preflight.preflight import Preflight, preflight
+from py_esp_ota.field.preflight.preflight import cut_short, preflight
 
 if TYPE_CHECKING:
     from py_esp_ota.silicon.can_roll_back import CanRollBack
@@ -102,7 +102,8 @@ def command(
     if run:
         board = replace(board, can=_asked(board))
     found = preflight(board, image)
-    _refuse_half(board, found)
+    if (missing := cut_short(board, found)) is not None:
+        raise Unusable(f"{missing}; {_READ_ALL}")
     if as_json:
         print_json(found.to_dict())
     else:
@@ -177,19 +178,6 @@ def _in_short(image: bytes) -> str:
     name = "" if info.app_desc is None else f", {info.app_desc.project_name} {info.app_desc.version}"
     fault = f", and it is refused: {info.faults[0]}" if info.faults else ", sound"
     return f"an {info.kind} for {info.chip or 'no known chip'}{name}{fault}"
-
-
-def _refuse_half(board: Board, found: Preflight) -> None:
-    """Raises ``Unusable`` when nothing starts because the file ends too early."""
-    nothing = found.played.running is None
-    cut = next((row for row in found.slots if row["offset"] < board.end < row["offset"] + row["size"]), None)
-    behind = [row["partition"] for row in found.slots if row["offset"] >= board.end]
-    if nothing and not board.parts and board.end < board.flash.size and (cut is not None or behind):
-        where = f"inside {cut['partition']}" if cut is not None else f"before {behind[0]}"
-        raise Unusable(
-            f"{board.name} ends at 0x{board.end:x} of 0x{board.flash.size:x}, {where}, and nothing in it starts; "
-            + _READ_ALL
-        )
 
 
 def _asked(board: Board) -> CanRollBack:

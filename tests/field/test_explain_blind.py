@@ -73,3 +73,10 @@ def test_a_later_choice_of_otadata_ends_its_damage():
 
 def test_what_rom_says_behind_a_refused_signature_is_no_fault_of_the_flash():
     assert _names(ROM + "secure boot verification failed\nets_main.c 329\n") == ["rom-signature"]
+
+
+def test_an_app_that_gave_itself_up_was_not_reset_before_its_confirmation():
+    given_up = "E (9) esp_rmaker_ota: Could not verify firmware even after 90 seconds since boot-up. Rolling back.\n"
+    told = "I (30) esp_rmaker_ota: Reporting rejected: Firmware rolled back\n"
+    assert _names(given_up + ROM + told)[0] == "self-test-failed"
+    assert _names(ROM + told)[0] == "rolled-back-earlier"

@@ -30,7 +30,7 @@ _FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "nothing-bootable": _IMAGE,
     "fallback": _IMAGE,
     "image-invalid": _IMAGE,
-    "rolled-back-earlier": ("rolled-back",),
+    "rolled-back-earlier": ("rolled-back", "self-test-failed"),
     "aborted": ("assertion", "error-check", "stack-overflow", "task-watchdog", "flash-size", "psram", *_NVS),
     "crash": ("stack-overflow", "interrupt-watchdog", "cache-disabled"),
     "error-check": _NVS,
