@@ -16,7 +16,8 @@ from py_esp_ota.sweep.life import Life
 class Scene:
     """What a story is played with: two images, a table, a build.
 
-    ``weather`` is what goes wrong with network, MQTT and clock of the agent's job, each time it is told.
+    ``weather`` is what goes wrong with network, MQTT and clock of the agent's job, each time it is told. ``recovery``
+    is an app that is flashed in the place of ``old``, for a board that has one beside it: it may run as well.
     """
 
     old: bytes
@@ -25,13 +26,15 @@ class Scene:
     config: Sdkconfig = field(default_factory=Sdkconfig)
     efuse: EFuse | None = None
     weather: Plan = field(default_factory=Plan)
+    recovery: bytes = b""
 
     def life(self) -> Life:
         """A device from the factory with ``old`` on it, without power. As on chips, bits of a program only ever clear.
 
         Raises ``ValueError`` when ``old`` does not fit, or names no known chip.
         """
-        device = Device(self.partitions, firmware=self.old, config=self.config, efuse=self.efuse and self.efuse.copy())
+        flashed = self.recovery or self.old
+        device = Device(self.partitions, firmware=flashed, config=self.config, efuse=self.efuse and self.efuse.copy())
         made = device.chip
         flash = Flash.from_bytes(made.flash.to_bytes(), size=made.flash.size, strict=False)
         flash.power_off()

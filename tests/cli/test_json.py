@@ -60,7 +60,8 @@ CALLS = {
     "samples": ["."],
     "provision": ["n1 --mqtt-host cloud.lan -o fctry"],
     "cloud": ["node-cert n1"],
-    "sweep": ["app next", "app next --story same-slot --cut 1", "app next --replay cut@1"],
+    "sweep": ["app next", "app next --story same-slot --cut 1", "app next --replay cut@1", "--profile wled"],
+    "profiles": ["", "wled"],
 }
 
 
@@ -72,7 +73,9 @@ def keys_of(value):
     if isinstance(value, list):
         return set().union(*map(keys_of, value))
     if isinstance(value, dict):
-        inner = {name: child for name, child in value.items() if name not in {"namespaces", "values", "resets"}}
+        inner = {
+            name: child for name, child in value.items() if name not in {"namespaces", "values", "resets", "lands"}
+        }
         return set(value).union(*map(keys_of, inner.values()))
     return set()
 
