@@ -14,15 +14,16 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from py_esp_ota._core import ImageHeader, PartitionTable, Target
+from py_esp_ota._core import ImageHeader, PartitionTable, Target, inspect_image
 from py_esp_ota.adapters.link import Link
 from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.efuse import load
-from py_esp_ota.cli.files import Unusable, print_json, read_app, write_output
+from py_esp_ota.cli.files import Unusable, print_json, read_app, read_input, write_output
 from py_esp_ota.cli.inputs import read_config, refuse_other_chip
 from py_esp_ota.cli.output import say, stdout_is_taken
 from py_esp_ota.cli.partition_table import read_table
 from py_esp_ota.cli.release import Release, idf_version_option, in_app, release
+from py_esp_ota.cli.sweep_files import write_export
 from py_esp_ota.cli.sweep_profile import Swept
 from py_esp_ota.faults import Plan, parse
 from py_esp_ota.field.profiles.profile import Profile
@@ -34,6 +35,7 @@ from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.sweep import STORIES, Ending, Pace, Scene, Share, Story, StoryError, replay, sweep
 from py_esp_ota.sweep.cuts import Tears
 from py_esp_ota.sweep.engine import Progress as Told
+from py_esp_ota.sweep.export import export
 from py_esp_ota.view.junit import sweep_junit
 from py_esp_ota.view.sarif import sweep_sarif
 from py_esp_ota.view.sweep_html import sweep_html
@@ -73,6 +75,9 @@ _HEADER = 24
 @click.option("--limit", type=click.IntRange(1), default=100_000, show_default=True, help="Cases of depth 2 at most.")
 @click.option("--clean", is_flag=True, help="Cut before and after operations only, not inside them.")
 @click.option("--replay", "plan", metavar="PLAN", help="Play one case again, and show its console.")
+@click.option("--export", "exported", metavar="PLAN", help="Write the flash as one case left it, to see it on a board.")
+@click.option("-o", "--output", type=_FILE, metavar="DIR", help="With --export: a folder that is not there yet.")
+@click.option("--bootloader", "loader", type=_FILE, help="A bootloader image to flash beside OLD.")
 @click.option("--weather", default="", metavar="PLAN", help="What goes wrong beside the power, in the agent's job.")
 @click.option("--mutant", type=click.Choice(list(MUTANTS)), help="Switch a bug of our own on, to see it found.")
 @click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
@@ -104,6 +109,9 @@ def command(
     limit: int,
     clean: bool,
     plan: str | None,
+    exported: str | None,
+    output: Path | None,
+    loader: Path | None,
     weather: str,
     mutant: str | None,
     config_file: Path | None,
@@ -124,13 +132,17 @@ def command(
     profile = None if project is None else PROFILES[project]
     story = STORIES[name] if profile is None else story_of(profile)
     scene, meant = _scene(_files(old, new, profile), profile, partitions, config_file, asked, efuse_file)
-    scene = replace(scene, weather=_weather(weather, story))
+    scene = replace(scene, weather=_weather(weather, story), bootloader=_bootloader(loader, scene))
+    if (exported is None) != (output is None):
+        raise click.UsageError("--export and --output go together")
     pace = _pace(part, link)
     try:
         started = time.perf_counter()
         with MUTANTS[mutant].on() if mutant else nullcontext(), _bar(story, shown=not as_json) as told:
             if plan is not None:
                 _show(replay(story, scene, plan), plan, as_json=as_json)
+            if exported is not None and output is not None:
+                write_export(export(story, scene, exported), output, as_json=as_json)
             share = Share(*_shard(shard), cut=cut)
             tears: Tears = "clean" if clean else "torn"
             report = sweep(
@@ -145,6 +157,7 @@ def command(
         "--config": config_file,
         "--idf-version": asked,
         "--efuse": efuse_file,
+        "--bootloader": loader,
         "--weather": weather,
         "--mutant": mutant,
     }
@@ -187,9 +200,7 @@ def _scene(
     efuse_file: Path | None,
 ) -> tuple[Scene, Release]:
     images = None if files is None else (read_app(files[0]), read_app(files[1]))
-    scene = _played(profile, images)
-    if partitions is not None:
-        scene = replace(scene, partitions=_table(partitions))
+    scene = _played(profile, images, None if partitions is None else _table(partitions))
     if files is not None and scene.old == scene.new:
         raise Unusable(f"{files[0]} and {files[1]} are the same image: nobody could tell which of them boots")
     said = None if config_file is None else read_config(config_file)
@@ -206,15 +217,32 @@ def _scene(
     return scene, meant
 
 
-def _played(profile: Profile | None, images: tuple[bytes, bytes] | None) -> Scene:
+def _played(profile: Profile | None, images: tuple[bytes, bytes] | None, table: PartitionTable | None) -> Scene:
     """Images and table, and of a profile its build options."""
-    try:
-        if profile is not None:
-            return scene_of(profile, images)
-    except ValueError as error:
-        raise Unusable(f"{error}; --partitions names another one") from error
+    if profile is not None:
+        try:
+            return scene_of(profile, images, table)
+        except ValueError as error:
+            raise Unusable(f"{error}; --partitions names another one") from error
     old, new = images or (b"", b"")
-    return Scene(old, new, _roomy(max(len(old), len(new))))
+    return Scene(old, new, _roomy(max(len(old), len(new))) if table is None else table)
+
+
+def _bootloader(file: Path | None, scene: Scene) -> bytes | None:
+    """A sound bootloader image for the chip of the apps, if one is named. Raises ``Unusable``."""
+    if file is None:
+        return None
+    data = read_input(file)
+    info = inspect_image(data)
+    if info.faults:
+        raise Unusable(f"{file}: {info.faults[0].err.name}: {info.faults[0]}")
+    if info.kind != "bootloader":
+        raise Unusable(f"{file} is no bootloader image")
+    chips = [Target.from_chip_id(ImageHeader.from_bytes(image[:_HEADER]).chip_id) for image in (data, scene.old)]
+    names = [chip.name if chip else "an unknown chip" for chip in chips]
+    if names[0] != names[1]:
+        raise Unusable(f"{file} is for {names[0]}, the apps are for {names[1]}")
+    return data
 
 
 def _pace(part: str | None, link: str | None) -> Pace | None:

@@ -16,8 +16,9 @@ from py_esp_ota.sweep.life import Life
 class Scene:
     """What a story is played with: two images, a table, a build.
 
-    ``weather`` is what goes wrong with network, MQTT and clock of the agent's job, each time it is told. ``recovery``
-    is an app that is flashed in the place of ``old``, for a board that has one beside it: it may run as well.
+    ``bootloader`` is an image to flash beside them; the model of the bootloader boots without one. ``weather`` is what
+    goes wrong with network, MQTT and clock of the agent's job, each time it is told. ``recovery`` is an app that is
+    flashed in the place of ``old``, for a board that has one beside it: it may run as well.
     """
 
     old: bytes
@@ -26,6 +27,7 @@ class Scene:
     config: Sdkconfig = field(default_factory=Sdkconfig)
     efuse: EFuse | None = None
     weather: Plan = field(default_factory=Plan)
+    bootloader: bytes | None = None
     recovery: bytes = b""
 
     def life(self) -> Life:
@@ -33,8 +35,13 @@ class Scene:
 
         Raises ``ValueError`` when ``old`` does not fit, or names no known chip.
         """
-        flashed = self.recovery or self.old
-        device = Device(self.partitions, firmware=flashed, config=self.config, efuse=self.efuse and self.efuse.copy())
+        device = Device(
+            self.partitions,
+            firmware=self.recovery or self.old,
+            bootloader=self.bootloader,
+            config=self.config,
+            efuse=self.efuse and self.efuse.copy(),
+        )
         made = device.chip
         flash = Flash.from_bytes(made.flash.to_bytes(), size=made.flash.size, strict=False)
         flash.power_off()

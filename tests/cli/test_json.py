@@ -64,6 +64,7 @@ CALLS = {
         "app next",
         "app next --story same-slot --cut 1 --flash-timing W25Q32JV",
         "app next --replay cut@1",
+        "app next --export cut@1 -o cut",
         "--profile wled",
     ],
     "profiles": ["", "wled"],

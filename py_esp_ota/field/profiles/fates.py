@@ -94,7 +94,7 @@ def fate(profile: Profile, flaw: Flaw, *, rollback: bool) -> Fate:
             does not say it, as the bootloader is.
     """
     built = profile.rollback.enabled
-    scene = scene_of(profile, None)
+    scene = scene_of(profile)
     scene = replace(scene, config=_with(scene.config, rollback=rollback if built is None else built))
     return _Board(profile, scene, FieldApp(profile, flaw), _with(scene.config, rollback=rollback)).play()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from py_esp_ota._core import PartitionTable
+from py_esp_ota._core import PartitionTable, inspect_image
 from py_esp_ota.field.profiles.apps import attempts, set_attempts
 from py_esp_ota.field.profiles.profile import Profile, Table
 from py_esp_ota.field.profiles.updaters import (
@@ -41,7 +41,7 @@ _SIZE = 0x14000
 
 def bring(profile: Profile, life: Life, image: bytes) -> None:
     """The update up to the restart that starts ``image``: by the app that runs, or by the one it steps aside for."""
-    if profile.updater == "tasmota":
+    if profile.updater == "tasmota" and life.slots == 1:
         _step_aside(life)
     life.app(lambda ops: UPDATERS[profile.updater](ops, image))
 
@@ -59,35 +59,41 @@ def story_of(profile: Profile) -> Story:
     return Story(name, text, act, _has_boot_app0) if profile.updater == "arduino" else Story(name, text, act)
 
 
-def scene_of(profile: Profile, images: tuple[bytes, bytes] | None, chip: str = "esp32c3") -> Scene:
-    """What it is played with: the project's table with room for ``images``, or two forged ones, and its build options.
+def scene_of(profile: Profile, images: tuple[bytes, bytes] | None = None, table: PartitionTable | None = None) -> Scene:
+    """What it is played with: ``images``, or two forged ones, ``table``, or the project's, and its build options.
 
     Where the source does not say whether there is rollback, there is none. Raises ``ValueError`` for images that no
     table of the project has room for.
     """
-    old, new = images or tuple(forged(profile, version, chip) for version in ("1.0.0", "2.0.0"))
-    table = table_for(profile, max(len(old), len(new)))
-    config = replace(Sdkconfig(), bootloader_app_rollback_enable=bool(profile.rollback.enabled))
-    recovery = b"" if profile.updater != "tasmota" else forged(profile, "1.0.0", chip, name="safeboot", like=old)
-    return Scene(old, new, PartitionTable.from_csv(table.csv, table_offset=_offset(table)), config, recovery=recovery)
+    old, new = images or (forged(profile.name, "1.0.0"), forged(profile.name, "2.0.0"))
+    table = table_for(profile, max(len(old), len(new))) if table is None else table
+    config = Sdkconfig(bootloader_app_rollback_enable=bool(profile.rollback.enabled))
+    recovery = forged("safeboot", "1.0.0", chip_of(old)) if profile.updater == "tasmota" else b""
+    return Scene(old, new, table, config, recovery=recovery)
 
 
-def table_for(profile: Profile, size: int) -> Table:
-    """The first of the project's tables whose OTA slots hold an image of ``size`` bytes."""
+def table_for(profile: Profile, size: int) -> PartitionTable:
+    """The first of the project's tables whose OTA slots hold an image of ``size`` bytes. Raises ``ValueError``."""
     for table in profile.ota_tables:
         rows = PartitionTable.from_csv(table.csv, table_offset=_offset(table))
         if all(row.size >= size for row in rows if row.ota_slot is not None):
-            return table
+            return rows
     raise ValueError(f"no partition table of {profile.title} has OTA slots for an image of {size} bytes")
 
 
+def chip_of(image: bytes) -> str:
+    """The chip that an image is for. Raises ``ValueError`` when it names none."""
+    return inspect_image(image).chip or "no known chip"
+
+
+def forged(name: str, version: str, chip: str = "esp32c3") -> bytes:
+    """A small image."""
+    return Firmware(name, version, chip=chip, size=_SIZE).to_bytes()
+
+
 def _offset(table: Table) -> int:
+    """Where RainMaker's tables leave room for Secure Boot, ESP-IDF's default elsewhere."""
     return 0xC000 if "0xD000,0x2000,encrypted" in table.csv else 0x8000
-
-
-def forged(profile: Profile, version: str, chip: str, *, name: str = "", like: bytes = b"") -> bytes:
-    """A small image that calls itself as the project's do."""
-    return Firmware(name or profile.name, version, chip=chip, size=_SIZE if not like else 0x8000).to_bytes()
 
 
 # ---------------------------------------------------------------------------------------------------------------- tales
@@ -160,7 +166,7 @@ def _tasmota(life: Life, scene: Scene) -> None:
     life.confirm()
     if life.runs(scene.new):
         return
-    if not life.runs(scene.recovery):
+    if not life.runs(scene.recovery) and life.slots == 1:
         _step_aside(life)
     if tasmota_safeboot.noted(life.nvs):
         tasmota_safeboot.note(life.nvs, wanted=False)
