@@ -35,7 +35,7 @@ CALLS = {
     "image-info": ["app", "flash", "loader", "broken", "bad", "app bad"],
     "partition-table": ["flash"],
     "boot": ["flash", "flash --times 2", "updated --config rollback", "flash --silicon --compare"],
-    "preflight": ["flash next", "flash bad", "updated next --no-rollback"],
+    "preflight": ["flash next", "flash bad", "updated next --no-rollback", "flash next --profile arduino"],
     "run": ["flash --timeout 0.01"],
     "explain": ["console --reproduce"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],

@@ -15,10 +15,11 @@ from py_esp_ota.field.profiles.apps import FieldApp, attempts
 from py_esp_ota.field.profiles.fates import fates
 from py_esp_ota.field.profiles.profile import Source
 from py_esp_ota.field.profiles.profiles import PROFILES, named
-from py_esp_ota.field.profiles.stories import UPDATERS, bring, scene_of, story_of
+from py_esp_ota.field.profiles.stories import bring, scene_of, story_of
 from py_esp_ota.field.profiles.updaters import arduino_update, esphome_backend, micropython_partition, tasmota_safeboot
 from py_esp_ota.field.profiles.updaters.answering import UpdaterError
 from py_esp_ota.field.profiles.updaters.arduino_update import Update
+from py_esp_ota.field.profiles.updaters.by_name import UPDATERS
 from py_esp_ota.field.profiles.updaters.esphome_backend import IdfOtaBackend
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.sweep import Share, Story, StoryError, replay, sweep

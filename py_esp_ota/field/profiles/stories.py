@@ -5,34 +5,18 @@ Each is right when it is told again after a power cut: where a person has to beg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from py_esp_ota._core import PartitionTable, inspect_image
 from py_esp_ota.field.profiles.apps import attempts, set_attempts
 from py_esp_ota.field.profiles.profile import Profile, Table
-from py_esp_ota.field.profiles.updaters import (
-    arduino_update,
-    esphome_backend,
-    micropython_partition,
-    native,
-    tasmota_safeboot,
-)
+from py_esp_ota.field.profiles.updaters import esphome_backend, tasmota_safeboot
+from py_esp_ota.field.profiles.updaters.by_name import UPDATERS, Updater
 from py_esp_ota.firmware import Firmware, ota_select_entry
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.sweep import STORIES, Life, Scene, Story
-
-Updater = Callable[[OtaOps, bytes], None]
-
-UPDATERS: Mapping[str, Updater] = {
-    "arduino": arduino_update.update,
-    "esphome": esphome_backend.update,
-    "micropython": micropython_partition.update,
-    "idf-example": native.update,
-    "rainmaker": native.update,
-    "tasmota": tasmota_safeboot.update,
-}
 
 _DATA, _OTADATA, _SECTOR = 1, 0, 0x1000
 #: A block of 64 KiB, and a rest.
