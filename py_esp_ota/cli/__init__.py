@@ -30,6 +30,7 @@ _VERBS = {
     "otadata": "read and change which slot boots",
     "partition-table": "read, check and convert a partition table",
     "preflight": "say before an update whether it will run, and what a rollback would land on",
+    "profiles": "how Arduino, ESPHome, WLED, Tasmota, MicroPython confirm, write and lose an update",
     "provision": "make the factory partition that makes a board a node",
     "read-flash": "copy a part or a partition of a flash file",
     "run": "switch a chip on: its bootloader and app run as machine code, here is the console",

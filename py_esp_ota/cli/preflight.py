@@ -20,6 +20,7 @@ from py_esp_ota.cli.release import idf_version_option, in_flash, release
 from py_esp_ota.errors import EspErr
 from py_esp_ota.field.preflight.board import Board
 from py_esp_ota.field.preflight.preflight import cut_short, preflight
+from py_esp_ota.field.profiles.profiles import PROFILES
 
 if TYPE_CHECKING:
     from py_esp_ota.silicon.can_roll_back import CanRollBack
@@ -49,6 +50,12 @@ _TABLE_LENGTH = 0xC00
     show_default=True,
     help="Run the bootloader's machine code to see whether it can roll back. Costs a tenth of a second or two more.",
 )
+@click.option(
+    "--profile",
+    "project",
+    type=click.Choice(list(PROFILES)),
+    help="The project that the board is of: what its updater answers, when it confirms, what a crash loop comes to.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     device: Path,
@@ -60,6 +67,7 @@ def command(
     rollback: bool | None,
     asked: str | None,
     run: bool,
+    project: str | None,
     as_json: bool,
 ) -> None:
     """Say before an update whether NEW.bin will run on a board, why not, and what a rollback would land on.
@@ -101,7 +109,7 @@ def command(
     )
     if run:
         board = replace(board, can=_asked(board))
-    found = preflight(board, image)
+    found = preflight(board, image, None if project is None else PROFILES[project])
     if (missing := cut_short(board, found)) is not None:
         raise Unusable(f"{missing}; {_READ_ALL}")
     if as_json:

@@ -35,7 +35,7 @@ CALLS = {
     "image-info": ["app", "flash", "loader", "broken", "bad", "app bad"],
     "partition-table": ["flash"],
     "boot": ["flash", "flash --times 2", "updated --config rollback", "flash --silicon --compare"],
-    "preflight": ["flash next", "flash bad", "updated next --no-rollback"],
+    "preflight": ["flash next", "flash bad", "updated next --no-rollback", "flash next --profile arduino"],
     "run": ["flash --timeout 0.01"],
     "explain": ["console --reproduce"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
@@ -65,7 +65,9 @@ CALLS = {
         "app next --story same-slot --cut 1 --flash-timing W25Q32JV",
         "app next --replay cut@1",
         "app next --export cut@1 -o cut",
+        "--profile wled",
     ],
+    "profiles": ["", "wled"],
 }
 
 
@@ -77,7 +79,9 @@ def keys_of(value):
     if isinstance(value, list):
         return set().union(*map(keys_of, value))
     if isinstance(value, dict):
-        inner = {name: child for name, child in value.items() if name not in {"namespaces", "values", "resets"}}
+        inner = {
+            name: child for name, child in value.items() if name not in {"namespaces", "values", "resets", "lands"}
+        }
         return set(value).union(*map(keys_of, inner.values()))
     return set()
 
