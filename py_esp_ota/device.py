@@ -12,15 +12,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from py_esp_ota._core import AppDesc, EFuse, Flash, FlashCrypt, ImageHeader, PartitionTable, Target, whole
+from py_esp_ota import html
+from py_esp_ota._core import (
+    AppDesc,
+    EFuse,
+    Flash,
+    FlashCrypt,
+    ImageHeader,
+    OtaSelectEntry,
+    PartitionTable,
+    Target,
+    read_otadata,
+    whole,
+)
 from py_esp_ota.apps import App, AppRun, Apps, Booted, run_app
 from py_esp_ota.chip import Chip, ResetReason, numbers_from
-from py_esp_ota.errors import OtaError, PowerLoss, Restart
+from py_esp_ota.errors import FlashError, OtaError, PartitionTableError, PowerLoss, Restart
 from py_esp_ota.firmware import merge
 from py_esp_ota.flash_clock import FlashClock, PayingFetch, PayingMqtt
 from py_esp_ota.flash_timing import FlashTiming
 from py_esp_ota.flash_timing import flash_timing as timing_of
-from py_esp_ota.idf import startup
+from py_esp_ota.idf import rollback, startup
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.bootloader.start import BootReport, boot, state_of
 from py_esp_ota.idf.log import Log
@@ -151,6 +163,28 @@ class Device:
             return f"{chip}, {'nothing boots' if self.report else 'not switched on'}>"
         app = f"{self.running.project_name} {self.running.version}" if self.running else "an app"
         return f"{chip}, runs {app} from {self.report.partition.label}{self.state and f', {self.state}'}>"
+
+    def _repr_html_(self) -> str:
+        """Who it is, its otadata and its flash, for a notebook."""
+        app = f"{self.running.project_name} {self.running.version}" if self.running else ""
+        slot = self.report.partition.label if self.report and self.report.partition else ""
+        known = (("chip", self.chip.target.name), ("runs", app), ("from", slot), ("state", self.state))
+        otadata = [rollback.entry_words(entry) for entry in self._otadata()]
+        heads = ("ota_seq", "ota_state", "crc")
+        return (
+            html.facts(f"Device {self.node_id}", known)
+            + (html.table("otadata", heads, otadata) if otadata else "")
+            + self.flash._repr_html_()
+        )
+
+    def _otadata(self) -> tuple[OtaSelectEntry, ...]:
+        """Both entries of the table in flash; none where there is no table or no otadata."""
+        looked_at = self.flash.fork()  # no fault of a plan falls on a look
+        try:
+            row = PartitionTable.load(looked_at, self.config.partition_table_offset).find(type=1, subtype=0)
+            return read_otadata(looked_at, row.offset) if row else ()
+        except (FlashError, PartitionTableError, PowerLoss):
+            return ()
 
     @property
     def report(self) -> BootReport | None:

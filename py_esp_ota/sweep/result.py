@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple, TypedDict
 
+from py_esp_ota import html
 from py_esp_ota._core import FlashOp
 from py_esp_ota.sweep.timeline import TimeDict, Timeline, Window
 
 #: ``old`` and ``new``: that image runs, whole and verified. ``as_the_chip``: a broken promise that ESP-IDF breaks too.
 Outcome = Literal["old", "new", "as_the_chip", "violation"]
 OUTCOMES: tuple[Outcome, ...] = ("old", "new", "as_the_chip", "violation")
+
+
+_SHOWN = 10  # broken promises in a notebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,15 @@ class SweepReport:
             ending = self.endings[case.ending]
             if ending.outcome == outcome:
                 yield case, ending
+
+    def _repr_html_(self) -> str:
+        """The outcomes and the first broken promises, for a notebook."""
+        counted = [(outcome, str(count)) for outcome, count in self.outcomes.items() if count]
+        title = f"{self.story}: {len(self.operations)} flash operations, {len(self.cases)} cuts"
+        broken = [(case.plan, ending.why) for case, ending in islice(self.findings("violation"), _SHOWN)]
+        return html.table(title, ("Outcome", "Cuts"), counted) + (
+            html.table("Broken promises", ("Cut", "Why"), broken) if broken else ""
+        )
 
     def windows(self) -> Iterator[tuple[Outcome, str, Window]]:
         """When a cut breaks a promise: the worst outcome first, each reason with its stretches of time."""
