@@ -21,6 +21,7 @@ _VERBS = {
     "elf2image": "make an app image of a linked RISC-V program",
     "erase-flash": "erase a flash file",
     "erase-region": "erase sectors or a partition of a flash file",
+    "evidence": "check an evidence pack of a sweep: whole, unchanged, and signed by whom",
     "explain": "why does it (not) boot, update or roll back: a console log, explained line by line",
     "fuzz-corpus": "make images, sound and corrupted, for a fuzzer to start from",
     "image-info": "what an image is, whether it is sound, and if not, where",

@@ -57,6 +57,7 @@ CALLS = {
     ],
     "nvs": ["set flash ns key u8 5", "list flash", "get flash ns key", "stats flash", "erase flash ns"],
     "erase-flash": ["flash"],
+    "evidence": ["verify pack"],
     "samples": ["."],
     "provision": ["n1 --mqtt-host cloud.lan -o fctry"],
     "cloud": ["node-cert n1"],
@@ -109,6 +110,8 @@ def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
     Path("program").write_bytes(program((0x40380000, bytes(8))))
     Path("bad").write_bytes(_damaged(signing.sign(APP, signing.generate_key("ecdsa256"))))
     Path("console").write_text(CONSOLE)
+    Path("pack").mkdir()
+    Path("pack", "MANIFEST").write_text(f"{'0' * 64}  report.html\n")
     printed: set[str] = set()
     for words in CALLS[verb]:
         done = CliRunner().invoke(main, [verb, *words.split(), "--json"])
