@@ -153,9 +153,9 @@ bench-system: ## nginx, which downloads are measured against, where we may insta
 bench: setup firmware bench-system ## the figures, as ratios against a peer in the same run
 	$(BIN)/python -m benchmarks
 
-picture: setup ## take the README's pictures again: of a sweep, and of the page of `esp-ota serve --demo`
+picture: setup ## take all pictures again: of a sweep, and of the page of `esp-ota serve --demo` for README and docs/book
 	$(BIN)/python tools/sweep_picture.py
-	$(BIN)/python tools/page_pictures.py
+	$(BIN)/python -m tools.page_pictures
 
 changelog: ## fold changes/ into CHANGELOG.md: VERSION=X.Y.Z
 	@$(PYTHON) tools/changelog.py $(VERSION)
