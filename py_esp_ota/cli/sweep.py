@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from py_esp_ota._core import ImageHeader, PartitionTable, Target
+from py_esp_ota.adapters.link import Link
 from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_app, write_output
@@ -23,9 +24,10 @@ from py_esp_ota.cli.output import say, stdout_is_taken
 from py_esp_ota.cli.partition_table import read_table
 from py_esp_ota.cli.release import Release, idf_version_option, in_app, release
 from py_esp_ota.faults import Plan, parse
+from py_esp_ota.flash_timing import FLASH_TIMINGS, flash_timing
 from py_esp_ota.mutants import MUTANTS
 from py_esp_ota.sdkconfig import Sdkconfig
-from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, replay, sweep
+from py_esp_ota.sweep import STORIES, Ending, Pace, Scene, Share, Story, StoryError, replay, sweep
 from py_esp_ota.sweep.cuts import Tears
 from py_esp_ota.sweep.engine import Progress as Told
 from py_esp_ota.view.junit import sweep_junit
@@ -66,6 +68,15 @@ _HEADER = 24
 @click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
 @idf_version_option("The release that app and bootloader are of; an sdkconfig or OLD says it otherwise.")
 @click.option("--efuse", "efuse_file", type=_FILE, help="An eFuse file; a new chip without one.")
+@click.option(
+    "--flash-timing",
+    "part",
+    type=click.Choice(list(FLASH_TIMINGS), case_sensitive=False),
+    help="Say how long everything takes on this flash chip, and how long the device is at risk.",
+)
+@click.option(
+    "--link", metavar="RATE[@MS]", help="Of its network: bytes a second (125k), milliseconds of a round trip."
+)
 @click.option("--junit", type=_FILE, help="Write a JUnit report.")
 @click.option("--sarif", type=_FILE, help="Write a SARIF report.")
 @click.option("--html", type=_FILE, help="Write a page to look around in.")
@@ -87,6 +98,8 @@ def command(
     config_file: Path | None,
     asked: str | None,
     efuse_file: Path | None,
+    part: str | None,
+    link: str | None,
     junit: Path | None,
     sarif: Path | None,
     html: Path | None,
@@ -98,6 +111,7 @@ def command(
     """
     story, (scene, meant) = STORIES[name], _scene(old, new, partitions, config_file, asked, efuse_file)
     scene = replace(scene, weather=_weather(weather, story))
+    pace = _pace(part, link)
     try:
         started = time.perf_counter()
         with MUTANTS[mutant].on() if mutant else nullcontext(), _bar(story, shown=not as_json) as told:
@@ -105,7 +119,9 @@ def command(
                 _show(replay(story, scene, plan), plan, as_json=as_json)
             share = Share(*_shard(shard), cut=cut)
             tears: Tears = "clean" if clean else "torn"
-            report = sweep(story, scene, depth=depth, tears=tears, share=share, seed=seed, limit=limit, progress=told)
+            report = sweep(
+                story, scene, depth=depth, tears=tears, share=share, seed=seed, limit=limit, pace=pace, progress=told
+            )
         elapsed = time.perf_counter() - started
     except (StoryError, ValueError) as error:
         raise Unusable(str(error)) from error
@@ -152,6 +168,18 @@ def _scene(
     if efuse_file is not None:
         scene = replace(scene, efuse=load(efuse_file))
     return scene, meant
+
+
+def _pace(part: str | None, link: str | None) -> Pace | None:
+    """How fast the device is; ``None`` when nobody asks how long anything takes."""
+    if part is None:
+        if link is not None:
+            raise click.UsageError("--link goes with --flash-timing")
+        return None
+    try:
+        return Pace(flash_timing(part), None if link is None else Link.parse(link))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--link") from error
 
 
 def _weather(text: str, story: Story) -> Plan:

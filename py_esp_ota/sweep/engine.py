@@ -17,6 +17,7 @@ from py_esp_ota.sweep.record import Run, record
 from py_esp_ota.sweep.result import Case, Ending, SweepReport
 from py_esp_ota.sweep.scene import Scene
 from py_esp_ota.sweep.stories import Settings, Story
+from py_esp_ota.sweep.timeline import Pace, timeline
 
 Progress = Callable[[int, int], None]
 
@@ -56,6 +57,7 @@ def sweep(
     share: Share = ALL,
     seed: int = 0,
     limit: int = 100_000,
+    pace: Pace | None = None,
     progress: Progress | None = None,
 ) -> SweepReport:
     """Tell ``story`` once, cut it everywhere, and see what becomes of the device.
@@ -68,6 +70,7 @@ def sweep(
         share: which operations are cut first.
         seed: which of the second cuts are tried when there are more than ``limit``.
         limit: cases of depth 2 at most.
+        pace: how fast flash and link are, for a report that says milliseconds, too.
         progress: told of operations done and in all.
 
     Raises:
@@ -85,7 +88,8 @@ def sweep(
         firsts.setdefault(id(look), (case, look))
     if depth > 1:
         cases += _second_cuts(looker, [*firsts.values()], tears, seed=seed, limit=limit, progress=progress)
-    return SweepReport(story.name, run.operations, tuple(cases), tuple(looker.endings), looker.boots)
+    times = timeline(run.operations, run.judged, terms.scene.table, pace) if pace else None
+    return SweepReport(story.name, run.operations, tuple(cases), tuple(looker.endings), looker.boots, times)
 
 
 def rehearse(story: Story, scene: Scene) -> tuple[Terms, Run, str]:

@@ -38,6 +38,11 @@ class Scene:
         return Life(Chip(made.target.name, flash=flash, efuse=made.efuse), self.config, self.new)
 
     @property
+    def table(self) -> PartitionTable:
+        """The partition table itself."""
+        return PartitionTable.builtin(self.partitions) if isinstance(self.partitions, str) else self.partitions
+
+    @property
     def new_version(self) -> str:
         """What the new image calls itself, ``""`` without a descriptor."""
         desc = inspect_image(self.new).app_desc
