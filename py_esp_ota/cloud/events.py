@@ -36,6 +36,7 @@ class Kind(StrEnum):
     HELD_BACK = "held_back"
     RETRIED = "retried"
     NODE_ADDED = "node_added"
+    JOIN_REFUSED = "join_refused"  # moves nothing: the job is not for that node
     USERS_NOTIFIED = "users_notified"
 
     IMAGE_UPLOADED = "image_uploaded"

@@ -95,6 +95,7 @@ _SENTENCES: Mapping[Kind, str | Callable[[Event, Mapping[str, Any]], str]] = {
     Kind.HELD_BACK: _of_node("{node} asked before its turn"),
     Kind.RETRIED: _of_node("{node} begins anew"),
     Kind.NODE_ADDED: _of_node("{node} joined the job"),
+    Kind.JOIN_REFUSED: lambda event, data: f"Node {event.node_id} did not join the job: {data.get('why', '')}",
     Kind.USERS_NOTIFIED: _of_node("The users of {node} were told that an update waits"),
     Kind.IMAGE_UPLOADED: _of_image("{} was uploaded"),
     Kind.IMAGE_ARCHIVED: _of_image("{} went to the archive"),
