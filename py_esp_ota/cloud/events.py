@@ -61,6 +61,7 @@ class Kind(StrEnum):
     WEBHOOK_CREATED = "webhook_created"
     WEBHOOK_CHANGED = "webhook_changed"
     WEBHOOK_DELETED = "webhook_deleted"
+    WEBHOOK_TESTED = "webhook_tested"  # goes to that webhook and to no other
 
     SIGNED_UP = "signed_up"
     CONFIRMED = "confirmed"
