@@ -157,9 +157,9 @@ docs: setup ## the documentation as a site in target/site, with search and the A
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d target/site-cache -c docs . target/site
 
-picture: setup ## take the README's pictures again: of a sweep, and of the page of `esp-ota serve --demo`
+picture: setup ## take all pictures again: of a sweep, of the page of `esp-ota serve --demo` for README and docs/book, diagrams
 	$(BIN)/python tools/sweep_picture.py
-	$(BIN)/python tools/page_pictures.py
+	$(BIN)/python -m tools.page_pictures
 	$(BIN)/python tools/diagrams.py
 
 changelog: ## fold changes/ into CHANGELOG.md: VERSION=X.Y.Z
