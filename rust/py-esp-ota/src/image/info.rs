@@ -209,9 +209,10 @@ impl ImageInfo {
         let info = &self.info;
         let hash = self.hash_valid().map_or("none appended", |valid| if valid { "fits" } else { "does not fit" });
         let checksum = if self.checksum_valid() { "fits" } else { "does not fit" };
-        let described = info.app_desc.as_ref().map(|desc| {
-            [("project", desc.project_name()), ("version", desc.version()), ("ESP-IDF", desc.idf_ver())]
-        });
+        let described = info
+            .app_desc
+            .as_ref()
+            .map(|desc| [("project", desc.project_name()), ("version", desc.version()), ("ESP-IDF", desc.idf_ver())]);
         let mut rows = vec![
             ("kind", self.kind().to_owned()),
             ("chip", self.chip().unwrap_or("no known chip").to_owned()),
