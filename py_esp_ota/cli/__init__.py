@@ -26,6 +26,7 @@ _VERBS = {
     "fuzz-corpus": "make images, sound and corrupted, for a fuzzer to start from",
     "image-info": "what an image is, whether it is sound, and if not, where",
     "merge-bin": "put parts or a build directory into one flash image",
+    "migrate": "plan a new partition table or bootloader for a device in the field, and cut the power everywhere in it",
     "node": "one virtual RainMaker node against any broker and cloud, its flash a file",
     "nvs": "read and change the values in an NVS partition",
     "otadata": "read and change which slot boots",

@@ -220,7 +220,7 @@ impl ImageInfo {
             ("checksum", checksum.to_owned()),
             ("SHA-256", hash.to_owned()),
         ];
-        rows.extend(described.into_iter().flatten().map(|(name, text)| (name, text)));
+        rows.extend(described.into_iter().flatten());
         let title = format!("Image: {}", err_name(py, info.err())?);
         let mut shown = notebook::facts(py, &title, &rows)?;
         let segments: Vec<Vec<String>> = info.segments.iter().map(segment_row).collect();
@@ -249,7 +249,7 @@ fn segment_row(segment: &core::Segment) -> Vec<String> {
 fn fault_row(py: Python<'_>, fault: &esp_ota_core::err::Fault) -> PyResult<Vec<String>> {
     Ok(vec![
         err_name(py, fault.err)?,
-        fault.field.to_string(),
+        fault.field.clone(),
         format!("0x{:x}", fault.offset),
         fault.found.clone(),
         fault.expected.clone(),
