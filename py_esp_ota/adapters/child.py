@@ -44,13 +44,15 @@ async def run_child(module: str, document: bytes, on_line: Callable[[bytes], Non
         limit=_LINE_LIMIT,
         start_new_session=True,  # a Ctrl-C in the terminal is for us
     )
-    assert child.stdin and child.stdout and child.stderr  # noqa: S101 - they are pipes
-    complaint = asyncio.create_task(child.stderr.read())
+    source, lines, errors = child.stdin, child.stdout, child.stderr
+    if source is None or lines is None or errors is None:
+        raise AssertionError("they are pipes")
+    complaint = asyncio.create_task(errors.read())
     try:
         with suppress(BrokenPipeError, ConnectionResetError):  # it says why it does not read on
-            child.stdin.write(b"%d\n" % len(document) + document)
-            await child.stdin.drain()
-        async for line in child.stdout:
+            source.write(b"%d\n" % len(document) + document)
+            await source.drain()
+        async for line in lines:
             on_line(line)
         code = await child.wait()
         if code:
@@ -79,12 +81,13 @@ def be_a_child(source: BinaryIO, *, memory: int, seconds: int) -> bytes:
         raise ValueError("this module is started by a server, with a document")
     _limit(memory, seconds)
     document = source.read(int(length))
-    threading.Thread(target=_end_with, args=(source,), name="ends with the server", daemon=True).start()
+    # By its number: a thread that waits in the file itself would hold it when the interpreter ends.
+    threading.Thread(target=_end_with, args=(source.fileno(),), name="ends with the server", daemon=True).start()
     return document
 
 
-def _end_with(source: BinaryIO) -> None:
-    source.read(1)
+def _end_with(pipe: int) -> None:
+    os.read(pipe, 1)
     os._exit(1)
 
 
@@ -94,8 +97,8 @@ def _limit(memory: int, seconds: int) -> None:
     import resource  # noqa: PLC0415 - POSIX has it
 
     os.nice(_NICE)
-    for what, limit in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds)):
+    for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds)):
         _, hard = resource.getrlimit(what)
-        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
         with suppress(OSError, ValueError):  # macOS knows the first one by name only
             resource.setrlimit(what, (limit, hard))

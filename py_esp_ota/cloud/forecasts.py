@@ -1,4 +1,4 @@
-"""A forecast in words, for terminal and page alike. It comes as the document that whoever played it has made. No I/O."""
+"""A forecast in words, for terminal and page alike. It comes as the document that whoever played it made. No I/O."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def headline(forecast: Forecast) -> str:
     for count, what in ((forecast["rolled_back"], "rolled back"), (other, "failed"), (forecast["waiting"], "waiting")):
         counts += f", {count} {what}" if count else ""
     if forecast["state"] == "completed":
-        return f"done after {clock(forecast['seconds'])}: {counts}"
+        return f"{'done' if forecast['ok'] else 'over'} after {clock(forecast['seconds'])}: {counts}"
     where = f" in phase {forecast['phase']}" if len(forecast["phases"]) > 1 and forecast["phase"] else ""
     after = "" if forecast["seconds"] is None else f" after {clock(forecast['seconds'])}"
     return f"{forecast['state']}{where}{after}: {counts}"

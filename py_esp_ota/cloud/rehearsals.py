@@ -1,7 +1,7 @@
-"""Rehearsals of campaigns as the cloud's API and pages see them: the words, and the one door behind which they are played.
+"""Rehearsals of campaigns as the cloud's API and pages see them: the words, and the door behind which they are played.
 
 A ``Rehearsal`` is all that a campaign needs to be played elsewhere: the job, its image, and what is known of the board
-below each node. It is a document that can be kept. What plays it, and what the weather's words mean, is not the cloud's.
+below each node. It is a document that can be kept. What plays it, and what weather means, is not the cloud's.
 """
 
 from __future__ import annotations
@@ -122,15 +122,13 @@ class RehearsalView:
 
 
 class Rehearsals(Protocol):
-    """Plays rehearsals beside the cloud, one at a time; a few may wait. Changes are published to ``Live`` as ``rehearsal``."""
+    """Plays rehearsals beside the cloud, one at a time; a few may wait. ``Live`` hears of changes as ``rehearsal``."""
 
     @property
     def weathers(self) -> Sequence[WeatherChoice]:
         """Weather with a name, the finest first."""
 
-    def start(
-        self, rehearsal: Rehearsal, *, ota_job_id: str = "", weather: str = "", seed: int = 0
-    ) -> RehearsalView:
+    def start(self, rehearsal: Rehearsal, *, ota_job_id: str = "", weather: str = "", seed: int = 0) -> RehearsalView:
         """Begin to play, or wait for those before it.
 
         Raises ``CloudError``: REHEARSAL_REFUSED with one sentence when too many wait, or for weather that is none.

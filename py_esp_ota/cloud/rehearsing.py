@@ -102,7 +102,7 @@ class Rehearsing:
         images = {stored.file_sha256: self._images.firmware(tx, job.ota_image_id).data}
         copies = self._copies(tx, order)
         running = self._running(tx, copies)
-        images |= {sha256: data for sha256, data in running.values()}
+        images |= dict(running.values())
         of = {kind: sha256 for kind, (sha256, _) in running.items()}
         phases = len(sizes) > 1
         plan = replace(job.plan, phases=tuple(str(size) for size in sizes) if phases else ())
@@ -174,6 +174,8 @@ def _kind(copy: Copy) -> tuple[str, str, str]:
 def _simplified(job: OtaJob) -> list[str]:
     """What of the job is not played."""
     sentences = {
+        "Nobody restarts a device: one that is online and gets no push asks when its fetch period says so, "
+        "which by default is never.": not job.force_push,
         "Users approve the update as soon as it is there.": job.user_approval,
         "No node joins the groups while the job runs.": job.continuous,
         "Nodes of one network do not wait for each other.": job.network_serialised,

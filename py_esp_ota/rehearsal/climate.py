@@ -38,6 +38,7 @@ _NAME = re.compile(r"[a-z]+(?:-[a-z]+)*")
 _PERIOD_S = 86_400  # CONFIG_ESP_RMAKER_OTA_AUTOFETCH_PERIOD
 _SETTLED_S = 60  # the youngest boot: its fetch is over
 _HEX = 13  # digits, as many as a double holds
+_RANGE = float(16**_HEX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ class Fate:
 
 def drawn(seed: int, node_id: str, what: str) -> float:
     """A number from 0 to 1, 1 excluded: the same for the same node, whoever else is there."""
-    return int(sha256(f"{seed}:{what}:{node_id}".encode()).hex()[:_HEX], 16) / 16**_HEX
+    return int(sha256(f"{seed}:{what}:{node_id}".encode()).hex()[:_HEX], 16) / _RANGE
 
 
 def met(plan: str) -> str:
@@ -213,17 +214,14 @@ def met(plan: str) -> str:
 def deal(climate: Climate, copies: Sequence[Copy], seed: int) -> dict[str, Fate]:
     """The fate of each device; shares are kept as exactly as the number of devices allows."""
     ranked = sorted(copies, key=lambda copy: (drawn(seed, copy.node_id, "line"), copy.node_id))
-    plans = {
-        copy.node_id: _at((place + 0.5) * _ALL / len(ranked), climate.lines) for place, copy in enumerate(ranked)
-    }
+    plans = {copy.node_id: _at((place + 0.5) * _ALL / len(ranked), climate.lines) for place, copy in enumerate(ranked)}
     away = sorted(
         (copy for copy in copies if not copy.online),
         key=lambda copy: (drawn(seed, copy.node_id, "never"), copy.node_id),
     )
     lost = {copy.node_id for copy in away[: round(len(away) * climate.never / _ALL)]}
     return {
-        copy.node_id: _fate(climate, copy, seed, plans[copy.node_id], comes=copy.node_id not in lost)
-        for copy in copies
+        copy.node_id: _fate(climate, copy, seed, plans[copy.node_id], comes=copy.node_id not in lost) for copy in copies
     }
 
 

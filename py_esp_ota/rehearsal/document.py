@@ -132,7 +132,9 @@ def _copy(document: object, boards: Sequence[BoardFacts], where: str) -> Copy:
 
 
 def _board(document: _Json, where: str) -> BoardFacts:
-    words: dict[str, Any] = {key: _text(document, key, where) for key in ("chip", "partitions", "bootloader_idf", "runs")}
+    words: dict[str, Any] = {
+        key: _text(document, key, where) for key in ("chip", "partitions", "bootloader_idf", "runs")
+    }
     words |= {
         key: None if document.get(key) is None else _number(document, key, 0, 2**16, where)
         for key in ("chip_revision", "secure_version")

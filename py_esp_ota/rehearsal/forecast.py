@@ -126,7 +126,7 @@ class Forecast:
 
 
 SIMPLIFIED = (
-    "Every image is taken for a RainMaker app: the code in it does not run, what the weather says of it is what it does.",
+    "Every image is taken for a RainMaker app: the code in it does not run, the weather says whether it is fit.",
     "Writing and erasing flash takes no time; a download takes as long as its link does, whoever else downloads.",
     "A device that says nothing for two hours in the middle of a download hangs, and is left so.",
     f"A device that has booted {BOOTS} times does so for ever, and is switched off.",
@@ -135,7 +135,14 @@ SIMPLIFIED = (
 
 
 def forecast_of(
-    rehearsal: Rehearsal, played: Played, fates: Mapping[str, Fate], climate: Climate, *, weather: str, seed: int, job: str
+    rehearsal: Rehearsal,
+    played: Played,
+    fates: Mapping[str, Fate],
+    climate: Climate,
+    *,
+    weather: str,
+    seed: int,
+    job: str,
 ) -> Forecast:
     """The forecast of a play. ``job`` is what the replay lines call the campaign by."""
     progress, whole = played.standing.job.progress, played.standing.whole
@@ -272,7 +279,9 @@ def _samples(played: Played) -> list[tuple[int, int, int, int]]:
         for entry in played.log
         if entry.event.kind is Kind.RELEASED
     ]
-    closed = [(_after(played, node.timestamp), node.status is NodeStatus.SUCCESS) for node in played.nodes if node.closed]
+    closed = [
+        (_after(played, node.timestamp), node.status is NodeStatus.SUCCESS) for node in played.nodes if node.closed
+    ]
     end = max([at for at, _ in turns] + [at for at, _ in closed], default=0)
     moments = sorted({round(end * step / _SAMPLES) for step in range(_SAMPLES + 1)})
     return [

@@ -47,14 +47,16 @@ class Likenesses:
         self._forged: dict[tuple[str, str, str], bytes] = {}
 
     def of(self, copy: Copy) -> Likeness:
-        """The likeness of one; where no board can be as the facts say, a usual one stands in for it, and that is said."""
+        """The likeness of one; where no board can be as the facts say, a usual one stands in for it and says so."""
         kind = replace(copy, node_id="", online=False)
         if kind not in self._made:
             try:
                 self._made[kind] = self._make(kind)
             except ValueError as error:
                 usual = self._make(replace(kind, board=BoardFacts(chip=kind.board.chip), image=""))
-                why = f"what was noted of the board fits no board, and a usual one stands in for it: {error}"[:_SENTENCE]
+                why = f"what was noted of the board fits no board, and a usual one stands in for it: {error}"[
+                    :_SENTENCE
+                ]
                 self._made[kind] = replace(usual, assumed=(why, *usual.assumed))
         return self._made[kind]
 
@@ -72,7 +74,9 @@ class Likenesses:
         slot = _slot(table, board)
         parts = {_TABLE_AT: table.to_bytes(), slot.offset: image}
         size = board.flash_size or _size(table)
-        loader = bootloader(chip=chip, idf_ver=board.bootloader_idf or release_text(config.idf_version), flash_size=size)
+        loader = bootloader(
+            chip=chip, idf_ver=board.bootloader_idf or release_text(config.idf_version), flash_size=size
+        )
         parts[Target(chip).bootloader_offset] = loader
         parts |= _otadata(table, board, slot)
         for row in table:

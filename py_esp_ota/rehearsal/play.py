@@ -28,14 +28,13 @@ _LEAD_S = 86_500.0  # before the campaign: so that each copy is somewhere in the
 _LOOK_S = 60.0  # between two looks: an admin who confirms a gate does so within a minute
 _LONGEST_LOOK_S = 3600.0  # while nothing changes
 _LINGER_S = 2 * 3600.0  # after an end: nodes that hold the URL go on
+_AFTER_LOOKS = 10  # after the end of everything
 _HANGS_S = 2 * 3600.0  # without a word, beside what its download takes: it hangs, and would for ever
 _PIECE = 16 << 10  # bytes that a copy reads at once where no cut counts its writes
 BOOTS = 30
-"""A device that has booted more often boots for ever, and is stopped."""
+"""A device that has booted so often boots for ever, and is stopped."""
 _LONGEST_S = 40 * 86_400.0
-_OVER = frozenset(
-    {CampaignState.COMPLETED, CampaignState.ABORTED, CampaignState.CANCELLED, CampaignState.PAUSED}
-)
+_OVER = frozenset({CampaignState.COMPLETED, CampaignState.ABORTED, CampaignState.CANCELLED, CampaignState.PAUSED})
 
 Told = Callable[[int, int], None]
 """Called now and then with how many nodes have come to their end, and how many seconds have been played."""
@@ -79,6 +78,7 @@ async def play(
         await stage.wait_until(0.0)
         stage.start_job()
         ended = await stage.to_its_end(told, stop)
+        await stage.watch_on()
         return stage.played(ended)
 
 
@@ -193,6 +193,13 @@ class _Stage:
             self._lab.check()
         return ended
 
+    async def watch_on(self) -> None:
+        """A while longer: an app that was fit a moment ago may crash for ever."""
+        for _ in range(_AFTER_LOOKS):
+            await asyncio.sleep(_LOOK_S)
+            self._stop_what_boots()
+        self._lab.check()
+
     def _confirmed(self, standing: Standing) -> bool:
         """An admin who has read the plan opens a gate that was met and waits for him."""
         progress, gate = standing.job.progress, standing.job.plan.gate
@@ -204,7 +211,7 @@ class _Stage:
     def _stop_what_boots(self) -> None:
         """An app that panics at each boot would do so for weeks: not to be played."""
         for node_id, device in self._devices.items():
-            if len(device.boots) > BOOTS and device.flash.powered:
+            if len(device.boots) >= BOOTS and device.flash.powered:
                 self._stop(node_id)
 
     def _stop_what_hangs(self) -> None:
@@ -247,7 +254,7 @@ class _Stage:
             nodes=states,
             log=[entry for piece in service.log.all(Wanted(ota_job_id=JOB_ID)) for entry in piece],
             assumed=self._assumed,
-            boots={node_id: len(device.boots) for node_id, device in self._devices.items()},
+            boots={node_id: min(len(device.boots), BOOTS) for node_id, device in self._devices.items()},
             console=self._console,
         )
 

@@ -97,7 +97,11 @@ def rehearse_one(
     played = run_virtual(play(lone, {node_id: fate}, told=_nobody, stop=stop, listen=True))
     (node,) = played.nodes
     heard = [
-        Said((line.timestamp - played.began) / 1000, "cloud", ": ".join(filter(None, (line.status, line.additional_info))))
+        Said(
+            (line.timestamp - played.began) / 1000,
+            "cloud",
+            ": ".join(filter(None, (line.status, line.additional_info))),
+        )
         for entry in played.log
         if entry.event.node_id
         for line in lines(entry)

@@ -70,8 +70,8 @@ def rehearse(
 ) -> None:
     """Play a job in virtual time, on virtual copies of its nodes, and tell what it would come to.
 
-    JOB is asked of the cloud; without it, --image and the options of 'jobs start' plan one. A FILE is what --save kept:
-    then no cloud is needed. Nothing is sent to any node. Exit 1 when the job does not end with the update on every node.
+    JOB is asked of the cloud; without it, --image and the options of 'jobs start' plan one. A FILE is what --save kept,
+    and needs no cloud. Nothing is sent to any node. Exit 1 when the job does not end with the update on every node.
     """
     if alone is None and (turn or back is not None or stop is not None):
         raise click.UsageError("--turn, --back and --stop are for --alone")

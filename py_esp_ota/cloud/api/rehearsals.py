@@ -119,9 +119,7 @@ async def rehearsal_document(
 
 
 @router.get("/{rehearsal_id}/document")
-async def played_document(
-    _user: Admin, door: Door, rehearsal_id: str
-) -> Annotated[Json, As(RehearsalDocument)]:
+async def played_document(_user: Admin, door: Door, rehearsal_id: str) -> Annotated[Json, As(RehearsalDocument)]:
     """What was played: with it the replay lines of its forecast play the same again."""
     return played_of(door, rehearsal_id).to_json()
 
