@@ -30,7 +30,7 @@ _Seed = Annotated[int, Field(ge=0, le=SEED_LIMIT, description="who of the nodes 
 _Weather = Annotated[str, Field(max_length=WEATHER_LIMIT, description="a name, or parts between semicolons")]
 
 
-class Order(BaseModel):
+class RehearsalOrder(BaseModel):
     """What is rehearsed, and under which weather: ``ota_job_id``, or ``job`` as for ``POST /v1/admin/otajob``."""
 
     ota_job_id: Annotated[str, Field(max_length=128)] = ""
@@ -39,7 +39,7 @@ class Order(BaseModel):
     seed: _Seed = 0
 
 
-class Which(BaseModel):
+class RehearsalOf(BaseModel):
     """A job: one there is, or a planned one."""
 
     ota_job_id: Annotated[str, Field(max_length=128)] = ""
@@ -85,7 +85,7 @@ Door = Annotated[Rehearsals, Depends(_door)]
 
 @router.post("")
 async def start_rehearsal(
-    user: Admin, service: Service, door: Door, body: Order, flags: Flags
+    user: Admin, service: Service, door: Door, body: RehearsalOrder, flags: Flags
 ) -> Annotated[Json, As(RehearsalStarted)]:
     """Play a job, or one that is only planned, on virtual copies of its nodes. Nothing is sent to any node."""
     rehearsal = _written(user, service, body, flags)
@@ -112,7 +112,7 @@ async def cancel_rehearsal(
 
 @router.post("/document")
 async def rehearsal_document(
-    user: Admin, service: Service, body: Which, flags: Flags
+    user: Admin, service: Service, body: RehearsalOf, flags: Flags
 ) -> Annotated[Json, As(RehearsalDocument)]:
     """All that ``esp-ota cloud rehearse`` needs to play a job where it runs."""
     return _written(user, service, body, flags).to_json()
@@ -146,7 +146,7 @@ def played_of(door: Rehearsals, rehearsal_id: str) -> Rehearsal:
     return found
 
 
-def _written(user: User, service: CloudService, body: Order | Which, flags: JobOptions) -> Rehearsal:
+def _written(user: User, service: CloudService, body: RehearsalOrder | RehearsalOf, flags: JobOptions) -> Rehearsal:
     if bool(body.ota_job_id) == (body.job is not None):
         raise CloudError(Refusal.INVALID_REQUEST, "which job? ota_job_id, or job for one that is only planned")
     if body.job is None:
