@@ -75,8 +75,6 @@ PROFILE = Profile(
     marks=(
         Mark("---WLED ", Source(_REPO, _REVISION, "wled00/wled.cpp", "WLED::setup")),
         Mark("!BOOTLOOP DETECTED!", _LOOP._replace(place="detectBootLoop")),
-        Mark("Swapping boot partition...", _LOOP),
-        Mark("Current firmware validated", _OTA._replace(place="markOTAvalid")),
     ),
     shipped=(),
 )
