@@ -38,7 +38,7 @@ PROFILE = Profile(
         "erases it next. What crashes before setup() has the file system is never counted",
         source=_LOOP,
     ),
-    updater="arduino",
+    updater="wled",
     habits=(
         Claim(
             "gives Update.begin() the length of the request, which is longer than the image",
