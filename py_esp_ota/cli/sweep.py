@@ -59,8 +59,7 @@ _HEADER = 24
     "--story",
     "name",
     type=click.Choice(list(STORIES)),
-    default="first-ota",
-    show_default=True,
+    show_default="first-ota",
     help="What the device does.",
 )
 @click.option(
@@ -102,7 +101,7 @@ def command(
     old: Path | None,
     new: Path | None,
     project: str | None,
-    name: str,
+    name: str | None,
     partitions: str | None,
     depth: int,
     cut: int | None,
@@ -134,6 +133,9 @@ def command(
     that the chip itself breaks, 1 when one is broken.
     """
     profile = None if project is None else PROFILES[project]
+    if profile is not None and name is not None:
+        raise click.UsageError("--profile has a story of its own: --story does not go with it")
+    name = name or "first-ota"
     story = STORIES[name] if profile is None else story_of(profile)
     scene, meant = _scene(_files(old, new, profile), profile, partitions, config_file, asked, efuse_file)
     scene = replace(scene, weather=_weather(weather, story), bootloader=_bootloader(loader, scene))

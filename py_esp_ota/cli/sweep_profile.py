@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from py_esp_ota.field.profiles.fates import Fate, FateDict, fates
 from py_esp_ota.field.profiles.profile import Profile
-from py_esp_ota.field.profiles.report import fate_lines, when
+from py_esp_ota.field.profiles.report import fate_lines
 from py_esp_ota.sweep import SweepReport
 
 
@@ -61,7 +61,7 @@ class Swept:
         lands, profile = self.lands, self.profile
         known = "" if profile.rollback.enabled is not None else ", as its source does not say (--config says it)"
         built = f"with{'' if self.rollback else 'out'} rollback{known}"
-        yield f"{profile.title}: a new app confirms itself {when(profile)}; played {built}"
+        yield f"{profile.title}: a new app confirms itself {profile.confirm.in_short}; played {built}"
         starts = ", ".join(f"{label} {count:,}" for label, count in sorted(lands.items()) if label)
         yield f"  what starts after the cuts: {starts}"
         stuck = lands[""]

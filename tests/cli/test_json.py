@@ -19,7 +19,8 @@ from py_esp_ota.firmware import Firmware, bootloader, merge
 PAGE = (Path(__file__).parents[2] / "docs/reference/json.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)$\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 APP = Firmware("lamp", "1.0.0").to_bytes()
-CONSOLE = """rst:0x3 (RTC_SW_SYS_RST),boot:0x8 (SPI_FAST_FLASH_BOOT)
+CONSOLE = """[I][safe_mode:041]: Boot seems successful; resetting boot loop counter
+rst:0x3 (RTC_SW_SYS_RST),boot:0x8 (SPI_FAST_FLASH_BOOT)
 I (60) boot.esp32c3: SPI Flash Size : 4MB
 I (70) boot:  0 factory          factory app      00 00 00010000 00100000
 I (80) boot: Loaded app from partition at offset 0x10000

@@ -166,6 +166,7 @@ def test_a_profile_takes_files_a_table_and_a_build():
     [
         ("", "OLD and NEW are needed"),
         ("old.bin", "OLD and NEW are needed"),
+        ("old.bin new.bin --profile wled --story confirm", "--profile has a story of its own"),
         ("old.bin --profile wled", "OLD and NEW are needed, both or neither with --profile"),
         ("old.bin big.bin --profile wled --partitions one.csv", "the partition table has no second app partition"),
     ],

@@ -12,7 +12,7 @@ from py_esp_ota.field.preflight.play import booted
 from py_esp_ota.field.preflight.rules import Case
 from py_esp_ota.field.profiles.fates import Fate, fate
 from py_esp_ota.field.profiles.profile import Profile, When
-from py_esp_ota.field.profiles.report import OUTCOME_WORDS, when
+from py_esp_ota.field.profiles.report import OUTCOME_WORDS
 from py_esp_ota.field.profiles.updaters.answering import UpdaterError
 from py_esp_ota.field.profiles.updaters.by_name import UPDATERS
 from py_esp_ota.field.profiles.updaters.tasmota_safeboot import to_safeboot
@@ -92,7 +92,7 @@ def _rows(table: PartitionTable) -> list[tuple[int, int, int, int]]:
 
 def _confirms(profile: Profile) -> Finding:
     confirm = profile.confirm
-    text = f"{profile.title} confirms a new app {when(profile)}: {confirm.text}"
+    text = f"{profile.title} confirms a new app {profile.confirm.in_short}: {confirm.text}"
     severity = _CONFIRMS.get(confirm.when, "note")
     return Finding("profile-confirms", severity, confirm.source.place, text, {"when": confirm.when})
 

@@ -15,6 +15,20 @@ When = Literal["at-start", "after-seconds", "self-test", "when-connected", "by-t
 Does = Literal["safe-mode", "other-slot", "recovery-app"]
 
 
+_WHEN: dict[When, str] = {
+    "at-start": "at start",
+    "after-seconds": "after {seconds:.0f} s",
+    "self-test": "after its self-test",
+    "when-connected": "when connected",
+    "by-the-program": "when the program does",
+}
+_DOES: dict[Does, str] = {
+    "safe-mode": "safe mode",
+    "other-slot": "the other slot",
+    "recovery-app": "its recovery app",
+}
+
+
 class Source(NamedTuple):
     """Where a claim was read: a repository or a released package, its revision, the path, and what stands there."""
 
@@ -48,6 +62,11 @@ class Confirm(NamedTuple):
     asks_state: bool
     gives_up_s: float | None = None
 
+    @property
+    def in_short(self) -> str:
+        """When, in a few words."""
+        return _WHEN[self.when].format(seconds=self.seconds or 0)
+
 
 class Rollback(NamedTuple):
     """Whether bootloader and app of the project's own build have ``BOOTLOADER_APP_ROLLBACK_ENABLE``."""
@@ -72,6 +91,11 @@ class Guard(NamedTuple):
     crashes_only: bool
     text: str
     source: Source
+
+    @property
+    def in_short(self) -> str:
+        """What, and at which start."""
+        return f"{_DOES[self.does]} at start {self.boots}"
 
 
 class Table(NamedTuple):

@@ -153,19 +153,7 @@ def _source(source: Source) -> SourceDict:
 
 # ---------------------------------------------------------------------------------------------------------------- lines
 
-_WHEN: dict[When, str] = {
-    "at-start": "at start",
-    "after-seconds": "after {seconds:.0f} s",
-    "self-test": "after its self-test",
-    "when-connected": "when connected",
-    "by-the-program": "when the program does",
-}
 _ENABLED = {True: "yes", False: "no", None: "not known"}
-_DOES: dict[Does, str] = {
-    "safe-mode": "safe mode",
-    "other-slot": "the other slot",
-    "recovery-app": "its recovery app",
-}
 OUTCOME_WORDS: dict[Outcome, str] = {
     "runs": "runs",
     "rolled-back": "rolled back",
@@ -187,26 +175,21 @@ def overview(profiles: Sequence[Profile]) -> Iterator[str]:
 
 def _row(profile: Profile) -> tuple[str, str, str, str]:
     guard = profile.guard
-    against = "nothing" if guard is None else f"{_DOES[guard.does]} at start {guard.boots}"
-    return profile.name, when(profile), _ENABLED[profile.rollback.enabled], against
-
-
-def when(profile: Profile) -> str:
-    """When a new app confirms itself, in a few words."""
-    return _WHEN[profile.confirm.when].format(seconds=profile.confirm.seconds or 0)
+    against = "nothing" if guard is None else guard.in_short
+    return profile.name, profile.confirm.in_short, _ENABLED[profile.rollback.enabled], against
 
 
 def in_full(profile: Profile, fates: Sequence[Fate]) -> Iterator[str]:
     """All claims with their sources, and the fates."""
     yield f"{profile.title} ({profile.name})"
-    yield from _claim(f"Confirms {when(profile)}", profile.confirm.text, profile.confirm.source)
+    yield from _claim(f"Confirms {profile.confirm.in_short}", profile.confirm.text, profile.confirm.source)
     rollback = profile.rollback
     yield from _claim(f"Rollback in its build: {_ENABLED[rollback.enabled]}", rollback.text, rollback.source)
     guard = profile.guard
     if guard is None:
         yield from ("", "Against a crash loop: nothing of its own")
     else:
-        yield from _claim(f"Against a crash loop: {_DOES[guard.does]} at start {guard.boots}", guard.text, guard.source)
+        yield from _claim(f"Against a crash loop: {guard.in_short}", guard.text, guard.source)
     yield from ("", "Its updater")
     for habit in profile.habits:
         yield f"  {habit.text}"

@@ -18,6 +18,8 @@ from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.sweep import STORIES, Life, Scene, Story
 
+#: Flashed by Arduino's tools, with boot_app0.bin in otadata.
+_ARDUINO = frozenset({"arduino", "wled"})
 _DATA, _OTADATA, _SECTOR = 1, 0, 0x1000
 #: A block of 64 KiB, and a rest.
 _SIZE = 0x14000
@@ -40,7 +42,7 @@ def story_of(profile: Profile) -> Story:
     if profile.updater == "esphome":
         return Story(name, text, _esphome)
     act = _acting(UPDATERS[profile.updater])
-    return Story(name, text, act, _has_boot_app0) if profile.updater == "arduino" else Story(name, text, act)
+    return Story(name, text, act, _has_boot_app0) if profile.updater in _ARDUINO else Story(name, text, act)
 
 
 def scene_of(profile: Profile, images: tuple[bytes, bytes] | None = None, table: PartitionTable | None = None) -> Scene:

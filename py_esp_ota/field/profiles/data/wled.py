@@ -38,7 +38,7 @@ PROFILE = Profile(
         "erases it next. What crashes before setup() has the file system is never counted",
         source=_LOOP,
     ),
-    updater="arduino",
+    updater="wled",
     habits=(
         Claim(
             "gives Update.begin() the length of the request, which is longer than the image",
@@ -75,8 +75,6 @@ PROFILE = Profile(
     marks=(
         Mark("---WLED ", Source(_REPO, _REVISION, "wled00/wled.cpp", "WLED::setup")),
         Mark("!BOOTLOOP DETECTED!", _LOOP._replace(place="detectBootLoop")),
-        Mark("Swapping boot partition...", _LOOP),
-        Mark("Current firmware validated", _OTA._replace(place="markOTAvalid")),
     ),
     shipped=(),
 )

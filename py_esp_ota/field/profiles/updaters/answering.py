@@ -26,7 +26,7 @@ def refused(updater: str, answer: Answer, cause: EspError | str) -> UpdaterError
     """The error of ``updater`` that says ``answer``, because of ``cause``."""
     err = cause.err if isinstance(cause, EspError) else EspErr.ESP_FAIL
     what = "{updater} answers {number}, {text} ({name}): {cause}"
-    number = str(answer.code) if answer.code < 0x80 else f"0x{answer.code:02x}"
+    number = f"0x{answer.code:02x}" if answer.code >= 0x80 and answer.name.isupper() else str(answer.code)
     return UpdaterError(
         err,
         what,

@@ -10,6 +10,7 @@ from py_esp_ota.field.profiles.updaters import (
     micropython_partition,
     native,
     tasmota_safeboot,
+    wled_upload,
 )
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 
@@ -24,4 +25,5 @@ UPDATERS: Mapping[str, Updater] = {
     "idf-example": native.update,
     "rainmaker": native.update,
     "tasmota": tasmota_safeboot.update,
+    "wled": wled_upload.update,
 }
