@@ -17,7 +17,30 @@ def _tls(*codes: int, other: bool = False) -> Callable[[Known], Found | None]:
     return find
 
 
+_NO_REVISION = 100
+
+
+def _no_descriptor(known: Known) -> Found | None:
+    """A block revision that no chip has: other bytes lie where an app's descriptor belongs."""
+    shown = [
+        fact
+        for fact in known.story.all("block_low", "block_high")
+        if fact.word("wanted").lstrip("v").partition(".")[0].isdecimal()
+        and int(fact.word("wanted").lstrip("v").partition(".")[0]) >= _NO_REVISION
+    ]
+    return Found(shown[:2], dict(shown[0].values)) if shown else None
+
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "app-descriptor",
+        "fault",
+        _no_descriptor,
+        "the image has no app descriptor where one belongs: what is read there as a block revision, {wanted}, is none",
+        "A bootloader, a merged image or a file system has none; send the app's own .bin.",
+        "bootloader_common_check_efuse_blk_validity",
+        7,
+    ),
     Rule(
         "not-confirmed-yet",
         "fault",
