@@ -41,7 +41,7 @@ _FOLLOWS: Mapping[str, tuple[str, ...]] = {
                        "stack-overflow", "cache-disabled"),
     "efuse-block-revision": ("app-descriptor",),
     "bootloader-damaged": ("flash-mode",),
-    "connection": ("certificate", "tls-memory", "tls-other", "not-verifying"),
+    "connection": ("certificate", "tls-memory", "tls-other", "not-verifying", "http-buffer"),
     "not-verifying": ("certificate",),
 }  # fmt: skip
 
