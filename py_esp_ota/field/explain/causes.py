@@ -37,10 +37,11 @@ _FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "assertion": ("flash-size",),
     "watchdog-reset": ("task-watchdog", "interrupt-watchdog", "brownout", "bootloader-missing", "bootloader-garbage",
                        "flash-unreadable", "bootloader-silent", "bootloader-hangs", "app-at-bootloader",
-                       "bootloader-damaged", "flash-mode", "crash", "stack-overflow", "cache-disabled"),
-    "flash-unreadable": ("rom-signature",),
+                       "bootloader-damaged", "bootloader-chip", "rom-signature", "flash-mode", "flash-late", "crash",
+                       "stack-overflow", "cache-disabled"),
+    "efuse-block-revision": ("app-descriptor",),
     "bootloader-damaged": ("flash-mode",),
-    "connection": ("certificate", "tls-memory", "tls-other", "not-verifying"),
+    "connection": ("certificate", "tls-memory", "tls-other", "not-verifying", "http-buffer"),
     "not-verifying": ("certificate",),
 }  # fmt: skip
 
