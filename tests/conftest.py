@@ -100,3 +100,16 @@ def esptool():
 
         yield call
         process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One Chromium for all tests of a file: each has a context of its own."""
+    from browsers import CHROMIUM, QUIET
+    from playwright.sync_api import sync_playwright
+
+    # No longer than a file: beside a running loop, as Playwright's is, nobody else's can be run.
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
+        yield browser
+        browser.close()
