@@ -99,6 +99,8 @@ class Chip:
         self.pins: dict[int, Held] = {}
         #: What looks at an image, for the app and for the bootloader.
         self.judge: Judge = verify_image
+        #: Bytes of the images that were looked through, once each time; one that was refused does not count.
+        self.judged = 0
         #: RTC memory as far as the bootloader uses it; lost with the power.
         self.rtc = bytes(16)
 
@@ -159,7 +161,10 @@ class Chip:
             v1_public_key=config.secure_boot_verification_key,
         )
         where = (self.flash, partition.offset, partition.size)
-        return self.judge(*where, build=build, mode=mode, efuse=self.efuse, options=options)
+        verdict = self.judge(*where, build=build, mode=mode, efuse=self.efuse, options=options)
+        if mode != "metadata":
+            self.judged += verdict.image_len
+        return verdict
 
     def _running_key(self, running: Partition, config: Sdkconfig) -> list[bytes]:
         """``esp_secure_boot_get_signature_blocks_for_running_app``: the keys of the blocks behind that app."""
