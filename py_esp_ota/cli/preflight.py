@@ -11,7 +11,7 @@ import click
 
 from py_esp_ota._core import EFuse, Flash, FlashCrypt, Target, inspect_image
 from py_esp_ota.cli.complete import chip_option
-from py_esp_ota.cli.dumps import refuse_illegible
+from py_esp_ota.cli.dumps import READ_ALL, refuse_illegible
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_input
 from py_esp_ota.cli.inputs import FlashInput, open_flash, read_config
