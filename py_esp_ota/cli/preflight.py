@@ -19,7 +19,8 @@ from py_esp_ota.cli.output import say
 from py_esp_ota.cli.preflight_report import report
 from py_esp_ota.cli.release import idf_version_option, in_flash, release
 from py_esp_ota.field.preflight.board import Board
-from py_esp_ota.field.preflight.preflight import Preflight, preflight
+from py_esp_ota.field.preflight.preflight import cut_short, preflight
+from py_esp_ota.field.profiles.profiles import PROFILES
 
 if TYPE_CHECKING:
     from py_esp_ota.silicon.can_roll_back import CanRollBack
@@ -47,6 +48,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Run the bootloader's machine code to see whether it can roll back. Costs a tenth of a second or two more.",
 )
+@click.option(
+    "--profile",
+    "project",
+    type=click.Choice(list(PROFILES)),
+    help="The project that the board is of: what its updater answers, when it confirms, what a crash loop comes to.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     device: Path,
@@ -58,6 +65,7 @@ def command(
     rollback: bool | None,
     asked: str | None,
     run: bool,
+    project: str | None,
     as_json: bool,
 ) -> None:
     """Say before an update whether NEW.bin will run on a board, why not, and what a rollback would land on.
@@ -99,8 +107,9 @@ def command(
     )
     if run:
         board = replace(board, can=_asked(board))
-    found = preflight(board, image)
-    _refuse_half(board, found)
+    found = preflight(board, image, None if project is None else PROFILES[project])
+    if (missing := cut_short(board, found)) is not None:
+        raise Unusable(f"{missing}; {READ_ALL}")
     if as_json:
         print_json(found.to_dict())
     else:
@@ -142,19 +151,6 @@ def _in_short(image: bytes) -> str:
     name = "" if info.app_desc is None else f", {info.app_desc.project_name} {info.app_desc.version}"
     fault = f", and it is refused: {info.faults[0]}" if info.faults else ", sound"
     return f"an {info.kind} for {info.chip or 'no known chip'}{name}{fault}"
-
-
-def _refuse_half(board: Board, found: Preflight) -> None:
-    """Raises ``Unusable`` when nothing starts because the file ends too early."""
-    nothing = found.played.running is None
-    cut = next((row for row in found.slots if row["offset"] < board.end < row["offset"] + row["size"]), None)
-    behind = [row["partition"] for row in found.slots if row["offset"] >= board.end]
-    if nothing and not board.parts and board.end < board.flash.size and (cut is not None or behind):
-        where = f"inside {cut['partition']}" if cut is not None else f"before {behind[0]}"
-        raise Unusable(
-            f"{board.name} ends at 0x{board.end:x} of 0x{board.flash.size:x}, {where}, and nothing in it starts; "
-            + READ_ALL
-        )
 
 
 def _asked(board: Board) -> CanRollBack:
