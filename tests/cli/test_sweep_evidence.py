@@ -192,6 +192,8 @@ def test_statements_of_other_runs():
         ("--evidence full", "full is there already, and not empty"),
         ("--evidence old.bin", "old.bin is there already, and not empty"),
         ("--evidence pack --mutant forgets-aborted", "evidence of nothing"),
+        ("--evidence pack --replay cut@1", "--replay, --export and --evidence exclude each other"),
+        ("--evidence pack --export cut@1 -o cut", "--replay, --export and --evidence exclude each other"),
         ("--evidence pack --cut 999", "there is no cut@999"),
     ],
 )
