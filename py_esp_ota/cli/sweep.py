@@ -141,6 +141,8 @@ def command(
     scene = replace(scene, weather=_weather(weather, story), bootloader=_bootloader(loader, scene))
     if (exported is None) != (output is None):
         raise click.UsageError("--export and --output go together")
+    if sum(one is not None for one in (plan, exported, evidence)) > 1:
+        raise click.UsageError("--replay, --export and --evidence exclude each other")
     pace = _pace(part, link)
     if evidence_key is not None and evidence is None:
         raise click.UsageError("--evidence-key goes with --evidence")
