@@ -226,6 +226,17 @@ def replay(story: Story, scene: Scene, plan: str) -> Ending:
         StoryError: a cut of the plan is beyond the last operation, or tears an operation of the other kind.
         ValueError: the plan does not parse.
     """
+    terms, target, life, past = play_cuts(story, scene, plan)
+    looker = Looker(terms, target)
+    look = looker.look(life.flash, life.chip.efuse, past)
+    return looker.endings[look.ending]
+
+
+def play_cuts(story: Story, scene: Scene, plan: str) -> tuple[Terms, str, Life, Past]:
+    """The story told into each cut of the plan: what it promises, on which chip, and the device as they leave it.
+
+    Raises as ``replay``.
+    """
     terms, run, target = rehearse(story, scene)
     scene = terms.scene
     life = scene.life()
@@ -246,6 +257,4 @@ def replay(story: Story, scene: Scene, plan: str) -> Ending:
             past = Past(bool(life.confirmed_at), left_on(life.flash, scene.config, past).nvs_flaw)
             continue
         raise StoryError(f"{part} is beyond the last flash operation of {story.name}")
-    looker = Looker(terms, target)
-    look = looker.look(life.flash, life.chip.efuse, past)
-    return looker.endings[look.ending]
+    return terms, target, life, past
