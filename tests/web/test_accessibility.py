@@ -9,10 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from browsers import IN_A_BROWSER
 from page_stage import Stage, on_a_socket
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from stub_nodes import introduce
-from test_browser import CHROMIUM, LAMP, QUIET
+from test_browser import LAMP
 
 from py_esp_ota.cloud.group_rows import Scope
 from py_esp_ota.cloud.group_rules import NodeQuery
@@ -26,10 +27,7 @@ BOARD = "A1B2C3D4E5F60718293A4B"
 WIDTHS = (390, 768, 1440)
 SCHEMES = ("light", "dark")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -142,14 +140,6 @@ def aborted_by_itself(service, image: str) -> str:
     job = service.jobs.create("Winter", image, nodes=["lamp1", "lamp3"], plan=plan, allow_wrong_chip=True)
     said(service, job.job.ota_job_id, "lamp1", "Same version received")
     return job.job.ota_job_id
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=SCHEMES)
