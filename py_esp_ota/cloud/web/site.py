@@ -64,6 +64,7 @@ PAGES = frozenset(
         "groups",
         "virtual",
         "flash",
+        "start",
         "docs",
         "live",
         "static",
