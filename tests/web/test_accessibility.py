@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from few_rehearsals import FewRehearsals
 from page_stage import Stage, on_a_socket
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from stub_nodes import introduce
@@ -79,6 +80,10 @@ def paths(stage: Stage) -> dict[str, str]:
         )
     )
     stage.do(lambda service: service.jobs.create("Desk", image, groups=[desk.group_id]))
+    stage.cloud.app.state.rehearsals = rehearsals = FewRehearsals()
+    stage.do(lambda service: rehearsals.start(service.rehearsing.of_job(job), ota_job_id=job))
+    stage.do(lambda service: rehearsals.start(service.rehearsing.of_job(job), ota_job_id=job))
+    rehearsals.finish("1")
     return {
         "groups": "/groups",
         "no groups": "/groups?q=zebra",
@@ -103,6 +108,9 @@ def paths(stage: Stage) -> dict[str, str]:
         "start": f"/images/{image}/start",
         "jobs": "/jobs",
         "job": f"/jobs/{job}",
+        "rehearsals": "/rehearsals",
+        "rehearsal": "/rehearsals/1",
+        "rehearsal that is played": "/rehearsals/2",
         "nowhere": "/nodes/nobody",
     }
 

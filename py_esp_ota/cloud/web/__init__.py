@@ -28,6 +28,7 @@ from py_esp_ota.cloud.web import (
     nodes,
     overview,
     records,
+    rehearse,
     start,
     virtual_nodes,
 )
@@ -49,7 +50,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
     accounts: Accounts = app.state.accounts
     suffix = service.store.setting("page_cookie", lambda: service.ground.ids.key()[:8])
     gate = LoginGate(accounts, suffix) if login else None
-    site = Site(service, link, gate, lambda: app.state.virtual_nodes)
+    site = Site(service, link, gate, lambda: app.state.virtual_nodes, lambda: app.state.rehearsals)
     outside = APIRouter(include_in_schema=False, route_class=site.route_class(guarded=False))
     site.add_static(outside)
     if link is not None:
@@ -58,7 +59,22 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
         account.add_entrance(outside, site, gate)
     inside = APIRouter(include_in_schema=False, route_class=site.route_class())
     site.add_live(inside)
-    for room in (overview, audit, records, images, image, start, jobs, nodes, node, groups, virtual_nodes, dump, docs):
+    for room in (
+        overview,
+        audit,
+        records,
+        images,
+        image,
+        start,
+        jobs,
+        rehearse,
+        nodes,
+        node,
+        groups,
+        virtual_nodes,
+        dump,
+        docs,
+    ):
         room.add_pages(inside, site)
     account.add_pages(inside, site, accounts)
     app.include_router(outside)
