@@ -41,7 +41,9 @@ def test_a_forecast_is_told_and_each_odd_device_has_its_line():
         door, _, job = await rehearsed(cloud, client)
         door.finish("1")
         page = words((await client.get("/rehearsals/1")).text)
-        said = "Aborted in phase 2 after 1:02:05: 100 of 1000 updated (the last after 1:01:40), 3 rolled back, 1 failed,"
+        said = (
+            "Aborted in phase 2 after 1:02:05: 100 of 1000 updated (the last after 1:01:40), 3 rolled back, 1 failed,"
+        )
         for sentence in (
             said,
             "Because 3 of 110 nodes rolled back; the limit is 3.",
@@ -66,7 +68,9 @@ def test_a_forecast_is_told_and_each_odd_device_has_its_line():
 def test_once_more_under_other_weather():
     async def story(cloud, client):
         door, _, job = await rehearsed(cloud, client)
-        answer = await client.post("/rehearsals/1/again", data={"weather": "fine; back 2d", "seed": "9"}, headers=ORIGIN)
+        answer = await client.post(
+            "/rehearsals/1/again", data={"weather": "fine; back 2d", "seed": "9"}, headers=ORIGIN
+        )
         assert answer.headers["location"] == "/rehearsals/2"
         assert door.kept["2"] is door.kept["1"]
         assert (door.views["2"].weather, door.views["2"].seed, door.views["2"].ota_job_id) == ("fine; back 2d", 9, job)
