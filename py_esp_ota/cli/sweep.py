@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 from rich.console import Console
@@ -25,17 +27,19 @@ from py_esp_ota.cli.release import Release, idf_version_option, in_app, release
 from py_esp_ota.faults import Plan, parse
 from py_esp_ota.mutants import MUTANTS
 from py_esp_ota.sdkconfig import Sdkconfig
-from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, replay, sweep
+from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, SweepReport, replay, sweep
 from py_esp_ota.sweep.cuts import Tears
 from py_esp_ota.sweep.engine import Progress as Told
 from py_esp_ota.view.junit import sweep_junit
 from py_esp_ota.view.sarif import sweep_sarif
 from py_esp_ota.view.sweep_html import sweep_html
 from py_esp_ota.view.sweep_text import sweep_text
-from py_esp_ota.view.sweep_words import ending_lines
+from py_esp_ota.view.sweep_words import FINDINGS, ending_lines
+from py_esp_ota.view.teach import Limits, fragment, teach_page
 
 _FILE = click.Path(path_type=Path)
 _HEADER = 24
+_LESSONS = 20  # findings whose wrecks are in the page in any case
 
 
 @click.command("sweep")
@@ -69,6 +73,7 @@ _HEADER = 24
 @click.option("--junit", type=_FILE, help="Write a JUnit report.")
 @click.option("--sarif", type=_FILE, help="Write a SARIF report.")
 @click.option("--html", type=_FILE, help="Write a page to look around in.")
+@click.option("--teach", type=_FILE, help="Write the page Pull the plug, too; the page of --html leads there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     old: Path,
@@ -90,14 +95,15 @@ def command(
     junit: Path | None,
     sarif: Path | None,
     html: Path | None,
+    teach: Path | None,
     as_json: bool,
 ) -> None:
     """Run a story of OLD and NEW once, pull the plug at every flash operation of it, and judge what boots.
 
     Exit 0 when every promise holds but those that the chip itself breaks, 1 when one is broken.
     """
-    story, (scene, meant) = STORIES[name], _scene(old, new, partitions, config_file, asked, efuse_file)
-    scene = replace(scene, weather=_weather(weather, story))
+    story, (scene, meant) = STORIES[name], scene_of(old, new, partitions, config_file, asked, efuse_file)
+    scene = replace(scene, weather=weather_of(weather, story))
     try:
         started = time.perf_counter()
         with MUTANTS[mutant].on() if mutant else nullcontext(), _bar(story, shown=not as_json) as told:
@@ -123,8 +129,11 @@ def command(
         write_output(junit, sweep_junit(report, elapsed_s=elapsed).encode())
     if sarif:
         write_output(sarif, sweep_sarif(report, artifact=str(new)).encode())
+    if teach:
+        _write_lesson(teach, story, scene, report)
     if html:
-        write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed).encode())
+        page = f"{_beside(teach, html)}#{fragment(name, scene.old, scene.new)}" if teach else ""
+        write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed, teach=page).encode())
     if as_json:
         print_json({**report.to_dict(elapsed), "release": meant.to_dict()})
     else:
@@ -134,9 +143,22 @@ def command(
     sys.exit(0 if report.ok else 1)
 
 
-def _scene(
+def _write_lesson(path: Path, story: Story, scene: Scene, report: SweepReport) -> None:
+    """The page of the same story, with the first findings among its wrecks however many cuts they take."""
+    found = [case.plan for outcome in FINDINGS for case, _ in report.findings(outcome)]
+    shown = tuple(plan for plan in found if plan.count("+cut@") == plan.count("+"))[:_LESSONS]
+    write_output(path, teach_page(story, scene, limits=Limits(plans=shown)).encode())
+
+
+def _beside(page: Path, report: Path) -> str:
+    """How a page is reached from another one, as an address."""
+    return quote(Path(os.path.relpath(page.resolve(), report.resolve().parent)).as_posix())
+
+
+def scene_of(
     old: Path, new: Path, partitions: str | None, config_file: Path | None, asked: str | None, efuse_file: Path | None
 ) -> tuple[Scene, Release]:
+    """What a story is played with, and of which release that is. Raises ``Unusable``."""
     images = read_app(old), read_app(new)
     scene = Scene(*images, _roomy(max(map(len, images))) if partitions is None else _table(partitions))
     if scene.old == scene.new:
@@ -154,7 +176,7 @@ def _scene(
     return scene, meant
 
 
-def _weather(text: str, story: Story) -> Plan:
+def weather_of(text: str, story: Story) -> Plan:
     """Faults on the sides that the agent's job has."""
     try:
         plan = parse(text)
