@@ -42,14 +42,17 @@ def page() -> Iterator[Page]:
         page = browser.new_page()
         page.set_content(
             f'<script type="importmap">{imports}</script>'
-            '<script type="module">import { Core, Refused } from "teach/core"; Object.assign(globalThis, { Core, Refused });</script>'
+            '<script type="module">import { Core, Refused } from "teach/core";'
+            "Object.assign(globalThis, { Core, Refused });</script>"
         )
         page.wait_for_function("() => Boolean(globalThis.Core)")
         page.evaluate(
-            "async (wasm) => { globalThis.core = await Core.load(Uint8Array.from(atob(wasm), (c) => c.charCodeAt(0))); }",
-            base64.b64encode(core_wasm()).decode(),
+            """async (wasm) => {
+                globalThis.bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+                globalThis.core = await Core.load(bytes(wasm));
+            }""",
+            sent(core_wasm()),
         )
-        page.evaluate("() => { globalThis.bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)); }")
         yield page
         browser.close()
 

@@ -100,9 +100,10 @@ def test_limits_are_kept_and_a_named_plan_is_there_in_any_case():
     story = STORIES["first-ota"]
     none = learn(story, SCENE, Limits(wrecks=0))
     assert {wreck.depth for wreck in none.wrecks} == {1}
-    deep = learn(story, SCENE, Limits(depth=1, plans=("cut@73:torn+cut@0+cut@1:after",)))
+    plan = "cut@73:torn-program+cut@0+cut@1:after"
+    deep = learn(story, SCENE, Limits(depth=1, plans=(plan,)))
     assert {wreck.depth for wreck in deep.wrecks} == {1, 2}
-    assert walked(deep, "cut@73:torn+cut@0+cut@1:after").lives
+    assert walked(deep, plan).lives
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import { hex } from "teach/bytes";
 
-const SECTOR = 4096, ACROSS = 256, ROWS = 128, FACES = 4;
+const SECTOR = 4096, ENTRY = 32, FACES = 4;
 const LABEL = 76, GAP = 2;
 
 /** Bits of a byte, the highest first. */
@@ -28,6 +28,24 @@ export const rowsOf = (story) => {
   });
 };
 
+/** What the core says of the image in each app partition. */
+export const showImages = (story, flash) => {
+  const lines = story.apps.map(({ label, offset, size }) => {
+    const info = flash.inspect(offset, size);
+    if (!info) return null;
+    const line = document.createElement("li"), desc = info.app_desc;
+    const blank = flash.read(offset, 16).every((byte) => byte === 0xff);
+    const name = desc ? `${desc.project_name} ${desc.version}` : "an image";
+    const [kind, text] = blank ? ["", "nothing"]
+      : info.valid ? ["sound", `${name}, whole`]
+      : ["broken", `${desc ? name : "no image"}: ${info.faults[0].field} is ${info.faults[0].found}, not ${info.faults[0].expected}`];
+    line.className = kind;
+    line.textContent = `${label}: ${text}`;
+    return line;
+  });
+  document.getElementById("images").replaceChildren(...lines.filter(Boolean));
+};
+
 export class FlashView {
   constructor(story, colours) {
     this.story = story;
@@ -35,9 +53,6 @@ export class FlashView {
     this.rows = rowsOf(story);
     this.map = document.getElementById("map");
     this.cells = document.getElementById("cells");
-    this.cells.width = ACROSS;
-    this.cells.height = ROWS;
-    this.picture = new ImageData(ACROSS, ROWS);
     this.sector = null;
   }
 
@@ -103,13 +118,18 @@ export class FlashView {
   #cells(flash, before, operation, dark) {
     const address = operation ? operation.address - (operation.address % SECTOR) : this.sector ?? this.story.otadata ?? 0;
     this.sector = address;
-    const now = flash.read(address, SECTOR), then = before?.read(address, SECTOR) ?? now;
+    // Of an otadata sector only the entry counts: 32 bytes side by side, each from its highest bit down.
+    const row = this.story.partitionAt(address), entry = row && row.offset === this.story.otadata;
+    const length = entry ? ENTRY : SECTOR;
+    this.#frame(entry ? ENTRY : 256, entry ? 8 : 128);
+    document.getElementById("fields").hidden = !entry;
+    const now = flash.read(address, length), then = before?.read(address, length) ?? now;
     // Weak cells show another face at each look.
-    const faces = dark && flash.tears ? Array.from({ length: FACES }, () => flash.read(address, SECTOR)) : [];
+    const faces = dark && flash.tears ? Array.from({ length: FACES }, () => flash.read(address, length)) : [];
     const { one, zero, fell, rose, weak } = this.inks;
     const pixels = new Uint32Array(this.picture.data.buffer);
     let fallen = 0, risen = 0, unsure = 0;
-    for (let at = 0; at < SECTOR; at++) {
+    for (let at = 0; at < length; at++) {
       const cell = now[at], old = then[at];
       let differ = 0;
       for (const face of faces) differ |= face[at] ^ cell;
@@ -119,17 +139,23 @@ export class FlashView {
         if (differ && BITS[(differ << 3) | bit]) [ink, unsure] = [weak, unsure + 1];
         else if (was > value) [ink, fallen] = [fell, fallen + 1];
         else if (was < value) [ink, risen] = [rose, risen + 1];
-        pixels[(at << 3) | bit] = ink;
+        pixels[entry ? bit * ENTRY + at : (at << 3) | bit] = ink;
       }
     }
     this.cells.getContext("2d").putImageData(this.picture, 0, 0);
-    const row = this.story.partitionAt(address);
-    this.#say("cells-title", `The 32,768 cells of sector ${hex(address)}${row ? `, ${row.label}` : ""}`);
+    const cells = entry ? `The 256 cells of otadata entry ${(address - row.offset) / SECTOR}` : "The 32,768 cells of sector";
+    this.#say("cells-title", entry ? cells : `${cells} ${hex(address)}${row ? `, ${row.label}` : ""}`);
     const parts = [];
     if (fallen) parts.push(`${fallen.toLocaleString("en")} cells have just fallen from 1 to 0`);
     if (risen) parts.push(`${risen.toLocaleString("en")} have just risen to 1: erased`);
     if (unsure) parts.push(`${unsure.toLocaleString("en")} are neither: they read otherwise at each look`);
     this.#say("cells-words", parts.length ? `${parts.join("; ")}.` : "Light is 1, dark is 0. A program only makes bits fall; only an erase of the whole sector lifts them.");
+  }
+
+  #frame(width, height) {
+    if (this.picture?.width === width) return;
+    this.picture = new ImageData(width, height);
+    Object.assign(this.cells, { width, height });
   }
 
   #say(id, text) {

@@ -1,7 +1,7 @@
 /** The page: one path, one stop on it, four views of that. */
 
 import { bytesIn, text } from "teach/bytes";
-import { FlashView } from "teach/cells";
+import { FlashView, showImages } from "teach/cells";
 import { ConsoleView } from "teach/console";
 import { Core } from "teach/core";
 import { EntriesView } from "teach/entries";
@@ -87,6 +87,7 @@ class Page {
   /** What waits until the hand rests: the address, and the words for who listens. */
   #settle() {
     const { path, stop } = this;
+    showImages(this.story, this.film.at(stop).flash);
     const address = `#${path.fragment(stop)}`;
     if (location.hash !== address) history.replaceState(null, "", address);
     $("link").href = address;
@@ -101,7 +102,8 @@ class Page {
     const life = index ? `life ${index + 1}, ` : "";
     $("count").textContent = dark ? `The power went at operation ${cut.operation} of ${told.operations.length}.` : `${done} of ${told.operations.length} operations done${index ? ` in life ${index + 1}` : ""}.`;
     const shown = dark ? told.operations[cut.operation] : next;
-    const { place, why } = shown ? operationWords(story, shown) : { place: "", why: dark ? "after the last operation" : "The story is told." };
+    const end = dark ? "after the last operation" : segment.life === "story" ? "The story is told." : "It goes on like this.";
+    const { place, why } = shown ? operationWords(story, shown) : { place: "", why: end };
     $("place").textContent = place;
     $("doing").textContent = dark && shown ? `${TEARS[cut.tear][0]}: ${TEARS[cut.tear][1]}` : shown ? `comes next: ${why}` : why;
     $("slider").setAttribute("aria-valuetext", `${life}${$("count").textContent} ${place} ${$("doing").textContent}`);

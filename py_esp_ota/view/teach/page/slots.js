@@ -30,6 +30,10 @@ export const storyline = (story, path) => {
   return stops;
 };
 
+const sameFate = (one, other) =>
+  one.index === other.index && one.dark === other.dark && one.loads === other.loads && one.boot === other.boot &&
+  one.next?.partition === other.next?.partition && !one.loads;
+
 export class SlotsView {
   constructor(story) {
     this.story = story;
@@ -40,6 +44,12 @@ export class SlotsView {
   /** Draw the lanes of a path once; a stop is a line over them. */
   follow(path, line, colours) {
     Object.assign(this, { path, line, colours });
+    // A download is long and dull: all of it takes no more room than a few of the operations that decide.
+    const dull = line.map((here, stop) => stop > 0 && sameFate(line[stop - 1], here));
+    const count = dull.filter(Boolean).length, rest = line.length - count;
+    const weight = Math.min(1, Math.max(8, rest * 1.2) / Math.max(1, count));
+    this.edges = [0];
+    for (const each of dull) this.edges.push(this.edges.at(-1) + (each ? weight : 1));
     this.canvas.width = 0;
   }
 
@@ -57,7 +67,9 @@ export class SlotsView {
   }
 
   #x(stop, width) {
-    return LABEL + (stop / Math.max(1, this.line.length)) * (width - LABEL);
+    const low = Math.floor(stop), part = stop - low, { edges } = this;
+    const at = edges[low] + part * ((edges[low + 1] ?? edges[low]) - edges[low]);
+    return LABEL + (at / edges.at(-1)) * (width - LABEL);
   }
 
   #lanes(pen, width, height, ratio) {
