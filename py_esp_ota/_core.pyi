@@ -395,6 +395,14 @@ class FlashStats:
     def erases(self) -> int:
         """Sector erases."""
 
+    @property
+    def program_pieces(self) -> int:
+        """The commands that ESP-IDF's driver makes of the page programs: 64 bytes at most."""
+
+    @property
+    def block_erases(self) -> int:
+        """Blocks of 16 sectors that the driver erases with one command; their sectors are among ``erases``."""
+
 @final
 class FlashOp:
     """One mutating operation in the journal: the unit of a fault."""
@@ -523,6 +531,8 @@ class Flash:
 
     def power_on(self) -> None:
         """Power comes back; a cut that has happened is spent, one that has not stays armed."""
+    def _repr_html_(self) -> str:
+        """Which sectors are written, for a notebook."""
 
 @final
 class Sectors:
@@ -694,6 +704,8 @@ class PartitionTable:
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Partition]: ...
     def __getitem__(self, key: int, /) -> Partition: ...
+    def _repr_html_(self) -> str:
+        """The rows, for a notebook."""
 
 @final
 class TableVerdict:
@@ -946,6 +958,8 @@ class ImageInfo:
 
     def to_dict(self) -> _ImageDict:
         """The JSON of ``esp-ota image-info --json``."""
+    def _repr_html_(self) -> str:
+        """What is in the image and what is wrong with it, for a notebook."""
 
 @final
 class Verdict:
@@ -1444,6 +1458,8 @@ class NvsPartition:
 
     def pages(self) -> list[NvsPage]:
         """The pages by address."""
+    def _repr_html_(self) -> str:
+        """Every entry, for a notebook."""
 
 @final
 class NvsHandle:

@@ -101,6 +101,8 @@ class Chip:
         self.judge: Judge = verify_image
         #: Who listens at the UART while the bootloader runs: each line as it is printed, but ROM's.
         self.uart: Callable[[str], None] | None = None
+        #: Bytes of the images that were looked through, once each time; one that was refused does not count.
+        self.judged = 0
         #: RTC memory as far as the bootloader uses it; lost with the power.
         self.rtc = bytes(16)
 
@@ -161,7 +163,10 @@ class Chip:
             v1_public_key=config.secure_boot_verification_key,
         )
         where = (self.flash, partition.offset, partition.size)
-        return self.judge(*where, build=build, mode=mode, efuse=self.efuse, options=options)
+        verdict = self.judge(*where, build=build, mode=mode, efuse=self.efuse, options=options)
+        if mode != "metadata":
+            self.judged += verdict.image_len
+        return verdict
 
     def _running_key(self, running: Partition, config: Sdkconfig) -> list[bytes]:
         """``esp_secure_boot_get_signature_blocks_for_running_app``: the keys of the blocks behind that app."""

@@ -12,12 +12,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from py_esp_ota._core import AppDesc, EFuse, Flash, FlashCrypt, ImageHeader, PartitionTable, Target, whole
+from py_esp_ota import html
+from py_esp_ota._core import (
+    AppDesc,
+    EFuse,
+    Flash,
+    FlashCrypt,
+    ImageHeader,
+    OtaSelectEntry,
+    PartitionTable,
+    Target,
+    read_otadata,
+    whole,
+)
 from py_esp_ota.apps import App, AppRun, Apps, Booted, run_app
 from py_esp_ota.chip import Chip, ResetReason, numbers_from
-from py_esp_ota.errors import OtaError, PowerLoss, Restart
+from py_esp_ota.errors import FlashError, OtaError, PartitionTableError, PowerLoss, Restart
 from py_esp_ota.firmware import merge
-from py_esp_ota.idf import startup
+from py_esp_ota.flash_clock import FlashClock, PayingFetch, PayingMqtt
+from py_esp_ota.flash_timing import FlashTiming
+from py_esp_ota.flash_timing import flash_timing as timing_of
+from py_esp_ota.idf import rollback, startup
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.bootloader.start import BootReport, boot, state_of
 from py_esp_ota.idf.log import Log
@@ -74,10 +89,13 @@ class Device:
             (``py_esp_ota.apps``); ``None`` is the RainMaker app, which all images are when this is not given.
         nvs_residents: whether the RainMaker app's NVS also holds what PHY, Wi-Fi and the time zone keep there, so that
             it is as full as in the field.
+        flash_timing: the flash chip whose times ``live()`` takes (``py_esp_ota.flash_timing``), or its name; flash is
+            instant when not given.
         console: called with each console line as it is printed.
 
     Raises:
-        ValueError: the firmware does not fit its partition, or the table does not fit the flash.
+        ValueError: the firmware does not fit its partition, or the table does not fit the flash; no times are known of
+            the flash.
     """
 
     def __init__(
@@ -102,6 +120,7 @@ class Device:
         crashes: Crashes | None = None,
         apps: Apps | None = None,
         nvs_residents: bool = False,
+        flash_timing: FlashTiming | str | None = None,
         console: Callable[[str], None] | None = None,
     ) -> None:
         table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
@@ -129,6 +148,8 @@ class Device:
         flash = _flashed(table, target, self.config, image, loader, flash_size, engine)
         self.chip = Chip(target, flash=flash, efuse=efuse, fill_random=numbers_from(node_id.encode()))
         self.nvs = FlashNvs(self.chip, self.config)
+        timing = timing_of(flash_timing) if isinstance(flash_timing, str) else flash_timing
+        self._clock = None if timing is None else FlashClock(self.chip, timing)
         self._app: asyncio.Task[NoReturn] | None = None
         self._node: RmakerNode | None = None
         self._turned_on = asyncio.Event()
@@ -142,6 +163,28 @@ class Device:
             return f"{chip}, {'nothing boots' if self.report else 'not switched on'}>"
         app = f"{self.running.project_name} {self.running.version}" if self.running else "an app"
         return f"{chip}, runs {app} from {self.report.partition.label}{self.state and f', {self.state}'}>"
+
+    def _repr_html_(self) -> str:
+        """Who it is, its otadata and its flash, for a notebook."""
+        app = f"{self.running.project_name} {self.running.version}" if self.running else ""
+        slot = self.report.partition.label if self.report and self.report.partition else ""
+        known = (("chip", self.chip.target.name), ("runs", app), ("from", slot), ("state", self.state))
+        otadata = [rollback.entry_words(entry) for entry in self._otadata()]
+        heads = ("ota_seq", "ota_state", "crc")
+        return (
+            html.facts(f"Device {self.node_id}", known)
+            + (html.table("otadata", heads, otadata) if otadata else "")
+            + self.flash._repr_html_()
+        )
+
+    def _otadata(self) -> tuple[OtaSelectEntry, ...]:
+        """Both entries of the table in flash; none where there is no table or no otadata."""
+        looked_at = self.flash.fork()  # no fault of a plan falls on a look
+        try:
+            row = PartitionTable.load(looked_at, self.config.partition_table_offset).find(type=1, subtype=0)
+            return read_otadata(looked_at, row.offset) if row else ()
+        except (FlashError, PartitionTableError, PowerLoss):
+            return ()
 
     @property
     def report(self) -> BootReport | None:
@@ -213,6 +256,8 @@ class Device:
 
         An app from ``apps`` does all it does at its first moment; the time it took passes then.
         """
+        if self._clock is not None:
+            doors = Doors(PayingMqtt(doors.mqtt, self._clock), PayingFetch(doors.fetch, self._clock), doors.clock)
         while True:
             await self._turned_on.wait()
             try:
@@ -320,6 +365,8 @@ class Device:
 
     async def _live_as(self, life: Coroutine[object, object, NoReturn]) -> None:
         """Until the power goes, or the app ends by itself. Raises ``Restart``."""
+        if self._clock is not None:
+            life = _after(self._clock, life)
         self._app = asyncio.create_task(life, name=f"app of {self.node_id}")
         try:
             await self._app
@@ -338,6 +385,16 @@ class _Reset(Restart):
     def __init__(self, reason: ResetReason, why: str) -> None:
         super().__init__(why)
         self.reason = reason
+
+
+async def _after(clock: FlashClock, life: Coroutine[object, object, NoReturn]) -> NoReturn:
+    """An app that starts when the flash is through with the boot. Raises whatever ends its life."""
+    try:
+        await clock.pay()
+        await life
+    finally:
+        life.close()
+    raise AssertionError("a life does not end by itself")
 
 
 async def _until_panic(life: Coroutine[object, object, NoReturn], seconds: float, log: Log) -> NoReturn:

@@ -19,18 +19,20 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
-from itertools import count
+from itertools import count, pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from py_esp_ota._core import EFuse, PartitionTable, verify_image, whole
 from py_esp_ota.adapters.counted import CountedFetch, Progress
+from py_esp_ota.adapters.link import Link, SlowFetch
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.apps import Apps
 from py_esp_ota.device import Device, Diagnostics, Doors
 from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
+from py_esp_ota.flash_timing import FlashTiming
 from py_esp_ota.ports import Bytes
 from py_esp_ota.rainmaker.ota import OtaType
 from py_esp_ota.rainmaker.params import ParamDevice
@@ -175,12 +177,15 @@ class Lab:
         ota_diag: Diagnostics | None = None,
         apps: Apps | None = None,
         nvs_residents: bool = False,
+        flash_timing: FlashTiming | str | None = None,
+        link: Link | None = None,
         console: Callable[[str], None] | None = None,
         on_download: Progress | None = None,
     ) -> Device:
         """A device in this world, without power yet: ``power_on()`` brings it to life.
 
-        ``on_download(done, total)`` is told of each piece of a download; for the rest see ``Device``. Raises
+        ``on_download(done, total)`` is told of each piece of a download, which comes over ``link``, at once without
+        one; for the rest see ``Device``. Raises
         ``ValueError`` for a ``node_id`` that another device has, and for an app that takes images over MQTT streams
         where the broker does not deliver them.
         """
@@ -193,7 +198,7 @@ class Lab:
         table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
         weather = Weather(
             mqtt=self.world.mqtt,
-            fetch=self.world.fetch,
+            fetch=SlowFetch(self.world.fetch, link) if link else self.world.fetch,
             clock=self.world.clock,
             ota_diag=ota_diag,
             judge=verify_image,
@@ -217,6 +222,7 @@ class Lab:
             crashes=weather.app.crashes,
             apps=apps,
             nvs_residents=nvs_residents,
+            flash_timing=flash_timing,
             console=console,
         )
         device.chip.judge = weather.judge
@@ -303,6 +309,14 @@ class Lab:
         return [
             {"status": report.status, "additional_info": report.additional_info}
             for report in self.service.jobs.history(job_id, node_id)
+        ]
+
+    def phases(self, job_id: str, node_id: str) -> list[tuple[str, float]]:
+        """How long each part of a job took on a node: what was said, and the seconds until the next word."""
+        said = self.service.jobs.history(job_id, node_id)
+        return [
+            (line.additional_info or line.status, (after.timestamp - line.timestamp) / 1000)
+            for line, after in pairwise(said)
         ]
 
     async def update(

@@ -14,6 +14,9 @@ from typing import Literal, Self, get_args, get_origin, get_type_hints
 #: What Kconfig's own defaults have otherwise than the RainMaker examples, which this package starts from.
 _KCONFIG_DEFAULTS = {"bootloader_app_rollback_enable": False}
 
+#: Fields that no line of an ``sdkconfig`` sets.
+_NOT_IN_FILES = frozenset({"idf_version", "rainmaker_version", "well_formed_json", "secure_boot_verification_key"})
+
 _STREAM_REQUEST = 128 * 1024  # MQTT_OTA_MAX_BYTES_PER_REQUEST
 
 _HEADING = re.compile(r"#.*\(ESP-IDF\) v?(\d+)\.(\d+)(?:\.(\d+))?")
@@ -216,6 +219,22 @@ class Sdkconfig:
         config.check()
         return config
 
+    def to_text(self) -> str:
+        """The options as ``from_text`` reads them: the heading, and what differs from Kconfig's defaults.
+
+        What no ``sdkconfig`` says is left out: RainMaker's release, and the key of version 1 signatures.
+        """
+        usual = Sdkconfig.from_text("")
+        lines = [f"# Espressif IoT Development Framework (ESP-IDF) {'.'.join(map(str, self.idf_version))}"]
+        for name, value in ((field.name, getattr(self, field.name)) for field in fields(self)):
+            if name in _NOT_IN_FILES or value is None or value == getattr(usual, name):
+                continue
+            if value is False:
+                lines.append(f"# CONFIG_{name.upper()} is not set")
+            else:
+                lines.append(f"CONFIG_{name.upper()}={_spelled(value)}")
+        return "\n".join([*lines, ""])
+
     def check(self) -> None:
         """What Kconfig would not let one choose. Raises ``ValueError`` naming the options."""
         for broken, why in (
@@ -284,6 +303,13 @@ class Sdkconfig:
         if self.secure_boot_ecdsa_key_len_384_bits:
             return "ecdsa384"
         return "ecdsa192" if self.secure_boot_ecdsa_key_len_192_bits else "ecdsa256"
+
+
+def _spelled(value: bool | int | str) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return "y" if value is True else str(value)
 
 
 @lru_cache

@@ -16,20 +16,24 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from py_esp_ota._core import ImageHeader, PartitionTable, Target
+from py_esp_ota._core import ImageHeader, PartitionTable, Target, inspect_image
+from py_esp_ota.adapters.link import Link
 from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.efuse import load
-from py_esp_ota.cli.files import Unusable, print_json, read_app, write_output
+from py_esp_ota.cli.files import Unusable, print_json, read_app, read_input, write_output
 from py_esp_ota.cli.inputs import read_config, refuse_other_chip
 from py_esp_ota.cli.output import say, stdout_is_taken
 from py_esp_ota.cli.partition_table import read_table
 from py_esp_ota.cli.release import Release, idf_version_option, in_app, release
+from py_esp_ota.cli.sweep_files import write_export
 from py_esp_ota.faults import Plan, parse
+from py_esp_ota.flash_timing import FLASH_TIMINGS, flash_timing
 from py_esp_ota.mutants import MUTANTS
 from py_esp_ota.sdkconfig import Sdkconfig
-from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, SweepReport, replay, sweep
+from py_esp_ota.sweep import STORIES, Ending, Pace, Scene, Share, Story, StoryError, SweepReport, replay, sweep
 from py_esp_ota.sweep.cuts import Tears
 from py_esp_ota.sweep.engine import Progress as Told
+from py_esp_ota.sweep.export import export
 from py_esp_ota.view.junit import sweep_junit
 from py_esp_ota.view.sarif import sweep_sarif
 from py_esp_ota.view.sweep_html import sweep_html
@@ -65,11 +69,23 @@ _LESSONS = 20  # findings whose wrecks are in the page in any case
 @click.option("--limit", type=click.IntRange(1), default=100_000, show_default=True, help="Cases of depth 2 at most.")
 @click.option("--clean", is_flag=True, help="Cut before and after operations only, not inside them.")
 @click.option("--replay", "plan", metavar="PLAN", help="Play one case again, and show its console.")
+@click.option("--export", "exported", metavar="PLAN", help="Write the flash as one case left it, to see it on a board.")
+@click.option("-o", "--output", type=_FILE, metavar="DIR", help="With --export: a folder that is not there yet.")
+@click.option("--bootloader", "loader", type=_FILE, help="A bootloader image to flash beside OLD.")
 @click.option("--weather", default="", metavar="PLAN", help="What goes wrong beside the power, in the agent's job.")
 @click.option("--mutant", type=click.Choice(list(MUTANTS)), help="Switch a bug of our own on, to see it found.")
 @click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
 @idf_version_option("The release that app and bootloader are of; an sdkconfig or OLD says it otherwise.")
 @click.option("--efuse", "efuse_file", type=_FILE, help="An eFuse file; a new chip without one.")
+@click.option(
+    "--flash-timing",
+    "part",
+    type=click.Choice(list(FLASH_TIMINGS), case_sensitive=False),
+    help="Say how long everything takes on this flash chip, and how long the device is at risk.",
+)
+@click.option(
+    "--link", metavar="RATE[@MS]", help="Of its network: bytes a second (125k), milliseconds of a round trip."
+)
 @click.option("--junit", type=_FILE, help="Write a JUnit report.")
 @click.option("--sarif", type=_FILE, help="Write a SARIF report.")
 @click.option("--html", type=_FILE, help="Write a page to look around in.")
@@ -87,11 +103,16 @@ def command(
     limit: int,
     clean: bool,
     plan: str | None,
+    exported: str | None,
+    output: Path | None,
+    loader: Path | None,
     weather: str,
     mutant: str | None,
     config_file: Path | None,
     asked: str | None,
     efuse_file: Path | None,
+    part: str | None,
+    link: str | None,
     junit: Path | None,
     sarif: Path | None,
     html: Path | None,
@@ -103,16 +124,24 @@ def command(
     Exit 0 when every promise holds but those that the chip itself breaks, 1 when one is broken.
     """
     story, (scene, meant) = STORIES[name], scene_of(old, new, partitions, config_file, asked, efuse_file)
-    scene = replace(scene, weather=weather_of(weather, story))
+    scene = replace(scene, weather=weather_of(weather, story), bootloader=_bootloader(loader, scene))
+    if (exported is None) != (output is None):
+        raise click.UsageError("--export and --output go together")
+    pace = _pace(part, link)
     try:
         started = time.perf_counter()
         with MUTANTS[mutant].on() if mutant else nullcontext(), _bar(story, shown=not as_json) as told:
             if plan is not None:
                 _show(replay(story, scene, plan), plan, as_json=as_json)
+            if exported is not None and output is not None:
+                write_export(export(story, scene, exported), output, as_json=as_json)
             share = Share(*_shard(shard), cut=cut)
             tears: Tears = "clean" if clean else "torn"
-            report = sweep(story, scene, depth=depth, tears=tears, share=share, seed=seed, limit=limit, progress=told)
-        elapsed = time.perf_counter() - started
+            report = sweep(
+                story, scene, depth=depth, tears=tears, share=share, seed=seed, limit=limit, pace=pace, progress=told
+            )
+            elapsed = time.perf_counter() - started
+            lesson = _lesson(story, scene, report) if teach else ""
     except (StoryError, ValueError) as error:
         raise Unusable(str(error)) from error
     options = {
@@ -120,6 +149,7 @@ def command(
         "--config": config_file,
         "--idf-version": asked,
         "--efuse": efuse_file,
+        "--bootloader": loader,
         "--weather": weather,
         "--mutant": mutant,
     }
@@ -130,7 +160,7 @@ def command(
     if sarif:
         write_output(sarif, sweep_sarif(report, artifact=str(new)).encode())
     if teach:
-        _write_lesson(teach, story, scene, report)
+        write_output(teach, lesson.encode())
     if html:
         page = f"{_beside(teach, html)}#{fragment(name, scene.old, scene.new)}" if teach else ""
         write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed, teach=page).encode())
@@ -143,11 +173,10 @@ def command(
     sys.exit(0 if report.ok else 1)
 
 
-def _write_lesson(path: Path, story: Story, scene: Scene, report: SweepReport) -> None:
+def _lesson(story: Story, scene: Scene, report: SweepReport) -> str:
     """The page of the same story, with the first findings among its wrecks however many cuts they take."""
     found = [case.plan for outcome in FINDINGS for case, _ in report.findings(outcome)]
-    shown = tuple(plan for plan in found if plan.count("+cut@") == plan.count("+"))[:_LESSONS]
-    write_output(path, teach_page(story, scene, limits=Limits(plans=shown)).encode())
+    return teach_page(story, scene, limits=Limits(plans=tuple(found[:_LESSONS])))
 
 
 def _beside(page: Path, report: Path) -> str:
@@ -174,6 +203,35 @@ def scene_of(
     if efuse_file is not None:
         scene = replace(scene, efuse=load(efuse_file))
     return scene, meant
+
+
+def _bootloader(file: Path | None, scene: Scene) -> bytes | None:
+    """A sound bootloader image for the chip of the apps, if one is named. Raises ``Unusable``."""
+    if file is None:
+        return None
+    data = read_input(file)
+    info = inspect_image(data)
+    if info.faults:
+        raise Unusable(f"{file}: {info.faults[0].err.name}: {info.faults[0]}")
+    if info.kind != "bootloader":
+        raise Unusable(f"{file} is no bootloader image")
+    chips = [Target.from_chip_id(ImageHeader.from_bytes(image[:_HEADER]).chip_id) for image in (data, scene.old)]
+    names = [chip.name if chip else "an unknown chip" for chip in chips]
+    if names[0] != names[1]:
+        raise Unusable(f"{file} is for {names[0]}, the apps are for {names[1]}")
+    return data
+
+
+def _pace(part: str | None, link: str | None) -> Pace | None:
+    """How fast the device is; ``None`` when nobody asks how long anything takes."""
+    if part is None:
+        if link is not None:
+            raise click.UsageError("--link goes with --flash-timing")
+        return None
+    try:
+        return Pace(flash_timing(part), None if link is None else Link.parse(link))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--link") from error
 
 
 def weather_of(text: str, story: Story) -> Plan:

@@ -71,6 +71,13 @@ def state_name(ota_state: int) -> str:
     return state.name if isinstance(state, OtaImgState) else f"0x{state:08x}"
 
 
+def entry_words(entry: OtaSelectEntry) -> tuple[str, str, str]:
+    """An entry as a person reads it: sequence, state, and whether the CRC fits."""
+    if entry.ota_seq == BLANK_SEQ:
+        return "blank", "", ""
+    return str(entry.ota_seq), state_name(entry.ota_state), "fits" if entry.crc_ok else "does not fit"
+
+
 def unconfirmed(entries: Entries) -> list[Rewrite]:
     """``bootloader_utility_get_selected_boot_partition``, first half: who had a trial boot and did not use it.
 

@@ -11,12 +11,14 @@ from py_esp_ota.sweep.life import Life
 from py_esp_ota.sweep.result import Case, Ending, SweepReport
 from py_esp_ota.sweep.scene import Scene
 from py_esp_ota.sweep.stories import STORIES, Story
+from py_esp_ota.sweep.timeline import Pace
 
 __all__ = [
     "STORIES",
     "Case",
     "Ending",
     "Life",
+    "Pace",
     "Scene",
     "Share",
     "Story",

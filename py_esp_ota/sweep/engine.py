@@ -18,6 +18,7 @@ from py_esp_ota.sweep.record import Run, record
 from py_esp_ota.sweep.result import Case, Ending, SweepReport
 from py_esp_ota.sweep.scene import Scene
 from py_esp_ota.sweep.stories import Settings, Story
+from py_esp_ota.sweep.timeline import Pace, timeline
 
 Progress = Callable[[int, int], None]
 
@@ -57,6 +58,7 @@ def sweep(
     share: Share = ALL,
     seed: int = 0,
     limit: int = 100_000,
+    pace: Pace | None = None,
     progress: Progress | None = None,
 ) -> SweepReport:
     """Tell ``story`` once, cut it everywhere, and see what becomes of the device.
@@ -69,6 +71,7 @@ def sweep(
         share: which operations are cut first.
         seed: which of the second cuts are tried when there are more than ``limit``.
         limit: cases of depth 2 at most.
+        pace: how fast flash and link are, for a report that says milliseconds, too.
         progress: told of operations done and in all.
 
     Raises:
@@ -86,7 +89,8 @@ def sweep(
         firsts.setdefault(id(look), (case, look))
     if depth > 1:
         cases += _second_cuts(looker, [*firsts.values()], tears, seed=seed, limit=limit, progress=progress)
-    return SweepReport(story.name, run.operations, tuple(cases), tuple(looker.endings), looker.boots)
+    times = timeline(run.operations, run.judged, terms.scene.table, pace) if pace else None
+    return SweepReport(story.name, run.operations, tuple(cases), tuple(looker.endings), looker.boots, times)
 
 
 def rehearse(story: Story, scene: Scene) -> tuple[Terms, Run, str]:
@@ -243,6 +247,17 @@ def replay(story: Story, scene: Scene, plan: str) -> Ending:
         StoryError: a cut of the plan is beyond the last operation, or tears an operation of the other kind.
         ValueError: the plan does not parse.
     """
+    terms, target, life, past = play_cuts(story, scene, plan)
+    looker = Looker(terms, target)
+    look = looker.look(life.flash, life.chip.efuse, past)
+    return looker.endings[look.ending]
+
+
+def play_cuts(story: Story, scene: Scene, plan: str) -> tuple[Terms, str, Life, Past]:
+    """The story told into each cut of the plan: what it promises, on which chip, and the device as they leave it.
+
+    Raises as ``replay``.
+    """
     terms, run, target = rehearse(story, scene)
     scene = terms.scene
     life = scene.life()
@@ -263,6 +278,4 @@ def replay(story: Story, scene: Scene, plan: str) -> Ending:
             past = Past(bool(life.confirmed_at), left_on(life.flash, scene.config, past).nvs_flaw)
             continue
         raise StoryError(f"{part} is beyond the last flash operation of {story.name}")
-    looker = Looker(terms, target)
-    look = looker.look(life.flash, life.chip.efuse, past)
-    return looker.endings[look.ending]
+    return terms, target, life, past

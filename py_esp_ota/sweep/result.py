@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple, TypedDict
 
+from py_esp_ota import html
 from py_esp_ota._core import FlashOp
+from py_esp_ota.sweep.timeline import TimeDict, Timeline, Window
 
 #: ``old`` and ``new``: that image runs, whole and verified. ``as_the_chip``: a broken promise that ESP-IDF breaks too.
 Outcome = Literal["old", "new", "as_the_chip", "violation"]
 OUTCOMES: tuple[Outcome, ...] = ("old", "new", "as_the_chip", "violation")
+
+
+_SHOWN = 10  # broken promises in a notebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,11 @@ class Case(NamedTuple):
     operation: int
     ending: int
 
+    @property
+    def model(self) -> str:
+        """How it cuts that operation: ``""`` before it, ``":after"`` behind it, or a tear."""
+        return self.plan.split("+", maxsplit=1)[0].removeprefix(f"cut@{self.operation}")
+
 
 class ViolationDict(TypedDict):
     """One broken promise, in JSON."""
@@ -60,6 +71,7 @@ class SweepDict(TypedDict):
     as_the_chip: list[ViolationDict]
     boots: int
     elapsed_s: float
+    time: TimeDict | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,8 @@ class SweepReport:
     """A story, cut everywhere.
 
     ``operations`` are the flash operations of the story without a cut; ``cases`` lie along them in order. ``boots``
-    counts the boots that were really run: the other cases were shown to end like one of them.
+    counts the boots that were really run: the other cases were shown to end like one of them. ``timeline`` says when
+    each operation happens, where the pace is known.
     """
 
     story: str
@@ -75,6 +88,7 @@ class SweepReport:
     cases: tuple[Case, ...]
     endings: tuple[Ending, ...]
     boots: int
+    timeline: Timeline | None = None
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -97,6 +111,25 @@ class SweepReport:
             if ending.outcome == outcome:
                 yield case, ending
 
+    def _repr_html_(self) -> str:
+        """The outcomes and the first broken promises, for a notebook."""
+        counted = [(outcome, str(count)) for outcome, count in self.outcomes.items() if count]
+        title = f"{self.story}: {len(self.operations)} flash operations, {len(self.cases)} cuts"
+        broken = [(case.plan, ending.why) for case, ending in islice(self.findings("violation"), _SHOWN)]
+        return html.table(title, ("Outcome", "Cuts"), counted) + (
+            html.table("Broken promises", ("Cut", "Why"), broken) if broken else ""
+        )
+
+    def windows(self) -> Iterator[tuple[Outcome, str, Window]]:
+        """When a cut breaks a promise: the worst outcome first, each reason with its stretches of time."""
+        for outcome in ("violation", "as_the_chip"):
+            cuts: dict[str, list[tuple[int, str]]] = {}
+            for case, ending in self.findings(outcome) if self.timeline else ():
+                cuts.setdefault(ending.why, []).append((case.operation, case.model))
+            for why, places in cuts.items():
+                for window in self.timeline.windows(places) if self.timeline else ():
+                    yield outcome, why, window
+
     def to_dict(self, elapsed_s: float) -> SweepDict:
         """The report as JSON-ready values; how long it took is the caller's to know."""
         return {
@@ -108,4 +141,5 @@ class SweepReport:
             "as_the_chip": [{"plan": case.plan, "why": ending.why} for case, ending in self.findings("as_the_chip")],
             "boots": self.boots,
             "elapsed_s": elapsed_s,
+            "time": self.timeline.to_dict(self.windows()) if self.timeline else None,
         }

@@ -16,7 +16,8 @@ from py_esp_ota.sweep.life import Life
 class Scene:
     """What a story is played with: two images, a table, a build.
 
-    ``weather`` is what goes wrong with network, MQTT and clock of the agent's job, each time it is told.
+    ``bootloader`` is an image to flash beside them; the model of the bootloader boots without one. ``weather`` is what
+    goes wrong with network, MQTT and clock of the agent's job, each time it is told.
     """
 
     old: bytes
@@ -25,17 +26,29 @@ class Scene:
     config: Sdkconfig = field(default_factory=Sdkconfig)
     efuse: EFuse | None = None
     weather: Plan = field(default_factory=Plan)
+    bootloader: bytes | None = None
 
     def life(self) -> Life:
         """A device from the factory with ``old`` on it, without power. As on chips, bits of a program only ever clear.
 
         Raises ``ValueError`` when ``old`` does not fit, or names no known chip.
         """
-        device = Device(self.partitions, firmware=self.old, config=self.config, efuse=self.efuse and self.efuse.copy())
+        device = Device(
+            self.partitions,
+            firmware=self.old,
+            bootloader=self.bootloader,
+            config=self.config,
+            efuse=self.efuse and self.efuse.copy(),
+        )
         made = device.chip
         flash = Flash.from_bytes(made.flash.to_bytes(), size=made.flash.size, strict=False)
         flash.power_off()
         return Life(Chip(made.target.name, flash=flash, efuse=made.efuse), self.config, self.new)
+
+    @property
+    def table(self) -> PartitionTable:
+        """The partition table itself."""
+        return PartitionTable.builtin(self.partitions) if isinstance(self.partitions, str) else self.partitions
 
     @property
     def new_version(self) -> str:

@@ -24,7 +24,14 @@ def sweep_junit(report: SweepReport, *, elapsed_s: float = 0.0) -> str:
     skipped = sum("<skipped" in test for test in tests)
     counts = f'tests="{len(tests)}" failures="{failures}" errors="0" skipped="{skipped}" time="{elapsed_s:.3f}"'
     name = _attribute(f"sweep.{report.story}")
-    numbers = {"operations": len(report.operations), "cases": len(report.cases), "boots": report.boots}
+    numbers: dict[str, int | str] = {
+        "operations": len(report.operations),
+        "cases": len(report.cases),
+        "boots": report.boots,
+    }
+    if report.timeline:
+        times = {"flash": report.timeline.pace.flash.name, "seconds": f"{report.timeline.seconds:.6f}"}
+        numbers |= times | {"worst_seconds": f"{report.timeline.worst:.6f}"}
     properties = [f'<property name="{key}" value="{value}"/>' for key, value in (numbers | report.outcomes).items()]
     return "\n".join(
         [

@@ -45,12 +45,15 @@ def sweep_sarif(report: SweepReport, *, artifact: str = "flash.bin") -> str:
         "rules": [_rule(rule_id, outcome, why) for (outcome, why), rule_id in rules.items()],
     }
     counts = {"operations": len(report.operations), "cases": len(report.cases), "boots": report.boots}
+    properties: dict[str, Any] = {"story": report.story, **counts, "outcomes": report.outcomes}
+    if report.timeline:
+        properties["time"] = report.timeline.to_dict(report.windows())
     run = {
         "tool": {"driver": driver},
         "automationDetails": {"id": f"esp-ota/sweep/{report.story}/"},
         "artifacts": [{"location": {"uri": artifact}}],
         "results": results,
-        "properties": {"story": report.story, **counts, "outcomes": report.outcomes},
+        "properties": properties,
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1)
 

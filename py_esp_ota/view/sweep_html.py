@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from py_esp_ota.sweep.result import OUTCOMES, SweepReport
 from py_esp_ota.view.sweep_words import MEANING, model_of
+from py_esp_ota.view.time_words import pace_words, seconds_words, window_words
 
 T = TypeVar("T", bound=Hashable)
 
@@ -44,9 +45,34 @@ def sweep_html(report: SweepReport, *, command: str = "", elapsed_s: float | Non
         story=escape(report.story),
         summary=summary,
         counts=counts,
+        time=_time(report),
         style=_part("sweep.css"),
         script=_part("sweep.js"),
         data=_script_safe({**_packed(report, command), "teach": teach}),
+    )
+
+
+def _time(report: SweepReport) -> str:
+    """How long the story takes, phase by phase, and how long each promise is at risk; nothing when no pace is known."""
+    timeline = report.timeline
+    if timeline is None:
+        return ""
+    phases = "".join(
+        f'<tr><th scope="row">{escape(phase.name)}</th><td>{seconds_words(phase.seconds)}</td>'
+        f"<td>{seconds_words(phase.worst)}</td></tr>"
+        for phase in timeline.phases
+    )
+    total = f"{seconds_words(timeline.seconds)}</td><td>{seconds_words(timeline.worst)}"
+    risks = "".join(
+        f"<li>{escape(outcome.replace('_', ' '))}: {escape(why)}<br>{escape(window_words(window))}</li>"
+        for outcome, why, window in report.windows()
+    )
+    return (
+        f"<p>{escape(pace_words(timeline))}</p>"
+        '<table class="time"><caption class="unseen">How long it takes</caption>'
+        '<thead><tr><th scope="col">Phase</th><th scope="col">Typically</th><th scope="col">At worst</th></tr></thead>'
+        f'<tbody>{phases}<tr><th scope="row">the whole story</th><td>{total}</td></tr></tbody></table>'
+        + (f"<details><summary>When a cut breaks a promise</summary><ol>{risks}</ol></details>" if risks else "")
     )
 
 

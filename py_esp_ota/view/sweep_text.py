@@ -8,6 +8,7 @@ from rich.text import Text
 
 from py_esp_ota.sweep.result import OUTCOMES, Outcome, SweepReport
 from py_esp_ota.view.sweep_words import FINDINGS, MEANING, Finding, findings, operation_at
+from py_esp_ota.view.time_words import risk_lines, time_lines
 from py_esp_ota.view.visible import visible
 
 _STYLES: dict[Outcome, str] = {"old": "blue", "new": "cyan", "as_the_chip": "yellow", "violation": "bold red"}
@@ -22,6 +23,7 @@ def sweep_text(
     pasted into a shell. ``elapsed_s`` is told when given, and ``release``: which ESP-IDF it was, and who says so.
     """
     parts: list[RenderableType] = [_counts(report, elapsed_s, release)]
+    parts += [Text(visible(line)) for line in time_lines(report)]
     for outcome in FINDINGS:
         broken: dict[str, list[Finding]] = {}
         for finding in findings(report, outcome):
@@ -31,6 +33,7 @@ def sweep_text(
             parts.append(_listed(report, found[:limit]))
             if len(found) > limit:
                 parts.append(Text(f"  and {len(found) - limit:,} more operations", style="dim"))
+            parts += [Text(f"  {line}") for line in _first(list(risk_lines(report, outcome, why)), limit)]
             replay = f"  replay: {command} {found[0].plans[0]}".replace("  replay:  ", "  replay: ")
             parts.append(Text(visible(replay)))
     return Group(*parts)
@@ -52,6 +55,10 @@ def _counts(report: SweepReport, elapsed_s: float | None, release: str) -> Table
         words = outcome.replace("_", " ")
         table.add_row(Text(f"{total[outcome]:,}", style=style), Text(words, style=style), Text(MEANING[outcome]))
     return table
+
+
+def _first(lines: list[str], limit: int) -> list[str]:
+    return lines if len(lines) <= limit else [*lines[:limit], f"  and {len(lines) - limit:,} more stretches of time"]
 
 
 def _listed(report: SweepReport, found: list[Finding]) -> Table:

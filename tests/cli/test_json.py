@@ -61,7 +61,12 @@ CALLS = {
     "provision": ["n1 --mqtt-host cloud.lan -o fctry"],
     "cloud": ["node-cert n1"],
     "teach": ["app next -o page.html --story reject"],
-    "sweep": ["app next", "app next --story same-slot --cut 1", "app next --replay cut@1"],
+    "sweep": [
+        "app next",
+        "app next --story same-slot --cut 1 --flash-timing W25Q32JV",
+        "app next --replay cut@1",
+        "app next --export cut@1 -o cut",
+    ],
 }
 
 

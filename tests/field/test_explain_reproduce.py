@@ -15,8 +15,8 @@ INDEX = json.loads((LOGS / "index.json").read_text())
 #: What no world of the model can show: ROM's own decisions, keys, pins, and logs in which no bootloader speaks.
 NOT_PLAYED = {
     "bootloader-missing", "bootloader-garbage", "flash-unreadable", "app-at-bootloader", "bootloader-damaged",
-    "download-mode", "bootloader-silent", "not-this-family", "rom-signature", "image-signature", "encrypted-plain",
-    "test-pin", "factory-reset", "rolled-back-earlier", "woken",
+    "download-mode", "flash-mode", "bootloader-silent", "not-this-family", "rom-signature", "image-signature",
+    "encrypted-plain", "test-pin", "factory-reset", "rolled-back-earlier", "woken",
 }  # fmt: skip
 
 

@@ -13,7 +13,9 @@ from pages import ROOT, blocks, needs_ports, pattern, python
 from py_esp_ota.cli.corpus import MICROPYTHON, fetch
 from py_esp_ota.cli.files import Unusable
 
-PAGES = sorted((ROOT / "docs/howto").glob("*.md"))
+HOWTO = sorted((ROOT / "docs/howto").glob("*.md"))
+TUTORIALS = sorted((ROOT / "docs/tutorial").glob("*.md"))
+PAGES = [*HOWTO, *TUTORIALS]
 FORGED = (
     "build/lamp.bin",
     "lamp.bin",
@@ -85,10 +87,15 @@ def test_a_page_keeps_its_word(page, reader):
 
 
 def test_every_page_is_listed_and_does_something():
-    index = (PAGES[0].parent / "README.md").read_text()
-    pages = [page for page in PAGES if page.name != "README.md"]
+    index = (HOWTO[0].parent / "README.md").read_text()
+    pages = [page for page in HOWTO if page.name != "README.md"]
     assert set(re.findall(r"\]\((.+?)\)", index)) == {page.name for page in pages}
     assert all(blocks(page.read_text()) for page in pages)
+
+
+def test_the_readme_begins_with_the_tutorial():
+    assert all(f"docs/tutorial/{page.name}" in (ROOT / "README.md").read_text() for page in TUTORIALS)
+    assert TUTORIALS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -33,6 +33,17 @@ def _with(word: str, *kinds: str) -> Callable[[Known], Found | None]:
     return find
 
 
+def _psram(known: Known) -> Found | None:
+    """External RAM that does not answer, where the app does not go on without it."""
+    shown = [
+        fact
+        for step in known.steps
+        if not step.boot.first("psram_without")
+        for fact in step.boot.all("psram_silent", "psram_needed")
+    ]
+    return Found(shown[:3], {}) if shown else None
+
+
 def _check_failed(known: Known) -> Found | None:
     shown = known.story.all("check_failed")
     return Found(shown[:2], {"name": err_name(shown[0]) or "an error"}) if shown else None
@@ -89,6 +100,16 @@ RULES: tuple[Rule, ...] = (
         "stops in its start",
         "Build with the size that is there (CONFIG_ESPTOOLPY_FLASHSIZE) and write bootloader and app again; a "
         "size of 128 KiB or so means that the flash does not answer.",
+        "",
+        10,
+    ),
+    Rule(
+        "psram",
+        "fault",
+        _psram,
+        "the app is built for external RAM, and none answers as it was told to: the app stops in its start",
+        "Take the build for this module: its PSRAM is quad (R2), octal (R8), or not there at all "
+        "(CONFIG_SPIRAM_MODE_QUAD, CONFIG_SPIRAM_MODE_OCT); CONFIG_SPIRAM_IGNORE_NOTFOUND goes on without it.",
         "",
         10,
     ),

@@ -88,6 +88,17 @@ def _of_last(*decisions: str) -> Callable[[Known], Found | None]:
     return find
 
 
+def _otadata_damaged(known: Known) -> Found | None:
+    """Damage that the last boot which says anything of otadata has seen."""
+    seen = [
+        step for step in known.steps if step.boot.first("otadata_damaged", "ota_invalid") or step.offset is not None
+    ]
+    if not seen or not (shown := seen[-1].boot.all("otadata_damaged", "ota_invalid")):
+        return None
+    to = "the factory app" if "to factory" in shown[0].text else "what is there"
+    return Found(shown, {"to": to if seen[-1].offset is None else _called(seen[-1])})
+
+
 def _kinds(known: Known, kinds: Sequence[str]) -> list[Fact]:
     return known.story.all(*kinds)
 
@@ -132,12 +143,12 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "otadata-damaged",
         "fault",
-        _of_last("otadata-damaged"),
+        _otadata_damaged,
         "no otadata entry has a good CRC, so the bootloader starts {to} by default",
-        "It is a torn write or another partition's bytes; choose a slot again: `esp-ota otadata switch`, or the "
-        "next update does.",
+        "It is a torn write or another partition's bytes, of an older table for instance; choose a slot again: "
+        "`esp-ota otadata switch`, or the next update does. A table without OTA slots needs no otadata.",
         "bootloader_utility_get_selected_boot_partition",
-        22,
+        12,
     ),
     Rule(
         "fallback",

@@ -20,7 +20,10 @@ def _table_magic(*, blank: bool) -> Callable[[Known], Found | None]:
             shown += [
                 step.boot.all("table_end", "nothing_bootable")[0]
                 for step in known.steps
-                if not step.boot.table and step.boot.first("table_end") and step.boot.first("nothing_bootable")
+                if step.boot.first("table")  # where the log begins behind it, its rows may stand before
+                and not step.boot.table
+                and step.boot.first("table_end")
+                and step.boot.first("nothing_bootable")
             ]
         return Found(shown[:2], dict(shown[0].values)) if shown else None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from py_esp_ota.field.explain.cause import AGAIN as _AGAIN
 from py_esp_ota.field.explain.cause import Found, Known, Rule, line
 from py_esp_ota.field.explain.chips import is_mapped
-from py_esp_ota.field.explain.facts import Fact
+from py_esp_ota.field.explain.facts import Boot, Fact
 
 _BLANK = 0xFFFFFFFF
 
@@ -29,14 +29,29 @@ def _app_as_bootloader(known: Known) -> Found | None:
     return Found(shown[:1], dict(shown[0].values)) if shown else None
 
 
-def _damaged_bootloader(known: Known) -> Found | None:
+def _nonsense(boot: Boot) -> list[Fact]:
+    """What ROM reads of a bootloader whose header was good, and what cannot be."""
     wild = [
         fact
-        for fact in known.story.all("rom_load")
+        for fact in boot.all("rom_load")
         if (fact.number("address") or 0) == _BLANK or not 0 <= (fact.number("length") or 0) < 0x80000
     ]
-    shown = [*known.story.all("rom_checksum", "rom_exception"), *wild]
+    return [*boot.all("rom_checksum", "rom_exception"), *wild]
+
+
+def _damaged_bootloader(known: Known) -> Found | None:
+    shown = [fact for step in known.steps for fact in _nonsense(step.boot)]
     return Found(shown[:3], dict(shown[0].values)) if shown else None
+
+
+def _quad(known: Known) -> Found | None:
+    """Nonsense that is read with four data lines: two are wired in every module, four are not."""
+    for step in known.steps:
+        mode = step.boot.first("rom_mode")
+        shown = _nonsense(step.boot)
+        if mode is not None and shown and mode.word("mode") in {"QIO", "QOUT"}:
+            return Found([mode, *shown[:2]], dict(mode.values))
+    return None
 
 
 def _download(known: Known) -> Found | None:
@@ -114,9 +129,9 @@ RULES: tuple[Rule, ...] = (
         "flash-unreadable",
         "fault",
         line("flash_read_error", "rom_assert"),
-        "ROM cannot read the flash: no header comes back from it",
-        "Take away what hangs at the strapping pins (GPIO12 on ESP32 sets the flash's voltage), check the "
-        "supply, and write a bootloader in mode DIO.",
+        "ROM gets no bootloader's header from the flash: nothing was ever written there, or the flash does not answer",
+        _AGAIN + " If it stays, take away what hangs at the strapping pins (GPIO12 on ESP32 sets the flash's voltage), "
+        "and check the supply; an older ROM says these words of an erased flash, too.",
         "ROM",
         2,
     ),
@@ -127,6 +142,15 @@ RULES: tuple[Rule, ...] = (
         "an app lies where the bootloader belongs: ROM was asked to load a segment to 0x{address:08x}, where "
         "only the cache shows something",
         _AGAIN + " A lone app .bin goes into an app partition, not to the beginning of the flash.",
+        "ROM",
+        2,
+    ),
+    Rule(
+        "flash-mode",
+        "fault",
+        _quad,
+        "ROM reads the flash in mode {mode} and gets nonsense: this flash, or how it is wired, knows no such mode",
+        "Write the bootloader again with --flash-mode dio; build with CONFIG_ESPTOOLPY_FLASHMODE_DIO.",
         "ROM",
         2,
     ),

@@ -65,6 +65,12 @@ _ANYWHERE = (
     Said("upgrade_ok", "app", "Prepare to restart system!"),
     Said("incomplete", "app", "Complete data was not received"),
     Said("incomplete", "app", "Error in receiving complete file"),
+    Said("psram_without", "call_start_cpu0", "Failed to init external RAM; continuing without it"),
+    Said("psram_needed", "call_start_cpu0", "Failed to init external RAM"),
+    Said("psram_needed", "esp_spiram_init", "SPI RAM enabled but initialization failed. Bailing out."),
+    Said("psram_guessed", "esp_psram_impl_enable", "PSRAM ID read error: 0x%x, fallback to use default", "id"),
+    Said("psram_silent", "esp_psram_impl_enable", "PSRAM ID read error: 0x%x", "id"),
+    Said("psram_silent", "esp_psram_impl_enable", "PSRAM chip is not connected"),
     Said("name", "esp_err_to_name", "ESP_ERR_", within=True),
 )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from py_esp_ota import html
 from py_esp_ota._core import (
     AppDesc,
     BootTable,
@@ -109,6 +110,13 @@ class BootReport:
             "log": list(self.log),
             "console": list(self.console),
         }
+
+    def _repr_html_(self) -> str:
+        """How it ended and why, for a notebook."""
+        ended = f"{self.partition.label} runs" if self.partition else "nothing boots"
+        app = f"{self.app_desc.project_name} {self.app_desc.version}" if self.app_desc else ""
+        known = (("app", app), ("state", self.state), ("resets", str(self.resets or "")))
+        return html.facts(f"Boot: {ended}", known) + html.table("Why", (), [(line,) for line in self.why])
 
 
 def boot(chip: Chip, config: Sdkconfig) -> BootReport:

@@ -34,6 +34,10 @@ use watch::Watch;
 pub const SECTOR: usize = 4096;
 /// The largest program operation in bytes; one never crosses a multiple of it.
 pub const PAGE: usize = 256;
+/// What `esp_flash_erase_region` erases with one command where it can (`block_erase_size`).
+pub const BLOCK: u64 = 0x1_0000;
+/// The most that `esp_flash_write` programs with one command (`SPI_FLASH_HAL_MAX_WRITE_BYTES`).
+pub const PIECE: u64 = 64;
 /// The smallest chip: 1 MiB.
 pub const MIN_SIZE: u64 = 1 << 20;
 /// The largest chip: 128 MiB.
@@ -79,6 +83,10 @@ pub struct Stats {
     pub program_bytes: u64,
     /// Sector erases completed.
     pub erases: u64,
+    /// The commands that ESP-IDF's driver makes of the page programs: 64 bytes at most.
+    pub program_pieces: u64,
+    /// Blocks of 16 sectors that the driver erases with one command; their sectors are among `erases`.
+    pub block_erases: u64,
 }
 
 /// One completed operation in the journal.
@@ -345,7 +353,7 @@ impl Flash {
 
     /// `esp_flash_erase_region` (components/spi_flash/esp_flash_api.c): whole sectors, ascending.
     ///
-    /// The chip's 64 KiB block erase is not used: each sector is an operation of its own.
+    /// The chip's 64 KiB block erase is counted and not used: each sector is an operation of its own.
     pub fn erase(&mut self, address: u64, length: u64) -> Result<(), Failure> {
         self.check("erase", address, length)?;
         for (name, value) in [("address", address), ("length", length)] {
@@ -357,6 +365,8 @@ impl Flash {
         for sector in 0..length / SECTOR as u64 {
             self.erase_sector(address + sector * SECTOR as u64)?;
         }
+        let first = address.next_multiple_of(BLOCK);
+        self.stats.block_erases += (address + length).saturating_sub(first) / BLOCK;
         Ok(())
     }
 

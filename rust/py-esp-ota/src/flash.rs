@@ -13,6 +13,7 @@ use crate::crypt::FlashCrypt;
 use crate::err::{FlashError, failure_to_err, misuse, number};
 use crate::journal::{FlashOp, FlashStats, Sectors};
 use crate::lock::{brief, lock};
+use crate::notebook;
 
 /// From this many bytes on the GIL is released; below, handing it over costs more than the work.
 const LONG: usize = 16 * 1024;
@@ -127,8 +128,9 @@ impl Flash {
     /// The counters.
     #[getter]
     fn stats(&self, py: Python<'_>) -> FlashStats {
-        let core::Stats { reads, read_bytes, programs, program_bytes, erases } = self.brief(py, |chip| chip.stats());
-        FlashStats { reads, read_bytes, programs, program_bytes, erases }
+        let core::Stats { reads, read_bytes, programs, program_bytes, erases, program_pieces, block_erases } =
+            self.brief(py, |chip| chip.stats());
+        FlashStats { reads, read_bytes, programs, program_bytes, erases, program_pieces, block_erases }
     }
 
     /// What is left of the armed fault plan, or empty.
@@ -293,5 +295,14 @@ impl Flash {
         let strict = if self.strict { "" } else { ", strict=False" };
         let power = if powered { "" } else { ", no power" };
         format!("<Flash 0x{:x}{strict}, {operations} operations{power}>", self.size)
+    }
+
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        let erased = |chip: &mut core::Flash| {
+            let sectors = (0..self.size).step_by(core::SECTOR);
+            sectors.map(|at| chip.is_erased(at, core::SECTOR as u64).map(|erased| !erased)).collect()
+        };
+        let written: Vec<bool> = self.sized(py, self.size as usize, erased)?;
+        notebook::sector_map(py, &format!("Flash of {} KiB", self.size >> 10), &written)
     }
 }

@@ -25,15 +25,20 @@ pub(crate) struct FlashStats {
     pub(crate) program_bytes: u64,
     /// Sector erases.
     pub(crate) erases: u64,
+    /// The commands that ESP-IDF's driver makes of the page programs: 64 bytes at most.
+    pub(crate) program_pieces: u64,
+    /// Blocks of 16 sectors that the driver erases with one command; their sectors are among `erases`.
+    pub(crate) block_erases: u64,
 }
 
 #[pymethods]
 impl FlashStats {
     fn __repr__(&self) -> String {
-        let Self { reads, read_bytes, programs, program_bytes, erases } = self;
+        let Self { reads, read_bytes, programs, program_bytes, erases, program_pieces, block_erases } = self;
         format!(
             "FlashStats(reads={reads}, read_bytes={read_bytes}, programs={programs}, \
-             program_bytes={program_bytes}, erases={erases})"
+             program_bytes={program_bytes}, erases={erases}, program_pieces={program_pieces}, \
+             block_erases={block_erases})"
         )
     }
 }

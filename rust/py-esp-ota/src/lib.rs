@@ -13,6 +13,7 @@ mod flash;
 mod image;
 mod journal;
 mod lock;
+mod notebook;
 mod nvs;
 mod otadata;
 mod partition;

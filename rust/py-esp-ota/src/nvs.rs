@@ -13,6 +13,7 @@ use pyo3::types::PyBytes;
 use crate::err::{FlashError, NvsError, failure_to_err, number};
 use crate::flash::Flash;
 use crate::lock::{brief, lock};
+use crate::notebook;
 use crate::partition::Partition;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -259,6 +260,13 @@ impl NvsPartition {
             total_entries: total,
             namespace_count: namespaces,
         })
+    }
+
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        let entries = self.entries(py, None)?;
+        let row = |entry: &NvsEntry| vec![entry.namespace.clone(), entry.key.clone(), entry.r#type.to_string()];
+        let rows: Vec<Vec<String>> = entries.iter().map(row).collect();
+        notebook::table(py, "NVS", &["Namespace", "Key", "Type"], &rows)
     }
 
     /// The namespaces and their numbers.

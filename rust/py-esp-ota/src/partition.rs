@@ -10,6 +10,7 @@ use crate::bytes::Bytes;
 use crate::err::{Fault, LogLine, PartitionTableError};
 use crate::err::{esp_err, fault_saying, fault_to_err, log_lines, number};
 use crate::flash::Flash;
+use crate::notebook;
 
 /// The sentence for a broken rule: its field names the line or row, and a line number is no place in bytes.
 const RULE: &str = "{field}: found {found}, expected {expected}";
@@ -323,6 +324,12 @@ impl PartitionTable {
     fn __repr__(&self) -> String {
         let labels: Vec<String> = self.0.iter().map(|row| row.name().into_owned()).collect();
         format!("<PartitionTable {}>", labels.join(", "))
+    }
+
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        let heads = ["Name", "Type", "SubType", "Offset", "Size", "Flags"];
+        let rows: Vec<Vec<String>> = self.0.iter().map(|row| core::csv::fields(row).to_vec()).collect();
+        notebook::table(py, "Partition table", &heads, &rows)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ERASED, Flash, Op, OpKind, Power, SECTOR, Sector, Step, Weak, tear};
+use super::{ERASED, Flash, Op, OpKind, PIECE, Power, SECTOR, Sector, Step, Weak, tear};
 use crate::err::{EspErr, Failure, Fault};
 use crate::fault::{Cell, Shape, Tear};
 use crate::source::Source;
@@ -86,6 +86,7 @@ impl Flash {
             OpKind::Program => {
                 self.stats.programs += 1;
                 self.stats.program_bytes += length;
+                self.stats.program_pieces += length.div_ceil(PIECE);
             }
             OpKind::Erase => self.stats.erases += 1,
         }

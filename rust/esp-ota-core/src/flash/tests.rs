@@ -47,6 +47,22 @@ fn an_image_picks_the_smallest_chip() -> Result<(), Failure> {
 }
 
 #[test]
+fn what_the_driver_does_with_one_command_is_counted() -> Result<(), Failure> {
+    let mut flash = Flash::new(MIB, true)?;
+    for (address, length, blocks) in
+        [(0x1000, 0x1F000, 1), (0, 0xF000, 0), (0x1_0000, 0x2_0000, 2), (0xF000, 0x10000, 0), (0x2000, 0, 0)]
+    {
+        let before = flash.stats();
+        flash.erase(address, length)?;
+        assert_eq!(flash.stats().block_erases - before.block_erases, blocks);
+        assert_eq!(flash.stats().erases - before.erases, length / SECTOR as u64);
+    }
+    flash.program(0xF0, &[0; 0x110 + 65])?;
+    assert_eq!(flash.stats().program_pieces, 1 + 4 + 2);
+    Ok(())
+}
+
+#[test]
 fn programming_clears_bits_page_by_page() -> Result<(), Failure> {
     let mut flash = Flash::new(MIB, true)?;
     flash.record(true);

@@ -77,19 +77,23 @@ pub fn from_csv(text: &str, placement: &Placement) -> Result<Vec<Partition>, Fau
 pub fn to_csv(rows: &[Partition]) -> String {
     let mut text = String::from("# ESP-IDF Partition Table\n# Name, Type, SubType, Offset, Size, Flags\n");
     for row in rows {
-        let flags: Vec<&str> = FLAGS.iter().filter(|(_, bit)| row.flags & bit != 0).map(|&(word, _)| word).collect();
-        let fields = [
-            row.name().into_owned(),
-            names::type_name(row.ptype),
-            names::subtype_name(row.ptype, row.subtype),
-            format!("0x{:x}", row.offset),
-            size_text(row.size),
-            flags.join(":"),
-        ];
-        text.push_str(&fields.join(","));
+        text.push_str(&fields(row).join(","));
         text.push('\n');
     }
     text
+}
+
+/// The fields of one row, as `PartitionDefinition.to_csv` writes them: name, type, subtype, offset, size, flags.
+pub fn fields(row: &Partition) -> [String; 6] {
+    let flags: Vec<&str> = FLAGS.iter().filter(|(_, bit)| row.flags & bit != 0).map(|&(word, _)| word).collect();
+    [
+        row.name().into_owned(),
+        names::type_name(row.ptype),
+        names::subtype_name(row.ptype, row.subtype),
+        format!("0x{:x}", row.offset),
+        size_text(row.size),
+        flags.join(":"),
+    ]
 }
 
 /// Whole MiB, else whole KiB, else hex.

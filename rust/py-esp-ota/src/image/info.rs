@@ -9,10 +9,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::parts::{
-    AppDesc, BootloaderDesc, ImageHeader, Segment, app_desc_dict, bootloader_desc_dict, segment_dict, segments,
+    AppDesc, BootloaderDesc, ImageHeader, Segment, app_desc_dict, bootloader_desc_dict, segment_dict, segment_kind,
+    segments,
 };
 use crate::bytes::Bytes;
 use crate::err::{Fault, esp_err};
+use crate::notebook;
 use crate::signature::{SignatureBlock, signature_blocks};
 use crate::target::by_name;
 
@@ -202,6 +204,55 @@ impl ImageInfo {
         let (kind, chip) = (self.kind(), self.chip().unwrap_or("no known chip"));
         Ok(format!("<ImageInfo {kind}, {chip}, {} bytes, {}>", self.info.length, err_name(py, self.info.err())?))
     }
+
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        let info = &self.info;
+        let hash = self.hash_valid().map_or("none appended", |valid| if valid { "fits" } else { "does not fit" });
+        let checksum = if self.checksum_valid() { "fits" } else { "does not fit" };
+        let described = info.app_desc.as_ref().map(|desc| {
+            [("project", desc.project_name()), ("version", desc.version()), ("ESP-IDF", desc.idf_ver())]
+        });
+        let mut rows = vec![
+            ("kind", self.kind().to_owned()),
+            ("chip", self.chip().unwrap_or("no known chip").to_owned()),
+            ("length", format!("{} bytes", info.length)),
+            ("checksum", checksum.to_owned()),
+            ("SHA-256", hash.to_owned()),
+        ];
+        rows.extend(described.into_iter().flatten().map(|(name, text)| (name, text)));
+        let title = format!("Image: {}", err_name(py, info.err())?);
+        let mut shown = notebook::facts(py, &title, &rows)?;
+        let segments: Vec<Vec<String>> = info.segments.iter().map(segment_row).collect();
+        let heads = ["Segment", "Kind", "Offset", "Length", "Load address"];
+        shown.push_str(&notebook::table(py, "Segments", &heads, &segments)?);
+        if !info.faults.is_empty() {
+            let heads = ["Error", "Field", "Offset", "Found", "Expected"];
+            let faults: Vec<Vec<String>> =
+                info.faults.iter().map(|fault| fault_row(py, fault)).collect::<PyResult<_>>()?;
+            shown.push_str(&notebook::table(py, "Faults", &heads, &faults)?);
+        }
+        Ok(shown)
+    }
+}
+
+fn segment_row(segment: &core::Segment) -> Vec<String> {
+    vec![
+        segment.index.to_string(),
+        segment_kind(segment.kind).to_owned(),
+        format!("0x{:x}", segment.offset),
+        format!("0x{:x}", segment.length),
+        format!("0x{:08x}", segment.load_addr),
+    ]
+}
+
+fn fault_row(py: Python<'_>, fault: &esp_ota_core::err::Fault) -> PyResult<Vec<String>> {
+    Ok(vec![
+        err_name(py, fault.err)?,
+        fault.field.to_string(),
+        format!("0x{:x}", fault.offset),
+        fault.found.clone(),
+        fault.expected.clone(),
+    ])
 }
 
 fn err_name(py: Python<'_>, err: EspErr) -> PyResult<String> {

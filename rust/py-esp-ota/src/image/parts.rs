@@ -292,16 +292,21 @@ impl Segment {
     /// What becomes of it at boot: `"map"`, `"load"`, or `"padding"`, which is skipped.
     #[getter]
     fn kind(&self) -> &'static str {
-        match self.0.kind {
-            core::SegmentKind::Map => "map",
-            core::SegmentKind::Load => "load",
-            core::SegmentKind::Padding => "padding",
-        }
+        segment_kind(self.0.kind)
     }
 
     fn __repr__(&self) -> String {
         let core::Segment { index, load_addr, length, offset, .. } = self.0;
         format!("<Segment {index} {} load_addr=0x{load_addr:08x} length={length} offset=0x{offset:x}>", self.kind())
+    }
+}
+
+/// What becomes of a segment at boot, in a word.
+pub(crate) fn segment_kind(kind: core::SegmentKind) -> &'static str {
+    match kind {
+        core::SegmentKind::Map => "map",
+        core::SegmentKind::Load => "load",
+        core::SegmentKind::Padding => "padding",
     }
 }
 
