@@ -207,7 +207,7 @@
     $("why").textContent = ending.why;
     $("replay").textContent = data.command ? `${data.command} ${plan}` : plan;
     $("teach").hidden = !data.teach;
-    $("teach").href = `${data.teach}&replay=${plan}`;
+    $("teach").setAttribute("href", `${data.teach}&replay=${plan}`);
     $("runs").textContent = runs(ending);
     $("otadata").replaceChildren(...ending.otadata.map((entry, number) => made("div", `[${number}] ${entry}`)));
     $("boots").textContent = `Console of ${ending.boots} boot${ending.boots === 1 ? "" : "s"} after the cut`;

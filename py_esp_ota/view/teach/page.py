@@ -24,7 +24,10 @@ MODULES = (
 
 def core_wasm() -> bytes:
     """The core as WebAssembly, empty where it was not built."""
-    return _WASM.read_bytes() if _WASM.is_file() else b""
+    if not _WASM.is_file():
+        return b""
+    with _WASM.open("rb") as file:
+        return file.read()
 
 
 def teach_page(story: Story, scene: Scene, *, limits: Limits | None = None, wasm: bytes | None = None) -> str:
