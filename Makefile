@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware clients apps demo test test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
+.PHONY: help setup wasm system build firmware clients apps demo test test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,7 +30,15 @@ $(VENV)/.built: $(VENV)/.tools $(RUST)
 	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet --extras cloud,postgres,silicon,test
 	touch $@
 
-setup: $(VENV)/.built ## venv, tools and the package itself, built with optimisation
+# The core for the page of `esp-ota teach`. It is asked for once: what cannot be had today is not asked for at each test.
+$(VENV)/.wasm: $(VENV)/.tools Cargo.lock $(shell find rust/esp-ota-core rust/esp-ota-wasm -name '*.rs' -o -name Cargo.toml)
+	@$(BIN)/python tools/wasm.py
+	@touch $@
+
+wasm: $(VENV)/.tools ## the core as WebAssembly, for the page of `esp-ota teach`
+	@$(BIN)/python tools/wasm.py
+
+setup: $(VENV)/.built $(VENV)/.wasm ## venv, tools and the package itself, built with optimisation
 
 build: setup ## the same
 
@@ -173,4 +181,4 @@ release-check: ## what is in the way of publishing
 	@$(PYTHON) tools/release_check.py
 
 clean: ## remove what was built
-	rm -rf $(VENV) target build py_esp_ota/_core.*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) target build py_esp_ota/_core.*.so py_esp_ota/view/teach/core.wasm .pytest_cache .mypy_cache .ruff_cache .hypothesis
