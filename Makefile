@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm system build firmware clients apps demo test test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
+.PHONY: help setup wasm system build firmware clients apps demo test test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system bench-teach docs picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -168,6 +168,9 @@ bench: setup firmware bench-system ## the figures, as ratios against a peer in t
 docs: setup ## the documentation as a site in target/site, with search and the API; a link that leads nowhere is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d target/site-cache -c docs . target/site
+
+bench-teach: setup ## the page of `esp-ota teach` under a dragging hand: size, first interaction, frames a second
+	$(BIN)/python -m benchmarks.teach
 
 picture: setup ## take all pictures again: of a sweep, of the page of `esp-ota serve --demo` for README and docs/book, diagrams
 	$(BIN)/python tools/sweep_picture.py
