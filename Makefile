@@ -169,6 +169,9 @@ docs: setup ## the documentation as a site in target/site, with search and the A
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d target/site-cache -c docs . target/site
 
+bench-teach: setup ## the page of `esp-ota teach` under a dragging hand: size, first interaction, frames a second
+	$(BIN)/python -m benchmarks.teach
+
 picture: setup ## take all pictures again: of a sweep, of the page of `esp-ota serve --demo` for README and docs/book, diagrams
 	$(BIN)/python tools/sweep_picture.py
 	$(BIN)/python -m tools.page_pictures

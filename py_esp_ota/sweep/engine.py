@@ -160,10 +160,10 @@ S_co = TypeVar("S_co", bound=Seen, covariant=True)
 
 
 class Looks(Protocol[S_co]):
-    """Who looks at devices without power, and knows again what cannot end otherwise: a ``Looker``, say."""
+    """Who says what comes of a device without power, and on which sectors that depended."""
 
     def look(self, flash: Flash, efuse: EFuse, past: Past, *, keep_run: bool = False) -> S_co:
-        """What is to be known of this state."""
+        """One look, or an earlier one that stands for it."""
 
 
 def every_cut(

@@ -11,7 +11,7 @@ impl Json {
         value.map_or_else(|| Self("null".to_owned()), of)
     }
 
-    pub(crate) fn number(value: impl ToString) -> Self {
+    pub(crate) fn number(value: impl Copy + ToString) -> Self {
         Self(value.to_string())
     }
 

@@ -54,7 +54,7 @@ impl Desk {
         code
     }
 
-    fn refuse(&mut self, why: impl ToString) -> u32 {
+    fn refuse(&mut self, why: &impl ToString) -> u32 {
         self.output = why.to_string().into_bytes();
         REFUSED
     }
@@ -103,7 +103,7 @@ pub extern "C" fn flash_new(size: u32, strict: u32) -> u32 {
             desk.output = handle.to_le_bytes().to_vec();
             DONE
         }
-        Err(fault) => desk.refuse(fault),
+        Err(fault) => desk.refuse(&fault),
     }
 }
 
@@ -117,7 +117,7 @@ pub extern "C" fn flash_fork(handle: u32) -> u32 {
             desk.output = made.to_le_bytes().to_vec();
             DONE
         }
-        None => desk.refuse(format!("there is no flash {handle}")),
+        None => desk.refuse(&format!("there is no flash {handle}")),
     }
 }
 
@@ -166,7 +166,7 @@ pub extern "C" fn flash_arm(handle: u32) -> u32 {
             flash.set_fault(Some(plan));
             Ok(Vec::new())
         }),
-        Err(refused) => desk.refuse(refused),
+        Err(refused) => desk.refuse(&refused),
     }
 }
 
@@ -175,9 +175,9 @@ pub extern "C" fn flash_arm(handle: u32) -> u32 {
 pub extern "C" fn flash_power(handle: u32, on: u32) -> u32 {
     desk().on(handle, |flash, _| {
         if on == 0 {
-            flash.power_off()
+            flash.power_off();
         } else {
-            flash.power_on()
+            flash.power_on();
         }
         Ok(Vec::new())
     })
