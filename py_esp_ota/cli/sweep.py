@@ -23,7 +23,7 @@ from py_esp_ota.cli.inputs import read_config, refuse_other_chip
 from py_esp_ota.cli.output import say, stdout_is_taken
 from py_esp_ota.cli.partition_table import read_table
 from py_esp_ota.cli.release import Release, idf_version_option, in_app, release
-from py_esp_ota.cli.sweep_files import write_export
+from py_esp_ota.cli.sweep_files import Cuts, Pack, read_key, refuse_used, write_evidence, write_export
 from py_esp_ota.cli.sweep_profile import Swept
 from py_esp_ota.faults import Plan, parse
 from py_esp_ota.field.profiles.profile import Profile
@@ -94,6 +94,8 @@ _HEADER = 24
 @click.option("--junit", type=_FILE, help="Write a JUnit report.")
 @click.option("--sarif", type=_FILE, help="Write a SARIF report.")
 @click.option("--html", type=_FILE, help="Write a page to look around in.")
+@click.option("--evidence", type=_FILE, metavar="DIR", help="Write a pack for those who ask for proof: a new folder.")
+@click.option("--evidence-key", type=_FILE, metavar="PEM", help="Sign it with this private key.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     old: Path | None,
@@ -121,6 +123,8 @@ def command(
     junit: Path | None,
     sarif: Path | None,
     html: Path | None,
+    evidence: Path | None,
+    evidence_key: Path | None,
     as_json: bool,
 ) -> None:
     """Run a story of OLD and NEW once, pull the plug at every flash operation of it, and judge what boots.
@@ -138,6 +142,13 @@ def command(
     if (exported is None) != (output is None):
         raise click.UsageError("--export and --output go together")
     pace = _pace(part, link)
+    if evidence_key is not None and evidence is None:
+        raise click.UsageError("--evidence-key goes with --evidence")
+    if mutant is not None and evidence is not None:
+        raise click.UsageError("--mutant is a bug of ours: a run with it is evidence of nothing")
+    key = None if evidence_key is None else read_key(evidence_key)
+    if evidence is not None:
+        refuse_used(evidence)
     try:
         started = time.perf_counter()
         with MUTANTS[mutant].on() if mutant else nullcontext(), _bar(story, shown=not as_json) as told:
@@ -172,6 +183,14 @@ def command(
         write_output(sarif, sweep_sarif(report, artifact=str(new or project)).encode())
     if html:
         write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed).encode())
+    if evidence is not None:
+        table = None if partitions in {None, *PartitionTable.builtin_names()} else Path(str(partitions))
+        inputs = {"OLD": old, "NEW": new, "--partitions": table, "--bootloader": loader}
+        inputs |= {"--config": config_file, "--efuse": efuse_file}
+        cuts = Cuts(depth, cut, shard, seed, limit, clean=clean)
+        paced = {"--flash-timing": part, "--link": link}
+        pack = Pack(story, scene, report, words, cuts, paced, meant.to_dict(), inputs)
+        write_evidence(pack, evidence, key)
     if as_json:
         print_json(
             {**report.to_dict(elapsed), "release": meant.to_dict(), "profile": swept.to_dict() if swept else None}

@@ -37,6 +37,7 @@ CALLS = {
     "partition-table": ["flash"],
     "boot": ["flash", "flash --times 2", "updated --config rollback", "flash --silicon --compare"],
     "preflight": ["flash next", "flash bad", "updated next --no-rollback", "flash next --profile arduino"],
+    "migrate": ["flash --table grown", "flash --table added", "flash --table grown --bootloader other"],
     "run": ["flash --timeout 0.01"],
     "explain": ["console --reproduce"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
@@ -58,6 +59,7 @@ CALLS = {
     ],
     "nvs": ["set flash ns key u8 5", "list flash", "get flash ns key", "stats flash", "erase flash ns"],
     "erase-flash": ["flash"],
+    "evidence": ["verify pack"],
     "samples": ["."],
     "provision": ["n1 --mqtt-host cloud.lan -o fctry"],
     "cloud": ["node-cert n1"],
@@ -107,9 +109,15 @@ def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
     updated = Path("flash").read_bytes().replace(otadata, firmware.ota_select_entry(1, 0).ljust(0x1000, b"\xff"))
     Path("updated").write_bytes(updated)
     Path("rollback").write_text("CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\n")
+    rows = PartitionTable.builtin("two_ota").to_csv()
+    Path("grown").write_text(rows.replace("0x210000,1M", "0x210000,1984K"))
+    Path("added").write_text(f"{rows}more,data,nvs,0x310000,64K\n")
+    Path("other").write_bytes(bootloader(idf_ver="v6.0"))
     Path("program").write_bytes(program((0x40380000, bytes(8))))
     Path("bad").write_bytes(_damaged(signing.sign(APP, signing.generate_key("ecdsa256"))))
     Path("console").write_text(CONSOLE)
+    Path("pack").mkdir()
+    Path("pack", "MANIFEST").write_text(f"{'0' * 64}  report.html\n")
     printed: set[str] = set()
     for words in CALLS[verb]:
         done = CliRunner().invoke(main, [verb, *words.split(), "--json"])

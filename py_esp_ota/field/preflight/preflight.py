@@ -105,6 +105,23 @@ def preflight(board: Board, image: bytes, profile: Profile | None = None) -> Pre
     )
 
 
+def cut_short(board: Board, found: Preflight) -> str | None:
+    """What is missing where a dump ends so early that nothing starts, or not the app that otadata has chosen."""
+    if board.parts or board.end >= board.flash.size:
+        return None
+    passed = [line for line in found.played.before.why if "is not bootable" in line]
+    for row in found.slots:
+        if board.end >= row["offset"] + row["size"]:
+            continue
+        name = row["partition"]
+        nothing = found.played.running is None
+        if nothing or any(f" {name} is not bootable" in line for line in passed):
+            where = "inside" if row["offset"] < board.end else "before"
+            which = f"{name}, and nothing in it starts" if nothing else f"{name}, which otadata has chosen"
+            return f"{board.name} ends at 0x{board.end:x} of 0x{board.flash.size:x}, {where} {which}"
+    return None
+
+
 def _aside(profile: Profile, board: Board, loader: Sdkconfig, app: Sdkconfig) -> Flash | None:
     """The flash as another app finds it that does the update for this one."""
     if profile.updater != "tasmota":
