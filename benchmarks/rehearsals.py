@@ -49,4 +49,4 @@ def rehearsal_of(nodes: int = 1000, *, size: int = 1 << 20, weather: str = "home
 
 
 if __name__ == "__main__":
-    print(rehearsal_of())  # noqa: T201
+    print(rehearsal_of())
