@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system picture changelog release-check clean
+.PHONY: help setup system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -162,9 +162,14 @@ bench-system: ## nginx, which downloads are measured against, where we may insta
 bench: setup firmware bench-system ## the figures, as ratios against a peer in the same run
 	$(BIN)/python -m benchmarks
 
-picture: setup ## take the README's pictures again: of a sweep, and of the page of `esp-ota serve --demo`
+docs: setup ## the documentation as a site in target/site, with search and the API; a link that leads nowhere is an error
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d target/site-cache -c docs . target/site
+
+picture: setup ## take all pictures again: of a sweep, of the page of `esp-ota serve --demo` for README and docs/book, diagrams
 	$(BIN)/python tools/sweep_picture.py
-	$(BIN)/python tools/page_pictures.py
+	$(BIN)/python -m tools.page_pictures
+	$(BIN)/python tools/diagrams.py
 
 changelog: ## fold changes/ into CHANGELOG.md: VERSION=X.Y.Z
 	@$(PYTHON) tools/changelog.py $(VERSION)

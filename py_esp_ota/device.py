@@ -130,6 +130,8 @@ class Device:
         #: How each run of an app from ``apps`` ended.
         self.runs: list[AppRun] = []
         self.console: list[str] = []
+        #: Called in ``live()`` when the device lies dead: who is to switch it on again learns it here.
+        self.on_power_loss: Callable[[], object] = lambda: None
         self.name = name
         self.type = type
         self._connectivity = connectivity
@@ -269,6 +271,7 @@ class Device:
                 pass
             if not self.flash.powered:  # it may be back already: an app needs a moment to die
                 self._turned_on.clear()
+                self.on_power_loss()
 
     def _boot(self, reason: ResetReason) -> BootReport:
         self.chip.reset_reason = reason

@@ -343,14 +343,18 @@ class Lab:
         """
         deadline = self._loop.time() + seconds
         while not condition():
-            for task in self._tasks:
-                if task.done():
-                    task.result()
+            self.check()
             if self._loop.time() >= deadline:
                 raise TimeoutError(f"waited {seconds:g} s in vain until {what}")
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK), self._changed:
                     await self._changed.wait()
+
+    def check(self) -> None:
+        """Raise the mistake that a device or the cloud died of, if one did."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
 
     async def _listen(self) -> None:
         """Wake everybody who waits for the cloud to change."""

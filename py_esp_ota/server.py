@@ -1,4 +1,4 @@
-"""What ``esp-ota serve`` serves: a cloud on real sockets, its page, and the virtual nodes of its folder."""
+"""What ``esp-ota serve`` serves: a cloud on real sockets, its page, the virtual nodes of its folder, and rehearsals."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from py_esp_ota.cloud.accounts import Derive
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.web import OneTimeLink, mount_web
 from py_esp_ota.cloud_world import open_cloud
+from py_esp_ota.rehearsal.desk import Desk
 from py_esp_ota.socket_world import BrokerKind, socket_world
 from py_esp_ota.virtual_nodes.population import Population
 from py_esp_ota.world import World
@@ -97,9 +98,11 @@ async def open_server(
         nodes = Population(cloud.world, cloud.service, flashes, files, on_end=on_end)
         cloud.app.state.virtual_nodes = nodes
         cloud.service.boards.virtual = nodes.facts
+        desk = Desk(cloud.service.live)
+        cloud.app.state.rehearsals = desk
         if settings.page is not None:
             link = settings.page if isinstance(settings.page, OneTimeLink) else None
             mount_web(cloud.app, cloud.service, link, login=settings.page == "login")
-        async with serve(cloud.app, port=settings.port, on_end=on_end) as url, nodes.living():
+        async with serve(cloud.app, port=settings.port, on_end=on_end) as url, nodes.living(), desk.open():
             await nodes.bring_along(settings.devices, settings.image)
             yield Server(url, cloud.world, cloud.service, nodes)

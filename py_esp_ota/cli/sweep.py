@@ -23,8 +23,12 @@ from py_esp_ota.cli.inputs import read_config, refuse_other_chip
 from py_esp_ota.cli.output import say, stdout_is_taken
 from py_esp_ota.cli.partition_table import read_table
 from py_esp_ota.cli.release import Release, idf_version_option, in_app, release
-from py_esp_ota.cli.sweep_files import write_export
+from py_esp_ota.cli.sweep_files import Cuts, Pack, read_key, refuse_used, write_evidence, write_export
+from py_esp_ota.cli.sweep_profile import Swept
 from py_esp_ota.faults import Plan, parse
+from py_esp_ota.field.profiles.profile import Profile
+from py_esp_ota.field.profiles.profiles import PROFILES
+from py_esp_ota.field.profiles.stories import scene_of, story_of
 from py_esp_ota.flash_timing import FLASH_TIMINGS, flash_timing
 from py_esp_ota.mutants import MUTANTS
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -43,14 +47,19 @@ _HEADER = 24
 
 
 @click.command("sweep")
-@click.argument("old", type=_FILE)
-@click.argument("new", type=_FILE)
+@click.argument("old", type=_FILE, required=False)
+@click.argument("new", type=_FILE, required=False)
+@click.option(
+    "--profile",
+    "project",
+    type=click.Choice(list(PROFILES)),
+    help="A project's own update in the place of a story: its updater, its table, its confirmation.",
+)
 @click.option(
     "--story",
     "name",
     type=click.Choice(list(STORIES)),
-    default="first-ota",
-    show_default=True,
+    show_default="first-ota",
     help="What the device does.",
 )
 @click.option(
@@ -85,11 +94,14 @@ _HEADER = 24
 @click.option("--junit", type=_FILE, help="Write a JUnit report.")
 @click.option("--sarif", type=_FILE, help="Write a SARIF report.")
 @click.option("--html", type=_FILE, help="Write a page to look around in.")
+@click.option("--evidence", type=_FILE, metavar="DIR", help="Write a pack for those who ask for proof: a new folder.")
+@click.option("--evidence-key", type=_FILE, metavar="PEM", help="Sign it with this private key.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    old: Path,
-    new: Path,
-    name: str,
+    old: Path | None,
+    new: Path | None,
+    project: str | None,
+    name: str | None,
     partitions: str | None,
     depth: int,
     cut: int | None,
@@ -111,17 +123,32 @@ def command(
     junit: Path | None,
     sarif: Path | None,
     html: Path | None,
+    evidence: Path | None,
+    evidence_key: Path | None,
     as_json: bool,
 ) -> None:
     """Run a story of OLD and NEW once, pull the plug at every flash operation of it, and judge what boots.
 
-    Exit 0 when every promise holds but those that the chip itself breaks, 1 when one is broken.
+    With --profile OLD and NEW may be left out: two small images are made. Exit 0 when every promise holds but those
+    that the chip itself breaks, 1 when one is broken.
     """
-    story, (scene, meant) = STORIES[name], _scene(old, new, partitions, config_file, asked, efuse_file)
+    profile = None if project is None else PROFILES[project]
+    if profile is not None and name is not None:
+        raise click.UsageError("--profile has a story of its own: --story does not go with it")
+    name = name or "first-ota"
+    story = STORIES[name] if profile is None else story_of(profile)
+    scene, meant = _scene(_files(old, new, profile), profile, partitions, config_file, asked, efuse_file)
     scene = replace(scene, weather=_weather(weather, story), bootloader=_bootloader(loader, scene))
     if (exported is None) != (output is None):
         raise click.UsageError("--export and --output go together")
     pace = _pace(part, link)
+    if evidence_key is not None and evidence is None:
+        raise click.UsageError("--evidence-key goes with --evidence")
+    if mutant is not None and evidence is not None:
+        raise click.UsageError("--mutant is a bug of ours: a run with it is evidence of nothing")
+    key = None if evidence_key is None else read_key(evidence_key)
+    if evidence is not None:
+        refuse_used(evidence)
     try:
         started = time.perf_counter()
         with MUTANTS[mutant].on() if mutant else nullcontext(), _bar(story, shown=not as_json) as told:
@@ -137,6 +164,7 @@ def command(
         elapsed = time.perf_counter() - started
     except (StoryError, ValueError) as error:
         raise Unusable(str(error)) from error
+    swept = profile and Swept.of(profile, report, rollback=scene.config.bootloader_app_rollback_enable)
     options = {
         "--partitions": partitions,
         "--config": config_file,
@@ -147,40 +175,78 @@ def command(
         "--mutant": mutant,
     }
     played = [str(word) for option in options.items() if option[1] for word in option]
-    words = shlex.join(["esp-ota", "sweep", str(old), str(new), "--story", name, *played])
+    told_by = ["--story", name] if project is None else ["--profile", project]
+    words = shlex.join(["esp-ota", "sweep", *(str(file) for file in (old, new) if file), *told_by, *played])
     if junit:
         write_output(junit, sweep_junit(report, elapsed_s=elapsed).encode())
     if sarif:
-        write_output(sarif, sweep_sarif(report, artifact=str(new)).encode())
+        write_output(sarif, sweep_sarif(report, artifact=str(new or project)).encode())
     if html:
         write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed).encode())
+    if evidence is not None:
+        table = None if partitions in {None, *PartitionTable.builtin_names()} else Path(str(partitions))
+        inputs = {"OLD": old, "NEW": new, "--partitions": table, "--bootloader": loader}
+        inputs |= {"--config": config_file, "--efuse": efuse_file}
+        cuts = Cuts(depth, cut, shard, seed, limit, clean=clean)
+        paced = {"--flash-timing": part, "--link": link}
+        pack = Pack(story, scene, report, words, cuts, paced, meant.to_dict(), inputs)
+        write_evidence(pack, evidence, key)
     if as_json:
-        print_json({**report.to_dict(elapsed), "release": meant.to_dict()})
+        print_json(
+            {**report.to_dict(elapsed), "release": meant.to_dict(), "profile": swept.to_dict() if swept else None}
+        )
     else:
         Console(stderr=stdout_is_taken()).print(
             sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed, release=str(meant)), soft_wrap=True
         )
+        say(*(["", *swept.lines()] if swept else []))
     sys.exit(0 if report.ok else 1)
 
 
+def _files(old: Path | None, new: Path | None, profile: Profile | None) -> tuple[Path, Path] | None:
+    """Both, or none where a profile makes them. Raises ``Unusable``."""
+    if old is not None and new is not None:
+        return old, new
+    if old is None and profile is not None:
+        return None
+    raise Unusable("OLD and NEW are needed" + ("" if profile is None else ", both or neither with --profile"))
+
+
 def _scene(
-    old: Path, new: Path, partitions: str | None, config_file: Path | None, asked: str | None, efuse_file: Path | None
+    files: tuple[Path, Path] | None,
+    profile: Profile | None,
+    partitions: str | None,
+    config_file: Path | None,
+    asked: str | None,
+    efuse_file: Path | None,
 ) -> tuple[Scene, Release]:
-    images = read_app(old), read_app(new)
-    scene = Scene(*images, _roomy(max(map(len, images))) if partitions is None else _table(partitions))
-    if scene.old == scene.new:
-        raise Unusable(f"{old} and {new} are the same image: nobody could tell which of them boots")
+    images = None if files is None else (read_app(files[0]), read_app(files[1]))
+    scene = _played(profile, images, None if partitions is None else _table(partitions))
+    if files is not None and scene.old == scene.new:
+        raise Unusable(f"{files[0]} and {files[1]} are the same image: nobody could tell which of them boots")
     said = None if config_file is None else read_config(config_file)
     if said is not None:
-        target = Target.from_chip_id(ImageHeader.from_bytes(images[0][:_HEADER]).chip_id)
+        target = Target.from_chip_id(ImageHeader.from_bytes(scene.old[:_HEADER]).chip_id)
         if target is not None:
-            refuse_other_chip(said, target, old)
+            refuse_other_chip(said, target, files[0] if files else Path(str(config_file)))
         scene = replace(scene, config=_checked(said.config))
-    meant = release(asked, said, in_app(images[0], str(old)))
+    found = None if files is None else in_app(scene.old, str(files[0]))
+    meant = release(asked, said, found)
     scene = replace(scene, config=replace(scene.config, idf_version=meant.version))
     if efuse_file is not None:
         scene = replace(scene, efuse=load(efuse_file))
     return scene, meant
+
+
+def _played(profile: Profile | None, images: tuple[bytes, bytes] | None, table: PartitionTable | None) -> Scene:
+    """Images and table, and of a profile its build options."""
+    if profile is not None:
+        try:
+            return scene_of(profile, images, table)
+        except ValueError as error:
+            raise Unusable(f"{error}; --partitions names another one") from error
+    old, new = images or (b"", b"")
+    return Scene(old, new, _roomy(max(len(old), len(new))) if table is None else table)
 
 
 def _bootloader(file: Path | None, scene: Scene) -> bytes | None:

@@ -165,6 +165,7 @@ class OtaJob:
     notify: bool = False
     continuous: bool = False  # nodes that join its groups later have it too
     network_serialised: bool = False  # one node of a network at a time
+    any_chip: bool = False  # nodes that say they have another chip than the image
     admin_id: str = ""  # only nodes that this admin has claimed; empty is everybody's
     plan: Plan = AT_ONCE
     sizes: tuple[int, ...] = ()  # how many nodes each phase takes

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 from typing import Literal, NamedTuple
 
-Kind = Literal["image", "job", "node", "group"]
+Kind = Literal["rehearsal", "image", "job", "node", "group"]
 
 REMEMBERED = 4096
 """Notices; more than a busy cloud makes in a second. Who is further behind looks everything up again."""

@@ -128,13 +128,21 @@ class Jobs:
         )
         with self._turns.take() as turn:
             fw_version, chip = image_of(turn.tx, ota_image_id)
-            job = replace(job, fw_version=fw_version)
+            job = replace(job, fw_version=fw_version, any_chip=allow_wrong_chip)
             order, sizes = self._targets.resolve(turn.tx, job)
             if not allow_wrong_chip and (wrong := wrong_chip_refusal(turn.tx, chip, order)) is not None:
                 raise wrong
-            job = replace(job, sizes=sizes)
-            job = replace(job, number=_insert(turn, job, order))
-            turn.begin(rules.created(job, order, by), Standing.of_new(job), order)
+            _begin(turn, replace(job, sizes=sizes), order, by)
+        return self.get(job.ota_job_id)
+
+    def adopt(self, job: OtaJob, order: Sequence[str], by: By = THE_ADMIN) -> JobView:
+        """Start a job that is resolved already, perhaps by another cloud: for these nodes, in this order.
+
+        Raises:
+            CloudError: IMAGE_UNKNOWN, IMAGE_ARCHIVED.
+        """
+        with self._turns.take() as turn:
+            _begin(turn, replace(job, fw_version=image_of(turn.tx, job.ota_image_id)[0]), order, by)
         return self.get(job.ota_job_id)
 
     # ------------------------------------------------------------------------------------------------------------ read
@@ -340,6 +348,11 @@ class Jobs:
             if not job.archived:
                 turn.happen(Event(kind=Kind.JOB_ARCHIVED, time=turn.now, by=by, ota_job_id=ota_job_id))
         return self.get(ota_job_id)
+
+
+def _begin(turn: Turn, job: OtaJob, order: Sequence[str], by: By) -> None:
+    job = replace(job, number=_insert(turn, job, order))
+    turn.begin(rules.created(job, order, by), Standing.of_new(job), order)
 
 
 def _insert(turn: Turn, job: OtaJob, targets: Sequence[str]) -> int:

@@ -135,7 +135,7 @@ class Previews:
         if reason and reason not in {READY, *REASONS}:
             raise CloudError(Refusal.INVALID_REQUEST, f"reason is {READY} or one of {', '.join(REASONS)}")
         self._turns.catch_up()
-        job = self._draft(name, ota_image_id, options)
+        job = self.draft(name, ota_image_id, options)
         with self._ground.store.connect() as tx:
             version, chip = image_of(tx, ota_image_id)
             order, sizes = self._targets.resolve(tx, job)
@@ -165,7 +165,8 @@ class Previews:
         with self._ground.store.connect() as tx:
             return [(row.group_id, row.group_name) for row in tx.execute(query.order_by(GroupRow.group_name))]
 
-    def _draft(self, name: str, ota_image_id: str, options: JobOptions) -> OtaJob:
+    def draft(self, name: str, ota_image_id: str, options: JobOptions) -> OtaJob:
+        """The job in these words, without an id, its nodes not yet found. Raises ``CloudError`` as ``new_job``."""
         return new_job(
             "",
             name,

@@ -35,6 +35,7 @@ from py_esp_ota.cloud.otajobs import Jobs
 from py_esp_ota.cloud.outage import outage, pauses
 from py_esp_ota.cloud.outbox import Outbox
 from py_esp_ota.cloud.previews import Previews
+from py_esp_ota.cloud.rehearsing import Rehearsing
 from py_esp_ota.cloud.serving import Serving
 from py_esp_ota.cloud.sharing import Sharing
 from py_esp_ota.cloud.store import Store
@@ -100,6 +101,9 @@ class CloudService:
         self.jobs = Jobs(self.ground, turns, jobs, self.nodes, self.groups, self.serving, self.outbox, max_fetch_cycles)
         targets = Targets(self.nodes, self.groups)
         self.previews = Previews(self.ground, turns, jobs, nodes, self.images, targets, self.boards)
+        self.rehearsing = Rehearsing(
+            self.ground, turns, self.jobs, nodes, self.images, self.previews, targets, self.boards
+        )
         self.monitor = Monitoring(self.ground)
         self.intake = Intake(self.ground, turns, nodes, self.nodes, self.mappings, self.serving, self.streams)
         self._waiters: list[asyncio.Future[None]] = []

@@ -64,6 +64,8 @@ class Turns:
         if self._chores:
             with self.take():
                 pass
+        else:
+            self.chores_wait.clear()  # set by who only wanted to look
 
     @contextmanager
     def take(self) -> Iterator[Turn]:

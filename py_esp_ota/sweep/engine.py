@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
-from py_esp_ota._core import PartitionTable
+from py_esp_ota._core import EFuse, Flash, PartitionTable
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspError, FlashError, PowerLoss
 from py_esp_ota.sweep.cuts import Tears, tears_of
@@ -83,7 +84,7 @@ def sweep(
     looker = Looker(terms, target)
     firsts: dict[int, tuple[Case, Look]] = {}
     cases: list[Case] = []
-    for case, look in _cuts(looker, run, tears, share.has, keep_run=depth > 1, progress=progress):
+    for case, look in every_cut(looker, run, tears, share.has, keep_run=depth > 1, progress=progress):
         cases.append(case)
         firsts.setdefault(id(look), (case, look))
     if depth > 1:
@@ -145,8 +146,15 @@ def _settings(story: Story, life: Life) -> Settings:
     return story.settings(life)
 
 
-def _cuts(
-    looker: Looker,
+class Looks(Protocol):
+    """Who says what comes of a device without power, and on which sectors that depended."""
+
+    def look(self, flash: Flash, efuse: EFuse, past: Past, *, keep_run: bool = False) -> Look:
+        """One look, or an earlier one that stands for it."""
+
+
+def every_cut(
+    looker: Looks,
     run: Run,
     tears: Tears,
     chosen: Callable[[int], bool],
@@ -203,7 +211,7 @@ def _second_cuts(
     for number in range(total):
         first, look, run = runs.pop(0)  # a run is large, and told only once more
         chosen = partial(_drawn, share=share, salt=seed * 1_000_003 + number)
-        found = _cuts(
+        found = every_cut(
             looker, run, tears, chosen, prefix=f"{first.plan}+", past=Past(look.past.confirmed, look.nvs_flaw)
         )
         cases += [case._replace(operation=first.operation) for case, _ in found]

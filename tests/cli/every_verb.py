@@ -33,6 +33,10 @@ READS = {
     "image-info": ("image-info IN", "app"),
     "image-info flash": ("image-info IN", "flash"),
     "merge-bin": ("merge-bin -o out 0 IN", "app"),
+    "migrate": ("migrate IN --table wider", "flash"),
+    "migrate --table": ("migrate flash --table IN", "wider"),
+    "migrate --bootloader": ("migrate flash --table wider --bootloader IN", "loader"),
+    "migrate --efuse": ("migrate flash --table wider --efuse IN", "fuses"),
     "nvs list": ("nvs list IN", "nvs"),
     "nvs set": ("nvs set IN app key u8 1", "nvs"),
     "nvs generate": ("nvs generate IN 0x3000 out", "csv"),
@@ -76,6 +80,7 @@ def furnish(room: Path) -> None:
         "key": example_key("ecdsa256"),
         "csv": b"key,type,encoding,value\napp,namespace,,\nkey,data,u8,1\n",
         "table": TABLE.to_csv().encode(),
+        "wider": TABLE.to_csv().replace("0x210000,1M", "0x210000,1984K").encode(),
         "console": b"I (80) boot: Loaded app from partition at offset 0x10000\n",
         "sdkconfig": b"CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\n",
     }.items():

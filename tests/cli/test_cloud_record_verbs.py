@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from cloud_desk import refused, run, said
 from test_cloud_verbs import desk
 
+from py_esp_ota.cloud.calls import Calls
 from py_esp_ota.firmware import Firmware
 
 __all__ = ["desk"]
@@ -62,3 +65,35 @@ def test_a_job_is_put_away_brought_back_and_deleted(desk):
 def test_what_cannot_be_done_is_one_sentence(desk, words, sentence):
     assert desk.url
     assert sentence in refused(*words, code=1)
+
+
+class Post:
+    """A receiver that says one thing."""
+
+    def __init__(self, status):
+        self.status = status
+
+    async def __call__(self, _url, _headers, _body):
+        return self.status
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"), [(204, 0, "took it: HTTP 204"), (500, 1, "did not take it: HTTP 500")]
+)
+def test_a_webhook_is_tried(desk, status, code, words):
+    webhook = run("webhooks", "add", "http://127.0.0.1:9/hook", "--kind", "job_*").stdout.split()[1]
+    calls = desk.act(
+        lambda: asyncio.ensure_future(Calls(desk.service.webhooks, desk.service.ground, Post(status)).make())
+    )
+    done = run("webhooks", "test", webhook)
+    assert (done.exit_code, done.stdout) == (code, f"webhook {webhook} {words}\n")
+    answer = said("webhooks", "test", webhook, code=code)
+    assert answer == {"webhook_id": webhook, "arrived": code == 0, "answer": f"HTTP {status}"}
+    desk.act(calls.cancel)
+    run("webhooks", "remove", webhook)
+    assert "there is no webhook" in refused("webhooks", "test", webhook)
+
+
+def test_a_webhook_to_which_nothing_is_brought_is_waited_for_and_no_longer(desk):
+    webhook = run("webhooks", "add", "http://127.0.0.1:9/hook").stdout.split()[1]
+    assert "has not had it within 1 s" in refused("webhooks", "test", webhook, "--within", "1")

@@ -65,7 +65,13 @@ def completed(*words: str) -> list[str]:
         (("sweep", "old", "new", "--partitions", "./my"), ["<file>"]),
         (("node", "flash", "--until", ""), ["connected", "update", "idle"]),
         (("node", "new", "--partitions", "two_ota_l"), ["two_ota_large"]),
-        (("cloud", ""), ["audit", "groups", "images", "jobs", "login", "logout", "node-cert", "nodes", "webhooks"]),
+        (
+            ("cloud", ""),
+            [
+                *["audit", "groups", "images", "jobs", "login", "logout", "node-cert", "nodes", "rehearse"],
+                "webhooks",
+            ],
+        ),
         (
             ("cloud", "jobs", ""),
             [

@@ -82,6 +82,8 @@ ADMIN_ONLY = [
     ("GET", "admin/otajob/status"), ("GET", "admin/otajob/status/summary"),
     *((method, "admin/node_group") for method in ("GET", "POST", "PUT", "DELETE")),
     *(("POST", f"local/otajob/{act}") for act in ("preview", "pause", "resume", "retry", "delete")),
+    *((method, "local/rehearsal") for method in ("GET", "POST", "DELETE")), ("POST", "local/rehearsal/document"),
+    ("GET", "local/rehearsal/{rehearsal_id}"), ("GET", "local/rehearsal/{rehearsal_id}/document"),
     ("GET", "local/otajob/export"), ("GET", "local/nodes/board"), ("POST", "local/nodes/board"),
     *SUPER_ADMIN_ONLY,
 ]  # fmt: skip

@@ -45,6 +45,7 @@ def test_every_cause_shows_its_lines(name):
     lines = text.replace("\r\n", "\n").split("\n")
     for cause in explain(data).causes:
         assert cause.shown
+        assert len({fact.line for fact in cause.shown}) == len(cause.shown)
         assert cause.by
         for fact in cause.shown:
             words = fact.text.partition(": ")[2] if fact.tag else fact.text

@@ -18,6 +18,9 @@ MAY_USE_BYTE_TOOLS = {
     "elf.py",  # the forge for programs: as the forge of images, it may not ask the judge
     "flashing.py",  # the forge of files that carry a flash
     "packed.py",  # makes of bytes a text that can be pasted
+    "detached.py",  # the forge of signatures beside files
+    "cli/evidence.py",  # knows the files of a pack by their hashes
+    "cli/sweep_files.py",  # names them
     "signing.py",  # the forge of signatures: it makes blocks byte by byte, as the judge must not help it to
     "cloud/images.py",  # names a stored image by its hash
     "silicon/words.py",  # words, hashes and CRC of a CPU that is a second opinion on the core: it may not ask the core

@@ -273,7 +273,7 @@ def _lived(rng):
 
 
 def test_random_lives_come_out_alike(machine, code):
-    """Compiled bootloader and apps beside our model and the same apps; ``make conformance-silicon`` plays more lives."""
+    """Compiled bootloader and apps beside our model and the same apps; ``make conformance-silicon`` plays more."""
     ends = set()
     for number in range(LIVES):
         flash = _lived(random.Random(f"life/{number}"))

@@ -17,7 +17,10 @@ from test_browser import LAMP
 
 from py_esp_ota.cloud.group_rows import Scope
 from py_esp_ota.cloud.group_rules import NodeQuery
+from py_esp_ota.cloud.plan import Abort, Amount, Gate, Plan
 from py_esp_ota.cloud.virtual_nodes import Dials
+from py_esp_ota.ports import Message
+from py_esp_ota.rainmaker.messages import OTASTATUS, OtaStatusReport, topic
 
 BOARD = "A1B2C3D4E5F60718293A4B"
 """As long as the ids that RainMaker gives."""
@@ -77,7 +80,18 @@ def paths(stage: Stage) -> dict[str, str]:
         )
     )
     stage.do(lambda service: service.jobs.create("Desk", image, groups=[desk.group_id]))
+    campaign = stage.do(lambda service: held_at_its_gate(service, image))
+    aborted = stage.do(lambda service: aborted_by_itself(service, image))
+    stage.do(lambda service: service.webhooks.add("http://127.0.0.1:9/told", ["job_*"]))
     return {
+        "campaign at its gate": f"/jobs/{campaign}",
+        "campaign, searched": f"/jobs/{campaign}?status=missed&reason=rolled_back&q=lamp",
+        "campaign that aborted": f"/jobs/{aborted}",
+        "jobs that are paused": "/jobs?state=paused",
+        "audit": "/audit",
+        "audit of a job": f"/audit?ota_job_id={campaign}&actor=node",
+        "no audit": "/audit?who=nobody",
+        "account": "/account",
         "groups": "/groups",
         "no groups": "/groups?q=zebra",
         "add group": "/groups/add?kind=query&node_model=lamp",
@@ -105,6 +119,28 @@ def paths(stage: Stage) -> dict[str, str]:
     }
 
 
+def said(service, job: str, node_id: str, info: str) -> None:
+    report = OtaStatusReport(ota_job_id=job, status="rejected", additional_info=info).encode()
+    service.intake.handle(Message(topic(node_id, OTASTATUS, basic_ingest=True), report))
+
+
+def held_at_its_gate(service, image: str) -> str:
+    """A campaign in three phases whose first one has failed, for two reasons."""
+    plan = Plan(phases=("2", "40%", "rest"), gate=Gate(success=Amount(percent=100.0)), rate=60)
+    nodes = ["lamp1", "lamp3", "lamp2", BOARD, "offline-board"]
+    job = service.jobs.create("Autumn", image, nodes=nodes, plan=plan, allow_wrong_chip=True).job.ota_job_id
+    said(service, job, "lamp1", "Firmware rolled back")
+    said(service, job, "lamp3", "Project Name mismatch")
+    return job
+
+
+def aborted_by_itself(service, image: str) -> str:
+    plan = Plan(abort=Abort(failed=Amount(1)))
+    job = service.jobs.create("Winter", image, nodes=["lamp1", "lamp3"], plan=plan, allow_wrong_chip=True)
+    said(service, job.job.ota_job_id, "lamp1", "Same version received")
+    return job.job.ota_job_id
+
+
 @pytest.fixture(params=SCHEMES)
 def page(request, browser: Browser, stage: Stage) -> Iterator[Page]:
     context = browser.new_context(
@@ -112,6 +148,14 @@ def page(request, browser: Browser, stage: Stage) -> Iterator[Page]:
     )
     yield context.new_page()
     context.close()
+
+
+def test_the_campaigns_show_phases_reasons_and_what_stopped_them(page, paths):
+    page.goto(paths["campaign at its gate"])
+    for words in ("Phase 3", "Rolled back", "Other project", "The job is paused."):
+        expect(page.get_by_text(words).first).to_be_visible()
+    page.goto(paths["campaign that aborted"])
+    expect(page.get_by_text("The job aborted itself.")).to_be_visible()
 
 
 def judge(page: Page, axe: str) -> list[str]:

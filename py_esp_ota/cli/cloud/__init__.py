@@ -11,6 +11,7 @@ from py_esp_ota.cli.cloud.jobs import jobs
 from py_esp_ota.cli.cloud.login import login, logout
 from py_esp_ota.cli.cloud.node_cert import node_cert
 from py_esp_ota.cli.cloud.nodes import nodes
+from py_esp_ota.cli.cloud.rehearse import rehearse
 from py_esp_ota.cli.cloud.webhooks import webhooks
 
 
@@ -22,5 +23,5 @@ def command() -> None:
     """
 
 
-for _verb in (login, logout, images, jobs, nodes, groups, audit, webhooks, node_cert):
+for _verb in (login, logout, images, jobs, rehearse, nodes, groups, audit, webhooks, node_cert):
     command.add_command(_verb)

@@ -58,9 +58,19 @@ _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 
 def order_options(verb: _F) -> _F:
     """All of them, those of the plan behind."""
+    return _with(verb, {})
+
+
+def planned_options(verb: _F) -> _F:
+    """The same, for a verb that may be told a job instead."""
+    return _with(verb, {"required": False, "help": "What to bring, of a job that is only planned."})
+
+
+def _with(verb: _F, of_image: Mapping[str, Any]) -> _F:
     verb = plan_options(verb)
     for names, told in reversed(_OPTIONS):
-        verb = click.option(*names, **told)(verb)
+        more = of_image if names == ("--image",) else {}
+        verb = click.option(*names, **{**told, **more})(verb)
     return verb
 
 

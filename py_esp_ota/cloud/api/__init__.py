@@ -26,8 +26,10 @@ from py_esp_ota.cloud.api import (
     session,
     sharing,
 )
+from py_esp_ota.cloud.api import rehearsals as rehearsing
 from py_esp_ota.cloud.api import virtual_nodes as virtual
 from py_esp_ota.cloud.api.guard import BodyLimit, LocalGuard, hostname
+from py_esp_ota.cloud.rehearsals import Rehearsals
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.virtual_nodes import VirtualNodes
 
@@ -50,6 +52,7 @@ _PARTS = (
     images,
     jobs,
     previews,
+    rehearsing,
     campaigns,
     boards,
     events,
@@ -65,6 +68,7 @@ def create_app(
     mqtt_host: str = "localhost",
     allowed_hosts: Collection[str] = (),
     virtual_nodes: VirtualNodes | None = None,
+    rehearsals: Rehearsals | None = None,
 ) -> FastAPI:
     """The API of one cloud.
 
@@ -74,6 +78,7 @@ def create_app(
         mqtt_host: what ``/mqtt_host`` answers.
         allowed_hosts: names this server goes by, besides loopback and the host of the service's public URL.
         virtual_nodes: nodes that are simulated beside this cloud; without them those calls are answered 501.
+        rehearsals: plays rehearsals beside this cloud; the same.
     """
     app = FastAPI(
         title="py_esp_ota cloud",
@@ -92,6 +97,7 @@ def create_app(
     app.state.accounts = accounts
     app.state.mqtt_host = mqtt_host
     app.state.virtual_nodes = virtual_nodes
+    app.state.rehearsals = rehearsals
     if virtual_nodes is not None:
         service.boards.virtual = virtual_nodes.facts
     app.state.body_limits = {

@@ -30,6 +30,7 @@ from py_esp_ota.cloud.web import (
     records,
     start,
     virtual_nodes,
+    webhooks,
 )
 from py_esp_ota.cloud.web.link import OneTimeLink
 from py_esp_ota.cloud.web.login import LoginGate
@@ -58,7 +59,22 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
         account.add_entrance(outside, site, gate)
     inside = APIRouter(include_in_schema=False, route_class=site.route_class())
     site.add_live(inside)
-    for room in (overview, audit, records, images, image, start, jobs, nodes, node, groups, virtual_nodes, dump, docs):
+    for room in (
+        overview,
+        audit,
+        records,
+        images,
+        image,
+        start,
+        jobs,
+        nodes,
+        node,
+        groups,
+        virtual_nodes,
+        dump,
+        docs,
+        webhooks,
+    ):
         room.add_pages(inside, site)
     account.add_pages(inside, site, accounts)
     app.include_router(outside)
