@@ -46,13 +46,13 @@ system: ## Mosquitto, PostgreSQL, Chromium's shell and a RISC-V compiler, from D
 	@missing=""; \
 	command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="mosquitto"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
-	command -v chromium-headless-shell >/dev/null 2>&1 || command -v chromium >/dev/null 2>&1 || missing="$$missing chromium-headless-shell"; \
+	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
 	command -v riscv64-unknown-elf-gcc >/dev/null 2>&1 || missing="$$missing gcc-riscv64-unknown-elf"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	else echo "not installed: $$missing (their tests are skipped; on Debian: apt-get install $$missing)"; fi
-	@# A whole Chromium does as well, at twice the work: where its shell cannot be had, it is taken.
+	@# Its shell shows the tests their pages at half the work; where it cannot be had, the whole Chromium does.
 	@if [ "$$(id -u)" = 0 ] && ! command -v chromium-headless-shell && command -v chromium && command -v apt-get; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell; \
 	fi >/dev/null 2>&1 || true
