@@ -1,10 +1,12 @@
-"""Rehearsals of ``esp-ota serve``: the virtual nodes' own boards are copied, the cloud goes on, nothing of it changes."""
+"""Rehearsals of ``esp-ota serve``: virtual nodes' boards are copied, the cloud goes on, nothing of it changes."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from test_serve import free_ports, serving
@@ -17,14 +19,11 @@ REHEARSAL = "/local/rehearsal"
 
 def children(pid):
     found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/cmdline") as words, open(f"/proc/{name}/stat") as stat:
-                above = int(stat.read().rpartition(")")[2].split()[1])
-                if above == pid and "py_esp_ota.rehearsal" in words.read():
-                    found.append(int(name))
-        except OSError:
-            continue
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            above = int((each / "stat").read_text().rpartition(")")[2].split()[1])
+            if above == pid and "py_esp_ota.rehearsal" in (each / "cmdline").read_text():
+                found.append(int(each.name))
     return found
 
 
@@ -52,7 +51,7 @@ def test_a_server_rehearses_while_it_serves_and_leaves_no_child_when_it_is_kille
         assert time.monotonic() - began < 5
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=30)
-        until(lambda: not os.path.exists(f"/proc/{child}"), seconds=30)
+        until(lambda: not Path(f"/proc/{child}").exists(), seconds=30)
 
 
 def until_found(look):
