@@ -50,9 +50,18 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def _leaks_show_where_they_are_made(request):
     """A socket that a test forgot must fail that test, not whichever runs when the garbage is collected."""
+    if not request.node.get_closest_marker("sockets"):
+        yield
+        return
+    before = _promotions()
     yield
-    if request.node.get_closest_marker("sockets"):
-        gc.collect()
+    # What this test made is young, unless the collector came by meanwhile; among the old lies what all tests have made.
+    gc.collect(1 if _promotions() == before else 2)
+
+
+def _promotions():
+    """How often the collector has moved what it found alive to where it seldom looks."""
+    return [generation["collections"] for generation in gc.get_stats()[1:]]
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +109,16 @@ def esptool():
 
         yield call
         process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One Chromium for all tests of a file: each has a context of its own."""
+    from browsers import CHROMIUM, QUIET
+    from playwright.sync_api import sync_playwright
+
+    # No longer than a file: beside a running loop, as Playwright's is, nobody else's can be run.
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
+        yield browser
+        browser.close()

@@ -1,4 +1,4 @@
-"""Take the pictures of the web page again: ``make picture`` writes docs/overview.png and docs/node.png.
+"""Take the pictures of the web page again: ``make picture`` writes docs/overview.png, docs/node.png and docs/book.
 
 They are of ``esp-ota serve --demo`` as it runs: nothing in them is arranged by hand, so that they are never stale.
 """
@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Page, sync_playwright
 
+from tools import book
+
 _OVERVIEW, _NODE = Path("docs/overview.png"), Path("docs/node.png")
 _LARGEST = 250_000  # bytes
 _WIDTH, _HEIGHT = 1280, 860
@@ -25,7 +27,7 @@ _MARGIN = 14
 
 
 @contextmanager
-def _demo() -> Iterator[tuple[str, str]]:
+def demo() -> Iterator[tuple[str, str]]:
     """The demo, from the end of its story on: the addresses of the page, and of the lamp to show."""
     with TemporaryDirectory() as folder:
         command = [str(Path(sys.executable).with_name("esp-ota")), "serve", "--demo", "--data", folder]
@@ -62,21 +64,32 @@ def _take(page: Page, url: str, target: Path, sections: tuple[str, str] | None =
     return count
 
 
-def main() -> int:
-    """Play the demo, look at its overview and at one of its lamps."""
+@contextmanager
+def visitor(url: str) -> Iterator[Page]:
+    """Somebody who looks at the page. Raises ``SystemExit`` where there is no Chromium."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        print("chromium is not installed", file=sys.stderr)
-        return 2
-    with _demo() as (url, lamp), sync_playwright() as playwright:
+        raise SystemExit("chromium is not installed")
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme="light")
+        look = {"viewport": {"width": _WIDTH, "height": _HEIGHT}, "color_scheme": "light", "reduced_motion": "reduce"}
+        yield browser.new_page(base_url=url, **look)  # type: ignore[arg-type]
+        browser.close()
+
+
+def main() -> int:
+    """Play the demo, look at its overview and at one of its lamps, and do what the book does."""
+    with demo() as (url, lamp), visitor(url) as page:
         sizes = [
             _take(page, url, _OVERVIEW),
             _take(page, lamp, _NODE, ("#flash", "section:has([data-part=otadata])")),
         ]
-        browser.close()
-    return 0 if max(sizes) <= _LARGEST else 1
+        book.FOLDER.mkdir(exist_ok=True)
+        pictures = book.take_all(page, book.FOLDER)
+    large = [picture for picture in pictures if picture.stat().st_size > book.LARGEST]
+    for picture in large:
+        print(f"{picture}: larger than {book.LARGEST} bytes", file=sys.stderr)
+    return 0 if max(sizes) <= _LARGEST and not large else 1
 
 
 if __name__ == "__main__":

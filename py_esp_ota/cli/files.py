@@ -156,6 +156,22 @@ def write_folder(folder: Path, parts: Mapping[str, bytes]) -> None:
         raise
 
 
+def place_folder(folder: Path, parts: Mapping[str, bytes]) -> None:
+    """As ``write_folder``, and whoever looks finds it whole or not at all: it is written beside and renamed."""
+    import shutil
+
+    whole = folder.resolve()
+    beside = whole.with_name(f".{whole.name[:_NAME_SHOWN]}.{os.getpid()}")
+    write_folder(beside, parts)
+    try:
+        if whole.exists():
+            whole.rmdir()  # it is empty
+        beside.rename(whole)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise Unusable(f"{folder}: {error.strerror}") from error
+
+
 def check_writable(path: Path) -> None:
     """Refuse what ``write_output`` would refuse in the end, before other work is done. Raises ``Unusable``."""
     try:

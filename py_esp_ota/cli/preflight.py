@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from py_esp_ota._core import EFuse, Flash, FlashCrypt, Target, inspect_image, verify_partition_table
+from py_esp_ota._core import EFuse, Flash, FlashCrypt, Target, inspect_image
 from py_esp_ota.cli.complete import chip_option
+from py_esp_ota.cli.dumps import READ_ALL, refuse_illegible
 from py_esp_ota.cli.efuse import load
 from py_esp_ota.cli.files import Unusable, print_json, read_input
 from py_esp_ota.cli.inputs import FlashInput, open_flash, read_config
 from py_esp_ota.cli.output import say
 from py_esp_ota.cli.preflight_report import report
 from py_esp_ota.cli.release import idf_version_option, in_flash, release
-from py_esp_ota.errors import EspErr
 from py_esp_ota.field.preflight.board import Board
-from py_esp_ota.field.preflight.preflight import Preflight, preflight
+from py_esp_ota.field.preflight.preflight import cut_short, preflight
+from py_esp_ota.field.profiles.profiles import PROFILES
 
 if TYPE_CHECKING:
     from py_esp_ota.silicon.can_roll_back import CanRollBack
-
-_TABLE_LENGTH = 0xC00
 
 
 @click.command("preflight")
@@ -49,6 +48,12 @@ _TABLE_LENGTH = 0xC00
     show_default=True,
     help="Run the bootloader's machine code to see whether it can roll back. Costs a tenth of a second or two more.",
 )
+@click.option(
+    "--profile",
+    "project",
+    type=click.Choice(list(PROFILES)),
+    help="The project that the board is of: what its updater answers, when it confirms, what a crash loop comes to.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     device: Path,
@@ -60,6 +65,7 @@ def command(
     rollback: bool | None,
     asked: str | None,
     run: bool,
+    project: str | None,
     as_json: bool,
 ) -> None:
     """Say before an update whether NEW.bin will run on a board, why not, and what a rollback would land on.
@@ -101,8 +107,9 @@ def command(
     )
     if run:
         board = replace(board, can=_asked(board))
-    found = preflight(board, image)
-    _refuse_half(board, found)
+    found = preflight(board, image, None if project is None else PROFILES[project])
+    if (missing := cut_short(board, found)) is not None:
+        raise Unusable(f"{missing}; {READ_ALL}")
     if as_json:
         print_json(found.to_dict())
     else:
@@ -134,40 +141,7 @@ def _target(given: FlashInput, chip: str, efuse: EFuse | None) -> Target:
 
 def _refuse_illegible(given: FlashInput, new: Path, image: bytes) -> None:
     """Raises ``Unusable`` for a flash without a legible partition table, with what can still be told."""
-    flash, offset = given.flash, given.config.partition_table_offset
-    end = given.start + given.length
-    if given.merged and end < offset + _TABLE_LENGTH:
-        raise Unusable(f"{given.path} ends at 0x{end:x}, before the partition table at 0x{offset:x} does; {_READ_ALL}")
-    data = flash.mmap(offset, _TABLE_LENGTH)
-    if _is_table(data):
-        return
-    raw = flash.read(offset, _TABLE_LENGTH)
-    where = f"{given.path}: the partition table at 0x{offset:x}"
-    still = f"; {new} by itself: {_in_short(image)}"
-    if flash.encryption is None and _random(raw):
-        raise Unusable(f"{where} looks as if it were encrypted, and --efuse gives no key for it{still}")
-    if flash.encryption is not None and _is_table(raw):
-        raise Unusable(f"{where} is not encrypted, and the eFuses say that the flash is{still}")
-    if flash.encryption is not None:
-        raise Unusable(f"{where} cannot be read with the key in the eFuses{still}")
-    if not raw.strip(b"\xff"):
-        raise Unusable(f"{where} is erased{still}")
-    if raw[:2] != _ROW_MAGIC:
-        raise Unusable(f"{where} is none: its first bytes are {raw[:2].hex(' ')}, expected aa 50{still}")
-
-
-_ROW_MAGIC = b"\xaa\x50"
-_READ_ALL = "read the whole flash: esptool read-flash 0 ALL flash.bin"
-
-
-def _is_table(data: bytes) -> bool:
-    return verify_partition_table(data, 0xFFFFFFFF).err == EspErr.ESP_OK
-
-
-def _random(data: bytes) -> bool:
-    """Whether nearly every value a byte can have is there, none of them often: ciphertext, or compressed."""
-    counts = [data.count(value) for value in range(256)]
-    return sum(count > 0 for count in counts) > 250 and max(counts) < len(data) // 64
+    refuse_illegible(given, f"; {new} by itself: {_in_short(image)}")
 
 
 def _in_short(image: bytes) -> str:
@@ -177,19 +151,6 @@ def _in_short(image: bytes) -> str:
     name = "" if info.app_desc is None else f", {info.app_desc.project_name} {info.app_desc.version}"
     fault = f", and it is refused: {info.faults[0]}" if info.faults else ", sound"
     return f"an {info.kind} for {info.chip or 'no known chip'}{name}{fault}"
-
-
-def _refuse_half(board: Board, found: Preflight) -> None:
-    """Raises ``Unusable`` when nothing starts because the file ends too early."""
-    nothing = found.played.running is None
-    cut = next((row for row in found.slots if row["offset"] < board.end < row["offset"] + row["size"]), None)
-    behind = [row["partition"] for row in found.slots if row["offset"] >= board.end]
-    if nothing and not board.parts and board.end < board.flash.size and (cut is not None or behind):
-        where = f"inside {cut['partition']}" if cut is not None else f"before {behind[0]}"
-        raise Unusable(
-            f"{board.name} ends at 0x{board.end:x} of 0x{board.flash.size:x}, {where}, and nothing in it starts; "
-            + _READ_ALL
-        )
 
 
 def _asked(board: Board) -> CanRollBack:

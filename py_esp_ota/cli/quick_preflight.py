@@ -10,7 +10,7 @@ from py_esp_ota.cli.image_report import holds_one_image
 from py_esp_ota.cli.preflight_report import report
 from py_esp_ota.cli.quick_files import plain_file, printed
 from py_esp_ota.field.preflight.board import Board
-from py_esp_ota.field.preflight.preflight import preflight
+from py_esp_ota.field.preflight.preflight import cut_short, preflight
 from py_esp_ota.idf.bootloader.build_release import told_by_flash
 from py_esp_ota.idf.detect import detect_start, detect_table, detect_target, load_flash
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -26,7 +26,7 @@ def answer(words: list[str]) -> int | None:
     if board is None or image is None:
         return None
     found = preflight(board, image)
-    if found.played.running is None:
+    if found.played.running is None or cut_short(board, found) is not None:
         return None
     code = 0 if found.runs else 1
     if len(words) == 3:

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     HELD_BACK = "held_back"
     RETRIED = "retried"
     NODE_ADDED = "node_added"
+    JOIN_REFUSED = "join_refused"  # moves nothing: the job is not for that node
     USERS_NOTIFIED = "users_notified"
 
     IMAGE_UPLOADED = "image_uploaded"
@@ -60,6 +61,7 @@ class Kind(StrEnum):
     WEBHOOK_CREATED = "webhook_created"
     WEBHOOK_CHANGED = "webhook_changed"
     WEBHOOK_DELETED = "webhook_deleted"
+    WEBHOOK_TESTED = "webhook_tested"  # goes to that webhook and to no other
 
     SIGNED_UP = "signed_up"
     CONFIRMED = "confirmed"

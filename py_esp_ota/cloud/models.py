@@ -247,6 +247,7 @@ class JobRow(Table):
     notify: Mapped[bool]
     continuous: Mapped[bool]
     network_serialised: Mapped[bool]
+    any_chip: Mapped[bool]
     admin_id: Mapped[str]
     plan: Mapped[dict[str, Any]]
     sizes: Mapped[list[int]]  # how many nodes each phase takes

@@ -128,7 +128,7 @@ class Jobs:
         )
         with self._turns.take() as turn:
             fw_version, chip = image_of(turn.tx, ota_image_id)
-            job = replace(job, fw_version=fw_version)
+            job = replace(job, fw_version=fw_version, any_chip=allow_wrong_chip)
             order, sizes = self._targets.resolve(turn.tx, job)
             if not allow_wrong_chip and (wrong := wrong_chip_refusal(turn.tx, chip, order)) is not None:
                 raise wrong

@@ -39,6 +39,8 @@ class Retold:
                 self._image(event)
 
     def _job(self, event: Event) -> None:
+        if event.kind is Kind.JOIN_REFUSED:
+            return
         if event.kind is Kind.JOB_DELETED:
             del self._standings[event.ota_job_id], self._states[event.ota_job_id]
             return

@@ -7,7 +7,7 @@ from typing import Any
 
 from py_esp_ota.cloud.events import Actor, Event, Kind
 
-_WHO = {
+ROLES = {
     Actor.NODE: "node",
     Actor.ADMIN: "admin",
     Actor.USER: "user",
@@ -18,7 +18,7 @@ _WHO = {
 
 def who(event: Event) -> str:
     """Who did it: ``admin ann``, ``node n1``, ``the cloud``."""
-    return f"{_WHO[event.by.actor]} {event.by.who}".strip()
+    return f"{ROLES[event.by.actor]} {event.by.who}".strip()
 
 
 def sentence(event: Event) -> str:
@@ -95,6 +95,7 @@ _SENTENCES: Mapping[Kind, str | Callable[[Event, Mapping[str, Any]], str]] = {
     Kind.HELD_BACK: _of_node("{node} asked before its turn"),
     Kind.RETRIED: _of_node("{node} begins anew"),
     Kind.NODE_ADDED: _of_node("{node} joined the job"),
+    Kind.JOIN_REFUSED: lambda event, data: f"Node {event.node_id} did not join the job: {data.get('why', '')}",
     Kind.USERS_NOTIFIED: _of_node("The users of {node} were told that an update waits"),
     Kind.IMAGE_UPLOADED: _of_image("{} was uploaded"),
     Kind.IMAGE_ARCHIVED: _of_image("{} went to the archive"),
@@ -115,6 +116,7 @@ _SENTENCES: Mapping[Kind, str | Callable[[Event, Mapping[str, Any]], str]] = {
     Kind.WEBHOOK_CREATED: _of_webhook("{} tells {} of what happens"),
     Kind.WEBHOOK_CHANGED: _of_webhook("{} was switched on or off"),
     Kind.WEBHOOK_DELETED: _of_webhook("{} was deleted"),
+    Kind.WEBHOOK_TESTED: _of_webhook("{} was sent a letter to try it"),
     Kind.SIGNED_UP: _of_user("{} signed up"),
     Kind.CONFIRMED: _of_user("{} confirmed the account"),
     Kind.LOGGED_IN: _of_user("{} logged in"),

@@ -11,10 +11,25 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from sqlalchemy import JSON, URL, ColumnElement, Connection, Select, TableValuedAlias, Text, cast, func, literal, select
+from sqlalchemy import (
+    JSON,
+    URL,
+    ColumnElement,
+    Connection,
+    Select,
+    TableValuedAlias,
+    Text,
+    cast,
+    create_mock_engine,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -29,6 +44,16 @@ Item = TypeVar("Item")
 
 PAGE_SIZE = 25
 PAGE_LIMIT = 1000
+
+
+@cache
+def _tables_in_memory() -> tuple[str, ...]:
+    """What makes all tables in SQLite; putting it into words takes longer than making them."""
+    said: list[str] = []
+    dialect = make_url("sqlite://").get_dialect()()
+    listener = create_mock_engine("sqlite://", lambda made, *_: said.append(str(made.compile(dialect=dialect))))
+    Table.metadata.create_all(listener, checkfirst=False)
+    return tuple(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +82,9 @@ class Store:
         self._engine = open_engine(where)
         try:
             if in_memory(where):
-                Table.metadata.create_all(self._engine)
+                with self._engine.begin() as tx:
+                    for statement in _tables_in_memory():
+                        tx.exec_driver_sql(statement)
             else:
                 from py_esp_ota.cloud.upgrade import bring_up_to_date  # noqa: PLC0415 - only for who keeps something
 

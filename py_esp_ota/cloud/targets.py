@@ -85,6 +85,14 @@ def wrong_chip_refusal(tx: Connection, chip: str, node_ids: Sequence[str]) -> Cl
     )
 
 
+def wrong_chip(tx: Connection, ota_image_id: str, node_id: str) -> str:
+    """Why a node that joins a job is not for its image, in a few words; empty when nothing is known against it."""
+    chip = tx.scalar(select(ImageRow.chip).where(ImageRow.ota_image_id == ota_image_id)) or ""
+    platform = tx.scalar(select(NodeRow.platform).where(NodeRow.node_id == node_id)) or ""
+    other = chip and platform and platform != chip
+    return f"the image is for {chip}, the node is {platform}" if other else ""
+
+
 def _backwards(node_id: str) -> str:
     return node_id[::-1]
 

@@ -133,6 +133,8 @@ class Turn:
         standing = self.standing(event.ota_job_id)
         if not event.node_id:
             self._stand(standing.after(event))
+        elif event.kind is Kind.JOIN_REFUSED:
+            return
         elif event.kind is Kind.NODE_ADDED:
             key = event.ota_job_id, event.node_id
             state = NodeState(event.node_id, timestamp=event.time, position=sum(standing.job.sizes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from collections import deque
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -34,6 +35,8 @@ PATIENCE_MS = 86_400_000
 
 PAUSE_MS, PAUSE_LIMIT_MS = 1000, 3_600_000
 ANSWER_SHOWN = 200
+BROUGHT = 10
+"""Letters of each webhook that are remembered."""
 
 _HOOK: Table = WebhookRow.__table__  # type: ignore[assignment]
 _EVENT: Table = EventRow.__table__  # type: ignore[assignment]
@@ -55,9 +58,22 @@ class Webhook:
     created_timestamp: int  # milliseconds
     waiting: int = 0
 
-    def wants(self, kind: Kind) -> bool:
-        """Whether it is told of events of this kind."""
-        return not self.kinds or any(fnmatchcase(kind.value, pattern) for pattern in self.kinds)
+    def wants(self, event: Event) -> bool:
+        """Whether it is told of an event: of all kinds that it asks for, and of each try of itself."""
+        if event.kind is Kind.WEBHOOK_TESTED:
+            return bool(event.data.get("webhook_id") == self.webhook_id)
+        return not self.kinds or any(fnmatchcase(event.kind.value, pattern) for pattern in self.kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What came of a letter that was brought, or that nobody took."""
+
+    timestamp: int  # milliseconds
+    first: int  # number of its first event
+    last: int
+    arrived: bool
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +115,7 @@ class Webhooks:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._log = EventLog(ground.store)
+        self._brought: dict[str, deque[Delivery]] = {}
 
     # ------------------------------------------------------------------------------------------------------------ keep
 
@@ -143,6 +160,7 @@ class Webhooks:
         with self._ground.store.connect() as tx:
             append(tx, [_event(Kind.WEBHOOK_DELETED, self._ground.now_ms(), by, webhook_id)])
             tx.execute(delete(_HOOK).where(_HOOK.c.webhook_id == webhook_id))
+        self._brought.pop(webhook_id, None)
 
     def resume(self, webhook_id: str, by: By = THE_ADMIN) -> None:
         """Try again at once, from the letter on that did not arrive. Raises ``CloudError`` (WEBHOOK_UNKNOWN)."""
@@ -150,6 +168,22 @@ class Webhooks:
         with self._ground.store.connect() as tx:
             append(tx, [_event(Kind.WEBHOOK_CHANGED, self._ground.now_ms(), by, webhook_id, active=True)])
             _set(tx, webhook_id, active=True, tries=0, next_try=0)
+
+    def test(self, webhook_id: str, by: By = THE_ADMIN) -> int:
+        """Send it a letter, after those that it waits for; the number of its event, for ``told``.
+
+        Raises:
+            CloudError: WEBHOOK_UNKNOWN; WEBHOOK_REFUSED for one that was given up.
+        """
+        if not self._get(webhook_id).active:
+            raise CloudError(Refusal.WEBHOOK_REFUSED, "the webhook was given up: resume it first")
+        with self._ground.store.connect() as tx:
+            append(tx, [_event(Kind.WEBHOOK_TESTED, self._ground.now_ms(), by, webhook_id)])
+            return int(tx.execute(select(func.max(_EVENT.c.number))).scalar_one())
+
+    def brought(self, webhook_id: str) -> list[Delivery]:
+        """What came of the last letters of this run of the cloud, the newest first."""
+        return list(reversed(self._brought.get(webhook_id, ())))
 
     def _get(self, webhook_id: str) -> Webhook:
         found = [hook for hook in self.all() if hook.webhook_id == webhook_id]
@@ -176,7 +210,7 @@ class Webhooks:
         until, wanted = hook.told, list[Entry]()
         for entries in self._log.all(EVERYTHING, after=hook.told):
             for entry in entries:
-                if hook.wants(entry.event.kind):
+                if hook.wants(entry.event):
                     wanted.append(entry)
                 until = entry.number
                 if len(wanted) == AT_ONCE:
@@ -190,11 +224,13 @@ class Webhooks:
 
     def arrived(self, letter: Letter, answer: str) -> None:
         """The receiver has it."""
+        self._note(letter, answer, arrived=True)
         with self._ground.store.connect() as tx:
             _set(tx, letter.webhook.webhook_id, told=letter.until, tries=0, next_try=0, last_answer=answer)
 
     def in_vain(self, letter: Letter, answer: str) -> None:
         """It did not arrive: it is tried again later, until that has gone on for a day."""
+        self._note(letter, answer, arrived=False)
         hook, now = letter.webhook, self._ground.now_ms()
         tries = hook.tries + 1
         given_up = sum(map(pause_after, range(tries))) >= PATIENCE_MS
@@ -203,6 +239,11 @@ class Webhooks:
             _set(tx, hook.webhook_id, active=not given_up, **words)
             if given_up:
                 append(tx, [_event(Kind.WEBHOOK_CHANGED, now, THE_CLOUD, hook.webhook_id, active=False, why=answer)])
+
+    def _note(self, letter: Letter, answer: str, *, arrived: bool) -> None:
+        first, last = letter.events[0].number, letter.events[-1].number
+        brought = self._brought.setdefault(letter.webhook.webhook_id, deque(maxlen=BROUGHT))
+        brought.append(Delivery(self._ground.now_ms(), first, last, arrived, answer[:ANSWER_SHOWN]))
 
 
 def url_problem(url: str) -> str:

@@ -38,7 +38,8 @@ def check_boot(life: Life, terms: Terms, left: Left) -> Broken | None:
         return Broken(f"nothing boots: {report.why[-1]}")
     label = report.partition.label
     new = life.runs(terms.scene.new)
-    if not new and not life.runs(terms.scene.old):
+    others = (terms.scene.old, terms.scene.recovery)
+    if not new and not any(image and life.runs(image) for image in others):
         return Broken(f"{label} boots, and holds neither the old image nor the new one")
     burnt = life.chip.efuse.secure_version
     if life.config.bootloader_app_anti_rollback and report.app_desc and report.app_desc.secure_version < burnt:

@@ -17,7 +17,8 @@ class Scene:
     """What a story is played with: two images, a table, a build.
 
     ``bootloader`` is an image to flash beside them; the model of the bootloader boots without one. ``weather`` is what
-    goes wrong with network, MQTT and clock of the agent's job, each time it is told.
+    goes wrong with network, MQTT and clock of the agent's job, each time it is told. ``recovery`` is an app that is
+    flashed in the place of ``old``, for a board that has one beside it: it may run as well.
     """
 
     old: bytes
@@ -27,6 +28,7 @@ class Scene:
     efuse: EFuse | None = None
     weather: Plan = field(default_factory=Plan)
     bootloader: bytes | None = None
+    recovery: bytes = b""
 
     def life(self) -> Life:
         """A device from the factory with ``old`` on it, without power. As on chips, bits of a program only ever clear.
@@ -35,7 +37,7 @@ class Scene:
         """
         device = Device(
             self.partitions,
-            firmware=self.old,
+            firmware=self.recovery or self.old,
             bootloader=self.bootloader,
             config=self.config,
             efuse=self.efuse and self.efuse.copy(),

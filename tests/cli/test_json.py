@@ -19,7 +19,8 @@ from py_esp_ota.firmware import Firmware, bootloader, merge
 PAGE = (Path(__file__).parents[2] / "docs/reference/json.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)$\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 APP = Firmware("lamp", "1.0.0").to_bytes()
-CONSOLE = """rst:0x3 (RTC_SW_SYS_RST),boot:0x8 (SPI_FAST_FLASH_BOOT)
+CONSOLE = """[I][safe_mode:041]: Boot seems successful; resetting boot loop counter
+rst:0x3 (RTC_SW_SYS_RST),boot:0x8 (SPI_FAST_FLASH_BOOT)
 I (60) boot.esp32c3: SPI Flash Size : 4MB
 I (70) boot:  0 factory          factory app      00 00 00010000 00100000
 I (80) boot: Loaded app from partition at offset 0x10000
@@ -35,7 +36,8 @@ CALLS = {
     "image-info": ["app", "flash", "loader", "broken", "bad", "app bad"],
     "partition-table": ["flash"],
     "boot": ["flash", "flash --times 2", "updated --config rollback", "flash --silicon --compare"],
-    "preflight": ["flash next", "flash bad", "updated next --no-rollback"],
+    "preflight": ["flash next", "flash bad", "updated next --no-rollback", "flash next --profile arduino"],
+    "migrate": ["flash --table grown", "flash --table added", "flash --table grown --bootloader other"],
     "run": ["flash --timeout 0.01"],
     "explain": ["console --reproduce"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
@@ -57,15 +59,19 @@ CALLS = {
     ],
     "nvs": ["set flash ns key u8 5", "list flash", "get flash ns key", "stats flash", "erase flash ns"],
     "erase-flash": ["flash"],
+    "evidence": ["verify pack"],
     "samples": ["."],
     "provision": ["n1 --mqtt-host cloud.lan -o fctry"],
     "cloud": ["node-cert n1"],
+    "teach": ["app next -o page.html --story reject"],
     "sweep": [
         "app next",
         "app next --story same-slot --cut 1 --flash-timing W25Q32JV",
         "app next --replay cut@1",
         "app next --export cut@1 -o cut",
+        "--profile wled",
     ],
+    "profiles": ["", "wled"],
 }
 
 
@@ -77,7 +83,9 @@ def keys_of(value):
     if isinstance(value, list):
         return set().union(*map(keys_of, value))
     if isinstance(value, dict):
-        inner = {name: child for name, child in value.items() if name not in {"namespaces", "values", "resets"}}
+        inner = {
+            name: child for name, child in value.items() if name not in {"namespaces", "values", "resets", "lands"}
+        }
         return set(value).union(*map(keys_of, inner.values()))
     return set()
 
@@ -102,9 +110,15 @@ def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
     updated = Path("flash").read_bytes().replace(otadata, firmware.ota_select_entry(1, 0).ljust(0x1000, b"\xff"))
     Path("updated").write_bytes(updated)
     Path("rollback").write_text("CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\n")
+    rows = PartitionTable.builtin("two_ota").to_csv()
+    Path("grown").write_text(rows.replace("0x210000,1M", "0x210000,1984K"))
+    Path("added").write_text(f"{rows}more,data,nvs,0x310000,64K\n")
+    Path("other").write_bytes(bootloader(idf_ver="v6.0"))
     Path("program").write_bytes(program((0x40380000, bytes(8))))
     Path("bad").write_bytes(_damaged(signing.sign(APP, signing.generate_key("ecdsa256"))))
     Path("console").write_text(CONSOLE)
+    Path("pack").mkdir()
+    Path("pack", "MANIFEST").write_text(f"{'0' * 64}  report.html\n")
     printed: set[str] = set()
     for words in CALLS[verb]:
         done = CliRunner().invoke(main, [verb, *words.split(), "--json"])

@@ -1,4 +1,4 @@
-"""Rehearsals of ``esp-ota serve``: virtual nodes' boards are copied, the cloud goes on, nothing of it changes."""
+"""Rehearsals of ``esp-ota serve``: boards are copied, the cloud goes on, nothing of it changes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ REHEARSAL = "/local/rehearsal"
 
 def children(pid):
     found = []
-    for each in Path("/proc").glob("[0-9]*"):
+    for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            above = int((each / "stat").read_text().rpartition(")")[2].split()[1])
-            if above == pid and "py_esp_ota.rehearsal" in (each / "cmdline").read_text():
-                found.append(int(each.name))
+            above = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if above == pid and "py_esp_ota.rehearsal" in (folder / "cmdline").read_text():
+                found.append(int(folder.name))
     return found
 
 

@@ -138,3 +138,47 @@ def test_a_broken_promise_is_exit_1(monkeypatch):
     done = call("old.bin new.bin --json")
     assert done.exit_code == 1
     assert json.loads(done.stdout)["violations"][0] == {"plan": "cut@0", "why": "it is Monday"}
+
+
+def test_a_profile_needs_no_files():
+    done = call("--profile arduino")
+    assert done.exit_code == 0
+    assert "arduino-update: " in done.stdout
+    assert "no cut leaves a board on which nothing starts" in done.stdout
+    assert "it panics in setup, one second after the start: starts again for ever" in done.stdout
+    found = json.loads(call("--profile tasmota --json").stdout)["profile"]
+    assert set(found["lands"]) == {"app0", "safeboot"}
+    assert (found["boots_nothing"], found["rollback"], found["rollback_known"]) == (0, False, False)
+    assert json.loads(call("old.bin new.bin --cut 0 --json").stdout)["profile"] is None
+
+
+def test_a_profile_takes_files_a_table_and_a_build():
+    found = json.loads(call("old.bin new.bin --profile wled --config sdkconfig --json").stdout)
+    assert (found["story"], found["profile"]["rollback"]) == ("wled-update", True)
+    done = call("old.bin new.bin --profile esphome --partitions two_ota --cut 3 --json")
+    assert set(json.loads(done.stdout)["profile"]["lands"]) == {"factory"}
+    done = call("--profile arduino --replay cut@3")
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("", "OLD and NEW are needed"),
+        ("old.bin", "OLD and NEW are needed"),
+        ("old.bin new.bin --profile wled --story confirm", "--profile has a story of its own"),
+        ("old.bin --profile wled", "OLD and NEW are needed, both or neither with --profile"),
+        ("old.bin big.bin --profile wled --partitions one.csv", "the partition table has no second app partition"),
+    ],
+)
+def test_a_profile_that_cannot_be_played(words, sentence):
+    done = call(words)
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+
+
+def test_an_image_that_no_table_of_a_project_holds():
+    Path("huge.bin").write_bytes(Firmware("lamp", "3", size=0x900000).to_bytes())
+    done = call("old.bin huge.bin --profile wled")
+    assert done.exit_code == 2
+    assert "no partition table of WLED has OTA slots for an image of 9437184 bytes; --partitions names" in done.stderr

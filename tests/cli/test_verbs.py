@@ -380,6 +380,7 @@ CALLS = {
     "samples": [["F"], ["OUT"], ["OUT", "--force"]],
     "sign": [["F", "--verify"], ["F", "--key", "F", "-o", "OUT"]],
     "split": [["F", "-o", "OUT"]],
+    "teach": [["F", "app.bin", "-o", "out"], ["app.bin", "F", "-o", "out"]],
     "sweep": [["F", "app.bin"], ["app.bin", "F"], ["app.bin", "app.bin", "--partitions", "F"]],
     "verify-flash": [["F", "0x0", "F"]],
     "write-flash": [["F", "0x100000", "F"], ["F", "-n", "nvs", "F"]],
@@ -480,9 +481,9 @@ def test_random_words_never_end_in_a_traceback(verb, flash, tmp_path, monkeypatc
         assert done.exception is None or isinstance(done.exception, SystemExit), (words, done.exception)
 
 
-TRIED_ELSEWHERE = {"explain", "preflight"}  # tests/field and tests/cli/test_explain_verb.py: any bytes
+TRIED_ELSEWHERE = {"explain", "migrate", "preflight", "evidence"}  # field, test_explain_verb.py, test_sweep_evidence.py
 
 
 def test_every_verb_that_takes_a_file_is_tried_with_hostile_ones():
-    assert set(_VERBS) - set(CALLS) == {"cloud", "demo", "serve", "erase-flash", *TRIED_ELSEWHERE}
+    assert set(_VERBS) - set(CALLS) == {"cloud", "demo", "profiles", "serve", "erase-flash", *TRIED_ELSEWHERE}
     assert set(_PLACES) >= {"read-otadata", "erase-otadata", "switch-ota-partition"}

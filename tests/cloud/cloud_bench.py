@@ -110,7 +110,7 @@ class Bench:
             self.hear(
                 node_id,
                 "config",
-                NodeConfig(node_id=node_id, fw_version=fw_version, platform="esp32c3", **config).encode(),
+                NodeConfig(node_id=node_id, fw_version=fw_version, **{"platform": "esp32c3", **config}).encode(),
             )
             self.presence(node_id, online)
 

@@ -1,6 +1,6 @@
 """Campaigns under everything that can happen at once, beside a judge that reckons each rule anew from rows and log.
 
-``make campaign-machine STEPS=100000`` plays that many steps; the tests play a few thousand.
+``make campaign-machine STEPS=100000`` plays that many steps; the tests play a thousand and some.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from py_esp_ota.cloud.rebuild import rebuild
 from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.cloud.standing import Standing
 
-STEPS = int(os.environ.get("ESP_OTA_STEPS", "2000"))
+STEPS = int(os.environ.get("ESP_OTA_STEPS", "1000"))
 STEPS_OF_A_LIFE = 100
 SEED = int(os.environ.get("ESP_OTA_SEED", "1"))
 OF_CAMPAIGNS = (

@@ -140,7 +140,7 @@ class Story:
 
 
 @pytest.mark.timeout(600)  # in PostgreSQL, beside others
-@settings(max_examples=150)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.lists(Step, max_size=40))
 def test_the_rows_are_told_again_by_the_log(steps):
     story = Story()
@@ -153,7 +153,7 @@ def test_the_rows_are_told_again_by_the_log(steps):
     story.bench.store.close()
 
 
-@settings(max_examples=60)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.lists(Step, max_size=30))
 def test_what_is_decided_from_memory_is_what_the_rows_say(steps):
     """Each job as it is answered, beside the same after a restart, which has nothing but the rows."""

@@ -7,9 +7,13 @@ from cloud_bench import Bench, expect, failure, refused
 from test_cloud_events import restart
 from test_cloud_groups import ADMINS, ANN, EVERYBODY, admin, made, one
 
+from py_esp_ota.cloud.event_log import Wanted
+from py_esp_ota.cloud.events import Kind
 from py_esp_ota.cloud.group_rules import NodeQuery
 from py_esp_ota.cloud.plan import Amount, Gate, Plan
+from py_esp_ota.cloud.rebuild import rebuild
 from py_esp_ota.cloud.refusals import Refusal
+from py_esp_ota.cloud.sentences import sentence
 
 MANY = [f"n{number:03}" for number in range(130)]
 
@@ -156,3 +160,35 @@ def test_a_continuous_job_goes_on_with_its_groups_after_a_restart(bench):
     assert bench.fetch("n2") == []
     bench.service.nodes.add_tags("n2", ["a:b"])
     assert bench.fetch("n2")
+
+
+@pytest.mark.both_databases
+def test_a_node_of_another_chip_does_not_join_and_the_log_says_why_once(bench):
+    bench.join("n1", "n2")
+    group = made(bench, "desk", nodes=["n1"])
+    job = bench.job(groups=[group], continuous=True, force_push=True)
+    bench.join("n3", platform="esp32s3")
+    put(bench, group, "n2", "n3")
+    for _ in range(2):
+        bench.service.intake.take([])
+        assert bench.fetch("n3") == []
+    assert targets(bench, job) == ["n1", "n2"]
+    entries, _ = bench.service.log.newest(Wanted(kind=Kind.JOIN_REFUSED))
+    (event,) = [entry.event for entry in entries]
+    assert (event.ota_job_id, event.node_id) == (job, "n3")
+    assert event.data["why"] == "the image is for esp32c3, the node is esp32s3"
+    assert sentence(event) == "Node n3 did not join the job: the image is for esp32c3, the node is esp32s3"
+    rebuild(bench.store)  # it is in nobody's way when rows are told again
+    bench.join("n3", platform="esp32c3")  # another board under the same name
+    assert bench.fetch("n3") != []
+    assert targets(bench, job) == ["n1", "n2", "n3"]
+
+
+def test_whoever_lets_any_chip_in_lets_in_those_that_join_later(bench):
+    bench.join("n1")
+    group = made(bench, "desk", nodes=["n1"])
+    job = bench.job(groups=[group], continuous=True, allow_wrong_chip=True)
+    bench.join("n2", platform="esp32s3")
+    put(bench, group, "n2")
+    bench.service.intake.take([])
+    assert targets(bench, job) == ["n1", "n2"]

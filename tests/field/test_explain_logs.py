@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from py_esp_ota.field.explain.chips import reset_cause
@@ -45,6 +45,7 @@ def test_every_cause_shows_its_lines(name):
     lines = text.replace("\r\n", "\n").split("\n")
     for cause in explain(data).causes:
         assert cause.shown
+        assert len({fact.line for fact in cause.shown}) == len(cause.shown)
         assert cause.by
         for fact in cause.shown:
             words = fact.text.partition(": ")[2] if fact.tag else fact.text
@@ -59,7 +60,8 @@ def _faults(data):
 def test_a_log_that_ends_anywhere_is_still_explained(name):
     data = (LOGS / name).read_bytes()
     lines = data.splitlines(keepends=True)
-    for count in range(len(lines)):
+    step = 4 if settings.get_current_profile_name() == "fast" else 1
+    for count in range(list(INDEX).index(name) % step, len(lines), step):
         found = explain(b"".join(lines[:count]))
         lines_of(name, found)
         found.to_dict()

@@ -15,6 +15,7 @@ from py_esp_ota._core import EFuse, Flash, FlashCrypt, NvsPartition, Partition, 
 from py_esp_ota.cli import main
 from py_esp_ota.cli.corpus import MICROPYTHON, fetch
 from py_esp_ota.cli.files import Unusable
+from py_esp_ota.cli.quick_preflight import answer
 from py_esp_ota.field.preflight.board import Board, builds_of
 from py_esp_ota.firmware import (
     Firmware,
@@ -341,6 +342,26 @@ def test_what_is_no_image_has_one_fault(tmp_path):
     assert [name for name, one in by.items() if one["severity"] == "refused"] == ["image"]
 
 
+@pytest.mark.parametrize(
+    ("begins", "called"),
+    [
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"\x1f\x8b\x08", "a gzip file"),
+        (b"\x7fELF\x01", "an ELF file"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b"\x89PNG\r\n", "a picture"),
+        (b"\xaa\x50\x01", "a partition table"),
+        (b"UF2\n", "a UF2 file"),
+        (b":020000040000FA", "an Intel HEX file"),
+    ],
+)
+def test_what_is_something_else_is_called_by_its_name(tmp_path, begins, called):
+    _, by = ask(tmp_path, flash(), begins + NEW)
+    assert by["image"]["text"].endswith(f"; the file is {called}")
+    _, by = ask(tmp_path, flash(), b"\x01\x02" + NEW)
+    assert "the file is" not in by["image"]["text"]
+
+
 # ------------------------------------------------------------------------------------------------------------ bad input
 
 
@@ -354,6 +375,18 @@ def test_half_a_dump_is_refused_or_told_by_what_is_missing(tmp_path):
     found, by = ask(tmp_path, whole[: AT["ota_1"]], NEW)
     assert (found["verdict"], by["dump"]["severity"]) == ("runs", "note")
     assert by["dump"]["facts"] == {"end": AT["ota_1"], "size": 0x400000}
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [(AT["ota_0"] - 0x10000, "before ota_0, which otadata has chosen"), (AT["ota_0"] + 0x800, "inside ota_0, which")],
+)
+def test_a_dump_without_the_app_that_runs_is_no_board(tmp_path, end, said):
+    done = run(tmp_path, flash()[:end], NEW)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert answer([str(tmp_path / "flash.bin"), str(tmp_path / "new.bin")]) is None  # the quick way knows it, too
 
 
 def test_a_dump_that_starts_at_the_bootloader_of_an_esp32(tmp_path):

@@ -9,25 +9,26 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from browsers import IN_A_BROWSER
 from few_rehearsals import FewRehearsals
 from page_stage import Stage, on_a_socket
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from stub_nodes import introduce
-from test_browser import CHROMIUM, LAMP, QUIET
+from test_browser import LAMP
 
 from py_esp_ota.cloud.group_rows import Scope
 from py_esp_ota.cloud.group_rules import NodeQuery
+from py_esp_ota.cloud.plan import Abort, Amount, Gate, Plan
 from py_esp_ota.cloud.virtual_nodes import Dials
+from py_esp_ota.ports import Message
+from py_esp_ota.rainmaker.messages import OTASTATUS, OtaStatusReport, topic
 
 BOARD = "A1B2C3D4E5F60718293A4B"
 """As long as the ids that RainMaker gives."""
 WIDTHS = (390, 768, 1440)
 SCHEMES = ("light", "dark")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +81,23 @@ def paths(stage: Stage) -> dict[str, str]:
         )
     )
     stage.do(lambda service: service.jobs.create("Desk", image, groups=[desk.group_id]))
+    campaign = stage.do(lambda service: held_at_its_gate(service, image))
+    aborted = stage.do(lambda service: aborted_by_itself(service, image))
+    stage.do(lambda service: service.webhooks.add("http://127.0.0.1:9/told", ["job_*"]))
     stage.cloud.app.state.rehearsals = rehearsals = FewRehearsals()
     stage.do(lambda service: rehearsals.start(service.rehearsing.of_job(job), ota_job_id=job))
     stage.do(lambda service: rehearsals.start(service.rehearsing.of_job(job), ota_job_id=job))
     rehearsals.finish("1")
     return {
+        "campaign at its gate": f"/jobs/{campaign}",
+        "campaign, searched": f"/jobs/{campaign}?status=missed&reason=rolled_back&q=lamp",
+        "campaign that aborted": f"/jobs/{aborted}",
+        "jobs that are paused": "/jobs?state=paused",
+        "audit": "/audit",
+        "audit of a job": f"/audit?ota_job_id={campaign}&actor=node",
+        "no audit": "/audit?who=nobody",
+        "account": "/account",
+        "webhooks": "/account/webhooks",
         "groups": "/groups",
         "no groups": "/groups?q=zebra",
         "add group": "/groups/add?kind=query&node_model=lamp",
@@ -115,12 +128,26 @@ def paths(stage: Stage) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
-        yield browser
-        browser.close()
+def said(service, job: str, node_id: str, info: str) -> None:
+    report = OtaStatusReport(ota_job_id=job, status="rejected", additional_info=info).encode()
+    service.intake.handle(Message(topic(node_id, OTASTATUS, basic_ingest=True), report))
+
+
+def held_at_its_gate(service, image: str) -> str:
+    """A campaign in three phases whose first one has failed, for two reasons."""
+    plan = Plan(phases=("2", "40%", "rest"), gate=Gate(success=Amount(percent=100.0)), rate=60)
+    nodes = ["lamp1", "lamp3", "lamp2", BOARD, "offline-board"]
+    job = service.jobs.create("Autumn", image, nodes=nodes, plan=plan, allow_wrong_chip=True).job.ota_job_id
+    said(service, job, "lamp1", "Firmware rolled back")
+    said(service, job, "lamp3", "Project Name mismatch")
+    return job
+
+
+def aborted_by_itself(service, image: str) -> str:
+    plan = Plan(abort=Abort(failed=Amount(1)))
+    job = service.jobs.create("Winter", image, nodes=["lamp1", "lamp3"], plan=plan, allow_wrong_chip=True)
+    said(service, job.job.ota_job_id, "lamp1", "Same version received")
+    return job.job.ota_job_id
 
 
 @pytest.fixture(params=SCHEMES)
@@ -130,6 +157,14 @@ def page(request, browser: Browser, stage: Stage) -> Iterator[Page]:
     )
     yield context.new_page()
     context.close()
+
+
+def test_the_campaigns_show_phases_reasons_and_what_stopped_them(page, paths):
+    page.goto(paths["campaign at its gate"])
+    for words in ("Phase 3", "Rolled back", "Other project", "The job is paused."):
+        expect(page.get_by_text(words).first).to_be_visible()
+    page.goto(paths["campaign that aborted"])
+    expect(page.get_by_text("The job aborted itself.")).to_be_visible()
 
 
 def judge(page: Page, axe: str) -> list[str]:
@@ -186,6 +221,45 @@ def test_axe_finds_nothing_when_a_question_is_open_or_a_dump(page, paths, axe, t
     page.get_by_role("button", name="Open it").click()
     expect(page.get_by_role("heading", name="dump.bin")).to_be_visible()
     assert judge(page, axe) == []
+
+
+# Whatever can be pressed or filled in, once: of radio buttons that belong together Tab reaches one.
+WITHIN_REACH = """() => {
+  const groups = new Set();
+  const all = document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']");
+  return [...all].filter((each) => {
+    if (each.disabled || each.type === "hidden" || !each.checkVisibility({ visibilityProperty: true })) return false;
+    if (each.type !== "radio") return true;
+    const first = !groups.has(each.name);
+    groups.add(each.name);
+    return first;
+  }).length;
+}"""
+FOCUSED = """() => {
+  const each = document.activeElement;
+  if (each === document.body) return null;
+  if (!each.dataset.number) each.dataset.number = String(document.querySelectorAll("[data-number]").length + 1);
+  const style = getComputedStyle(each);
+  const ring = style.outlineStyle !== "none" || style.boxShadow !== "none";
+  return [each.dataset.number, ring ? "" : each.outerHTML.slice(0, 120)];
+}"""
+
+
+@pytest.mark.parametrize(
+    "name", ["campaign at its gate", "campaign that aborted", "groups", "static group", "start", "audit", "webhooks"]
+)
+def test_everything_is_within_reach_of_the_keyboard_and_shows_that_it_is(page, paths, name):
+    page.goto(paths[name])
+    page.evaluate("document.querySelectorAll('main details').forEach((details) => { details.open = true; })")
+    wanted = page.evaluate(WITHIN_REACH)
+    looks: dict[str, set[str]] = {}
+    for _ in range(5 * wanted):  # a field of a time is a stop for each of its numbers, and one more for its calendar
+        page.keyboard.press("Tab")
+        if (found := page.evaluate(FOCUSED)) is None:
+            break
+        looks.setdefault(found[0], set()).add(found[1])
+    assert len(looks) == wanted
+    assert [look for look in looks.values() if "" not in look] == []
 
 
 # Ids are looked for in the text itself, wherever it stands: of one that breaks, or is cut, the letters have two lines.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import json
+import re
+from datetime import datetime, timedelta
 
 import pytest
 from page_stage import Cloud, in_process
@@ -64,5 +68,42 @@ def test_a_job_is_taken_back_exported_and_deleted():
         assert (await client.post(f"/jobs/{job}/delete")).headers["location"] == "/jobs"
         with pytest.raises(CloudError):
             cloud.service.jobs.get(job)
+
+    in_process(test)
+
+
+def test_a_span_of_time_is_shown_and_given_as_a_file():
+    async def test(cloud: Cloud, client):
+        _, job = fill(cloud)
+        cloud.service.jobs.cancel(job)
+        now = datetime.now().astimezone()
+        soon, past = (f"{now + timedelta(hours=hours):%Y-%m-%dT%H:%M}" for hours in (1, -1))
+        for query, there in ((f"since={past}&until={soon}", True), (f"since={soon}", False), (f"until={past}", False)):
+            page = (await client.get(f"/audit?{query}")).text
+            assert ("The job was cancelled" in page) is there, query
+            assert f'value="{query.partition("=")[2].partition("&")[0]}"' in page
+            lines = (await client.get(f"/audit/export?{query}&kind=job_cancelled")).text.splitlines()
+            assert [json.loads(line)["ota_job_id"] for line in lines] == ([job] if there else []), query
+        assert (await client.get("/audit?since=noon")).status_code == 400
+        assert f'href="/audit/export?ota_job_id={job}" download' in (await client.get(f"/audit?ota_job_id={job}")).text
+
+    in_process(test)
+
+
+def test_its_head_is_live_and_older_pages_stay_as_they_are():
+    async def test(cloud: Cloud, client):
+        _, job = fill(cloud)
+        page = (await client.get(f"/audit?ota_job_id={job}")).text
+        address = f"/audit?ota_job_id={job}"
+        at = re.search(r'data-at="([^"]*)"', page)[1]
+        assert f'data-view="{address}"' in page
+        stream = cloud.app.state.views.stream({address: at})
+        await anext(stream)
+        cloud.service.jobs.cancel(job, By(Actor.ADMIN, "ann"))
+        async with asyncio.timeout(10):
+            assert b"The job was cancelled" in await anext(stream)
+        await stream.aclose()
+        older = (await client.get("/audit?trail=2")).text
+        assert "data-view" not in older.partition("<main")[2]
 
     in_process(test)

@@ -4,49 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from browsers import IN_A_BROWSER
 from page_stage import Stage, on_a_socket, reported
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from py_esp_ota.cloud.images import SIZE_LIMIT
 from py_esp_ota.cloud.web import OneTimeLink
 from py_esp_ota.firmware import Firmware
 
-CHROMIUM = shutil.which("chromium")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 LAMP = Firmware("lamp", "1.1.0", size=0x40000).to_bytes()
 SENTENCE = (
     "Cancelling stops new nodes from getting the URL. "
     "Nodes that already hold it will finish, and their reports are still kept."
 )
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = IN_A_BROWSER
 
 expect.set_options(timeout=10_000)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

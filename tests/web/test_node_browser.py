@@ -7,25 +7,15 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from browsers import IN_A_BROWSER
 from page_stage import Stage, on_a_socket
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from test_browser import CHROMIUM, LAMP, QUIET, watched
+from playwright.sync_api import Browser, Page, expect
+from test_browser import LAMP, watched
 
 from py_esp_ota.cloud.virtual_nodes import Act, Dials
 from py_esp_ota.rainmaker.messages import PARAMS_REMOTE, topic
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
-        yield browser
-        browser.close()
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import click
 
-from py_esp_ota.cli.cloud.answers import columns, listed, text
-from py_esp_ota.cli.cloud.options import cloud_of, of_a_cloud
+from py_esp_ota.cli.cloud.answers import Json, Refused, columns, listed, number, text
+from py_esp_ota.cli.cloud.options import Duration, cloud_of, of_a_cloud
 from py_esp_ota.cli.files import print_json
 from py_esp_ota.cli.output import say
 
+if TYPE_CHECKING:
+    from py_esp_ota.cli.cloud.client import Cloud
+
 PATH = "local/webhooks"
+_LOOK_S = 0.2
 
 
 @click.group("webhooks")
@@ -60,6 +67,43 @@ def resume(webhook: str, profile: str, as_json: bool) -> None:
         print_json(answer)
     else:
         say(f"webhook {webhook} is tried again")
+
+
+@webhooks.command("test")
+@click.argument("webhook")
+@click.option("--within", type=Duration(), default=30, show_default=True, help="How long its answer is waited for.")
+@of_a_cloud
+def test(webhook: str, within: int, profile: str, as_json: bool) -> None:
+    """Send a letter to one, and say what it answers; 1 when it does not take it."""
+    with cloud_of(profile) as cloud:
+        event = number(cloud.ask("POST", f"{PATH}/test", {"webhook_id": webhook}), "number")
+        until = time.monotonic() + within
+        brought = _brought(cloud, webhook, event)
+        while brought is None and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+            brought = _brought(cloud, webhook, event)
+    if brought is None:
+        raise Refused(
+            f"webhook {webhook} has not had it within {within} s: letters before it wait, or the server is busy"
+        )
+    arrived, answer = brought.get("arrived") is True, text(brought, "answer")
+    if as_json:
+        print_json({"webhook_id": webhook, "arrived": arrived, "answer": answer})
+    else:
+        say(f"webhook {webhook} {'took it' if arrived else 'did not take it'}: {answer}")
+    if not arrived:
+        raise SystemExit(1)
+
+
+def _brought(cloud: Cloud, webhook: str, event: int) -> Json | None:
+    """What came of the letter that has the event, or of one before it that nobody takes."""
+    for hook in listed(cloud.ask("GET", PATH), "webhooks", PATH):
+        if text(hook, "webhook_id") == webhook:
+            for letter in listed(hook, "letters", PATH):
+                if number(letter, "last") >= event or letter.get("arrived") is False:
+                    return letter
+                break  # the newest; those before it do not count
+    return None
 
 
 @webhooks.command("remove")

@@ -14,7 +14,7 @@ from py_esp_ota.cloud.api.auth import DEFAULT_RECORDS, Admin, NumRecords, Servic
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json
-from py_esp_ota.cloud.event_log import Wanted, event_json
+from py_esp_ota.cloud.event_log import EventLog, Wanted, event_json
 from py_esp_ota.cloud.events import Actor, Kind
 from py_esp_ota.cloud.texts import number_or_refuse
 
@@ -75,13 +75,14 @@ _LINES: dict[int | str, dict[str, Any]] = {
 }
 
 
+async def lines_of(log: EventLog, wanted: Wanted) -> AsyncIterator[str]:
+    """Events as lines of JSON, oldest first; without a thread: each piece is one look into the database."""
+    for entries in log.all(wanted):
+        yield "".join(json.dumps(event_json(entry), ensure_ascii=False) + "\n" for entry in entries)
+
+
 @router.get("/admin/events/export", response_class=StreamingResponse, responses=_LINES)
 async def export_events(_user: Admin, service: Service, wanted: Filter) -> StreamingResponse:
     """The same as a file, oldest first: a JSON object on each line."""
-
-    async def pieces() -> AsyncIterator[str]:
-        for entries in service.log.all(wanted):
-            yield "".join(json.dumps(event_json(entry), ensure_ascii=False) + "\n" for entry in entries)
-
     headers = {"Content-Disposition": 'attachment; filename="events.ndjson"'}
-    return StreamingResponse(pieces(), media_type="application/octet-stream", headers=headers)
+    return StreamingResponse(lines_of(service.log, wanted), media_type="application/octet-stream", headers=headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -39,6 +40,16 @@ class NewWebhook(BaseModel):
     ] = []
 
 
+class LetterBrought(Answer):
+    """What came of a letter."""
+
+    timestamp: int
+    first: Annotated[int, Field(description="the number of its first event")]
+    last: int
+    arrived: bool
+    answer: str
+
+
 class WebhookFacts(Answer):
     """One who is told."""
 
@@ -50,6 +61,7 @@ class WebhookFacts(Answer):
     waiting: Annotated[int, Field(description="how many events came since, of whatever kind")]
     tries: Annotated[int, Field(description="in vain, one after the other")]
     last_answer: str
+    letters: Annotated[list[LetterBrought], Field(description="the last ones since the server started, newest first")]
     created_timestamp: int
 
 
@@ -58,6 +70,12 @@ class WebhookMade(Success):
 
     webhook_id: str
     secret: str
+
+
+class WebhookTried(Success):
+    """The event of the letter: the webhook has it when ``told`` has come so far."""
+
+    number: int
 
 
 class WebhookList(Answer):
@@ -114,7 +132,7 @@ async def _flowing(pieces: Iterator[str]) -> AsyncIterator[str]:
 @router.get("/webhooks", tags=["webhooks"])
 async def list_webhooks(_user: SuperAdmin, service: Service) -> Annotated[Json, As(WebhookList)]:
     """Who is told of what, and how that goes."""
-    return {"webhooks": [webhook_json(hook) for hook in service.webhooks.all()]}
+    return {"webhooks": [webhook_json(service, hook) for hook in service.webhooks.all()]}
 
 
 @router.post("/webhooks", tags=["webhooks"])
@@ -133,6 +151,15 @@ async def resume_webhook(
     return success("It is tried again")
 
 
+@router.post("/webhooks/test", tags=["webhooks"])
+async def test_webhook(
+    user: SuperAdmin, service: Service, webhook_id: Annotated[str, Query(max_length=64)]
+) -> Annotated[Json, As(WebhookTried)]:
+    """Send a letter to one, whatever events it asks for; it comes after those that wait for it."""
+    number = service.webhooks.test(webhook_id, by(user))
+    return success("A letter is on its way", number=number)
+
+
 @router.delete("/webhooks", tags=["webhooks"])
 async def remove_webhook(
     user: SuperAdmin, service: Service, webhook_id: Annotated[str, Query(max_length=64)]
@@ -142,6 +169,7 @@ async def remove_webhook(
     return success("It is told no more")
 
 
-def webhook_json(hook: Webhook) -> Json:
+def webhook_json(service: CloudService, hook: Webhook) -> Json:
     """A webhook without its secret."""
-    return {name: getattr(hook, name) for name in WebhookFacts.model_fields}
+    facts = {name: getattr(hook, name) for name in WebhookFacts.model_fields if name != "letters"}
+    return facts | {"letters": [asdict(each) for each in service.webhooks.brought(hook.webhook_id)]}

@@ -31,6 +31,7 @@ from py_esp_ota.cloud.web import (
     rehearse,
     start,
     virtual_nodes,
+    webhooks,
 )
 from py_esp_ota.cloud.web.link import OneTimeLink
 from py_esp_ota.cloud.web.login import LoginGate
@@ -74,6 +75,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
         virtual_nodes,
         dump,
         docs,
+        webhooks,
     ):
         room.add_pages(inside, site)
     account.add_pages(inside, site, accounts)

@@ -31,7 +31,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
             upload = await read_upload(request, DUMP_LIMIT, "A flash dump")
             look = site.door.look_at(upload.data)
             if note:
-                site.service.boards.note(node, facts_of(look))
+                site.service.boards.note(node, facts_of(look), site.by(request))
                 return go(f"/nodes/{quote(node, safe='')}#facts")
         except CloudError as refused:
             return _page(node, refused)

@@ -73,6 +73,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
                 query=_query_asked(asked) if dynamic else NodeQuery(),
                 parent_group_id="" if dynamic else asked.get("parent_group_id", ""),
                 mutually_exclusive=not dynamic and bool(asked.get("mutually_exclusive")),
+                by=site.by(request),
             )
         except CloudError as refused:
             return form(asked, refused)
@@ -123,7 +124,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     @router.post("/groups/{group_id}/{act}")
     async def change(request: Request, group_id: str, act: str) -> Response:
-        asked = await _fields(request)
+        asked, by = await _fields(request), site.by(request)
         nodes = asked.get("nodes", "").replace(",", " ").split()
         try:
             match act:
@@ -138,16 +139,17 @@ def add_pages(router: APIRouter, site: Site) -> None:
                         group_name=name,
                         description=text,
                         mutually_exclusive=exclusive,
+                        by=by,
                     )
                 case "add":
-                    groups.change(EVERYBODY, group_id, add=nodes)
+                    groups.change(EVERYBODY, group_id, add=nodes, by=by)
                 case "take":
-                    groups.change(EVERYBODY, group_id, remove=nodes)
+                    groups.change(EVERYBODY, group_id, remove=nodes, by=by)
                 case "regroup":
-                    groups.regroup(EVERYBODY, group_id)
+                    groups.regroup(EVERYBODY, group_id, by)
                 case "delete":
                     name = groups.get(EVERYBODY, group_id).group.group_name
-                    groups.remove(EVERYBODY, group_id)
+                    groups.remove(EVERYBODY, group_id, by)
                     return go(link("/groups", {"removed": name}))
                 case _:
                     return site.error(404, "There is no page at this address.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from py_esp_ota.cloud.live import Notice
@@ -30,8 +30,8 @@ def add_pages(router: APIRouter, site: Site) -> None:
         return site.page("image.html", **view.look(), info=info, here=view.address, at=at)
 
     @router.post("/images/{ota_image_id}/delete")
-    async def delete(ota_image_id: str) -> Response:
-        site.service.images.delete(ota_image_id, force=True)
+    async def delete(request: Request, ota_image_id: str) -> Response:
+        site.service.images.delete(ota_image_id, force=True, by=site.by(request))
         return go("/images")
 
     def watched(address: str) -> ImageView | None:

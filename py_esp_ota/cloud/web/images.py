@@ -102,7 +102,8 @@ def add_pages(router: APIRouter, site: Site) -> None:
         try:
             upload = await read_upload(request)
             with refusing_outages():
-                image = service.images.add(upload.name.strip() or preview_of(upload).name, upload.data)
+                name = upload.name.strip() or preview_of(upload).name
+                image = service.images.add(name, upload.data, by=site.by(request))
         except CloudError as refused:
             return _refusal(request, refused, upload)
         except ClientDisconnect:
@@ -111,13 +112,13 @@ def add_pages(router: APIRouter, site: Site) -> None:
         return Response(headers={"HX-Redirect": url}) if by_htmx(request) else go(url)
 
     @router.post("/images/{ota_image_id}/archive")
-    async def archive(ota_image_id: str) -> Response:
-        service.images.archive(ota_image_id)
+    async def archive(request: Request, ota_image_id: str) -> Response:
+        service.images.archive(ota_image_id, by=site.by(request))
         return go("/images")
 
     @router.post("/images/{ota_image_id}/unarchive")
-    async def unarchive(ota_image_id: str) -> Response:
-        service.images.archive(ota_image_id, archived=False)
+    async def unarchive(request: Request, ota_image_id: str) -> Response:
+        service.images.archive(ota_image_id, archived=False, by=site.by(request))
         return go("/images?archived=1")
 
     def _refusal(request: Request, refused: CloudError, upload: Upload | None = None) -> HTMLResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse
 
 from py_esp_ota.cloud.campaign import CampaignState
@@ -93,19 +93,19 @@ def add_pages(router: APIRouter, site: Site) -> None:
     site.views.add(watched)
 
     @router.post("/jobs/{ota_job_id}/cancel")
-    async def cancel(ota_job_id: str) -> Response:
-        service.jobs.cancel(ota_job_id)
+    async def cancel(request: Request, ota_job_id: str) -> Response:
+        service.jobs.cancel(ota_job_id, site.by(request))
         return go(f"/jobs/{ota_job_id}")
 
     @router.post("/jobs/{ota_job_id}/pause")
-    async def pause(ota_job_id: str) -> Response:
-        service.campaigns.pause(ota_job_id)
+    async def pause(request: Request, ota_job_id: str) -> Response:
+        service.campaigns.pause(ota_job_id, site.by(request))
         return go(f"/jobs/{ota_job_id}")
 
     @router.post("/jobs/{ota_job_id}/resume")
-    async def resume(ota_job_id: str) -> Response:
+    async def resume(request: Request, ota_job_id: str) -> Response:
         try:
-            service.campaigns.resume(ota_job_id)
+            service.campaigns.resume(ota_job_id, site.by(request))
         except CloudError as error:
             if error.refusal is not Refusal.JOB_NOT_PAUSED:  # somebody else was quicker: what was wanted is so
                 raise
@@ -113,13 +113,16 @@ def add_pages(router: APIRouter, site: Site) -> None:
 
     @router.post("/jobs/{ota_job_id}/retry")
     async def retry(
-        ota_job_id: str, node_id: Annotated[str, Form()] = "", back: Annotated[str, Form()] = ""
+        request: Request,
+        ota_job_id: str,
+        node_id: Annotated[str, Form()] = "",
+        back: Annotated[str, Form()] = "",
     ) -> Response:
-        service.campaigns.retry(ota_job_id, [node_id] if node_id else None)
+        service.campaigns.retry(ota_job_id, [node_id] if node_id else None, site.by(request))
         here = f"/jobs/{ota_job_id}"
         return go(back if back.startswith(f"{here}?") else here)
 
     @router.post("/jobs/{ota_job_id}/archive")
-    async def archive(ota_job_id: str) -> Response:
-        service.jobs.archive(ota_job_id)
+    async def archive(request: Request, ota_job_id: str) -> Response:
+        service.jobs.archive(ota_job_id, site.by(request))
         return go("/jobs")

@@ -104,19 +104,22 @@ def add_pages(router: APIRouter, site: Site) -> None:
         return done(request, f"/nodes/{node_id}#params")
 
     @router.post("/nodes/{node_id}/forget")
-    async def forget(node_id: str) -> Response:
+    async def forget(request: Request, node_id: str) -> Response:
         if site.virtual_nodes is not None and site.virtual_nodes.get(node_id) is not None:
             await site.virtual_nodes.remove([node_id])  # else it would be there again at once
-        service.nodes.forget([node_id])
+        service.nodes.forget([node_id], site.by(request))
         return go("/nodes?gone=1")
 
     @router.post("/nodes/{node_id}/start")
     async def start(
-        node_id: str, ota_image_id: Annotated[str, Form()] = "", force_push: Annotated[bool, Form()] = False
+        request: Request,
+        node_id: str,
+        ota_image_id: Annotated[str, Form()] = "",
+        force_push: Annotated[bool, Form()] = False,
     ) -> Response:
         image: StoredImage = service.images.get(ota_image_id)
         name = f"{image.model} {image.fw_version} for {node_id}"[:JOB_NAME_LIMIT]
-        service.jobs.create(name, ota_image_id, nodes=(node_id,), force_push=force_push)
+        service.jobs.create(name, ota_image_id, nodes=(node_id,), force_push=force_push, by=site.by(request))
         return go(f"/nodes/{node_id}#jobs")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from py_esp_ota.cloud.api.records import exported
@@ -21,11 +21,11 @@ def add_pages(router: APIRouter, site: Site) -> None:
         return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
 
     @router.post("/jobs/{ota_job_id}/unarchive")
-    async def unarchive(ota_job_id: str) -> Response:
-        service.jobs.unarchive(ota_job_id)
+    async def unarchive(request: Request, ota_job_id: str) -> Response:
+        service.jobs.unarchive(ota_job_id, site.by(request))
         return go(f"/jobs/{ota_job_id}")
 
     @router.post("/jobs/{ota_job_id}/delete")
-    async def delete(ota_job_id: str) -> Response:
-        service.jobs.delete([ota_job_id])
+    async def delete(request: Request, ota_job_id: str) -> Response:
+        service.jobs.delete([ota_job_id], site.by(request))
         return go("/jobs")

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
+from py_esp_ota.cloud.events import THE_ADMIN, By
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.rehearsals import Rehearsals
 from py_esp_ota.cloud.service import CloudService
@@ -65,6 +66,7 @@ PAGES = frozenset(
         "rehearsals",
         "virtual",
         "flash",
+        "start",
         "docs",
         "live",
         "static",
@@ -154,6 +156,11 @@ class Site:
     def error(self, status: int, sentence: str) -> HTMLResponse:
         """An error as a page of its own."""
         return self.page("error.html", status, status=status, phrase=HTTPStatus(status).phrase, sentence=sentence)
+
+    def by(self, request: Request) -> By:
+        """Who presses a button: whoever has logged in, else the admin of this machine, who has no name."""
+        user = self.login.visitor(request) if self.login else None
+        return user.by if user else THE_ADMIN
 
     def admits(self, request: Request) -> bool:
         """Whether this browser may see the pages."""

@@ -57,7 +57,8 @@ def add_pages(router: APIRouter, site: Site) -> None:
             found = _look(ota_image_id, form)
             if form.seen != mark_of(found):
                 return _page(ota_image_id, form, found, changed=bool(form.seen))
-            view = service.jobs.create(form.texts["job_name"].strip(), ota_image_id, **options_of(form))
+            name, by = form.texts["job_name"].strip(), site.by(request)
+            view = service.jobs.create(name, ota_image_id, by=by, **options_of(form))
         except CloudError as refused:
             return _page(ota_image_id, form, refused=refused)
         return go(f"/jobs/{view.job.ota_job_id}")

@@ -176,7 +176,7 @@ def _metadata(form: StartForm) -> dict[str, Any] | None:
         if not isinstance(document, dict):
             raise CloudError(Refusal.JOB_METADATA, 'metadata is a JSON object, as {"key": "value"}')
     window = _span(texts["window_start"], texts["window_end"], "metadata.download_window", _minutes)
-    validity = _span(texts["valid_from"], texts["valid_until"], "metadata.validity", _moment)
+    validity = _span(texts["valid_from"], texts["valid_until"], "metadata.validity", local_moment)
     named = {"download_window": window, "validity": validity}
     if "host_mcu" in form.flags:
         named["esp.ota.target"] = "host_mcu"  # type: ignore[assignment]
@@ -202,7 +202,7 @@ def _plan(form: StartForm) -> Plan:
         "answer_within": _seconds(texts["answer_within"], "plan.answer_within"),
         "node_timeout": _seconds(texts["node_timeout"], "plan.node_timeout"),
         "rate": _number(texts["rate"], "plan.rate"),
-        "start": _moment(texts["start_at"], "plan.start") if texts["start_at"] else 0,
+        "start": local_moment(texts["start_at"], "plan.start") if texts["start_at"] else 0,
     }
     try:
         return Plan.from_json(document)
@@ -239,7 +239,7 @@ def _minutes(text: str, what: str) -> int:
     return int(found[1]) * 60 + int(found[2])
 
 
-def _moment(text: str, what: str) -> int:
+def local_moment(text: str, what: str) -> int:
     """Seconds since 1970 of a time that, as the page shows them, is in this machine's zone."""
     try:
         return int(datetime.fromisoformat(text).astimezone().timestamp())

@@ -95,10 +95,10 @@ def add_pages(router: APIRouter, site: Site) -> None:
         return done(request, way_back(back))
 
     @router.post("/virtual/remove")
-    async def remove(node_ids: Ids = None) -> Response:
+    async def remove(request: Request, node_ids: Ids = None) -> Response:
         ids = node_ids or []
         await site.door.remove(ids)
-        service.nodes.forget(ids)
+        service.nodes.forget(ids, site.by(request))
         return go(link("/nodes", {"gone": str(len(ids))}))
 
     def _meant(ticked: list[str], which: str, back: str) -> list[str]:

@@ -77,7 +77,9 @@ def made(rule: Rule, found: Found) -> Cause:
     first = found.shown[0] if found.shown else None
     by = rule.by or (first.by if first else "")
     what, do = (text.format_map(holes) for text in (rule.what, rule.do))
-    return Cause(rule.name, rule.level, what, by, tuple(found.shown), do)
+    shown = {fact.line: fact for fact in reversed(found.shown)}  # one line may say two things
+    lines = sorted(shown, key=[fact.line for fact in found.shown].index)
+    return Cause(rule.name, rule.level, what, by, tuple(shown[number] for number in lines), do)
 
 
 def line(*kinds: str, app: bool | None = None) -> Callable[[Known], Found | None]:

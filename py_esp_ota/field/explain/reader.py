@@ -25,9 +25,9 @@ class Row(NamedTuple):
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\[(?:\d{1,2};)*\d{1,2}m|\[0?K(?=[EWIDV]? ?\()")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 #: Marks of a quotation, and the time stamps of esptool's, IDF's, Arduino's, PlatformIO's, ESPHome's and other monitors.
+_DAY = r"(?:\d{4}[-/]\d\d[-/]\d\d[T ]|\d{1,2}[./]\d{1,2}[./]\d{2,4},? (?:- )?)?"
 _STAMP = re.compile(
-    r"[>|\s]*(?:\[?(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d{1,2}:\d\d:\d\d(?:[.,:]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?\]?"
-    r"\s*(?:->|[>|])?[ \t]*)?"
+    rf"[>|\s]*(?:\[?{_DAY}\d{{1,2}}:\d\d:\d\d(?:[.,:]\d{{1,6}})?(?:Z|[+-]\d\d:?\d\d)?\]?\s*(?:->|[>|])?[ \t]*)?"
 )
 _STAMPED = frozenset("0123456789[>|")
 #: Where a line of its own begins within another: the one before it was cut, or line ends were lost.

@@ -25,7 +25,8 @@ def _header(*, blank: bool) -> Callable[[Known], Found | None]:
 
 def _app_as_bootloader(known: Known) -> Found | None:
     chip = known.story.chip
-    shown = [fact for fact in known.story.all("rom_load") if is_mapped(chip, fact.number("address") or 0)]
+    first = [step.boot.first("rom_load") for step in known.steps]  # of an app it is what the cache shows
+    shown = [fact for fact in first if fact is not None and is_mapped(chip, fact.number("address") or 0)]
     return Found(shown[:1], dict(shown[0].values)) if shown else None
 
 
@@ -36,7 +37,7 @@ def _nonsense(boot: Boot) -> list[Fact]:
         for fact in boot.all("rom_load")
         if (fact.number("address") or 0) == _BLANK or not 0 <= (fact.number("length") or 0) < 0x80000
     ]
-    return [*boot.all("rom_checksum", "rom_exception"), *wild]
+    return [*boot.all("rom_checksum", "rom_exception", "rom_segment"), *wild]
 
 
 def _damaged_bootloader(known: Known) -> Found | None:
@@ -52,6 +53,34 @@ def _quad(known: Known) -> Found | None:
         if mode is not None and shown and mode.word("mode") in {"QIO", "QOUT"}:
             return Found([mode, *shown[:2]], dict(mode.values))
     return None
+
+
+#: What ROM says behind these is no other fault.
+_REFUSED = ("rom_signature", "rom_chip", "rom_checksum", "rom_load")
+
+
+def _unread(known: Known) -> tuple[list[Fact], bool]:
+    """Where ROM got no header, and whether it has got one later."""
+    shown: list[Fact] = []
+    late = False
+    for step in known.steps:
+        if step.boot.first("rom_load"):
+            late = bool(shown)
+        elif silent := step.boot.all("flash_read_error"):
+            shown, late = [*shown, *silent], False
+        elif not step.boot.first(*_REFUSED):
+            shown += step.boot.all("rom_assert")
+    return shown, late
+
+
+def _unreadable(known: Known) -> Found | None:
+    shown, late = _unread(known)
+    return Found(shown[:6], dict(shown[0].values)) if shown and not late else None
+
+
+def _late(known: Known) -> Found | None:
+    shown, late = _unread(known)
+    return Found(shown[:2], {}) if late else None
 
 
 def _download(known: Known) -> Found | None:
@@ -128,10 +157,29 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "flash-unreadable",
         "fault",
-        line("flash_read_error", "rom_assert"),
+        _unreadable,
         "ROM gets no bootloader's header from the flash: nothing was ever written there, or the flash does not answer",
         _AGAIN + " If it stays, take away what hangs at the strapping pins (GPIO12 on ESP32 sets the flash's voltage), "
         "and check the supply; an older ROM says these words of an erased flash, too.",
+        "ROM",
+        2,
+    ),
+    Rule(
+        "flash-late",
+        "note",
+        _late,
+        "the flash did not answer when the power came: ROM tried again after its watchdog, and then it did",
+        "Nothing, if a few tenths of a second at a cold start do no harm: a supply that rises slowly does it, and the "
+        "first ESP32s do by themselves.",
+        "ROM",
+        30,
+    ),
+    Rule(
+        "bootloader-chip",
+        "fault",
+        line("rom_chip"),
+        "the bootloader is one for another chip: ROM read id {found} in its header, and is {expected}",
+        "Build for this chip, and write bootloader, table and app by cable: an update over the air is only the app.",
         "ROM",
         2,
     ),

@@ -9,15 +9,44 @@ from py_esp_ota.field.explain.cause import SLOT as _SLOT
 from py_esp_ota.field.explain.cause import Found, Known, Rule, line, named
 
 
-def _tls(*codes: int, other: bool = False) -> Callable[[Known], Found | None]:
+def _tls(*codes: int, other: bool = False, words: str = "") -> Callable[[Known], Found | None]:
+    """A handshake that failed with one of these numbers, or with another; Arduino has ``words`` for some."""
+
     def find(known: Known) -> Found | None:
-        shown = [fact for fact in known.story.all("tls") if (fact.number("err") in codes) != other]
+        shown = [
+            fact
+            for fact in known.story.all("tls", *([words] if words else []))
+            if fact.kind == words or (fact.number("err") in codes) != other
+        ]
         return Found(shown[:2], dict(shown[0].values)) if shown else None
 
     return find
 
 
+_NO_REVISION = 100
+
+
+def _no_descriptor(known: Known) -> Found | None:
+    """A block revision that no chip has: other bytes lie where an app's descriptor belongs."""
+    shown = [
+        fact
+        for fact in known.story.all("block_low", "block_high")
+        if fact.word("wanted").lstrip("v").partition(".")[0].isdecimal()
+        and int(fact.word("wanted").lstrip("v").partition(".")[0]) >= _NO_REVISION
+    ]
+    return Found(shown[:2], dict(shown[0].values)) if shown else None
+
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "app-descriptor",
+        "fault",
+        _no_descriptor,
+        "the image has no app descriptor where one belongs: what is read there as a block revision, {wanted}, is none",
+        "A bootloader, a merged image or a file system has none; send the app's own .bin.",
+        "bootloader_common_check_efuse_blk_validity",
+        7,
+    ),
     Rule(
         "not-confirmed-yet",
         "fault",
@@ -71,7 +100,7 @@ RULES: tuple[Rule, ...] = (
         "the partition table has no otadata partition: no update can be chosen",
         "Put otadata (data, ota, 0x2000) into the table; that needs a cable once.",
         "",
-        16,
+        12,
     ),
     Rule(
         "ota-magic",
@@ -176,7 +205,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "certificate",
         "fault",
-        _tls(0x2700),
+        _tls(0x2700, words="tls_untrusted"),
         "the server's certificate is not trusted: mbedTLS -0x2700, X509 verification failed",
         "Give the client the root certificate of this server (or the bundle, esp_crt_bundle_attach), its right "
         "name, and set the clock.",
@@ -186,7 +215,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "tls-memory",
         "fault",
-        _tls(0x7F00, 0x4290, 0x8017),
+        _tls(0x7F00, 0x4290, 0x8017, words="tls_memory"),
         "there was not enough memory for TLS",
         "Free memory before the update, or make mbedTLS's buffers smaller or external.",
         "mbedtls_ssl_handshake",
@@ -199,6 +228,15 @@ RULES: tuple[Rule, ...] = (
         "the TLS handshake failed with -0x{err:x}",
         "-0x7280: the server hung up; -0x7780: it sent an alert, of a protocol or a cipher that it does not have.",
         "mbedtls_ssl_handshake",
+        18,
+    ),
+    Rule(
+        "http-buffer",
+        "fault",
+        line("http_buffer"),
+        "the request is longer than the HTTP client's buffer: a long address, after a redirect most often",
+        "Raise buffer_size_tx of esp_http_client_config_t (512 bytes when not said), or take a shorter address.",
+        "",
         18,
     ),
     Rule(

@@ -47,6 +47,9 @@ _RAW = (
 _ANYWHERE = (
     Said("not_confirmed_yet", "esp_ota_begin", "Running app has not confirmed state", within=True),
     Said("tls", "mbedtls_ssl_handshake", "mbedtls_ssl_handshake returned -0x%x", "err", within=True),
+    Said("tls_memory", "start_ssl_client", "SSL - Memory allocation failed", within=True),
+    Said("tls_memory", "start_ssl_client", "BIGNUM - Memory allocation failed", within=True),
+    Said("tls_untrusted", "start_ssl_client", "X509 - Certificate verification failed", within=True),
     Said("confirmed", "esp_ota_mark_app_valid_cancel_rollback", "App is valid, rollback cancelled successfully"),
     Said("self_test", "app", "Diagnostics completed successfully"),
     Said("self_test_failed", "app", "Diagnostics failed! Start rollback"),
@@ -100,6 +103,7 @@ _OPS = (
     Said("ota_aligned", "esp_ota_write_with_offset", "Size should be 16byte aligned for flash encryption case"),
     Said("ota_refused", "esp_ota_end", "New image failed verification"),
     Said("ota_no_otadata", "esp_ota_get_boot_partition", "not found otadata"),
+    Said("ota_no_otadata", "esp_ota_get_boot_partition", "not found ota data"),
     Said("ota_no_apps", "esp_ota_get_boot_partition", "invalid partition table, no app partitions"),
     Said("ota_invalid", "esp_ota_get_boot_partition", "ota data invalid, no current app. Assuming factory"),
     Said(
@@ -166,7 +170,9 @@ _HTTPS = (
 
 _TLS = (
     Said("tls", "mbedtls_ssl_handshake", "mbedtls_ssl_handshake returned -0x%x", "err"),
+    Said("tls", "esp_create_mbedtls_handle", "mbedtls_ssl_setup returned -0x%x", "err"),
     Said("tls_setup", "set_client_config", "No server verification option set in esp_tls_cfg_t structure"),
+    Said("http_buffer", "http_client_prepare_first_line", "Out of buffer"),
     Said("not_resolved", "esp_tls_hostname_to_fd", "couldn't get hostname for :%s", "host"),
     Said("not_resolved", "esp_tls_hostname_to_fd", "couldn't get hostname"),
     Said("not_connected", "esp_tls_conn_new_sync", "Failed to open new connection"),

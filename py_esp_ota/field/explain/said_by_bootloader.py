@@ -45,10 +45,12 @@ _ROM = (
     Said("rom_pins", "ROM", "tail "),
     Said("rom_pins", "ROM", "1150 mem"),
     Said("rom_assert", "ROM", "ets_main.c %d", "at"),
+    Said("rom_segment", "ROM", "ets_loader.c %d", "at"),
     Said("rom_basic", "ROM", "Falling back to built-in command interpreter"),
     Said("rom_recovery", "ROM", "PRIMARY FAIL"),
     Said("rom_exception", "ROM", "Fatal exception (%d)", "cause"),
-    Said("rom_exception", "ROM", "Invalid chip id"),
+    Said("rom_chip", "ROM", "Invalid chip id. Expected %d read %d.", "expected found"),
+    Said("rom_chip", "ROM", "Invalid chip id"),
     Said("given_up", _SELECT, "PENDING_VERIFY -> ABORTED", within=True),  # as `esp-ota boot` gives its reasons
 )
 

@@ -45,6 +45,8 @@ def _head(name: str, found: Explanation) -> Iterator[str]:
     yield f"  chip {story.chip or 'unknown'}, bootloader of ESP-IDF {story.version or 'unknown'}" + (
         f", app {story.app_version or 'unknown'} of ESP-IDF {story.app_idf}" if story.app_idf else ""
     )
+    if found.project is not None:
+        yield f"  line {found.project.line} is {found.project.profile.title}'s: {found.project.habit}"
     for slot in found.slots:
         seen = f", {slot['seen']}" if slot["seen"] else ""
         state = f", {slot['state']}" if slot["state"] else ""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
-from py_esp_ota._core import Partition, inspect_image
+from py_esp_ota._core import Flash, Partition, inspect_image
 from py_esp_ota.field.preflight.audit import audit, landing
 from py_esp_ota.field.preflight.board import Board, app_config, apps_of, builds_of
 from py_esp_ota.field.preflight.finding import Finding, FindingDict, by_weight
 from py_esp_ota.field.preflight.play import Played, booted, play
 from py_esp_ota.field.preflight.rules import Case, description, findings_of
+from py_esp_ota.field.profiles.profile import Profile
 from py_esp_ota.idf.bootloader.start import state_of
+from py_esp_ota.sdkconfig import Sdkconfig
 
 Answer = Literal["runs", "refused"]
 
@@ -74,11 +76,19 @@ class Preflight:
         }
 
 
-def preflight(board: Board, image: bytes) -> Preflight:
-    """What comes of updating ``board`` with ``image``, played on a copy. Never raises for bad bytes."""
+def preflight(board: Board, image: bytes, profile: Profile | None = None) -> Preflight:
+    """What comes of updating ``board`` with ``image``, played on a copy. Never raises for bad bytes.
+
+    With ``profile`` the board is one of that project, and what the project adds is found as well.
+    """
     builds = builds_of(board)
     chip, before = booted(board.flash, board.target.name, board.efuse, builds.loader)
     app, shown = app_config(board, before.partition, builds.loader)
+    aside = None if profile is None else _aside(profile, board, builds.loader, app)
+    if aside is not None:
+        board = replace(board, flash=aside)
+        chip, before = booted(board.flash, board.target.name, board.efuse, builds.loader)
+        app, shown = app_config(board, before.partition, builds.loader)
     played = play(chip, before, builds.loader, app, image)
     running = None if played.running is None else description(board.read(played.running))
     info = inspect_image(image, chip=board.target.name)
@@ -90,9 +100,44 @@ def preflight(board: Board, image: bytes) -> Preflight:
         partition=None if played.slot is None else played.slot.label,
         rollback_to=None if target is None else target.label,
         can_roll_back=builds.rollback,
-        findings=tuple(by_weight([*findings_of(case), *audit(case)])),
+        findings=tuple(by_weight([*findings_of(case), *audit(case), *_added(profile, case)])),
         slots=tuple(_slot(case, row, target) for row in apps_of(board)),
     )
+
+
+def cut_short(board: Board, found: Preflight) -> str | None:
+    """What is missing where a dump ends so early that nothing starts, or not the app that otadata has chosen."""
+    if board.parts or board.end >= board.flash.size:
+        return None
+    passed = [line for line in found.played.before.why if "is not bootable" in line]
+    for row in found.slots:
+        if board.end >= row["offset"] + row["size"]:
+            continue
+        name = row["partition"]
+        nothing = found.played.running is None
+        if nothing or any(f" {name} is not bootable" in line for line in passed):
+            where = "inside" if row["offset"] < board.end else "before"
+            which = f"{name}, and nothing in it starts" if nothing else f"{name}, which otadata has chosen"
+            return f"{board.name} ends at 0x{board.end:x} of 0x{board.flash.size:x}, {where} {which}"
+    return None
+
+
+def _aside(profile: Profile, board: Board, loader: Sdkconfig, app: Sdkconfig) -> Flash | None:
+    """The flash as another app finds it that does the update for this one."""
+    if profile.updater != "tasmota":
+        return None
+    from py_esp_ota.field.preflight.by_profile import stepped_aside  # noqa: PLC0415 - only when asked
+
+    return stepped_aside(board, loader, app)
+
+
+def _added(profile: Profile | None, case: Case) -> list[Finding]:
+    """What a project adds. It brings the sweep's stories along, which most answers do without."""
+    if profile is None:
+        return []
+    from py_esp_ota.field.preflight.by_profile import findings_by  # noqa: PLC0415 - only when asked
+
+    return [*findings_by(profile, case)]
 
 
 def _slot(case: Case, row: Partition, target: Partition | None) -> SlotDict:

@@ -19,6 +19,19 @@ from py_esp_ota.sdkconfig import Sdkconfig
 _TABLE_LENGTH = 0xC00
 _MIB, _SIZE_CODES = 0x100000, 8
 _NO_BOUND = (0, 0xFFFF)
+#: What people have at hand in the place of an app's .bin, by its first bytes.
+_NO_IMAGES = {
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip file",
+    b"\x7fELF": "an ELF file",
+    b"<!": "a web page",
+    b"<h": "a web page",
+    b"\x89PNG": "a picture",
+    b"\xaa\x50": "a partition table",
+    b"UF2\n": "a UF2 file",
+    b":0": "an Intel HEX file",
+    b":1": "an Intel HEX file",
+}
 _GENERATOR = "gen_esp32part.py"
 
 
@@ -66,6 +79,10 @@ def _refusal(case: Case) -> Iterator[Finding]:
         report = played.before if played.running is None else played.after
         text += "" if report is None else _why(report.why, played)
         name = "running" if played.running is None else name
+    elif case.info.kind == "unknown":
+        text += next(
+            (f"; the file is {known}" for begins, known in _NO_IMAGES.items() if case.image[:16].startswith(begins)), ""
+        )
     yield Finding(name, "refused", function, text, facts)
 
 

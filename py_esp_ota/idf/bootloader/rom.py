@@ -19,6 +19,8 @@ _NAME = "ROM"
 _MAGIC = 0xE9
 #: More than any bootloader has.
 _ROOM = 0x40000
+#: The header alone, and what most bootloaders fit into.
+_HEADER, _USUAL = 24, 0x6000
 #: As often as the documentation shows that an invalid header is told.
 _ATTEMPTS = 3
 
@@ -79,9 +81,16 @@ def raise_secure_version(chip: Chip, started: Started) -> bool:
 
 
 def _look(chip: Chip, address: int) -> ImageInfo | None:
-    """The image there, through the cache; ``None`` beyond the flash."""
-    room = min(_ROOM, chip.flash.size - address)
-    return inspect_image(chip.flash.mmap(address, room), chip=chip.target.name, kind="bootloader") if room > 0 else None
+    """The image there, through the cache; ``None`` beyond the flash. No more is read than the image is long."""
+    flash, name = chip.flash, chip.target.name
+    room = min(_ROOM, flash.size - address)
+    if room <= 0:
+        return None
+    for length in (_HEADER, _USUAL):
+        info = inspect_image(flash.mmap(address, min(length, room)), chip=name, kind="bootloader")
+        if info.header is None or info.header.magic != _MAGIC or info.checksum_stored is not None:
+            return info
+    return inspect_image(flash.mmap(address, room), chip=name, kind="bootloader")
 
 
 def _refusal(chip: Chip, config: Sdkconfig, address: int, info: ImageInfo | None) -> str | None:

@@ -12,7 +12,7 @@ from test_bootloader import untimed
 from py_esp_ota._core import EFuse, Flash, Partition, PartitionTable, Target
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import OtaError, PowerLoss
-from py_esp_ota.firmware import Firmware, bootloader, merge
+from py_esp_ota.firmware import Firmware, bootloader, image, layout_of, merge
 from py_esp_ota.idf import efuse as esp_efuse
 from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.bootloader.start import boot
@@ -98,6 +98,18 @@ FUSES = [
 @pytest.mark.parametrize(("chip", "primary", "fuses", "name"), FUSES)
 def test_who_starts_when_the_primary_bootloader_is_broken(chip, primary, fuses, name):
     assert started(chip_of(primary, loader("second", chip), chip, **fuses)) == name
+
+
+def test_a_recovery_bootloader_may_end_with_the_flash():
+    """Of a release without a descriptor, whose version is searched for in what is behind its header."""
+    layout = layout_of("esp32c5")
+    old = image([(layout.dram, bytes(0x100)), (layout.iram, bytes(0x4000))], chip="esp32c5", flash_size=0x400000)
+    at = 0x400000 - 0x5000
+    flash = chip_of(b"", b"").flash
+    flash.erase(at, 0x5000)
+    flash.program(at, old)
+    chip = Chip("esp32c5", flash=flash, efuse=EFuse("esp32c5", recovery_bootloader_sector=at >> 12))
+    assert f"ROM: the recovery bootloader at 0x{at:x} starts" in boot(chip, PLAIN).why
 
 
 def test_nothing_starts_when_both_are_broken():

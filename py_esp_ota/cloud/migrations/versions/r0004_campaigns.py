@@ -146,6 +146,7 @@ def _jobs() -> None:
         ("notify", sa.Boolean(), sa.false()),
         ("continuous", sa.Boolean(), sa.false()),
         ("network_serialised", sa.Boolean(), sa.false()),
+        ("any_chip", sa.Boolean(), sa.false()),
         ("admin_id", TEXT, ""),
         *((name, sa.JSON(), "{}") for name in ("plan", "sizes", "progress", "tallies")),
     )

@@ -209,9 +209,10 @@ impl ImageInfo {
         let info = &self.info;
         let hash = self.hash_valid().map_or("none appended", |valid| if valid { "fits" } else { "does not fit" });
         let checksum = if self.checksum_valid() { "fits" } else { "does not fit" };
-        let described = info.app_desc.as_ref().map(|desc| {
-            [("project", desc.project_name()), ("version", desc.version()), ("ESP-IDF", desc.idf_ver())]
-        });
+        let described = info
+            .app_desc
+            .as_ref()
+            .map(|desc| [("project", desc.project_name()), ("version", desc.version()), ("ESP-IDF", desc.idf_ver())]);
         let mut rows = vec![
             ("kind", self.kind().to_owned()),
             ("chip", self.chip().unwrap_or("no known chip").to_owned()),
@@ -219,7 +220,7 @@ impl ImageInfo {
             ("checksum", checksum.to_owned()),
             ("SHA-256", hash.to_owned()),
         ];
-        rows.extend(described.into_iter().flatten().map(|(name, text)| (name, text)));
+        rows.extend(described.into_iter().flatten());
         let title = format!("Image: {}", err_name(py, info.err())?);
         let mut shown = notebook::facts(py, &title, &rows)?;
         let segments: Vec<Vec<String>> = info.segments.iter().map(segment_row).collect();
@@ -248,7 +249,7 @@ fn segment_row(segment: &core::Segment) -> Vec<String> {
 fn fault_row(py: Python<'_>, fault: &esp_ota_core::err::Fault) -> PyResult<Vec<String>> {
     Ok(vec![
         err_name(py, fault.err)?,
-        fault.field.to_string(),
+        fault.field.clone(),
         format!("0x{:x}", fault.offset),
         fault.found.clone(),
         fault.expected.clone(),

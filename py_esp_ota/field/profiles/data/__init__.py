@@ -1,0 +1,1 @@
+"""One project per file: facts that were read in its source, and where."""
