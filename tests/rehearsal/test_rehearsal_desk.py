@@ -126,6 +126,18 @@ def test_a_child_gives_way_and_its_memory_is_limited():
         assert b"MemoryError" in child.stderr.read()
 
 
+def test_a_child_ends_with_its_starter_though_it_has_nothing_to_say():
+    code = "import sys, time; from py_esp_ota.adapters.child import be_a_child as b; b(sys.stdin.buffer, "
+    code += "memory=1 << 40, seconds=60); print('here', flush=True); time.sleep(600)"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as child:
+        child.stdin.write(b"0\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == b"here\n"
+        child.stdin.close()
+        assert child.wait(timeout=30) == 1
+
+
 def test_a_child_that_fails_says_how():
     with pytest.raises(ChildError, match=r"it ended with 1: .*no_such_module"):
         asyncio.run(run_child("py_esp_ota.no_such_module", b"", lambda _line: None))
