@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm system build firmware clients apps demo test test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system bench-teach docs picture changelog release-check clean
+.PHONY: help setup wasm system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -73,7 +73,10 @@ apps: setup ## build the bare apps of examples/firmware, and images of them in t
 demo: setup ## the main job: one OTA, end to end, on real firmware
 	$(BIN)/esp-ota demo
 
-test: system check firmware clients ## everything CI runs: checks, then every test
+test: ## everything CI runs: checks, then every test; and at the end, what it cost
+	@$(PYTHON) tools/cpu.py $(MAKE) --no-print-directory everything
+
+everything: system check firmware clients
 	cargo test --quiet -p esp-cpu -p esp-ota-core
 	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
 	$(BIN)/python -m pytest -q -n 2
@@ -92,6 +95,8 @@ conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards a
 
 conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
 	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)
+	ESP_OTA_FLASHES=300 ESP_OTA_PROGRAMS=1000 ESP_OTA_LIVES=200 $(BIN)/python -m pytest -q -n 2 --timeout 0 \
+		$(addprefix tests/silicon/test_,snapshot.py engines.py random_code.py own_firmware.py)
 
 test-unicorn: setup ## the tests of machine code on the engine Unicorn; all others run them on our own core
 	ENGINE=unicorn $(BIN)/python -m pytest -q -n 2 tests/silicon

@@ -12,7 +12,7 @@ from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.files import Unusable, is_dash, print_json, write_output
 from py_esp_ota.cli.output import say
 from py_esp_ota.cli.release import idf_version_option
-from py_esp_ota.cli.sweep import played_with, weather_of
+from py_esp_ota.cli.sweep_inputs import scene_of, weather_of
 from py_esp_ota.sweep import STORIES, Scene, StoryError
 from py_esp_ota.view.teach import Limits, core_wasm, fragment, teach_page
 
@@ -75,7 +75,7 @@ def command(
     if old is None or new is None:
         scene = _lamp()
     else:
-        scene, _ = played_with((old, new), None, partitions, config_file, asked, efuse_file)
+        scene, _ = scene_of((old, new), None, partitions, config_file, asked, efuse_file)
     scene = replace(scene, weather=weather_of(weather, story))
     wasm = core_wasm()
     try:

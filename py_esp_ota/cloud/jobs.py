@@ -40,6 +40,9 @@ DEFAULT_PRIORITY = 5
 DEFAULT_TIMEOUT_S = 1_296_000  # 15 days
 DEFAULT_FETCH_CYCLES = 3
 
+LAST_SECOND = 2**31 - 1
+"""What ``esp_rmaker_ota_handle_time`` reads into an ``int``."""
+
 URL_SENT = "OTA URL Sent to Node"
 ALREADY_ON_VERSION = "Already on this version"
 NODE_GONE = "The node was removed"
@@ -467,8 +470,11 @@ def metadata_problem(metadata: Mapping[str, Any], now: int) -> str | None:
     validity = metadata.get("validity")
     if validity is None:
         return None
-    if not _numbers(validity, 0, 2**32) or validity.get("start", 0) > validity.get("end", 2**32):
-        return "metadata.validity: start and end are seconds since 1970, the start before the end"
+    if not _numbers(validity, 0, LAST_SECOND) or validity.get("start", 0) > validity.get("end", LAST_SECOND):
+        return (
+            "metadata.validity: start and end are seconds since 1970, the start before the end, "
+            "and no node knows a time after 2038-01-19: its JSON has 32 bits"
+        )
     end = _validity_end(metadata)
     return (
         "metadata.validity: its end has passed, no node would take it" if end is not None and end * 1000 < now else None

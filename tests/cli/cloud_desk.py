@@ -92,7 +92,8 @@ class Desk:
         self.accounts = Accounts(self.store, clock=self.clock, token_hex=token_hex, deliver=lambda *_: None, scrypt_n=2)
         self.service = CloudService(self.store, clock=self.clock, public_url="http://cloud.lab", token_hex=token_hex)
         await self.accounts.ensure_admin(ADMIN, PASSWORD)
-        self._server = serve(create_app(self.service, self.accounts, mqtt_host="broker.lab"))
+        self.app = create_app(self.service, self.accounts, mqtt_host="broker.lab")
+        self._server = serve(self.app)
         return await self._server.__aenter__()
 
     async def _closed(self):

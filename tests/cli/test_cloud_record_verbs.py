@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from cloud_desk import refused, run, said
 from test_cloud_verbs import desk
 
 from py_esp_ota.cloud.calls import Calls
+from py_esp_ota.device import Device
 from py_esp_ota.firmware import Firmware
+from py_esp_ota.virtual_nodes.dump import look_at
 
 __all__ = ["desk"]
 
@@ -97,3 +100,28 @@ def test_a_webhook_is_tried(desk, status, code, words):
 def test_a_webhook_to_which_nothing_is_brought_is_waited_for_and_no_longer(desk):
     webhook = run("webhooks", "add", "http://127.0.0.1:9/hook").stdout.split()[1]
     assert "has not had it within 1 s" in refused("webhooks", "test", webhook, "--within", "1")
+
+
+def test_a_board_is_noted_by_its_flash_and_by_what_its_fuses_say(desk, tmp_path):
+    desk.act(desk.service.intake.on_presence, "board1", True)
+    desk.app.state.virtual_nodes = SimpleNamespace(look_at=look_at)
+    device = Device("two_ota", firmware=Firmware("lamp", "1.0.0", chip="esp32c3").to_bytes())
+    device.power_on()
+    flash = device.flash.to_bytes()
+    (tmp_path / "dump.bin").write_bytes(flash)
+    told = run("nodes", "note-board", "board1", tmp_path / "dump.bin", "--secure-version", "3").stdout
+    assert told.startswith("noted of the board of board1:\n")
+    rows = [["chip", "esp32c3"], ["flash", "size", str(len(flash))], ["secure", "version", "3"], ["runs", "factory"]]
+    assert [line.split() for line in told.splitlines()[1:]] == rows
+    facts = said("nodes", "note-board", "board1", "--rollback", "--chip-revision", "301")["facts"]
+    assert (facts["rollback"], facts["secure_version"], facts["chip_revision"], facts["chip"]) == (
+        True,
+        3,
+        301,
+        "esp32c3",
+    )
+    assert "what is there to note?" in refused("nodes", "note-board", "board1", code=2)
+    assert "no such file" in refused("nodes", "note-board", "board1", tmp_path / "none.bin", code=2).lower()
+    (tmp_path / "text.bin").write_text("no flash")
+    assert "the dump tells neither" in refused("nodes", "note-board", "board1", tmp_path / "text.bin")
+    assert "the cloud refused" in refused("nodes", "note-board", "nobody", "--rollback")

@@ -353,7 +353,7 @@ def test_exports(desk):
     desk.report("n1", job_id, "rejected", "a, b; =1")
     rows = list(csv.DictReader(io.StringIO(run("jobs", "export", job_id, "--csv").stdout)))
     assert [(row["node_id"], row["status"], row["additional_info"]) for row in rows] == [("n1", "rejected", "a, b; =1")]
-    assert rows[0]["time_utc"] == "2026-01-01 00:00:00"
+    assert rows[0]["time_utc"] == "2026-01-01T00:00:00.000+00:00"
     assert run("jobs", "export", job_id, "--json", "-o", "job.json").exit_code == 0
     assert json.loads(Path("job.json").read_text()) == said("jobs", "status", job_id)
     assert "as what?" in refused("jobs", "export", job_id, code=2)
@@ -498,3 +498,21 @@ def test_the_page_says_every_key_of_ours(desk):
     section = PAGE.partition("## `esp-ota cloud login")[2].partition("\n## ")[0]
     keys = {key for value in printed.values() for key in value} | set(uploaded["images"][0])
     assert keys <= set(re.findall(r'"(\w+)"', section))
+
+
+def test_a_sheet_is_the_cloud_s_own_and_holds_no_formula(desk):
+    desk.join("n1")
+    job_id = started("--node", "n1")
+    desk.report("n1", job_id, "in-progress", "=cmd|' /C calc'!A0")
+    sheet = run("jobs", "export", job_id, "--csv").stdout_bytes
+    (row,) = csv.DictReader(io.StringIO(sheet.decode(), newline=""))
+    assert row["additional_info"] == "'=cmd|' /C calc'!A0"
+    assert (row["phase"], row["closed"], row["failed_cycles"]) == ("1", "False", "0")
+    assert sheet.count(b"\r\n") == 2
+    assert "no job with this" in refused("jobs", "export", "nowhere", "--csv")
+
+
+def test_of_a_cloud_that_exports_nothing_the_sheet_is_made_here(other):
+    nodes = [{"node_id": "n1", "status": "failed", "timestamp": 1, "additional_info": "@SUM(A1)"}]
+    other(otajob={"ota_job_id": "j", "ota_job_name": "a", "status": "x"}, status={"node_ota_status": nodes})
+    assert run("jobs", "export", "j", "--csv").stdout_bytes.endswith(b",'@SUM(A1)\r\n")

@@ -72,7 +72,7 @@ SUPER_ADMIN_ONLY = [
     ("POST", "local/virtual_nodes/act"), ("PUT", "local/virtual_nodes/dials"), ("POST", "local/flash_dump"),
     ("GET", "local/virtual_nodes/{node_id}"), ("GET", "local/virtual_nodes/{node_id}/flash"),
     ("GET", "local/webhooks"), ("POST", "local/webhooks"), ("DELETE", "local/webhooks"),
-    ("POST", "local/webhooks/resume"),
+    ("POST", "local/webhooks/resume"), ("POST", "local/webhooks/test"),
 ]  # fmt: skip
 ADMIN_ONLY = [
     ("GET", "admin/events"), ("GET", "admin/events/export"),

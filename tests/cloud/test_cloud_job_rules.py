@@ -320,7 +320,7 @@ def test_a_cancelled_job_is_never_handed_out(story):
         {"download_window": {"start": 1080, "end": 1155}},
         {"download_window": {"start": 1380, "end": 120}},  # over midnight
         {"validity": {"start": 1665081000}},
-        {"validity": {"start": 1665081000, "end": 2**31}},
+        {"validity": {"start": 1665081000, "end": 2**31 - 1}},
     ],
 )
 def test_metadata_that_nodes_understand(metadata):
@@ -338,6 +338,8 @@ def test_metadata_that_nodes_understand(metadata):
         {"validity": {"start": True}},
         {"validity": {"start": 20, "end": 10}},
         {"validity": {"end": T0 // 1000 - 1}},
+        {"validity": {"start": 1665081000, "end": 2**31}},  # an int of the node's C has 32 bits
+        {"validity": {"start": 2**31}},
         {"validity": "tomorrow"},
     ],
 )

@@ -43,7 +43,9 @@ def test_an_order_needs_an_image_alone(bench, nodes):
     assert nodes.asked == [("add", NewNodes(count=1, ota_image_id="fw"))]
 
 
-@pytest.mark.parametrize("words", [{"count": 0}, {"count": 1001}, {"count": "many"}, {"weather": "x" * 1001}])
+@pytest.mark.parametrize(
+    "words", [{"count": 0}, {"count": 1001}, {"count": "many"}, {"count": True}, {"weather": "x" * 1001}]
+)
 def test_an_order_out_of_bounds_is_refused(bench, nodes, words):
     answer = bench.call("POST", URL, json={"ota_image_id": "fw", **words})
     assert failure(answer) == expect(Refusal.INVALID_REQUEST)
@@ -149,3 +151,10 @@ def test_they_are_for_super_admins(bench, method, path):
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_a_server_without_virtual_nodes_says_so(make_bench, method, path):
     assert failure(make_bench().call(method, path, json=BODY)) == expect(Refusal.NO_VIRTUAL_NODES)
+
+
+@pytest.mark.parametrize("words", [{"priority": True}, {"timeout": False}])
+def test_a_truth_value_is_no_number_of_a_job_either(bench, words):
+    bench.join("n1")
+    body = {"ota_job_name": "j", "ota_image_id": bench.image().ota_image_id, "nodes": ["n1"], **words}
+    assert failure(bench.call("POST", "/v1/admin/otajob", json=body)) == expect(Refusal.INVALID_REQUEST)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from browsers import IN_A_BROWSER
+from few_rehearsals import FewRehearsals
 from page_stage import Stage, on_a_socket
 from playwright.sync_api import Browser, Page, expect
 from stub_nodes import introduce
@@ -83,6 +84,10 @@ def paths(stage: Stage) -> dict[str, str]:
     campaign = stage.do(lambda service: held_at_its_gate(service, image))
     aborted = stage.do(lambda service: aborted_by_itself(service, image))
     stage.do(lambda service: service.webhooks.add("http://127.0.0.1:9/told", ["job_*"]))
+    stage.cloud.app.state.rehearsals = rehearsals = FewRehearsals()
+    stage.do(lambda service: rehearsals.start(service.rehearsing.of_job(job), ota_job_id=job))
+    stage.do(lambda service: rehearsals.start(service.rehearsing.of_job(job), ota_job_id=job))
+    rehearsals.finish("1")
     return {
         "campaign at its gate": f"/jobs/{campaign}",
         "campaign, searched": f"/jobs/{campaign}?status=missed&reason=rolled_back&q=lamp",
@@ -92,6 +97,7 @@ def paths(stage: Stage) -> dict[str, str]:
         "audit of a job": f"/audit?ota_job_id={campaign}&actor=node",
         "no audit": "/audit?who=nobody",
         "account": "/account",
+        "webhooks": "/account/webhooks",
         "groups": "/groups",
         "no groups": "/groups?q=zebra",
         "add group": "/groups/add?kind=query&node_model=lamp",
@@ -115,6 +121,9 @@ def paths(stage: Stage) -> dict[str, str]:
         "start": f"/images/{image}/start",
         "jobs": "/jobs",
         "job": f"/jobs/{job}",
+        "rehearsals": "/rehearsals",
+        "rehearsal": "/rehearsals/1",
+        "rehearsal that is played": "/rehearsals/2",
         "nowhere": "/nodes/nobody",
     }
 
@@ -212,6 +221,45 @@ def test_axe_finds_nothing_when_a_question_is_open_or_a_dump(page, paths, axe, t
     page.get_by_role("button", name="Open it").click()
     expect(page.get_by_role("heading", name="dump.bin")).to_be_visible()
     assert judge(page, axe) == []
+
+
+# Whatever can be pressed or filled in, once: of radio buttons that belong together Tab reaches one.
+WITHIN_REACH = """() => {
+  const groups = new Set();
+  const all = document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']");
+  return [...all].filter((each) => {
+    if (each.disabled || each.type === "hidden" || !each.checkVisibility({ visibilityProperty: true })) return false;
+    if (each.type !== "radio") return true;
+    const first = !groups.has(each.name);
+    groups.add(each.name);
+    return first;
+  }).length;
+}"""
+FOCUSED = """() => {
+  const each = document.activeElement;
+  if (each === document.body) return null;
+  if (!each.dataset.number) each.dataset.number = String(document.querySelectorAll("[data-number]").length + 1);
+  const style = getComputedStyle(each);
+  const ring = style.outlineStyle !== "none" || style.boxShadow !== "none";
+  return [each.dataset.number, ring ? "" : each.outerHTML.slice(0, 120)];
+}"""
+
+
+@pytest.mark.parametrize(
+    "name", ["campaign at its gate", "campaign that aborted", "groups", "static group", "start", "audit", "webhooks"]
+)
+def test_everything_is_within_reach_of_the_keyboard_and_shows_that_it_is(page, paths, name):
+    page.goto(paths[name])
+    page.evaluate("document.querySelectorAll('main details').forEach((details) => { details.open = true; })")
+    wanted = page.evaluate(WITHIN_REACH)
+    looks: dict[str, set[str]] = {}
+    for _ in range(5 * wanted):  # a field of a time is a stop for each of its numbers, and one more for its calendar
+        page.keyboard.press("Tab")
+        if (found := page.evaluate(FOCUSED)) is None:
+            break
+        looks.setdefault(found[0], set()).add(found[1])
+    assert len(looks) == wanted
+    assert [look for look in looks.values() if "" not in look] == []
 
 
 # Ids are looked for in the text itself, wherever it stands: of one that breaks, or is cut, the letters have two lines.

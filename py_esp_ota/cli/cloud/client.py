@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
@@ -14,6 +14,8 @@ import httpx2
 from py_esp_ota.cli.cloud.answers import Json, Refused, Unreached, listed, text
 from py_esp_ota.cli.cloud.profiles import Profile, is_loopback
 from py_esp_ota.cli.files import Unusable
+
+_T = TypeVar("_T")
 
 ANSWER_LIMIT = 32 << 20
 """Bytes of one answer: a page of a thousand nodes has less than one of these millions."""
@@ -86,14 +88,25 @@ class Cloud:
             Refused: the cloud says no, in its own words.
             Unreached: nobody answers, or somebody who is no RainMaker cloud.
         """
+        return self._with_token(lambda token: self._asked(method, path, query, body, token=token))
+
+    def file(self, path: str, query: Mapping[str, str]) -> bytes:
+        """What a call answers that gives a file. Raises as ``ask`` does."""
+        return self._with_token(lambda token: self._given("GET", path, query, None, token=token)[1])
+
+    def send(self, path: str, query: Mapping[str, str], data: bytes) -> Json:
+        """The JSON object that is answered to bytes. Raises as ``ask`` does."""
+        return self._with_token(lambda token: self._asked("POST", path, query, data, token=token))
+
+    def _with_token(self, call: Callable[[str], _T]) -> _T:
         try:
-            return self._asked(method, path, query, body, token=self.profile.accesstoken)
+            return call(self.profile.accesstoken)
         except Refused as error:
             if error.status != _UNAUTHORIZED:
                 raise
         self._renew()
         try:
-            return self._asked(method, path, query, body, token=self.profile.accesstoken)
+            return call(self.profile.accesstoken)
         except Refused as error:
             raise (self._ended(error) if error.status == _UNAUTHORIZED else error) from None
 
@@ -113,24 +126,31 @@ class Cloud:
             asked["start_id"] = following
 
     def _asked(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Json | None, *, token: str = ""
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Json | bytes | None, *, token: str = ""
     ) -> Json:
+        answer, data = self._given(method, path, query, body, token=token)
+        found = _object(data)
+        if found is None:
+            raise Unreached(f"{self.profile.url} is no RainMaker cloud: {path} answers {_kind(answer)}, no JSON object")
+        return found
+
+    def _given(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Json | bytes | None, *, token: str = ""
+    ) -> tuple[httpx2.Response, bytes]:
         where = self.profile.url
         headers = {"Authorization": token} if token else {}
+        sent = {"content": body} if isinstance(body, bytes) else {"json": body}
         try:
             url = f"{where}/v1/{path}"
-            with self._http.stream(method, url, params=query or None, json=body, headers=headers) as answer:
+            with self._http.stream(method, url, params=query or None, headers=headers, **sent) as answer:
                 data = self._read(answer)
         except httpx2.RequestError as error:
             raise Unreached(self._why(error)) from None
         except (httpx2.InvalidURL, ValueError) as error:  # of a header or a name that cannot be sent
             raise Unreached(f"{where}: this cannot be asked: {error}") from None
-        found = _object(data)
         if answer.status_code not in _OK:
-            raise self._refused(answer, found)
-        if found is None:
-            raise Unreached(f"{where} is no RainMaker cloud: {path} answers {_kind(answer)}, no JSON object")
-        return found
+            raise self._refused(answer, _object(data))
+        return answer, data
 
     def _read(self, answer: httpx2.Response) -> bytes:
         data = bytearray()

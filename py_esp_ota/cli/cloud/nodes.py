@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from py_esp_ota.cli.cloud.answers import Json, Refused, columns, number, single, text
 from py_esp_ota.cli.cloud.options import cloud_of, moment, of_a_cloud
-from py_esp_ota.cli.files import print_json
+from py_esp_ota.cli.files import print_json, read_input
 from py_esp_ota.cli.output import say
 
 _PATH = "admin/nodes"
@@ -63,6 +65,52 @@ def show_node(node: str, profile: str, as_json: bool) -> None:
     since = ("since (UTC)", moment(_since(found)))
     registered = ("registered (UTC)", moment(number(found, "registration_timestamp")))
     say(*columns([*((key, text(found, key)) for key in _KEYS), since, registered]))
+
+
+@nodes.command("note-board")
+@click.argument("node")
+@click.argument("dump", type=click.Path(path_type=Path), required=False)
+@click.option("--rollback/--no-rollback", default=None, help="Whether its bootloader rolls back.")
+@click.option("--secure-boot/--no-secure-boot", default=None, help="Whether its eFuses ask for signatures.")
+@click.option("--flash-encryption/--no-flash-encryption", default=None, help="Whether its eFuses encrypt its flash.")
+@click.option("--secure-version", type=click.IntRange(0, 128), help="The secure version in its eFuses.")
+@click.option("--chip-revision", type=click.IntRange(0, 65535), help="major * 100 + minor, as 301 for v3.1.")
+@of_a_cloud
+def note_board(*, node: str, dump: Path | None, profile: str, as_json: bool, **fuses: bool | int | None) -> None:
+    """Tell the cloud what a board is, by DUMP, its flash as esptool reads it: previews go by it.
+
+    The flash is looked at and not kept. What no flash tells is said with the options; they alone do as well.
+    """
+    said = {key: str(value).lower() for key, value in fuses.items() if value is not None}
+    if dump is None and not said:
+        raise click.UsageError("what is there to note? A flash dump, or what the eFuses say")
+    data = read_input(dump) if dump is not None else b""
+    with cloud_of(profile) as cloud:
+        answer = cloud.send("local/nodes/board", {"node_id": node, **said}, data)
+    if as_json:
+        print_json(answer)
+        return
+    facts = answer.get("facts")
+    known = facts if isinstance(facts, dict) else {}
+    rows = [(key.replace("_", " "), _plainly(known[key])) for key in _OF_BOARD if known.get(key) not in (None, "", 0)]
+    say(f"noted of the board of {node}:", *columns(rows))
+
+
+_OF_BOARD = (
+    "chip",
+    "chip_revision",
+    "flash_size",
+    "bootloader_idf",
+    "rollback",
+    "secure_version",
+    "secure_boot",
+    "flash_encryption",
+    "runs",
+)
+
+
+def _plainly(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _taken(wanted: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request, Security
 from fastapi.security import APIKeyHeader
+from pydantic import BeforeValidator
 
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.api.errors import UnauthorizedError
@@ -130,3 +131,14 @@ NodeId = Annotated[str, Depends(_node_id_required)]
 StartId = Annotated[str | None, Query(max_length=128)]
 NumRecords = Annotated[int, Query(ge=1, le=PAGE_LIMIT)]
 DEFAULT_RECORDS = PAGE_SIZE
+
+
+def _no_flag(value: object) -> object:
+    """JSON's ``true`` is Python's 1: a number it is not."""
+    if isinstance(value, bool):
+        raise ValueError("a whole number, not a truth value")  # noqa: TRY004 - pydantic makes a refusal of it
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_flag)]
+"""A whole number in a body."""

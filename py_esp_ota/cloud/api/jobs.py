@@ -29,6 +29,7 @@ from py_esp_ota.cloud.api.auth import (
     Service,
     SignedIn,
     StartId,
+    Whole,
     by,
     claimed_by,
 )
@@ -63,8 +64,8 @@ class NewJob(BaseModel):
     groups: Ids = []
     metadata: dict[str, Any] | None = None
     description: str = ""
-    priority: int = rules.DEFAULT_PRIORITY
-    timeout: int = rules.DEFAULT_TIMEOUT_S
+    priority: Whole = rules.DEFAULT_PRIORITY
+    timeout: Whole = rules.DEFAULT_TIMEOUT_S
     plan: dict[str, Any] | None = None
 
 

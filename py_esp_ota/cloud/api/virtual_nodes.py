@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from py_esp_ota.cloud.api.answers import As, NodesOrdered, Success, VirtualNodeList
-from py_esp_ota.cloud.api.auth import DEFAULT_RECORDS, NumRecords, Service, StartId, SuperAdmin
+from py_esp_ota.cloud.api.auth import DEFAULT_RECORDS, NumRecords, Service, StartId, SuperAdmin, Whole
 from py_esp_ota.cloud.api.errors import RESPONSES
 from py_esp_ota.cloud.api.route import ApiRoute
 from py_esp_ota.cloud.api.shapes import Json, listing, success
@@ -37,7 +37,7 @@ _Weather = Annotated[str, Field(max_length=1000, description="a fault plan; empt
 class Order(BaseModel):
     """Virtual nodes to make: alike but for their ids."""
 
-    count: Annotated[int, Field(ge=1, le=AT_ONCE)] = 1
+    count: Annotated[Whole, Field(ge=1, le=AT_ONCE)] = 1
     ota_image_id: Annotated[str, Field(max_length=128, description="the image they leave the factory with")]
     partitions: Annotated[str, Field(max_length=64, description="a built-in table; empty is the usual one")] = ""
     name: Annotated[str, Field(max_length=64, description="of several, a number is added")] = ""

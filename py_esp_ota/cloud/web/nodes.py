@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from py_esp_ota.cloud.field import LastJob
+from py_esp_ota.cloud.jobs import MAX_NODES
 from py_esp_ota.cloud.nodes import Node
+from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.virtual_nodes import Act, VirtualNode, VirtualNodes
 from py_esp_ota.cloud.web import stories
 from py_esp_ota.cloud.web.live import Listing
-from py_esp_ota.cloud.web.show import link, pager, start_of
-from py_esp_ota.cloud.web.site import Site
+from py_esp_ota.cloud.web.show import link, pager, start_of, unlink
+from py_esp_ota.cloud.web.site import Site, go
 from py_esp_ota.cloud.web.weather import PRESETS, weather_name
 
 PAGE_SIZE = 25
@@ -38,7 +41,7 @@ class Row:
 
 
 def add_pages(router: APIRouter, site: Site) -> None:
-    """``/nodes``."""
+    """``/nodes``, and ``/start``: from some of them to the form that updates them."""
     service = site.service
 
     @router.get("/nodes")
@@ -50,6 +53,22 @@ def add_pages(router: APIRouter, site: Site) -> None:
             "nodes.html", **listed(trail=trail, **query), **choices(), here=here, at=at, made=made, gone=gone
         )
 
+    @router.get("/start")
+    async def start(request: Request, ota_image_id: str = "", which: str = "ticked", back: str = "/nodes") -> Response:
+        ids = request.query_params.getlist("node_ids") if which == "ticked" else _all_found(back)
+        if not ids:
+            raise CloudError(Refusal.INVALID_REQUEST, "No node was ticked, so that there is nothing to start.")
+        if len(ids) > MAX_NODES:
+            why = f"A job has at most {MAX_NODES} nodes by name, and this would have more: make a group of them."
+            raise CloudError(Refusal.JOB_TARGETS, why)
+        service.images.get(ota_image_id)
+        return go(f"/images/{ota_image_id}/start?" + urlencode([("nodes", node_id) for node_id in dict.fromkeys(ids)]))
+
+    def _all_found(address: str) -> list[str]:
+        query = narrowing(unlink(address)[1])
+        page = found(service, virtual_by_id(site.virtual_nodes), query, None, MAX_NODES + 1)
+        return [node.node_id for node in page.items]
+
     def choices() -> dict[str, Any]:
         versions = service.field.versions()
         return {
@@ -57,6 +76,7 @@ def add_pages(router: APIRouter, site: Site) -> None:
             "versions": sorted({version.fw_version for version in versions if version.fw_version}),
             "presets": PRESETS,
             "acts": ACTS,
+            "images": [(each.ota_image_id, each.image_name) for each in service.images.find(num_records=200).items],
         }
 
     def listed(trail: str = "", **query: str) -> dict[str, Any]:
