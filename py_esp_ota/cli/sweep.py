@@ -206,7 +206,8 @@ def command(
         Console(stderr=stdout_is_taken()).print(
             sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed, release=str(meant)), soft_wrap=True
         )
-        say(*(["", *swept.lines()] if swept else []))
+        if swept:
+            say("", *swept.lines())
     sys.exit(0 if report.ok else 1)
 
 
