@@ -75,6 +75,7 @@ def test_calls_are_in_groups_with_what_they_take_and_answer():
             "nodes",
             "groups",
             "jobs",
+            "rehearsals",
             "events",
             "webhooks",
             "virtual nodes",

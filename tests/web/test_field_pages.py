@@ -116,7 +116,11 @@ def test_several_are_switched_at_once_and_a_board_is_never_among_them():
     async def story(cloud, client):
         settle(cloud)
         page = (await client.get("/nodes")).text
-        assert re.findall(r'name="node_ids" value="([^"]+)"', page) == ["lamp1", "lamp2", "lamp3"]
+        ticked = re.findall(r'name="node_ids" value="([^"]+)"', page)
+        assert ticked == ["board1", "board2", "lamp1", "lamp2", "lamp3"]  # updates are for boards, too
+        form = {"node_ids": ["lamp1", "board1"], "act": Act.RESET.value, "back": "/nodes"}
+        assert (await client.post("/virtual/act", data=form)).status_code == 404
+        assert cloud.virtual.acts == []
         form = {"node_ids": ["lamp1", "lamp2"], "act": Act.RESET.value, "which": "ticked", "back": "/nodes?q=lamp"}
         answer = await client.post("/virtual/act", data=form)
         assert (answer.status_code, answer.headers["location"]) == (303, "/nodes?q=lamp")
