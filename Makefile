@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup system build firmware clients apps demo test test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
+.PHONY: help setup wasm system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,7 +30,15 @@ $(VENV)/.built: $(VENV)/.tools $(RUST)
 	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet --extras cloud,postgres,silicon,test
 	touch $@
 
-setup: $(VENV)/.built ## venv, tools and the package itself, built with optimisation
+# The core for the page of `esp-ota teach`. It is asked for once: what cannot be had today is not asked for at each test.
+$(VENV)/.wasm: $(VENV)/.tools Cargo.lock $(shell find rust/esp-ota-core rust/esp-ota-wasm -name '*.rs' -o -name Cargo.toml)
+	@$(BIN)/python tools/wasm.py
+	@touch $@
+
+wasm: $(VENV)/.tools ## the core as WebAssembly, for the page of `esp-ota teach`
+	@$(BIN)/python tools/wasm.py
+
+setup: $(VENV)/.built $(VENV)/.wasm ## venv, tools and the package itself, built with optimisation
 
 build: setup ## the same
 
@@ -65,7 +73,10 @@ apps: setup ## build the bare apps of examples/firmware, and images of them in t
 demo: setup ## the main job: one OTA, end to end, on real firmware
 	$(BIN)/esp-ota demo
 
-test: system check firmware clients ## everything CI runs: checks, then every test
+test: ## everything CI runs: checks, then every test; and at the end, what it cost
+	@$(PYTHON) tools/cpu.py $(MAKE) --no-print-directory everything
+
+everything: system check firmware clients
 	cargo test --quiet -p esp-cpu -p esp-ota-core
 	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
 	$(BIN)/python -m pytest -q -n 2
@@ -84,6 +95,8 @@ conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards a
 
 conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
 	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)
+	ESP_OTA_FLASHES=300 ESP_OTA_PROGRAMS=1000 ESP_OTA_LIVES=200 $(BIN)/python -m pytest -q -n 2 --timeout 0 \
+		$(addprefix tests/silicon/test_,snapshot.py engines.py random_code.py own_firmware.py)
 
 test-unicorn: setup ## the tests of machine code on the engine Unicorn; all others run them on our own core
 	ENGINE=unicorn $(BIN)/python -m pytest -q -n 2 tests/silicon
@@ -161,6 +174,9 @@ docs: setup ## the documentation as a site in target/site, with search and the A
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d target/site-cache -c docs . target/site
 
+bench-teach: setup ## the page of `esp-ota teach` under a dragging hand: size, first interaction, frames a second
+	$(BIN)/python -m benchmarks.teach
+
 picture: setup ## take all pictures again: of a sweep, of the page of `esp-ota serve --demo` for README and docs/book, diagrams
 	$(BIN)/python tools/sweep_picture.py
 	$(BIN)/python -m tools.page_pictures
@@ -173,4 +189,4 @@ release-check: ## what is in the way of publishing
 	@$(PYTHON) tools/release_check.py
 
 clean: ## remove what was built
-	rm -rf $(VENV) target build py_esp_ota/_core.*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) target build py_esp_ota/_core.*.so py_esp_ota/view/teach/core.wasm .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import campaigns, clouds, crowd, downloads, rehearsals, searching, silicon, sweeps, watching
+from benchmarks import campaigns, clouds, crowd, downloads, searching, silicon, sweeps, watching
 from benchmarks.timing import Figure, interleaved, once, process
 from py_esp_ota import Flash, PartitionTable, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
@@ -175,14 +175,14 @@ def main() -> int:
     """Print every figure; 1 when one misses its goal."""
     image = one_mib_image()
     figures = [verify(image), fork(), boots(image), image_info(image), preflight(), update(real_releases())]
-    figures += [sweeps.clean(), sweeps.torn(), sweeps.second_cuts()]
+    figures += [sweeps.clean(), sweeps.torn(), sweeps.second_cuts(), sweeps.migration()]
     figures += [searching.drawn_images(), searching.machine_steps()]
     figures += [hundred(), week(), *clouds.figures()]
     figures += silicon.figures()
     figures += downloads.figures(image)
     figures += watching.figures()
     figures += crowd.figures()
-    figures += [*campaigns.figures(), rehearsals.figure()]
+    figures += campaigns.figures()
     for figure in figures:
         print(figure.row())
     return int(not all(figure.ok for figure in figures))

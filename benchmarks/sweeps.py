@@ -7,7 +7,13 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.timing import Figure, once
-from py_esp_ota.firmware import Firmware
+from py_esp_ota._core import EFuse, Flash, PartitionTable, Target
+from py_esp_ota.field.migrate.facts import Dump, Facts, facts_of
+from py_esp_ota.field.migrate.orders import Change, orders
+from py_esp_ota.field.migrate.verdict import verdict
+from py_esp_ota.firmware import Firmware, bootloader, merge, ota_select_entry
+from py_esp_ota.flash_timing import DEFAULT
+from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.sweep import STORIES, Case, Scene, Story, replay, sweep
 from py_esp_ota.sweep.cuts import Tears
 
@@ -57,6 +63,33 @@ def second_cuts() -> Figure:
     kilobytes = int(call.stdout)
     name, note = "100,000 second power cuts, sampled", f", and 200 MB ({kilobytes / 1000:.0f} MB)"
     return Figure(name, seconds, "playing each", played, 1 / 300, also=kilobytes < 200_000, note=note)
+
+
+def migration() -> Figure:
+    """Every power cut of a new partition table on 4 MiB, by the recovery bootloader of an ESP32-C5.
+
+    Nobody else does this; beside it stands the plainest sweep of an update.
+    """
+    facts, wanted = _device()
+    order = next(order for order in orders(facts, wanted)[0] if order.name == "there-and-back")
+    seconds = min(once(lambda: verdict(facts, order, DEFAULT)) for _ in range(3))
+    told = scene()
+    theirs = min(once(lambda: sweep(STORIES["first-ota"], told)) for _ in range(3))
+    return Figure("every power cut of a new partition table", seconds, "an update's", theirs, 10, also=seconds < 1)
+
+
+def _device() -> tuple[Facts, Change]:
+    rows = "nvs,data,nvs,0x9000,16K\notadata,data,ota,0xd000,8K\n"
+    old, new = (
+        PartitionTable.from_csv(f"{rows}ota_0,app,ota_0,0x10000,{size}\nota_1,app,ota_1,,{size}\n")
+        for size in ("1M", "1536K")
+    )
+    app = Firmware("bench", "1.0.0", chip="esp32c5", size=0xE0000).to_bytes()
+    loaders = [bootloader(chip="esp32c5", idf_ver=version) for version in ("v6.1", "v6.0")]
+    parts = {0x2000: loaders[0], 0x8000: old.to_bytes(), 0xD000: ota_select_entry(1, 2), 0x10000: app, 0x110000: app}
+    flash = Flash.from_bytes(merge(parts), size=0x400000, strict=False)
+    facts = facts_of(Dump(flash, Target("esp32c5"), EFuse("esp32c5"), Sdkconfig()))
+    return facts, Change(tuple(new), new.to_bytes(), loaders[1], 0x3F0000)
 
 
 def _played(story: Story, told: Scene, cases: Sequence[Case]) -> float:

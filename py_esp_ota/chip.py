@@ -99,6 +99,8 @@ class Chip:
         self.pins: dict[int, Held] = {}
         #: What looks at an image, for the app and for the bootloader.
         self.judge: Judge = verify_image
+        #: Who listens at the UART while the bootloader runs: each line as it is printed, but ROM's.
+        self.uart: Callable[[str], None] | None = None
         #: Bytes of the images that were looked through, once each time; one that was refused does not count.
         self.judged = 0
         #: RTC memory as far as the bootloader uses it; lost with the power.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from base64 import b85decode, b85encode
+from base64 import b64encode, b85decode, b85encode
 
 
 def packed(data: bytes) -> str:
@@ -17,3 +17,8 @@ def unpacked(text: str) -> bytes:
         return zlib.decompress(b85decode(text))
     except zlib.error as error:
         raise ValueError(f"the text packs no bytes: {error}") from error
+
+
+def deflated(data: bytes) -> str:
+    """A text that a browser unpacks by itself: base64 of what its ``DecompressionStream("deflate")`` takes."""
+    return b64encode(zlib.compress(data, 9)).decode()

@@ -41,6 +41,7 @@ _VERBS = {
     "sign": "sign an image, judge its signatures, or make a key",
     "split": "take a flash image apart, into a build directory",
     "sweep": "pull the plug at every flash operation of an update, and see what boots",
+    "teach": "make a page to touch: drag along an update, pull the plug anywhere, see what boots",
     "verify-flash": "compare parts with a flash file",
     "write-flash": "write parts or a partition into a flash file",
 }

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import click
 
-from py_esp_ota._core import EFuse, FlashCrypt, Partition, PartitionTable, Target, inspect_image, verify_partition_table
+from py_esp_ota._core import (
+    BootTable,
+    EFuse,
+    FlashCrypt,
+    Partition,
+    PartitionTable,
+    inspect_image,
+    read_otadata,
+    verify_partition_table,
+)
 from py_esp_ota.cli.bootloader_file import read_bootloader
 from py_esp_ota.cli.complete import TableName, chip_option
 from py_esp_ota.cli.dumps import READ_ALL, refuse_illegible
@@ -21,13 +30,14 @@ from py_esp_ota.cli.output import say
 from py_esp_ota.cli.release import idf_version_option, in_flash, release
 from py_esp_ota.errors import PartitionTableError
 from py_esp_ota.field.migrate.facts import Dump, Refusal
+from py_esp_ota.field.migrate.layout import chosen
 from py_esp_ota.field.migrate.orders import Change
 from py_esp_ota.field.migrate.plan import Plan, migrate
 from py_esp_ota.field.migrate.snippets import in_c, in_python, names
 from py_esp_ota.flash_timing import DEFAULT, FLASH_TIMINGS, flash_timing
 
 _FILE = click.Path(path_type=Path)
-_APP, _TABLE_LENGTH = 0, 0xC00
+_APP, _TABLE_LENGTH, _OTADATA = 0, 0xC00, 0x2000
 _MAGIC = b"\xaa\x50"
 
 
@@ -100,8 +110,10 @@ def command(
         raise click.UsageError("nothing to change: say --table, --bootloader, or both")
     if loader_table is not None and bootloader_file is None:
         raise click.UsageError("--table-offset is of a bootloader: say --bootloader, too")
-    for path in filter(None, (output,)):
-        check_writable(path)
+    if output is not None:
+        check_writable(output)
+    if folder is not None and folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+        raise Unusable(f"{folder} exists and is not empty")
     device = _device(dump, chip, efuse_file, config_file, asked)
     at = None if loader_table is None else number(loader_table, "--table-offset")
     change = _change(device, table_file, bootloader_file, at)
@@ -149,7 +161,7 @@ def _device(dump: Path, chip: str, efuse_file: Path | None, config_file: Path | 
     except ValueError as error:
         raise Unusable(str(error)) from error
     meant = release(asked, given.said, in_flash(given, target))
-    _refuse_half(given, target)
+    _refuse_half(given)
     return Dump(
         flash=given.flash,
         target=target,
@@ -158,12 +170,17 @@ def _device(dump: Path, chip: str, efuse_file: Path | None, config_file: Path | 
     )
 
 
-def _refuse_half(given: FlashInput, target: Target) -> None:
-    """Raises ``Unusable`` for a file that ends within a partition that its table has: what is behind is not known."""
-    end = given.start + given.length
-    if not given.merged or given.start not in {0, target.bootloader_offset}:
+def _refuse_half(given: FlashInput) -> None:
+    """Raises ``Unusable`` for a file that ends before the app that shall boot does: what is behind is not known."""
+    flash, end = given.flash, given.start + given.length
+    if not given.merged or end >= flash.size:
         return
-    rows = verify_partition_table(given.flash.mmap(given.config.partition_table_offset, _TABLE_LENGTH), 0xFFFFFFFF).rows
+    rows = verify_partition_table(flash.mmap(given.config.partition_table_offset, _TABLE_LENGTH), 0xFFFFFFFF).rows
+    where = BootTable(rows).ota_info
+    within = where is not None and where.offset + _OTADATA <= flash.size
+    first = chosen(rows, read_otadata(flash, where.offset) if where is not None and within else None)
+    if first is not None and first.offset >= end:
+        raise Unusable(f"{given.path} ends at 0x{end:x}, before {first.label}, which shall boot; {READ_ALL}")
     cut = next((row for row in rows if row.offset < end < row.offset + row.size and _broken(given, row)), None)
     if cut is not None:
         raise Unusable(f"{given.path} ends at 0x{end:x}, inside {cut.label}, and the app in it is cut off; {READ_ALL}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -9,30 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
-from py_esp_ota._core import ImageHeader, PartitionTable, Target, inspect_image
-from py_esp_ota.adapters.link import Link
+from py_esp_ota._core import PartitionTable
 from py_esp_ota.cli.complete import TableName
-from py_esp_ota.cli.efuse import load
-from py_esp_ota.cli.files import Unusable, print_json, read_app, read_input, write_output
-from py_esp_ota.cli.inputs import read_config, refuse_other_chip
+from py_esp_ota.cli.files import Unusable, print_json, write_output
 from py_esp_ota.cli.output import say, stdout_is_taken
-from py_esp_ota.cli.partition_table import read_table
-from py_esp_ota.cli.release import Release, idf_version_option, in_app, release
+from py_esp_ota.cli.release import idf_version_option
 from py_esp_ota.cli.sweep_files import Cuts, Pack, read_key, refuse_used, write_evidence, write_export
+from py_esp_ota.cli.sweep_inputs import bootloader_of, files_of, pace_of, scene_of, shard_of, weather_of
 from py_esp_ota.cli.sweep_profile import Swept
-from py_esp_ota.faults import Plan, parse
-from py_esp_ota.field.profiles.profile import Profile
 from py_esp_ota.field.profiles.profiles import PROFILES
-from py_esp_ota.field.profiles.stories import scene_of, story_of
-from py_esp_ota.flash_timing import FLASH_TIMINGS, flash_timing
+from py_esp_ota.field.profiles.stories import story_of
+from py_esp_ota.flash_timing import FLASH_TIMINGS
 from py_esp_ota.mutants import MUTANTS
-from py_esp_ota.sdkconfig import Sdkconfig
-from py_esp_ota.sweep import STORIES, Ending, Pace, Scene, Share, Story, StoryError, replay, sweep
+from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, SweepReport, replay, sweep
 from py_esp_ota.sweep.cuts import Tears
 from py_esp_ota.sweep.engine import Progress as Told
 from py_esp_ota.sweep.export import export
@@ -40,10 +36,11 @@ from py_esp_ota.view.junit import sweep_junit
 from py_esp_ota.view.sarif import sweep_sarif
 from py_esp_ota.view.sweep_html import sweep_html
 from py_esp_ota.view.sweep_text import sweep_text
-from py_esp_ota.view.sweep_words import ending_lines
+from py_esp_ota.view.sweep_words import FINDINGS, ending_lines
+from py_esp_ota.view.teach import Limits, fragment, teach_page
 
 _FILE = click.Path(path_type=Path)
-_HEADER = 24
+_LESSONS = 20  # findings whose wrecks are in the page in any case
 
 
 @click.command("sweep")
@@ -96,6 +93,7 @@ _HEADER = 24
 @click.option("--html", type=_FILE, help="Write a page to look around in.")
 @click.option("--evidence", type=_FILE, metavar="DIR", help="Write a pack for those who ask for proof: a new folder.")
 @click.option("--evidence-key", type=_FILE, metavar="PEM", help="Sign it with this private key.")
+@click.option("--teach", type=_FILE, help="Write the page Pull the plug, too; the page of --html leads there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     old: Path | None,
@@ -125,6 +123,7 @@ def command(
     html: Path | None,
     evidence: Path | None,
     evidence_key: Path | None,
+    teach: Path | None,
     as_json: bool,
 ) -> None:
     """Run a story of OLD and NEW once, pull the plug at every flash operation of it, and judge what boots.
@@ -135,13 +134,17 @@ def command(
     profile = None if project is None else PROFILES[project]
     if profile is not None and name is not None:
         raise click.UsageError("--profile has a story of its own: --story does not go with it")
+    if profile is not None and teach is not None:
+        raise click.UsageError("--teach is a page of a story: --profile does not go with it")
     name = name or "first-ota"
     story = STORIES[name] if profile is None else story_of(profile)
-    scene, meant = _scene(_files(old, new, profile), profile, partitions, config_file, asked, efuse_file)
-    scene = replace(scene, weather=_weather(weather, story), bootloader=_bootloader(loader, scene))
+    scene, meant = scene_of(files_of(old, new, profile), profile, partitions, config_file, asked, efuse_file)
+    scene = replace(scene, weather=weather_of(weather, story), bootloader=bootloader_of(loader, scene))
     if (exported is None) != (output is None):
         raise click.UsageError("--export and --output go together")
-    pace = _pace(part, link)
+    if sum(one is not None for one in (plan, exported, evidence)) > 1:
+        raise click.UsageError("--replay, --export and --evidence exclude each other")
+    pace = pace_of(part, link)
     if evidence_key is not None and evidence is None:
         raise click.UsageError("--evidence-key goes with --evidence")
     if mutant is not None and evidence is not None:
@@ -156,12 +159,13 @@ def command(
                 _show(replay(story, scene, plan), plan, as_json=as_json)
             if exported is not None and output is not None:
                 write_export(export(story, scene, exported), output, as_json=as_json)
-            share = Share(*_shard(shard), cut=cut)
+            share = Share(*shard_of(shard), cut=cut)
             tears: Tears = "clean" if clean else "torn"
             report = sweep(
                 story, scene, depth=depth, tears=tears, share=share, seed=seed, limit=limit, pace=pace, progress=told
             )
-        elapsed = time.perf_counter() - started
+            elapsed = time.perf_counter() - started
+            lesson = _lesson(story, scene, report) if teach else ""
     except (StoryError, ValueError) as error:
         raise Unusable(str(error)) from error
     swept = profile and Swept.of(profile, report, rollback=scene.config.bootloader_app_rollback_enable)
@@ -181,8 +185,11 @@ def command(
         write_output(junit, sweep_junit(report, elapsed_s=elapsed).encode())
     if sarif:
         write_output(sarif, sweep_sarif(report, artifact=str(new or project)).encode())
+    if teach:
+        write_output(teach, lesson.encode())
     if html:
-        write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed).encode())
+        page = f"{_beside(teach, html)}#{fragment(name, scene.old, scene.new)}" if teach else ""
+        write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed, teach=page).encode())
     if evidence is not None:
         table = None if partitions in {None, *PartitionTable.builtin_names()} else Path(str(partitions))
         inputs = {"OLD": old, "NEW": new, "--partitions": table, "--bootloader": loader}
@@ -203,123 +210,15 @@ def command(
     sys.exit(0 if report.ok else 1)
 
 
-def _files(old: Path | None, new: Path | None, profile: Profile | None) -> tuple[Path, Path] | None:
-    """Both, or none where a profile makes them. Raises ``Unusable``."""
-    if old is not None and new is not None:
-        return old, new
-    if old is None and profile is not None:
-        return None
-    raise Unusable("OLD and NEW are needed" + ("" if profile is None else ", both or neither with --profile"))
+def _lesson(story: Story, scene: Scene, report: SweepReport) -> str:
+    """The page of the same story, with the first findings among its wrecks however many cuts they take."""
+    found = [case.plan for outcome in FINDINGS for case, _ in report.findings(outcome)]
+    return teach_page(story, scene, limits=Limits(plans=tuple(found[:_LESSONS])))
 
 
-def _scene(
-    files: tuple[Path, Path] | None,
-    profile: Profile | None,
-    partitions: str | None,
-    config_file: Path | None,
-    asked: str | None,
-    efuse_file: Path | None,
-) -> tuple[Scene, Release]:
-    images = None if files is None else (read_app(files[0]), read_app(files[1]))
-    scene = _played(profile, images, None if partitions is None else _table(partitions))
-    if files is not None and scene.old == scene.new:
-        raise Unusable(f"{files[0]} and {files[1]} are the same image: nobody could tell which of them boots")
-    said = None if config_file is None else read_config(config_file)
-    if said is not None:
-        target = Target.from_chip_id(ImageHeader.from_bytes(scene.old[:_HEADER]).chip_id)
-        if target is not None:
-            refuse_other_chip(said, target, files[0] if files else Path(str(config_file)))
-        scene = replace(scene, config=_checked(said.config))
-    found = None if files is None else in_app(scene.old, str(files[0]))
-    meant = release(asked, said, found)
-    scene = replace(scene, config=replace(scene.config, idf_version=meant.version))
-    if efuse_file is not None:
-        scene = replace(scene, efuse=load(efuse_file))
-    return scene, meant
-
-
-def _played(profile: Profile | None, images: tuple[bytes, bytes] | None, table: PartitionTable | None) -> Scene:
-    """Images and table, and of a profile its build options."""
-    if profile is not None:
-        try:
-            return scene_of(profile, images, table)
-        except ValueError as error:
-            raise Unusable(f"{error}; --partitions names another one") from error
-    old, new = images or (b"", b"")
-    return Scene(old, new, _roomy(max(len(old), len(new))) if table is None else table)
-
-
-def _bootloader(file: Path | None, scene: Scene) -> bytes | None:
-    """A sound bootloader image for the chip of the apps, if one is named. Raises ``Unusable``."""
-    if file is None:
-        return None
-    data = read_input(file)
-    info = inspect_image(data)
-    if info.faults:
-        raise Unusable(f"{file}: {info.faults[0].err.name}: {info.faults[0]}")
-    if info.kind != "bootloader":
-        raise Unusable(f"{file} is no bootloader image")
-    chips = [Target.from_chip_id(ImageHeader.from_bytes(image[:_HEADER]).chip_id) for image in (data, scene.old)]
-    names = [chip.name if chip else "an unknown chip" for chip in chips]
-    if names[0] != names[1]:
-        raise Unusable(f"{file} is for {names[0]}, the apps are for {names[1]}")
-    return data
-
-
-def _pace(part: str | None, link: str | None) -> Pace | None:
-    """How fast the device is; ``None`` when nobody asks how long anything takes."""
-    if part is None:
-        if link is not None:
-            raise click.UsageError("--link goes with --flash-timing")
-        return None
-    try:
-        return Pace(flash_timing(part), None if link is None else Link.parse(link))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--link") from error
-
-
-def _weather(text: str, story: Story) -> Plan:
-    """Faults on the sides that the agent's job has."""
-    try:
-        plan = parse(text)
-    except ValueError as error:
-        raise Unusable(str(error)) from error
-    if plan.parts and not story.reports:
-        raise Unusable(f"{story.name} has no network: --weather goes with --story agent-job")
-    wrong = [str(part) for part in plan.parts if part.side not in {"network", "mqtt", "clock"}]
-    if wrong:
-        raise Unusable(f"{wrong[0]} is no fault of the network, of MQTT or of the clock")
-    return plan
-
-
-def _checked(config: Sdkconfig) -> Sdkconfig:
-    try:
-        config.check()
-    except ValueError as error:
-        raise Unusable(str(error)) from error
-    return config
-
-
-def _roomy(size: int) -> PartitionTable:
-    """``two_ota``, its slots enlarged until an image of ``size`` bytes fits."""
-    slot = max(1 << 20, -(-size // 0x10000) * 0x10000)
-    data = "nvs,data,nvs,0x9000,0x4000\notadata,data,ota,0xd000,0x2000\nphy_init,data,phy,0xf000,0x1000\n"
-    apps = "".join(f"{name},app,{name},,0x{slot:x}\n" for name in ("factory", "ota_0", "ota_1"))
-    return PartitionTable.from_csv(data + apps)
-
-
-def _table(text: str) -> PartitionTable:
-    """A built-in table by its name, or one in a file."""
-    if text in PartitionTable.builtin_names():
-        return PartitionTable.builtin(text)
-    return read_table(Path(text))
-
-
-def _shard(text: str) -> tuple[int, int]:
-    number, slash, count = text.partition("/")
-    if not (slash and number.isascii() and number.isdigit() and count.isascii() and count.isdigit() and int(count)):
-        raise click.BadParameter(f"{text!r} is no K/N, for example 1/4", param_hint="--shard")
-    return int(number), int(count)
+def _beside(page: Path, report: Path) -> str:
+    """How a page is reached from another one, as an address."""
+    return quote(Path(os.path.relpath(page.resolve(), report.resolve().parent)).as_posix())
 
 
 def _show(ending: Ending, plan: str, *, as_json: bool) -> None:

@@ -85,6 +85,9 @@ class Rehearsal:
 
 # ---------------------------------------------------------------------------------------------------------------- door
 
+NOT_REMEMBERED = "there is no rehearsal with this rehearsal_id; a server remembers the last ones until it ends"
+"""Of REHEARSAL_UNKNOWN."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeatherChoice:

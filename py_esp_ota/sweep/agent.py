@@ -81,7 +81,7 @@ class _Cloud:
         """One boot of the app after another; a power cut ends it all."""
         life = self._life
         while life.report.partition is not None:
-            log = Log(lambda: 0)
+            log = life.log()
             node = RmakerNode(
                 node_id=_NODE,
                 ops=_Ops(life, log),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from py_esp_ota._core import EFuse, Flash, PartitionTable
+from py_esp_ota._core import EFuse, Flash, PartitionTable, Sectors
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspError, FlashError, PowerLoss
 from py_esp_ota.sweep.cuts import Tears, tears_of
@@ -146,15 +146,28 @@ def _settings(story: Story, life: Life) -> Settings:
     return story.settings(life)
 
 
-class Looks(Protocol):
+class Seen(Protocol):
+    """A state that was looked at: which sectors of it mattered, and the number of its ending."""
+
+    @property
+    def needed(self) -> Sectors: ...  # noqa: D102
+    @property
+    def ending(self) -> int: ...  # noqa: D102
+
+
+S = TypeVar("S", bound=Seen)
+S_co = TypeVar("S_co", bound=Seen, covariant=True)
+
+
+class Looks(Protocol[S_co]):
     """Who says what comes of a device without power, and on which sectors that depended."""
 
-    def look(self, flash: Flash, efuse: EFuse, past: Past, *, keep_run: bool = False) -> Look:
+    def look(self, flash: Flash, efuse: EFuse, past: Past, *, keep_run: bool = False) -> S_co:
         """One look, or an earlier one that stands for it."""
 
 
 def every_cut(
-    looker: Looks,
+    looker: Looks[S],
     run: Run,
     tears: Tears,
     chosen: Callable[[int], bool],
@@ -163,16 +176,16 @@ def every_cut(
     past: Past = _CLEAN,
     keep_run: bool = False,
     progress: Progress | None = None,
-) -> Iterator[tuple[Case, Look]]:
+) -> Iterator[tuple[Case, S]]:
     """The chosen cuts of a run in order, each with the look that stands for it."""
     operations, total = run.operations, len(run.operations)
 
-    def look_at(operation: int, tear: str) -> Look:
+    def look_at(operation: int, tear: str) -> S:
         state = run.recording.cut(f"cut@{operation}{tear}"), run.efuse(operation, tear)
         now = replace(past, confirmed=past.confirmed or run.confirmed(operation))
         return looker.look(*state, now, keep_run=keep_run)
 
-    def case(operation: int, tear: str, look: Look) -> tuple[Case, Look]:
+    def case(operation: int, tear: str, look: S) -> tuple[Case, S]:
         return Case(f"{prefix}cut@{operation}{tear}", operation, look.ending), look
 
     # Where the eFuses change, or the app begins to confirm itself, the same flash is another state.

@@ -62,6 +62,10 @@ class Life:
         self.boots.append(boot(self.chip, self.config))
         return self.report
 
+    def log(self) -> Log:
+        """The console of an app that starts."""
+        return Log(lambda: 0)
+
     def app(self, act: Callable[[OtaOps], None]) -> None:
         """Something the running app does; when it ends in ``esp_restart()``, the device has booted again after it.
 
@@ -70,7 +74,7 @@ class Life:
         if self.report.partition is None:
             return
         try:
-            act(OtaOps(self.chip, self.report.partition, self.config, Log(lambda: 0)))
+            act(OtaOps(self.chip, self.report.partition, self.config, self.log()))
         except Restart as restart:
             self.last_restart = str(restart)
             self.restart()

@@ -24,13 +24,14 @@ _SECOND_CUT = re.compile(r"cut@(0|[1-9][0-9]*)((?::[^+]*)?)", re.ASCII)
 _PAGE = files(__package__).joinpath("page")
 
 
-def sweep_html(report: SweepReport, *, command: str = "", elapsed_s: float | None = None) -> str:
+def sweep_html(report: SweepReport, *, command: str = "", elapsed_s: float | None = None, teach: str = "") -> str:
     """The page of a report.
 
     Args:
         report: what the sweep found.
         command: stands before the plan in the line that replays a case.
         elapsed_s: how long the sweep took, told when given.
+        teach: the address of the story in the page "Pull the plug"; each case leads there when it is given.
     """
     total = report.outcomes
     counts = "".join(
@@ -47,7 +48,7 @@ def sweep_html(report: SweepReport, *, command: str = "", elapsed_s: float | Non
         time=_time(report),
         style=_part("sweep.css"),
         script=_part("sweep.js"),
-        data=_script_safe(_packed(report, command)),
+        data=_script_safe({**_packed(report, command), "teach": teach}),
     )
 
 

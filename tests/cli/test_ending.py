@@ -138,6 +138,8 @@ WRITES = {
     "sign --generate-key": ("sign OUT --generate-key ecdsa256", None),
     "sweep --html": ("sweep app newer --cut 0 --html OUT", None),
     "sweep --junit": ("sweep app newer --cut 0 --junit OUT", None),
+    "sweep --teach": ("sweep app newer --cut 0 --story reject --teach OUT", None),
+    "teach": ("teach app newer --story reject -o OUT", None),
     "sweep --sarif": ("sweep app newer --cut 0 --sarif OUT", None),
     "write-flash": ("write-flash RW 0x10000 newer", "flash"),
 }

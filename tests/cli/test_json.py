@@ -63,6 +63,7 @@ CALLS = {
     "samples": ["."],
     "provision": ["n1 --mqtt-host cloud.lan -o fctry"],
     "cloud": ["node-cert n1"],
+    "teach": ["app next -o page.html --story reject"],
     "sweep": [
         "app next",
         "app next --story same-slot --cut 1 --flash-timing W25Q32JV",

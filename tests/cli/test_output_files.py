@@ -190,6 +190,8 @@ VERBS = {
     "sign --generate-key": (["sign", "OUT", "--generate-key", "ecdsa256"], None),
     "sweep --html": (["sweep", "app", "newer", "--cut", "0", "--html", "OUT"], None),
     "sweep --junit": (["sweep", "app", "newer", "--cut", "0", "--junit", "OUT"], None),
+    "sweep --teach": (["sweep", "app", "newer", "--cut", "0", "--story", "reject", "--teach", "OUT"], None),
+    "teach": (["teach", "app", "newer", "--story", "reject", "-o", "OUT"], None),
     "sweep --sarif": (["sweep", "app", "newer", "--cut", "0", "--sarif", "OUT"], None),
     "write-flash": (["write-flash", "OUT", "0x10000", "newer"], FLASH),
     "write-flash --flash-size": (["write-flash", "OUT", "--flash-size", "1MB", "0", "app"], None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shlex
 import subprocess
 from importlib import import_module
@@ -191,6 +192,8 @@ def test_statements_of_other_runs():
         ("--evidence full", "full is there already, and not empty"),
         ("--evidence old.bin", "old.bin is there already, and not empty"),
         ("--evidence pack --mutant forgets-aborted", "evidence of nothing"),
+        ("--evidence pack --replay cut@1", "--replay, --export and --evidence exclude each other"),
+        ("--evidence pack --export cut@1 -o cut", "--replay, --export and --evidence exclude each other"),
         ("--evidence pack --cut 999", "there is no cut@999"),
     ],
 )
@@ -242,6 +245,21 @@ def test_no_pack():
 def test_a_manifest_that_is_none(text):
     with pytest.raises(ValueError, match="line 1 of the manifest"):
         manifest_hashes(text)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_hostile_packs_and_keys_end_in_a_sentence(seed):
+    rng = random.Random(seed)
+    Path("pack").mkdir()
+    for name in ("MANIFEST", "MANIFEST.sig", "file"):
+        Path("pack", name).write_bytes(rng.randbytes(rng.choice([1, 80, 5000])))
+    line = f"{'0' * 64}  file\n{'1' * 64}  MANIFEST\n".encode()
+    Path("pack/MANIFEST").write_bytes(rng.choice([line, line[:-1], line + rng.randbytes(9)]))
+    Path("noise").write_bytes(rng.choice([b"-----BEGIN PUBLIC KEY-----\n", b""]) + rng.randbytes(200))
+    for key in ("", "--key noise", "--key ecdsa256.pub", "--key pack", "--key rsa3072.pem --json"):
+        done = call(f"evidence verify pack {key}")
+        assert done.exit_code in {1, 2}
+        assert isinstance(done.exception, SystemExit)
 
 
 @pytest.mark.parametrize("scheme", KEYS)

@@ -380,6 +380,7 @@ CALLS = {
     "samples": [["F"], ["OUT"], ["OUT", "--force"]],
     "sign": [["F", "--verify"], ["F", "--key", "F", "-o", "OUT"]],
     "split": [["F", "-o", "OUT"]],
+    "teach": [["F", "app.bin", "-o", "out"], ["app.bin", "F", "-o", "out"]],
     "sweep": [["F", "app.bin"], ["app.bin", "F"], ["app.bin", "app.bin", "--partitions", "F"]],
     "verify-flash": [["F", "0x0", "F"]],
     "write-flash": [["F", "0x100000", "F"], ["F", "-n", "nvs", "F"]],

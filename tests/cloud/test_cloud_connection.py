@@ -179,3 +179,10 @@ def test_messages_that_trickle_in_gather_and_a_flood_is_taken_at_once():
     run_virtual(story())
     gaps = [round(later - before, 6) for before, later in itertools.pairwise(asked)]
     assert gaps == [PAUSE_S, PAUSE_S, 0, 0, PAUSE_S]
+
+
+def test_a_cloud_with_nothing_to_do_rests(bench):
+    """Who lives looks once; with nothing found, it waits until there is something."""
+    bench.service.turns.chores_wait.set()
+    bench.service.turns.catch_up()
+    assert not bench.service.turns.chores_wait.is_set()

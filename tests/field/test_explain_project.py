@@ -46,3 +46,19 @@ def test_a_console_of_nobody():
     assert found.project is None
     assert found.to_dict()["project"] is None
     assert project_of(b"\xff\xfe" + LINES["wled"].encode("utf-16-le")) is None
+
+
+@pytest.mark.parametrize("name", ["esphome", "arduino", ""])
+def test_who_was_rolled_back_is_told_how_his_project_confirms(name):
+    table = "I (50) boot:  {0} app{0}             OTA app          00 1{0} 00{1}0000 00140000\n"
+    rows = table.format(0, "01") + table.format(1, "15")
+    reset = "rst:0x3 (RTC_SW_SYS_RST),boot:0x8 (SPI_FAST_FLASH_BOOT)\n"
+    boots = [f"{reset}{rows}I (60) boot: Loaded app from partition at offset 0x{at}0000\n" for at in (1, 15, 1)]
+    boots.insert(1, LINES.get(name, "") + "\n")
+    found = explain("".join(boots).encode())
+    cause = next(one for one in found.causes if one.name == "rolled-back")
+    assert cause.do.startswith("Call esp_ota_mark_app_valid_cancel_rollback() once the new app has proved itself")
+    if name:
+        assert cause.do.endswith(f"{PROFILES[name].title}: {PROFILES[name].confirm.text}.")
+    else:
+        assert cause.do.endswith("ESPHome waits 60 s, Arduino confirms at start.")

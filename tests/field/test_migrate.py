@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -13,17 +14,21 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from py_esp_ota._core import EFuse, Flash, FlashCrypt, PartitionTable, Target
+from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable, Target
 from py_esp_ota.chip import Chip
 from py_esp_ota.cli import main
 from py_esp_ota.field.migrate.facts import Dump, facts_of
 from py_esp_ota.field.migrate.orders import Change, orders
 from py_esp_ota.field.migrate.plan import Plan, migrate
-from py_esp_ota.field.migrate.verdict import verdict
-from py_esp_ota.firmware import Firmware, bootloader, merge, ota_select_entry
+from py_esp_ota.field.migrate.verdict import twice, verdict
+from py_esp_ota.firmware import Firmware, bootloader, image, layout_of, merge, ota_select_entry
 from py_esp_ota.flash_timing import DEFAULT
+from py_esp_ota.idf.app_update.ota_ops import OtaOps
 from py_esp_ota.idf.bootloader.start import boot
+from py_esp_ota.idf.log import Log
 from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.sweep.life import Life
+from py_esp_ota.sweep.record import record
 
 VALID = 2
 BRIDGE_TABLE = 0x3F0000
@@ -178,10 +183,11 @@ def test_a_copy_is_not_taken_for_whole_while_it_is_not():
     device = dump(seq=2)
     device.flash.erase(0x10000, 0x100000)
     chosen = planned(device, change(GROW)).chosen
-    programs = [operation.address for operation in chosen.report.operations if operation.kind == "program"]
-    header = programs.index(0x10000)
-    assert max(programs[:header]) > 0xA0000
-    assert programs[header - 1] > programs[header]
+    programs = [(one.address, one.length) for one in chosen.report.operations if one.kind == "program"]
+    written = [at for at, _ in programs if 0x10000 <= at < 0x110000]
+    assert written[-1] == 0x10000
+    assert programs[len(written) - 1] == (0x10000, 1)
+    assert max(written) > 0xA0000
 
 
 @pytest.mark.parametrize(("csv", "at"), [(MOVE_NVS, 0x310000), (GROW_NVS, 0x9000), (SHIFT_NVS, 0xA000)])
@@ -239,11 +245,71 @@ def test_a_bad_order_is_found_out():
     assert verdict(facts, early, DEFAULT).bricks > 5
 
 
+def test_no_half_of_a_bootloader_is_taken_for_a_whole_one():
+    """ROM's checksum has eight bits: of this one it would take the first 0x280 bytes, with nothing behind them."""
+    chip, layout = "esp32c5", layout_of("esp32c5")
+
+    def loader(name: bytes) -> bytes:
+        code = [hashlib.shake_256(name + part).digest(size) for part, size in ((b"", 0x1800), (b"x", 0x4000))]
+        return image([(layout.dram, code[0]), (layout.iram, code[1])], chip=chip, flash_size=0x400000)
+
+    device = dump(chip)
+    device.flash.erase(0x2000, 0x6000)
+    device.flash.program(0x2000, loader(b"1"))
+    plan = planned(device, change(GROW, loader(b"2"), BRIDGE_TABLE))
+    for one in (plan.chosen, *plan.others):
+        if one.order.name != "in-place":
+            assert (one.bricks, one.stuck) == (0, 0)
+            assert len(one.report.cases) > 1000
+            assert one.report.boots < 1000
+
+
 def test_weak_cells_are_looked_at_more_than_once():
     """A table that reads well by chance is not believed: the case that a single look lost."""
     plan = planned(dump("esp32c5"), bridged("esp32c5", ADD_NVS), only="move")
     case = next(case for case in plan.chosen.report.cases if case.plan == "cut@0:weak-program")
     assert plan.chosen.report.endings[case.ending].outcome != "violation"
+
+
+def test_a_second_cut_while_it_goes_on_does_no_harm_either():
+    """A share of them: after every 13th operation is cut the rest of the story is cut again."""
+    facts = facts_of(dump("esp32c5", seq=2))
+    order = next(order for order in orders(facts, bridged("esp32c5", GROW))[0] if order.name == "there-and-back")
+    found = twice(facts, order, share=13, offset=5)
+    assert len(found.cases) > 300
+    assert not [*found.findings("violation")]
+
+
+def test_the_staging_partition_of_esp_ota_end_has_the_same_window():
+    """``esp_ota_set_final_partition``: the copy to the final partition is the erase and the program, too."""
+    rows = [Partition("table", 3, 0, 0x8000, 0x1000), *PartitionTable.from_csv(OLD)]
+    device = dump()
+    device.flash.erase(0x8000, 0x1000)
+    device.flash.program(0x8000, PartitionTable(rows).to_bytes())
+    new = PartitionTable([rows[0], *PartitionTable.from_csv(SLOT)]).to_bytes()
+    device.flash.power_off()
+    life = Life(Chip("esp32c3", flash=device.flash), device.config)
+    life.power_on()
+    bricks = []
+
+    def update(life: Life) -> None:
+        ops = OtaOps(life.chip, life.report.partition, life.config, Log(lambda: 0))
+        slot = ops.get_next_update_partition()
+        handle = ops.begin(slot, 0xC00)
+        ops.set_final_partition(handle, ops.partitions.find_first(3, 0), finalize_with_copy=True)
+        ops.write(handle, new)
+        ops.end(handle)
+
+    run = record(life, update)
+    assert boots(life.flash, "esp32c3").ok
+    for operation in run.operations:
+        for tear in ("", ":after"):
+            flash = run.recording.cut(f"cut@{operation.index}{tear}")
+            if not boots(flash, "esp32c3").ok:
+                bricks.append(operation)
+    erase, program = bricks[0], bricks[-1]
+    assert (erase.kind, erase.address) == ("erase", 0x8000)
+    assert (program.kind, program.address) == ("program", 0x8000)
 
 
 # ------------------------------------------------------------------------------------------------------------- refusals
@@ -300,11 +366,12 @@ def encrypted(_: Dump) -> bytes:
     [
         (lambda device: device.flash.to_bytes()[:0x8100], "before the partition table at 0x8000 does"),
         (lambda device: device.flash.to_bytes()[:0x50000], "inside ota_0, and the app in it is cut off"),
+        (lambda _: dump(seq=2).flash.to_bytes()[:0xC0000], "before ota_1, which shall boot"),
         (encrypted, "looks as if it were encrypted, and --efuse gives no key for it"),
         (lambda _: app("esp32c3"), "is an app, not a flash"),
         (lambda _: bytes(0x400000), "is none: its first bytes are 00 00"),
     ],
-    ids=["short", "half", "encrypted", "app", "zeros"],
+    ids=["short", "half", "behind", "encrypted", "app", "zeros"],
 )
 def test_a_dump_that_is_none_is_exit_2(tmp_path, made, says):
     result = run(tmp_path, made(dump()))
@@ -343,6 +410,15 @@ def test_a_flash_that_is_encrypted_is_planned_with_its_key(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------------------- the verb
+
+
+def test_a_plan_is_not_written_over_what_is_there(tmp_path):
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "notes.txt").write_text("mine")
+    result = run(tmp_path, dump(), GROW, "--write-plan", str(tmp_path / "plan"))
+    assert result.exit_code == 2
+    assert "exists and is not empty" in result.output
+    assert [path.name for path in (tmp_path / "plan").iterdir()] == ["notes.txt"]
 
 
 def test_a_window_is_exit_1_only_where_it_must_not_be(tmp_path):

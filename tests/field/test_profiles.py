@@ -108,6 +108,16 @@ def _asked(ops, update, image):
     return found
 
 
+def test_arduino_does_not_program_a_sector_of_ff():
+    life = ready("arduino")
+    slot = told(life, lambda ops: ops.get_next_update_partition())
+    image = b"\xe9" + bytes(0x0FFF) + b"\xff" * 0x1000 + bytes(0x1000) + b"\xff" * 0x101
+    writer = told(life, Update)
+    run = record(life, lambda _life: (writer.begin(len(image)), writer.write(image)))
+    programmed = {op.address - slot.offset & ~0xFFF for op in run.operations if op.kind == "program"}
+    assert programmed == {0, 0x2000, 0x3000}  # the last one is no whole number of words
+
+
 @pytest.mark.parametrize(
     ("spoil", "code", "text"),
     [
@@ -189,50 +199,6 @@ def test_esphome_confirms_the_running_app_when_an_update_begins():
     assert life.state == "PENDING_VERIFY"
     assert told(life, lambda ops: IdfOtaBackend(ops).begin(0x1000)).code == 0
     assert life.state == "VALID"
-
-
-def wled(version, release, *, layout=1, safe=(0, 15, 2), app="1.0.0", spoil=0):
-    """An image of WLED as far as its updater looks."""
-    value = 5381
-    for byte in release.encode():
-        value = (value * 33 + byte) & 0xFFFFFFFF
-    head = b"STSW" + bytes((layout, 0, 0, 0)) + version.encode().ljust(48, b"\0") + release.encode().ljust(48, b"\0")
-    payload = head + (value ^ spoil).to_bytes(4, "little") + bytes(safe)
-    return Firmware("wled", app, size=0x14000, payload=payload).to_bytes()
-
-
-@pytest.mark.parametrize(
-    ("new", "said"),
-    [
-        (wled("16.0.1", "ESP32-C3", app="2"), ""),
-        (wled("16.0.1", "ESP32-C3_V4", app="2"), ""),
-        (wled("16.0.1", "ESP32", app="2"), "release name mismatch: current='ESP32-C3', uploaded='ESP32'."),
-        (wled("16.0.1", "ESP32-C3", app="2", spoil=1), "missing compatibility metadata."),
-        (Firmware("wled", "2", size=0x14000).to_bytes(), "missing compatibility metadata."),
-        (wled("18.0.0", "ESP32-C3", app="2", layout=2, safe=(16, 1, 0)), "requires at least 16.1.0, current='16.0.0'."),
-        (wled("18.0.0", "ESP32-C3", app="2", layout=2, safe=(16, 0, 0)), ""),
-        (wled("18.0.0", "ESP32-C3", app="2", layout=2, safe=(15, 9, 9)), ""),
-    ],
-)
-def test_wled_declines_another_release(new, said):
-    played = scene_of(PROFILES["wled"], (wled("16.0.0", "ESP32-C3"), new))
-    life = played.life()
-    life.power_on()
-    if said:
-        with pytest.raises(UpdaterError, match="WLED answers 500") as refused:
-            bring(PROFILES["wled"], life, new)
-        assert refused.value.answer.text.endswith(said)
-    else:
-        bring(PROFILES["wled"], life, new)
-        life.restart()
-        assert life.runs(new)
-
-
-def test_a_wled_from_before_there_was_metadata_declines_nothing():
-    life, new = ready("wled"), wled("16.0.0", "ESP32", app="2")
-    bring(PROFILES["wled"], life, new)
-    life.restart()
-    assert life.runs(new)
 
 
 def test_micropython_raises_os_error_with_the_number_of_esp_idf_or_of_posix():

@@ -40,12 +40,17 @@ def tracked(*folders):
     return {name for name in indexed("--cached", *new, *folders) if (ROOT / name).exists()}
 
 
+def built():
+    """The core as WebAssembly, where it could be built."""
+    return {name for name in ("py_esp_ota/view/teach/core.wasm",) if (ROOT / name).exists()}
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     info = f"py_esp_ota-{VERSION}.dist-info"
     code = {name for name in names if not name.startswith(f"{info}/")}
-    assert code == tracked("py_esp_ota", "_py_esp_ota_pytest.py") | {"py_esp_ota/_core.abi3.so"}
+    assert code == tracked("py_esp_ota", "_py_esp_ota_pytest.py") | {"py_esp_ota/_core.abi3.so"} | built()
     licences = {name.removeprefix(f"{info}/licenses/") for name in names if name.startswith(f"{info}/licenses/")}
     assert licences == {"LICENSE", "NOTICE", *tracked("licences"), *tracked("*/vendor/*.LICENSE")}
     assert {name for name in names if name.startswith(f"{info}/sboms/")} == {f"{info}/sboms/py-esp-ota.cyclonedx.json"}
@@ -54,7 +59,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
 def test_the_sdist_holds_all_that_is_tracked(sdist):
     with tarfile.open(sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
-    assert names == {name for name in indexed() if (ROOT / name).exists()} | {"PKG-INFO"}
+    assert names == {name for name in indexed() if (ROOT / name).exists()} | {"PKG-INFO"} | built()
     assert {"tests/conftest.py", "docs/fidelity.md", "docs/sweep.png", "Cargo.lock", "NOTICE"} <= names
 
 

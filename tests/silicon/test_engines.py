@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from dataclasses import replace
 from functools import cache
@@ -25,7 +26,8 @@ from py_esp_ota.silicon.machine import BUDGET
 from py_esp_ota.silicon.oracle import OwnMachine
 from py_esp_ota.silicon.report import FlashWrite
 
-FLASHES, PROGRAMS = 60, 150
+FLASHES = int(os.environ.get("ESP_OTA_FLASHES", "30"))
+PROGRAMS = int(os.environ.get("ESP_OTA_PROGRAMS", "75"))
 _OTHERS = (C2[0], C5[0], C6[0], C61[0], H2[0])
 _BUDGET = 300_000
 _OPCODES = (0x03, 0x13, 0x17, 0x23, 0x33, 0x37, 0x63, 0x67, 0x6F)

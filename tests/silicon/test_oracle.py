@@ -16,7 +16,7 @@ from side_by_side import ALL_BUILDS, BUILDS, both, sized
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.silicon import Machine
 
-FLASHES = 60
+FLASHES = 30
 ESPFLASH, ROLLBACK, V5_4_1, V5_1_2, V5_1_BETA1 = BUILDS
 BUILD = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
 

@@ -22,7 +22,7 @@ from py_esp_ota.silicon.chips.soc import EXECUTE
 from py_esp_ota.silicon.chips.socs import SOCS
 from py_esp_ota.silicon.oracle import OwnMachine
 
-PROGRAMS = int(os.environ.get("ESP_OTA_PROGRAMS", "100"))
+PROGRAMS = int(os.environ.get("ESP_OTA_PROGRAMS", "50"))
 SEED = os.environ.get("ESP_OTA_SEED", "1")
 IRAM, DRAM = 0x403CC000, 0x3FCD0000
 ROM = range(0x40000000, 0x40060000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from builds import new_machine
 from flash_text import build as built
@@ -13,7 +15,7 @@ from py_esp_ota.firmware import image
 from py_esp_ota.silicon import Machine
 from py_esp_ota.silicon.snapshot import Snapshots
 
-FLASHES = 60
+FLASHES = int(os.environ.get("ESP_OTA_FLASHES", "30"))
 BUILD = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from browsers import IN_A_BROWSER
+from few_rehearsals import FewRehearsals
 from page_stage import Stage, on_a_socket
 from playwright.sync_api import Browser, Page, expect
 from stub_nodes import introduce
@@ -83,6 +84,10 @@ def paths(stage: Stage) -> dict[str, str]:
     campaign = stage.do(lambda service: held_at_its_gate(service, image))
     aborted = stage.do(lambda service: aborted_by_itself(service, image))
     stage.do(lambda service: service.webhooks.add("http://127.0.0.1:9/told", ["job_*"]))
+    stage.cloud.app.state.rehearsals = rehearsals = FewRehearsals()
+    stage.do(lambda service: rehearsals.start(service.rehearsing.of_job(job), ota_job_id=job))
+    stage.do(lambda service: rehearsals.start(service.rehearsing.of_job(job), ota_job_id=job))
+    rehearsals.finish("1")
     return {
         "campaign at its gate": f"/jobs/{campaign}",
         "campaign, searched": f"/jobs/{campaign}?status=missed&reason=rolled_back&q=lamp",
@@ -116,6 +121,9 @@ def paths(stage: Stage) -> dict[str, str]:
         "start": f"/images/{image}/start",
         "jobs": "/jobs",
         "job": f"/jobs/{job}",
+        "rehearsals": "/rehearsals",
+        "rehearsal": "/rehearsals/1",
+        "rehearsal that is played": "/rehearsals/2",
         "nowhere": "/nodes/nobody",
     }
 

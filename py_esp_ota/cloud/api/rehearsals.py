@@ -17,13 +17,12 @@ from py_esp_ota.cloud.api.shapes import Json, success
 from py_esp_ota.cloud.logins import User
 from py_esp_ota.cloud.new_job import JobOptions
 from py_esp_ota.cloud.refusals import CloudError, Refusal
-from py_esp_ota.cloud.rehearsals import Rehearsal, Rehearsals, RehearsalView, WeatherChoice
+from py_esp_ota.cloud.rehearsals import NOT_REMEMBERED, Rehearsal, Rehearsals, RehearsalView, WeatherChoice
 from py_esp_ota.cloud.service import CloudService
 
 router = APIRouter(prefix="/v1/local/rehearsal", tags=["rehearsals"], responses=RESPONSES, route_class=ApiRoute)
 
 WEATHER_LIMIT = 2000
-NOT_REMEMBERED = "there is no rehearsal with this rehearsal_id; a server remembers the last ones until it ends"
 SEED_LIMIT = 2**32 - 1
 
 _Seed = Annotated[int, Field(ge=0, le=SEED_LIMIT, description="who of the nodes meets what")]

@@ -28,6 +28,7 @@ from py_esp_ota.cloud.web import (
     nodes,
     overview,
     records,
+    rehearse,
     start,
     virtual_nodes,
     webhooks,
@@ -50,7 +51,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
     accounts: Accounts = app.state.accounts
     suffix = service.store.setting("page_cookie", lambda: service.ground.ids.key()[:8])
     gate = LoginGate(accounts, suffix) if login else None
-    site = Site(service, link, gate, lambda: app.state.virtual_nodes)
+    site = Site(service, link, gate, lambda: app.state.virtual_nodes, lambda: app.state.rehearsals)
     outside = APIRouter(include_in_schema=False, route_class=site.route_class(guarded=False))
     site.add_static(outside)
     if link is not None:
@@ -67,6 +68,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
         image,
         start,
         jobs,
+        rehearse,
         nodes,
         node,
         groups,

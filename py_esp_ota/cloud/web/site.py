@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from py_esp_ota.cloud.events import THE_ADMIN, By
 from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.cloud.rehearsals import Rehearsals
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import refusing_outages
 from py_esp_ota.cloud.virtual_nodes import VirtualNodes
@@ -62,6 +63,7 @@ PAGES = frozenset(
         "jobs",
         "nodes",
         "groups",
+        "rehearsals",
         "virtual",
         "flash",
         "start",
@@ -91,6 +93,7 @@ class Site:
         link: lets one browser in.
         login: lets in who logs in; everybody is in when there is neither.
         virtual_nodes: the nodes that are simulated beside the cloud, asked for when a page wants them.
+        rehearsals: what plays rehearsals, asked for in the same way.
     """
 
     def __init__(
@@ -99,11 +102,13 @@ class Site:
         link: OneTimeLink | None = None,
         login: LoginGate | None = None,
         virtual_nodes: Callable[[], VirtualNodes | None] = lambda: None,
+        rehearsals: Callable[[], Rehearsals | None] = lambda: None,
     ) -> None:
         self.service = service
         self.link = link
         self.login = login
         self._virtual_nodes = virtual_nodes
+        self._rehearsals = rehearsals
         # The time of its start tells this run of the cloud from every other.
         self.views = Views(service.live, f"{service.ground.now_ms():x}")
         self._env = Environment(
@@ -115,6 +120,7 @@ class Site:
         )
         self._env.filters |= show.FILTERS
         self._env.globals["ago"] = lambda time: show.ago(time, service.ground.now_ms())
+        self._env.globals["weathers"] = lambda: door.weathers if (door := rehearsals()) else ()
         self._env.globals["version"] = version("py_esp_ota")
         self._env.globals["let_in_by"] = "login" if login else "link" if link else "nothing"
 
@@ -129,6 +135,14 @@ class Site:
         door = self._virtual_nodes()
         if door is None:
             raise CloudError(Refusal.NO_VIRTUAL_NODES, "this server has no virtual nodes")
+        return door
+
+    @property
+    def rehearsals(self) -> Rehearsals:
+        """What plays rehearsals. Raises ``CloudError`` (NO_REHEARSAL)."""
+        door = self._rehearsals()
+        if door is None:
+            raise CloudError(Refusal.NO_REHEARSAL, "this server plays no rehearsals")
         return door
 
     def html(self, template: str, /, **context: Any) -> str:

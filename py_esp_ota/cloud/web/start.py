@@ -16,6 +16,7 @@ from py_esp_ota.cloud.new_job import JOB_NAME_LIMIT
 from py_esp_ota.cloud.preview import Certainty
 from py_esp_ota.cloud.previews import Preview
 from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.cloud.web.rehearse import planned
 from py_esp_ota.cloud.web.show import hints
 from py_esp_ota.cloud.web.site import Site, by_htmx, go
 from py_esp_ota.cloud.web.start_form import ADVANCED, FIELDS, ROLLOUT, TEXTS, StartForm, Wrong, options_of, wrong_of
@@ -37,7 +38,7 @@ TONES = {
 
 
 def add_pages(router: APIRouter, site: Site) -> None:
-    """``/images/<id>/start``: the form, its preview, and what it does."""
+    """``/images/<id>/start``: the form, its preview, its rehearsal, and what it does."""
     service = site.service
 
     @router.get("/images/{ota_image_id}/start")
@@ -74,6 +75,14 @@ def add_pages(router: APIRouter, site: Site) -> None:
         if not by_htmx(request):
             return _page(ota_image_id, form, found, refused=refused)
         return site.page("_foretold.html", **_foretold(form, found, refused), alone=True)
+
+    @router.post("/images/{ota_image_id}/start/rehearse")
+    async def rehearse(request: Request, ota_image_id: str) -> Response:
+        form = await _read(request)
+        try:
+            return await planned(site, request, form.texts["job_name"].strip(), ota_image_id, options_of(form))
+        except CloudError as refused:
+            return _page(ota_image_id, form, refused=refused)
 
     def _look(ota_image_id: str, form: StartForm) -> Preview:
         name = form.texts["job_name"].strip()

@@ -10,7 +10,7 @@ from py_esp_ota.field.explain.causes import causes_of
 from py_esp_ota.field.explain.course import Step, course_of, resets
 from py_esp_ota.field.explain.facts import Fact, Story, TableRow, story_of
 from py_esp_ota.field.explain.formats import Value
-from py_esp_ota.field.explain.project import Project, ProjectDict, project_of
+from py_esp_ota.field.explain.project import Project, ProjectDict, advised, project_of
 from py_esp_ota.field.explain.reader import rows_of
 
 _LOOP = 3
@@ -159,7 +159,8 @@ def explain(data: bytes) -> Explanation:
     """Explain a console log; any bytes will do. What is no console gives no causes."""
     story = story_of(rows_of(data))
     steps = course_of(story)
-    return Explanation(story, steps, causes_of(story, steps), project_of(data))
+    project = project_of(data)
+    return Explanation(story, steps, tuple(advised(cause, project) for cause in causes_of(story, steps)), project)
 
 
 def _slot(row: TableRow, steps: Sequence[Step]) -> SlotDict:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypedDict
 
+from py_esp_ota.field.explain.cause import CONFIRM, Cause
 from py_esp_ota.field.profiles.profile import Profile
 from py_esp_ota.field.profiles.profiles import PROFILES
 
 #: Arduino last: other projects are built on it, and print what it prints.
 _ORDER = sorted(PROFILES.values(), key=lambda profile: profile.name == "arduino")
+#: What only those can follow who write the app themselves; others are told what their project does.
+_FOR_ALL = CONFIRM.partition("; ")[0]
 
 
 class ProjectDict(TypedDict):
@@ -57,3 +60,10 @@ def project_of(data: bytes) -> Project | None:
             at, mark = min(found)
             return Project(profile, 1 + data.count(b"\n", 0, at), mark)
     return None
+
+
+def advised(cause: Cause, project: Project | None) -> Cause:
+    """A cause that confirming in time would cure, with how this project confirms."""
+    if project is None or cause.do != CONFIRM:
+        return cause
+    return cause._replace(do=f"{_FOR_ALL}. {project.profile.title}: {project.profile.confirm.text}.")

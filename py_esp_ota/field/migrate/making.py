@@ -14,8 +14,8 @@ ENTRY = "esp_partition_erase_range, esp_partition_write (esp_ota_select_entry_t,
 
 
 def copy_app(facts: Facts, source: Partition, to: Partition, calls: str) -> Step:
-    """An app, with its header last."""
-    text = f"copy the app from {source.label} (0x{source.offset:x}) to 0x{to.offset:x}, {to.label}, its header last"
+    """An app, with its first byte last."""
+    text = f"copy the app from {source.label} (0x{source.offset:x}) to 0x{to.offset:x}, {to.label}, its first byte last"
     return Step(
         "copy",
         text,
@@ -106,7 +106,7 @@ def table_at(facts: Facts, table: bytes, at: int, why: str) -> Step:
 def primary(facts: Facts, loader: bytes, what: str) -> Step:
     """A bootloader where ROM looks for it."""
     at = facts.dump.target.bootloader_offset
-    text = f"write {what} at 0x{at:x}, its header last"
+    text = f"write {what} at 0x{at:x}, its first byte last"
     return Step("write", text, FLASH, at=at, length=len(loader), data=loader, encrypted=facts.encrypted)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from py_esp_ota.field.migrate.facts import Facts
 from py_esp_ota.field.migrate.orders import Change, Order
-from py_esp_ota.field.migrate.steps import LOOKS, Stage, Step
+from py_esp_ota.field.migrate.steps import CIPHER, LOOKS, Stage, Step
 
 _HEAD = """\
 // {text}
@@ -26,6 +26,7 @@ _HEAD = """\
 #include "esp_system.h"
 
 #define SECTOR 0x1000
+#define FIRST {first}
 #define LOOKS {looks}  // cells that lost power while they were programmed may read otherwise the next time
 
 // The files beside this one, as arrays: with EMBED_FILES, or xxd -i.
@@ -63,21 +64,31 @@ static esp_err_t write(uint32_t at, const void *data, size_t length)
     return length == 0 ? ESP_OK : {write};
 }}
 
-// The first sector last: what was cut off has no header.
+// An image, its first bytes last: without them it is none to anybody, and ROM's checksum has only eight bits.
+static esp_err_t image(uint32_t at, const uint8_t *data, size_t length)
+{{
+    esp_err_t err = write(at + FIRST, data + FIRST, length - FIRST);
+    return err == ESP_OK ? write(at, data, FIRST) : err;
+}}
+
 static esp_err_t put(uint32_t at, const uint8_t *data, size_t length)
 {{
     if (holds(at, data, length)) {{
         return ESP_OK;
     }}
-    size_t head = length < SECTOR ? length : SECTOR;
-    esp_err_t err = blank(at, length);
+    bool large = length > SECTOR;
+    esp_err_t err = large ? esp_flash_write(NULL, "", at, 1) : ESP_OK;
     if (err == ESP_OK) {{
-        err = write(at + head, data + head, length - head);
+        err = blank(at, length);
     }}
-    return err == ESP_OK ? write(at, data, head) : err;
+    if (err == ESP_OK && large) {{
+        err = write(at + SECTOR, data + SECTOR, length - SECTOR);
+        return err == ESP_OK ? image(at, data, SECTOR) : err;
+    }}
+    return err == ESP_OK ? write(at, data, length) : err;
 }}
 
-// The first sector last, here too.
+// From the last sector to the first.
 static esp_err_t copy(uint32_t to, uint32_t from, size_t length)
 {{
     esp_err_t err = blank(to, length);
@@ -85,7 +96,7 @@ static esp_err_t copy(uint32_t to, uint32_t from, size_t length)
         size_t at = (left - 1) / SECTOR * SECTOR;
         err = {read}(NULL, {copied});
         if (err == ESP_OK) {{
-            err = write(to + at, buffer, left - at);
+            err = image(to + at, buffer, left - at);
         }}
         left = at;
     }}
@@ -124,6 +135,7 @@ def in_c(facts: Facts, change: Change, order: Order) -> str:
         text=f"{order.name}: {order.text}.",
         build=build,
         looks=LOOKS,
+        first=CIPHER if facts.encrypted else 1,
         arrays="".join(f"extern const uint8_t {name}[{sizes[name]}];\n" for name in used) + "\n" * bool(used),
         read="esp_flash_read_encrypted" if encrypted else "esp_flash_read",
         into="at + done, buffer, size" if encrypted else "buffer, at + done, size",

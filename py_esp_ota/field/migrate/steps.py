@@ -1,7 +1,8 @@
 """What one step of a migration does to the flash, and how the app sees after a reset that it is done already.
 
-A step can be begun again after any power cut. What is longer than a sector is written with its first sector last: as
-long as that one is not there, nothing is, and nobody takes half a copy for a whole one.
+A step can be begun again after any power cut. What is longer than a sector is an image, and its first byte is the first
+that goes and the last that comes: ROM's checksum has eight bits, and takes one half-written bootloader of 256 for a
+whole one, while an image without its magic byte is none to anybody.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Literal
 
 from py_esp_ota.field.migrate.board import Board
 
-SECTOR, PAGE = 0x1000, 0x100
+SECTOR = 0x1000
+#: Bytes that flash encryption writes at once.
+CIPHER = 16
 
 #: Cells that lost power while they were programmed may read otherwise the next time, so that is looked at so often.
 LOOKS = 4
@@ -125,13 +128,19 @@ def _pieces(length: int) -> list[tuple[int, int]]:
 
 
 def _put(board: Board, step: Step, data: bytes) -> None:
-    """Program what only clears bits; otherwise erase, then program the first sector last."""
-    if not step.encrypted and len(data) <= SECTOR and _cleared(board, step.at, data):
-        return
-    board.ops.flash.erase_region(step.at, -(-len(data) // SECTOR) * SECTOR)
-    head, tail = data[:SECTOR], data[SECTOR:]
-    _program(board, step, step.at + SECTOR, tail)
-    _program(board, step, step.at, head)
+    """Program what only clears bits; otherwise erase, then program, of an image the first byte last."""
+    at, flash = step.at, board.ops.flash
+    size = -(-len(data) // SECTOR) * SECTOR
+    if len(data) > SECTOR:
+        first = CIPHER if step.encrypted else 1
+        flash.write(at, b"\0")
+        flash.erase_region(at, size)
+        _program(board, step, at + SECTOR, data[SECTOR:])
+        _program(board, step, at + first, data[first:SECTOR])
+        _program(board, step, at, data[:first])
+    elif step.encrypted or not _cleared(board, at, data):
+        flash.erase_region(at, size)
+        _program(board, step, at, data)
 
 
 def _cleared(board: Board, at: int, data: bytes) -> bool:

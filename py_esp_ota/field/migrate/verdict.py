@@ -6,8 +6,9 @@ goes on until the migration is done. A case where nothing boots is a *brick*; th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypedDict
 
 from py_esp_ota._core import EFuse, Flash, FlashOp
@@ -19,8 +20,9 @@ from py_esp_ota.field.migrate.orders import Order
 from py_esp_ota.field.migrate.steps import SECTOR, Stuck, carry_on
 from py_esp_ota.flash_timing import FlashTiming
 from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.sweep.cuts import tears_of
 from py_esp_ota.sweep.engine import every_cut
-from py_esp_ota.sweep.life import Past
+from py_esp_ota.sweep.life import Life, Past
 from py_esp_ota.sweep.look import Look
 from py_esp_ota.sweep.record import record
 from py_esp_ota.sweep.result import Case, Ending, SweepReport
@@ -95,7 +97,7 @@ def verdict(facts: Facts, order: Order, timing: FlashTiming) -> Verdict:
     builds = _builds(facts, order)
     board = _board(facts, order, builds, facts.dump.flash, facts.dump.efuse)
     try:
-        run = record(board, lambda _: carry_on(board, order.stages))
+        run = record(board, _story(board, order))
     except (Stuck, EspError) as error:
         raise Refusal(f"{order.name} does not come to its end: {error}") from error
     except Restart as error:
@@ -124,6 +126,36 @@ def verdict(facts: Facts, order: Order, timing: FlashTiming) -> Verdict:
         brick=report.endings[bricked[0].ending] if bricked else None,
         failure=None if first is None else (first.plan, report.endings[first.ending].why),
     )
+
+
+def twice(facts: Facts, order: Order, *, share: int, offset: int = 0) -> SweepReport:
+    """The cuts of what is left to do after a first cut, whose plan stands before theirs.
+
+    Every ``share``-th operation is cut first and second, from ``offset`` on; 1 is all of them, and takes minutes.
+    """
+    builds = _builds(facts, order)
+    board = _board(facts, order, builds, facts.dump.flash, facts.dump.efuse)
+    run = record(board, _story(board, order))
+    looker = _Looker(facts, order, builds)
+    cases: list[Case] = []
+    for operation in run.operations[offset::share]:
+        for tear in tears_of(operation, "torn"):
+            first = f"cut@{operation.index}{tear}"
+            left = _board(facts, order, builds, run.recording.cut(first), run.efuse(operation.index, tear))
+            rest = record(left, _story(left, order))
+            if rest.operations:
+                chosen = partial(_in_share, share=share, offset=offset)
+                cases += [case for case, _ in every_cut(looker, rest, "torn", chosen, prefix=f"{first}+")]
+    return SweepReport(f"migrate: {order.name}", run.operations, tuple(cases), tuple(looker.endings), looker.boots)
+
+
+def _story(board: Board, order: Order) -> Callable[[Life], None]:
+    """The migration, as what a device does from power-on to its end."""
+    return lambda _: carry_on(board, order.stages)
+
+
+def _in_share(operation: int, *, share: int, offset: int) -> bool:
+    return operation % share == offset % share
 
 
 def _bricks(report: SweepReport, case: Case) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -67,8 +67,8 @@ class BootLog(Log):
     _PROGRAM_US = 600
     _ERASE_US = 45_000
 
-    def __init__(self, flash: Flash) -> None:
-        super().__init__(lambda: 0)
+    def __init__(self, flash: Flash, sink: Callable[[str], None] | None = None) -> None:
+        super().__init__(lambda: 0, sink)
         self._flash = flash
         self._at_reset = flash.stats
         self._console_us = 0
@@ -83,6 +83,8 @@ class BootLog(Log):
             line = f"{level} ({(start_us + self._console_us) // 1000}) {tag}: {text}"
             self._console_us += (len(line) + 2) * self._CHARACTER_US
             self.lines.append(line)
+            if self._sink is not None:
+                self._sink(line)
 
     def _print(self, level: str, tag: str, text: str) -> None:
         self.block(((level, tag, text),))

@@ -47,7 +47,7 @@ class Run:
         self.address = address
         # Looked up before the clock of the console starts: the real one has it from its linker.
         self._loader_text, self._loader_data = loader_sections(chip, address)
-        self.log = BootLog(chip.flash)
+        self.log = BootLog(chip.flash, chip.uart)
         self.why: list[str] = []
         self.otadata_writes: list[Rewrite] = []
         #: Whether anything changed that the next run could find.

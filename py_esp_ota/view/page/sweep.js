@@ -206,6 +206,8 @@
     for (const other of $("cases").querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
     $("why").textContent = ending.why;
     $("replay").textContent = data.command ? `${data.command} ${plan}` : plan;
+    $("teach").hidden = !data.teach;
+    $("teach").setAttribute("href", `${data.teach}&replay=${plan}`);
     $("runs").textContent = runs(ending);
     $("otadata").replaceChildren(...ending.otadata.map((entry, number) => made("div", `[${number}] ${entry}`)));
     $("boots").textContent = `Console of ${ending.boots} boot${ending.boots === 1 ? "" : "s"} after the cut`;

@@ -10,7 +10,7 @@ from py_esp_ota.idf.app_update.ota_ops import OtaOps
 
 UPDATE_SIZE_UNKNOWN = 0xFFFFFFFF
 
-_SECTOR, _BLOCK, _KEPT_BACK = 0x1000, 0x10000, 16
+_SECTOR, _BLOCK, _KEPT_BACK, _WORD = 0x1000, 0x10000, 16, 4
 _MAGIC = 0xE9
 #: What a TCP segment brings, where it matters: nothing here depends on it.
 _PIECE = 1436
@@ -135,7 +135,7 @@ class Update:
             return self._abort("UPDATE_ERROR_ERASE", error)
         rest = data[kept:]
         try:
-            if not self._blocks or partition.encrypted or rest.strip(b"\xff"):
+            if not self._blocks or partition.encrypted or len(rest) % _WORD or rest.strip(b"\xff"):
                 self._ops.partitions.write(partition, at + kept, rest)
         except FlashError as error:
             return self._abort("UPDATE_ERROR_WRITE", error)

@@ -1,0 +1,106 @@
+"""``esp-ota teach``: the page "Pull the plug" of a story."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from py_esp_ota.cli.complete import TableName
+from py_esp_ota.cli.files import Unusable, is_dash, print_json, write_output
+from py_esp_ota.cli.output import say
+from py_esp_ota.cli.release import idf_version_option
+from py_esp_ota.cli.sweep_inputs import scene_of, weather_of
+from py_esp_ota.sweep import STORIES, Scene, StoryError
+from py_esp_ota.view.teach import Limits, core_wasm, fragment, teach_page
+
+if TYPE_CHECKING:
+    from py_esp_ota.sweep import Story
+
+_FILE = click.Path(path_type=Path)
+_WITHOUT = (
+    "the core is not in this installation as WebAssembly (`make wasm` builds it): the page shows recorded boots alone, "
+    "no torn cells, and judges no image"
+)
+
+
+@click.command("teach")
+@click.argument("old", type=_FILE, required=False)
+@click.argument("new", type=_FILE, required=False)
+@click.option("-o", "--output", type=_FILE, required=True, help="The page; - is standard output.")
+@click.option(
+    "--story",
+    "name",
+    type=click.Choice(list(STORIES)),
+    default="first-ota",
+    show_default=True,
+    help="What the device does.",
+)
+@click.option(
+    "--replay", "plan", metavar="PLAN", help="A case of `esp-ota sweep`: it is in the page, and its address is told."
+)
+@click.option("--partitions", type=TableName(), help="A CSV or binary table, or a built-in one; as for sweep.")
+@click.option("--weather", default="", metavar="PLAN", help="What goes wrong beside the power, in the agent's job.")
+@click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
+@idf_version_option("The release that app and bootloader are of; an sdkconfig or OLD says it otherwise.")
+@click.option("--efuse", "efuse_file", type=_FILE, help="An eFuse file; the key in it, if any, goes into the page.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    old: Path | None,
+    new: Path | None,
+    output: Path,
+    name: str,
+    plan: str | None,
+    partitions: str | None,
+    weather: str,
+    config_file: Path | None,
+    asked: str | None,
+    efuse_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Make a page in which a reader drags along an update's flash operations, and pulls the plug wherever they like.
+
+    OLD and NEW are a lamp's when they are not named. The page is one file, and asks nobody for anything. Exit 2 for a
+    story that does not come to its goal, or images that do not fit.
+    """
+    if (old is None) != (new is None):
+        raise click.UsageError("name both OLD and NEW, or none of them")
+    if as_json and is_dash(output):
+        raise click.UsageError("--json and -o - both want standard output")
+    if old is None and (partitions or config_file or asked or efuse_file):
+        raise click.UsageError("--partitions, --config, --idf-version and --efuse go with OLD and NEW")
+    story = STORIES[name]
+    if old is None or new is None:
+        scene = _lamp()
+    else:
+        scene, _ = scene_of((old, new), None, partitions, config_file, asked, efuse_file)
+    scene = replace(scene, weather=weather_of(weather, story))
+    wasm = core_wasm()
+    try:
+        page = teach_page(story, scene, limits=Limits(plans=(plan,) if plan else ()), wasm=wasm)
+    except (StoryError, ValueError) as error:
+        raise Unusable(str(error)) from error
+    write_output(output, page.encode())
+    _tell(story, scene, output, page, plan or "", wasm=bool(wasm), as_json=as_json)
+
+
+def _tell(story: Story, scene: Scene, output: Path, page: str, plan: str, *, wasm: bool, as_json: bool) -> None:
+    """What was made, and how to get to the case that was asked for."""
+    address = f"{output}#{fragment(story.name, scene.old, scene.new, plan)}"
+    if as_json:
+        made = {"page": str(output), "story": story.name, "bytes": len(page.encode()), "core": wasm, "address": address}
+        print_json(made)
+        return
+    if not wasm:
+        say(_WITHOUT, err=True)
+    if not is_dash(output):
+        say(f"{output}: {story.name}, {len(page.encode()):,} bytes; open it in a browser", *([address] if plan else []))
+
+
+def _lamp() -> Scene:
+    """README's pair of images."""
+    from py_esp_ota.firmware import Firmware
+
+    return Scene(Firmware("lamp", "1.0.0").to_bytes(), Firmware("lamp", "1.1.0").to_bytes())

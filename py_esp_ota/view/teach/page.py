@@ -1,0 +1,84 @@
+"""The page put together: its parts are files beside this one, its modules go in whole, under the names they import."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from py_esp_ota.packed import deflated
+from py_esp_ota.sweep import Scene, Story
+from py_esp_ota.view.teach.pack import FORMAT, image_id, packed_lesson
+from py_esp_ota.view.teach.wrecks import Limits, learn
+
+_PARTS = files(__package__).joinpath("page")
+_SWEEP_STYLE = files("py_esp_ota.view").joinpath("page", "sweep.css")
+_WASM = files(__package__).joinpath("core.wasm")
+
+#: The modules of the page, which import each other as ``teach/NAME``.
+MODULES = (
+    "bytes", "core", "plain", "story", "path", "film", "words", "cells", "entries", "slots", "console", "judge", "main",
+)  # fmt: skip
+
+
+def core_wasm() -> bytes:
+    """The core as WebAssembly, empty where it was not built."""
+    if not _WASM.is_file():
+        return b""
+    with _WASM.open("rb") as file:
+        return file.read()
+
+
+def teach_page(story: Story, scene: Scene, *, limits: Limits | None = None, wasm: bytes | None = None) -> str:
+    """The page of a story, one file that asks nobody for anything.
+
+    Args:
+        story: one of ``STORIES``, or one of your own.
+        scene: with which images, table and build.
+        limits: how many cuts one after another are booted when the page is made.
+        wasm: the core for the page; the one of this installation when not given, none when empty.
+
+    Raises:
+        StoryError: the story does not come to its goal without a cut.
+        ValueError: an image does not fit.
+    """
+    data, blob = packed_lesson(learn(story, scene, limits or Limits()))
+    imports = {f"teach/{name}": _module(name) for name in MODULES}
+    return Template(_part("teach.html")).substitute(
+        story=escape(story.name),
+        text=escape(story.text),
+        style=_SWEEP_STYLE.read_text(encoding="utf-8") + _part("teach.css"),
+        imports=_script_safe(json.dumps({"imports": imports})),
+        data=deflated(json.dumps(data, separators=(",", ":")).encode()),
+        blob=deflated(blob),
+        wasm=deflated(core_wasm() if wasm is None else wasm),
+    )
+
+
+def fragment(story: str, old: bytes, new: bytes, plan: str = "") -> str:
+    """The address of a state in the page of a story: what stands behind the ``#``."""
+    images = f"{image_id(old)}-{image_id(new)}"
+    return f"v={FORMAT}&story={story}&images={images}" + (f"&replay={plan}" if plan else "")
+
+
+def _part(name: str) -> str:
+    return _PARTS.joinpath(name).read_text(encoding="utf-8")
+
+
+def _module(name: str) -> str:
+    """A module as an address of its own."""
+    return "data:text/javascript;charset=utf-8," + "".join(map(_quoted, _part(f"{name}.js")))
+
+
+def _quoted(character: str) -> str:
+    return (
+        "".join(f"%{byte:02x}" for byte in character.encode())
+        if character in '%#\n\r\t"<>&' or not character.isascii()
+        else character
+    )
+
+
+def _script_safe(text: str) -> str:
+    """JSON that cannot end the script element it stands in, whatever its strings say."""
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
