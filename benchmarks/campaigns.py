@@ -15,6 +15,7 @@ import httpx2
 from sqlalchemy import select
 
 from benchmarks.clouds import BATCH, cloud
+from benchmarks.rehearsals import rehearsal_of
 from benchmarks.timing import Figure, once
 from py_esp_ota.adapters.clock import SystemClock
 from py_esp_ota.cloud.accounts import Accounts
@@ -29,7 +30,7 @@ from py_esp_ota.ports import Message
 from py_esp_ota.rainmaker.messages import CONFIG, OTASTATUS, NodeConfig, OtaStatusReport, topic
 
 MANY, FEW = 10_000, 10
-PREVIEW_S, PAGE_S, ABORT_S = 0.3, 0.2, 1.0
+PREVIEW_S, PAGE_S, ABORT_S, REHEARSAL_S = 0.3, 0.2, 1.0, 60.0
 TOLERATED = 100
 """Failures that a campaign puts up with; one more aborts it."""
 
@@ -154,6 +155,14 @@ def abort() -> Figure:
     return Figure(name, mine, "a report that aborts nothing", peer, 20.0, also=mine < ABORT_S)
 
 
+def rehearsal() -> Figure:
+    """A campaign on virtual copies of its nodes: what each of them costs must not grow with their number."""
+    few, many = rehearsal_of(MANY // 100), rehearsal_of(MANY // 10)
+    name = "rehearsal of a job for 1,000 nodes"
+    peer = "ten rehearsals of a hundred"
+    return Figure(name, many.processor, peer, 10 * few.processor, 2.0, also=many.processor < REHEARSAL_S)
+
+
 def figures() -> list[Figure]:
     """All of them."""
-    return [preview(), monitor(), abort()]
+    return [preview(), monitor(), abort(), rehearsal()]

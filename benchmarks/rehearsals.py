@@ -1,69 +1,52 @@
-"""A campaign rehearsed on a thousand virtual copies of its nodes, beside ten rehearsals of a hundred."""
+"""How long the rehearsal of a campaign takes: every device of it downloads, verifies and boots the image."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
-from benchmarks.timing import Figure
 from py_esp_ota._core import sha256
 from py_esp_ota.cloud.boards import BoardFacts
-from py_esp_ota.cloud.plan import Plan
 from py_esp_ota.cloud.rehearsals import Copy, Rehearsal, RehearsedJob
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.rehearsal.rehearse import rehearse
+from py_esp_ota.rehearsal import rehearse
 
-MANY, FEW = 1000, 100
-LIMIT_S = 60.0
-_NOW = 1_790_000_000_000
-_WEATHER = "5% app-no"
-_BOARD = BoardFacts(
-    chip="esp32c3", partitions="two_ota_large", bootloader_idf="v5.5.1", rollback=True, secure_version=0, runs="ota_0"
-)
+NOW = 1_790_000_000_000
+BOARD = BoardFacts(chip="esp32c3", partitions="two_ota_large", bootloader_idf="v5.5.1", rollback=True, runs="ota_0")
 
 
-def _campaign(count: int) -> Rehearsal:
-    """So many lamps that are online and run another version, in two phases; the image has 1 MiB."""
-    new, old = (Firmware("lamp", version, size=1 << 20, chip="esp32c3").to_bytes() for version in ("1.1.0", "1.0.0"))
-    names = {data: sha256(data).hex() for data in (new, old)}
-    return Rehearsal(
-        now=_NOW,
-        job=RehearsedJob(
-            name="lamps",
-            image=names[new],
-            model="lamp",
-            fw_version="1.1.0",
-            force_push=True,
-            plan=Plan.from_json({"phases": ["10%", "rest"], "gate": {"success": "50%"}}),
-            sizes=(count // 10, count - count // 10),
-        ),
-        nodes=tuple(
-            Copy(
-                node_id=f"lamp-{number:04}",
-                chip="esp32c3",
-                project="lamp",
-                version="1.0.0",
-                image=names[old],
-                online=True,
-                board=_BOARD,
-            )
-            for number in range(count)
-        ),
-        images={name: data for data, name in names.items()},
+@dataclass(frozen=True)
+class Measured:
+    """One rehearsal, measured."""
+
+    nodes: int
+    seconds: float  # by the clock on the wall
+    processor: float  # seconds
+    updated: int
+
+
+def rehearsal_of(nodes: int = 1000, *, size: int = 1 << 20, weather: str = "home-wifi") -> Measured:
+    """Rehearse an update of ``nodes`` devices, a fifth of them offline, with images of ``size`` bytes."""
+    old, new = (Firmware("lamp", version, size=size).to_bytes() for version in ("1.0.0", "1.1.0"))
+    names = [sha256(image).hex() for image in (old, new)]
+    copies = tuple(
+        Copy(
+            node_id=f"node{number:06d}",
+            chip="esp32c3",
+            project="lamp",
+            version="1.0.0",
+            image=names[0],
+            online=number % 5 != 0,
+            board=BOARD,
+        )
+        for number in range(nodes)
     )
+    job = RehearsedJob(name="lamps", image=names[1], model="lamp", fw_version="1.1.0", force_push=True, sizes=(nodes,))
+    rehearsal = Rehearsal(now=NOW, job=job, nodes=copies, images=dict(zip(names, (old, new), strict=True)))
+    wall, processor = time.perf_counter(), time.process_time()
+    forecast = rehearse(rehearsal, weather=weather)
+    return Measured(nodes, time.perf_counter() - wall, time.process_time() - processor, forecast.updated)
 
 
-def _seconds(count: int) -> float:
-    """Of this process, as it plays in a process of its own."""
-    campaign = _campaign(count)
-    begun = time.process_time()
-    forecast = rehearse(campaign, weather=_WEATHER)
-    assert (forecast.nodes, forecast.updated + forecast.rolled_back) == (count, count)
-    return time.process_time() - begun
-
-
-def figure() -> Figure:
-    """What each node costs must not grow with their number."""
-    few = _seconds(FEW)
-    many = _seconds(MANY)
-    name = "rehearsal of a job for 1,000 nodes"
-    return Figure(name, many, "ten rehearsals of a hundred", 10 * few, 2.0, also=many < LIMIT_S)
+if __name__ == "__main__":
+    print(rehearsal_of())
