@@ -181,6 +181,7 @@ picture: setup ## take all pictures again: of a sweep, of the page of `esp-ota s
 	$(BIN)/python tools/sweep_picture.py
 	$(BIN)/python -m tools.page_pictures
 	$(BIN)/python tools/diagrams.py
+	$(BIN)/python tools/notebook.py
 
 changelog: ## fold changes/ into CHANGELOG.md: VERSION=X.Y.Z
 	@$(PYTHON) tools/changelog.py $(VERSION)

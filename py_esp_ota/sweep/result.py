@@ -74,7 +74,7 @@ class SweepDict(TypedDict):
     time: TimeDict | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SweepReport:
     """A story, cut everywhere.
 
@@ -110,6 +110,10 @@ class SweepReport:
             ending = self.endings[case.ending]
             if ending.outcome == outcome:
                 yield case, ending
+
+    def __repr__(self) -> str:
+        counted = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.items() if count)
+        return f"<SweepReport {self.story}, {len(self.cases)} cuts: {counted}>"
 
     def _repr_html_(self) -> str:
         """The outcomes and the first broken promises, for a notebook."""

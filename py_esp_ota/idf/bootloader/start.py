@@ -64,7 +64,7 @@ class BootDict(TypedDict):
     console: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class BootReport:
     """How one boot ended.
 
@@ -111,12 +111,17 @@ class BootReport:
             "console": list(self.console),
         }
 
+    def __repr__(self) -> str:
+        return f"<BootReport {', '.join(filter(None, (self._ended(), self.state)))}>"
+
+    def _ended(self) -> str:
+        return f"{self.partition.label} runs" if self.partition else "nothing boots"
+
     def _repr_html_(self) -> str:
         """How it ended and why, for a notebook."""
-        ended = f"{self.partition.label} runs" if self.partition else "nothing boots"
         app = f"{self.app_desc.project_name} {self.app_desc.version}" if self.app_desc else ""
         known = (("app", app), ("state", self.state), ("resets", str(self.resets or "")))
-        return html.facts(f"Boot: {ended}", known) + html.table("Why", (), [(line,) for line in self.why])
+        return html.facts(f"Boot: {self._ended()}", known) + html.table("Why", (), [(line,) for line in self.why])
 
 
 def boot(chip: Chip, config: Sdkconfig) -> BootReport:
