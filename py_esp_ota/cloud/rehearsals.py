@@ -95,8 +95,8 @@ def too_large(rehearsal: Rehearsal) -> str:
     if len(rehearsal.nodes) <= fit:
         return ""
     return (
-        f"at most {fit} nodes are rehearsed at once with an image of {size} bytes, not {len(rehearsal.nodes)}: each copy "
-        f"writes it into a flash of its own, and all of them may have {ROOM >> 30} GB; rehearse a group of the nodes"
+        f"at most {fit} nodes are rehearsed at once with an image of {size} bytes, not {len(rehearsal.nodes)}: each "
+        f"copy writes it into a flash of its own, and all of them may have {ROOM >> 30} GB; rehearse a group of the nodes"
     )
 
 

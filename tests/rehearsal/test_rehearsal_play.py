@@ -14,9 +14,9 @@ from py_esp_ota import PartitionTable
 from py_esp_ota.cloud.boards import OtadataFact, TableRow
 from py_esp_ota.cloud.event_log import Wanted
 from py_esp_ota.cloud.events import Kind
+from py_esp_ota.cloud.forecasts import headline
 from py_esp_ota.cloud.jobs import NodeStatus
 from py_esp_ota.cloud.plan import Plan
-from py_esp_ota.cloud.forecasts import headline
 from py_esp_ota.cloud.rehearsals import COPY, Copy
 from py_esp_ota.errors import PowerLoss
 from py_esp_ota.lab import Lab
