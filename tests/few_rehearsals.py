@@ -21,6 +21,7 @@ FORECAST = {
     "rolled_back": 3,
     "missed": 4,
     "waiting": 896,
+    "boot_loops": 0,
     "phases": [
         {"nodes": 100, "began": 0, "gate_met": 60, "ended": None, "updated": 98, "missed": 1},
         {"nodes": 900, "began": 3660, "gate_met": None, "ended": None, "updated": 2, "missed": 3},

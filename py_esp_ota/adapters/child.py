@@ -19,10 +19,17 @@ _LINE_LIMIT = 64 << 20  # bytes: its last line is its result
 _LENGTH_LIMIT = 20  # digits
 _SHOWN = 300  # characters of what it complains
 _NICE = 10
+_NO_MEMORY = "memory allocation of"  # Rust's last words: it aborts
 
 
 class ChildError(Exception):
     """The process ended without a result; one sentence says how."""
+
+
+def _said(complaint: str) -> str:
+    """The line of a complaint that says what was wrong."""
+    lines = complaint.strip().splitlines()
+    return next((line for line in lines if line.startswith(_NO_MEMORY)), lines[-1] if lines else "")[:_SHOWN]
 
 
 async def run_child(module: str, document: bytes, on_line: Callable[[bytes], None]) -> None:
@@ -56,8 +63,8 @@ async def run_child(module: str, document: bytes, on_line: Callable[[bytes], Non
             on_line(line)
         code = await child.wait()
         if code:
-            said = (await complaint).decode(errors="replace").strip().splitlines()
-            raise ChildError(f"it ended with {code}" + (f": {said[-1][:_SHOWN]}" if said else ""))
+            said = _said((await complaint).decode(errors="replace"))
+            raise ChildError(f"it ended with {code}" + (f": {said}" if said else ""))
     finally:
         complaint.cancel()
         if child.returncode is None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+_MOMENTS = 8
+
 Forecast = Mapping[str, Any]
 """As ``esp-ota cloud rehearse --json`` prints it."""
 
@@ -40,13 +42,24 @@ def headline(forecast: Forecast) -> str:
     late = forecast["updated_after"] is not None and forecast["updated_after"] != forecast["seconds"]
     counts += f" (the last after {clock(forecast['updated_after'])})" if late else ""
     other = forecast["missed"] - forecast["rolled_back"]
-    for count, what in ((forecast["rolled_back"], "rolled back"), (other, "failed"), (forecast["waiting"], "waiting")):
-        counts += f", {count} {what}" if count else ""
+    others = (
+        (forecast["rolled_back"], "rolled back"),
+        (other, "failed"),
+        (forecast["waiting"], "waiting"),
+        (forecast["boot_loops"], "of them in a boot loop"),
+    )
+    counts += "".join(f", {count} {what}" for count, what in others if count)
     if forecast["state"] == "completed":
         return f"{'done' if forecast['ok'] else 'over'} after {clock(forecast['seconds'])}: {counts}"
     where = f" in phase {forecast['phase']}" if len(forecast["phases"]) > 1 and forecast["phase"] else ""
     after = "" if forecast["seconds"] is None else f" after {clock(forecast['seconds'])}"
     return f"{forecast['state']}{where}{after}: {counts}"
+
+
+def course(forecast: Forecast) -> Sequence[Sequence[int]]:
+    """A few of its samples, as far apart as they can be, the first and the last among them."""
+    samples: Sequence[Sequence[int]] = forecast["samples"]
+    return [*samples[: -1 : max(len(samples) // _MOMENTS, 1)], *samples[-1:]]
 
 
 def kinds_of(odd: Sequence[Mapping[str, Any]]) -> list[OddKind]:

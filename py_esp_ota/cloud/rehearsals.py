@@ -22,6 +22,11 @@ FORMAT = 1
 MOST = 10_000
 """Nodes of one rehearsal."""
 
+ROOM = 5 << 30
+"""Bytes that the copies of one rehearsal may come to."""
+COPY = 256 << 10
+"""Bytes of a copy, beside the image that is written into its flash."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RehearsedJob:
@@ -81,6 +86,18 @@ class Rehearsal:
             "left_out": self.left_out,
             "simplified": list(self.simplified),
         }
+
+
+def too_large(rehearsal: Rehearsal) -> str:
+    """One sentence when its copies, all played at once, need more memory than they may have; else nothing."""
+    size = len(rehearsal.images[rehearsal.job.image])
+    fit = ROOM // (size + COPY)
+    if len(rehearsal.nodes) <= fit:
+        return ""
+    return (
+        f"at most {fit} nodes are rehearsed at once with an image of {size} bytes, not {len(rehearsal.nodes)}: each "
+        f"copy writes it into a flash of its own, and all of them may have {ROOM >> 30} GB; rehearse a group of the nodes"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------- door

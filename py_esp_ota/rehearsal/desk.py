@@ -13,7 +13,7 @@ from typing import Any
 from py_esp_ota.adapters.child import ChildError, run_child
 from py_esp_ota.cloud.live import Live
 from py_esp_ota.cloud.refusals import CloudError, Refusal
-from py_esp_ota.cloud.rehearsals import Rehearsal, RehearsalView, Stage, WeatherChoice
+from py_esp_ota.cloud.rehearsals import Rehearsal, RehearsalView, Stage, WeatherChoice, too_large
 from py_esp_ota.rehearsal.climate import CLIMATES, climate_of
 from py_esp_ota.rehearsal.rehearse import SEED_LIMIT
 
@@ -58,6 +58,8 @@ class Desk:
         """See ``Rehearsals``."""
         if len(self._tasks) > WAITING:
             raise _refused(f"one rehearsal is played and {WAITING} wait already; cancel one, or try again later")
+        if problem := too_large(rehearsal):
+            raise _refused(problem)
         try:
             climate_of(weather)
         except ValueError as error:

@@ -105,6 +105,7 @@ class Forecast:
     rolled_back: int
     missed: int  # ended without the update, those that rolled back included
     waiting: int  # neither
+    boot_loops: int  # boot for ever, whatever they reported before
     phases: Sequence[PhaseForecast]
     groups: Sequence[Group]  # the nodes that do not have it, the largest first
     shares: Sequence[Share]  # by chip, by version, by weather
@@ -117,8 +118,8 @@ class Forecast:
 
     @property
     def ok(self) -> bool:
-        """Whether the campaign ends by itself, with the update on every node."""
-        return self.state == CampaignState.COMPLETED and self.updated == self.nodes
+        """Whether the campaign ends by itself, with the update on every node, and all of them run it."""
+        return self.state == CampaignState.COMPLETED and self.updated == self.nodes and not self.boot_loops
 
     def to_json(self) -> dict[str, Any]:
         """The document."""
@@ -164,6 +165,7 @@ def forecast_of(
         rolled_back=sum(state.reason in ROLL_BACKS for state in played.nodes if state.closed),
         missed=whole.missed,
         waiting=whole.total - whole.closed,
+        boot_loops=sum(boots >= BOOTS for boots in played.boots.values()),
         phases=_phases(played),
         groups=_groups(played, fates),
         shares=_shares(rehearsal, played, fates),

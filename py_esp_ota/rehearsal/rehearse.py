@@ -8,7 +8,7 @@ from typing import Any
 
 from py_esp_ota.adapters.virtual_time import run_virtual
 from py_esp_ota.cloud.history import lines
-from py_esp_ota.cloud.rehearsals import Rehearsal
+from py_esp_ota.cloud.rehearsals import Rehearsal, too_large
 from py_esp_ota.rehearsal.climate import climate_of, deal
 from py_esp_ota.rehearsal.forecast import Forecast, forecast_of
 from py_esp_ota.rehearsal.play import Told, alone, play
@@ -33,9 +33,11 @@ def rehearse(
         told: hears how far it is.
 
     Raises:
-        ValueError: weather that is none, or facts that no board can have; one sentence.
+        ValueError: weather that is none, facts that no board can have, or more copies than memory; one sentence.
     """
     climate = climate_of(weather)
+    if problem := too_large(rehearsal):
+        raise ValueError(problem)
     fates = deal(climate, rehearsal.nodes, seed)
     played = run_virtual(play(rehearsal, fates, told=told))
     return forecast_of(rehearsal, played, fates, climate, weather=weather or "fine", seed=seed, job=job)

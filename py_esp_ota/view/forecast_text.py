@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from py_esp_ota.cloud.forecasts import clock, headline, kinds_of
+from py_esp_ota.cloud.forecasts import clock, course, headline, kinds_of
 from py_esp_ota.rehearsal.rehearse import Lone
 
 _BAR = 40
@@ -39,8 +39,8 @@ def _phases(phases: Sequence[_Json]) -> Iterator[str]:
 
 
 def _course(forecast: _Json) -> Iterator[str]:
-    """A bar for every sixth moment: updated, missed, had its turn."""
-    for seconds, turned, updated, missed in forecast["samples"][::6]:
+    """A bar for each of a few moments: updated, missed, had its turn."""
+    for seconds, turned, updated, missed in course(forecast):
         good, bad = (_BAR * count // forecast["nodes"] for count in (updated, missed))
         begun = max(_BAR * turned // forecast["nodes"] - good - bad, 0)
         bar = "#" * good + "x" * bad + "-" * begun

@@ -117,6 +117,8 @@ def test_words_that_make_no_sense(desk, words, sentence):
 
 def test_what_there_is_not(desk):
     assert "there is no job with this ota_job_id" in refused("rehearse", "no-such-job")
+    for path in ("gone.json", "./gone"):
+        assert refused("rehearse", path, code=2).startswith(path.removeprefix("./"))
     assert "nonsense" in refused("rehearse", desk.job, "--weather", "nonsense", code=2)
     assert refused("rehearse", desk.job, "--alone", "nobody", code=2) == "the job is not for node nobody"
 

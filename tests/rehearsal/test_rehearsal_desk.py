@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
-from rehearsal_bench import campaign, lamps
+from rehearsal_bench import SIZE, campaign, lamps
 
 from py_esp_ota.adapters.child import ChildError, run_child
 from py_esp_ota.cloud.live import Live
 from py_esp_ota.cloud.refusals import CloudError, Refusal
-from py_esp_ota.cloud.rehearsals import Stage
+from py_esp_ota.cloud.rehearsals import COPY, Stage
 from py_esp_ota.rehearsal import rehearse
 from py_esp_ota.rehearsal.desk import KEPT, WAITING, Desk
 
@@ -124,6 +124,29 @@ def test_a_child_gives_way_and_its_memory_is_limited():
         child.stdin.flush()
         assert child.stdout.read() == b"10\n"
         assert b"MemoryError" in child.stderr.read()
+
+
+def test_a_rehearsal_that_is_too_large_is_refused_before_it_begins(monkeypatch):
+    monkeypatch.setattr("py_esp_ota.cloud.rehearsals.ROOM", 2 * (SIZE + COPY))
+
+    async def asked():
+        desk = Desk(Live())
+        async with desk.open():
+            with pytest.raises(CloudError, match="at most 2 nodes") as caught:
+                desk.start(campaign())
+        assert caught.value.refusal is Refusal.REHEARSAL_REFUSED
+        assert not desk.all()
+
+    asyncio.run(asked())
+
+
+def test_a_child_that_runs_out_of_memory_says_so(tmp_path, monkeypatch):
+    """As the core does: it aborts, and its last words are about something else."""
+    lines = "import os, sys; print('memory allocation of 4096 bytes failed\\nskipping', file=sys.stderr, flush=True)"
+    (tmp_path / "poor_child.py").write_text(f"{lines}; os.abort()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ChildError, match="it ended with -6: memory allocation of 4096 bytes failed"):
+        asyncio.run(run_child("poor_child", b"", lambda _line: None))
 
 
 def test_a_child_ends_with_its_starter_though_it_has_nothing_to_say():

@@ -8,15 +8,16 @@ import shlex
 from functools import partial
 
 import pytest
-from rehearsal_bench import board, campaign, image, lamp, lamps
+from rehearsal_bench import SIZE, board, campaign, image, lamp, lamps
 
 from py_esp_ota import PartitionTable
 from py_esp_ota.cloud.boards import OtadataFact, TableRow
 from py_esp_ota.cloud.event_log import Wanted
 from py_esp_ota.cloud.events import Kind
+from py_esp_ota.cloud.forecasts import headline
 from py_esp_ota.cloud.jobs import NodeStatus
 from py_esp_ota.cloud.plan import Plan
-from py_esp_ota.cloud.rehearsals import Copy
+from py_esp_ota.cloud.rehearsals import COPY, Copy
 from py_esp_ota.errors import PowerLoss
 from py_esp_ota.lab import Lab
 from py_esp_ota.rehearsal import climate_of, rehearse, rehearse_one
@@ -284,6 +285,22 @@ def test_a_download_that_hangs_and_an_app_that_crashes_for_ever_come_to_an_end()
     forecast = rehearse(hanging, weather="50% mqtt-lose@3*99; 50% app-crash@1")
     assert forecast.state in {"completed", "unfinished"}
     assert max(each.boots for each in forecast.odd) == BOOTS
+
+
+def test_nodes_that_report_the_update_and_boot_for_ever_are_no_good_end():
+    forecast = rehearse(campaign(), weather="app-crash@3")
+    assert (forecast.state, forecast.updated, forecast.boot_loops, forecast.ok) == ("completed", 3, 3, False)
+    told = headline(forecast.to_json())
+    assert told.startswith("over after ")
+    assert told.endswith(": 3 of 3 updated, 3 of them in a boot loop")
+
+
+def test_what_needs_more_memory_than_there_is_is_refused_with_the_number_that_fits(monkeypatch):
+    monkeypatch.setattr("py_esp_ota.cloud.rehearsals.ROOM", 3 * (SIZE + COPY))
+    assert rehearse(campaign(*lamps(3))).ok
+    with pytest.raises(ValueError, match=r"at most 3 nodes are rehearsed at once with an image of 65536 bytes, not 4:"):
+        rehearse(campaign(*lamps(4)))
+    assert rehearse_one(campaign(*lamps(4)), "lamp-000").status == "success"
 
 
 def test_a_cut_that_counts_writes_finds_them_as_large_as_firmware_makes_them():

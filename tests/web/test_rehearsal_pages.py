@@ -65,6 +65,19 @@ def test_a_forecast_is_told_and_each_odd_device_has_its_line():
     in_process(story)
 
 
+def test_only_an_update_on_every_node_is_green_and_the_course_has_its_end():
+    async def story(cloud, client):
+        door, _, _ = await rehearsed(cloud, client)
+        over = {**FORECAST, "state": "completed", "why": "", "samples": [[at, 9, at, 0] for at in range(9)]}
+        for ok, tone in ((True, "tone-success"), (False, "tone-failed")):
+            door.finish("1", forecast={**over, "ok": ok})
+            html = (await client.get("/rehearsals/1")).text
+            assert f'class="banner {tone}"' in html
+        assert "0:00:08 8 updated" in words(html)
+
+    in_process(story)
+
+
 def test_once_more_under_other_weather():
     async def story(cloud, client):
         door, _, job = await rehearsed(cloud, client)

@@ -112,7 +112,7 @@ def _known(job: str, words: Mapping[str, Any], profile: str) -> bytes:
     """The document of a job, or in a file."""
     if any(words.values()):
         raise click.UsageError("a job that is there has its nodes and its plan; they are for --image")
-    if Path(job).is_file() or job == "-":
+    if Path(job).is_file() or job == "-" or job.endswith(".json") or Path(job).name != job:
         with needing("cloud", "cloud"):
             from py_esp_ota.rehearsal.document import DOCUMENT_LIMIT
         return read_input(Path(job), limit=DOCUMENT_LIMIT, what="a rehearsal")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse
 
-from py_esp_ota.cloud.forecasts import clock, headline, kinds_of
+from py_esp_ota.cloud.forecasts import clock, course, headline, kinds_of
 from py_esp_ota.cloud.live import Notice
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.rehearsals import NOT_REMEMBERED, Rehearsals, RehearsalView, Stage
@@ -24,7 +24,7 @@ SEED_LIMIT = 2**32
 _DIGITS = 12
 OPEN = (Stage.WAITING, Stage.RUNNING)
 
-TONES = {"completed": "success", "aborted": "failed", "paused": "delayed", "unfinished": "delayed"}
+TONES = {"aborted": "failed", "paused": "delayed", "unfinished": "delayed"}
 STAGES = {
     Stage.WAITING: "triggered",
     Stage.RUNNING: "in-progress",
@@ -126,6 +126,14 @@ def words_of(view: RehearsalView) -> str:
     return view.problem
 
 
+def tone_of(view: RehearsalView) -> str:
+    """The colour of what it says: nothing but an update on every node is good news."""
+    forecast = view.forecast
+    if forecast is None:
+        return STAGES[view.stage]
+    return "success" if forecast["ok"] else TONES.get(forecast["state"], "failed")
+
+
 @dataclass(frozen=True, slots=True)
 class Watched:
     """What is live on the page of one rehearsal: all of it."""
@@ -140,13 +148,13 @@ class Watched:
         return {
             "view": view,
             "open": view.stage in OPEN,
-            "tone": TONES.get(forecast["state"], "unknown") if forecast else STAGES[view.stage],
+            "tone": tone_of(view),
             "words": words_of(view),
             "forecast": forecast,
             "clock": clock,
             "kinds": kinds_of(forecast["odd"]) if forecast else [],
             "shown": SHOWN,
-            "bars": [_bar(forecast, sample) for sample in forecast["samples"][::6]] if forecast else [],
+            "bars": [_bar(forecast, sample) for sample in course(forecast)] if forecast else [],
         }
 
     def concerns(self, notice: Notice) -> bool:
