@@ -287,6 +287,14 @@ def test_a_download_that_hangs_and_an_app_that_crashes_for_ever_come_to_an_end()
     assert max(each.boots for each in forecast.odd) == BOOTS
 
 
+@pytest.mark.parametrize("size", [255, 3 << 20])
+def test_a_flash_of_a_size_that_there_is_not_is_a_usual_one_and_said_to_be(size):
+    forecast = rehearse(campaign(*lamps(2, board=board(flash_size=size))))
+    assert forecast.ok
+    (assumed, *_) = [each.sentence for each in forecast.assumed if "stands in" in each.sentence]
+    assert assumed.endswith(f"no flash has {size} bytes")
+
+
 def test_nodes_that_report_the_update_and_boot_for_ever_are_no_good_end():
     forecast = rehearse(campaign(), weather="app-crash@3")
     assert (forecast.state, forecast.updated, forecast.boot_loops, forecast.ok) == ("completed", 3, 3, False)
