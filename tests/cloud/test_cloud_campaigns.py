@@ -88,7 +88,7 @@ def test_a_gate_that_cannot_be_met_any_more_pauses_and_an_admin_may_open_it(benc
     job = campaign(bench, plan=Plan(phases=("2", "rest"), gate=GATE))
     reject(bench, job, "n00")
     assert state(bench, job) == ("paused", "in_progress")
-    why = "phase 1 cannot meet its gate: 0 of 2 nodes are updated, 1 are not, 2 are needed"
+    why = "phase 1 cannot meet its gate: 0 of 2 nodes are updated, 1 is not, 2 are needed"
     assert bench.service.jobs.get(job).job.progress.why == why
     assert bench.fetch("n01") == []
     bench.service.campaigns.resume(job)

@@ -23,6 +23,7 @@ from py_esp_ota.lab import Lab
 from py_esp_ota.rehearsal import climate_of, rehearse, rehearse_one
 from py_esp_ota.rehearsal.climate import deal
 from py_esp_ota.rehearsal.play import BOOTS, _piece
+from py_esp_ota.view.forecast_text import lone_text
 
 PHASES = {"phases": ["4", "rest"], "gate": {"success": "1"}, "abort": {"rolled_back": "2"}}
 MIXED = "10% drop@30000*1; 10% app-no; 10% cut@9:torn; 10% status@503*9; 10% flip@4096*1; 10% mqtt-cut@6; never 50%"
@@ -301,6 +302,8 @@ def test_nodes_that_report_the_update_and_boot_for_ever_are_no_good_end():
     told = headline(forecast.to_json())
     assert told.startswith("over after ")
     assert told.endswith(": 3 of 3 updated, 3 of them in a boot loop")
+    alone = lone_text(rehearse_one(campaign(), "lamp-0", weather="app-crash@3"))
+    assert alone[-1].endswith(f"; {BOOTS} boots, in a boot loop")
 
 
 def test_what_needs_more_memory_than_there_is_is_refused_with_the_number_that_fits(monkeypatch):
