@@ -136,7 +136,8 @@ def _at_gate(standing: Standing, now: int) -> Event | None:
 
 
 def _came_to(tally: Tally) -> str:
-    return f"{tally.updated} of {tally.total} nodes are updated, {tally.missed} are not"
+    others = "1 is" if tally.missed == 1 else f"{tally.missed} are"
+    return f"{tally.updated} of {tally.total} nodes are updated, {others} not"
 
 
 def _pause(job: OtaJob, now: int, why: str) -> Event:

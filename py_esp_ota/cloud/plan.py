@@ -26,6 +26,7 @@ SECONDS_LIMIT = 10 * 365 * 86_400
 
 _AMOUNT = re.compile(r"([0-9]{1,9})|([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
 _WHOLE = 100.0
+_CLOSE = 1e-6  # nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,11 @@ class Amount:
         """How many of ``total`` nodes that is, rounded up."""
         if self.percent is None:
             return self.nodes
-        return math.ceil(round(total * self.percent / _WHOLE, 6))
+        return math.ceil(round(self.exactly(total), 6))
+
+    def exactly(self, total: int) -> float:
+        """The same before it is rounded."""
+        return self.nodes if self.percent is None else total * self.percent / _WHOLE
 
     @property
     def none(self) -> bool:
@@ -161,12 +166,14 @@ def sizes_of(phases: Sequence[str], total: int, of_groups: Mapping[str, int]) ->
     if not phases:
         return (total,)
     sizes: list[int] = []
+    exact = 0.0
     for number, phase in enumerate(phases, 1):
         left = total - sum(sizes)
-        if phase.startswith(GROUP):
-            size = of_groups[phase.removeprefix(GROUP)]
-        else:
-            size = left if phase == REST else _share(phase, number, total, left)
+        amount = _amount(phase, number, left, of_groups)
+        size, exact = amount.of(total), exact + amount.exactly(total)
+        # Shares are rounded up, so that those which make 100 % may be a node or two more than there are.
+        if amount.percent is not None and exact <= total + _CLOSE:
+            size = min(size, left)
         if size == 0:
             raise ValueError(f"plan.phases: phase {number} ({phase}) is left without a node, the job has {total}")
         if size > left:
@@ -179,10 +186,12 @@ def sizes_of(phases: Sequence[str], total: int, of_groups: Mapping[str, int]) ->
     return tuple(sizes)
 
 
-def _share(phase: str, number: int, total: int, left: int) -> int:
-    amount = Amount.parse(phase, f"plan.phases: phase {number}")
-    # Shares are rounded up, so that those which make 100 % may be a node or two more than there are.
-    return amount.of(total) if amount.percent is None else min(amount.of(total), left)
+def _amount(phase: str, number: int, left: int, of_groups: Mapping[str, int]) -> Amount:
+    if phase == REST:
+        return Amount(left)
+    if phase.startswith(GROUP):
+        return Amount(of_groups[phase.removeprefix(GROUP)])
+    return Amount.parse(phase, f"plan.phases: phase {number}")
 
 
 # --------------------------------------------------------------------------------------------------------------- words

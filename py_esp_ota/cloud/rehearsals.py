@@ -96,7 +96,7 @@ def too_large(rehearsal: Rehearsal) -> str:
         return ""
     return (
         f"at most {fit} nodes are rehearsed at once with an image of {size} bytes, not {len(rehearsal.nodes)}: each "
-        f"copy writes it into a flash of its own, and all of them may have {ROOM >> 30} GB; rehearse a group of the nodes"
+        f"copy writes it into a flash of its own, and all of them may have {ROOM >> 30} GB; rehearse a group of them"
     )
 
 

@@ -74,6 +74,8 @@ class Likenesses:
         slot = _slot(table, board)
         parts = {_TABLE_AT: table.to_bytes(), slot.offset: image}
         size = board.flash_size or _size(table)
+        if size < _SMALLEST or size & (size - 1):
+            raise ValueError(f"no flash has {size} bytes")
         loader = bootloader(
             chip=chip, idf_ver=board.bootloader_idf or release_text(config.idf_version), flash_size=size
         )

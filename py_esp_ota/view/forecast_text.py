@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from py_esp_ota.cloud.forecasts import clock, course, headline, kinds_of
+from py_esp_ota.rehearsal.play import BOOTS
 from py_esp_ota.rehearsal.rehearse import Lone
 
 _BAR = 40
@@ -64,8 +65,8 @@ def _odd(odd: Sequence[_Json], *, every: bool) -> Iterator[str]:
         yield f"  {len(kind.devices)} met {kind.met}: {kind.ended}"
         shown = kind.devices if every else kind.devices[:_ODD]
         for each in shown:
-            attempts = f", {each['attempts']} attempts failed" if each["attempts"] else ""
-            yield f"    {each['node_id']} at {clock(each['seconds'])}, {each['boots']} boots{attempts}"
+            attempts = f", {_many(each['attempts'], 'attempt')} failed" if each["attempts"] else ""
+            yield f"    {each['node_id']} at {clock(each['seconds'])}, {_many(each['boots'], 'boot')}{attempts}"
             yield f"      {each['replay']}"
         if len(kind.devices) > len(shown):
             yield f"    and {len(kind.devices) - len(shown)} more (--full)"
@@ -90,4 +91,12 @@ def lone_text(lone: Lone) -> list[str]:
     for said in lone.said:
         seconds = f"{'-' if said.seconds < 0 else ''}{clock(round(abs(said.seconds)))}"
         lines.append(f"{seconds:>10} {said.who:<5} {said.text}")
-    return [*lines, "", f"{lone.status}{f': {lone.info}' if lone.info else ''}; {lone.boots} boots"]
+    return [*lines, "", f"{lone.status}{f': {lone.info}' if lone.info else ''}; {_boots(lone)}"]
+
+
+def _boots(lone: Lone) -> str:
+    return _many(lone.boots, "boot") + (", in a boot loop" if lone.boots >= BOOTS else "")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

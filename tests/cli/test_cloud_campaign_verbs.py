@@ -60,7 +60,7 @@ def test_a_watched_campaign_that_cannot_meet_its_gate_ends_with_one_though_it_is
     done = run("jobs", "status", job, "--watch", "--within", "20s", *SPEED)
     hand.join()
     assert done.exit_code == 1
-    why = "phase 1 cannot meet its gate: 0 of 1 nodes are updated, 1 are not, 1 are needed"
+    why = "phase 1 cannot meet its gate: 0 of 1 nodes are updated, 1 is not, 1 are needed"
     assert f"the job has paused: {why}" in done.stdout.splitlines()
     assert "has not ended within" not in done.stdout
     assert run("jobs", "status", job, "--watch", "--json", *SPEED).exit_code == 1

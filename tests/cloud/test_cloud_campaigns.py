@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cloud_bench import NOW, Bench, refused
 
-from py_esp_ota.cloud.plan import Abort, Amount, Gate, Plan
+from py_esp_ota.cloud.plan import Abort, Amount, Gate, Plan, sizes_of
 from py_esp_ota.cloud.rebuild import rebuild
 from py_esp_ota.cloud.refusals import Refusal
 
@@ -57,11 +57,38 @@ def test_a_phase_begins_when_the_one_before_it_has_met_its_gate(bench):
     assert state(bench, job) == ("completed", "completed")
 
 
+@pytest.mark.parametrize(
+    ("phases", "total", "sizes"),
+    [
+        (("50%", "50%"), 9, (5, 4)),
+        (("33.4%", "33.3%", "33.3%"), 10, (4, 4, 2)),
+        (("3", "70%"), 10, (3, 7)),
+        (("0.1%", "rest"), 10, (1, 9)),
+    ],
+)
+def test_shares_that_make_a_hundred_fit_however_they_are_rounded(phases, total, sizes):
+    assert sizes_of(phases, total, {}) == sizes
+
+
+@pytest.mark.parametrize(
+    ("phases", "sentence"),
+    [
+        (("50%", "60%"), "phase 2 takes 5 nodes, and 4 of the job's 8 are left for it"),
+        (("5", "100%"), "phase 2 takes 8 nodes, and 3 of the job's 8 are left for it"),
+        (("50%", "30%"), "they take 7 of the job's 8 nodes; end with rest"),
+        (("100%", "rest"), r"phase 2 \(rest\) is left without a node, the job has 8"),
+    ],
+)
+def test_phases_that_do_not_add_up_are_refused(phases, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        sizes_of(phases, 8, {})
+
+
 def test_a_gate_that_cannot_be_met_any_more_pauses_and_an_admin_may_open_it(bench):
     job = campaign(bench, plan=Plan(phases=("2", "rest"), gate=GATE))
     reject(bench, job, "n00")
     assert state(bench, job) == ("paused", "in_progress")
-    why = "phase 1 cannot meet its gate: 0 of 2 nodes are updated, 1 are not, 2 are needed"
+    why = "phase 1 cannot meet its gate: 0 of 2 nodes are updated, 1 is not, 2 are needed"
     assert bench.service.jobs.get(job).job.progress.why == why
     assert bench.fetch("n01") == []
     bench.service.campaigns.resume(job)

@@ -23,6 +23,7 @@ from py_esp_ota.lab import Lab
 from py_esp_ota.rehearsal import climate_of, rehearse, rehearse_one
 from py_esp_ota.rehearsal.climate import deal
 from py_esp_ota.rehearsal.play import BOOTS, _piece
+from py_esp_ota.view.forecast_text import lone_text
 
 PHASES = {"phases": ["4", "rest"], "gate": {"success": "1"}, "abort": {"rolled_back": "2"}}
 MIXED = "10% drop@30000*1; 10% app-no; 10% cut@9:torn; 10% status@503*9; 10% flip@4096*1; 10% mqtt-cut@6; never 50%"
@@ -287,12 +288,22 @@ def test_a_download_that_hangs_and_an_app_that_crashes_for_ever_come_to_an_end()
     assert max(each.boots for each in forecast.odd) == BOOTS
 
 
+@pytest.mark.parametrize("size", [255, 3 << 20])
+def test_a_flash_of_a_size_that_there_is_not_is_a_usual_one_and_said_to_be(size):
+    forecast = rehearse(campaign(*lamps(2, board=board(flash_size=size))))
+    assert forecast.ok
+    (assumed, *_) = [each.sentence for each in forecast.assumed if "stands in" in each.sentence]
+    assert assumed.endswith(f"no flash has {size} bytes")
+
+
 def test_nodes_that_report_the_update_and_boot_for_ever_are_no_good_end():
     forecast = rehearse(campaign(), weather="app-crash@3")
     assert (forecast.state, forecast.updated, forecast.boot_loops, forecast.ok) == ("completed", 3, 3, False)
     told = headline(forecast.to_json())
     assert told.startswith("over after ")
     assert told.endswith(": 3 of 3 updated, 3 of them in a boot loop")
+    alone = lone_text(rehearse_one(campaign(), "lamp-0", weather="app-crash@3"))
+    assert alone[-1].endswith(f"; {BOOTS} boots, in a boot loop")
 
 
 def test_what_needs_more_memory_than_there_is_is_refused_with_the_number_that_fits(monkeypatch):

@@ -27,6 +27,14 @@ def test_htmx_is_the_version_that_is_written_down():
     assert f'version:"{version}"' in (VENDOR / "htmx.min.js").read_text()
 
 
+def test_every_field_has_the_look_of_the_page():
+    fields = {field for path in TEMPLATES for field in re.findall(r"<input\b[^>]*>", path.read_text())}
+    assert [field for field in fields if " type=" not in field] == []
+    kinds = {kind for field in fields for kind in re.findall(r' type="(\w[\w-]*)"', field)}
+    styles = "".join(path.read_text() for path in STATIC.glob("*.css"))
+    assert {kind for kind in kinds if f'[type="{kind}"]' not in styles} <= {"hidden", "file"}
+
+
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_no_template_needs_an_unsafe_policy(path):
     text = path.read_text()
