@@ -11,7 +11,7 @@ from py_esp_ota.field.migrate.facts import Facts, Refusal
 from py_esp_ota.field.migrate.steps import SECTOR
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite, applied
 
-APP, DATA, OTADATA, NVS = 0, 1, 0, 2
+APP, DATA, OTADATA, NVS, NVS_KEYS = 0, 1, 0, 2, 4
 _FACTORY = -1
 _BLANK = OtaSelectEntry.from_bytes(b"\xff" * 32)
 
@@ -124,6 +124,11 @@ def needed(facts: Facts, rows: Sequence[Partition]) -> list[Region]:
     kept = [source for row in rows if (source := source_of(facts, row)) is not None]
     data = [row for row in facts.rows if (row.type, row.subtype) == (DATA, OTADATA)]
     return [(0, facts.table_offset + SECTOR), *map(region, [*kept, *data])]
+
+
+def is_encrypted(row: Partition) -> bool:
+    """``is_partition_encrypted`` where flash encryption is on: NVS keys are, whatever their flags say."""
+    return row.type == APP or row.encrypted or (row.type, row.subtype) in {(DATA, OTADATA), (DATA, NVS_KEYS)}
 
 
 def source_of(facts: Facts, row: Partition) -> Partition | None:
