@@ -217,6 +217,26 @@ def test_otadata_that_moves_is_made_before_the_table():
     assert boots(plan.chosen.result, "esp32c3").partition.label == "ota_1"
 
 
+SINGLE = "nvs,data,nvs,0x9000,0x6000\nphy_init,data,phy,0xf000,0x1000\nfactory,app,factory,0x10000,0x100000\n"
+TWO_OTA = OLD.replace("ota_0,    app,  ota_0, 0x10000, ", "factory,  app,  factory, 0x10000,")
+
+
+@pytest.mark.parametrize(
+    "csv", [OLD, TWO_OTA.replace("ota_1,    app,  ota_1", "ota_0, app, ota_0")], ids=["slot", "factory"]
+)
+def test_a_table_with_one_app_gets_slots_where_nvs_makes_room_for_otadata(csv):
+    """Pages of NVS are no otadata to anybody: then the bootloader starts the factory app, or slot 0."""
+    device = dump(size=0x2000, table=SINGLE)
+    device.flash.erase(0xD000, 0x2000)
+    device.flash.program(0xD000, NVS[:0x2000])
+    plan = planned(device, change(csv))
+    assert (plan.chosen.order.name, plan.chosen.stuck) == ("in-place", 0)
+    assert len(plan.chosen.windows) == 1
+    assert any("lie behind the new end" in lost for lost in plan.chosen.order.lost)
+    assert boots(plan.chosen.result, "esp32c3").partition.offset == 0x10000
+    assert plan.chosen.result.read(0x9000, 0x4000) == NVS
+
+
 def test_a_bootloader_is_safe_to_change_where_rom_knows_another():
     for chip, safe in (("esp32c3", False), ("esp32c5", True)):
         device = dump(chip)
