@@ -125,7 +125,7 @@ def command(
     if output is not None:
         write_output(output, plan.chosen.result.to_bytes())
     if folder is not None:
-        _write_plan(folder, dump, plan)
+        _write_plan(folder, dump, efuse_file, plan)
     if as_json:
         print_json(plan.to_dict())
     else:
@@ -133,12 +133,14 @@ def command(
     sys.exit(1 if require_safe and not plan.chosen.safe else 0)
 
 
-def _write_plan(folder: Path, dump: Path, plan: Plan) -> None:
+def _write_plan(folder: Path, dump: Path, efuse_file: Path | None, plan: Plan) -> None:
     facts, change, order = plan.facts, plan.change, plan.chosen.order
     parts = {f"{name}.bin": data for data, name in names(facts, change).items()}
     parts["plan.json"] = (json.dumps(plan.to_dict(), indent=2) + "\n").encode()
     parts["migrate.c"] = in_c(facts, change, order).encode()
-    parts["migrate.py"] = in_python(facts, change, order, dump.name).encode()
+    parts["migrate.py"] = in_python(
+        facts, change, order, dump.name, start=facts.dump.start, fuses=efuse_file.name if efuse_file else ""
+    ).encode()
     write_folder(folder, parts)
 
 
@@ -167,6 +169,7 @@ def _device(dump: Path, chip: str, efuse_file: Path | None, config_file: Path | 
         target=target,
         efuse=EFuse(target.name) if efuse is None else efuse,
         config=replace(given.config, idf_version=meant.version),
+        start=given.start,
     )
 
 

@@ -217,6 +217,26 @@ def test_otadata_that_moves_is_made_before_the_table():
     assert boots(plan.chosen.result, "esp32c3").partition.label == "ota_1"
 
 
+SINGLE = "nvs,data,nvs,0x9000,0x6000\nphy_init,data,phy,0xf000,0x1000\nfactory,app,factory,0x10000,0x100000\n"
+TWO_OTA = OLD.replace("ota_0,    app,  ota_0, 0x10000, ", "factory,  app,  factory, 0x10000,")
+
+
+@pytest.mark.parametrize(
+    "csv", [OLD, TWO_OTA.replace("ota_1,    app,  ota_1", "ota_0, app, ota_0")], ids=["slot", "factory"]
+)
+def test_a_table_with_one_app_gets_slots_where_nvs_makes_room_for_otadata(csv):
+    """Pages of NVS are no otadata to anybody: then the bootloader starts the factory app, or slot 0."""
+    device = dump(size=0x2000, table=SINGLE)
+    device.flash.erase(0xD000, 0x2000)
+    device.flash.program(0xD000, NVS[:0x2000])
+    plan = planned(device, change(csv))
+    assert (plan.chosen.order.name, plan.chosen.stuck) == ("in-place", 0)
+    assert len(plan.chosen.windows) == 1
+    assert any("lie behind the new end" in lost for lost in plan.chosen.order.lost)
+    assert boots(plan.chosen.result, "esp32c3").partition.offset == 0x10000
+    assert plan.chosen.result.read(0x9000, 0x4000) == NVS
+
+
 def test_a_bootloader_is_safe_to_change_where_rom_knows_another():
     for chip, safe in (("esp32c3", False), ("esp32c5", True)):
         device = dump(chip)
@@ -439,47 +459,6 @@ def test_the_plan_as_code_does_what_the_plan_does(tmp_path, monkeypatch):
     done, end = (folder / "changed.bin").read_bytes(), (tmp_path / "end.bin").read_bytes()
     assert done == end
     assert json.loads((folder / "plan.json").read_text())["chosen"]["bricks"] == 0
-
-
-STUBS = {
-    "esp_err.h": "typedef int esp_err_t;\n#define ESP_OK 0\n",
-    "esp_flash.h": """#include <stddef.h>
-#include <stdint.h>
-#include "esp_err.h"
-typedef struct esp_flash_t esp_flash_t;
-esp_err_t esp_flash_read(esp_flash_t *chip, void *buffer, uint32_t address, uint32_t length);
-esp_err_t esp_flash_write(esp_flash_t *chip, const void *buffer, uint32_t address, uint32_t length);
-esp_err_t esp_flash_erase_region(esp_flash_t *chip, uint32_t start, uint32_t len);
-""",
-    "esp_partition.h": """#include "esp_flash.h"
-typedef int esp_partition_type_t;
-typedef int esp_partition_subtype_t;
-typedef struct { uint32_t address; } esp_partition_t;
-esp_err_t esp_partition_register_external(esp_flash_t *flash_chip, size_t offset, size_t size, const char *label,
-    esp_partition_type_t type, esp_partition_subtype_t subtype, const esp_partition_t **out_partition);
-""",
-    "esp_ota_ops.h": '#include "esp_partition.h"\nconst esp_partition_t *esp_ota_get_running_partition(void);\n',
-    "esp_efuse.h": """#include "esp_flash.h"
-esp_err_t esp_efuse_set_recovery_bootloader_offset(const uint32_t offset);
-""",
-    "esp_system.h": "void esp_restart(void) __attribute__((__noreturn__));\n",
-    "esp_private/esp_flash_internal.h": """#include <stdbool.h>
-#include "esp_flash.h"
-esp_err_t esp_flash_set_dangerous_write_protection(esp_flash_t *chip, const bool protect);
-""",
-}
-
-
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-@pytest.mark.parametrize("csv", [ADD_NVS, GROW, GROW_NVS, SHIFT_NVS], ids=["register", "grow", "otadata", "wait"])
-def test_the_c_is_c(tmp_path, csv):
-    """Against the prototypes of ESP-IDF's headers, warnings being errors."""
-    assert run(tmp_path, dump(seq=2), csv, "--write-plan", str(tmp_path / "plan")).exit_code == 0
-    for name, text in STUBS.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("#pragma once\n" + text)
-    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-fsyntax-only", f"-I{tmp_path}"]
-    subprocess.run(["cc", *flags, str(tmp_path / "plan" / "migrate.c")], check=True)
 
 
 def test_json_has_the_proof(tmp_path):

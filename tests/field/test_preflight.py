@@ -216,6 +216,18 @@ def test_an_encrypted_flash_is_opened_with_its_key_and_only_with_it(tmp_path):
 # ------------------------------------------------------------------------------------------------------------- rollback
 
 
+def test_an_encrypted_bootloader_is_as_long_as_its_image(tmp_path):
+    """What is erased behind it reads as noise."""
+    efuse = EFuse(CHIP, flash_encryption_key=bytes(range(32)), flash_crypt_cnt=1)
+    engine, plain = FlashCrypt.of_efuse(efuse), flash()
+    assert engine is not None
+    sectors = {at: plain[at : at + 0x1000] for at in range(0, len(plain), 0x1000)}
+    blank = b"\xff" * 0x1000
+    dump = b"".join(data if data == blank else engine.encrypt(at, data) for at, data in sectors.items())
+    _, by = ask(tmp_path, dump, NEW, "--efuse", "fuses", fuses=efuse.to_json())
+    assert by["bootloader"]["facts"]["length"] == len(bootloader())
+
+
 def test_a_bootloader_without_rollback_takes_nothing_back(tmp_path):
     found, by = ask(tmp_path, flash(), NEW, "--no-rollback")
     assert (found["can_roll_back"], by["can-roll-back"]["severity"]) == (False, "risk")

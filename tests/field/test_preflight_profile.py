@@ -99,6 +99,15 @@ def test_crash_loops_depend_on_the_bootloader_where_they_do(tmp_path):
     assert loops("micropython", "--no-rollback") == [("risk", "loop")]
 
 
+def test_tasmota_has_no_safeboot_on_a_table_with_two_slots(tmp_path):
+    """``EspPrepSwitchPartition`` does nothing there."""
+    for profile, outcome in (("tasmota", "recovery"), ("arduino", "loop")):
+        found, by = ask(tmp_path, flash(profile), NEW, "--profile", "tasmota")
+        assert found["verdict"] == "runs"
+        assert by["profile-crash-loop"]["facts"]["outcome"] == outcome
+        assert by["profile-crash-loop"]["severity"] == ("risk" if outcome == "loop" else "note")
+
+
 def test_who_confirms(tmp_path):
     _, by = ask(tmp_path, flash("micropython"), NEW, "--profile", "micropython")
     assert (by["profile-confirms"]["severity"], by["profile-confirms"]["facts"]) == ("risk", {"when": "by-the-program"})

@@ -33,12 +33,13 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """What a user has: a flash, and how bootloader and app in it were built."""
+    """What a user has: a flash, and how bootloader and app in it were built; ``start``: where its file begins."""
 
     flash: Flash
     target: Target
     efuse: EFuse
     config: Sdkconfig
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)

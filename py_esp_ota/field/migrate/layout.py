@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from py_esp_ota._core import BootTable, OtaSelectEntry, Partition, boot_order, select_boot_partition
+from py_esp_ota._core import BootTable, OtaSelectEntry, Partition, boot_order, read_otadata, select_boot_partition
 from py_esp_ota.field.migrate.facts import Facts, Refusal
 from py_esp_ota.field.migrate.steps import SECTOR
 from py_esp_ota.idf.rollback import OtaImgState, Rewrite, applied
 
-APP, DATA, OTADATA, NVS = 0, 1, 0, 2
+APP, DATA, OTADATA, NVS, NVS_KEYS = 0, 1, 0, 2, 4
 _FACTORY = -1
 _BLANK = OtaSelectEntry.from_bytes(b"\xff" * 32)
 
@@ -126,6 +126,11 @@ def needed(facts: Facts, rows: Sequence[Partition]) -> list[Region]:
     return [(0, facts.table_offset + SECTOR), *map(region, [*kept, *data])]
 
 
+def is_encrypted(row: Partition) -> bool:
+    """``is_partition_encrypted`` where flash encryption is on: NVS keys are, whatever their flags say."""
+    return row.type == APP or row.encrypted or (row.type, row.subtype) in {(DATA, OTADATA), (DATA, NVS_KEYS)}
+
+
 def source_of(facts: Facts, row: Partition) -> Partition | None:
     """The old row that a new data row goes on with: of the same kind and name."""
     if row.type == APP or (row.type, row.subtype) == (DATA, OTADATA):
@@ -159,9 +164,15 @@ def _apart_otadata(
         return None
     if there is None:
         return Bridge(old, new, None, stay=stay) if _is(chosen(rows, None), new) else None
-    reserved = [*needed(facts, rows), region(old, facts.image), region(new, facts.image)]
-    if not apart(region(there), reserved):
-        return None
+    apps = [region(old, facts.image), region(new, facts.image)]
+    if not apart(region(there), [*needed(facts, rows), *apps]):
+        # In data that goes on, as where NVS shrinks to make room, nothing is written: whom does it choose as it is?
+        table = (facts.table_offset, facts.table_offset + SECTOR)
+        fixed = [table, *apps, *(region(row) for row in (facts.otadata,) if row is not None)]
+        found = read_otadata(facts.dump.flash, there.offset)
+        return (
+            Bridge(old, new, None, stay=stay) if apart(region(there), fixed) and _is(chosen(rows, found), new) else None
+        )
     fresh = _first(rows, (_BLANK, _BLANK), new)
     return None if fresh is False else Bridge(old, new, fresh, moved=there, stay=stay)
 
@@ -256,7 +267,8 @@ def _lost_by(facts: Facts, row: Partition, source: Partition | None) -> Iterator
         if row.size < source.size:
             cut = source.offset + row.size, source.offset + source.size
             pages = sum(not facts.dump.flash.is_erased(at, SECTOR) for at in range(*cut, SECTOR))
-            yield f"{grown}: {pages} of its pages are written and lie behind the new end, the keys in them are lost"
+            if pages:
+                yield f"{grown}: {pages} of its pages are written and lie behind the new end, the keys in them are lost"
     else:
         yield f"{grown}: its bytes are kept, but what is in it was made for the old size; it may have to be formatted"
 

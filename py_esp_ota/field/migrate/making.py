@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from py_esp_ota._core import Partition
 from py_esp_ota.field.migrate.facts import Facts
-from py_esp_ota.field.migrate.layout import Bridge, Move
+from py_esp_ota.field.migrate.layout import Bridge, Move, is_encrypted
 from py_esp_ota.field.migrate.steps import SECTOR, Step
 from py_esp_ota.idf.rollback import Rewrite
 
@@ -65,7 +65,7 @@ def fresh_otadata(facts: Facts, way: Bridge) -> list[Step]:
 
 def copy_data(facts: Facts, move: Move, source: int, to: int) -> Step:
     """What is in a data partition."""
-    encrypted = facts.encrypted and move.row.encrypted
+    encrypted = facts.encrypted and is_encrypted(move.row)
     text = f"copy {move.row.label} from 0x{source:x} to 0x{to:x}"
     return Step("copy", text, FLASH, at=to, length=move.length, source=source, encrypted=encrypted)
 

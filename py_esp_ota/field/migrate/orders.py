@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from py_esp_ota._core import Partition
@@ -17,6 +17,7 @@ from py_esp_ota.field.migrate.layout import (
     apart,
     bridge,
     free,
+    is_encrypted,
     moves_of,
     needed,
     region,
@@ -57,6 +58,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What a flash has to hold at an address: as the cache shows it, or, ``plain``, as it lies there."""
+
+    at: int
+    data: bytes
+    plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One order: its stages, and what the flash holds when they are through.
 
@@ -70,7 +80,7 @@ class Order:
     loaders: Mapping[bytes, int]
     app_table: int
     runs: int
-    final: tuple[tuple[int, bytes], ...]
+    final: tuple[Held, ...]
     lost: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
@@ -136,12 +146,14 @@ class Way:
             ),
         )
 
-    def kept(self) -> tuple[tuple[int, bytes], ...]:
+    def kept(self) -> Iterator[Held]:
         """Where the data that goes on has to be in the end."""
         flash = self.facts.dump.flash
-        return tuple(
-            (move.row.offset, flash.mmap(move.source, move.length)) for move in self.moves if move.source is not None
-        )
+        for move in self.moves:
+            if move.source is not None:
+                plain = not is_encrypted(move.row)
+                read = flash.read if plain else flash.mmap
+                yield Held(move.row.offset, read(move.source, move.length), plain)
 
 
 def orders(facts: Facts, change: Change) -> tuple[list[Order], dict[str, str]]:
@@ -208,7 +220,7 @@ def _register(facts: Facts, change: Change) -> Order | str:
         loaders=facts.loaders,
         app_table=facts.table_offset,
         runs=facts.running.offset,
-        final=((facts.table_offset, facts.table),),
+        final=(Held(facts.table_offset, facts.table),),
         notes=("the table in flash stays the old one: tools that read it do not see the new partitions",),
     )
 
@@ -219,9 +231,9 @@ def _in_place(way: Way) -> Order:
     loader, loaders = _loader_stage(way) if change.loader else ((), facts.loaders)
     tables = change.table != facts.table
     stages = (*loader, *way.over(), *(_write_table(way) if tables else ()), *_finish(way, facts.table_offset))
-    final = [(facts.table_offset, change.table), *way.kept()]
+    final = [Held(facts.table_offset, change.table), *way.kept()]
     if change.loader:
-        final.append((facts.dump.target.bootloader_offset, change.loader))
+        final.append(Held(facts.dump.target.bootloader_offset, change.loader))
     text = "write the table in its place, last of all" if tables else "write the bootloader in its place"
     return Order("in-place", text, stages, loaders, facts.table_offset, _runs(way), tuple(final), way.lost)
 
@@ -250,7 +262,7 @@ def _move(way: Way) -> Order:
         lambda board: holds(board, primary, change.loader),
         _until(primary, "new_bootloader"),
     )
-    final = ((change.loader_table, change.table), (primary, change.loader), *way.kept())
+    final = (Held(change.loader_table, change.table), Held(primary, change.loader), *way.kept())
     return Order(
         name="move",
         text=f"write the table at 0x{change.loader_table:x}, then the bootloader that looks for it there",
@@ -314,7 +326,7 @@ def _there_and_back(way: Way) -> Order:
         loaders={**facts.loaders, change.loader: change.loader_table},
         app_table=here,
         runs=_runs(way),
-        final=((here, change.table), (primary, facts.loader), *way.kept()),
+        final=(Held(here, change.table), Held(primary, facts.loader), *way.kept()),
         lost=way.lost,
         notes=tuple(_recovery_notes(recovery)),
     )

@@ -22,8 +22,12 @@ _HEAD = """\
 #include "esp_flash.h"
 #include "esp_ota_ops.h"
 #include "esp_partition.h"
-#include "esp_private/esp_flash_internal.h"  // esp_flash_set_dangerous_write_protection
 #include "esp_system.h"
+#if __has_include("esp_private/esp_flash_internal.h")  // esp_flash_set_dangerous_write_protection; since v6.0 there
+#include "esp_private/esp_flash_internal.h"
+#else
+#include "esp_flash_internal.h"
+#endif
 
 #define SECTOR 0x1000
 #define FIRST {first}
@@ -102,13 +106,28 @@ static esp_err_t copy(uint32_t to, uint32_t from, size_t length)
     }}
     return err;
 }}
-
+{plain}
 esp_err_t migrate(void)
 {{
-    esp_err_t err = esp_flash_set_dangerous_write_protection(NULL, false);
+    esp_err_t err = esp_flash_set_dangerous_write_protection(esp_flash_default_chip, false);
     if (err != ESP_OK) {{
         return err;
     }}
+"""
+_PLAIN = """
+// Of a partition that is not encrypted: as it lies there.
+static esp_err_t copy_plain(uint32_t to, uint32_t from, size_t length)
+{
+    esp_err_t err = blank(to, length);
+    for (size_t done = 0; err == ESP_OK && done < length; done += SECTOR) {
+        size_t size = length - done < SECTOR ? length - done : SECTOR;
+        err = esp_flash_read(NULL, buffer, from + done, size);
+        if (err == ESP_OK) {
+            err = esp_flash_write(NULL, buffer, to + done, size);
+        }
+    }
+    return err;
+}
 """
 _CHECK = "{indent}if (err == ESP_OK) {{\n{indent}    err = {call};\n{indent}}}"
 
@@ -135,7 +154,8 @@ def in_c(facts: Facts, change: Change, order: Order) -> str:
         text=f"{order.name}: {order.text}.",
         build=build,
         looks=LOOKS,
-        first=CIPHER if facts.encrypted else 1,
+        first=CIPHER if encrypted else 1,
+        plain=_PLAIN if any(_copies_plain(facts, step) for step in order.steps) else "",
         arrays="".join(f"extern const uint8_t {name}[{sizes[name]}];\n" for name in used) + "\n" * bool(used),
         read="esp_flash_read_encrypted" if encrypted else "esp_flash_read",
         into="at + done, buffer, size" if encrypted else "buffer, at + done, size",
@@ -144,15 +164,20 @@ def in_c(facts: Facts, change: Change, order: Order) -> str:
         if encrypted
         else "esp_flash_write(NULL, data, at, length)",
     )
-    return head + "\n".join(_stages(order, named)) + "\n    return err;\n}\n"
+    return head + "\n".join(_stages(facts, order, named)) + "\n    return err;\n}\n"
 
 
 def _uses(order: Order, data: bytes, name: str) -> bool:
     return any(step.data == data for step in order.steps) or any(name in stage.until for stage in order.stages)
 
 
-def _stages(order: Order, named: Mapping[bytes, str]) -> Iterator[str]:
-    """Each stage that does something, and the restart that follows it."""
+def _copies_plain(facts: Facts, step: Step) -> bool:
+    """Whether a copy must not go through flash encryption that is on."""
+    return facts.encrypted and step.kind == "copy" and not step.encrypted
+
+
+def _stages(facts: Facts, order: Order, named: Mapping[bytes, str]) -> Iterator[str]:
+    """Each stage that does something, the restart that follows it, and what is done at each start."""
     stages = order.stages
     for number, stage in enumerate(stages):
         if not any(step.kind != "reboot" for step in stage.steps):
@@ -161,59 +186,69 @@ def _stages(order: Order, named: Mapping[bytes, str]) -> Iterator[str]:
         reboots = any(step.kind == "reboot" for step in (*stage.steps, *(_only_reboots(behind))))
         yield f"    if (!({stage.until})) {{  // {stage.text}"
         for step in stage.steps:
-            yield from _in_c(step, named)
+            if step.kind != "register":
+                yield from _in_c(facts, step, named, " " * 8)
         if reboots:
             yield "        if (err == ESP_OK) {\n            esp_restart();\n        }"
         yield "    }"
+        for step in stage.steps:
+            if step.kind == "register":
+                yield from _in_c(facts, step, named, " " * 4)
 
 
 def _only_reboots(stage: Stage | None) -> tuple[Step, ...]:
     return stage.steps if stage is not None and all(step.kind == "reboot" for step in stage.steps) else ()
 
 
-def _in_c(step: Step, named: Mapping[bytes, str]) -> Iterator[str]:
+def _in_c(facts: Facts, step: Step, named: Mapping[bytes, str], indent: str) -> Iterator[str]:
     """The lines of one step."""
     if step.kind == "reboot":
         return
-    yield f"        // {step.text}"
+    yield f"{indent}// {step.text}"
     if step.kind == "write" and step.data not in named:
         values = ", ".join(f"0x{byte:02x}" for byte in step.data)
-        yield f"        static const uint8_t at_{step.at:x}[] = {{{values}}};"
-    yield _CHECK.format(indent="        ", call=_call(step, named))
+        yield f"{indent}static const uint8_t at_{step.at:x}[] = {{{values}}};"
+    yield _CHECK.format(indent=indent, call=_call(facts, step, named))
 
 
-def _call(step: Step, named: Mapping[bytes, str]) -> str:
+def _call(facts: Facts, step: Step, named: Mapping[bytes, str]) -> str:
     if step.kind == "copy":
-        return f"copy(0x{step.at:x}, 0x{step.source:x}, 0x{step.length:x})"
+        copy = "copy_plain" if _copies_plain(facts, step) else "copy"
+        return f"{copy}(0x{step.at:x}, 0x{step.source:x}, 0x{step.length:x})"
     if step.kind == "blank":
         return f"blank(0x{step.at:x}, 0x{step.length:x})"
     if step.kind == "burn":
         return f"esp_efuse_set_recovery_bootloader_offset(0x{step.at:x})"
     if step.kind == "register":
-        place = f'NULL, 0x{step.at:x}, 0x{step.length:x}, "{step.name}"'
+        place = f'esp_flash_default_chip, 0x{step.at:x}, 0x{step.length:x}, "{step.name}"'
         return f"esp_partition_register_external({place}, {step.type}, {step.subtype}, NULL)"
     name = named.get(step.data, f"at_{step.at:x}")
     return f"put(0x{step.at:x}, {name}, sizeof {name})"
 
 
-def in_python(facts: Facts, change: Change, order: Order, dump: str = "flash.bin") -> str:
-    """The order on a copy of the dump, once and without a cut: what esp_flash_* calls leave in the flash."""
+def in_python(
+    facts: Facts, change: Change, order: Order, dump: str = "flash.bin", *, start: int = 0, fuses: str = ""
+) -> str:
+    """The order on a copy of the dump, once and without a cut: what esp_flash_* calls leave in the flash.
+
+    ``start`` is the address of the dump's first byte; ``fuses`` names the eFuse file with the key of an encrypted one.
+    """
     named = names(facts, change)
+    before = f'b"\\xff" * 0x{start:x} + ' if start else ""
+    key = f'flash.encryption = FlashCrypt.of_efuse(EFuse.from_json(Path("{fuses}").read_text()))'
     lines = [
         f'"""{order.name}: {order.text}."""',
         "",
         "from pathlib import Path",
         "",
         "from py_esp_ota import Flash",
+        *(["from py_esp_ota._core import EFuse, FlashCrypt"] if facts.encrypted else []),
+        *_put("put", "program"),
+        *(_put("put_encrypted", "program_encrypted") if facts.encrypted else []),
         "",
         "",
-        "def put(flash: Flash, at: int, data: bytes) -> None:",
-        '    """Erase, then program."""',
-        "    flash.erase(at, -(-len(data) // 0x1000) * 0x1000)",
-        "    flash.program(at, data)",
-        "",
-        "",
-        f'flash = Flash.from_bytes(Path("{dump}").read_bytes(), size=0x{facts.dump.flash.size:x})',
+        f'flash = Flash.from_bytes({before}Path("{dump}").read_bytes(), size=0x{facts.dump.flash.size:x})',
+        *([key] if facts.encrypted else []),
     ]
     for step in order.steps:
         call = _in_python(step, named)
@@ -221,13 +256,25 @@ def in_python(facts: Facts, change: Change, order: Order, dump: str = "flash.bin
     return "\n".join([*lines, 'Path("changed.bin").write_bytes(flash.to_bytes())', ""])
 
 
+def _put(name: str, program: str) -> list[str]:
+    return [
+        "",
+        "",
+        f"def {name}(flash: Flash, at: int, data: bytes) -> None:",
+        '    """Erase, then program."""',
+        "    flash.erase(at, -(-len(data) // 0x1000) * 0x1000)",
+        f"    flash.{program}(at, data)",
+    ]
+
+
 def _in_python(step: Step, named: Mapping[bytes, str]) -> str:
+    put, read = ("put_encrypted", "mmap") if step.encrypted else ("put", "read")
     if step.kind == "copy":
-        return f"put(flash, 0x{step.at:x}, flash.read(0x{step.source:x}, 0x{step.length:x}))"
+        return f"{put}(flash, 0x{step.at:x}, flash.{read}(0x{step.source:x}, 0x{step.length:x}))"
     if step.kind == "blank":
         return f"flash.erase(0x{step.at:x}, 0x{step.length:x})"
     if step.kind == "write":
         name = named.get(step.data)
         data = f"bytes.fromhex({step.data.hex()!r})" if name is None else f'Path("{name}.bin").read_bytes()'
-        return f"put(flash, 0x{step.at:x}, {data})"
+        return f"{put}(flash, 0x{step.at:x}, {data})"
     return ""

@@ -199,10 +199,12 @@ def _unfinished(board: Board, order: Order) -> str:
     flash = board.flash
     if board.running.offset != order.runs:
         return f"{board.running.label} runs at 0x{board.running.offset:x}, not what lies at 0x{order.runs:x}"
-    for at, data in order.final:
-        for piece in range(0, len(data), SECTOR):
-            if flash.mmap(at + piece, len(data[piece : piece + SECTOR])) != data[piece : piece + SECTOR]:
-                return f"the flash at 0x{at + piece:x} is not what it is to be"
+    for held in order.final:
+        read = flash.read if held.plain else flash.mmap
+        for at in range(0, len(held.data), SECTOR):
+            piece = held.data[at : at + SECTOR]
+            if read(held.at + at, len(piece)) != piece:
+                return f"the flash at 0x{held.at + at:x} is not what it is to be"
     return ""
 
 
@@ -251,7 +253,7 @@ def _ending(board: Board, why: str, order: Order) -> Ending:
     first = board.boots[0]
     dead = next((report for report in board.boots if report.partition is None), None)
     shown = first if dead is None else dead
-    new = board.table == order.final[0][1]
+    new = board.table == order.final[0].data
     return Ending(
         outcome="violation" if why else "new" if new else "old",
         why=why,

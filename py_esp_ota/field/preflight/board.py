@@ -95,6 +95,13 @@ class Board:
         """Whether a bootloader lies where ROM looks for one."""
         return self.flash.mmap(self.target.bootloader_offset, 1) == _MAGIC
 
+    @property
+    def loader_length(self) -> int:
+        """Of a whole image, its own length; else up to the last byte that is written, which encryption hides."""
+        data = self.loader_bytes()
+        info = inspect_image(data, chip=self.target.name, kind="bootloader")
+        return len(data.rstrip(b"\xff")) if info.faults else info.length
+
     def loader_bytes(self) -> bytes:
         """The place of the bootloader, up to the partition table."""
         start = self.target.bootloader_offset

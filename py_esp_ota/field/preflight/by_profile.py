@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from py_esp_ota._core import Flash, PartitionTable
 from py_esp_ota.errors import PartitionTableError, Restart
-from py_esp_ota.field.preflight.board import Board
+from py_esp_ota.field.preflight.board import Board, apps_of
 from py_esp_ota.field.preflight.finding import Fact, Finding, Severity
 from py_esp_ota.field.preflight.play import booted
 from py_esp_ota.field.preflight.rules import Case
@@ -100,7 +101,9 @@ def _confirms(profile: Profile) -> Finding:
 def _crash_loop(profile: Profile, case: Case) -> Iterator[Finding]:
     """An update that panics in setup(), played on a board of the project with such a bootloader."""
     answer = case.builds.rollback
-    played = [fate(profile, "setup", rollback=on) for on in ((True, False) if answer is None else (answer,))]
+    played = [
+        _here(case, fate(profile, "setup", rollback=on)) for on in ((True, False) if answer is None else (answer,))
+    ]
     told = len({one.outcome for one in played}) == 1
     for one in played[:1] if told else played:
         whose = f"with a bootloader that {'can' if one.rollback else 'cannot'} roll back "
@@ -109,6 +112,12 @@ def _crash_loop(profile: Profile, case: Case) -> Iterator[Finding]:
         place = "" if profile.guard is None else profile.guard.source.place
         facts: dict[str, Fact] = {"outcome": one.outcome, "starts": one.starts}
         yield Finding("profile-crash-loop", severity, place, text, facts)
+
+
+def _here(case: Case, one: Fate) -> Fate:
+    """``EspPrepSwitchPartition`` goes to no safeboot where the table has more than one OTA slot, or none."""
+    slots = sum(row.ota_slot is not None for row in apps_of(case.board))
+    return replace(one, outcome="loop") if one.outcome == "recovery" and slots != 1 else one
 
 
 def _ended(one: Fate) -> str:

@@ -293,7 +293,7 @@ def _bootloader(case: Case) -> Iterator[Finding]:
         text = f"no bootloader lies at 0x{board.target.bootloader_offset:x}: a model of ESP-IDF {release} answers"
         yield Finding("bootloader", "unknown", "", text, {"release": release, "length": None})
         return
-    length = len(board.loader_bytes().rstrip(b"\xff"))
+    length = board.loader_length
     facts: dict[str, Fact] = {"release": release, "length": length, "prints": build.prints or None}
     text = f"ESP-IDF {release}, {board.release}; {length} bytes"
     yield Finding("bootloader", "note", "bootloader_read_bootloader_header", text, facts)
