@@ -15,7 +15,8 @@ from py_esp_ota.cli.files import Unusable
 
 HOWTO = sorted((ROOT / "docs/howto").glob("*.md"))
 TUTORIALS = sorted((ROOT / "docs/tutorial").glob("*.md"))
-PAGES = [*HOWTO, *TUTORIALS]
+LESSONS = sorted((ROOT / "docs/lessons").glob("*.md"))
+PAGES = [*HOWTO, *TUTORIALS, *LESSONS]
 FORGED = (
     "build/lamp.bin",
     "lamp.bin",

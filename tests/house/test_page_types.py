@@ -8,7 +8,7 @@ import sys
 
 from pages import ROOT, blocks
 
-FOLDERS = ("docs/howto", "docs/tutorial")
+FOLDERS = ("docs/howto", "docs/tutorial", "docs/lessons")
 PAGES = [ROOT / "README.md", *sorted(page for folder in FOLDERS for page in (ROOT / folder).glob("*.md"))]
 
 

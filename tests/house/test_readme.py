@@ -66,7 +66,7 @@ def test_serve_runs_as_printed_until_ctrl_c(reader):
 OTHERS = [
     page
     for page in PAGES
-    if page.name != "README.md" and not {"howto", "tutorial"} & {*page.parts} and commands(page.read_text())
+    if page.name != "README.md" and not {"howto", "tutorial", "lessons"} & {*page.parts} and commands(page.read_text())
 ]
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 from rich.console import Console
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
 
 from py_esp_ota.cli.demo.stage import Stage
+from py_esp_ota.cli.demo.step import explained, written
 from py_esp_ota.cli.demo.story import Chapter, Outcome
 from py_esp_ota.view.flash_map import flash_map
 from py_esp_ota.view.monitor import job_monitor
@@ -82,6 +87,31 @@ class Terminal:
         self._out.print(mark + Text(visible(outcome.expected), style=""))
         if not outcome.ok:
             self._out.print(Text(visible(f"         got: {outcome.got}"), style="red"))
+
+    def explain(self, stage: Stage, chapter: Chapter) -> None:
+        """What the chapter wrote where, and what the lessons say about it."""
+        self._paragraph("What was written where", "\n".join(written(stage.device.flash.journal(), stage.cast.table)))
+        for heading, text in explained(chapter.name):
+            self._paragraph(heading, text)
+
+    def wait(self, *, last: bool) -> None:
+        """Until Enter; not at all where nobody can press it. Raises ``KeyboardInterrupt`` for Ctrl-C."""
+        if last or not (self._out.is_terminal and sys.stdin.isatty()):
+            return
+        # asyncio would only note the Ctrl-C, for when its loop goes on.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self._out.input("\n  Enter goes on, Ctrl-C ends it. ")
+        except EOFError:
+            self._out.print()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _paragraph(self, heading: str, text: str) -> None:
+        self._out.print()
+        self._out.print(Text(f"  {heading}", style="bold"))
+        for line in text.splitlines():
+            self._out.print(Padding(Text(visible(line)), (0, 0, 0, 4), expand=False))
 
     def summary(self, outcomes: list[Outcome], broker: str, elapsed: float) -> None:
         """The last word."""

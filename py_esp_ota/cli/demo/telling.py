@@ -25,10 +25,10 @@ from py_esp_ota.world import OpenWorld
 _FLASH_SHOWN = frozenset({"update", "power cut"})  # chapters with a flash map before and after
 
 
-def tell(images: tuple[Path, ...], *, sockets: bool, broker: BrokerKind | None, as_json: bool) -> bool:
+def tell(images: tuple[Path, ...], *, sockets: bool, broker: BrokerKind | None, step: bool, as_json: bool) -> bool:
     """Tell the story on the user's two images, or without any on the real releases; whether every chapter ended well.
 
-    Raises ``Unusable``.
+    With ``step`` each chapter is explained, and Enter goes on. Raises ``Unusable``.
     """
     cast = own_images(*images) if images else real_releases()
     terminal = None if as_json else Terminal(Console(highlight=False, width=None if sys.stdout.isatty() else 120))
@@ -38,7 +38,7 @@ def tell(images: tuple[Path, ...], *, sockets: bool, broker: BrokerKind | None, 
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="esp-ota-")))
                 result = asyncio.run(_tell(cast, terminal, socket_world(folder, prefer=broker)))
             else:
-                result = run_virtual(_tell(cast, terminal, None))
+                result = run_virtual(_tell(cast, terminal, None, step=step))
     except (MqttError, LabError) as error:  # no broker, or images that no cloud would take
         raise Unusable(str(error)) from error
     if as_json:
@@ -46,7 +46,9 @@ def tell(images: tuple[Path, ...], *, sockets: bool, broker: BrokerKind | None, 
     return bool(result["ok"])
 
 
-async def _tell(cast: Cast, terminal: Terminal | None, world: OpenWorld | None) -> dict[str, object]:
+async def _tell(
+    cast: Cast, terminal: Terminal | None, world: OpenWorld | None, *, step: bool = False
+) -> dict[str, object]:
     started = time.perf_counter()
     outcomes: list[Outcome] = []
     async with Lab(world) as lab:
@@ -55,11 +57,15 @@ async def _tell(cast: Cast, terminal: Terminal | None, world: OpenWorld | None) 
             if terminal:
                 terminal.heading(number, chapter)
                 _flash(terminal, stage, chapter.name, "before")
+            stage.device.flash.record(step)
             outcome = await play(chapter, stage)
             outcomes.append(outcome)
             if terminal:
                 _flash(terminal, stage, chapter.name, "after")
                 terminal.outcome(stage, outcome)
+                if step:
+                    terminal.explain(stage, chapter)
+                    terminal.wait(last=chapter is CHAPTERS[-1])
         elapsed = time.perf_counter() - started
         if terminal:
             terminal.summary(outcomes, lab.world.broker, elapsed)
