@@ -24,7 +24,7 @@ _CHIP, _SIZE = "esp32c3", 0x18000
 _SLOW = "slow@8192"
 _REFUSES = "status@503"
 _MARGIN = 14
-_QUALITY = 60
+_QUALITY = 50
 _PATIENCE_MS = 90_000
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from py_esp_ota._core import EFuse, PartitionTable
 from py_esp_ota.cli import main
-from py_esp_ota.cli.sweep import _roomy
+from py_esp_ota.cli.sweep_inputs import _roomy
 from py_esp_ota.firmware import Firmware, bootloader
 
 

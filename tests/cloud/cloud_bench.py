@@ -21,6 +21,7 @@ from py_esp_ota.cloud.api import create_app
 from py_esp_ota.cloud.images import StoredImage
 from py_esp_ota.cloud.outbox import Letter
 from py_esp_ota.cloud.refusals import CloudError, Refusal
+from py_esp_ota.cloud.rehearsals import Rehearsals
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.virtual_nodes import VirtualNodes
 from py_esp_ota.firmware import Firmware
@@ -47,8 +48,11 @@ class Clock:
 class Bench:
     """One cloud with its accounts and its API."""
 
-    def __init__(self, *, virtual_nodes: VirtualNodes | None = None, **options: Any) -> None:
+    def __init__(
+        self, *, virtual_nodes: VirtualNodes | None = None, rehearsals: Rehearsals | None = None, **options: Any
+    ) -> None:
         self.virtual_nodes = virtual_nodes
+        self.rehearsals = rehearsals
         numbers = random.Random(7)
         token_hex = lambda size: numbers.randbytes(size).hex()  # noqa: E731
         self.clock = Clock()
@@ -67,7 +71,13 @@ class Bench:
 
     @cached_property
     def app(self) -> FastAPI:
-        return create_app(self.service, self.accounts, mqtt_host="broker.lab", virtual_nodes=self.virtual_nodes)
+        return create_app(
+            self.service,
+            self.accounts,
+            mqtt_host="broker.lab",
+            virtual_nodes=self.virtual_nodes,
+            rehearsals=self.rehearsals,
+        )
 
     @cached_property
     def token(self) -> str:

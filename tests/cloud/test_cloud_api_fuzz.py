@@ -6,6 +6,7 @@ import json
 
 import pytest
 from cloud_bench import Bench
+from few_rehearsals import FewRehearsals
 from few_virtual_nodes import FewVirtualNodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,7 +59,7 @@ content = bodies | st.sampled_from(HOSTILE) | st.binary(max_size=40)
 
 @pytest.fixture(scope="module")
 def attacked():
-    bench = Bench(virtual_nodes=FewVirtualNodes())
+    bench = Bench(virtual_nodes=FewVirtualNodes(), rehearsals=FewRehearsals())
     bench.service.outbox.start()
     bench.join("n1")
     bench.job("n1", image=bench.image(name="fw"))

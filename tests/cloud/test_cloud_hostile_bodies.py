@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cloud_bench import Bench, expect, failure
 from documented import document_of
+from few_rehearsals import FewRehearsals
 from few_virtual_nodes import FewVirtualNodes
 
 from py_esp_ota.cloud.api.absent import ABSENT
@@ -34,7 +35,7 @@ LIMITED = (*BODY_LIMITS, *DUMP_LIMITS, *BOARD_LIMITS)
 
 @pytest.fixture(scope="module")
 def attacked():
-    bench = Bench(virtual_nodes=FewVirtualNodes())
+    bench = Bench(virtual_nodes=FewVirtualNodes(), rehearsals=FewRehearsals())
     bench.service.outbox.start()
     mount_web(bench.app, bench.service)
     bench.join("n1")

@@ -167,6 +167,7 @@ C6 = Build(MODEL_CHIPS["esp32c6"])
 ONE_WORD = image([(0x3C000020, app_desc()[:4]), (2, app_desc()[12:])])
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of an image with many segments
 @settings(max_examples=20 * settings().max_examples)  # many more with the profile `slow`
 @given(cases())
 @example(("esp32c3", image(), 0x10000, FLASH, replace(C3, bootloader=True, mode="load", revision=4)))
