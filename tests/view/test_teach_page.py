@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from pages import ROOT
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from py_esp_ota.firmware import Firmware
@@ -138,6 +139,26 @@ def test_a_case_of_a_sweep_opens_there(page, made):
     expect(page.locator("#fate-words")).to_contain_text(ending.why)
 
 
+@with_core
+@pytest.mark.parametrize("lesson", sorted((ROOT / "docs/lessons").glob("[14-6]-*.md")), ids=lambda lesson: lesson.stem)
+def test_a_lesson_opens_there(page, made, lesson):
+    (told,) = re.findall(r"page\.html#(v=1&story=([\w-]+)&images=\S+&replay=(\S+))", lesson.read_text())
+    address, story, plan = told
+    text = teach_page(STORIES[story], SCENE, limits=Limits(depth=1, plans=(plan,)))
+    (made / "lesson.html").write_text(text, encoding="utf-8")
+    show(page, made / "lesson.html", address)
+    expect(page.locator("#trouble")).to_be_empty()
+    expect(page.locator("#replay")).to_contain_text(f"--replay {plan}")
+
+
+def test_a_lesson_leads_into_the_page(page, made):
+    show(page, made / "first.html")
+    folded = page.locator("details:has(a)")
+    folded.locator("summary").click()
+    folded.get_by_role("link").click(timeout=5000)
+    expect(page.locator("#replay")).to_contain_text("--replay cut@8:bits-program")
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [
@@ -254,6 +275,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(browser, made, s
         context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme, bypass_csp=True)
         page = context.new_page()
         show(page, made / "first.html", address)
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.evaluate(axe)
         page.wait_for_timeout(300)
