@@ -134,6 +134,18 @@ def close_to_others(path: Path) -> None:
         path.chmod(0o600)
 
 
+def refuse_used(folder: Path) -> None:
+    """A folder is made whole, or not at all: it has a name, and nothing is in it. Raises ``Unusable``."""
+    if is_dash(folder):
+        raise Unusable("a folder has to have a name, and - is none")
+    try:
+        used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise Unusable(f"{folder}: {error.strerror}") from error
+    if used:
+        raise Unusable(f"{folder} exists and is not empty")
+
+
 def write_folder(folder: Path, parts: Mapping[str, bytes]) -> None:
     """Parts by their names, into a folder that is not there yet or empty: all or nothing. Raises ``Unusable``."""
     import shutil

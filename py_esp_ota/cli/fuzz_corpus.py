@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from py_esp_ota.cli.complete import chip_option
-from py_esp_ota.cli.files import Unusable, print_json, write_output
+from py_esp_ota.cli.files import Unusable, print_json, refuse_used, write_output
 from py_esp_ota.cli.output import say
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def command(folder: Path, count: int, seed: int, chip: str, faults: tuple[str, .
     The same seed gives the same files, as long as Hypothesis is the same release. A file is named by its fault, its
     chip and its SHA-256. None is signed, and none needs a device to be judged.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Unusable(f"{folder} exists and is not empty")
+    refuse_used(folder)
     chips = None if chip == "auto" else [chip]
     rows = [_written(folder, image) for image in _images(chips, faults, seed, count)]
     if as_json:

@@ -10,7 +10,7 @@ import click
 
 from py_esp_ota._core import ImageHeader, Partition, Target, inspect_image, verify_image
 from py_esp_ota.cli.complete import chip_option
-from py_esp_ota.cli.files import Unusable, is_dash, print_json, write_folder, write_output
+from py_esp_ota.cli.files import Unusable, is_dash, print_json, refuse_used, write_folder, write_output
 from py_esp_ota.cli.inputs import (
     FlashInput,
     build_parts,
@@ -144,8 +144,7 @@ def split(files: tuple[str, ...], output: Path, chip: str, as_json: bool) -> Non
     if is_dash(output):
         raise click.UsageError("--output is a folder here, not -")
     given = open_flash(files, chip=chip)
-    if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
-        raise Unusable(f"{output} exists and is not empty")
+    refuse_used(output)
     parts = _parts(given, chip)
     folder = {name: data for _, (name, data) in sorted(parts.items())}
     listed = {f"0x{offset:x}": name for offset, (name, _) in sorted(parts.items())}

@@ -23,7 +23,15 @@ from py_esp_ota.cli.bootloader_file import read_bootloader
 from py_esp_ota.cli.complete import TableName, chip_option
 from py_esp_ota.cli.dumps import READ_ALL, refuse_illegible
 from py_esp_ota.cli.efuse import load
-from py_esp_ota.cli.files import Unusable, check_writable, print_json, read_input, write_folder, write_output
+from py_esp_ota.cli.files import (
+    Unusable,
+    check_writable,
+    print_json,
+    read_input,
+    refuse_used,
+    write_folder,
+    write_output,
+)
 from py_esp_ota.cli.inputs import FlashInput, number, open_flash, read_config
 from py_esp_ota.cli.migrate_report import report
 from py_esp_ota.cli.output import say
@@ -112,8 +120,8 @@ def command(
         raise click.UsageError("--table-offset is of a bootloader: say --bootloader, too")
     if output is not None:
         check_writable(output)
-    if folder is not None and folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
-        raise Unusable(f"{folder} exists and is not empty")
+    if folder is not None:
+        refuse_used(folder)
     device = _device(dump, chip, efuse_file, config_file, asked)
     at = None if loader_table is None else number(loader_table, "--table-offset")
     change = _change(device, table_file, bootloader_file, at)

@@ -18,10 +18,10 @@ from rich.progress import Progress
 
 from py_esp_ota._core import PartitionTable
 from py_esp_ota.cli.complete import TableName
-from py_esp_ota.cli.files import Unusable, print_json, write_output
+from py_esp_ota.cli.files import Unusable, print_json, refuse_used, write_output
 from py_esp_ota.cli.output import say, stdout_is_taken
 from py_esp_ota.cli.release import idf_version_option
-from py_esp_ota.cli.sweep_files import Cuts, Pack, read_key, refuse_used, write_evidence, write_export
+from py_esp_ota.cli.sweep_files import Cuts, Pack, read_key, write_evidence, write_export
 from py_esp_ota.cli.sweep_inputs import bootloader_of, files_of, pace_of, scene_of, shard_of, weather_of
 from py_esp_ota.cli.sweep_profile import Swept
 from py_esp_ota.field.profiles.profiles import PROFILES

@@ -19,7 +19,7 @@ import click
 
 from py_esp_ota import _core
 from py_esp_ota._core import inspect_image
-from py_esp_ota.cli.files import Unusable, place_folder, print_json, read_input, write_folder
+from py_esp_ota.cli.files import Unusable, place_folder, print_json, read_input, refuse_used, write_folder
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say
 from py_esp_ota.cli.release import ReleaseDict
@@ -47,16 +47,6 @@ def write_export(cut: Export, folder: Path, *, as_json: bool) -> NoReturn:
         say(f"{visible(cut.plan)} ends with: {runs(cut.ending)}", "on a board:", f"  {cut.esptool(str(folder))}")
         say(*(f"  {note}" for note in cut.notes()), "here:", f"  {cut.boot(str(folder))}")
     sys.exit(1 if cut.ending.outcome == "violation" else 0)
-
-
-def refuse_used(folder: Path) -> None:
-    """A folder is made whole, or not at all: nothing may be in it. Raises ``Unusable``."""
-    try:
-        used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    except OSError as error:
-        raise Unusable(f"{folder}: {error.strerror}") from error
-    if used:
-        raise Unusable(f"{folder} is there already, and not empty")
 
 
 # ------------------------------------------------------------------------------------------------------------ evidence

@@ -432,6 +432,18 @@ def test_a_flash_that_is_encrypted_is_planned_with_its_key(tmp_path):
 # ------------------------------------------------------------------------------------------------------------- the verb
 
 
+def test_a_plan_needs_a_folder_with_a_name(tmp_path):
+    result = run(tmp_path, dump(size=0x2000), GROW, "--write-plan", "-")
+    assert (result.exit_code, result.output) == (2, "Error: a folder has to have a name, and - is none\n")
+
+
+def test_an_image_that_no_such_chip_runs_says_so(tmp_path):
+    (tmp_path / "next.bin").write_bytes(app("esp32s3", 0x2000))
+    result = run(tmp_path, dump(size=0x2000), GROW, "--image", str(tmp_path / "next.bin"))
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "next.bin is no app that this device runs: " in result.output
+
+
 def test_a_plan_is_not_written_over_what_is_there(tmp_path):
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan" / "notes.txt").write_text("mine")

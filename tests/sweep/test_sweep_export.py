@@ -71,7 +71,7 @@ def test_the_folder_that_the_command_line_makes(tmp_path, monkeypatch):
     assert json.loads(booted.stdout)["partition"] == told["partition"] == "ota_0"
     again = call(*words, "my cut")
     assert again.exit_code == 2
-    assert "my cut is there already, and not empty" in again.output
+    assert "my cut exists and is not empty" in again.output
     assert "ends with: 1.0.0 from ota_0" in call(*words, "other").stdout
 
 

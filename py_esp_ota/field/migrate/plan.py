@@ -207,6 +207,9 @@ def _check(facts: Facts, change: Change, images: tuple[tuple[str, bytes], ...]) 
         small = next((row for row in slots if row.size < len(data)), None)
         if small is not None:
             raise Refusal(f"{name} has 0x{len(data):x} bytes, and {small.label} of the new table 0x{small.size:x}")
+        faults = inspect_image(data, chip=target.name).faults
+        if faults:
+            raise Refusal(f"{name} is no app that this device runs: {faults[0]}")
     if change.loader and change.loader == facts.loader and change.loader_table != facts.table_offset:
         raise Refusal(f"the new bootloader is the one that is there, which looks at 0x{facts.table_offset:x}")
     if change.loader and not facts.loader:
