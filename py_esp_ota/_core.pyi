@@ -1248,6 +1248,8 @@ class OtaSelectEntry:
     @property
     def valid(self) -> bool:
         """``bootloader_common_ota_select_valid``: not invalid, and the CRC matches."""
+    def _repr_html_(self) -> str:
+        """Its fields, and whether the bootloader goes by it, for a notebook."""
 
 def ota_select_crc(ota_seq: int) -> int:
     """``bootloader_common_ota_select_crc``."""

@@ -7,9 +7,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from py_esp_ota import Device, Firmware, Flash, Partition, PartitionTable, inspect_image
+from py_esp_ota import Device, Firmware, Flash, Lab, Partition, PartitionTable, inspect_image
 from py_esp_ota import html as shown
-from py_esp_ota._core import NvsPartition
+from py_esp_ota._core import NvsPartition, OtaSelectEntry
+from py_esp_ota.idf.rollback import OtaImgState, state_name
 from py_esp_ota.sweep import STORIES, Scene, sweep
 from py_esp_ota.sweep.result import SweepReport
 
@@ -96,6 +97,28 @@ def test_nvs_shows_its_entries() -> None:
     nvs = NvsPartition(Flash(1 << 20), Partition("nvs", type=1, subtype=2, offset=0, size=0x6000))
     nvs.open("lamp", "readwrite").set("power", "u8", 1)
     assert {"lamp", "power", "u8"} <= set(_texts(nvs))
+
+
+@pytest.mark.parametrize("state", [*OtaImgState, 0x77])
+def test_an_entry_of_otadata_names_its_state(state: int) -> None:
+    assert state_name(state) in _texts(OtaSelectEntry(2, state))
+
+
+def test_an_entry_of_otadata_says_whether_it_counts() -> None:
+    assert _texts(OtaSelectEntry(2, OtaImgState.VALID))[-1] == "yes"
+    assert _texts(OtaSelectEntry(2, OtaImgState.ABORTED))[-1] == "no"
+    assert {"blank", "does not fit"} <= {
+        text.rpartition(", ")[2] for text in _texts(OtaSelectEntry(0xFFFFFFFF, 0, crc=1))
+    }
+
+
+def test_a_job_shows_where_its_nodes_stand() -> None:
+    with Lab() as lab:
+        lab.device("two_ota", firmware=OLD, node_id="lamp1").power_on()
+        lab.run(lab.update(NEW, name="lamp-1.1.0"))
+        job = lab.service.jobs.find().items[0]
+    assert repr(job) == "<JobView 'lamp-1.1.0', completed, 1 nodes>"
+    assert {"lamp-1.1.0", "completed", "success", "1"} <= {text.removeprefix("OTA job ") for text in _texts(job)}
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from py_esp_ota import html
 from py_esp_ota.cloud import jobs as rules
 from py_esp_ota.cloud.campaign import CampaignState, campaign_state
 from py_esp_ota.cloud.jobs import JobStatus, NodeState, NodeStatus, OtaJob
@@ -19,7 +20,7 @@ from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.standing import Standing, Tally
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class JobView:
     """A job and where it stands."""
 
@@ -36,6 +37,15 @@ class JobView:
     def state(self) -> CampaignState:
         """Where its campaign stands: more words than RainMaker has."""
         return campaign_state(self.job, self.status)
+
+    def __repr__(self) -> str:
+        return f"<JobView {self.job.ota_job_name!r}, {self.state.value}, {self.summary['total']} nodes>"
+
+    def _repr_html_(self) -> str:
+        """What it is and how many nodes stand where, for a notebook."""
+        known = (("id", self.job.ota_job_id), ("state", self.state.value), ("version", self.job.fw_version))
+        counted = [(key, str(count)) for key, count in self.summary.items() if count]
+        return html.facts(f"OTA job {self.job.ota_job_name}", known) + html.table("Nodes", ("Status", "Count"), counted)
 
 
 def job_row(tx: Session, ota_job_id: str) -> JobRow:

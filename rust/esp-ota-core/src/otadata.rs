@@ -10,6 +10,19 @@ pub const STATE_INVALID: u32 = 3;
 /// `ESP_OTA_IMG_ABORTED`: the app never confirmed itself.
 pub const STATE_ABORTED: u32 = 4;
 
+/// The name of a state as `esp_ota_img_states_t` has it, without its prefix; `None` for any other word.
+pub fn state_name(ota_state: u32) -> Option<&'static str> {
+    match ota_state {
+        0 => Some("NEW"),
+        1 => Some("PENDING_VERIFY"),
+        2 => Some("VALID"),
+        STATE_INVALID => Some("INVALID"),
+        STATE_ABORTED => Some("ABORTED"),
+        0xFFFF_FFFF => Some("UNDEFINED"),
+        _ => None,
+    }
+}
+
 /// `bootloader_common_ota_select_crc` (components/bootloader_support/src/bootloader_common_loader.c): over the four bytes
 /// of `ota_seq`, as the ROM's CRC-32 with start value 0xFFFFFFFF computes it.
 pub fn ota_select_crc(ota_seq: u32) -> u32 {

@@ -9,6 +9,7 @@ use pyo3::types::PyBytes;
 use crate::bytes::Bytes;
 use crate::err::{OtaError, fault_to_err, misuse, number};
 use crate::flash::Flash;
+use crate::notebook;
 
 const NO_LABEL: &[u8] = &core::OtaSelectEntry::NO_LABEL;
 
@@ -114,6 +115,21 @@ impl OtaSelectEntry {
         };
         let crc = if self.0.crc_ok() { String::new() } else { format!(", crc=0x{crc:08x}") };
         format!("OtaSelectEntry(0x{ota_seq:x}, 0x{ota_state:x}{label}{crc})")
+    }
+
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        let core::OtaSelectEntry { ota_seq, ota_state, crc, .. } = self.0;
+        let sequence = if ota_seq == core::BLANK_SEQ { "blank".to_owned() } else { ota_seq.to_string() };
+        let state = core::state_name(ota_state).map_or_else(|| format!("0x{ota_state:08x}"), str::to_owned);
+        let fits = if self.0.crc_ok() { "fits" } else { "does not fit" };
+        let counts = if self.0.valid() { "yes" } else { "no" };
+        let rows = [
+            ("ota_seq", sequence),
+            ("ota_state", state),
+            ("crc", format!("0x{crc:08x}, {fits}")),
+            ("counts at boot", counts.to_owned()),
+        ];
+        notebook::facts(py, "otadata entry", &rows)
     }
 }
 
