@@ -123,7 +123,7 @@ def meets(a: tuple[int, int], low: int, high: int) -> bool:
     return a[0] < high and low < a[1]
 
 
-def loadable(chip: ModelChip, low: int, high: int, *, again: bool = True) -> bool:
+def loadable(chip: ModelChip, low: int, high: int, stack_end: int = 0, *, again: bool = True) -> bool:
     def inside(span: tuple[int, int]) -> bool:
         return span[0] <= low and high <= span[1]
 
@@ -132,7 +132,7 @@ def loadable(chip: ModelChip, low: int, high: int, *, again: bool = True) -> boo
         return False
     if inside(chip.dram):
         # the stack in use is this package's own assumption: 0x400 bytes
-        if meets((chip.stack - 0x8400, chip.stack), low, high) or meets(chip.data, low, high):
+        if meets((chip.stack - 0x8400, stack_end or chip.stack), low, high) or meets(chip.data, low, high):
             return False
         here, there = dram, iram
     elif inside(chip.iram):
@@ -146,7 +146,7 @@ def loadable(chip: ModelChip, low: int, high: int, *, again: bool = True) -> boo
     ends = [max(low, here) - here, min(high, here + length) - here]
     if chip.inverted:
         ends = [length - end - 4 for end in reversed(ends)]
-    return loadable(chip, there + ends[0], there + ends[1], again=False)
+    return loadable(chip, there + ends[0], there + ends[1], stack_end, again=False)
 
 
 @dataclass(frozen=True)
@@ -262,11 +262,21 @@ class _Walk:
         need(head[0] == 0xE9 or not (self.verifies or self.newest), INVALID)
         if self.verifies:
             need(chip_id == self.chip.chip_id, FAIL)
-            need(build.revision >= min_rev, FAIL)
-            spared = self.of_bootloader and build.has((5, 5, 0))
-            unbound = spared or build.no_max_revision or max_rev in {0, 0xFFFF}
-            need(unbound or build.revision <= max_rev, FAIL)
+            if build.has((4, 3, 5), (4, 4, 5), (5, 0, 1)):
+                need(build.revision >= min_rev, FAIL)
+                spared = self.of_bootloader and build.has((5, 5, 0))
+                unbound = spared or build.no_max_revision or max_rev in {0, 0xFFFF}
+                need(unbound or build.revision <= max_rev, FAIL)
+            else:
+                need(self.old_revision() >= head[14], FAIL)
         need(head[1] <= 16 or not (self.verifies or self.newest), INVALID)
+
+    def old_revision(self) -> int:
+        """The one number that a chip's revision once was: of these three the major, of the others the minor one."""
+        major, minor = divmod(self.build.revision, 100)
+        if self.chip.chip_id not in {0, 5} and not self.build.has((4, 4, 4)):
+            return 0
+        return major if self.chip.chip_id in {0, 2, 16} else minor
 
     def segment(self, index: int, at: int) -> int:
         address, length = struct.unpack("<II", self.read(at, 8))
@@ -299,7 +309,9 @@ class _Walk:
         low, high = (number - 2**32 if number >= 2**31 else number for number in (address, end))
         if high <= low:
             raise Asserted
-        need(loadable(self.chip, address, end), INVALID)
+        # Before v4.4.3 the C3's release took the stack to end elsewhere.
+        older = 0x3FCEBF10 if self.chip.chip_id == 5 and not self.build.has((4, 4, 3)) else 0
+        need(loadable(self.chip, address, end, older), INVALID)
 
     def process(self, data: int, length: int, *, app: bool) -> None:
         first = min(length, self.window - (self.page if data % self.page else 0))
