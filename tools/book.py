@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import FloatRect, Page, expect
+from playwright.sync_api import TimeoutError as TooLate
 
 from py_esp_ota.firmware import Firmware
 
@@ -26,6 +28,7 @@ _REFUSES = "status@503"
 _MARGIN = 14
 _QUALITY = 50
 _PATIENCE_MS = 90_000
+_PATIENCE_S = 10  # for what is put in anew just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +73,7 @@ def take(page: Page, statement: Statement, folder: Path) -> Path:
     """Do it, see that the page says it, and take the picture. Raises ``AssertionError``."""
     statement.act(page)
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
-    room, top, bottom = _place(page, "main"), _place(page, statement.first), _place(page, statement.last)
-    begin, end = top["y"] - _MARGIN, bottom["y"] + bottom["height"] + _MARGIN
-    for words in statement.says:
-        shown = [found.bounding_box() for found in page.locator("main").get_by_text(words).all()]
-        if not any(box and begin <= box["y"] and box["y"] + box["height"] <= end for box in shown):
-            raise AssertionError(f"{statement.picture} does not show {words!r}")
+    room, begin, end = _seen(page, statement)
     clip = {
         "x": room["x"],
         "y": begin + page.evaluate("scrollY"),
@@ -88,6 +86,31 @@ def take(page: Page, statement: Statement, folder: Path) -> Path:
     target = folder / f"{statement.picture}.webp"
     target.write_bytes(base64.b64decode(shot["data"]))
     return target
+
+
+def _seen(page: Page, statement: Statement) -> tuple[FloatRect, float, float]:
+    """The room of the page, and from where to where it says the statement.
+
+    What is live on it is put in anew while one looks, and is not there for a moment: so one looks again.
+    """
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return _seen_now(page, statement)
+        except (AssertionError, TooLate):
+            if time.monotonic() > until:
+                raise
+        page.wait_for_timeout(100)
+
+
+def _seen_now(page: Page, statement: Statement) -> tuple[FloatRect, float, float]:
+    room, top, bottom = _place(page, "main"), _place(page, statement.first), _place(page, statement.last)
+    begin, end = top["y"] - _MARGIN, bottom["y"] + bottom["height"] + _MARGIN
+    for words in statement.says:
+        shown = [found.bounding_box(timeout=1000) for found in page.locator("main").get_by_text(words).all()]
+        if not any(box and begin <= box["y"] and box["y"] + box["height"] <= end for box in shown):
+            raise AssertionError(f"{statement.picture} does not show {words!r}")
+    return room, begin, end
 
 
 def _place(page: Page, selector: str) -> FloatRect:
