@@ -68,7 +68,7 @@ def _played(profile: Profile | None, images: tuple[bytes, bytes] | None, table: 
         except ValueError as error:
             raise Unusable(f"{error}; --partitions names another one") from error
     old, new = images or (b"", b"")
-    return Scene(old, new, _roomy(max(len(old), len(new))) if table is None else table)
+    return Scene(old, new, roomy(max(len(old), len(new))) if table is None else table)
 
 
 def bootloader_of(file: Path | None, scene: Scene) -> bytes | None:
@@ -122,7 +122,7 @@ def _checked(config: Sdkconfig) -> Sdkconfig:
     return config
 
 
-def _roomy(size: int) -> PartitionTable:
+def roomy(size: int) -> PartitionTable:
     """``two_ota``, its slots enlarged until an image of ``size`` bytes fits."""
     slot = max(1 << 20, -(-size // 0x10000) * 0x10000)
     data = "nvs,data,nvs,0x9000,0x4000\notadata,data,ota,0xd000,0x2000\nphy_init,data,phy,0xf000,0x1000\n"

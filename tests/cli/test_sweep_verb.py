@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from py_esp_ota._core import EFuse, PartitionTable
 from py_esp_ota.cli import main
-from py_esp_ota.cli.sweep_inputs import _roomy
+from py_esp_ota.cli.sweep_inputs import roomy
 from py_esp_ota.firmware import Firmware, bootloader
 
 
@@ -126,9 +126,9 @@ def test_a_sentence_and_exit_2(words, sentence):
 
 def test_without_a_table_the_slots_are_as_large_as_needed():
     assert call("old.bin big.bin --clean --json").exit_code == 0
-    ours = _roomy(1 << 20)
+    ours = roomy(1 << 20)
     assert ours.to_bytes() == PartitionTable.builtin("two_ota").to_bytes()
-    assert {row.size for row in _roomy((1 << 20) + 1) if row.type == 0} == {0x110000}
+    assert {row.size for row in roomy((1 << 20) + 1) if row.type == 0} == {0x110000}
 
 
 def test_a_broken_promise_is_exit_1(monkeypatch):
