@@ -1,0 +1,1 @@
+"""Many devices at once: what is equal in them happens once."""
