@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from py_esp_ota.device import Doors
-from py_esp_ota.exposed import Exposed
-from py_esp_ota.fleet.walker import Step, Walker
-from py_esp_ota.fleet.words import Alarm, Answer, Answered, Happening, Key, Lost, Off, On, Said, heard_of
+from py_esp_ota.lives.breed import Breed
+from py_esp_ota.lives.walker import Step, Walker
+from py_esp_ota.lives.words import Alarm, Answer, Answered, Happening, Key, Lost, Off, On, Said, heard_of
 
 _SAME = 1e-6  # seconds: two times are the same
 
@@ -97,23 +96,26 @@ def check(known: State, step: Step) -> None:
 
 
 class Lives:
-    """All that devices do which are made alike.
+    """All that devices of one breed do.
 
     Args:
-        make: makes one, of its node id and doors.
+        breed: what they are made of.
         epoch: Unix seconds at time 0.
     """
 
-    def __init__(self, make: Callable[[str, Doors], Exposed], *, epoch: float) -> None:
-        self._make = make
+    def __init__(self, breed: Breed, *, epoch: float) -> None:
+        self._breed = breed
         self.epoch = epoch
         self.first = State(NOTHING, On())
 
-    def walker(self, node_id: str, start: float) -> Walker:
-        """A real device of this kind, not switched on yet."""
-        return Walker(self._make, node_id, start=start, epoch=self.epoch)
-
-    def again(self, node_id: str, at: State, times: Sequence[float], tokens: Sequence[str]) -> Walker:
+    def again(
+        self,
+        node_id: str,
+        at: State,
+        times: Sequence[float],
+        tokens: Sequence[str],
+        hear: Callable[[float, str], None] | None = None,
+    ) -> Walker:
         """A real device that has been through the same.
 
         Args:
@@ -121,11 +123,12 @@ class Lives:
             at: where it is.
             times: of each of its steps, the first is its beginning.
             tokens: that it was told.
+            hear: is told what it prints, and when.
 
         Raises:
             UnlikeError: it is another one by now.
         """
-        walker = self.walker(node_id, times[0])
+        walker = Walker(self._breed, node_id, start=times[0], epoch=self.epoch, hear=hear)
         left = iter(tokens)
         try:
             for state, when in zip(at.path(), times[1:], strict=True):

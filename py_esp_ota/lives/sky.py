@@ -14,10 +14,13 @@ from py_esp_ota.adapters.backlog import Arrivals, Backlog
 from py_esp_ota.adapters.memory import VirtualClock
 from py_esp_ota.adapters.topics import matches, may_use
 from py_esp_ota.errors import FetchError, MqttError
-from py_esp_ota.fleet.member import Member
-from py_esp_ota.fleet.words import NODE, Answer, Answered, Fetched, Happening, Heard, Lost, Pending, Said, Template
+from py_esp_ota.lives.member import Member
+from py_esp_ota.lives.words import NODE, Answer, Answered, Fetched, Happening, Heard, Lost, On, Pending, Said, Template
 from py_esp_ota.ports import Fetch, Message, Mqtt, MqttSession, Response
 from py_esp_ota.world import LAB_URL, Presence, World
+
+AWAKE = 200
+"""Real devices at a time: who walked longest ago becomes one again when it is needed."""
 
 _GONE = "the broker is gone"
 
@@ -39,9 +42,12 @@ class Sky:
         self._known: dict[str, bool | None] = {}  # topics: whether the cloud listens; None: not allowed
         self._gets: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._answers: dict[tuple[object, ...], Fetched] = {}
+        self._awake: dict[Member, None] = {}
         self._trouble: asyncio.Future[None] | None = None
         self.messages = 0
         """Messages that devices have published."""
+        self.steps = 0
+        """Steps that devices have made."""
 
     # ------------------------------------------------------------------------------------------------- for the cloud
 
@@ -54,21 +60,29 @@ class Sky:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url=LAB_URL) as api, AsgiFetch(app) as fetch:
             self._fetch: Fetch = fetch
-            yield World(
-                mode="lab",
-                broker="in-process",
-                broker_port=0,
-                basic_ingest=True,
-                clock=VirtualClock(self._epoch, self._loop),
-                mqtt=_closed_to_others,
-                session=self._session,
-                fetch=fetch,
-                api=api,
-                public_url=LAB_URL,
-            )
-            for task in self._gets.values():
-                task.cancel()
-            await asyncio.gather(*self._gets.values(), return_exceptions=True)
+            try:
+                yield World(
+                    mode="lab",
+                    broker="in-process",
+                    broker_port=0,
+                    basic_ingest=True,
+                    clock=VirtualClock(self._epoch, self._loop),
+                    mqtt=_closed_to_others,
+                    session=self._session,
+                    fetch=fetch,
+                    api=api,
+                    public_url=LAB_URL,
+                )
+            finally:
+                await self._end()
+
+    async def _end(self) -> None:
+        gets = [*self._gets.values()]
+        for member in self._awake:
+            member.rest()
+        for task in gets:
+            task.cancel()
+        await asyncio.gather(*gets, return_exceptions=True)
 
     @asynccontextmanager
     async def _session(self, client_id: str) -> AsyncIterator[MqttSession]:  # noqa: ARG002 - it is the cloud
@@ -167,6 +181,20 @@ class Sky:
 
     def moved(self, member: Member) -> None:
         """A step is done."""
+        self.steps += 1
+        if member.walker is not None:
+            self._keep_awake(member)
+        if member.state.went_dark and member.power < float("inf"):
+            self._loop.call_later(member.power, self.let, member, On())
+
+    def _keep_awake(self, member: Member) -> None:
+        """Of the real devices only those that were needed last stay."""
+        self._awake.pop(member, None)
+        self._awake[member] = None
+        if len(self._awake) > AWAKE:
+            oldest = next(iter(self._awake))
+            del self._awake[oldest]
+            oldest.rest()
 
     def let(self, member: Member, happening: Happening | None) -> None:
         """Let something happen to a device; what goes wrong is raised where ``trouble`` is awaited."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from py_esp_ota.adapters.inbox import Inbox
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.errors import FetchError, MqttError, PowerLoss
-from py_esp_ota.exposed import Exposed
-from py_esp_ota.fleet.stepped_loop import SteppedLoop, Timer
-from py_esp_ota.fleet.words import (
+from py_esp_ota.lives.breed import Breed
+from py_esp_ota.lives.stepped_loop import SteppedLoop, Timer
+from py_esp_ota.lives.words import (
     NODE,
     Alarm,
     Answer,
@@ -72,13 +72,22 @@ class Walker:
     """One device.
 
     Args:
-        make: makes it, of its node id and doors.
+        breed: what it is made of.
         node_id: its name; nothing else that it says may contain it.
         start: the time at which it begins, in seconds.
         epoch: Unix seconds at time 0.
+        hear: is told what it prints, and when.
     """
 
-    def __init__(self, make: Callable[[str, Doors], Exposed], node_id: str, *, start: float, epoch: float) -> None:
+    def __init__(
+        self,
+        breed: Breed,
+        node_id: str,
+        *,
+        start: float,
+        epoch: float,
+        hear: Callable[[float, str], None] | None = None,
+    ) -> None:
         self.loop = SteppedLoop(start)
         self._epoch = epoch
         self._known = _Known(node_id)
@@ -89,7 +98,8 @@ class Walker:
         self._topics: dict[str, None] = {}
         self._inbox: Inbox | None = None
         self._read = self._told_time = 0
-        exposed = make(node_id, Doors(mqtt=self._connect, fetch=self._get, clock=self))
+        console = None if hear is None else lambda line: hear(self.loop.time(), line)
+        exposed = breed.make(node_id, Doors(mqtt=self._connect, fetch=self._get, clock=self), console)
         self.device: Device = exposed.device
         with self.loop.at(start):
             self._life = self.loop.create_task(self.device.live(exposed.doors), name=f"device {node_id}")

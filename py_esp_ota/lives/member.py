@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from py_esp_ota.fleet.lives import Happened, Lives, State, learn
-from py_esp_ota.fleet.walker import Walker
-from py_esp_ota.fleet.words import Alarm, Answer, Happening, Heard, Hole, Said, Template, key_of
+from py_esp_ota.lives.tree import Happened, Lives, State, learn
+from py_esp_ota.lives.walker import Walker
+from py_esp_ota.lives.words import Alarm, Answer, Happening, Heard, Hole, Said, Template, key_of
 
 _GRAIN = 1e-7  # seconds: what is due so soon is due now
 
@@ -30,11 +30,26 @@ class Outside(Protocol):
 class Member:
     """A device that follows others of its kind as long as it hears nothing new."""
 
-    __slots__ = ("_alarm", "_due", "_loop", "_outside", "lives", "node_id", "state", "times", "tokens", "walker")
+    __slots__ = (
+        "_alarm",
+        "_due",
+        "_loop",
+        "_outside",
+        "lives",
+        "node_id",
+        "power",
+        "state",
+        "times",
+        "tokens",
+        "walker",
+    )
 
-    def __init__(self, lives: Lives, node_id: str, outside: Outside, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, lives: Lives, node_id: str, outside: Outside, loop: asyncio.AbstractEventLoop, power: float
+    ) -> None:
         self.lives = lives
         self.node_id = node_id
+        self.power = power  # seconds after which somebody gives it back the power that a cut took
         self.state: State = lives.first
         self.times = array("d")  # of each step, after that of its beginning
         self.tokens: Sequence[str] = ()  # that it was told
@@ -59,7 +74,7 @@ class Member:
             self.times.append(now)
         known = self.state.after.get(happened)
         if self.walker is None and (known is None or known.step.by_the_clock):
-            self.walker = self._real()
+            self.walker = self.again()
         self.times.append(now)
         if token:
             self.tokens = (*self.tokens, token)
@@ -94,17 +109,20 @@ class Member:
             return self.tokens[hole.number]
         return str(int(self.lives.epoch + self.times[hole.number]))
 
-    def again(self) -> Walker:
-        """A real device that has been through the same, to be looked at and closed. Raises ``UnlikeError``."""
-        if not self.times:
-            return self.lives.walker(self.node_id, self._loop.time())
-        return self.lives.again(self.node_id, self.state, self.times, self.tokens)
+    def again(self, hear: Callable[[float, str], None] | None = None) -> Walker:
+        """A real device that has been through the same, to be looked at and closed.
+
+        ``hear`` is told what it prints, and when. Raises ``UnlikeError``.
+        """
+        return self.lives.again(self.node_id, self.state, self.times or [self._loop.time()], self.tokens, hear)
+
+    def rest(self) -> None:
+        """Be no real device until it is needed again."""
+        if self.walker is not None:
+            self.walker.close()
+            self.walker = None
 
     # --------------------------------------------------------------------------------------------------------- inside
-
-    def _real(self) -> Walker:
-        start = self.times or [self._loop.time()]
-        return self.lives.again(self.node_id, self.state, start, self.tokens)
 
     def _follow(self, known: State, happening: Happening, token: str) -> None:
         at = 0
