@@ -100,7 +100,7 @@ class _Child:
 
     def __init__(self, first: bytes, heard: SimpleQueue[tuple[_Child, bytes | None]]) -> None:
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(_WORDS, stdin=pipe, stdout=pipe, start_new_session=True)
+        self._process = subprocess.Popen(_WORDS, stdin=pipe, stdout=pipe, start_new_session=True)  # noqa: S603 - ourselves
         self._heard = heard
         Thread(target=self._listen, daemon=True).start()
         self._say(first)

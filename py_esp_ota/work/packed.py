@@ -46,7 +46,9 @@ class Packed:
     def of(cls, work: Work[Any, Any]) -> Packed:
         """Raises ``WorkError`` for work that cannot go to another process."""
         if work.do.__module__ == "__main__":
-            raise WorkError(f"{work.do.__qualname__} stands in the program itself: a worker finds functions of modules only")
+            raise WorkError(
+                f"{work.do.__qualname__} stands in the program itself: a worker finds functions of modules only"
+            )
         try:
             return cls(pickle.dumps((work.do, work.data), pickle.HIGHEST_PROTOCOL))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
