@@ -1,4 +1,4 @@
-"""The play: a lab in memory under virtual time, the cloud's own campaign, and a device for each copy."""
+"""The play: a crowd under virtual time, the cloud's own campaign, and a device for each copy."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 
-from py_esp_ota.adapters.counted import Meter
 from py_esp_ota.cloud.campaign import CampaignState
 from py_esp_ota.cloud.event_log import Wanted
 from py_esp_ota.cloud.events import Entry, Kind
@@ -16,14 +14,13 @@ from py_esp_ota.cloud.jobs import NodeState, NodeStatus, OtaJob
 from py_esp_ota.cloud.plan import Plan
 from py_esp_ota.cloud.rehearsals import RehearsedJob
 from py_esp_ota.cloud.standing import Standing, Tally
-from py_esp_ota.device import Device
-from py_esp_ota.errors import PowerLoss
 from py_esp_ota.faults import parse
-from py_esp_ota.lab import Lab
+from py_esp_ota.lives.breed import Breed
+from py_esp_ota.lives.crowd import Crowd, open_crowd
+from py_esp_ota.lives.member import Member
 from py_esp_ota.rehearsal.climate import Fate
 from py_esp_ota.rehearsal.likeness import Likeness
 from py_esp_ota.sdkconfig import Sdkconfig
-from py_esp_ota.world import memory_world
 
 JOB_ID = "rehearsal"
 _LEAD_S = 86_500.0  # before the campaign: so that each device is somewhere in the period after which it asks
@@ -103,24 +100,23 @@ async def play(script: Script, *, told: Told, stop: float | None = None, listen:
 @asynccontextmanager
 async def on_stage(script: Script, *, listen: bool = False) -> AsyncIterator[Stage]:
     """A stage with the devices of a script on it, for those who look at it in the middle of the play."""
-    async with Lab(partial(memory_world, epoch=script.began / 1000 - _LEAD_S)) as lab:
-        yield Stage(lab, script, listen=listen)
+    epoch = script.began / 1000 - _LEAD_S - asyncio.get_running_loop().time()
+    async with open_crowd(epoch=epoch) as crowd:
+        yield Stage(crowd, script, listen=listen)
 
 
 class Stage:
-    """One lab with one campaign in it. Seconds count from the campaign's first moment."""
+    """One crowd with one campaign in it. Seconds count from the campaign's first moment."""
 
-    def __init__(self, lab: Lab, script: Script, *, listen: bool) -> None:
-        self._lab, self._script, self._listen = lab, script, listen
+    def __init__(self, crowd: Crowd, script: Script, *, listen: bool) -> None:
+        self._crowd, self._script, self._listen = crowd, script, listen
         self._fates = {part.node_id: part.fate for part in script.parts}
         self._loop = asyncio.get_running_loop()
-        self._devices: dict[str, Device] = {}
         self._working = dict.fromkeys(self._fates)  # those that may still hang
         self._assumed: dict[str, list[str]] = {}
-        self._meters: dict[str, Meter] = {}
-        self._console: list[tuple[float, str]] = []
+        self._breeds: dict[tuple[int, str], Breed] = {}
         self._ended: float | None = None
-        self._zero = self._loop.time() + script.began / 1000 - lab.world.clock.now()
+        self._zero = self._loop.time() + _LEAD_S
 
     async def play(self, told: Told, stop: float | None = None) -> None:
         """All of it; ``told`` hears how far it is, and after ``stop`` seconds the job is cancelled."""
@@ -141,52 +137,30 @@ class Stage:
 
     def _set_up(self) -> None:
         """A device for each part, and when it has power."""
+        crowd = self._crowd
         for part in self._script.parts:
-            device, fate = self._device(part), part.fate
-            device.on_power_loss = partial(self._switch_on_later, device, fate.power)
-            self._devices[part.node_id] = device
-            self._lab.faults(device, fate.plan)
+            fate = part.fate
+            for sentence in part.like.assumed:
+                self._assumed.setdefault(sentence, []).append(part.node_id)
+            member = crowd.add(part.node_id, self._breed(part.like, fate.plan), power=fate.power)
             if fate.comes:
-                self._loop.call_at(self._zero + fate.boots, self._switch_on, device, fate.power)
+                self._loop.call_at(self._zero + fate.boots, crowd.switch_on, member)
             for off, on in fate.away:
-                self._loop.call_at(self._zero + off, device.power_off)
-                self._loop.call_at(self._zero + on, self._switch_on, device, fate.power)
+                self._loop.call_at(self._zero + off, crowd.switch_off, member)
+                self._loop.call_at(self._zero + on, crowd.switch_on, member)
 
-    def _device(self, part: Part) -> Device:
-        like = part.like
-        for sentence in like.assumed:
-            self._assumed.setdefault(sentence, []).append(part.node_id)
-        meter = self._meters[part.node_id] = Meter()
-        device = self._lab.device(
-            like.table,
-            firmware=like.image,
-            node_id=part.node_id,
-            config=replace(like.config, esp_rmaker_ota_http_rx_buffer_size=_piece(part.fate.plan)),
-            efuse=like.efuse,
-            console=self._hear if self._listen else None,
-            on_download=meter,
-        )
-        device.chip.flash = like.flash.fork()
-        return device
-
-    def _hear(self, line: str) -> None:
-        self._console.append((self.now(), line))
-
-    def _switch_on(self, device: Device, power: float) -> None:
-        try:
-            device.power_on()
-        except PowerLoss:  # its weather cuts it in the boot
-            self._switch_on_later(device, power)
-
-    def _switch_on_later(self, device: Device, power: float) -> None:
-        """Somebody, or the mains, switches on again what a planned cut has ended."""
-        self._loop.call_later(power, self._switch_on, device, power)
+    def _breed(self, like: Likeness, plan: str) -> Breed:
+        """Devices of one likeness that meet the same share one life."""
+        key = id(like), plan
+        if key not in self._breeds:
+            self._breeds[key] = breed_of(like, plan)
+        return self._breeds[key]
 
     # --------------------------------------------------------------------------------------------------------- the job
 
     def _start_job(self) -> None:
         """The cloud's own: from here on nothing is told but by its campaign."""
-        facts, service = self._script.job, self._lab.service
+        facts, service = self._script.job, self._crowd.service
         image = service.images.add(
             facts.name or "image", self._script.image, fw_version=facts.fw_version, model=facts.model
         )
@@ -213,7 +187,7 @@ class Stage:
         """Until the campaign is over, and a little longer."""
         before, look = None, _LOOK_S
         while self.now() < _LONGEST_S:
-            view = self._lab.service.jobs.get(JOB_ID)
+            view = self._crowd.service.jobs.get(JOB_ID)
             whole = view.standing.whole
             told(whole, round(self.now()))
             if view.state in _OVER and not self._confirmed(view.standing):
@@ -221,69 +195,68 @@ class Stage:
                 if whole.closed == whole.total or not self._at_it() or self.now() > ended + _LINGER_S:
                     return
             elif stop is not None and self.now() >= stop:
-                self._lab.service.jobs.cancel(JOB_ID)
+                self._crowd.service.jobs.cancel(JOB_ID)
                 continue
             self._stop_what_boots()
-            now = view.standing, sum(len(device.boots) for device in self._devices.values())
+            now = view.standing, self._crowd.sky.steps
             if now == before and whole.counts.get(NodeStatus.IN_PROGRESS):
                 self._stop_what_hangs()
             look, before = min(2 * look, _LONGEST_LOOK_S) if now == before else _LOOK_S, now
             pause = _LOOK_S if self._ended is not None or view.standing.job.plan.gate.confirm else look
             await asyncio.sleep(pause if stop is None or self._ended else min(pause, max(stop - self.now(), 0.0)))
-            self._lab.check()
+            self._crowd.check()
 
     async def _watch_on(self) -> None:
         """A while longer: an app that was fit a moment ago may crash for ever."""
         for _ in range(_AFTER_LOOKS):
             await asyncio.sleep(_LOOK_S)
             self._stop_what_boots()
-        self._lab.check()
+        self._crowd.check()
 
     def _confirmed(self, standing: Standing) -> bool:
         """An admin who has read the plan opens a gate that was met and waits for him."""
         progress, gate = standing.job.progress, standing.job.plan.gate
         if not (progress.paused and progress.at_gate and gate.confirm and progress.gate_met):
             return False
-        self._lab.service.campaigns.resume(JOB_ID)
+        self._crowd.service.campaigns.resume(JOB_ID)
         return True
 
     def _stop_what_boots(self) -> None:
         """An app that panics at each boot would do so for weeks: not to be played."""
-        for node_id, device in self._devices.items():
-            if len(device.boots) >= BOOTS and device.flash.powered:
-                self._stop(node_id)
+        for member in self._crowd.members.values():
+            if member.state.step.boots >= BOOTS and member.power < float("inf"):
+                self._stop(member)
 
     def _stop_what_hangs(self) -> None:
         """Nor is a download that does not go on."""
-        size, now = len(self._script.image), self._lab.world.clock.now()
+        size, now = len(self._script.image), self._script.began / 1000 + self.now()
         for node_id in [*self._working]:
-            device = self._devices[node_id]
-            state = self._lab.service.jobs.state(JOB_ID, node_id) if device.boots else None
+            member = self._crowd.members[node_id]
+            state = self._crowd.service.jobs.state(JOB_ID, node_id) if member.state.step.boots else None
             if state is None:
                 continue
             patience = _HANGS_S + size / _slowest(self._fates[node_id].plan)
             if state.closed:
                 del self._working[node_id]
             elif state.status is NodeStatus.IN_PROGRESS and now - state.timestamp / 1000 > patience:
-                self._stop(node_id)
+                self._stop(member)
 
-    def _stop(self, node_id: str) -> None:
-        device = self._devices[node_id]
-        device.on_power_loss = _nothing
-        device.power_off()
-        self._working.pop(node_id, None)
+    def _stop(self, member: Member) -> None:
+        member.power = float("inf")
+        self._crowd.switch_off(member)
+        self._working.pop(member.node_id, None)
 
     def _at_it(self) -> bool:
         """Whether a node holds the URL and has not said how it ended."""
-        states = self._lab.service.jobs.node_status(JOB_ID, num_records=len(self._devices)).items
+        states = self._crowd.service.jobs.node_status(JOB_ID, num_records=len(self._fates)).items
         return any(state.handed_out and not state.closed for state in states)
 
     def played(self) -> Played:
         """What there is now. Only when the job has been started."""
-        service = self._lab.service
+        service = self._crowd.service
         view = service.jobs.get(JOB_ID)
         states = sorted(
-            service.jobs.node_status(JOB_ID, num_records=len(self._devices)).items, key=lambda state: state.position
+            service.jobs.node_status(JOB_ID, num_records=len(self._fates)).items, key=lambda state: state.position
         )
         return Played(
             began=self._script.began,
@@ -294,14 +267,27 @@ class Stage:
             nodes=states,
             log=[entry for piece in service.log.all(Wanted(ota_job_id=JOB_ID)) for entry in piece],
             assumed=self._assumed,
-            boots={node_id: min(len(device.boots), BOOTS) for node_id, device in self._devices.items()},
-            bytes={node_id: meter.bytes for node_id, meter in self._meters.items()},
-            console=self._console,
+            boots={name: min(member.state.step.boots, BOOTS) for name, member in self._crowd.members.items()},
+            bytes={name: member.state.step.read for name, member in self._crowd.members.items()},
+            console=self._console() if self._listen else (),
         )
 
+    def _console(self) -> Sequence[tuple[float, str]]:
+        """What the devices have printed: played again, since nobody listened."""
+        heard: list[tuple[float, str]] = []
+        for member in self._crowd.members.values():
+            member.again(lambda when, line: heard.append((when - self._zero, line))).close()
+        return heard
 
-def _nothing() -> None:
-    pass
+
+def breed_of(like: Likeness, plan: str) -> Breed:
+    """Devices like this one which meet the same."""
+    config = replace(
+        like.config,
+        esp_rmaker_ota_http_rx_buffer_size=_piece(plan),
+        esp_rmaker_mqtt_use_basic_ingest_topics=True,
+    )
+    return Breed(like.table, like.flash, like.image, config, parse(plan), like.efuse)
 
 
 def _piece(plan: str) -> int:
