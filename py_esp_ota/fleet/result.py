@@ -114,12 +114,14 @@ class FleetResult:
         members: in the order of their names.
         whole: whether it was played to its end.
         seconds: of the job that were played.
+        checked: devices that were played again the long way, and did the same.
     """
 
     seed: int
     members: tuple[MemberResult, ...]
     whole: bool = True
     seconds: int = 0
+    checked: tuple[str, ...] = ()
 
     def __add__(self, other: FleetResult) -> FleetResult:
         """Both parts together. Raises ``ValueError``: they are of two fleets, or tell two things of one device."""
@@ -134,6 +136,7 @@ class FleetResult:
             members=tuple(found[node_id] for node_id in sorted(found)),
             whole=self.whole and other.whole,
             seconds=max(self.seconds, other.seconds),
+            checked=tuple(sorted({*self.checked, *other.checked})),
         )
 
     @property
