@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from py_esp_ota.adapters.certificates import CertificateFiles, check_node_id
+from py_esp_ota.adapters.certificates import CLOUD, CertificateFiles, check_node_id
 from py_esp_ota.adapters.clock import SystemClock
 from py_esp_ota.adapters.credentials import check_current, check_pair, node_name
 from py_esp_ota.adapters.crowd import CrowdMqtt
@@ -191,6 +191,8 @@ def _node_of(cert: Path, key: Path) -> str | None:
     """Whose certificate it is; ``None`` when no node's. Raises ``Unusable``: it is none, not current, not the key's."""
     pem = read_input(cert, limit=_PEM_LIMIT, what="a certificate")
     name = asked(str(cert), partial(node_name, pem))
+    if name == CLOUD:  # of an esp-ota serve
+        return None
     if name is not None:
         private = read_input(key, limit=_PEM_LIMIT, what="a private key")
         asked(str(cert), partial(check_node_id, name))

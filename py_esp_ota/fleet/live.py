@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
+from typing import Any
 
-from py_esp_ota._core import verify_image
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.errors import PowerLoss
-from py_esp_ota.faults import Weather, parse
-from py_esp_ota.faults.mqtt import budgeted
+from py_esp_ota.exposed import Exposed
+from py_esp_ota.faults import parse
 from py_esp_ota.fleet.members import JobOrder, Member
 from py_esp_ota.fleet.reports import Witness
 from py_esp_ota.fleet.result import FleetResult, SoFar, Told
@@ -81,9 +81,14 @@ class _One:
     """A device, who sees it, and what it will meet."""
 
     member: Member
-    device: Device
-    weather: Weather
+    place: Exposed
     witness: Witness
+    plugged: bool = False  # nobody has switched it off; a cut may have
+
+    @property
+    def device(self) -> Device:
+        """The device itself."""
+        return self.place.device
 
 
 class _Gathering:
@@ -100,7 +105,8 @@ class _Gathering:
         }
         self._all = [self._made(member, of_kind[member.kind.name]) for member in members]
         self._lives = [
-            self._loop.create_task(self._life(one), name=f"device {one.member.node_id}") for one in self._all
+            self._loop.create_task(one.device.live(one.place.doors), name=f"device {one.member.node_id}")
+            for one in self._all
         ]
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -108,42 +114,34 @@ class _Gathering:
         kind, out = member.kind, self._outside
         if kind.name not in self._likes:
             self._likes[kind.name] = likeness_of(kind)
-        like, witness = self._likes[kind.name], Witness(member, order, self._loop.time)
-        weather = Weather(
-            mqtt=witness.mqtt(out.doors.mqtt),
-            fetch=witness.fetch(out.doors.fetch),
-            clock=out.doors.clock,
-            ota_diag=None,
-            judge=verify_image,
-            slots=[row for row in like.table if row.type == 0],
-        )
+        like, witness, doors = self._likes[kind.name], Witness(member, order, self._loop.time), out.doors
         config = replace(like.config, esp_rmaker_mqtt_use_basic_ingest_topics=out.basic_ingest)
-        device = Device(
-            like.table,
-            target=kind.chip,
-            flash_size=like.flash.size,
-            config=budgeted(config, parse(member.plan)),
-            node_id=member.node_id,
-            ota_diag=weather.app.ota_diag,
-            crashes=weather.app.crashes,
-        )
-        device.chip.flash = like.flash.fork()
-        device.chip.judge = weather.judge
-        device.on_power_loss = partial(self._switch_on_later, device, member.power)
-        return _One(member, device, weather, witness)
 
-    async def _life(self, one: _One) -> None:
-        weather = one.weather
-        await one.device.live(Doors(mqtt=weather.mqtt, fetch=weather.fetch, clock=weather.clock))
+        def make(**weather: Any) -> Device:
+            device = Device(
+                like.table,
+                target=kind.chip,
+                flash_size=like.flash.size,
+                config=config,
+                node_id=member.node_id,
+                **weather,
+            )
+            device.chip.flash = like.flash.fork()
+            return device
+
+        seen = Doors(mqtt=witness.mqtt(doors.mqtt), fetch=witness.fetch(doors.fetch), clock=doors.clock)
+        place = Exposed(like.table, seen, make)
+        one = _One(member, place, witness)
+        place.device.on_power_loss = partial(self._dark, one)
+        return one
 
     # -------------------------------------------------------------------------------------------------------- the job
 
     async def live(self) -> None:
         """From the first who is switched on to the last who has come to an end."""
-        begun = [one for one in self._all if one.member.comes and one.member.boots_at <= 0]
-        for number, one in enumerate(begun):
-            self._later(self._outside.ramp * number / len(begun), self._switch_on, one.device)
-        await self._assembled(begun)
+        for number, one in enumerate(self._all):
+            self._later(self._outside.ramp * number / len(self._all), self._switch_on, one)
+        await self._assembled()
         self._meet()
         if self._outside.press is not None:
             self._zero = self._loop.time()
@@ -151,29 +149,28 @@ class _Gathering:
         while not await self._over():
             await self._look()
 
-    async def _assembled(self, begun: Sequence[_One]) -> None:
-        """Until everybody is there, or nobody more comes."""
-        there, since = 0, self._loop.time()
-        while there < len(begun):
+    async def _assembled(self) -> None:
+        """Until everybody was there, so that the cloud knows them all, or nobody more comes."""
+        there, since = 0, self._loop.time() + self._outside.ramp
+        while there < len(self._all) and self._loop.time() <= since + _MISSED_S:
             await self._look()
-            now = sum(one.witness.there for one in begun)
-            if now > there or self._loop.time() < since + self._outside.ramp:
-                there, since = now, max(since, self._loop.time() if now > there else since)
-            elif self._loop.time() > since + self._outside.ramp + _MISSED_S:
-                break
+            now = sum(one.witness.there for one in self._all)
+            if now > there:
+                there, since = now, max(since, self._loop.time())
         await asyncio.sleep(_SETTLED_S)
 
     def _meet(self) -> None:
         """What the devices meet counts from here."""
         for one in self._all:
-            member, plan = one.member, parse(one.member.plan)
-            one.device.flash.fault = plan.flash
-            one.weather.change(plan, running=one.device.running)
+            member = one.member
+            one.place.suffer(parse(member.plan))
+            if not member.comes or member.boots_at > 0:
+                _switch_off(one)
             if member.comes and member.boots_at > 0:
-                self._later(member.boots_at, self._switch_on, one.device)
+                self._later(member.boots_at, self._switch_on, one)
             for down, up in member.away:
-                self._later(down, one.device.power_off)
-                self._later(up, self._switch_on, one.device)
+                self._later(down, _switch_off, one)
+                self._later(up, self._switch_on, one)
 
     async def _over(self) -> bool:
         if self._zero is None:
@@ -190,8 +187,7 @@ class _Gathering:
         for one in self._all:
             one.device.console.clear()
             if len(one.device.boots) >= BOOTS and one.device.flash.powered:
-                one.device.on_power_loss = _nothing
-                one.device.power_off()
+                _switch_off(one)
         closed = [one.witness.state for one in self._all if one.witness.state.closed]
         updated = sum(state.status == "success" for state in closed)
         at_it = sum(one.witness.turn is not None and not one.witness.state.closed for one in self._all)
@@ -205,15 +201,21 @@ class _Gathering:
     def _later(self, seconds: float, act: Callable[..., object], *args: object) -> None:
         self._timers.append(self._loop.call_later(seconds, act, *args))
 
-    def _switch_on(self, device: Device) -> None:
+    def _switch_on(self, one: _One) -> None:
+        one.plugged = True
         try:
-            device.power_on()
+            one.device.power_on()
         except PowerLoss:  # its weather cuts it in the boot
-            device.on_power_loss()
+            self._dark(one)
 
-    def _switch_on_later(self, device: Device, power: float) -> None:
-        """Somebody, or the mains, switches on again what a planned cut has ended."""
-        self._later(power, self._switch_on, device)
+    def _dark(self, one: _One) -> None:
+        """Somebody, or the mains, switches on again what a planned cut has ended; not what was switched off."""
+        if one.plugged:
+            self._later(one.member.power, self._switch_on_again, one)
+
+    def _switch_on_again(self, one: _One) -> None:
+        if one.plugged and not one.device.flash.powered:
+            self._switch_on(one)
 
     # ------------------------------------------------------------------------------------------------------------ end
 
@@ -235,5 +237,6 @@ class _Gathering:
         )
 
 
-def _nothing() -> None:
-    pass
+def _switch_off(one: _One) -> None:
+    one.plugged = False
+    one.device.power_off()
