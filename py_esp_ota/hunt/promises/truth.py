@@ -1,0 +1,31 @@
+"""What the cloud was told is so: a success was an app that ran there and confirmed itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from py_esp_ota.hunt.desk import ALREADY
+from py_esp_ota.hunt.promises.promise import Broken, Promise
+
+if TYPE_CHECKING:
+    from py_esp_ota.hunt.stage import Stage
+
+_SAID_BEFORE = "esp_rmaker_ota_default_cb reports success before the reboot in builds without rollback"
+
+
+def _at_end(stage: Stage) -> Broken | None:
+    for order in stage.desk.orders:
+        version = stage.version_of(order.image)
+        for board in stage.boards:
+            if board.node_id not in order.nodes:
+                continue
+            told = {word.additional_info for word in stage.desk.words(order, board.node_id) if word.status == "success"}
+            rolls_back = board.config.bootloader_app_rollback_enable
+            watched = rolls_back and told != {ALREADY}
+            if told and version not in (board.memory.confirming if watched else board.memory.ran):
+                why = f"{order.job_id}: a success of board {board.number}, which never confirmed {version}"
+                return Broken(why, "" if rolls_back else _SAID_BEFORE)
+    return None
+
+
+PROMISE = Promise("truth", "a success was an app that ran and confirmed itself", at_end=_at_end)
