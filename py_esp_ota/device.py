@@ -401,9 +401,7 @@ async def _after(clock: FlashClock, life: Coroutine[object, object, NoReturn]) -
     raise AssertionError("a life does not end by itself")
 
 
-async def _until_panic(
-    life: Callable[[], Coroutine[object, object, NoReturn]], seconds: float, log: Log
-) -> NoReturn:
+async def _until_panic(life: Callable[[], Coroutine[object, object, NoReturn]], seconds: float, log: Log) -> NoReturn:
     """An app that panics after so many seconds. Raises ``Restart``, or whatever ends its life before."""
     if seconds > 0:
         with suppress(TimeoutError):

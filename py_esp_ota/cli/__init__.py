@@ -24,6 +24,7 @@ _VERBS = {
     "evidence": "check an evidence pack of a sweep: whole, unchanged, and signed by whom",
     "explain": "why does it (not) boot, update or roll back: a console log, explained line by line",
     "fuzz-corpus": "make images, sound and corrupted, for a fuzzer to start from",
+    "hunt": "play random worlds in which things go wrong, and find the one that breaks a promise",
     "image-info": "what an image is, whether it is sound, and if not, where",
     "merge-bin": "put parts or a build directory into one flash image",
     "migrate": "plan a new partition table or bootloader for a device in the field, and cut the power everywhere in it",

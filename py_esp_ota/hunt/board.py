@@ -50,13 +50,17 @@ class Memory:
     confirming: set[str] = field(default_factory=set)
     ran: set[str] = field(default_factory=set)
     met: set[str] = field(default_factory=set)
-    settings: dict[str, set[NvsValue]] = field(default_factory=lambda: {key: {value} for key, value in SETTINGS.items()})
+    settings: dict[str, set[NvsValue]] = field(
+        default_factory=lambda: {key: {value} for key, value in SETTINGS.items()}
+    )
     nvs_flaw: str = ""
     looked_at: int = -1
     boots_seen: int = 0
     boots_since: int = 0  # the last job began or ended
     boots_for_ever: bool = False
     cuts: int = 0
+    offers: int = 0  # in this boot
+    offered_twice: bool = False  # in some boot
 
 
 class Board:
@@ -82,9 +86,7 @@ class Board:
         self._told = told
         first = world.images[0]
         firmware = forged(world.chip, first.version, first.secure_version, world.sized)
-        flash, made = _as_made(
-            world.table, world.chip, firmware, self.config, world.fuse, encrypted=world.encrypted
-        )
+        flash, made = _as_made(world.table, world.chip, firmware, self.config, world.fuse, encrypted=world.encrypted)
         rows = table(world.table)
         self.weather = Weather(
             mqtt=mqtt,

@@ -17,13 +17,23 @@ from py_esp_ota.adapters.memory import MemoryBroker
 from py_esp_ota.errors import FetchError, MqttError
 from py_esp_ota.hunt.world import World
 from py_esp_ota.ports import Fetch, Mqtt, Response
-from py_esp_ota.rainmaker.messages import CONFIG, OTAFETCH, OTASTATUS, OTAURL, OtaStatusReport, OtaUrl, parse_topic, topic
+from py_esp_ota.rainmaker.messages import (
+    CONFIG,
+    OTAFETCH,
+    OTASTATUS,
+    OTAURL,
+    OtaStatusReport,
+    OtaUrl,
+    parse_topic,
+    topic,
+)
 
 AT_WORK: Final = frozenset({"started", "in-progress", "delayed"})
 FINAL: Final = frozenset({"success", "rejected"})
 #: What the cloud says itself of a node that asks for the version which it runs.
 ALREADY: Final = "Already on this version"
 _MOST_FAILURES = 3
+_OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
 _RETRY_S = 1.0
 
 
@@ -243,19 +253,19 @@ class _Body:
     """An image, or the part of it that was asked for."""
 
     def __init__(self, data: bytes, asked: str) -> None:
-        start = end = None
+        size, part = len(data), range(len(data))
+        self.status = _OK
         if asked.startswith("bytes="):
             first, _, last = asked.removeprefix("bytes=").partition("-")
-            start, end = int(first), int(last) + 1 if last else len(data)
-        self.status = 200 if start is None else 206 if start < len(data) else 416
-        self._data = data if start is None else data[start:end]
+            part = range(int(first), min(int(last) + 1, size) if last else size)
+            self.status = _PARTIAL if part else _NOT_SATISFIABLE
+        self._data = data[part.start : part.stop]
         self.headers: Mapping[str, str] = {"content-length": str(len(self._data))}
-        if self.status == 206:
-            self.headers = {**self.headers, "content-range": f"bytes {start}-{start + len(self._data) - 1}/{len(data)}"}
+        if self.status == _PARTIAL:
+            self.headers = {**self.headers, "content-range": f"bytes {part.start}-{part.stop - 1}/{size}"}
         self._at = 0
 
     async def read(self, limit: int) -> bytes:
         piece = self._data[self._at : self._at + limit]
         self._at += len(piece)
         return piece
-

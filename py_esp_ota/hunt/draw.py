@@ -1,4 +1,4 @@
-"""A world from a seed. Swarm testing: each seed first draws which kinds of faults there are in its world, and how often.
+"""A world from a seed. Swarm testing: each seed first draws which kinds of faults its world has, and how often.
 
 A world in which everything goes wrong at once explores less than many worlds in which some things do: what one kind of
 fault hides is found where that kind is switched off (Groce and others, 2012).
@@ -14,7 +14,7 @@ from py_esp_ota.hunt.numbers import Numbers
 from py_esp_ota.hunt.world import Act, Image, World, check
 from py_esp_ota.releases import RELEASES
 
-#: One world in so many has the cloud of this package in it; all others a short script of one, which is ten times as fast.
+#: One world in so many has the cloud of this package in it; all others a script of one, which is ten times as fast.
 REAL_ONE_IN: Final = 12
 
 _TEARS: Final = (
@@ -65,7 +65,7 @@ def _down(word: str) -> Callable[[Numbers, int], str]:
 
 
 def _jump(numbers: Numbers, _size: int) -> str:
-    return f"clock-jump@{numbers.below(120)}:{numbers.of((3600, -3600, 86_400, -10**8, 10**6))}"
+    return f"clock-jump@{numbers.below(120)}:{numbers.of((3600, -3600, 86_400, -(10**8), 10**6))}"
 
 
 def _crash(numbers: Numbers, _size: int) -> str:
@@ -185,9 +185,7 @@ def _acts(numbers: Numbers, boards: int, images: int, sized: int) -> tuple[Act, 
     return tuple(sorted(acts, key=lambda act: act.at))
 
 
-def _happening(
-    numbers: Numbers, kind: str, kinds: list[tuple[str, int]], at: int, boards: int, sized: int
-) -> Act:
+def _happening(numbers: Numbers, kind: str, kinds: list[tuple[str, int]], at: int, boards: int, sized: int) -> Act:
     who = str(numbers.below(boards))
     if kind == "off":
         return Act(at, who, f"off*{numbers.of((1, 5, 60, 600))}")

@@ -64,9 +64,7 @@ _OTHERS: Final = (
     "image-refused", "target-by-itself", "several-boards", "again-and-again",
 )  # fmt: skip
 
-MARKS: Final[tuple[str, ...]] = tuple(
-    sorted({*_LINES.values(), *_WORDS.values(), *_BOOTS, *_OTHERS})
-)
+MARKS: Final[tuple[str, ...]] = tuple(sorted({*_LINES.values(), *_WORDS.values(), *_BOOTS, *_OTHERS}))
 """All of them."""
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from py_esp_ota.adapters.memory import run_virtual
+from py_esp_ota.hunt.board import Board
 from py_esp_ota.hunt.result import Heard, Run
 from py_esp_ota.hunt.stage import Over, Stage
 from py_esp_ota.hunt.world import World
@@ -71,17 +74,17 @@ async def _liveness(stage: Stage) -> None:
                 stage.press(board)
             await stage.wait(_SETTLES_S)
         stage.cancel()
-        order = stage.order(stage.goal, missing)
-        if order is not None:
-            await stage.until(
-                lambda missing=missing, order=order: all(
-                    stage.there(board) or stage.over(order, board) for board in missing
-                ),
-                _RESCUE_S,
-            )
+        await _offer(stage, missing)
     for _ in range(2):
         for board in stage.boards:
             stage.press(board)
         await stage.wait(_SETTLES_S)
         for board in stage.boards:
             stage.look(board)
+
+
+async def _offer(stage: Stage, missing: Sequence[Board]) -> None:
+    """The goal for those who missed it, until they are there or its job is over."""
+    order = stage.order(stage.goal, missing)
+    if order is not None:
+        await stage.until(lambda: all(stage.there(board) or stage.over(order, board) for board in missing), _RESCUE_S)

@@ -1,4 +1,4 @@
-"""The cloud of this package as the desk of a world: its database, its rules, its download; restarts lose all but the rows.
+"""The cloud of this package as the desk of a world: its database, rules and download. A restart keeps the rows alone.
 
 What a job is made with goes to the service itself and not through REST, of which every answer has tests of its own.
 """
@@ -83,7 +83,7 @@ class RealDesk:
         """The world is over."""
         self._store.close()
 
-    def _on_presence(self, node_id: str, connected: bool) -> None:  # noqa: FBT001 - the broker's callback
+    def _on_presence(self, node_id: str, connected: bool) -> None:
         if self._life is not None and not self._life.done() and node_id != "cloud":
             self.service.intake.on_presence(node_id, connected)
 
@@ -167,4 +167,8 @@ class RealDesk:
 
     def _rows(self) -> list[dict[str, Any]]:
         with self._store.connect() as tx:
-            return [dict(row) for table in _ROWS for row in tx.execute(select(table).order_by(*table.primary_key)).mappings()]
+            return [
+                dict(row)
+                for table in _ROWS
+                for row in tx.execute(select(table).order_by(*table.primary_key)).mappings()
+            ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import Final
 
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock
 from py_esp_ota.errors import EspError, PowerLoss
@@ -16,32 +16,22 @@ from py_esp_ota.hunt.kinds import damaged, forged, table
 from py_esp_ota.hunt.marks import marks_of_boot, marks_of_left, marks_of_line, marks_of_words
 from py_esp_ota.hunt.promises import PROMISES
 from py_esp_ota.hunt.promises.promise import Broken, Look, holds
+from py_esp_ota.hunt.result import Breach, Heard
 from py_esp_ota.hunt.world import Act, Image, World, seconds_of
 from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.sweep.life import Past, left_on
 from py_esp_ota.world import EPOCH
 
-if TYPE_CHECKING:
-    from py_esp_ota.hunt.result import Heard
-
 OFTEN: Final = 14
 """When a board has booted so often, somebody cancels its job."""
 BOOTS: Final = 40
 """When it has booted so often, it does so for ever, and is stopped."""
+_SAYS = "Reporting "
+_OFFER = "Upgrade Handler got:"
 _FOR_EVER = "the app panics at each boot before it asks for an update, and its bootloader has no rollback"
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """A promise that was broken: which, on which board, ``None`` for the cloud's, after how many seconds, and how."""
-
-    promise: str
-    board: int | None
-    at: float
-    why: str
-
-
-class Over(Exception):  # noqa: N818 - no error: a world ends at its first breach
+class Over(Exception):
     """A promise was broken, and the world is not played on."""
 
 
@@ -84,7 +74,7 @@ class Stage:
         """The cloud listens, and every board has power."""
         await self.desk.open()
         for board in self.boards:
-            board.device.on_power_loss = lambda board=board: self._lost(board)
+            board.device.on_power_loss = partial(self._lost, board)
             self.start(board.device.live(board.doors))
             self.switch_on(board)
 
@@ -179,17 +169,30 @@ class Stage:
         if len(boots) > board.memory.boots_seen:
             board.memory.boots_seen = len(boots)
             self._booted(board, boots[-1])
+        if _SAYS in line:
+            self.look(board)
+        if _OFFER in line:
+            self._offered(board)
         self.marks.update(marks_of_line(line))
         if self._heard is not None:
             self._heard(self.now, board.number, line)
 
+    def _offered(self, board: Board) -> None:
+        memory = board.memory
+        memory.offers += 1
+        if memory.offers > 1:
+            memory.offered_twice = True
+            self.marks.add("offered-twice")
+
     def _booted(self, board: Board, report: BootReport) -> None:
+        board.memory.offers = 0
         self.marks.update(marks_of_boot(report))
         for promise in PROMISES:
             if promise.at_boot is not None:
                 self._judge(promise.name, board, promise.at_boot(self, board, report))
         if report.app_desc is not None:
             board.memory.ran.add(report.app_desc.version)
+        self.look(board)
         board.memory.boots_since += 1
         if board.memory.boots_since == OFTEN:
             self.marks.add("again-and-again")

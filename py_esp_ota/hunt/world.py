@@ -114,11 +114,10 @@ class World:
         for option in self.options:
             name, value = OPTIONS[option]
             chosen[name] = value
-        release = tuple(map(int, self.idf.split(".")))
-        agent = tuple(map(int, self.rainmaker.split("."))) if self.rainmaker else Sdkconfig().rainmaker_version
+        agent = _version(self.rainmaker) if self.rainmaker else Sdkconfig().rainmaker_version
         config = replace(
             Sdkconfig(),
-            idf_version=release,
+            idf_version=_version(self.idf),
             rainmaker_version=agent,
             secure_flash_enc_enabled=self.encrypted,
             **chosen,
@@ -129,6 +128,11 @@ class World:
     def without(self, *acts: Act) -> World:
         """The same without some of what happens."""
         return replace(self, acts=tuple(act for act in self.acts if act not in acts))
+
+
+def _version(text: str) -> tuple[int, int, int]:
+    major, minor, patch = map(int, text.split("."))
+    return major, minor, patch
 
 
 _TEXTS = ("cloud", "chip", "idf", "rainmaker", "table")

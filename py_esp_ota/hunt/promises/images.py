@@ -28,7 +28,11 @@ def _at_boot(stage: Stage, board: Board, report: BootReport) -> Broken | None:
     return Broken(why, _as_planned(board))
 
 
-def _at_look(_stage: Stage, board: Board, look: Look) -> Broken | None:
+def _at_look(stage: Stage, board: Board, look: Look) -> Broken | None:
+    report, flash = board.device.report, board.device.flash
+    runs = report.partition if report and flash.powered else None
+    if runs is not None and holds(look.flash, runs, stage.sound) is None:
+        return Broken(f"an app runs in {runs.label}, which no longer holds it", _as_planned(board))
     if look.report.partition is None or look.boots is not None:
         return None
     why = f"without power now, {look.report.partition.label} would boot, and it holds no image that was ever sent"

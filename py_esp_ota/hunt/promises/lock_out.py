@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from py_esp_ota.hunt.stage import Stage
     from py_esp_ota.idf.bootloader.start import BootReport
 
-_BELIEVED = "update_anti_rollback believes an entry that is VALID, which set_actual_ota_seq made of the slot that booted"
+_BELIEVED = (
+    "update_anti_rollback believes an entry that is VALID, which set_actual_ota_seq made of the slot that booted"
+)
 
 
 def _highest(board: Board) -> int:

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 _SAID_BEFORE = "esp_rmaker_ota_default_cb reports success before the reboot in builds without rollback"
 
+_OTHERS_ID = (
+    "ota_url_handler keeps the id of a job that comes while another's image waits for its reboot, and that image "
+    "reports under it"
+)
+
 
 def _at_end(stage: Stage) -> Broken | None:
     for order in stage.desk.orders:
@@ -24,7 +29,8 @@ def _at_end(stage: Stage) -> Broken | None:
             watched = rolls_back and told != {ALREADY}
             if told and version not in (board.memory.confirming if watched else board.memory.ran):
                 why = f"{order.job_id}: a success of board {board.number}, which never confirmed {version}"
-                return Broken(why, "" if rolls_back else _SAID_BEFORE)
+                chips_own = _SAID_BEFORE if not rolls_back else _OTHERS_ID if board.memory.offered_twice else ""
+                return Broken(why, chips_own)
     return None
 
 
