@@ -11,12 +11,12 @@ from string import Template
 
 from py_esp_ota.packed import deflated
 from py_esp_ota.sweep import Scene, Story, StoryError
+from py_esp_ota.view.parts import part
 from py_esp_ota.view.teach.lessons import lessons_html
 from py_esp_ota.view.teach.pack import FORMAT, image_id, packed_lessons
 from py_esp_ota.view.teach.wrecks import Lesson, Limits, learn
 
 _PARTS = files(__package__).joinpath("page")
-_SWEEP_STYLE = files("py_esp_ota.view").joinpath("page", "sweep.css")
 _WASM = files(__package__).joinpath("core.wasm")
 
 #: The modules of the page, which import each other as ``teach/NAME``.
@@ -65,7 +65,7 @@ def teach_page(
     return Template(_part("teach.html")).substitute(
         story=escape(story.name),
         text=escape(story.text),
-        style=_SWEEP_STYLE.read_text(encoding="utf-8") + _part("teach.css"),
+        style=part("base.css", "sweep.css") + _part("teach.css"),
         lessons=lessons_html({each.story.name: _shown(each) for each in lessons}),
         imports=_script_safe(json.dumps({"imports": imports})),
         data=deflated(json.dumps(data, separators=(",", ":")).encode()),
