@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import socket
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,8 @@ from py_esp_ota.work.packed import opened
 
 OLDEST = (2, 50)
 _ADDRESS = "RAY_ADDRESS"
+_PLACE = re.compile(r"(?:ray://)?(?P<host>[^\s/:@]+):(?P<port>[0-9]{1,5})", re.ASCII)
+_PATIENCE = 5.0  # seconds
 _STORE = 80 << 20  # bytes of shared memory: Ray's least, and reports are small
 
 
@@ -48,6 +52,8 @@ class OnRay:
         """The workers are ended with the block. Raises ``WorkError``: no Ray, another version of it, nobody there."""
         packed = Packed.of(work)
         address = self.address or os.environ.get(_ADDRESS)
+        if address is not None:
+            _knock(address)
         ray = _ray(ours=address is None)
         with _joined(ray, address, self.jobs or cores()):
             has = int(ray.cluster_resources().get("CPU", 0))
@@ -60,6 +66,17 @@ class OnRay:
                 yield actors
             finally:
                 actors.end()
+
+
+def _knock(address: str) -> None:
+    """Raises ``WorkError`` when nobody listens there: Ray itself tries for minutes."""
+    place = _PLACE.fullmatch(address)
+    if place is None:  # "auto", say, which Ray knows about
+        return
+    try:
+        socket.create_connection((place["host"], int(place["port"])), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise WorkError(f"Ray at {address}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _ray(*, ours: bool) -> Any:

@@ -44,6 +44,11 @@ class Share:
         """Whether this operation is in it."""
         return operation == self.cut if self.cut is not None else operation % self.count == self.number - 1
 
+    def require(self, story: Story, operations: int) -> None:
+        """Raises ``StoryError`` when the story has no such operation."""
+        if self.cut is not None and self.cut >= operations:
+            raise StoryError(f"{story.name} has {operations} flash operations: there is no cut@{self.cut}")
+
 
 ALL = Share()
 _CLEAN = Past()
@@ -79,8 +84,7 @@ def sweep(
         ValueError: an image does not fit.
     """
     terms, run, target = rehearse(story, scene)
-    if share.cut is not None and share.cut >= len(run.operations):
-        raise StoryError(f"{story.name} has {len(run.operations)} flash operations: there is no cut@{share.cut}")
+    share.require(story, len(run.operations))
     looker = Looker(terms, target)
     firsts: dict[int, tuple[Case, Look]] = {}
     cases: list[Case] = []

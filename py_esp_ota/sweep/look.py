@@ -80,7 +80,8 @@ class Looker:
     def retell(self, look: Look) -> Run:
         """The story told again after the cut that was looked at, recorded."""
         life = self._life(look.flash, look.efuse)
-        return record(life, lambda life: tell_again(life, self.terms))
+        told: list[Broken | None] = []
+        return record(life, lambda life: told.append(tell_again(life, self.terms)))
 
     def _number(self, ending: Ending) -> int:
         number = self._numbers.setdefault(ending, len(self.endings))

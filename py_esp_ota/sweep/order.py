@@ -100,11 +100,23 @@ class Order:
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What a worker keeps does not travel."""
-        return self.told, self.props, self.tears, self.share, self.depth, self.mutant, self.firsts, self.drawn, self.seed
+        return (
+            self.told,
+            self.props,
+            self.tears,
+            self.share,
+            self.depth,
+            self.mutant,
+            self.firsts,
+            self.drawn,
+            self.seed,
+        )
 
     def __setstate__(self, told: tuple[Any, ...]) -> None:
         """The same order, and nothing made of it yet."""
-        self.told, self.props, self.tears, self.share, self.depth, self.mutant, self.firsts, self.drawn, self.seed = told
+        self.told, self.props, self.tears, self.share, self.depth, self.mutant, self.firsts, self.drawn, self.seed = (
+            told
+        )
         self._stage = []
 
     def bug(self) -> AbstractContextManager[None]:

@@ -12,7 +12,7 @@ from py_esp_ota.sweep.timeline import Timeline
 
 #: Where in a sweep: first or second cuts, which stretch or run of them, and the how manyeth there.
 Place = tuple[int, int, int]
-#: What cannot differ has one name: the state that was looked at, where it mattered. Weak cells are named by their place.
+#: What cannot differ has one name: the state that was looked at, where it mattered. Weak cells go by their place.
 Name = tuple[object, ...]
 
 
@@ -61,11 +61,20 @@ def merge(one: SweepPart, other: SweepPart) -> SweepPart:
 
 
 def report_of(
-    part: SweepPart, story: str, operations: tuple[FlashOp, ...], times: Timeline | None, limit: int
+    part: SweepPart, story: str, operations: tuple[FlashOp, ...], *, limit: int, times: Timeline | None, stopped: str
 ) -> SweepReport:
-    """The report, as if one process had found it all. ``limit``: second cuts at most."""
+    """The report, as if one process had found it all.
+
+    Args:
+        part: what was found.
+        story: its name.
+        operations: of the story without a cut.
+        limit: second cuts at most.
+        times: when the operations happen, where that is known.
+        stopped: why this is not all, ``""`` when it is.
+    """
     seen = sorted(part.looks.values(), key=lambda look: look.at)
     numbers = {ending: number for number, ending in enumerate(dict.fromkeys(look.ending for look in seen))}
     cuts = [*part.in_order(0), *[*part.in_order(1)][:limit]]
     cases = tuple(Case(cut.plan, cut.operation, numbers[part.looks[cut.name].ending]) for cut in cuts)
-    return SweepReport(story, operations, cases, tuple(numbers), sum(look.boots for look in seen), times)
+    return SweepReport(story, operations, cases, tuple(numbers), sum(look.boots for look in seen), times, stopped)

@@ -12,7 +12,7 @@ from functools import partial
 
 from py_esp_ota._core import EFuse, Flash, Sectors
 from py_esp_ota.sweep.cuts import tears_of
-from py_esp_ota.sweep.engine import Progress, StoryError, drawn, every_cut
+from py_esp_ota.sweep.engine import Progress, drawn, every_cut
 from py_esp_ota.sweep.life import Past
 from py_esp_ota.sweep.look import Look
 from py_esp_ota.sweep.order import STRETCHES, First, Order, Stage
@@ -31,8 +31,10 @@ def shared_sweep(
     limit: int = 100_000,
     pace: Pace | None = None,
     progress: Progress | None = None,
-) -> Outcome[SweepReport]:
+) -> SweepReport:
     """``sweep`` of what is ordered, by whoever does it: the report is the same, byte for byte, as from one process.
+
+    When the user interrupts, or workers die again and again, the report is of what was done, and says so.
 
     Args:
         order: what is swept. Its ``firsts`` are not known yet.
@@ -42,27 +44,30 @@ def shared_sweep(
         progress: told of shards done and in all.
 
     Raises:
-        StoryError: as ``sweep``; the order names a single cut, which is nothing to share.
+        StoryError: as ``sweep``.
         WorkError: nobody is there to do it, or it cannot go there.
     """
-    if order.share.cut is not None:
-        raise StoryError("a single cut is nothing to share")
     with order.bug():
         stage = order.stage
+    order.share.require(stage.terms.story, len(stage.run.operations))
     found = _do(Work(first_cuts, order, merge, SweepPart()), STRETCHES, executor, progress)
-    part, done, stopped = found.report, found.done, found.stopped
-    if order.depth > 1 and not stopped:
+    part = found.report
+    if order.depth > 1 and found.whole:
         second = _second(order, part, limit)
-        again = _do(Work(second_cuts, second, merge, SweepPart()), len(second.firsts), executor, progress)
-        part, done, stopped = merge(part, again.report), done + again.done, again.stopped
-    times = timeline(stage.run.operations, stage.run.judged, stage.terms.scene.table, pace) if pace else None
-    return Outcome(report_of(part, order.told.story.name, stage.run.operations, times, limit), done, stopped)
+        # What is there already adds nothing to itself: it may stand for the report of no shard.
+        found = _do(Work(second_cuts, second, merge, part), len(second.firsts), executor, progress)
+        part = found.report
+    operations = stage.run.operations
+    times = timeline(operations, stage.run.judged, stage.terms.scene.table, pace) if pace else None
+    name = order.told.story.name
+    return report_of(part, name, operations, limit=limit, times=times, stopped=found.stopped)
 
 
-def _do(
-    work: Work[Order, SweepPart], shards: int, executor: Executor, progress: Progress | None
-) -> Outcome[SweepPart]:
-    return run(work, range(shards), executor, told=lambda done, _report: progress and progress(done, shards))
+def _do(work: Work[Order, SweepPart], shards: int, executor: Executor, progress: Progress | None) -> Outcome[SweepPart]:
+    found = run(work, range(shards), executor, told=lambda done, _report: progress and progress(done, shards))
+    if found.whole:
+        return found
+    return replace(found, stopped=f"{found.stopped}; {found.done} of {shards} parts of it are in this report")
 
 
 def _second(order: Order, part: SweepPart, limit: int) -> Order:
@@ -148,6 +153,6 @@ class _Notes:
 
 
 def _name(look: Look) -> Name | None:
-    """The same in every process, for all states that the look stands for; ``None`` when it stands for none but its own."""
+    """The same in every process, for all states that the look stands for; ``None`` when it stands for its own alone."""
     content = look.flash.fingerprint(look.needed)
     return None if content is None else (content, look.efuse.to_json(), look.past)
