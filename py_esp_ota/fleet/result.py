@@ -193,16 +193,21 @@ class FleetResult:
 
     @cached_property
     def progress(self) -> Sequence[tuple[int, int, int, int]]:
-        """The course of it at moments that are equally far apart: second, devices told, updated, missed."""
+        """The course of it: second, devices told, updated, missed.
+
+        At moments that are equally far apart, and at others between which as many devices come to their end.
+        """
         turns = sorted(member.turn for member in self.members if member.turn is not None)
         ends = [
             (member.seconds, member.updated) for member in self.members if member.closed and member.seconds is not None
         ]
         good = sorted(at for at, updated in ends if updated)
         bad = sorted(at for at, updated in ends if not updated)
-        last = max([*turns[-1:], *good[-1:], *bad[-1:]], default=0)
-        moments = sorted({round(last * step / _SAMPLES) for step in range(_SAMPLES + 1)})
-        return [(at, bisect_right(turns, at), bisect_right(good, at), bisect_right(bad, at)) for at in moments]
+        over = sorted(at for at, _ in ends)
+        last = max([*turns[-1:], *over[-1:]], default=0)
+        moments = {round(last * step / _SAMPLES) for step in range(_SAMPLES + 1)}
+        moments |= {over[(len(over) - 1) * step // _SAMPLES] for step in range(_SAMPLES + 1) if over}
+        return [(at, bisect_right(turns, at), bisect_right(good, at), bisect_right(bad, at)) for at in sorted(moments)]
 
     def to_json(self, replay: Replay) -> dict[str, Any]:
         """The document. ``replay`` gives each device the line that plays it alone."""

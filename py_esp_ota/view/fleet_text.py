@@ -64,9 +64,13 @@ def fleet_text(result: FleetResult, replay: Replay, *, name: str, devices: int, 
 
 
 def moments(result: FleetResult) -> Sequence[tuple[int, int, int, int]]:
-    """A few moments of its course, the first and the last among them."""
+    """A few moments of its course: the first, the last, and each at which another eighth had come to its end."""
     course = result.progress
-    return [*course[: -1 : max(len(course) // _MOMENTS, 1)], *course[-1:]]
+    over = sum(course[-1][2:])
+    found = [course[0], course[-1]]
+    for part in range(1, _MOMENTS):
+        found.append(next(sample for sample in course if sum(sample[2:]) * _MOMENTS >= over * part))
+    return sorted(dict.fromkeys(found))
 
 
 def _end(result: FleetResult) -> int:
