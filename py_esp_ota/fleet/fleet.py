@@ -14,19 +14,16 @@ from py_esp_ota.fleet.members import JobOrder, Member
 from py_esp_ota.fleet.population import Population
 from py_esp_ota.fleet.result import FleetResult, MemberResult, SoFar, Told
 from py_esp_ota.fleet.script import script_of
-from py_esp_ota.rehearsal.climate import met
+from py_esp_ota.rehearsal.climate import drawn, met
 from py_esp_ota.rehearsal.play import Played, on_stage
 
-_BESIDE = 256 << 10
-
-
-def room_of(order: JobOrder) -> int:
-    """Bytes of memory that one device takes: the image in a flash of its own, and all else that it has."""
-    return len(order.image) + _BESIDE
+_CHECKED = 20  # devices of a population, about
 
 
 async def run_fleet(population: Population, order: JobOrder, *, told: Told) -> FleetResult:
     """Play a job for the devices of a population that it is for. To be run under virtual time.
+
+    Some of the devices are played again the long way at the end, and must do all that they did before.
 
     Cancelled, it gives back what it has come to so far, and that it is not whole.
 
@@ -54,11 +51,22 @@ async def run_fleet(population: Population, order: JobOrder, *, told: Told) -> F
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
         played = stage.played() if stage.now() > 0 else None  # before that there is no job
+        checked = [member.node_id for member in members if _is_checked(population, member.node_id)]
+        stage.check(checked)
     found = [_waiting(member) for member in members] if played is None else _ended(members, played)
     seconds = 0 if played is None else round(played.seconds)
     return FleetResult(
-        seed=population.seed, members=tuple(sorted(found, key=attrgetter("node_id"))), whole=whole, seconds=seconds
+        seed=population.seed,
+        members=tuple(sorted(found, key=attrgetter("node_id"))),
+        whole=whole,
+        seconds=seconds,
+        checked=tuple(sorted(checked)),
     )
+
+
+def _is_checked(population: Population, node_id: str) -> bool:
+    """Whether a device is among those that are played again; the same in whichever shard it is."""
+    return drawn(population.seed, node_id, "check") * population.devices < _CHECKED
 
 
 def _waiting(member: Member) -> MemberResult:
@@ -86,6 +94,7 @@ def _ended(members: Sequence[Member], played: Played) -> Iterator[MemberResult]:
         state = states[member.node_id]
         at = bisect_right(ends, state.position)
         said = state.handed_out or state.closed
+        boots, read = played.spent[member.node_id]
         yield replace(
             _waiting(member),
             status=state.status.value,
@@ -94,6 +103,6 @@ def _ended(members: Sequence[Member], played: Played) -> Iterator[MemberResult]:
             closed=state.closed,
             turn=-(-turns[at][0] // 1000) if at < len(turns) else None,
             seconds=round((state.timestamp - played.began) / 1000) if said else None,
-            boots=played.boots[member.node_id],
-            bytes=played.bytes[member.node_id],
+            boots=boots,
+            bytes=read,
         )

@@ -22,6 +22,7 @@ SLOWEST = 10
 """Devices that are told to be the slowest."""
 
 _SAMPLES = 48
+_TAIL = 20  # halves of halves of the devices that end last
 _NAMED = 5  # devices named where many are meant
 
 
@@ -113,12 +114,14 @@ class FleetResult:
         members: in the order of their names.
         whole: whether it was played to its end.
         seconds: of the job that were played.
+        checked: devices that were played again the long way, and did the same.
     """
 
     seed: int
     members: tuple[MemberResult, ...]
     whole: bool = True
     seconds: int = 0
+    checked: tuple[str, ...] = ()
 
     def __add__(self, other: FleetResult) -> FleetResult:
         """Both parts together. Raises ``ValueError``: they are of two fleets, or tell two things of one device."""
@@ -133,6 +136,7 @@ class FleetResult:
             members=tuple(found[node_id] for node_id in sorted(found)),
             whole=self.whole and other.whole,
             seconds=max(self.seconds, other.seconds),
+            checked=tuple(sorted({*self.checked, *other.checked})),
         )
 
     @property
@@ -206,7 +210,8 @@ class FleetResult:
         over = sorted(at for at, _ in ends)
         last = max([*turns[-1:], *over[-1:]], default=0)
         moments = {round(last * step / _SAMPLES) for step in range(_SAMPLES + 1)}
-        moments |= {over[(len(over) - 1) * step // _SAMPLES] for step in range(_SAMPLES + 1) if over}
+        shares = [step / _SAMPLES for step in range(_SAMPLES + 1)] + [1 - 0.5**step for step in range(_TAIL)]
+        moments |= {over[int((len(over) - 1) * share)] for share in shares if over}
         return [(at, bisect_right(turns, at), bisect_right(good, at), bisect_right(bad, at)) for at in sorted(moments)]
 
     def to_json(self, replay: Replay) -> dict[str, Any]:
@@ -221,6 +226,7 @@ class FleetResult:
             "missed": self.missed,
             "waiting": self.waiting,
             "bytes": self.bytes,
+            "checked": list(self.checked),
             "counts": dict(sorted(self.counts.items())),
             "groups": [asdict(group) for group in self.groups],
             "kinds": [

@@ -10,7 +10,7 @@ from string import Template
 from py_esp_ota.cloud.forecasts import clock
 from py_esp_ota.cloud.reasons import ABOUT, Reason
 from py_esp_ota.fleet.result import FleetResult, Group, MemberResult, Replay
-from py_esp_ota.view.fleet_text import group_words, headline, many, moments, size_words
+from py_esp_ota.view.fleet_text import checked_words, group_words, headline, many, moments, size_words
 from py_esp_ota.view.parts import part
 
 Scale = Callable[[float], float]
@@ -80,6 +80,7 @@ def _facts(result: FleetResult) -> str:
         "Boots": f"{sum(member.boots for member in result.members):,}",
         "Slowest device": clock(longest),
         "Seed": str(result.seed),
+        "Played again": checked_words(result),
     }
     return "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
 
@@ -114,6 +115,7 @@ def _chart(result: FleetResult) -> str:
         for count, drop in ((total, 12), (0, 0))
     )
     said = escape(f"Of {len(result.members):,} devices {result.updated:,} are updated after {clock(end)}")
+    axis = "<li>time is drawn logarithmically</li>" if slow else ""
     legend = "".join(
         f'<li><i class="swatch {style}"></i>{words}</li>'
         for style, words in (
@@ -123,7 +125,7 @@ def _chart(result: FleetResult) -> str:
         )
     )
     return (
-        f'<ul class="legend">{legend}</ul>'
+        f'<ul class="legend">{legend}{axis}</ul>'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + _BELOW}" role="img" aria-label="{said}">{drawn}'
         f'<path class="axis" d="M{_LEFT} 0V{_HEIGHT}H{_WIDTH}"/>{ticks}{counts}</svg>'
     )
