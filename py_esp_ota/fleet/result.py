@@ -227,7 +227,7 @@ class FleetResult:
             "waiting": self.waiting,
             "bytes": self.bytes,
             "checked": list(self.checked),
-            "counts": dict(sorted(self.counts.items())),
+            "counts": [{"status": status, "devices": count} for status, count in sorted(self.counts.items())],
             "groups": [asdict(group) for group in self.groups],
             "kinds": [
                 {"kind": kind, "devices": devices, "updated": updated, "missed": missed}
