@@ -16,22 +16,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from itertools import count, pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from py_esp_ota._core import EFuse, PartitionTable, verify_image, whole
+from py_esp_ota._core import EFuse, PartitionTable, whole
 from py_esp_ota.adapters.counted import CountedFetch, Progress
 from py_esp_ota.adapters.link import Link, SlowFetch
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.adapters.virtual_time import VirtualLoop
 from py_esp_ota.apps import Apps
 from py_esp_ota.device import Device, Diagnostics, Doors
-from py_esp_ota.faults import Plan, Weather, parse
-from py_esp_ota.faults.mqtt import budgeted
+from py_esp_ota.exposed import Exposed
+from py_esp_ota.faults import Plan, parse
 from py_esp_ota.flash_timing import FlashTiming
 from py_esp_ota.ports import Bytes
 from py_esp_ota.rainmaker.ota import OtaType
@@ -86,7 +86,7 @@ class Lab:
         self._deliver = deliver or (lambda _user_name, _code: None)
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[Any]] = []
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Exposed] = {}
         self._runner: asyncio.Runner | None = None
         self._headers: dict[str, str] = {}
         self._user: User | None = None  # the lab's own login
@@ -196,15 +196,13 @@ class Lab:
             raise ValueError(f"OTA over MQTT streams needs Mosquitto: {self.world.broker} delivers no $aws/things/...")
         config = replace(config or Sdkconfig(), esp_rmaker_mqtt_use_basic_ingest_topics=self.world.basic_ingest)
         table = PartitionTable.builtin(partitions) if isinstance(partitions, str) else partitions
-        weather = Weather(
+        outside = Doors(
             mqtt=self.world.mqtt,
             fetch=SlowFetch(self.world.fetch, link) if link else self.world.fetch,
             clock=self.world.clock,
-            ota_diag=ota_diag,
-            judge=verify_image,
-            slots=[row for row in table if row.type == 0],
         )
-        device = Device(
+        make = partial(
+            Device,
             table,
             firmware=firmware,
             bootloader=bootloader,
@@ -218,17 +216,15 @@ class Lab:
             groups=groups,
             thread_partition_id=thread_partition_id,
             ota_type=ota_type,
-            ota_diag=weather.app.ota_diag,
-            crashes=weather.app.crashes,
             apps=apps,
             nvs_residents=nvs_residents,
             flash_timing=flash_timing,
             console=console,
         )
-        device.chip.judge = weather.judge
-        self._places[node_id] = _Place(weather, device.config)
-        fetch = CountedFetch(weather.fetch, on_download) if on_download else weather.fetch
-        doors = Doors(mqtt=weather.mqtt, fetch=fetch, clock=weather.clock)
+        exposed = self._places[node_id] = Exposed(table, outside, make, ota_diag=ota_diag)
+        device, doors = exposed.device, exposed.doors
+        if on_download:
+            doors = replace(doors, fetch=CountedFetch(doors.fetch, on_download))
         self._start(device.live(doors), f"device {node_id}")
         return device
 
@@ -243,10 +239,7 @@ class Lab:
         Raises ``ValueError`` for a plan that does not parse; nothing has changed then.
         """
         plan = parse(plan) if isinstance(plan, str) else plan
-        place = self._places[device.node_id]
-        device.flash.fault = plan.flash
-        device.config = budgeted(place.config, plan)
-        place.weather.change(plan, running=device.running)
+        self._places[device.node_id].suffer(plan)
         return plan
 
     def is_online(self, node_id: str) -> bool:
@@ -401,11 +394,3 @@ async def _pieces(data: bytes, on_progress: Progress | None) -> AsyncIterator[by
         yield data[start : start + _UPLOAD_PIECE]
         if on_progress:
             on_progress(min(start + _UPLOAD_PIECE, len(data)), len(data))
-
-
-@dataclass(frozen=True)
-class _Place:
-    """What surrounds one device: its weather, and the options it has in fair weather."""
-
-    weather: Weather
-    config: Sdkconfig

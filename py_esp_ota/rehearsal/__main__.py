@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from py_esp_ota.adapters.child import be_a_child
+from py_esp_ota.cloud.standing import Tally
 from py_esp_ota.rehearsal.document import rehearsal_in
 from py_esp_ota.rehearsal.rehearse import rehearse
 from py_esp_ota.strict_json import read_json
@@ -34,11 +35,11 @@ def main() -> int:
     gc.set_threshold(*_GC)
     last = (-1, -1)
 
-    def told(closed: int, seconds: int) -> None:
+    def told(whole: Tally, seconds: int) -> None:
         nonlocal last
-        if (now := (closed, seconds // _EVERY_S)) != last:
+        if (now := (whole.closed, seconds // _EVERY_S)) != last:
             last = now
-            _say(progress=[closed, seconds])
+            _say(progress=[whole.closed, seconds])
 
     try:
         order = read_json(be_a_child(sys.stdin.buffer, memory=MEMORY, seconds=SECONDS))

@@ -17,11 +17,11 @@ can be played again alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from py_esp_ota._core import sha256
-from py_esp_ota.cloud.rehearsals import Copy
 from py_esp_ota.faults import parse
 
 TEXT_LIMIT = 2000
@@ -199,6 +199,19 @@ class Fate:
     boots: float  # when it booted last, a negative number; of one that is offline, when it comes back
     comes: bool = True  # it is, or will be, there
     power: float = 0.0  # how long a power cut lasts
+    away: tuple[tuple[float, float], ...] = ()  # from when to when it is switched off
+
+
+class Dealt(Protocol):
+    """One device among those that share a climate."""
+
+    @property
+    def node_id(self) -> str:
+        """Who it is."""
+
+    @property
+    def online(self) -> bool:
+        """Whether it is there when the campaign begins."""
 
 
 def drawn(seed: int, node_id: str, what: str) -> float:
@@ -211,17 +224,20 @@ def met(plan: str) -> str:
     return "+".join(part for part in plan.split("+") if not part.startswith("slow@"))
 
 
-def deal(climate: Climate, copies: Sequence[Copy], seed: int) -> dict[str, Fate]:
+def ranked(seed: int, node_ids: Iterable[str], what: str) -> list[str]:
+    """Devices in an order that is drawn: the first of them are as many as one wants."""
+    return sorted(node_ids, key=lambda node_id: (drawn(seed, node_id, what), node_id))
+
+
+def deal(climate: Climate, devices: Sequence[Dealt], seed: int) -> dict[str, Fate]:
     """The fate of each device; shares are kept as exactly as the number of devices allows."""
-    ranked = sorted(copies, key=lambda copy: (drawn(seed, copy.node_id, "line"), copy.node_id))
-    plans = {copy.node_id: _at((place + 0.5) * _ALL / len(ranked), climate.lines) for place, copy in enumerate(ranked)}
-    away = sorted(
-        (copy for copy in copies if not copy.online),
-        key=lambda copy: (drawn(seed, copy.node_id, "never"), copy.node_id),
-    )
-    lost = {copy.node_id for copy in away[: round(len(away) * climate.never / _ALL)]}
+    order = ranked(seed, (device.node_id for device in devices), "line") if climate.lines else []
+    plans = {node_id: _at((place + 0.5) * _ALL / len(order), climate.lines) for place, node_id in enumerate(order)}
+    away = ranked(seed, (device.node_id for device in devices if not device.online), "never")
+    lost = frozenset(away[: round(len(away) * climate.never / _ALL)])
     return {
-        copy.node_id: _fate(climate, copy, seed, plans[copy.node_id], comes=copy.node_id not in lost) for copy in copies
+        device.node_id: _fate(climate, device, seed, plans.get(device.node_id, ""), comes=device.node_id not in lost)
+        for device in devices
     }
 
 
@@ -241,13 +257,13 @@ def _at(percent: float, lines: Sequence[Line]) -> str:
     return ""
 
 
-def _fate(climate: Climate, copy: Copy, seed: int, plan: str, *, comes: bool) -> Fate:
+def _fate(climate: Climate, device: Dealt, seed: int, plan: str, *, comes: bool) -> Fate:
     def draw(what: str) -> float:
-        return drawn(seed, copy.node_id, what)
+        return drawn(seed, device.node_id, what)
 
     low, high = climate.speed
-    speed = round(low + draw("speed") * (high - low))
+    speed = round(low + draw("speed") * (high - low)) if high > low else low
     if speed and "slow@" not in plan:
         plan = "+".join(part for part in (plan, f"slow@{speed}") if part)
-    boots = -_SETTLED_S - draw("boot") * (_PERIOD_S - _SETTLED_S) if copy.online else draw("back") * climate.back
+    boots = -_SETTLED_S - draw("boot") * (_PERIOD_S - _SETTLED_S) if device.online else draw("back") * climate.back
     return Fate(plan=plan, boots=round(boots, 3), comes=comes, power=round(draw("power") * climate.power, 3))

@@ -276,11 +276,7 @@ def _shares(rehearsal: Rehearsal, played: Played, fates: Mapping[str, Fate]) -> 
 
 def _samples(played: Played) -> list[tuple[int, int, int, int]]:
     """The course of it, at moments that are equally far apart."""
-    turns = [
-        (_after(played, entry.event.time), int(entry.event.data["released"]))
-        for entry in played.log
-        if entry.event.kind is Kind.RELEASED
-    ]
+    turns = [(round(milliseconds / 1000), released) for milliseconds, released in played.turns()]
     closed = [
         (_after(played, node.timestamp), node.status is NodeStatus.SUCCESS) for node in played.nodes if node.closed
     ]
@@ -328,7 +324,4 @@ def _is_odd(node: NodeState, failures: int, boots: int) -> bool:
 
 def _turn(played: Played, node: NodeState) -> int:
     """Seconds until the node had its turn."""
-    for entry in played.log:
-        if entry.event.kind is Kind.RELEASED and entry.event.data["released"] > node.position:
-            return -(-(entry.event.time - played.began) // 1000)
-    return 0
+    return next((-(-at // 1000) for at, released in played.turns() if released > node.position), 0)

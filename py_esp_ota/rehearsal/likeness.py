@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from py_esp_ota._core import EFuse, Flash, ImageHeader, Partition, PartitionTable, Target
-from py_esp_ota.cloud.boards import BoardFacts, OtadataFact
+from py_esp_ota.cloud.boards import NOTHING_KNOWN, BoardFacts, OtadataFact
 from py_esp_ota.cloud.rehearsals import Copy, Rehearsal
 from py_esp_ota.firmware import CHIPS, LARGEST_FLASH, Firmware, bootloader, merge, ota_select_entry
 from py_esp_ota.idf.rollback import OtaImgState
@@ -33,6 +33,22 @@ class Likeness:
     efuse: EFuse | None
     flash: Flash  # to fork
     assumed: tuple[str, ...]  # one sentence for each thing that is not known
+
+
+def flashed(
+    table: PartitionTable, parts: Mapping[int, bytes], *, chip: str, release: str, size: int | None = None
+) -> Flash:
+    """A flash as it comes out of a factory: a bootloader of that release, the table, and ``parts`` by their offsets.
+
+    ``size`` is the smallest that holds the table when it is not given. Raises ``ValueError``: no flash has that size,
+    or it is too small.
+    """
+    size = size or _size(table)
+    if size < _SMALLEST or size & (size - 1):
+        raise ValueError(f"no flash has {size} bytes")
+    loader = bootloader(chip=chip, idf_ver=release, flash_size=size)
+    placed = {_TABLE_AT: table.to_bytes(), Target(chip).bootloader_offset: loader, **parts}
+    return Flash.from_bytes(merge(placed, size=size), size=size)
 
 
 class Likenesses:
@@ -71,21 +87,14 @@ class Likenesses:
             assumed.append(f"the image of {copy.project} {copy.version} is not in the cloud: a forged one runs")
         table = self._table(board, len(image))
         config = _config(board)
-        slot = _slot(table, board)
-        parts = {_TABLE_AT: table.to_bytes(), slot.offset: image}
-        size = board.flash_size or _size(table)
-        if size < _SMALLEST or size & (size - 1):
-            raise ValueError(f"no flash has {size} bytes")
-        loader = bootloader(
-            chip=chip, idf_ver=board.bootloader_idf or release_text(config.idf_version), flash_size=size
-        )
-        parts[Target(chip).bootloader_offset] = loader
-        parts |= _otadata(table, board, slot)
+        slot = app_slot(table, board)
+        parts = {slot.offset: image, **_otadata(table, board, slot)}
         for row in table:
             app = next((app for app in board.apps if app.slot == row.label and app.version), None)
             if app is not None and row.type == _APP and row.offset != slot.offset:
                 parts[row.offset] = self._forge(app.project or copy.project, app.version, chip)
-        flash = Flash.from_bytes(merge(parts, size=size), size=size)
+        release = board.bootloader_idf or release_text(config.idf_version)
+        flash = flashed(table, parts, chip=chip, release=release, size=board.flash_size)
         return Likeness(table, image, config, _efuse(chip, board), flash, tuple(assumed))
 
     def _running(self, copy: Copy, chip: str) -> bytes:
@@ -159,7 +168,7 @@ def _efuse(chip: str, board: BoardFacts) -> EFuse | None:
     return EFuse(chip, chip_revision=board.chip_revision, secure_version=board.secure_version or 0)
 
 
-def _slot(table: PartitionTable, board: BoardFacts) -> Partition:
+def app_slot(table: PartitionTable, board: BoardFacts = NOTHING_KNOWN) -> Partition:
     """Where the running app is: as noted, else as otadata has it, else where a programmer puts it."""
     ota = sorted((row for row in table if row.ota_slot is not None), key=lambda row: row.subtype)
     newest = max((fact.sequence or 0 for fact in board.otadata), default=0)

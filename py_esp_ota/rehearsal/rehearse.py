@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from py_esp_ota.adapters.virtual_time import run_virtual
 from py_esp_ota.cloud.history import lines
-from py_esp_ota.cloud.rehearsals import Rehearsal, too_large
-from py_esp_ota.rehearsal.climate import climate_of, deal
+from py_esp_ota.cloud.rehearsals import Copy, Rehearsal, RehearsedJob, too_large
+from py_esp_ota.cloud.standing import Tally
+from py_esp_ota.rehearsal.climate import Fate, climate_of, deal
 from py_esp_ota.rehearsal.forecast import Forecast, forecast_of
-from py_esp_ota.rehearsal.play import Told, alone, play
+from py_esp_ota.rehearsal.likeness import Likenesses
+from py_esp_ota.rehearsal.play import Part, Script, Told, alone, play
 
 SEED_LIMIT = 2**32
 
 
-def _nobody(_closed: int, _seconds: int) -> None:
+def _nobody(_tally: Tally, _seconds: int) -> None:
     pass
 
 
@@ -39,7 +41,8 @@ def rehearse(
     if problem := too_large(rehearsal):
         raise ValueError(problem)
     fates = deal(climate, rehearsal.nodes, seed)
-    played = run_virtual(play(rehearsal, fates, told=told))
+    script = _script(rehearsal, rehearsal.job, rehearsal.nodes, fates)
+    played = run_virtual(play(script, told=told))
     return forecast_of(rehearsal, played, fates, climate, weather=weather or "fine", seed=seed, job=job)
 
 
@@ -93,10 +96,19 @@ def rehearse_one(
     Raises:
         ValueError: it is none of the job's, or as ``rehearse``.
     """
-    lone = alone(rehearsal, node_id, turn)
+    copy = next((copy for copy in rehearsal.nodes if copy.node_id == node_id), None)
+    if copy is None:
+        raise ValueError(f"the job is not for node {node_id[:64]}")
     fate = deal(climate_of(weather), rehearsal.nodes, seed)[node_id]
     fate = fate if back is None else replace(fate, boots=back)
-    played = run_virtual(play(lone, {node_id: fate}, told=_nobody, stop=stop, listen=True))
+    script = _script(rehearsal, alone(rehearsal.job, rehearsal.now, turn), (copy,), {node_id: fate})
+    return play_alone(script, seed=seed, stop=stop)
+
+
+def play_alone(script: Script, *, seed: int, stop: float | None = None) -> Lone:
+    """Play a script of one device, and tell everything that it prints and says; ``seed`` is told with it."""
+    (part,) = script.parts
+    played = run_virtual(play(script, told=_nobody, stop=stop, listen=True))
     (node,) = played.nodes
     heard = [
         Said(
@@ -110,11 +122,17 @@ def rehearse_one(
     ]
     printed = [Said(round(seconds, 3), "chip", text) for seconds, text in played.console]
     return Lone(
-        node_id=node_id,
-        weather=fate.plan,
+        node_id=part.node_id,
+        weather=part.fate.plan,
         seed=seed,
         status=node.status.value,
         info=node.additional_info,
-        boots=played.boots[node_id],
+        boots=played.boots[part.node_id],
         said=sorted([*heard, *printed], key=lambda said: said.seconds),
     )
+
+
+def _script(rehearsal: Rehearsal, job: RehearsedJob, copies: Sequence[Copy], fates: Mapping[str, Fate]) -> Script:
+    likenesses = Likenesses(rehearsal)
+    parts = (Part(node_id=copy.node_id, like=likenesses.of(copy), fate=fates[copy.node_id]) for copy in copies)
+    return Script(job=job, image=rehearsal.images[job.image], began=rehearsal.now, parts=tuple(parts))
