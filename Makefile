@@ -77,9 +77,10 @@ test: ## everything CI runs: checks, then every test; and at the end, what it co
 	@$(PYTHON) tools/cpu.py $(MAKE) --no-print-directory everything
 
 everything: system check firmware clients
-	cargo test --quiet -p esp-cpu -p esp-ota-core
-	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
-	$(BIN)/python -m pytest -q -n 2
+	@# In the profile of setup: what it has compiled is tested, and nothing compiled again but the tests.
+	cargo test --quiet --release -p esp-cpu -p esp-ota-core
+	cargo test --quiet --release --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
+	$(BIN)/python tools/halves.py -q
 
 test-postgresql: system setup ## the cloud's tests, all of them in PostgreSQL (`make test` has a part of them in both)
 	ESP_OTA_DATABASE=postgresql $(BIN)/python -m pytest -q -n 2 -m "not sqlite" tests/cloud
@@ -133,8 +134,9 @@ FUZZ_BIN := target/fuzz/x86_64-unknown-linux-gnu/release
 TARGETS ?= $(basename $(notdir $(wildcard rust/fuzz/fuzz_targets/*.rs)))
 
 fuzz: ## libFuzzer on each target in rust/fuzz (or TARGETS): RUNS inputs each (10000000)
-	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --release --manifest-path rust/fuzz/Cargo.toml \
-		--target-dir target/fuzz --target x86_64-unknown-linux-gnu
+	CARGO_PROFILE_RELEASE_DEBUG=1 CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true RUSTFLAGS="$(FUZZ_FLAGS)" \
+		cargo build --quiet --release --manifest-path rust/fuzz/Cargo.toml --target-dir target/fuzz \
+		--target x86_64-unknown-linux-gnu
 	@for target in $(TARGETS); do \
 		mkdir -p target/fuzz/corpus/$$target target/fuzz/crashes; \
 		echo "$$target:"; \
