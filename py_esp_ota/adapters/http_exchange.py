@@ -12,7 +12,7 @@ import h11
 import httpx2
 
 from py_esp_ota.adapters.body import Body
-from py_esp_ota.adapters.line import Line
+from py_esp_ota.adapters.line import Line, wrapped_by
 
 _READ = 65536  # bytes at a time
 _HEADER_LIMIT = 100 * 1024  # bytes
@@ -35,7 +35,7 @@ class Exchange:
         """Connect to the URL's host, with TLS if it says so. Raises ``OSError``, ``ValueError``."""
         if url.scheme not in _PORTS or not url.host:
             raise ValueError(f"{str(url)!r} is no http or https URL")
-        secure = tls if url.scheme == "https" else None
+        secure = wrapped_by(tls) if url.scheme == "https" else None
         return cls(await Line.open(url.host, url.port or _PORTS[url.scheme], secure))
 
     def check(self, request: httpx2.Request) -> bytes:

@@ -10,6 +10,14 @@ from typing import Any, Self, TypeVar
 
 _T = TypeVar("_T")
 
+#: Makes a connected socket one with TLS, to the server of that name; the handshake comes later.
+Wrap = Callable[[socket.socket, str], ssl.SSLSocket]
+
+
+def wrapped_by(tls: ssl.SSLContext) -> Wrap:
+    """A handshake of its own for each connection."""
+    return lambda sock, host: tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+
 
 class Line:
     """One connection to a server."""
@@ -18,7 +26,7 @@ class Line:
         self._socket = sock
 
     @classmethod
-    async def open(cls, host: str, port: int, tls: ssl.SSLContext | None) -> Self:
+    async def open(cls, host: str, port: int, wrap: Wrap | None) -> Self:
         """Connect to the first address of ``host`` that lets us. Raises ``OSError``."""
         refused: OSError = ConnectionError(f"{host} has no address")
         for family, kind, protocol, _, address in await _addresses(host, port):
@@ -27,8 +35,8 @@ class Line:
                 line._socket.setblocking(False)
                 line._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 await asyncio.get_running_loop().sock_connect(line._socket, address)
-                if tls is not None:
-                    await line._secure(tls, host)
+                if wrap is not None:
+                    await line._secure(wrap, host)
             except OSError as error:
                 line.close()
                 refused = error
@@ -53,8 +61,12 @@ class Line:
         """Close it, whatever the server still sends."""
         self._socket.close()
 
-    async def _secure(self, tls: ssl.SSLContext, host: str) -> None:
-        secured = tls.wrap_socket(self._socket, server_hostname=host, do_handshake_on_connect=False)
+    def take(self) -> socket.socket:
+        """The socket, for who watches and closes it from now on."""
+        return self._socket
+
+    async def _secure(self, wrap: Wrap, host: str) -> None:
+        secured = wrap(self._socket, host)
         self._socket = secured
         await self._now(secured.do_handshake)
 

@@ -63,6 +63,16 @@ class Files(Protocol):
         """A partition table."""
 
 
+class _NoFiles:
+    """Nobody."""
+
+    def app(self, name: str) -> bytes:
+        raise ValueError(f"image: {name[:60]!r} is a file's name, and nobody reads files here")
+
+    def table(self, name: str) -> PartitionTable:
+        raise ValueError(f"partitions: {name[:60]!r} is a file's name, and nobody reads files here")
+
+
 @dataclass(frozen=True, slots=True)
 class FleetFile:
     """What a file describes."""
@@ -71,8 +81,12 @@ class FleetFile:
     jobs: tuple[JobOrder, ...]  # every kind is in one of them
 
 
-def read_fleet(text: str, files: Files) -> FleetFile:
-    """The fleet that a text describes. Raises ``ValueError``: one sentence that names the key, and the nearest word."""
+def read_fleet(text: str, files: Files | None = None) -> FleetFile:
+    """The fleet that a text describes; ``files`` reads what it names.
+
+    Raises ``ValueError``: one sentence that names the key, and the nearest right word.
+    """
+    files = files or _NoFiles()
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

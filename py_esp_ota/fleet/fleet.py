@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from operator import attrgetter
 
-from py_esp_ota.cloud.jobs import NodeState
+from py_esp_ota.cloud.jobs import NodeStatus
 from py_esp_ota.cloud.standing import Tally
 from py_esp_ota.fleet.members import JobOrder, Member
 from py_esp_ota.fleet.population import Population
 from py_esp_ota.fleet.result import FleetResult, MemberResult, SoFar, Told
 from py_esp_ota.fleet.script import script_of
-from py_esp_ota.rehearsal.climate import met
+from py_esp_ota.rehearsal.climate import drawn, met
 from py_esp_ota.rehearsal.play import Played, on_stage
 
-_BESIDE = 256 << 10
-
-
-def room_of(order: JobOrder) -> int:
-    """Bytes of memory that one device takes: the image in a flash of its own, and all else that it has."""
-    return len(order.image) + _BESIDE
+_CHECKED = 20  # devices of a population, about
 
 
 async def run_fleet(population: Population, order: JobOrder, *, told: Told) -> FleetResult:
     """Play a job for the devices of a population that it is for. To be run under virtual time.
 
-    Cancelled once the job has begun, it gives back what it has come to so far, and that it is not whole.
+    Some of the devices are played again the long way at the end, and must do all that they did before.
+
+    Cancelled, it gives back what it has come to so far, and that it is not whole.
 
     Args:
         population: the devices.
@@ -48,39 +47,62 @@ async def run_fleet(population: Population, order: JobOrder, *, told: Told) -> F
         try:
             await stage.play(heard)
         except asyncio.CancelledError:
-            if stage.now() <= 0:
-                raise
             whole = False
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
-        return _result(population.seed, members, stage.played(), whole=whole)
+        played = stage.played() if stage.now() > 0 else None  # before that there is no job
+        checked = [member.node_id for member in members if _is_checked(population, member.node_id)]
+        stage.check(checked)
+    found = [_waiting(member) for member in members] if played is None else _ended(members, played)
+    seconds = 0 if played is None else round(played.seconds)
+    return FleetResult(
+        seed=population.seed,
+        members=tuple(sorted(found, key=attrgetter("node_id"))),
+        whole=whole,
+        seconds=seconds,
+        checked=tuple(sorted(checked)),
+    )
 
 
-def _result(seed: int, members: Sequence[Member], played: Played, *, whole: bool) -> FleetResult:
+def _is_checked(population: Population, node_id: str) -> bool:
+    """Whether a device is among those that are played again; the same in whichever shard it is."""
+    return drawn(population.seed, node_id, "check") * population.devices < _CHECKED
+
+
+def _waiting(member: Member) -> MemberResult:
+    """A device before there is a job."""
+    return MemberResult(
+        node_id=member.node_id,
+        kind=member.kind.name,
+        status=NodeStatus.TRIGGERED.value,
+        additional_info="",
+        reason="",
+        closed=False,
+        turn=None,
+        seconds=None,
+        boots=0,
+        bytes=0,
+        met=met(member.plan),
+    )
+
+
+def _ended(members: Sequence[Member], played: Played) -> Iterator[MemberResult]:
     turns = played.turns()
     ends = [released for _, released in turns]
     states = {state.node_id: state for state in played.nodes}
-
-    def turn_of(state: NodeState) -> int | None:
-        at = bisect_right(ends, state.position)
-        return round(turns[at][0] / 1000) if at < len(turns) else None
-
-    def of(member: Member) -> MemberResult:
+    for member in members:
         state = states[member.node_id]
-        said = state.timestamp if state.handed_out or state.closed else None
-        return MemberResult(
-            node_id=member.node_id,
-            kind=member.kind.name,
+        at = bisect_right(ends, state.position)
+        said = state.handed_out or state.closed
+        boots, read = played.spent[member.node_id]
+        yield replace(
+            _waiting(member),
             status=state.status.value,
             additional_info=state.additional_info,
             reason=str(state.reason),
             closed=state.closed,
-            turn=turn_of(state),
-            seconds=None if said is None else round((said - played.began) / 1000),
-            boots=played.boots[member.node_id],
-            bytes=played.bytes[member.node_id],
-            met=met(member.plan),
+            turn=-(-turns[at][0] // 1000) if at < len(turns) else None,
+            seconds=round((state.timestamp - played.began) / 1000) if said else None,
+            boots=boots,
+            bytes=read,
         )
-
-    found = sorted(members, key=lambda member: member.node_id)
-    return FleetResult(seed=seed, members=tuple(map(of, found)), whole=whole, seconds=round(max(played.seconds, 0.0)))

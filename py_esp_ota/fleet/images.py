@@ -18,13 +18,14 @@ def forged(table: Table, *, chip: str, project: str, version: str, size: int, id
     chip = table.text("chip", chip)
     if chip not in CHIPS:
         raise no_word(f"{table.where}chip: ", chip, sorted(CHIPS), "chip")
+    made = Firmware(
+        table.text("project", project),
+        table.text("version", version),
+        chip=chip,
+        size=table.whole("size", size, low=_LEAST, high=_LIMIT),
+        idf_ver=release_text(idf),
+    )
     try:
-        return Firmware(
-            table.text("project", project),
-            table.text("version", version),
-            chip=chip,
-            size=table.whole("size", size, low=_LEAST, high=_LIMIT),
-            idf_ver=release_text(idf),
-        ).to_bytes()
+        return made.to_bytes()
     except ValueError as error:
         raise ValueError(f"{table.where}the image cannot be made: {error}") from None

@@ -6,6 +6,7 @@ became of its devices, and everything else is counted anew from them.
 
 from __future__ import annotations
 
+import shlex
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -77,6 +78,18 @@ class MemberResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """How a device of a fleet is played again alone: the call that played all of them."""
+
+    words: tuple[str, ...]
+
+    def line(self, member: MemberResult) -> str:
+        """The line for a shell."""
+        turn = ("--turn", str(member.turn)) if member.turn else ()
+        return shlex.join([*self.words, "--alone", member.node_id, *turn])
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Devices that ended alike."""
 
@@ -85,6 +98,10 @@ class Group:
     reason: str
     devices: int
     named: Sequence[str]  # the first few
+
+    def has(self, member: MemberResult) -> bool:
+        """Whether a device is in it."""
+        return (member.status, member.additional_info, member.reason) == (self.status, self.info, self.reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +113,14 @@ class FleetResult:
         members: in the order of their names.
         whole: whether it was played to its end.
         seconds: of the job that were played.
+        checked: devices that were played again the long way, and did the same.
     """
 
     seed: int
     members: tuple[MemberResult, ...]
     whole: bool = True
     seconds: int = 0
+    checked: tuple[str, ...] = ()
 
     def __add__(self, other: FleetResult) -> FleetResult:
         """Both parts together. Raises ``ValueError``: they are of two fleets, or tell two things of one device."""
@@ -116,6 +135,7 @@ class FleetResult:
             members=tuple(found[node_id] for node_id in sorted(found)),
             whole=self.whole and other.whole,
             seconds=max(self.seconds, other.seconds),
+            checked=tuple(sorted({*self.checked, *other.checked})),
         )
 
     @property
@@ -137,6 +157,11 @@ class FleetResult:
     def missed(self) -> int:
         """Devices that have ended without."""
         return sum(member.missed for member in self.members)
+
+    @property
+    def waiting(self) -> int:
+        """Devices that have not come to their end."""
+        return len(self.members) - self.updated - self.missed
 
     @cached_property
     def bytes(self) -> int:
@@ -182,8 +207,8 @@ class FleetResult:
         moments = sorted({round(last * step / _SAMPLES) for step in range(_SAMPLES + 1)})
         return [(at, bisect_right(turns, at), bisect_right(good, at), bisect_right(bad, at)) for at in moments]
 
-    def to_json(self) -> dict[str, Any]:
-        """The document."""
+    def to_json(self, replay: Replay) -> dict[str, Any]:
+        """The document. ``replay`` gives each device the line that plays it alone."""
         return {
             "ok": self.ok,
             "whole": self.whole,
@@ -192,6 +217,7 @@ class FleetResult:
             "seconds": self.seconds,
             "updated": self.updated,
             "missed": self.missed,
+            "waiting": self.waiting,
             "bytes": self.bytes,
             "counts": dict(sorted(self.counts.items())),
             "groups": [asdict(group) for group in self.groups],
@@ -200,6 +226,6 @@ class FleetResult:
                 for kind, (devices, updated, missed) in self.kinds.items()
             ],
             "progress": [list(sample) for sample in self.progress],
-            "slowest": [asdict(member) for member in self.slowest],
-            "members": [asdict(member) for member in self.members],
+            "slowest": [member.node_id for member in self.slowest],
+            "members": [asdict(member) | {"replay": replay.line(member)} for member in self.members],
         }

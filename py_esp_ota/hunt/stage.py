@@ -151,11 +151,14 @@ class Stage:
         if flash.operations == memory.looked_at and not cut:
             return
         memory.looked_at = flash.operations
+        if board.was_looked_at():
+            return
         copy = board.copy()
         if cut:
             left = left_on(copy.flash, board.config, Past(nvs_flaw=memory.nvs_flaw))
             memory.nvs_flaw = left.nvs_flaw
             self.marks.update(marks_of_left(left.otadata))
+        copy.flash.watch()
         copy.flash.power_on()
         report = boot(copy, board.config)
         boots = None if report.partition is None else holds(copy.flash, report.partition, self.sound)
@@ -163,6 +166,7 @@ class Stage:
         for promise in PROMISES:
             if promise.at_look is not None:
                 self._judge(promise.name, board, promise.at_look(self, board, look))
+        board.remember(copy.flash)
 
     def _hear(self, board: Board, line: str) -> None:
         boots = board.device.boots

@@ -16,6 +16,8 @@ from py_esp_ota.lives.tree import Lives
 from py_esp_ota.lives.words import Off, On
 from py_esp_ota.world import LAB_HOST
 
+NEVER = 1 << 62
+
 
 class Crowd:
     """Devices, and the cloud that they talk to."""
@@ -41,8 +43,8 @@ class Crowd:
         return member
 
     def switch_on(self, member: Member) -> None:
-        """Give it power, if it has none."""
-        if not member.state.step.powered:
+        """Give it power, if it has none and was not given up."""
+        if not member.state.step.powered and not member.given_up:
             self.sky.let(member, On())
 
     def switch_off(self, member: Member) -> None:
@@ -56,13 +58,14 @@ class Crowd:
 
 
 @asynccontextmanager
-async def open_crowd(*, epoch: float) -> AsyncIterator[Crowd]:
+async def open_crowd(*, epoch: float, most_boots: int = NEVER) -> AsyncIterator[Crowd]:
     """A cloud without devices, under the virtual time of the running loop.
 
     Args:
         epoch: Unix seconds at the loop's time 0.
+        most_boots: a device that has booted so often is switched off for good.
     """
-    sky = Sky(epoch=epoch)
+    sky = Sky(epoch=epoch, most_boots=most_boots)
     token_hex = Repeatable().token_hex
     cloud = open_cloud(
         sky.open,

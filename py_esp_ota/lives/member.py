@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -31,17 +32,8 @@ class Member:
     """A device that follows others of its kind as long as it hears nothing new."""
 
     __slots__ = (
-        "_alarm",
-        "_due",
-        "_loop",
-        "_outside",
-        "lives",
-        "node_id",
-        "power",
-        "state",
-        "times",
-        "tokens",
-        "walker",
+        *("_alarm", "_due", "_loop", "_outside"),
+        *("given_up", "lives", "node_id", "power", "state", "times", "tokens", "walker"),
     )
 
     def __init__(
@@ -50,6 +42,7 @@ class Member:
         self.lives = lives
         self.node_id = node_id
         self.power = power  # seconds after which somebody gives it back the power that a cut took
+        self.given_up = False  # it is not played any further
         self.state: State = lives.first
         self.times = array("d")  # of each step, after that of its beginning
         self.tokens: Sequence[str] = ()  # that it was told
@@ -115,6 +108,13 @@ class Member:
         ``hear`` is told what it prints, and when. Raises ``UnlikeError``.
         """
         return self.lives.again(self.node_id, self.state, self.times or [self._loop.time()], self.tokens, hear)
+
+    def by(self, when: float) -> State:
+        """Where it was at a time of the loop."""
+        state = self.state
+        for _ in range(len(self.times) - max(bisect_right(self.times, when), 1)):
+            state = state.before or state
+        return state
 
     def rest(self) -> None:
         """Be no real device until it is needed again."""

@@ -15,7 +15,20 @@ from py_esp_ota.adapters.memory import VirtualClock
 from py_esp_ota.adapters.topics import matches, may_use
 from py_esp_ota.errors import FetchError, MqttError
 from py_esp_ota.lives.member import Member
-from py_esp_ota.lives.words import NODE, Answer, Answered, Fetched, Happening, Heard, Lost, On, Pending, Said, Template
+from py_esp_ota.lives.words import (
+    NODE,
+    Answer,
+    Answered,
+    Fetched,
+    Happening,
+    Heard,
+    Lost,
+    Off,
+    On,
+    Pending,
+    Said,
+    Template,
+)
 from py_esp_ota.ports import Fetch, Message, Mqtt, MqttSession, Response
 from py_esp_ota.world import LAB_URL, Presence, World
 
@@ -30,10 +43,12 @@ class Sky:
 
     Args:
         epoch: Unix seconds at time 0 of the running loop.
+        most_boots: what has booted so often boots for ever, and is not played any further.
     """
 
-    def __init__(self, *, epoch: float) -> None:
+    def __init__(self, *, epoch: float, most_boots: int) -> None:
         self._epoch = epoch
+        self._most_boots = most_boots
         self._backlog = Backlog()
         self._filters: list[str] = []
         self._up = True
@@ -184,8 +199,21 @@ class Sky:
         self.steps += 1
         if member.walker is not None:
             self._keep_awake(member)
-        if member.state.went_dark and member.power < float("inf"):
+        if member.given_up:
+            return
+        if member.state.step.boots >= self._most_boots:
+            self.give_up(member)
+        elif member.state.went_dark and member.power < float("inf"):
             self._loop.call_later(member.power, self.let, member, On())
+
+    def give_up(self, member: Member) -> None:
+        """Pull a device's plug for good."""
+        member.given_up = True
+        self._loop.call_soon(self._unplug, member)
+
+    def _unplug(self, member: Member) -> None:
+        if member.state.step.powered:
+            self.let(member, Off())
 
     def _keep_awake(self, member: Member) -> None:
         """Of the real devices only those that were needed last stay."""
@@ -198,6 +226,8 @@ class Sky:
 
     def let(self, member: Member, happening: Happening | None) -> None:
         """Let something happen to a device; what goes wrong is raised where ``trouble`` is awaited."""
+        if member.given_up and isinstance(happening, On):
+            return
         try:
             if happening is None:
                 member.ring()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -71,7 +71,8 @@ class Played:
     log: Sequence[Entry]  # of the job
     assumed: Mapping[str, Sequence[str]]  # by sentence: of which nodes
     boots: Mapping[str, int]  # by node
-    bytes: Mapping[str, int]  # by node: downloaded, whatever became of it
+    spent: Mapping[str, tuple[int, int]]
+    """By node: boots, and bytes downloaded, until some minutes after its end, however long the others are at it."""
     console: Sequence[tuple[float, str]] = field(default=())  # of a device that is played alone, with seconds
 
     def turns(self) -> list[tuple[int, int]]:
@@ -101,7 +102,7 @@ async def play(script: Script, *, told: Told, stop: float | None = None, listen:
 async def on_stage(script: Script, *, listen: bool = False) -> AsyncIterator[Stage]:
     """A stage with the devices of a script on it, for those who look at it in the middle of the play."""
     epoch = script.began / 1000 - _LEAD_S - asyncio.get_running_loop().time()
-    async with open_crowd(epoch=epoch) as crowd:
+    async with open_crowd(epoch=epoch, most_boots=BOOTS) as crowd:
         yield Stage(crowd, script, listen=listen)
 
 
@@ -197,7 +198,6 @@ class Stage:
             elif stop is not None and self.now() >= stop:
                 self._crowd.service.jobs.cancel(JOB_ID)
                 continue
-            self._stop_what_boots()
             now = view.standing, self._crowd.sky.steps
             if now == before and whole.counts.get(NodeStatus.IN_PROGRESS):
                 self._stop_what_hangs()
@@ -210,7 +210,6 @@ class Stage:
         """A while longer: an app that was fit a moment ago may crash for ever."""
         for _ in range(_AFTER_LOOKS):
             await asyncio.sleep(_LOOK_S)
-            self._stop_what_boots()
         self._crowd.check()
 
     def _confirmed(self, standing: Standing) -> bool:
@@ -220,12 +219,6 @@ class Stage:
             return False
         self._crowd.service.campaigns.resume(JOB_ID)
         return True
-
-    def _stop_what_boots(self) -> None:
-        """An app that panics at each boot would do so for weeks: not to be played."""
-        for member in self._crowd.members.values():
-            if member.state.step.boots >= BOOTS and member.power < float("inf"):
-                self._stop(member)
 
     def _stop_what_hangs(self) -> None:
         """Nor is a download that does not go on."""
@@ -242,8 +235,7 @@ class Stage:
                 self._stop(member)
 
     def _stop(self, member: Member) -> None:
-        member.power = float("inf")
-        self._crowd.switch_off(member)
+        self._crowd.sky.give_up(member)
         self._working.pop(member.node_id, None)
 
     def _at_it(self) -> bool:
@@ -268,9 +260,20 @@ class Stage:
             log=[entry for piece in service.log.all(Wanted(ota_job_id=JOB_ID)) for entry in piece],
             assumed=self._assumed,
             boots={name: min(member.state.step.boots, BOOTS) for name, member in self._crowd.members.items()},
-            bytes={name: member.state.step.read for name, member in self._crowd.members.items()},
+            spent={state.node_id: self._spent(state) for state in states},
             console=self._console() if self._listen else (),
         )
+
+    def _spent(self, state: NodeState) -> tuple[int, int]:
+        member = self._crowd.members[state.node_id]
+        ended = state.timestamp / 1000 - self._script.began / 1000 + self._zero + _AFTER_LOOKS * _LOOK_S
+        step = (member.by(ended) if state.closed else member.state).step
+        return min(step.boots, BOOTS), step.read
+
+    def check(self, some: Iterable[str]) -> None:
+        """Play the lives of some devices again, the long way. Raises ``UnlikeError``: one did not do it again."""
+        for name in some:
+            self._crowd.members[name].again().close()
 
     def _console(self) -> Sequence[tuple[float, str]]:
         """What the devices have printed: played again, since nobody listened."""

@@ -110,7 +110,7 @@ class _Cloud:
     async def _listen(self, link: Mqtt) -> None:
         async for message in link.messages():
             if parse_stream_topic(message.topic) is not None:
-                for block in _blocks(self._scene.new, message.payload):
+                for block in blocks(self._scene.new, message.payload):
                     await link.publish(stream_topic(_NODE, _STREAM, STREAM_DATA), block)
             place = parse_topic(message.topic)
             if place is None:
@@ -139,8 +139,8 @@ class _Cloud:
         yield _Body(self._scene.new)
 
 
-def _blocks(image: bytes, request: bytes) -> Iterator[bytes]:
-    """What a stream answers to a request."""
+def blocks(image: bytes, request: bytes) -> Iterator[bytes]:
+    """What a stream of ``image`` answers to a request."""
     length, first, number = (cbor.find_int(request, key) for key in ("l", "o", "n"))
     for block in range(first, first + number):
         part = image[block * length : (block + 1) * length]

@@ -7,12 +7,12 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from html import escape
-from importlib.resources import files
 from itertools import groupby
 from string import Template
 from typing import Any, Generic, TypeVar
 
 from py_esp_ota.sweep.result import OUTCOMES, SweepReport
+from py_esp_ota.view.parts import part
 from py_esp_ota.view.sweep_words import MEANING, model_of
 from py_esp_ota.view.time_words import pace_words, seconds_words, window_words
 
@@ -20,8 +20,6 @@ T = TypeVar("T", bound=Hashable)
 
 #: The second of two cuts; its number is spelled as a number is, so that it can be put together again.
 _SECOND_CUT = re.compile(r"cut@(0|[1-9][0-9]*)((?::[^+]*)?)", re.ASCII)
-
-_PAGE = files(__package__).joinpath("page")
 
 
 def sweep_html(report: SweepReport, *, command: str = "", elapsed_s: float | None = None, teach: str = "") -> str:
@@ -41,13 +39,13 @@ def sweep_html(report: SweepReport, *, command: str = "", elapsed_s: float | Non
     )
     took = "" if elapsed_s is None else f" in {elapsed_s:.2f} s"
     summary = f"{len(report.operations):,} flash operations, {len(report.cases):,} power cuts{took}"
-    return Template(_part("sweep.html")).substitute(
+    return Template(part("sweep.html")).substitute(
         story=escape(report.story),
         summary=summary,
         counts=counts,
         time=_time(report),
-        style=_part("sweep.css"),
-        script=_part("sweep.js"),
+        style=part("base.css", "sweep.css"),
+        script=part("sweep.js"),
         data=_script_safe({**_packed(report, command), "teach": teach}),
     )
 
@@ -74,10 +72,6 @@ def _time(report: SweepReport) -> str:
         f'<tbody>{phases}<tr><th scope="row">the whole story</th><td>{total}</td></tr></tbody></table>'
         + (f"<details><summary>When a cut breaks a promise</summary><ol>{risks}</ol></details>" if risks else "")
     )
-
-
-def _part(name: str) -> str:
-    return _PAGE.joinpath(name).read_text(encoding="utf-8")
 
 
 def _script_safe(data: dict[str, Any]) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 
-import pytest
-
 from py_esp_ota.cloud.web.site import HERE
 
 STATIC, VENDOR, TEMPLATES = HERE / "static", HERE / "static/vendor", sorted((HERE / "templates").glob("*.html"))
@@ -35,21 +33,37 @@ def test_every_field_has_the_look_of_the_page():
     assert {kind for kind in kinds if f'[type="{kind}"]' not in styles} <= {"hidden", "file"}
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_no_template_needs_an_unsafe_policy(path):
-    text = path.read_text()
-    assert not re.search(r"<script(?![^>]*\ssrc=\"/static/)", text)
-    assert "<style" not in text
-    assert not re.search(r"\sstyle=", text)
-    assert not re.search(r"\s(on\w+|hx-on[\w:-]*)=", text)
-    assert "|safe" not in text.replace(" ", "")
-    assert "autoescape" not in text
+UNSAFE = (
+    r"<script(?![^>]*\ssrc=\"/static/)",
+    r"<style",
+    r"\sstyle=",
+    r"\s(on\w+|hx-on[\w:-]*)=",
+    r"\|\s*safe",
+    r"autoescape",
+)
+OUTSIDE = (r"(https?:)?//[\w.-]+\.\w+", r"@import")
 
 
-@pytest.mark.parametrize("path", [*TEMPLATES, *STATIC.glob("*.css"), *STATIC.glob("*.js")], ids=lambda path: path.name)
-def test_nothing_is_fetched_from_outside(path):
-    assert not re.search(r"(https?:)?//[\w.-]+\.\w+", path.read_text())
-    assert "@import" not in path.read_text()
+def found(paths, patterns):
+    """What is in these files and should not be, each by its name."""
+    return [(path.name, pattern) for path in paths for pattern in patterns if re.search(pattern, path.read_text())]
+
+
+def test_no_template_needs_an_unsafe_policy():
+    assert found(TEMPLATES, UNSAFE) == []
+
+
+def test_nothing_is_fetched_from_outside():
+    assert found([*TEMPLATES, *STATIC.glob("*.css"), *STATIC.glob("*.js")], OUTSIDE) == []
+
+
+def test_in_the_dark_a_page_has_other_colours_and_nothing_else():
+    """So what a page is wide, and where it breaks, is looked at in the light alone."""
+    styles = "".join(path.read_text() for path in STATIC.glob("*.css"))
+    assert styles.count("prefers-color-scheme") == 1
+    dark = re.search(r"@media \(prefers-color-scheme: dark\) \{\n  :root \{\n(.*?)  \}\n\}\n", styles, re.DOTALL)[1]
+    colour = r"    --(?:\w|-)+: (?:#[0-9a-f]{6}|\d+%|none|0 \d+px \d+px rgb\(0 0 0 / \d+%\));"
+    assert [line for line in dark.splitlines() if line and not re.fullmatch(colour, line)] == []
 
 
 def test_every_icon_that_is_used_exists():

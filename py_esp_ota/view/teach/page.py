@@ -9,12 +9,12 @@ from string import Template
 
 from py_esp_ota.packed import deflated
 from py_esp_ota.sweep import Scene, Story
+from py_esp_ota.view.parts import part
 from py_esp_ota.view.teach.lessons import lessons_html
 from py_esp_ota.view.teach.pack import FORMAT, image_id, packed_lesson
 from py_esp_ota.view.teach.wrecks import Limits, learn
 
 _PARTS = files(__package__).joinpath("page")
-_SWEEP_STYLE = files("py_esp_ota.view").joinpath("page", "sweep.css")
 _WASM = files(__package__).joinpath("core.wasm")
 
 #: The modules of the page, which import each other as ``teach/NAME``.
@@ -49,7 +49,7 @@ def teach_page(story: Story, scene: Scene, *, limits: Limits | None = None, wasm
     return Template(_part("teach.html")).substitute(
         story=escape(story.name),
         text=escape(story.text),
-        style=_SWEEP_STYLE.read_text(encoding="utf-8") + _part("teach.css"),
+        style=part("base.css", "sweep.css") + _part("teach.css"),
         lessons=lessons_html(story.name, fragment(story.name, scene.old, scene.new)),
         imports=_script_safe(json.dumps({"imports": imports})),
         data=deflated(json.dumps(data, separators=(",", ":")).encode()),
