@@ -15,7 +15,7 @@ from py_esp_ota.hunt.world import Act, Image, World, check
 from py_esp_ota.releases import RELEASES
 
 #: One world in so many has the cloud of this package in it; all others a script of one, which is ten times as fast.
-REAL_ONE_IN: Final = 12
+REAL_ONE_IN: Final = 16
 
 _TEARS: Final = (
     "", "", ":torn", ":after", ":torn-program", ":tail-program", ":bits-program", ":torn-erase", ":bits-erase",
@@ -23,6 +23,7 @@ _TEARS: Final = (
 )  # fmt: skip
 _SIZES: Final = (0x800, 0x2000, 0x3000, 0x6000)
 _USUAL: Final = (("esp32c3", 6), ("esp32", 3), ("esp32s3", 3))
+_TABLES: Final = [(name, 1 if name.startswith("two") else 4) for name in TABLES]  # a large flash takes its time
 _MOST_WRITES: Final = 60  # flash operations of a boot, a download and a confirmation, about
 
 
@@ -119,7 +120,7 @@ def draw(seed: int) -> World:
     options = _options(numbers)
     fuse = numbers.below(3) if "anti-rollback" in options else 0
     sized = numbers.of(_SIZES)
-    boards = numbers.of((1, 1, 1, 1, 2, 3)) if cloud == "script" else numbers.of((1, 2, 2, 4))
+    boards = numbers.of((1, 1, 1, 1, 1, 2, 3)) if cloud == "script" else numbers.of((1, 1, 2, 4))
     images = _images(numbers, fuse, damage=cloud == "script", guarded="anti-rollback" in options)
     world = World(
         seed=seed,
@@ -127,7 +128,7 @@ def draw(seed: int) -> World:
         chip=chip,
         idf=".".join(map(str, idf)),
         rainmaker=numbers.of(AGENTS) if numbers.chance(4) else "",
-        table=numbers.of(TABLES),
+        table=numbers.weighted(_TABLES),
         options=options,
         fuse=fuse,
         encrypted=numbers.chance(16),
@@ -159,7 +160,7 @@ def _options(numbers: Numbers) -> tuple[str, ...]:
 def _images(numbers: Numbers, fuse: int, *, damage: bool, guarded: bool) -> tuple[Image, ...]:
     """The factory's, which is good, and one to three for jobs; the last of them is good most of the time."""
     secure, found = fuse, [Image(1, "g", fuse)]
-    for version in range(2, 2 + numbers.of((1, 1, 1, 2, 3))):
+    for version in range(2, 2 + numbers.of((1, 1, 1, 1, 2, 3))):
         secure += guarded and numbers.chance(2)
         bad = "upd" if damage else "up"
         found.append(Image(version, numbers.of(bad) if numbers.chance(4) else "g", secure))

@@ -25,7 +25,7 @@ OFTEN: Final = 14
 """When a board has booted so often, somebody cancels its job."""
 BOOTS: Final = 40
 """When it has booted so often, it does so for ever, and is stopped."""
-_SAYS = "Reporting "
+_CHOSEN, _DONE = "Rebooting into", "Reporting success"
 _OFFER = "Upgrade Handler got:"
 _EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 _FOR_EVER = "the app panics at each boot before it asks for an update, and its bootloader has no rollback"
@@ -173,7 +173,7 @@ class Stage:
         if len(boots) > board.memory.boots_seen:
             board.memory.boots_seen = len(boots)
             self._booted(board, boots[-1])
-        if _SAYS in line:
+        if _CHOSEN in line or _DONE in line:
             self.look(board)
         if _OFFER in line:
             self._offered(board)
@@ -196,7 +196,8 @@ class Stage:
                 self._judge(promise.name, board, promise.at_boot(self, board, report))
         if report.app_desc is not None:
             board.memory.ran.add(report.app_desc.version)
-        self.look(board)
+        if report.otadata_writes:
+            self.look(board)
         board.memory.boots_since += 1
         if board.memory.boots_since == OFTEN:
             self.marks.add("again-and-again")
