@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from py_esp_ota._core import AppDesc, Flash, verify_image
+from py_esp_ota._core import AppDesc, EFuse, Flash, Partition, Sectors, verify_image
 from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.faults import Plan, Weather, parse
@@ -22,6 +22,7 @@ USER = "user"
 #: What the user of a board has set before the world begins.
 SETTINGS: dict[str, NvsValue] = {"room": "kitchen", "level": 7, "scene": bytes(range(40))}
 
+_LOOKS = 6  # that are remembered
 _PANICS_AFTER = 0.0  # before it has done anything, its confirmation included
 
 
@@ -82,6 +83,7 @@ class Board:
         self.config = world.config()
         self.memory = Memory()
         self.armed = ""
+        self._looks: list[tuple[Flash, Sectors, EFuse, Partition | None]] = []
         self._images = {f"{image.version}.0.0": image for image in world.images}
         self._told = told
         first = world.images[0]
@@ -160,6 +162,20 @@ class Board:
     def runs(self, sound: Sequence[bytes]) -> bytes | None:
         """Which of these images runs, byte for byte."""
         return running_image(self.device.flash, self.device, sound)
+
+    def was_looked_at(self) -> bool:
+        """Whether a look now would depend on nothing that has changed since an earlier one."""
+        flash, efuse = self.device.flash, self.device.chip.efuse
+        runs = self.device.report.partition if self.device.report and flash.powered else None
+        return any(
+            runs == at and efuse == fuse and flash.same(before, needed) for before, needed, fuse, at in self._looks
+        )
+
+    def remember(self, looked: Flash) -> None:
+        """A look that nothing came of: on which sectors it depended."""
+        runs = self.device.report.partition if self.device.report and self.device.flash.powered else None
+        now = self.device.flash.fork(), looked.needed(), self.device.chip.efuse.copy(), runs
+        self._looks = [now, *self._looks[: _LOOKS - 1]]
 
     @property
     def version(self) -> str:

@@ -20,7 +20,6 @@ from py_esp_ota.hunt.result import Breach, Heard
 from py_esp_ota.hunt.world import Act, Image, World, seconds_of
 from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.sweep.life import Past, left_on
-from py_esp_ota.world import EPOCH
 
 OFTEN: Final = 14
 """When a board has booted so often, somebody cancels its job."""
@@ -28,6 +27,7 @@ BOOTS: Final = 40
 """When it has booted so often, it does so for ever, and is stopped."""
 _SAYS = "Reporting "
 _OFFER = "Upgrade Handler got:"
+_EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 _FOR_EVER = "the app panics at each boot before it asks for an update, and its bootloader has no rollback"
 
 
@@ -48,7 +48,7 @@ class Stage:
         self._stopped = asyncio.Event()
         self._tasks: set[asyncio.Task[object]] = set()
         self.broker = MemoryBroker()
-        self.clock = VirtualClock(EPOCH, self._loop)
+        self.clock = VirtualClock(_EPOCH, self._loop)
         self.images = _images(world)
         self.sound = [image for image, made in zip(self.images, _made(world), strict=True) if made.quality != "d"]
         self.goal = world.target
@@ -151,11 +151,14 @@ class Stage:
         if flash.operations == memory.looked_at and not cut:
             return
         memory.looked_at = flash.operations
+        if board.was_looked_at():
+            return
         copy = board.copy()
         if cut:
             left = left_on(copy.flash, board.config, Past(nvs_flaw=memory.nvs_flaw))
             memory.nvs_flaw = left.nvs_flaw
             self.marks.update(marks_of_left(left.otadata))
+        copy.flash.watch()
         copy.flash.power_on()
         report = boot(copy, board.config)
         boots = None if report.partition is None else holds(copy.flash, report.partition, self.sound)
@@ -163,6 +166,7 @@ class Stage:
         for promise in PROMISES:
             if promise.at_look is not None:
                 self._judge(promise.name, board, promise.at_look(self, board, look))
+        board.remember(copy.flash)
 
     def _hear(self, board: Board, line: str) -> None:
         boots = board.device.boots

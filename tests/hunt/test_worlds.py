@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from py_esp_ota.hunt.draw import FAULTS, draw
@@ -73,7 +75,6 @@ def test_an_act_can_be_taken_away():
     ],
 )
 def test_a_wrong_word_is_named(line, why):
-    with pytest.raises(ValueError, match=".") as refused:
+    with pytest.raises(ValueError, match=re.escape(why)) as refused:
         read_world(line)
-    assert why in str(refused.value)
     assert "\n" not in str(refused.value)
