@@ -61,6 +61,7 @@ class Memory:
     boots_for_ever: bool = False
     cuts: int = 0
     fuse: int = 0  # the secure version, as it was seen last
+    chosen: bool = False  # it says that it will boot into a new image
     offers: int = 0  # in this boot
     offered_twice: bool = False  # in some boot
 

@@ -177,20 +177,20 @@ class Script:
         self.orders.append(made)
         for node_id in nodes:
             self._parts[made.job_id, node_id] = _Part()
-            self._offer(node_id)
+            self._offer(node_id, asked=False)
         return made
 
     def cancel(self, order: Order) -> None:
         """Offer it no more."""
         self._cancelled.add(order.job_id)
 
-    def _offer(self, node_id: str) -> None:
-        """The newest job of a node, if it is open; one whose version it runs is over for it."""
+    def _offer(self, node_id: str, *, asked: bool = True) -> None:
+        """The newest job of a node, if it is open; one that asks and runs that version has it behind it."""
         order = next((order for order in reversed(self.orders) if node_id in order.nodes), None)
         part = None if order is None else self._parts[order.job_id, node_id]
         if order is None or part is None or part.closed or order.job_id in self._cancelled:
             return
-        if self._versions.get(node_id) == self._names[order.image]:
+        if asked and self._versions.get(node_id) == self._names[order.image]:
             _note(part, Word("success", ALREADY))
             return
         offer = OtaUrl(

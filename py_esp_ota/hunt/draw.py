@@ -126,7 +126,7 @@ def draw(seed: int) -> World:
     fuse = numbers.below(3) if "anti-rollback" in options else 0
     sized = numbers.of(_SIZES)
     boards = numbers.of((1, 1, 1, 1, 1, 2, 3)) if cloud == "script" else numbers.of((1, 1, 2, 4))
-    images = _images(numbers, fuse, damage=cloud == "script", guarded="anti-rollback" in options)
+    images = _images(numbers, fuse, guarded="anti-rollback" in options)
     world = World(
         seed=seed,
         cloud=cloud,  # type: ignore[arg-type]
@@ -164,14 +164,13 @@ def _options(numbers: Numbers, *, real: bool) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _images(numbers: Numbers, fuse: int, *, damage: bool, guarded: bool) -> tuple[Image, ...]:
+def _images(numbers: Numbers, fuse: int, *, guarded: bool) -> tuple[Image, ...]:
     """The factory's, which is good, and one to three for jobs; the last of them is good most of the time."""
     secure, found = fuse, [Image(1, "g", fuse)]
     for version in range(2, 2 + numbers.of((1, 1, 1, 1, 2, 3))):
         secure += guarded and numbers.chance(2)
         lower = guarded and secure > 0 and numbers.chance(8)
-        bad = "upd" if damage else "up"
-        found.append(Image(version, numbers.of(bad) if numbers.chance(4) else "g", secure - lower))
+        found.append(Image(version, numbers.of("upd") if numbers.chance(4) else "g", secure - lower))
     return tuple(found)
 
 
@@ -190,6 +189,8 @@ def _acts(numbers: Numbers, boards: int, images: int, sized: int) -> tuple[Act, 
         acts.append(Act(now, "job", f"{image}*{numbers.of((30, 200, 900))}" if numbers.chance(10) else str(image)))
         if numbers.chance(12):
             acts.append(Act(now + numbers.below(60), "job", "cancel"))
+        if numbers.chance(12):
+            acts.append(Act(now + numbers.of((40, 100)), "job", str(image)))
         now += numbers.of((5, 60, 400, 1200))
     return tuple(sorted(acts, key=lambda act: act.at))
 

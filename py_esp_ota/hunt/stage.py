@@ -213,6 +213,7 @@ class Stage:
             board.memory.boots_seen = len(boots)
             self._booted(board, boots[-1])
         if _CHOSEN in line or _DONE in line:
+            board.memory.chosen = _CHOSEN in line
             self.look(board)
         if _OFFER in line:
             self._offered(board)
@@ -228,7 +229,7 @@ class Stage:
             self.marks.add("offered-twice")
 
     def _booted(self, board: Board, report: BootReport) -> None:
-        board.memory.offers = 0
+        board.memory.offers, board.memory.chosen = 0, False
         self.marks.update(marks_of_boot(report))
         for promise in PROMISES:
             if promise.at_boot is not None:
@@ -262,7 +263,6 @@ class Stage:
         try:
             board.device.power_on()
         except PowerLoss:
-            self.marks.add("cut-in-boot")
             self._lost(board)
 
     def _lost(self, board: Board) -> None:
@@ -284,7 +284,8 @@ class Stage:
         if last is None:
             return ()
         row = next((row for row in table(self.world.table) if row.offset <= last.address < row.offset + row.size), None)
-        names = {(1, 0): "cut-in-otadata", (1, 2): "cut-in-nvs"}
+        in_otadata = "cut-in-boot" if board.memory.chosen else "cut-in-otadata"
+        names = {(1, 0): in_otadata, (1, 2): "cut-in-nvs"}
         if row is None:
             return ()
         return ("cut-in-download",) if row.type == 0 else tuple(filter(None, [names.get((row.type, row.subtype))]))
