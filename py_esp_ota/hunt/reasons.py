@@ -23,6 +23,7 @@ from py_esp_ota.hunt.evidence import (
     sound,
     table_ok,
 )
+from py_esp_ota.rainmaker.ota import DiagState, DiagStatus
 
 #: What it takes: ``damage`` are bits that no operation of the board has written, ``cut`` is a power cut, ``build`` is
 #: there before anything happens (tables, options, pins, images), ``offer`` is up to the cloud.
@@ -32,6 +33,7 @@ _TEST = 0x20
 _SECTOR = 0x1000
 _LOADER = "components/bootloader_support/src"
 _OTA_OPS = "components/app_update/esp_ota_ops.c"
+_FAILS = (False, DiagStatus.FAIL)
 _RMAKER_OTA = "components/esp_rainmaker/src/ota/esp_rmaker_ota.c"
 
 
@@ -228,7 +230,8 @@ def _refused_at_boot(evidence: Evidence) -> str:
 
 
 def _unfit(evidence: Evidence) -> str:
-    unfit = evidence.wreck.ota_diag is not None
+    diag, goal = evidence.wreck.ota_diag, goal_desc(evidence)
+    unfit = diag is not None and goal is not None and any(diag(goal, state) in _FAILS for state in DiagState)
     return evidence.said("Firmware rolled back") or evidence.said("Firmware verification failed") if unfit else ""
 
 

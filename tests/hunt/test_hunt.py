@@ -65,7 +65,7 @@ def test_a_campaign_is_work_in_blocks_of_seeds():
     seeds = Seeds(500, BLOCK + 3)
     assert [seeds.of(shard) for shard in seeds.shards] == [range(500, 500 + BLOCK), range(500 + BLOCK, 503 + BLOCK)]
     few = Seeds(500, 4)
-    assert run(campaign(few), few.shards, Here()).report == hunt(range(500, 504))
+    assert run(campaign(few), few.shards, Here()).report.report == hunt(range(500, 504))
 
 
 def test_a_campaign_of_many_worlds_that_never_reaches_a_mark_fails_and_names_it():
@@ -82,7 +82,7 @@ def test_a_campaign_of_many_worlds_that_never_reaches_a_mark_fails_and_names_it(
     [
         ("forgets-aborted", "trial", "10/0/app-silent 20/job/1 60/0/press"),
         ("confirms-unasked", "trial", "20/job/1"),
-        ("never-confirms", "liveness", "20/job/1"),
+        ("never-confirms", "confirmed", "20/job/1"),
         ("erases-the-wrong-slot", "images", "20/job/1"),
         ("settings-erased-first", "settings", "10/0/cut@1 20/0/set*9"),
         ("writes-a-bad-crc", "liveness", "20/job/1"),
