@@ -27,7 +27,8 @@ def _read(path: Path) -> dict[str, str]:
 
 def write_corpus(folder: Path, corpus: Corpus) -> None:
     """Keep it. Raises ``Unusable``."""
-    parts = {_MARKS: to_text(corpus.marks).encode(), _FINDINGS: to_text(corpus.findings).encode()}
+    halves = {_MARKS: corpus.marks, _FINDINGS: corpus.findings}
+    parts = {name: to_text(lines).encode() for name, lines in halves.items() if lines}
     if not folder.exists():
         write_folder(folder, parts)
         return
