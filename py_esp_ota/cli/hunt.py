@@ -29,7 +29,7 @@ from py_esp_ota.mutants import MUTANTS
 from py_esp_ota.view.hunt_text import breach_line, hunt_lines, replay_line
 from py_esp_ota.work import INTERRUPTION, Executor, WorkError, run
 
-_MANY = 10**9  # as many seeds as nobody plays
+_MANY = 10**12  # as many seeds as nobody plays
 
 
 @click.command("hunt")
