@@ -23,6 +23,7 @@ from py_esp_ota.hunt.evidence import (
     sound,
     table_ok,
 )
+from py_esp_ota.rainmaker.ota import DiagState, DiagStatus
 
 #: What it takes: ``damage`` are bits that no operation of the board has written, ``cut`` is a power cut, ``build`` is
 #: there before anything happens (tables, options, pins, images), ``offer`` is up to the cloud.
@@ -32,6 +33,7 @@ _TEST = 0x20
 _SECTOR = 0x1000
 _LOADER = "components/bootloader_support/src"
 _OTA_OPS = "components/app_update/esp_ota_ops.c"
+_FAILS = (False, DiagStatus.FAIL)
 _RMAKER_OTA = "components/esp_rainmaker/src/ota/esp_rmaker_ota.c"
 
 
@@ -65,6 +67,14 @@ def _no_bootloader(evidence: Evidence) -> str:
         efuse.bootloader_anti_rollback_en or efuse.recovery_bootloader_address is not None
     )
     return evidence.decided("ROM: no bootloader starts") if asks else ""
+
+
+def _reads_no_version(evidence: Evidence) -> str:
+    """A bootloader that validates nothing reads no secure version either, and compares 0 with the fuse."""
+    config, burnt = evidence.wreck.config, evidence.wreck.efuse.secure_version
+    if not (config.bootloader_skip_validate_always and config.bootloader_app_anti_rollback and burnt):
+        return ""
+    return "" if evidence.boots else evidence.decided("secure_version at ")
 
 
 def _half_encrypted(evidence: Evidence) -> str:
@@ -220,7 +230,8 @@ def _refused_at_boot(evidence: Evidence) -> str:
 
 
 def _unfit(evidence: Evidence) -> str:
-    unfit = evidence.wreck.ota_diag is not None
+    diag, goal = evidence.wreck.ota_diag, goal_desc(evidence)
+    unfit = diag is not None and goal is not None and any(diag(goal, state) in _FAILS for state in DiagState)
     return evidence.said("Firmware rolled back") or evidence.said("Firmware verification failed") if unfit else ""
 
 
@@ -228,13 +239,12 @@ def _panics(*, confirmed: bool) -> Callable[[Evidence], str]:
     """It panics, and nothing takes it back: it has confirmed itself, or the build asks nobody to."""
 
     def holds(evidence: Evidence) -> str:
-        wreck, goal = evidence.wreck, goal_desc(evidence)
+        wreck = evidence.wreck
         after = evidence.offered or evidence.plain
         runs, crashes = after.boots[-1].app_desc, wreck.crashes
-        if goal is None or runs is None or crashes is None or crashes(goal) is None:
+        if runs is None or crashes is None or crashes(runs) is None:
             return ""
-        rollback = wreck.config.bootloader_app_rollback_enable
-        if runs.version_bytes != goal.version_bytes or rollback is not confirmed:
+        if wreck.config.bootloader_app_rollback_enable is not confirmed:
             return ""
         return f"{after.boots[-1]!r} boots again and again, and panics"
 
@@ -251,6 +261,14 @@ REASONS: tuple[Reason, ...] = (
         "docs/en/api-guides/bootloader.rst",
         "damage",
         _no_bootloader,
+    ),
+    Reason(
+        "reads-no-version",
+        "where nothing is validated the secure version of an app is not read, and 0 is below the fuse",
+        "process_segment_data",
+        f"{_LOADER}/esp_image_format.c",
+        "build",
+        _reads_no_version,
     ),
     Reason(
         "half-encrypted",
@@ -418,7 +436,7 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "panics-confirmed",
-        "the target panics after it has confirmed itself, and then nothing goes back",
+        "the app panics after it has confirmed itself, and then nothing goes back",
         "esp_ota_mark_app_valid_cancel_rollback",
         _OTA_OPS,
         "offer",
@@ -426,7 +444,7 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "panics-unasked",
-        "the target panics, and a build without rollback asks nobody to confirm",
+        "the app panics, and a build without rollback asks nobody to confirm",
         "set_new_state_otadata",
         _OTA_OPS,
         "offer",

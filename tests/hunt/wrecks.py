@@ -57,6 +57,13 @@ def _no_bootloader():
     return wreck(board(firmware=app("1.0.0", chip="esp32c5"), efuse=fuses), app("1.1.0", chip="esp32c5"))
 
 
+def _reads_no_version():
+    config = Sdkconfig(bootloader_app_anti_rollback=True, bootloader_skip_validate_always=True)
+    goal = app("1.1.0", secure_version=1)
+    device = board(config=config, efuse=EFuse("esp32c3", secure_version=1), firmware=app("1.0.0", secure_version=1))
+    return wreck(device, goal)
+
+
 def _half_encrypted():
     device = board(boot=False, config=Sdkconfig(secure_flash_enc_enabled=True))
     device.flash.fault = "cut@60"
@@ -110,6 +117,7 @@ def _over_the_bootloader():
 
 WRECKS: Mapping[str, Callable[[], Wreck]] = {
     "no-bootloader": _no_bootloader,
+    "reads-no-version": _reads_no_version,
     "half-encrypted": _half_encrypted,
     "no-table": lambda: _erased(0x8000),
     "otadata-too-small": lambda: wreck(board(SMALL_OTADATA)),
