@@ -44,12 +44,20 @@ def stories(folder):
 
 
 @pytest.mark.usefixtures("shallow")
-def test_without_a_story_those_of_the_lessons_stand_beside_the_first_update(folder):
-    done = teach("old.bin new.bin -o page.html --json")
+@pytest.mark.parametrize(
+    ("line", "first"), [("", "first-ota"), ("old.bin new.bin --story confirm --lessons", "confirm")]
+)
+def test_the_stories_of_the_lessons_stand_beside_the_first(folder, line, first):
+    done = teach(line, "-o page.html --json")
     assert done.exit_code == 0, done.output
-    assert json.loads(done.output)["story"] == "first-ota"
-    assert [story["story"] for story in stories(folder)] == list(LESSONS)
-    assert LESSONS[0] == "first-ota"
+    assert json.loads(done.output)["story"] == first
+    assert [story["story"] for story in stories(folder)] == [first, *(name for name in LESSONS if name != first)]
+
+
+@pytest.mark.usefixtures("shallow")
+def test_a_page_of_ones_own_images_has_one_story(folder):
+    assert teach("old.bin new.bin -o page.html").exit_code == 0
+    assert [story["story"] for story in stories(folder)] == ["first-ota"]
 
 
 @pytest.mark.usefixtures("shallow")

@@ -83,8 +83,8 @@ class Blob:
         return pieces
 
 
-def packed_lessons(lessons: Sequence[Lesson]) -> tuple[dict[str, Any], bytes]:
-    """The JSON of a page's lessons, and the bytes that they refer to."""
+def packed_lessons(lessons: Iterable[Lesson]) -> tuple[dict[str, Any], bytes]:
+    """The JSON of a page's lessons, and the bytes that they refer to; each is taken when the one before is done."""
     blob = Blob()
     stories = [_packed(lesson, blob) for lesson in lessons]
     return {"format": FORMAT, "stories": stories}, bytes(blob.data)
@@ -144,6 +144,8 @@ def _packed(lesson: Lesson, blob: Blob) -> dict[str, Any]:
         "boots": boots.things(),
         "rows": rows.things(),
         "tellings": tellings.things(),
+        "depth": lesson.depth,
+        "whole": lesson.whole,
         "first": first,
         "wrecks": wrecks,
         "endings": [

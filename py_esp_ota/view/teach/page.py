@@ -12,7 +12,7 @@ from string import Template
 from py_esp_ota.packed import deflated
 from py_esp_ota.sweep import Scene, Story, StoryError
 from py_esp_ota.view.parts import part
-from py_esp_ota.view.teach.lessons import lessons_html
+from py_esp_ota.view.teach.lessons import lessons_html, states_in
 from py_esp_ota.view.teach.pack import FORMAT, image_id, packed_lessons
 from py_esp_ota.view.teach.wrecks import Lesson, Limits, learn
 
@@ -59,14 +59,14 @@ def teach_page(
         StoryError: the story does not come to its goal without a cut.
         ValueError: an image does not fit.
     """
-    lessons = [learn(story, scene, limits or Limits()), *_beside(beside, story, scene)]
-    data, blob = packed_lessons(lessons)
+    states: dict[str, str] = {}
+    data, blob = packed_lessons(_noted(_told(story, scene, limits or Limits(), beside), states))
     imports = {f"teach/{name}": _module(name) for name in MODULES}
     return Template(_part("teach.html")).substitute(
         story=escape(story.name),
         text=escape(story.text),
         style=part("base.css", "sweep.css") + _part("teach.css"),
-        lessons=lessons_html({each.story.name: _shown(each) for each in lessons}),
+        lessons=lessons_html(states),
         imports=_script_safe(json.dumps({"imports": imports})),
         data=deflated(json.dumps(data, separators=(",", ":")).encode()),
         blob=deflated(blob),
@@ -74,16 +74,21 @@ def teach_page(
     )
 
 
-def _beside(stories: Iterable[Story], story: Story, scene: Scene) -> Iterator[Lesson]:
-    for each in stories:
+def _told(story: Story, scene: Scene, limits: Limits, beside: Iterable[Story]) -> Iterator[Lesson]:
+    yield learn(story, scene, limits)
+    for each in beside:
         if each != story:
             with suppress(StoryError, ValueError):
                 yield learn(each, scene, _BESIDE)
 
 
-def _shown(lesson: Lesson) -> tuple[Lesson, str]:
-    """A lesson, and the address of its story's start."""
-    return lesson, fragment(lesson.story.name, lesson.named.old, lesson.named.new)
+def _noted(lessons: Iterable[Lesson], states: dict[str, str]) -> Iterator[Lesson]:
+    """The same; ``states`` gets the addresses of what they show. None is held back: each has many flashes."""
+    for lesson in lessons:
+        start = fragment(lesson.story.name, lesson.named.old, lesson.named.new)
+        states |= states_in(lesson, start)
+        yield lesson
+        del lesson
 
 
 def fragment(story: str, old: bytes, new: bytes, plan: str = "") -> str:
