@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 from py_esp_ota import html
@@ -339,8 +340,8 @@ class Device:
             thread_partition_id=self._thread_partition_id,
         )
         crash = self._crashes(running) if self._crashes else None
-        life = self._live_as_node(node)
-        await self._live_as(life if crash is None else _until_panic(life, crash, log))
+        life = partial(self._live_as_node, node)
+        await self._live_as(life() if crash is None else _until_panic(life, crash, log))
 
     async def _live_as_node(self, node: RmakerNode) -> NoReturn:
         if self._nvs_residents:
@@ -409,14 +410,13 @@ async def _after(clock: FlashClock, life: Coroutine[object, object, NoReturn]) -
     raise AssertionError("a life does not end by itself")
 
 
-async def _until_panic(life: Coroutine[object, object, NoReturn], seconds: float, log: Log) -> NoReturn:
+async def _until_panic(life: Callable[[], Coroutine[object, object, NoReturn]], seconds: float, log: Log) -> NoReturn:
     """An app that panics after so many seconds. Raises ``Restart``, or whatever ends its life before."""
     if seconds > 0:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await life
+                await life()
     else:
-        life.close()
         await asyncio.sleep(_BOOT_S)
     log.error("app", "Guru Meditation Error: the app panics, as planned")
     raise Restart("panic")

@@ -25,6 +25,7 @@ _VERBS = {
     "explain": "why does it (not) boot, update or roll back: a console log, explained line by line",
     "fleet": "a job for very many devices, as a file describes them: who has it, who has not, and why",
     "fuzz-corpus": "make images, sound and corrupted, for a fuzzer to start from",
+    "hunt": "play random worlds in which things go wrong, and find the one that breaks a promise",
     "image-info": "what an image is, whether it is sound, and if not, where",
     "merge-bin": "put parts or a build directory into one flash image",
     "migrate": "plan a new partition table or bootloader for a device in the field, and cut the power everywhere in it",

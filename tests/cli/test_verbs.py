@@ -485,5 +485,5 @@ TRIED_ELSEWHERE = {"explain", "migrate", "preflight", "evidence"}  # field, test
 
 
 def test_every_verb_that_takes_a_file_is_tried_with_hostile_ones():
-    assert set(_VERBS) - set(CALLS) == {"cloud", "demo", "profiles", "serve", "erase-flash", *TRIED_ELSEWHERE}
+    assert set(_VERBS) - set(CALLS) == {"cloud", "demo", "hunt", "profiles", "serve", "erase-flash", *TRIED_ELSEWHERE}
     assert set(_PLACES) >= {"read-otadata", "erase-otadata", "switch-ota-partition"}

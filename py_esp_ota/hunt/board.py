@@ -1,0 +1,177 @@
+"""One board of a world: its device, its weather, and what the promises need to remember of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from py_esp_ota._core import AppDesc, Flash, verify_image
+from py_esp_ota.chip import Chip
+from py_esp_ota.device import Device, Doors
+from py_esp_ota.faults import Plan, Weather, parse
+from py_esp_ota.faults.mqtt import budgeted
+from py_esp_ota.hunt.kinds import forged, fuses, table
+from py_esp_ota.hunt.world import World
+from py_esp_ota.idf.nvs import FlashNvs
+from py_esp_ota.ports import Clock, Fetch, MqttConnect, NvsValue
+from py_esp_ota.rainmaker.ota import DiagState
+from py_esp_ota.sdkconfig import Sdkconfig
+
+USER = "user"
+#: What the user of a board has set before the world begins.
+SETTINGS: dict[str, NvsValue] = {"room": "kitchen", "level": 7, "scene": bytes(range(40))}
+
+_PANICS_AFTER = 0.0  # before it has done anything, its confirmation included
+
+
+@cache
+def _as_made(
+    name: str, chip: str, image: bytes, config: Sdkconfig, fuse: int, *, encrypted: bool
+) -> tuple[Flash, Chip]:
+    """A board as it leaves the factory with its user's settings: its flash, to fork, and its chip, for the eFuses."""
+    made = Device(table(name), firmware=image, config=config, efuse=fuses(chip, fuse, encrypted=encrypted))
+    flash = Flash.from_bytes(made.flash.to_bytes(), size=made.flash.size, strict=False)  # bits only ever clear
+    kept = Chip(chip, flash=flash, efuse=made.chip.efuse)
+    nvs = FlashNvs(kept, config)
+    for key, value in SETTINGS.items():
+        nvs.set(USER, key, value)
+    flash.power_off()
+    return flash, kept
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of a board: which apps confirmed themselves, and what may stand where.
+
+    ``met`` are the words of the faults it met. ``settings`` are the values that each setting may have now.
+    """
+
+    confirming: set[str] = field(default_factory=set)
+    ran: set[str] = field(default_factory=set)
+    met: set[str] = field(default_factory=set)
+    settings: dict[str, set[NvsValue]] = field(
+        default_factory=lambda: {key: {value} for key, value in SETTINGS.items()}
+    )
+    nvs_flaw: str = ""
+    looked_at: int = -1
+    boots_seen: int = 0
+    boots_since: int = 0  # the last job began or ended
+    boots_for_ever: bool = False
+    cuts: int = 0
+    offers: int = 0  # in this boot
+    offered_twice: bool = False  # in some boot
+
+
+class Board:
+    """One board in a world."""
+
+    def __init__(
+        self,
+        world: World,
+        number: int,
+        *,
+        mqtt: MqttConnect,
+        fetch: Fetch,
+        clock: Clock,
+        told: Callable[[Board, str], None],
+    ) -> None:
+        self.world = world
+        self.number = number
+        self.node_id = f"board{number:02d}"
+        self.config = world.config()
+        self.memory = Memory()
+        self.armed = ""
+        self._images = {f"{image.version}.0.0": image for image in world.images}
+        self._told = told
+        first = world.images[0]
+        firmware = forged(world.chip, first.version, first.secure_version, world.sized)
+        flash, made = _as_made(world.table, world.chip, firmware, self.config, world.fuse, encrypted=world.encrypted)
+        rows = table(world.table)
+        self.weather = Weather(
+            mqtt=mqtt,
+            fetch=fetch,
+            clock=clock,
+            ota_diag=self._self_test,
+            judge=verify_image,
+            slots=[row for row in rows if row.type == 0],
+        )
+        self.device = Device(
+            rows,
+            firmware=firmware,
+            efuse=made.efuse.copy(),
+            config=self.config,
+            node_id=self.node_id,
+            ota_diag=self.weather.app.ota_diag,
+            crashes=self._crashes,
+            console=self._hear,
+        )
+        self.device.chip.flash = flash.fork()
+        self.device.chip.latch_efuses()
+        self.device.chip.judge = self.weather.judge
+        self.doors = Doors(mqtt=self.weather.mqtt, fetch=self.weather.fetch, clock=self.weather.clock)
+        self.memory.ran.add(f"{first.version}.0.0")
+        self.memory.confirming.add(f"{first.version}.0.0")
+
+    def __repr__(self) -> str:
+        return f"<board {self.number}: {self.device!r}>"
+
+    # ------------------------------------------------------------------------------------------------------ its app
+
+    def _self_test(self, app: AppDesc, state: DiagState) -> bool:
+        image = self._images.get(app.version)
+        fit = image is None or image.quality != "u"
+        if fit and state is DiagState.POST_MQTT:
+            self.memory.confirming.add(app.version)  # with this answer it does, at once
+        return fit
+
+    def _crashes(self, app: AppDesc) -> float | None:
+        image = self._images.get(app.version)
+        if image is not None and image.quality == "p":
+            return _PANICS_AFTER
+        return self.weather.app.crashes(app)
+
+    def _hear(self, line: str) -> None:
+        self._told(self, line)
+
+    # --------------------------------------------------------------------------------------------------------- weather
+
+    def arm(self, plan: str | Plan) -> None:
+        """Let a plan take the place of the one before it; ``""`` mends everything."""
+        plan = parse(plan) if isinstance(plan, str) else plan
+        device = self.device
+        device.flash.fault = plan.flash
+        self.armed = device.flash.fault
+        if plan.flash:
+            device.flash.record(True)
+        device.config = budgeted(self.config, plan)
+        self.weather.change(plan, running=device.running)
+        self.memory.met |= {str(part).partition("@")[0].partition("*")[0] for part in plan.parts}
+
+    # ------------------------------------------------------------------------------------------------------------ looks
+
+    def copy(self) -> Chip:
+        """The chip as a programmer would take it off the board now: without power, and without its weather."""
+        flash = self.device.flash.fork()
+        flash.fault = ""
+        flash.power_off()
+        return Chip(self.world.chip, flash=flash, efuse=self.device.chip.efuse.copy())
+
+    def runs(self, sound: Sequence[bytes]) -> bytes | None:
+        """Which of these images runs, byte for byte."""
+        return running_image(self.device.flash, self.device, sound)
+
+    @property
+    def version(self) -> str:
+        """What the app that runs calls itself, ``""`` when none does."""
+        running = self.device.running
+        return running.version if running else ""
+
+
+def running_image(flash: Flash, device: Device, sound: Sequence[bytes]) -> bytes | None:
+    """Which of these images stands in the partition that was booted last."""
+    report = device.report
+    partition = report.partition if report else None
+    if partition is None:
+        return None
+    return next((image for image in sound if flash.mmap(partition.offset, len(image)) == image), None)

@@ -1,0 +1,90 @@
+"""One world from its first second to its end: while things go wrong, safety; when they have stopped, liveness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from py_esp_ota.adapters.memory import run_virtual
+from py_esp_ota.hunt.board import Board
+from py_esp_ota.hunt.result import Heard, Run
+from py_esp_ota.hunt.stage import Over, Stage
+from py_esp_ota.hunt.world import World
+
+_REST_S = 120.0  # behind the last act, still under its faults
+_OWN_JOBS_S = 1800.0
+_RESCUE_S = 2400.0
+_RESCUES = 4
+_SETTLES_S = 120.0
+BOUND_S = _OWN_JOBS_S + _RESCUES * (_RESCUE_S + _SETTLES_S) + 2 * _SETTLES_S
+"""After so much fair weather everybody has to be there."""
+
+
+def play(world: World, heard: Heard | None = None) -> Run:
+    """Play a world. The same world comes to the same end, whatever was played before it."""
+    return run_virtual(_play(world, heard))
+
+
+async def _play(world: World, heard: Heard | None) -> Run:
+    stage = Stage(world, heard)
+    try:
+        await stage.begin()
+        await _safety(stage)
+        await _liveness(stage)
+        stage.note_words()
+        stage.judge_end()
+    except Over:
+        pass
+    finally:
+        await stage.end()
+    return Run(world, stage.breach, frozenset(stage.marks), frozenset(stage.chips_own), round(stage.now, 3))
+
+
+async def _safety(stage: Stage) -> None:
+    """Phase one: things go wrong, and promises hold at every look."""
+    for act in stage.world.acts:
+        await stage.wait(max(act.at - stage.now, 0.0))
+        stage.act(act)
+        for board in stage.boards:
+            stage.look(board)
+    await stage.wait(_REST_S)
+    for board in stage.boards:
+        stage.look(board)
+
+
+async def _liveness(stage: Stage) -> None:
+    """Phase two: faults stop; jobs end, and who missed the target is offered it again."""
+    await stage.mend()
+    orders = stage.desk.orders[-1:]
+    stage.cancel(but=orders[0] if orders else None)
+    await stage.until(
+        lambda: all(stage.there(board) or all(stage.over(order, board) for order in orders) for board in stage.boards),
+        _OWN_JOBS_S,
+    )
+    if stage.world.images[stage.goal].quality != "g" or not stage.goal:
+        stage.goal = len(stage.world.images)
+    elif all(map(stage.there, stage.boards)):
+        stage.marks.add("target-by-itself")
+    for number in range(_RESCUES):
+        missing = [board for board in stage.boards if not stage.there(board)]
+        if not missing:
+            break
+        stage.marks.add("reset-needed" if number else "rescue-needed")
+        if number:
+            for board in missing:
+                stage.press(board)
+            await stage.wait(_SETTLES_S)
+        stage.cancel()
+        await _offer(stage, missing)
+    for _ in range(2):
+        for board in stage.boards:
+            stage.press(board)
+        await stage.wait(_SETTLES_S)
+        for board in stage.boards:
+            stage.look(board)
+
+
+async def _offer(stage: Stage, missing: Sequence[Board]) -> None:
+    """The goal for those who missed it, until they are there or its job is over."""
+    order = stage.order(stage.goal, missing)
+    if order is not None:
+        await stage.until(lambda: all(stage.there(board) or stage.over(order, board) for board in missing), _RESCUE_S)

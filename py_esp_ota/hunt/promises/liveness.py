@@ -1,0 +1,29 @@
+"""When faults stop, every board comes to the target within a bound, or is proven to be beyond rescue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from py_esp_ota.hunt.promises.promise import Broken, Promise
+
+if TYPE_CHECKING:
+    from py_esp_ota.hunt.stage import Stage
+
+
+def _at_end(stage: Stage) -> Broken | None:
+    for board in stage.boards:
+        if stage.there(board):
+            continue
+        runs = board.version or "nothing"
+        words = [
+            f"{word.status} ({word.additional_info})" if word.additional_info else word.status
+            for order in stage.desk.orders[-1:]
+            for word in stage.desk.words(order, board.node_id)[-1:]
+        ]
+        heard = f"; last heard: {words[0]}" if words else ""
+        why = f"board {board.number} runs {runs} in the end, not {stage.version_of(stage.goal)}{heard}"
+        return Broken(why, stage.unrecoverable(board))
+    return None
+
+
+PROMISE = Promise("liveness", "when faults stop, every board comes to the target", at_end=_at_end)

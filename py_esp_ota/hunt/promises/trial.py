@@ -1,0 +1,47 @@
+"""A new image boots on trial, once; it stays when it has confirmed itself, and goes when it has not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from py_esp_ota.hunt.promises.promise import Broken, Promise
+from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.sweep.life import Past, left_on
+
+if TYPE_CHECKING:
+    from py_esp_ota.hunt.board import Board
+    from py_esp_ota.hunt.stage import Stage
+    from py_esp_ota.idf.bootloader.start import BootReport
+
+_PENDING = OtaImgState.PENDING_VERIFY.name
+_TRIES_ALL = "bootloader_utility_load_boot_image tries every slot in turn when otadata names none"
+_HEALS = "set_actual_ota_seq makes a VALID entry for the slot that boots when otadata is blank"
+
+
+def _at_boot(_stage: Stage, board: Board, report: BootReport) -> Broken | None:
+    if not board.config.bootloader_app_rollback_enable or report.partition is None or report.app_desc is None:
+        return None
+    version, label = report.app_desc.version, report.partition.label
+    if report.partition.ota_slot is None or version in board.memory.confirming:
+        return None
+    begun = any(write.entry.ota_state == OtaImgState.PENDING_VERIFY for write in report.otadata_writes)
+    if report.state != _PENDING and not begun:  # two entries may name one slot, and the first one gives the state
+        why = f"{version} in {label} boots as {report.state or 'nothing'}, and never confirmed itself"
+        return Broken(why, _as_the_chip(board, report))
+    boots = board.device.boots
+    before = boots[-2] if len(boots) > 1 else None
+    if before is not None and (before.partition, before.state) == (report.partition, _PENDING) and not begun:
+        return Broken(f"{version} in {label} boots once more on trial, and never confirmed itself")
+    return None
+
+
+def _as_the_chip(board: Board, report: BootReport) -> str:
+    """Without an entry that counts each slot is tried, and the one that boots is believed."""
+    if any(line.startswith("set_actual_ota_seq") for line in report.why):
+        return _HEALS
+    left = left_on(board.device.flash, board.config, Past()).otadata
+    named = any(entry.valid for entry in left)
+    return "" if named and report.state else _TRIES_ALL
+
+
+PROMISE = Promise("trial", "a new image has one boot to confirm itself", at_boot=_at_boot)

@@ -1,0 +1,174 @@
+"""The cloud of this package as the desk of a world: its database, rules and download. A restart keeps the rows alone.
+
+What a job is made with goes to the service itself and not through REST, of which every answer has tests of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy import Table, select
+
+from py_esp_ota.adapters.asgi import AsgiFetch
+from py_esp_ota.adapters.memory import MemoryBroker
+from py_esp_ota.adapters.repeatable import Repeatable
+from py_esp_ota.cloud.api import download, errors
+from py_esp_ota.cloud.history import lines
+from py_esp_ota.cloud.models import JobNodeRow, JobRow
+from py_esp_ota.cloud.rebuild import rebuild
+from py_esp_ota.cloud.refusals import CloudError
+from py_esp_ota.cloud.service import CloudService
+from py_esp_ota.cloud.store import Store
+from py_esp_ota.errors import FetchError
+from py_esp_ota.hunt.desk import AT_WORK, Order, Word
+from py_esp_ota.ports import Clock, Fetch, Response
+from py_esp_ota.world import LAB_URL
+
+_ROWS: tuple[Table, ...] = (JobRow.__table__, JobNodeRow.__table__)  # type: ignore[assignment]
+
+
+class RealDesk:
+    """``Desk`` over a ``CloudService``."""
+
+    def __init__(self, broker: MemoryBroker, clock: Clock, images: Sequence[bytes]) -> None:
+        self.orders: list[Order] = []
+        self.fetch: Fetch = self._fetch
+        self._broker = broker
+        self._clock = clock
+        self._images = images
+        self._token_hex = Repeatable().token_hex
+        self._store = Store()
+        self._app = FastAPI(routes=list(download.router.routes), openapi_url=None, docs_url=None, redoc_url=None)
+        errors.install(self._app)
+        self._asgi = AsgiFetch(self._app)
+        self._ids: dict[int, str | None] = {}
+        self._told: defaultdict[tuple[str, str], list[Word]] | None = None
+        self._life: asyncio.Task[None] | None = None
+        self.service: CloudService
+        broker.on_presence(self._on_presence)
+
+    # ----------------------------------------------------------------------------------------------------------- life
+
+    async def open(self) -> None:
+        """A new process on the same database."""
+        self.service = CloudService(
+            self._store, clock=self._clock, public_url=LAB_URL, token_hex=self._token_hex, streams=lambda: True
+        )
+        self._app.state.service = self.service
+        self._life = asyncio.create_task(self.service.run(self._broker.session), name="the cloud's half on MQTT")
+        for node_id in self._broker.connected:
+            self._on_presence(node_id, connected=True)
+        await self.service.wait_connected()
+
+    async def close(self) -> None:
+        """The process ends; its database is closed with the world."""
+        if self._life is not None:
+            self._life.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._life
+            self._life = None
+
+    async def restart(self, seconds: float) -> None:
+        """Be killed, be away, and come again."""
+        await self.close()
+        await asyncio.sleep(seconds)
+        await self.open()
+
+    def end(self) -> None:
+        """The world is over."""
+        self._store.close()
+
+    def _on_presence(self, node_id: str, connected: bool) -> None:
+        if self._life is not None and not self._life.done() and node_id != "cloud":
+            self.service.intake.on_presence(node_id, connected)
+
+    @asynccontextmanager
+    async def _fetch(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:
+        if self._life is None:
+            raise FetchError("connect", "the cloud is away", 111)
+        async with self._asgi(url, headers) as response:
+            yield response
+
+    # ----------------------------------------------------------------------------------------------------------- jobs
+
+    def order(self, image: int, nodes: Sequence[str]) -> Order | None:
+        """Upload the image when it is new, and start a job."""
+        known = [node_id for node_id in nodes if self.service.nodes.is_known(node_id)]
+        ota_image_id = self._upload(image)
+        if self._life is None or ota_image_id is None or not known:
+            return None
+        name = f"job {len(self.orders)}"
+        made = self.service.jobs.create(name, ota_image_id, nodes=known, force_push=True)
+        order = Order(made.job.ota_job_id, image, tuple(known))
+        self.orders.append(order)
+        return order
+
+    def _upload(self, image: int) -> str | None:
+        if image not in self._ids:
+            try:
+                stored = self.service.images.add(f"image {image}", self._images[image])
+                self._ids[image] = stored.ota_image_id
+            except CloudError:
+                self._ids[image] = None
+        return self._ids[image]
+
+    def cancel(self, order: Order) -> None:
+        """Cancel it; who holds the URL goes on."""
+        if self._life is not None:
+            self.service.jobs.cancel(order.job_id)
+
+    def words(self, order: Order, node_id: str) -> list[Word]:
+        """What the log has of a job on a node. Read once, when the world is at its end."""
+        if self._told is None:
+            self._told = defaultdict(list)
+            for piece in self.service.log.all():
+                for entry in piece:
+                    place = entry.event.ota_job_id, entry.event.node_id
+                    self._told[place] += [Word(line.status, line.additional_info) for line in lines(entry)]
+        return self._told[order.job_id, node_id]
+
+    def at_work(self, order: Order, node_id: str) -> bool:
+        """By its state in the job."""
+        state = self.service.jobs.state(order.job_id, node_id)
+        return state is not None and state.status.value in AT_WORK
+
+    def closed(self, order: Order, node_id: str) -> bool:
+        """Whether the job is over for it."""
+        state = self.service.jobs.state(order.job_id, node_id)
+        return state is None or state.closed or self.service.jobs.get(order.job_id).job.cancelled_timestamp is not None
+
+    # ---------------------------------------------------------------------------------------------------------- books
+
+    def flaw(self) -> str:
+        """Jobs whose nodes do not add up, and rows that the log does not tell again."""
+        for order in self.orders:
+            summary = self.service.jobs.summary(order.job_id)
+            total = summary["total"]
+            told = sum(number for status, number in summary.items() if status != "total")
+            states = self.service.jobs.node_status(order.job_id, num_records=len(order.nodes) + 1)
+            if not total == told == len(order.nodes) == len(states.items):
+                return f"job {order.job_id} is for {len(order.nodes)} nodes: its summary says {summary}"
+        return ""
+
+    def refolded(self) -> str:
+        """What differs when the rows are made anew from the log, ``""`` when nothing does. For a cloud at rest."""
+        before = self._rows()
+        rebuild(self._store)
+        after = self._rows()
+        wrong = [(one, two) for one, two in zip(before, after, strict=False) if one != two]
+        if wrong or len(before) != len(after):
+            return f"the log tells {len(after)} rows for {len(before)}; the first that differs: {wrong[:1]}"
+        return ""
+
+    def _rows(self) -> list[dict[str, Any]]:
+        with self._store.connect() as tx:
+            return [
+                dict(row)
+                for table in _ROWS
+                for row in tx.execute(select(table).order_by(*table.primary_key)).mappings()
+            ]
