@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,10 +102,26 @@ def command(
     lessons = lessons or (old is None and name is None and project is None)
     beside = [STORIES[each] for each in LESSONS] if lessons else []
     scene = replace(scene, weather=weather_of(weather, story))
+    options = {
+        "--partitions": partitions,
+        "--config": config_file,
+        "--idf-version": asked,
+        "--efuse": efuse_file,
+        "--bootloader": loader,
+        "--weather": weather,
+    }
+
+    def command_of(told: Story) -> str:
+        """What plays a cut of a story again: with the words of this command."""
+        files = () if profile and not old else (old or "OLD.bin", new or "NEW.bin")
+        by = ("--profile", project) if profile else ("--story", told.name)
+        played = [word for option in options.items() if option[1] for word in option]
+        return shlex.join(["esp-ota", "sweep", *map(str, (*files, *by, *played))])
+
     wasm = core_wasm()
     try:
         limits = Limits(wrecks=limit, plans=(plan,) if plan else ())
-        page = teach_page(story, scene, beside=beside, limits=limits, wasm=wasm)
+        page = teach_page(story, scene, beside=beside, limits=limits, wasm=wasm, command=command_of)
     except (StoryError, ValueError) as error:
         raise Unusable(str(error)) from error
     write_output(output, page.encode())

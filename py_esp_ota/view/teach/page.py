@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from html import escape
 from importlib.resources import files
@@ -45,6 +45,7 @@ def teach_page(
     beside: Sequence[Story] = (),
     limits: Limits | None = None,
     wasm: bytes | None = None,
+    command: Callable[[Story], str] = lambda _: "",
 ) -> str:
     """The page of a story, one file that asks nobody for anything.
 
@@ -54,13 +55,14 @@ def teach_page(
         beside: stories that a reader can change to, not as deep. One that these images cannot be told in is left out.
         limits: how many cuts one after another are booted when the page is made.
         wasm: the core for the page; the one of this installation when not given, none when empty.
+        command: the ``esp-ota sweep`` of a story, which a cut is played again by; without images' names when not given.
 
     Raises:
         StoryError: the story does not come to its goal without a cut.
         ValueError: an image does not fit.
     """
     states: dict[str, str] = {}
-    data, blob = packed_lessons(_noted(_told(story, scene, limits or Limits(), beside), states))
+    data, blob = packed_lessons(_noted(_told(story, scene, limits or Limits(), beside), states), command)
     imports = {f"teach/{name}": _module(name) for name in MODULES}
     return Template(_part("teach.html")).substitute(
         story=escape(story.name),

@@ -140,7 +140,7 @@ class Page {
     this.#verdict(index, dark, words);
     document.body.classList.toggle("dark-device", dark);
     $("replay").textContent = path.plan
-      ? `esp-ota sweep OLD.bin NEW.bin --story ${story.name} --replay ${path.plan}`
+      ? `${story.command || `esp-ota sweep OLD.bin NEW.bin --story ${story.name}`} --replay ${path.plan}`
       : path.segments.some(({ cut }) => cut) ? "none: the replay line knows cuts within a story that is told again" : "pull the plug, and it stands here";
   }
 
