@@ -255,6 +255,19 @@ def test_an_image_is_judged_here_and_no_other_file(page, made, tmp_path):
     expect(page.locator("#verdict")).to_contain_text("has 1,073,741,824 bytes; an app has no more than 16,777,216.")
 
 
+@with_core
+def test_it_says_which_engine_answers_and_how_far(page, made):
+    show(page, made / "first.html")
+    said = expect(page.locator("#engines"))
+    said.to_contain_text("what boots of a flash that you have touched: the Rust core of py_esp_ota, as WebAssembly")
+    said.to_contain_text("recorded, not calculated here")
+    said.to_contain_text("Whatever a cut leaves, and a second one after it, is among them.")
+    page.locator("#stories").select_option("confirm")
+    said.to_contain_text("of second cuts a part")
+    show(page, made / "same.html")
+    said.to_contain_text("What a second cut leaves is not among them.")
+
+
 def test_without_the_core_it_says_so_and_goes_on(page, made):
     show(page, made / "bare.html")
     expect(page.locator("#engines")).to_contain_text("made without the Rust core")
