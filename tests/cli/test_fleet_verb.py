@@ -158,7 +158,7 @@ def test_ctrl_c_ends_it_with_a_report_that_says_so(room):
     """Somebody looks at the bar and has enough."""
     Path("lamps.toml").write_text(FLEET.replace("0.25", "0.25, offline_at_night = 1, plans = [" + STALLS + "]"))
     ours, terminal = pty.openpty()
-    call = [sys.executable, "-m", "py_esp_ota", "fleet", "lamps.toml", "--devices", "120"]
+    call = [sys.executable, "-m", "py_esp_ota", "fleet", "lamps.toml", "--devices", "40"]
     with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=terminal, text=True) as child:
         os.close(terminal)
         seen = _until_bar(ours)
@@ -168,9 +168,9 @@ def test_ctrl_c_ends_it_with_a_report_that_says_so(room):
     assert "device 1.1.0" in seen
     assert child.returncode == 130
     lines = told.splitlines()
-    assert lines[0] == "lamps.toml: 120 devices, seed 0"
-    assert re.match(r"stopped after [\d:]+, so this is not the whole of it: \d+ of 120 updated", lines[1])
+    assert lines[0] == "lamps.toml: 40 devices, seed 0"
+    assert re.match(r"stopped after [\d:]+, so this is not the whole of it: \d+ of 40 updated", lines[1])
 
 
-STALLS = ", ".join(f'{{ share = 0.015, plan = "stall@{size}*1" }}' for size in range(1000, 60_000, 1000))
+STALLS = ", ".join(f'{{ share = 0.03, plan = "stall@{size}*1" }}' for size in range(1000, 60_000, 2000))
 """So many different devices that it takes a while."""
