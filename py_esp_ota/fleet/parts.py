@@ -12,11 +12,9 @@ from py_esp_ota.cloud.plan import Plan
 from py_esp_ota.fleet.file import FleetFile, read_fleet
 from py_esp_ota.fleet.fleet import run_fleet
 from py_esp_ota.fleet.members import JobOrder
+from py_esp_ota.fleet.population import parts_of
 from py_esp_ota.fleet.result import FleetResult, SoFar
 from py_esp_ota.work import Work
-
-PART = 1000
-"""Devices of a part, about: few enough that one which is lost is soon done again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def work_of(source: Source, number: int, *, workers: int) -> tuple[Work[Job, Fle
     if problem := not_in_parts(order):
         raise ValueError(problem)
     devices = fleet.population.of_kinds(order.kinds).devices
-    parts = max(min(max(2 * workers, devices // PART), devices), 1)
+    parts = parts_of(devices, workers)
     nothing = FleetResult(seed=fleet.population.seed, members=())
     return Work(play_part, Job(source, number, parts), add, nothing), parts
 
