@@ -115,7 +115,8 @@ class _Gathering:
         if kind.name not in self._likes:
             self._likes[kind.name] = likeness_of(kind)
         like, witness, doors = self._likes[kind.name], Witness(member, order, self._loop.time), out.doors
-        config = replace(like.config, esp_rmaker_mqtt_use_basic_ingest_topics=out.basic_ingest)
+        ingest = out.basic_ingest and like.config.esp_rmaker_mqtt_use_basic_ingest_topics
+        config = replace(like.config, esp_rmaker_mqtt_use_basic_ingest_topics=ingest)
 
         def make(**weather: Any) -> Device:
             device = Device(
