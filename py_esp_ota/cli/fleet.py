@@ -133,6 +133,7 @@ def _play(file: Path, fleet: FleetFile, *, shown: bool) -> FleetResult:
     """One job after the other; what was done before Ctrl-C is kept. Raises ``Unusable``."""
     from py_esp_ota.adapters.virtual_time import run_virtual
     from py_esp_ota.fleet import FleetResult, run_fleet
+    from py_esp_ota.lives.tree import UnlikeError
 
     result = FleetResult(seed=fleet.population.seed, members=())
     try:
@@ -143,6 +144,8 @@ def _play(file: Path, fleet: FleetFile, *, shown: bool) -> FleetResult:
                 break
     except ValueError as error:
         raise Unusable(f"{file}: {error}") from error
+    except UnlikeError as error:
+        raise Unusable(f"{file}: a mistake of ours: played again, a device did something else: {error}") from error
     return result
 
 
