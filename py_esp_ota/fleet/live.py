@@ -232,7 +232,6 @@ class _Gathering:
         """What became of each."""
         zero = self._loop.time() if self._zero is None else self._zero
         found = [one.witness.result(zero, min(len(one.device.boots), BOOTS)) for one in self._all]
-        whole = whole and all(member.closed for member in found)
         return FleetResult(
             seed=seed, members=tuple(sorted(found, key=attrgetter("node_id"))), whole=whole, seconds=self._seconds()
         )
