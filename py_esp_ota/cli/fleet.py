@@ -101,5 +101,7 @@ def command(
         say(*fleet_text(result, replay, name=str(file), devices=total, every=full))
     if result.whole:
         click.get_current_context().exit(0 if result.ok else 1)
-    say(f"Not the whole of it, {why}: {len(result.members)} of {total} devices are in this report.", err=True)
+    say(
+        f"{why.capitalize()}: {len(result.members)} of {total} devices are in this report, as they were then.", err=True
+    )
     click.get_current_context().exit(INTERRUPTED if why.startswith(INTERRUPTION) else STOPPED)
