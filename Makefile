@@ -17,6 +17,9 @@ RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust partitions -type 
 PYO3_CONFIG = $(abspath $(firstword $(wildcard target/maturin/pyo3-config-*.txt)))
 PYO3 = $(if $(PYO3_CONFIG),PYO3_CONFIG_FILE=$(PYO3_CONFIG) PYO3_BUILD_EXTENSION_MODULE=1)
 
+# Who does what can be shared out: --jobs and --on, as the verbs have them.
+SHARED = $(if $(ON),--on $(ON) $(if $(JOBS),--jobs $(JOBS)),--jobs $(or $(JOBS),2))
+
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
@@ -91,8 +94,8 @@ fast: setup ## the tests without sockets and browser
 conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) and CIPHERS encryptions (2000) from SEED (1), and everything in tests/conformance
 	ESP_OTA_IMAGES=$(or $(IMAGES),20000) ESP_OTA_CIPHERS=$(or $(CIPHERS),2000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
 
-conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards and updates (10000) from SEED (1)
-	$(BIN)/python tests/conformance/preflight_pairs.py --pairs $(or $(PAIRS),10000) --seed $(or $(SEED),1)
+conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards and updates (10000) from SEED (1), by JOBS processes (2), or ON=ray
+	$(BIN)/python tests/conformance/preflight_pairs.py --pairs $(or $(PAIRS),10000) --seed $(or $(SEED),1) $(SHARED)
 
 conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
 	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)

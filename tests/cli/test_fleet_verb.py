@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from py_esp_ota._core import PartitionTable
 from py_esp_ota.cli import main
 from py_esp_ota.firmware import Firmware
+from py_esp_ota.fleet import FleetResult
 from py_esp_ota.lives.tree import UnlikeError
 
 FLEET = """
@@ -96,6 +97,11 @@ def test_files_are_looked_for_beside_the_fleets_file(room):
         (["lamps.toml", "--devices", "0"], "Invalid value for '--devices': 0 is not in the range"),
         (["lamps.toml", "--turn", "3"], "--turn is for --alone"),
         (["lamps.toml", "--alone", "lamp-000001", "--html", "x"], "--alone plays one device: there is no page of it"),
+        (["lamps.toml", "--alone", "lamp-000001", "--jobs", "2"], "--on and --jobs share out a whole fleet in virtual"),
+        (
+            ["paced.toml", "--jobs", "2"],
+            "paced.toml: the plan of device 1.1.0 (phases, gate, limits, pace) looks at all",
+        ),
         (["lamps.toml", "--html", "no/where"], "no/where: No such file or directory"),
         (["wrong.toml"], "wrong.toml: kind lamp: weather.self_tests_fail is no key; perhaps self_test_fails"),
         (["phases.toml"], "phases.toml: plan.phases: phase 1 takes 9 nodes, and 8 of the job's 8 are left for it"),
@@ -103,6 +109,7 @@ def test_files_are_looked_for_beside_the_fleets_file(room):
 )
 def test_what_cannot_be_is_one_sentence(room, words, said):
     Path("wrong.toml").write_text(FLEET.replace("self_test_fails", "self_tests_fail"))
+    Path("paced.toml").write_text(FLEET.replace('"1.1.0"', '"1.1.0"\nplan = { rate = 5 }'))
     Path("phases.toml").write_text(FLEET.replace('"1.1.0"', '"1.1.0"\nplan = { phases = ["9", "rest"] }'))
     done = run(*words)
     assert done.exit_code == 2
@@ -121,6 +128,23 @@ def test_more_devices_than_memory_are_refused_before_anything_is_played(room, mo
         r"lamps.toml: 10,000,000 devices .* 2\.0 GiB are free: ([\d,]+) fit, --devices (\d+)$", done.stderr.strip()
     )
     assert int(found[1].replace(",", "")) == int(found[2])
+
+
+def test_processes_come_to_the_same(room):
+    one, two = (json.loads(run("lamps.toml", "--json", *words).stdout) for words in ((), ("--jobs", 2)))
+    assert {**two, "seconds": 0} == {**one, "seconds": 0}
+
+
+def test_who_is_stopped_has_a_report_and_says_why(room, monkeypatch):
+    async def stopped(population, order, *, told):
+        return FleetResult(seed=population.seed, members=(), whole=False, seconds=5)
+
+    monkeypatch.setattr("py_esp_ota.fleet.run_fleet", stopped)
+    done = run("lamps.toml", "--json", "--html", "page.html")
+    assert done.exit_code == 130
+    assert done.stderr == "It was interrupted: 0 of 8 devices are in this report, as they were then.\n"
+    assert json.loads(done.stdout)["whole"] is False
+    assert "This is not the whole of it." in Path("page.html").read_text()
 
 
 def test_a_mistake_of_ours_is_no_traceback(room, monkeypatch):
@@ -158,7 +182,7 @@ def test_ctrl_c_ends_it_with_a_report_that_says_so(room):
     """Somebody looks at the bar and has enough."""
     Path("lamps.toml").write_text(FLEET.replace("0.25", "0.25, offline_at_night = 1, plans = [" + STALLS + "]"))
     ours, terminal = pty.openpty()
-    call = [sys.executable, "-m", "py_esp_ota", "fleet", "lamps.toml", "--devices", "120"]
+    call = [sys.executable, "-m", "py_esp_ota", "fleet", "lamps.toml", "--devices", "40"]
     with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=terminal, text=True) as child:
         os.close(terminal)
         seen = _until_bar(ours)
@@ -168,9 +192,9 @@ def test_ctrl_c_ends_it_with_a_report_that_says_so(room):
     assert "device 1.1.0" in seen
     assert child.returncode == 130
     lines = told.splitlines()
-    assert lines[0] == "lamps.toml: 120 devices, seed 0"
-    assert re.match(r"stopped after [\d:]+, so this is not the whole of it: \d+ of 120 updated", lines[1])
+    assert lines[0] == "lamps.toml: 40 devices, seed 0"
+    assert re.match(r"stopped after [\d:]+, so this is not the whole of it: \d+ of 40 updated", lines[1])
 
 
-STALLS = ", ".join(f'{{ share = 0.015, plan = "stall@{size}*1" }}' for size in range(1000, 60_000, 1000))
+STALLS = ", ".join(f'{{ share = 0.03, plan = "stall@{size}*1" }}' for size in range(1000, 60_000, 2000))
 """So many different devices that it takes a while."""

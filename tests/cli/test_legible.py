@@ -464,7 +464,7 @@ OTHERWISE = {
     "quick_files.py": {"sys.stdout.write"},
     "corpus.py": {"print"},  # names that stand in the module
     "sweep.py": {"Console", "Console(stderr=stdout_is_taken()).print"},  # pictures, made legible in view/
-    "fleet.py": {"Console"},  # a bar, its words made legible
+    "fleet_play.py": {"Console"},  # a bar, its words made legible
     "show.py": {"self._out.print"},
     "telling.py": {"Console"},
     "serving.py": {"click.echo"},
