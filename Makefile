@@ -79,10 +79,14 @@ demo: setup ## the main job: one OTA, end to end, on real firmware
 test: ## everything CI runs: checks, then every test; and at the end, what it cost
 	@$(PYTHON) tools/cpu.py $(MAKE) --no-print-directory everything
 
+# Our crates as a debugger has them, what they stand on as setup has compiled it: that is most of it, and is not tested here.
+as_written = $(foreach crate,$(1),--config profile.release.package.$(crate).opt-level=0 \
+	--config profile.release.package.$(crate).debug-assertions=true)
+
 everything: system check firmware clients
-	@# In the profile of setup: what it has compiled is tested, and nothing compiled again but the tests.
-	cargo test --quiet --release -p esp-cpu -p esp-ota-core
-	cargo test --quiet --release --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
+	cargo test --quiet --release $(call as_written,esp-cpu esp-ota-core) -p esp-cpu -p esp-ota-core
+	cargo test --quiet --release $(call as_written,esp-cpu esp-ota-core esp-ota-fuzz) \
+		--manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
 	$(BIN)/python tools/halves.py -q
 
 test-postgresql: system setup ## the cloud's tests, all of them in PostgreSQL (`make test` has a part of them in both)
