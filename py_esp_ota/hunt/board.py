@@ -12,6 +12,7 @@ from py_esp_ota.device import Device, Doors
 from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
 from py_esp_ota.hunt.kinds import forged, fuses, table
+from py_esp_ota.hunt.tape import Tape
 from py_esp_ota.hunt.world import World
 from py_esp_ota.idf.nvs import FlashNvs
 from py_esp_ota.ports import Clock, Fetch, MqttConnect, NvsValue
@@ -83,6 +84,8 @@ class Board:
         self.config = world.config()
         self.memory = Memory()
         self.armed = ""
+        #: What records it, when somebody wants to know where it went wrong.
+        self.tape: Tape | None = None
         self._looks: list[tuple[Flash, Sectors, EFuse, Partition | None]] = []
         self._images = {f"{image.version}.0.0": image for image in world.images}
         self._told = told
@@ -144,7 +147,7 @@ class Board:
         device = self.device
         device.flash.fault = plan.flash
         self.armed = device.flash.fault
-        if plan.flash:
+        if plan.flash and self.tape is None:
             device.flash.record(True)
         device.config = budgeted(self.config, plan)
         self.weather.change(plan, running=device.running)

@@ -23,12 +23,14 @@ from py_esp_ota.hunt.evidence import (
     sound,
     table_ok,
 )
+from py_esp_ota.rainmaker.ota import DiagState, DiagStatus
 
 #: What it takes: ``damage`` are bits that no operation of the board has written, ``cut`` is a power cut, ``build`` is
 #: there before anything happens (tables, options, pins, images), ``offer`` is up to the cloud.
 Needs = Literal["damage", "cut", "build", "offer"]
 
 _TEST = 0x20
+_FAILS = (False, DiagStatus.FAIL)
 _SECTOR = 0x1000
 _LOADER = "components/bootloader_support/src"
 _OTA_OPS = "components/app_update/esp_ota_ops.c"
@@ -220,8 +222,11 @@ def _refused_at_boot(evidence: Evidence) -> str:
 
 
 def _unfit(evidence: Evidence) -> str:
-    unfit = evidence.wreck.ota_diag is not None
-    return evidence.said("Firmware rolled back") or evidence.said("Firmware verification failed") if unfit else ""
+    """It says so itself, when it is asked."""
+    diag, goal = evidence.wreck.ota_diag, goal_desc(evidence)
+    if diag is None or goal is None or not any(diag(goal, state) in _FAILS for state in DiagState):
+        return ""
+    return evidence.said("Firmware rolled back") or evidence.said("Firmware verification failed")
 
 
 def _panics(*, confirmed: bool) -> Callable[[Evidence], str]:

@@ -28,6 +28,8 @@ BOOTS: Final = 40
 _SAYS = "Reporting "
 _OFFER = "Upgrade Handler got:"
 _EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+#: Two entries may name one slot, and the state is that of the first: INVALID is on trial once more, and goes then.
+_FOR_GOOD = frozenset({"", "VALID", "UNDEFINED"})
 _FOR_EVER = "the app panics at each boot before it asks for an update, and its bootloader has no rollback"
 
 
@@ -129,6 +131,9 @@ class Stage:
         """Note the first breach, and stop."""
         if self.breach is None:
             self.breach = Breach(promise, board.number if board else None, round(self.now, 3), why)
+            for one in self.boards:
+                if one.tape is not None:
+                    one.tape.end()
         self._stopped.set()
 
     def _judge(self, promise: str, board: Board | None, broken: Broken | None) -> None:
@@ -175,6 +180,9 @@ class Stage:
             self._booted(board, boots[-1])
         if _SAYS in line:
             self.look(board)
+            for promise in PROMISES:
+                if promise.at_line is not None:
+                    self._judge(promise.name, board, promise.at_line(self, board, line))
         if _OFFER in line:
             self._offered(board)
         self.marks.update(marks_of_line(line))
@@ -231,7 +239,10 @@ class Stage:
         self.marks.add("cut" if memory.cuts == 1 else "cut-twice")
         self.marks.update(self._where(board))
         board.armed = flash.fault
-        flash.record(False)
+        if board.tape is not None:
+            board.tape.cut()
+        else:
+            flash.record(False)
         self.look(board, cut=True)
         self._loop.call_later(self.world.back, self.switch_on, board)
 
@@ -256,6 +267,9 @@ class Stage:
 
     def act(self, act: Act) -> None:
         """Let something happen."""
+        for board in self.boards:
+            if board.tape is not None:
+                board.tape.note(str(act))
         if act.who == "job":
             self._job(act.what)
         elif act.who == "cloud":
@@ -349,7 +363,7 @@ class Stage:
     def there(self, board: Board) -> bool:
         """Whether a board runs the goal for good."""
         runs = board.version == self.version_of(self.goal) and board.runs([self.images[self.goal]]) is not None
-        return runs and board.device.state not in {"NEW", "PENDING_VERIFY"}
+        return runs and board.device.state in _FOR_GOOD
 
     def over(self, order: Order, board: Board) -> bool:
         """Whether a job has ended on a board, or was never for it."""
