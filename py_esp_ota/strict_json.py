@@ -45,8 +45,7 @@ def read_json(payload: bytes | str) -> Any:
     if too_deep(text):
         raise JsonError(f"nested deeper than {DEPTH_LIMIT} levels")
     try:
-        integer = _integer if _LONG.search(text) else int
-        return json.loads(text, parse_int=integer, parse_float=_float, parse_constant=_constant)
+        return (_LONG_READER if _LONG.search(text) else _READER).decode(text)
     except json.JSONDecodeError as error:
         raise JsonError("not JSON", error.pos) from None
 
@@ -73,3 +72,8 @@ def _float(digits: str) -> float:
 
 def _constant(name: str) -> NoReturn:
     raise JsonError(f"{name} is no JSON number")
+
+
+# Made once: what nodes say in a second is thousands of small texts.
+_READER = json.JSONDecoder(parse_float=_float, parse_constant=_constant)
+_LONG_READER = json.JSONDecoder(parse_int=_integer, parse_float=_float, parse_constant=_constant)

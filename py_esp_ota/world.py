@@ -19,6 +19,7 @@ except ModuleNotFoundError as error:
     raise missing("a lab", "cloud", error) from None
 
 from py_esp_ota.adapters.asgi import AsgiApp, AsgiFetch
+from py_esp_ota.adapters.limits import CONNECTION_LIMIT
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock
 from py_esp_ota.ports import Clock, Fetch, MqttConnect, MqttSessionConnect, Post
 
@@ -52,14 +53,19 @@ OpenWorld = Callable[[AsgiApp, Presence], AbstractAsyncContextManager[World]]
 
 @asynccontextmanager
 async def memory_world(
-    app: AsgiApp, presence: Presence, *, epoch: float, keep_alive: float | None = None
+    app: AsgiApp,
+    presence: Presence,
+    *,
+    epoch: float,
+    keep_alive: float | None = None,
+    connections: int = CONNECTION_LIMIT,
 ) -> AsyncIterator[World]:
     """In-process broker and HTTP; time starts at ``epoch`` (Unix seconds) and is the running loop's.
 
     With a ``keep_alive``, 120 s on a RainMaker node, the broker misses a node without power only after half as long
-    again, as a real one does.
+    again, as a real one does. It turns away who comes when there are ``connections`` already.
     """
-    broker = MemoryBroker(keep_alive=keep_alive)
+    broker = MemoryBroker(keep_alive=keep_alive, connections=connections)
     broker.on_presence(presence)
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url=LAB_URL) as api, AsgiFetch(app) as fetch:

@@ -11,6 +11,7 @@ import errno
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -60,20 +61,24 @@ class AsgiFetch:
         exchange = _Exchange(_scope(parts, headers), Body(self._timeout))
         task = asyncio.create_task(exchange.run(self._app), name=f"HTTP {parts.path}")
         try:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await exchange.started.wait()
-            except TimeoutError:
-                raise FetchError("timeout", f"no response header came for {self._timeout:g} s") from None
+            await asyncio.sleep(0)
+            if not exchange.started.is_set():  # an app that has nothing to wait for has begun to answer
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        await exchange.started.wait()
+                except TimeoutError:
+                    raise FetchError("timeout", f"no response header came for {self._timeout:g} s") from None
             if exchange.response is None:
                 raise FetchError("closed", "the app ended without a response")
             yield exchange.response
         finally:
-            exchange.gone.set()
-            task.cancel()
-            await asyncio.wait([task])
+            if not task.done():
+                exchange.gone.set()
+                task.cancel()
+                await asyncio.wait([task])
 
 
+@lru_cache(64)  # a fleet asks for one image
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)

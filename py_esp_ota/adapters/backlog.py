@@ -15,9 +15,14 @@ _log = logging.getLogger(__name__)
 
 
 class Backlog:
-    """The messages of one session. What comes while too much waits already is dropped, and the log says so once."""
+    """The messages of one session. What comes while too much waits already is dropped, and the log says so once.
 
-    def __init__(self) -> None:
+    Args:
+        limit: messages that may wait.
+    """
+
+    def __init__(self, limit: int = QUEUE_LIMIT) -> None:
+        self._limit = limit
         self._waiting: deque[Message] = deque()
         self._handed: dict[_Batches, list[Message]] = {}  # not acknowledged yet, in order
         self._count = 0  # of both
@@ -30,7 +35,7 @@ class Backlog:
 
     def put(self, message: Message) -> None:
         """Receive a message."""
-        full = self._count >= QUEUE_LIMIT or self._bytes + len(message.payload) > QUEUE_BYTES
+        full = self._count >= self._limit or self._bytes + len(message.payload) > QUEUE_BYTES
         if full and not self._full:
             _log.warning("dropped a message to %.80r: %d wait already", message.topic, self._count)
         self._full = full

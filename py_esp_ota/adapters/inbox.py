@@ -16,30 +16,37 @@ class Inbox:
     """The receiving half of a connection; iterating yields messages and ends with ``MqttError``.
 
     What came before the connection was lost is still delivered. What comes while too much waits already is dropped, as
-    a broker drops it, and the log says so once.
+    a broker drops it, and the log says so once. A hundred thousand connections have one each: it is small while empty.
     """
+
+    __slots__ = ("_bytes", "_full", "_new", "_old", "_readers", "lost")
 
     def __init__(self) -> None:
         self.lost = ""  # why the connection is gone; empty while it is not
         self._bytes = 0  # that wait
         self._full = False
-        self._queue: asyncio.Queue[Message | None] = asyncio.Queue()  # None: the connection is lost
+        self._new: list[Message] = []
+        self._old: list[Message] = []  # what is taken next, the next one last
+        self._readers: list[asyncio.Future[None]] = []
+
+    def __len__(self) -> int:
+        return len(self._old) + len(self._new)
 
     def put(self, message: Message) -> None:
         """Receive a message."""
-        full = self._queue.qsize() >= QUEUE_LIMIT or self._bytes + len(message.payload) > QUEUE_BYTES
+        full = len(self) >= QUEUE_LIMIT or self._bytes + len(message.payload) > QUEUE_BYTES
         if full and not self._full:
-            _log.warning("dropped a message to %.80r: %d wait already", message.topic, self._queue.qsize())
+            _log.warning("dropped a message to %.80r: %d wait already", message.topic, len(self))
         self._full = full
         if not full:
             self._bytes += len(message.payload)
-            self._queue.put_nowait(message)
+            self._new.append(message)
+            self._wake()
 
     def lose(self, why: str) -> None:
         """The connection is gone; only the first reason counts."""
-        if not self.lost:
-            self.lost = why
-            self._queue.put_nowait(None)
+        self.lost = self.lost or why
+        self._wake()
 
     def check(self) -> None:
         """Raise ``MqttError`` when the connection is gone."""
@@ -52,9 +59,19 @@ class Inbox:
         return self
 
     async def __anext__(self) -> Message:
-        message = await self._queue.get()
-        if message is None:
-            self._queue.put_nowait(None)  # for the next one who asks
-            raise MqttError(self.lost)
+        while not self._old and not self._new:
+            self.check()
+            reader = asyncio.get_running_loop().create_future()
+            self._readers.append(reader)
+            await reader
+        if not self._old:
+            self._old, self._new = self._new[::-1], []
+        message = self._old.pop()
         self._bytes -= len(message.payload)
         return message
+
+    def _wake(self) -> None:
+        for reader in self._readers:
+            if not reader.done():
+                reader.set_result(None)
+        self._readers.clear()

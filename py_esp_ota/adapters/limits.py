@@ -12,7 +12,7 @@ PACKET_LIMIT = PAYLOAD_LIMIT + (1 << 10)
 """Bytes of one MQTT packet: the payload, a topic of at most 150 bytes (``MQTT_TOPIC_BUFFER_SIZE``), and headers."""
 
 QUEUE_LIMIT = 200_000
-"""Messages that wait for one client; what comes then is dropped. A fleet of 10,000 nodes says about ten each."""
+"""Messages that wait for one client; what comes then is dropped. A fleet of 20,000 nodes says about ten each."""
 
 QUEUE_BYTES = 256 << 20
 """Bytes that wait for one client."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from types import TracebackType
+from typing import Self
 
 from py_esp_ota.adapters.backlog import Arrivals, Backlog
 from py_esp_ota.adapters.inbox import Inbox
 from py_esp_ota.adapters.limits import CONNECTION_LIMIT, PAYLOAD_LIMIT
-from py_esp_ota.adapters.topics import check_client_id, check_filter, check_topic, matches, may_use
+from py_esp_ota.adapters.subscriptions import Subscriptions
+from py_esp_ota.adapters.topics import check_client_id, check_filter, check_topic, may_use
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, Mqtt, MqttConnect, MqttSession
+
+_EACH = 10
+"""Messages of each client that may wait for a session."""
 
 
 @dataclass(eq=False, slots=True)
@@ -38,20 +43,26 @@ class MemoryBroker:
         admin: client ids that may use every topic. Their presence is not reported.
         keep_alive: seconds that clients promise not to be silent for. One that leaves by an exception without power for
             a farewell is missed after half as long again, or when it comes back; by default at once.
+        connections: clients that may be there at a time. A session has room for ten messages of each.
     """
 
     name = "in memory"
     basic_ingest = True
 
-    def __init__(self, *, admin: Collection[str] = ("cloud",), keep_alive: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        admin: Collection[str] = ("cloud",),
+        keep_alive: float | None = None,
+        connections: int = CONNECTION_LIMIT,
+    ) -> None:
         self._admin = frozenset(admin)
         self._keep_alive = keep_alive
+        self._limit = connections
         self._running = True
         self._clients: dict[str, _Client] = {}
         self._sessions: dict[str, tuple[_Subscriber, Backlog]] = {}
-        # Ten thousand nodes subscribe to plain topics, a handful of filters have wildcards.
-        self._exact: dict[str, dict[_Subscriber, None]] = {}
-        self._wild: dict[tuple[_Subscriber, str], None] = {}
+        self._subscriptions: Subscriptions[_Subscriber] = Subscriptions()
         self._presence: list[Callable[[str, bool], None]] = []
 
     @property
@@ -61,7 +72,7 @@ class MemoryBroker:
 
     def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
-        return self._clean_session(client_id, will)
+        return _CleanClient(self, client_id, will)
 
     def session(self, client_id: str) -> AbstractAsyncContextManager[MqttSession]:
         """Take up the session of ``client_id`` while the context is entered."""
@@ -94,23 +105,22 @@ class MemoryBroker:
         self._running = True
 
     @asynccontextmanager
-    async def _clean_session(self, client_id: str, will: Message | None) -> AsyncIterator[Mqtt]:
-        await self._make_way(client_id)
-        if client_id in self._sessions:
-            self._forget(self._sessions.pop(client_id)[0])
-        async with self._connected(_CleanClient(self, client_id, will)) as client:
-            yield client
-            client.will = None  # it says goodbye
-
-    @asynccontextmanager
     async def _kept_session(self, client_id: str) -> AsyncIterator[MqttSession]:
         await self._make_way(client_id)
         if client_id not in self._sessions:
-            backlog = Backlog()
+            backlog = Backlog(_EACH * self._limit)
             self._sessions[client_id] = _Subscriber(client_id, backlog), backlog
         subscriber, backlog = self._sessions[client_id]
-        async with self._connected(_SessionClient(self, subscriber, backlog.open())) as client:
+        client = _SessionClient(self, subscriber, backlog.open())
+        self._came(client)
+        raised: type[BaseException] | None = None
+        try:
             yield client
+        except BaseException as error:
+            raised = type(error)
+            raise
+        finally:
+            self._end(client, raised)
 
     async def _make_way(self, client_id: str) -> None:
         """Let a client come in, and end the connection that it has."""
@@ -118,29 +128,32 @@ class MemoryBroker:
         await asyncio.sleep(0)
         if not self._running:
             raise MqttError("the broker is unreachable")
-        if len(self._clients) >= CONNECTION_LIMIT and client_id not in self._admin:
+        if len(self._clients) >= self._limit and client_id not in self._admin:
             raise MqttError(f"the broker has {len(self._clients)} connections already")
         if client_id in self._clients:
             self._drop(self._clients[client_id], "another connection has the same client id")
 
-    @asynccontextmanager
-    async def _connected(self, client: _AnyClient) -> AsyncIterator[_AnyClient]:
+    async def _begin(self, client: _CleanClient) -> None:
+        """A client connects; a session that it has ends."""
         client_id = client.subscriber.client_id
-        self._clients[client_id] = client
-        self._report(client_id, connected=True)
-        missed = False
-        try:
-            yield client
-        except MqttError:  # it has closed the connection itself
-            raise
-        except BaseException:
-            missed = self._keep_alive is not None
-            raise
-        finally:
-            if missed:
-                self._miss(client)
-            else:
-                self._drop(client, "disconnected")
+        await self._make_way(client_id)
+        if client_id in self._sessions:
+            self._forget(self._sessions.pop(client_id)[0])
+        self._came(client)
+
+    def _came(self, client: _Client) -> None:
+        client.since = client.heard = asyncio.get_running_loop().time()
+        self._clients[client.subscriber.client_id] = client
+        self._report(client.subscriber.client_id, connected=True)
+
+    def _end(self, client: _Client, raised: type[BaseException] | None) -> None:
+        """A client leaves, with a farewell or by an exception; ``MqttError`` says that the connection was closed."""
+        if raised is None:
+            client.will = None
+        if self._keep_alive is None or raised is None or issubclass(raised, MqttError):
+            self._drop(client, "disconnected")
+        else:
+            self._miss(client)
 
     def _miss(self, client: _Client) -> None:
         """Drop a silent client when its keep-alive has passed; every half of it it asked whether we are there."""
@@ -156,21 +169,12 @@ class MemoryBroker:
         if isinstance(client, _CleanClient):
             self._forget(client.subscriber)
         self._report(client.subscriber.client_id, connected=False)
-        will = client.will if isinstance(client, _CleanClient) else None
-        if will is not None and self._may_use(client.subscriber.client_id, will.topic):
-            self._deliver(will)
+        if client.will is not None and self._may_use(client.subscriber.client_id, client.will.topic):
+            self._deliver(client.will)
 
     def _forget(self, subscriber: _Subscriber) -> None:
         for topic_filter in subscriber.filters:
-            self._forget_filter(subscriber, topic_filter)
-
-    def _forget_filter(self, subscriber: _Subscriber, topic_filter: str) -> None:
-        if (subscriber, topic_filter) in self._wild:
-            del self._wild[subscriber, topic_filter]
-        else:
-            self._exact[topic_filter].pop(subscriber)
-            if not self._exact[topic_filter]:
-                del self._exact[topic_filter]
+            self._subscriptions.remove(topic_filter, subscriber)
 
     def _report(self, client_id: str, *, connected: bool) -> None:
         if client_id not in self._admin:
@@ -183,18 +187,14 @@ class MemoryBroker:
     def _subscribe(self, subscriber: _Subscriber, topic_filter: str) -> None:
         if not self._may_use(subscriber.client_id, topic_filter):
             raise MqttError(f"{subscriber.client_id} may not subscribe to {topic_filter}")
-        if topic_filter in subscriber.filters:
-            return
-        subscriber.filters.append(topic_filter)
-        if "+" in topic_filter or "#" in topic_filter:
-            self._wild[subscriber, topic_filter] = None
-        else:
-            self._exact.setdefault(topic_filter, {})[subscriber] = None
+        if topic_filter not in subscriber.filters:
+            subscriber.filters.append(topic_filter)
+            self._subscriptions.add(topic_filter, subscriber)
 
     def _unsubscribe(self, subscriber: _Subscriber, topic_filter: str) -> None:
         if topic_filter in subscriber.filters:
             subscriber.filters.remove(topic_filter)
-            self._forget_filter(subscriber, topic_filter)
+            self._subscriptions.remove(topic_filter, subscriber)
 
     def _publish(self, client: _Client, message: Message) -> None:
         client_id = client.subscriber.client_id
@@ -206,23 +206,22 @@ class MemoryBroker:
         self._deliver(message)
 
     def _deliver(self, message: Message) -> None:
-        for receiver in dict.fromkeys(self._receivers(message.topic)):
+        for receiver in self._subscriptions.receivers(message.topic):
             receiver.inbox.put(message)
-
-    def _receivers(self, topic: str) -> Iterator[_Subscriber]:
-        yield from self._exact.get(topic, ())
-        for subscriber, topic_filter in self._wild:
-            if matches(topic_filter, topic):
-                yield subscriber
 
 
 class _Client:
     """One connection, as its owner sees it: what both kinds have."""
 
-    def __init__(self, broker: MemoryBroker, subscriber: _Subscriber, line: Inbox | Arrivals) -> None:
+    __slots__ = ("_broker", "heard", "line", "since", "subscriber", "will")
+
+    def __init__(
+        self, broker: MemoryBroker, subscriber: _Subscriber, line: Inbox | Arrivals, will: Message | None = None
+    ) -> None:
         self.subscriber = subscriber
         self.line = line
-        self.since = self.heard = asyncio.get_running_loop().time()  # the first and the last packet
+        self.will = will
+        self.since = self.heard = 0.0  # when the first and the last packet came
         self._broker = broker
 
     async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
@@ -249,12 +248,22 @@ class _Client:
 
 
 class _CleanClient(_Client):
-    """``Mqtt``: its subscriptions end with it."""
+    """``Mqtt``: its subscriptions end with it. It is connected while the context is entered, which is once."""
+
+    __slots__ = ("_inbox",)
 
     def __init__(self, broker: MemoryBroker, client_id: str, will: Message | None) -> None:
-        self.will = will
         self._inbox = Inbox()
-        super().__init__(broker, _Subscriber(client_id, self._inbox), self._inbox)
+        super().__init__(broker, _Subscriber(client_id, self._inbox), self._inbox, will)
+
+    async def __aenter__(self) -> Self:
+        await self._broker._begin(self)  # noqa: SLF001
+        return self
+
+    async def __aexit__(
+        self, raised: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._broker._end(self, raised)  # noqa: SLF001
 
     def messages(self) -> AsyncIterator[Message]:
         """What was received; what came before the connection was lost is still delivered."""
@@ -264,6 +273,8 @@ class _CleanClient(_Client):
 class _SessionClient(_Client):
     """``MqttSession``: its subscriptions and what it did not acknowledge stay."""
 
+    __slots__ = ("_arrivals",)
+
     def __init__(self, broker: MemoryBroker, subscriber: _Subscriber, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
         super().__init__(broker, subscriber, arrivals)
@@ -271,6 +282,3 @@ class _SessionClient(_Client):
     def batches(self, limit: int, pause: float = 0.0) -> AsyncIterator[Sequence[Message]]:
         """What has arrived; to ask for the next batch is to acknowledge the last one."""
         return self._arrivals.batches(limit, pause)
-
-
-_AnyClient = TypeVar("_AnyClient", bound=_Client)

@@ -24,8 +24,7 @@ from py_esp_ota.cloud.turns import Turns
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, MqttSession
 from py_esp_ota.rainmaker import messages
-from py_esp_ota.rainmaker.messages import NodeConfig, OtaFetch, OtaStatusReport, UserMapping
-from py_esp_ota.strict_json import read_json
+from py_esp_ota.rainmaker.messages import OtaFetch, OtaStatusReport, UserMapping
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +36,8 @@ PAUSE_S = 0.01
 
 CHORE_PAUSE_S = 0.05
 """How long chores wait for a turn that somebody else takes, or for more of them."""
+
+_PARAMS = {messages.PARAMS_LOCAL_INIT, messages.PARAMS_LOCAL}
 
 _Handler = Callable[["Intake", Turn, str, bytes], None]
 
@@ -101,9 +102,14 @@ class Intake:
                 self._alone(message)
 
     def _turn(self, batch: Sequence[Message]) -> None:
+        parsed = [messages.parse_topic(message.topic) for message in batch]
         with self._turns.take() as turn:
-            for message in batch:
-                self._handle(turn, message)
+            turn.nodes.read_params([of[0] for of in parsed if of is not None and of[1] in _PARAMS])
+            for message, of in zip(batch, parsed, strict=True):
+                if of is not None:
+                    self._handle(turn, *of, message.payload)
+                elif (stream := messages.parse_stream_topic(message.topic)) and NODE_ID.fullmatch(stream[0]):
+                    self._streams.on_request(turn, *stream, message.payload)
 
     def _alone(self, message: Message) -> None:
         try:
@@ -152,30 +158,22 @@ class Intake:
 
     # -------------------------------------------------------------------------------------------------------- messages
 
-    def _handle(self, turn: Turn, message: Message) -> None:
-        stream = messages.parse_stream_topic(message.topic)
-        if stream is not None:
-            if NODE_ID.fullmatch(stream[0]):
-                self._streams.on_request(turn, *stream, message.payload)
+    def _handle(self, turn: Turn, node_id: str, suffix: str, payload: bytes) -> None:
+        handler = self._HANDLERS.get(suffix)
+        if handler is None:
             return
-        parsed = messages.parse_topic(message.topic)
-        handler = None if parsed is None else self._HANDLERS.get(parsed[1])
-        if parsed is None or handler is None:
-            return
-        node_id, _ = parsed
-        if not NODE_ID.fullmatch(node_id) or len(message.payload) > JSON_LIMIT:
-            log.warning("ignored a message of node %s: %d bytes", heard(node_id, 64), len(message.payload))
+        if not NODE_ID.fullmatch(node_id) or len(payload) > JSON_LIMIT:
+            log.warning("ignored a message of node %s: %d bytes", heard(node_id, 64), len(payload))
             return
         if node_id in self._book.gone:
             return
         try:
-            handler(self, turn, node_id, message.payload)
+            handler(self, turn, node_id, payload)
         except ValueError as error:
             log.warning("ignored a message of node %s: %s", node_id, error)
 
     def _config(self, turn: Turn, node_id: str, payload: bytes) -> None:
-        NodeConfig.decode(payload)  # says what is wrong, if anything
-        self._nodes.on_config(turn, node_id, read_json(payload))
+        self._nodes.on_config(turn, node_id, messages.decode_config(payload))
 
     def _params(self, turn: Turn, node_id: str, payload: bytes) -> None:
         self._nodes.on_params(turn, node_id, messages.decode_params(payload))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import select
@@ -95,6 +96,10 @@ def standing_of(row: JobRow) -> Standing:
     return Standing(job_of(row), tuple(Tally.from_json(tally) for tally in row.tallies))
 
 
+_STATE = tuple(NodeState.__dataclass_fields__)
+_state = attrgetter(*_STATE)
+
+
 def state_of(row: JobNodeRow) -> NodeState:
     """The state in a row."""
     values = {name: getattr(row, name) for name in NodeState.__dataclass_fields__}
@@ -103,8 +108,9 @@ def state_of(row: JobNodeRow) -> NodeState:
 
 def columns_of(state: NodeState) -> dict[str, Any]:
     """The columns of a state."""
-    words = {"status": state.status.value, "reason": state.reason.value}
-    return {name: getattr(state, name) for name in NodeState.__dataclass_fields__} | words
+    columns = dict(zip(_STATE, _state(state), strict=True))
+    columns["status"], columns["reason"] = state.status.value, state.reason.value
+    return columns
 
 
 def columns_of_standing(standing: Standing) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
@@ -18,6 +18,7 @@ from py_esp_ota.cloud.models import (
     NodeWordRow,
 )
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, NodeRole
+from py_esp_ota.cloud.store import rows_of
 
 _NODE: Table = NodeRow.__table__  # type: ignore[assignment]
 
@@ -80,6 +81,7 @@ class NodeChanges:
         self._forgotten: dict[str, None] = {}
         self._versions: dict[str, str] = {}
         self._networks: dict[str, str] = {}
+        self._params: dict[str, Mapping[str, Any]] = {}  # as they are in the database
         self.joined: dict[str, None] = {}  # nodes that were never heard of before
 
     def known(self, node_id: str) -> dict[str, Any]:
@@ -115,11 +117,21 @@ class NodeChanges:
         if self._networks.get(node_id, self._book.networks.get(node_id, "")) != network_id:
             self.known(node_id)["network_id"] = self._networks[node_id] = network_id
 
+    def read_params(self, node_ids: Iterable[str]) -> None:
+        """Ask at once for the parameters of nodes that are going to report some."""
+        known = [node_id for node_id in dict.fromkeys(node_ids) if self.heard_of(node_id)]
+        if known:
+            ids = select(rows_of(self._tx, known).c.value)
+            rows = self._tx.execute(select(_NODE.c.node_id, _NODE.c.params).where(_NODE.c.node_id.in_(ids)))
+            self._params |= {row.node_id: row.params for row in rows}
+
     def params(self, node_id: str) -> Mapping[str, Any]:
         """The parameters of a node so far."""
         columns = self.known(node_id)
         if "params" not in columns:
-            columns["params"] = self._tx.execute(select(_NODE.c.params).where(_NODE.c.node_id == node_id)).scalar_one()
+            if node_id not in self._params:
+                self.read_params([node_id])
+            columns["params"] = self._params[node_id]
         params: Mapping[str, Any] = columns["params"]
         return params
 
@@ -138,6 +150,7 @@ class NodeChanges:
         for rows in alike.values():  # those of one statement set the same columns
             self._tx.execute(_CHANGE, rows)
         self._columns.clear()
+        self._params.clear()
 
     def _claim(self, fresh: list[str]) -> None:
         """The local admin has claimed every node, as its column says by itself, and is its first user."""

@@ -38,11 +38,12 @@ class Tally:
         counts = Counter(self.counts)
         counts[state.status] += by
         missed = by * (state.closed and state.status is not NodeStatus.SUCCESS)
+        rolled_back = missed if missed and state.reason in ROLL_BACKS else 0
         return Tally(
             counts,
             self.closed + by * state.closed,
             self.missed + missed,
-            self.rolled_back + missed * (state.reason in ROLL_BACKS),
+            self.rolled_back + rolled_back,
             self.silent + by * state.silent,
         )
 
@@ -107,6 +108,8 @@ class Standing:
 
     def moved(self, before: NodeState, after: NodeState) -> Standing:
         """The standing once one node has moved."""
+        if not before.closed and not after.closed and (before.status, before.silent) == (after.status, after.silent):
+            return self  # one more word on the way
         return self._changed(before.position, lambda tally: tally.with_(before, -1).with_(after))
 
     def joined(self, state: NodeState) -> Standing:

@@ -11,6 +11,8 @@ from py_esp_ota.strict_json import DEPTH_LIMIT, too_deep
 JSON_LIMIT = 128 * 1024
 """Bytes of one MQTT payload or one stored document: what AWS IoT takes in one message."""
 
+_WRITER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)  # NaN is Python's, not JSON's
+
 
 def line(text: str, what: str, limit: int) -> str:
     """One line of text that was typed by somebody, as it is, or a refusal."""
@@ -23,14 +25,17 @@ def line(text: str, what: str, limit: int) -> str:
 
 def heard(text: str, limit: int = 1024) -> str:
     """Text that a node sent: kept as far as it can be stored and shown."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:limit])
+    text = text[:limit]
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def storable(document: dict[str, Any], what: str) -> dict[str, Any]:
     """A JSON object that can be stored and sent on. Raises ``ValueError``: too large, too deep or not JSON."""
     try:
-        # allow_nan: NaN is Python's, not JSON's. encode: half of a surrogate pair is no text.
-        text = json.dumps(document, allow_nan=False, ensure_ascii=False)
+        # encode: half of a surrogate pair is no text.
+        text = _WRITER.encode(document)
         size = len(text.encode())
     except (ValueError, RecursionError):
         raise ValueError(f"{what}: contains a number or a text that is not JSON") from None

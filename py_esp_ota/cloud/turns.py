@@ -31,8 +31,11 @@ def _nothing(_turn: Turn) -> None:
 AT_ONCE = 500
 """Chores of one turn: ten thousand nodes that come at once must not hold up everything else."""
 
-CHORES = 100_000
-"""Chores that wait at a time while the database fails; what comes then is lost, and the log says so."""
+CHORES = 1_000_000
+"""Chores that wait at a time, while the database fails or a fleet comes at once; what follows is lost, as the log says.
+
+Each takes some 200 bytes.
+"""
 
 
 class Turns:

@@ -61,6 +61,8 @@ class Memory:
     boots_since: int = 0  # the last job began or ended
     boots_for_ever: bool = False
     cuts: int = 0
+    fuse: int = 0  # the secure version, as it was seen last
+    chosen: bool = False  # it says that it will boot into a new image
     offers: int = 0  # in this boot
     offered_twice: bool = False  # in some boot
 
@@ -82,7 +84,7 @@ class Board:
         self.number = number
         self.node_id = f"board{number:02d}"
         self.config = world.config()
-        self.memory = Memory()
+        self.memory = Memory(fuse=world.fuse)
         self.armed = ""
         #: What records it, when somebody wants to know where it went wrong.
         self.tape: Tape | None = None
@@ -123,18 +125,25 @@ class Board:
 
     # ------------------------------------------------------------------------------------------------------ its app
 
-    def _self_test(self, app: AppDesc, state: DiagState) -> bool:
+    def fit(self, app: AppDesc, _state: DiagState) -> bool:
+        """What an image's own self-test says."""
         image = self._images.get(app.version)
-        fit = image is None or image.quality != "u"
+        return image is None or image.quality != "u"
+
+    def panics(self, app: AppDesc) -> float | None:
+        """After how many seconds an image panics by itself."""
+        image = self._images.get(app.version)
+        return _PANICS_AFTER if image is not None and image.quality == "p" else None
+
+    def _self_test(self, app: AppDesc, state: DiagState) -> bool:
+        fit = self.fit(app, state)
         if fit and state is DiagState.POST_MQTT:
             self.memory.confirming.add(app.version)  # with this answer it does, at once
         return fit
 
     def _crashes(self, app: AppDesc) -> float | None:
-        image = self._images.get(app.version)
-        if image is not None and image.quality == "p":
-            return _PANICS_AFTER
-        return self.weather.app.crashes(app)
+        panics = self.panics(app)
+        return self.weather.app.crashes(app) if panics is None else panics
 
     def _hear(self, line: str) -> None:
         self._told(self, line)

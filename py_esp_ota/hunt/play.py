@@ -3,52 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from py_esp_ota.adapters.memory import run_virtual
 from py_esp_ota.hunt.board import Board
-from py_esp_ota.hunt.excuse import excuse
-from py_esp_ota.hunt.result import Breach, Heard, Run
+from py_esp_ota.hunt.result import Heard, Run
 from py_esp_ota.hunt.stage import Over, Stage
 from py_esp_ota.hunt.world import World
 
-#: Promises that a board may break for a reason of upstream's which only a proof can tell.
-_EXCUSABLE: Final = frozenset({"bootable", "liveness"})
 _REST_S = 120.0  # behind the last act, still under its faults
 _OWN_JOBS_S = 1800.0
 _RESCUE_S = 2400.0
 _RESCUES = 4
 _SETTLES_S = 120.0
+OnBoard = Callable[[Board], object]
+
 BOUND_S = _OWN_JOBS_S + _RESCUES * (_RESCUE_S + _SETTLES_S) + _SETTLES_S
 """After so much fair weather everybody has to be there."""
 
 
-def play(world: World, heard: Heard | None = None, begun: Callable[[Stage], None] | None = None) -> Run:
+def play(world: World, heard: Heard | None = None, on_board: OnBoard | None = None) -> Run:
     """Play a world. The same world comes to the same end, whatever was played before it.
 
-    ``heard`` is told of each line of a console; ``begun`` is shown the stage before anything happens on it.
+    Args:
+        world: the world.
+        heard: told of each line of a console.
+        on_board: told of each board before it has power.
     """
-    stage = run_virtual(_play(world, heard, begun))
+    stage = run_virtual(_play(world, heard, on_board))
     breach, chips_own = stage.breach, set(stage.chips_own)
-    if breach is not None and breach.promise in _EXCUSABLE:
-        excuses = [excuse(stage, board) for board in _accused(stage, breach)]
-        if excuses and all(excuses):
-            breach = None
-            chips_own.update(excuses)
-    return Run(world, breach, frozenset(stage.marks), frozenset(chips_own), round(stage.now, 3))
+    for doubt in stage.doubts:
+        function = doubt.as_the_chip()
+        if function:
+            chips_own.add(function)
+        else:
+            breach = breach or doubt.breach
+    return Run(world, breach, frozenset(stage.marks), frozenset(chips_own), stage.ended)
 
 
-def _accused(stage: Stage, breach: Breach) -> list[Board]:
-    """The boards that a breach is about: at the end all that are not there."""
-    if breach.board is not None:
-        return [stage.boards[breach.board]]
-    return [board for board in stage.boards if not stage.there(board)]
-
-
-async def _play(world: World, heard: Heard | None, begun: Callable[[Stage], None] | None) -> Stage:
+async def _play(world: World, heard: Heard | None, on_board: OnBoard | None) -> Stage:
     stage = Stage(world, heard)
-    if begun is not None:
-        begun(stage)
+    if on_board is not None:
+        for board in stage.boards:
+            on_board(board)
     try:
         await stage.begin()
         await _safety(stage)
@@ -78,12 +74,14 @@ async def _liveness(stage: Stage) -> None:
     """Phase two: faults stop; jobs end, and who missed the target is offered it again."""
     await stage.mend()
     orders = stage.desk.orders[-1:]
+    if any(stage.there(board) and not stage.over(order, board) for board in stage.boards for order in orders):
+        stage.marks.add("report-lost")
     stage.cancel(but=orders[0] if orders else None)
     await stage.until(
         lambda: all(stage.there(board) or all(stage.over(order, board) for order in orders) for board in stage.boards),
         _OWN_JOBS_S,
     )
-    if stage.world.images[stage.goal].quality != "g" or not stage.goal:
+    if not _fit(stage.world, stage.goal):
         stage.goal = len(stage.world.images)
     elif all(map(stage.there, stage.boards)):
         stage.marks.add("target-by-itself")
@@ -103,6 +101,14 @@ async def _liveness(stage: Stage) -> None:
     await stage.wait(_SETTLES_S)
     for board in stage.boards:
         stage.look(board)
+
+
+def _fit(world: World, image: int) -> bool:
+    """Whether every board can run an image, whatever it ran before."""
+    made = world.images[image]
+    return (
+        made.quality == "g" and image > 0 and made.secure_version == max(each.secure_version for each in world.images)
+    )
 
 
 async def _offer(stage: Stage, missing: Sequence[Board]) -> None:

@@ -69,6 +69,14 @@ def _no_bootloader(evidence: Evidence) -> str:
     return evidence.decided("ROM: no bootloader starts") if asks else ""
 
 
+def _reads_no_version(evidence: Evidence) -> str:
+    """A bootloader that validates nothing reads no secure version either, and compares 0 with the fuse."""
+    config, burnt = evidence.wreck.config, evidence.wreck.efuse.secure_version
+    if not (config.bootloader_skip_validate_always and config.bootloader_app_anti_rollback and burnt):
+        return ""
+    return "" if evidence.boots else evidence.decided("secure_version at ")
+
+
 def _half_encrypted(evidence: Evidence) -> str:
     """The key is burnt, the counter is not, and something is ciphertext that has to be plain."""
     efuse, offset = evidence.wreck.efuse, evidence.wreck.config.partition_table_offset
@@ -233,13 +241,12 @@ def _panics(*, confirmed: bool) -> Callable[[Evidence], str]:
     """It panics, and nothing takes it back: it has confirmed itself, or the build asks nobody to."""
 
     def holds(evidence: Evidence) -> str:
-        wreck, goal = evidence.wreck, goal_desc(evidence)
+        wreck = evidence.wreck
         after = evidence.offered or evidence.plain
         runs, crashes = after.boots[-1].app_desc, wreck.crashes
-        if goal is None or runs is None or crashes is None or crashes(goal) is None:
+        if runs is None or crashes is None or crashes(runs) is None:
             return ""
-        rollback = wreck.config.bootloader_app_rollback_enable
-        if runs.version_bytes != goal.version_bytes or rollback is not confirmed:
+        if wreck.config.bootloader_app_rollback_enable is not confirmed:
             return ""
         return f"{after.boots[-1]!r} boots again and again, and panics"
 
@@ -256,6 +263,14 @@ REASONS: tuple[Reason, ...] = (
         "docs/en/api-guides/bootloader.rst",
         "damage",
         _no_bootloader,
+    ),
+    Reason(
+        "reads-no-version",
+        "where nothing is validated the secure version of an app is not read, and 0 is below the fuse",
+        "process_segment_data",
+        f"{_LOADER}/esp_image_format.c",
+        "build",
+        _reads_no_version,
     ),
     Reason(
         "half-encrypted",
@@ -423,7 +438,7 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "panics-confirmed",
-        "the target panics after it has confirmed itself, and then nothing goes back",
+        "the app panics after it has confirmed itself, and then nothing goes back",
         "esp_ota_mark_app_valid_cancel_rollback",
         _OTA_OPS,
         "offer",
@@ -431,7 +446,7 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "panics-unasked",
-        "the target panics, and a build without rollback asks nobody to confirm",
+        "the app panics, and a build without rollback asks nobody to confirm",
         "set_new_state_otadata",
         _OTA_OPS,
         "offer",

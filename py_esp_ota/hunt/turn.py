@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
+from py_esp_ota._core import EFuse, Flash
 from py_esp_ota.hunt.bisect import LostBefore, Turn, find_turn
-from py_esp_ota.hunt.excuse import foretell
+from py_esp_ota.hunt.board import Board
 from py_esp_ota.hunt.play import play
-from py_esp_ota.hunt.stage import Stage
+from py_esp_ota.hunt.rescue import Wreck
+from py_esp_ota.hunt.stage import images_of
 from py_esp_ota.hunt.tape import Tape
-from py_esp_ota.hunt.unrecoverable import Prognosis
+from py_esp_ota.hunt.unrecoverable import Prognosis, prove
 from py_esp_ota.hunt.world import World
 
 
@@ -35,27 +37,30 @@ class Lost:
 def where_lost(world: World, board: int, *, thorough: bool = True) -> Lost:
     """Play ``world`` with a tape on a board, and find the event after which it was lost.
 
-    Raises ``ValueError`` for a board that the world does not have.
+    Lost is what not even the image that is good for everybody can be brought to. Raises ``ValueError`` for a board that
+    the world does not have.
     """
     if not 0 <= board < world.boards:
         raise ValueError(f"there is no board {board}: the world has {world.boards}")
-    stages: list[Stage] = []
+    taped: list[tuple[Board, Tape]] = []
     with ExitStack() as witness:
 
-        def begun(stage: Stage) -> None:
-            one = stage.boards[board]
-            one.tape = Tape(one.device.chip)
-            witness.enter_context(one.tape.witness())
-            stages.append(stage)
+        def lay_on(one: Board) -> None:
+            if one.number == board:
+                one.tape = Tape(one.device.chip)
+                witness.enter_context(one.tape.witness())
+                taped.append((one, one.tape))
 
-        play(world, begun=begun)
-    stage = stages[0]
-    one = stage.boards[board]
-    if one.tape is None:
-        raise AssertionError
-    taped = one.tape.stop()
-    fate = foretell(stage, one, taped.last.flash, taped.last.efuse)
+        play(world, on_board=lay_on)
+    one, tape = taped[0]
+    goal = images_of(world)[-1]
+
+    def foretell(flash: Flash, efuse: EFuse) -> Prognosis:
+        wreck = Wreck(flash, efuse, world.chip, one.config, goal, (goal,), one.fit, one.panics)
+        return prove(wreck)
+
+    found = tape.stop()
     turn: Turn | None = None
     with suppress(LostBefore):
-        turn = find_turn(taped, lambda flash, efuse: foretell(stage, one, flash, efuse), one.config, thorough=thorough)
-    return Lost(board, fate, turn)
+        turn = find_turn(found, foretell, one.config, thorough=thorough)
+    return Lost(board, foretell(found.last.flash, found.last.efuse), turn)

@@ -32,8 +32,8 @@ class Member:
     """A device that follows others of its kind as long as it hears nothing new."""
 
     __slots__ = (
-        *("_alarm", "_due", "_loop", "_outside"),
-        *("given_up", "lives", "node_id", "power", "state", "times", "tokens", "walker"),
+        *("_alarm", "_loop", "_outside"),
+        *("due", "given_up", "lives", "node_id", "power", "state", "times", "tokens", "walker"),
     )
 
     def __init__(
@@ -50,12 +50,12 @@ class Member:
         self._outside = outside
         self._loop = loop
         self._alarm: asyncio.TimerHandle | None = None
-        self._due = float("inf")
+        self.due = float("inf")  # when the first of its timers is, in the loop's time
 
     def happen(self, happening: Happening) -> None:
         """Something happens to it now. Raises ``UnlikeError``."""
         now = self._loop.time()
-        if self._due <= now + _GRAIN and not isinstance(happening, Alarm):
+        if self.due <= now + _GRAIN and not isinstance(happening, Alarm):
             self.ring()
         happened: Happened
         token = ""
@@ -165,11 +165,11 @@ class Member:
     def _wait(self) -> None:
         """Set the alarm to the first of its timers."""
         due = min((self.times[moment] + delay for moment, delay in self.state.step.timers), default=float("inf"))
-        if due == self._due and self._alarm is not None:
+        if due == self.due and self._alarm is not None:
             return
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        self._due = due
+        self.due = due
         if due < float("inf"):
             self._alarm = self._loop.call_at(due, self._outside.let, self, None)

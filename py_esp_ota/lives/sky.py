@@ -33,7 +33,10 @@ from py_esp_ota.ports import Fetch, Message, Mqtt, MqttSession, Response
 from py_esp_ota.world import LAB_URL, Presence, World
 
 AWAKE = 200
-"""Real devices at a time: who walked longest ago becomes one again when it is needed."""
+"""Real devices at a time, besides those that are busy: the others become one again when they are needed."""
+
+_A_WHILE_S = 120.0
+_LOOKED_AT = 4  # at each step
 
 _GONE = "the broker is gone"
 
@@ -216,13 +219,16 @@ class Sky:
             self.let(member, Off())
 
     def _keep_awake(self, member: Member) -> None:
-        """Of the real devices only those that were needed last stay."""
+        """Of the real devices that have nothing to do for a while only those stay that moved last."""
         self._awake.pop(member, None)
         self._awake[member] = None
-        if len(self._awake) > AWAKE:
+        for _ in range(_LOOKED_AT if len(self._awake) > AWAKE else 0):
             oldest = next(iter(self._awake))
             del self._awake[oldest]
-            oldest.rest()
+            if oldest.due > self._loop.time() + _A_WHILE_S:
+                oldest.rest()
+                return
+            self._awake[oldest] = None
 
     def let(self, member: Member, happening: Happening | None) -> None:
         """Let something happen to a device; what goes wrong is raised where ``trouble`` is awaited."""

@@ -115,6 +115,7 @@ _STATUS_STRINGS = {
     OtaStatus.DELAYED: "delayed",
     OtaStatus.REJECTED: "rejected",
 }
+_STATUSES = {text: status for status, text in _STATUS_STRINGS.items()}
 
 
 def ota_status_to_string(status: int) -> str:
@@ -124,7 +125,7 @@ def ota_status_to_string(status: int) -> str:
 
 def ota_status_from_string(text: str) -> OtaStatus | None:
     """The status behind a word on the wire; ``None`` for ``invalid`` and any unknown word."""
-    return next((member for member, word in _STATUS_STRINGS.items() if word == text), None)
+    return _STATUSES.get(text)
 
 
 # -------------------------------------------------------------------------------------------------------- cloud to node
@@ -312,7 +313,11 @@ class NodeConfig:
     @classmethod
     def decode(cls, payload: bytes) -> Self:
         """As the cloud reads it. Raises ``ValueError`` with a sentence."""
-        body = _object(payload, CONFIG)
+        return cls.of(_object(payload, CONFIG))
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self:
+        """What a config document says. Raises ``ValueError`` with a sentence."""
         info = body.get("info")
         if not isinstance(info, dict):
             raise ValueError("config: 'info' is not an object")  # noqa: TRY004 - the value came over the wire
@@ -329,6 +334,13 @@ class NodeConfig:
             devices=_objects(body, "devices"),
             services=_objects(body, "services"),
         )
+
+
+def decode_config(payload: bytes) -> dict[str, Any]:
+    """The whole document, as the cloud keeps it. Raises ``ValueError`` with a sentence."""
+    body = _object(payload, CONFIG)
+    NodeConfig.of(body)  # says what is wrong, if anything
+    return body
 
 
 # --------------------------------------------------------------------------------------------------------- user mapping

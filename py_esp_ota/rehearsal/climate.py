@@ -5,7 +5,7 @@ Weather is a name, or a mix of its own; parts are lines, or stand between semico
     home-wifi                     # a climate with a name; what follows changes it
     5% drop@65536*1               # that share of the devices meets this plan (py_esp_ota.faults)
     2% cut@160:torn
-    speed 20000-200000            # bytes per second of a link, each device its own
+    speed 20000-200000            # bytes per second of a link, each device one of the classes between
     back 24h                      # devices that are offline come back within that time
     never 5%                      # that share of them does not
     power 10m                     # after a power cut the power is back within that time
@@ -16,6 +16,7 @@ can be played again alone.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -191,6 +192,18 @@ def _plan(text: str) -> str:
 # ---------------------------------------------------------------------------------------------------------------- fate
 
 
+_E24 = (10, 11, 12, 13, 15, 16, 18, 20, 22, 24, 27, 30, 33, 36, 39, 43, 47, 51, 56, 62, 68, 75, 82, 91)
+
+
+def _class_of(speed: float, low: int, high: int) -> int:
+    """A speed like this one, of two dozen in each decade: devices whose links are alike share a life."""
+    if low == high:
+        return low
+    tens = int(10.0 ** max(math.floor(math.log10(max(speed, 10.0))) - 1, 0))
+    nearest = min((step * tens for step in _E24), key=lambda step: abs(step - speed))
+    return min(max(nearest, low), high)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
     """What one device meets. Seconds count from the begin of the campaign."""
@@ -262,7 +275,7 @@ def _fate(climate: Climate, device: Dealt, seed: int, plan: str, *, comes: bool)
         return drawn(seed, device.node_id, what)
 
     low, high = climate.speed
-    speed = round(low + draw("speed") * (high - low)) if high > low else low
+    speed = _class_of(low + draw("speed") * (high - low), low, high)
     if speed and "slow@" not in plan:
         plan = "+".join(part for part in (plan, f"slow@{speed}") if part)
     boots = -_SETTLED_S - draw("boot") * (_PERIOD_S - _SETTLED_S) if device.online else draw("back") * climate.back

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from py_esp_ota.adapters.subscriptions import Subscriptions
 from py_esp_ota.adapters.topics import check_client_id, check_filter, check_topic, matches, may_use
 
 MATCHES = [
@@ -36,6 +37,28 @@ def test_a_filter_matches_what_the_standard_says(topic_filter, topic, expected):
     check_filter(topic_filter)
     check_topic(topic)
     assert matches(topic_filter, topic) is expected
+
+
+@pytest.mark.parametrize(("topic_filter", "topic", "expected"), MATCHES)
+def test_subscriptions_find_whom_a_filter_matches_and_forget_them(topic_filter, topic, expected):
+    subscriptions: Subscriptions[str] = Subscriptions()
+    for who in ("a", "b"):
+        subscriptions.add(topic_filter, who)
+    subscriptions.add("nobody/+/else", "c")
+    assert list(subscriptions.receivers(topic)) == (["a", "b"] if expected else [])
+    subscriptions.remove(topic_filter, "a")
+    assert list(subscriptions.receivers(topic)) == (["b"] if expected else [])
+    subscriptions.remove("nobody/+/else", "c")
+    assert subscriptions
+    subscriptions.remove(topic_filter, "b")
+    assert not subscriptions
+
+
+def test_a_subscriber_of_many_filters_that_match_is_found_once():
+    subscriptions: Subscriptions[str] = Subscriptions()
+    for topic_filter in ("#", "node/#", "node/+", "node/n1", "node/n1/#", "+/n1"):
+        subscriptions.add(topic_filter, "a")
+    assert list(subscriptions.receivers("node/n1")) == ["a"]
 
 
 @pytest.mark.parametrize("topic_filter", ["", "a#", "a/#/b", "#/a", "a+/b", "+a", "a/b+", "a\0b", "x" * 65536])

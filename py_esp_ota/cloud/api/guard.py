@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -103,6 +104,7 @@ class BodyLimit:
         await self.app(scope, counted, send)
 
 
+@lru_cache(64)  # each request asks for its host and for our own
 def hostname(host: str) -> str:
     """The name in a ``Host`` header or authority, without port and brackets, in lower case."""
     try:

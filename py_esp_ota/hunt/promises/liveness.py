@@ -22,8 +22,7 @@ def _at_end(stage: Stage) -> Broken | None:
             for word in stage.desk.words(order, board.node_id)[-1:]
         ]
         heard = f"; last heard: {words[0]}" if words else ""
-        why = f"board {board.number} runs {runs} in the end, not {stage.version_of(stage.goal)}{heard}"
-        return Broken(why, stage.unrecoverable(board))
+        stage.doubt("liveness", board, f"{runs} runs in the end, not {stage.version_of(stage.goal)}{heard}")
     return None
 
 

@@ -280,6 +280,12 @@ impl Flash {
         self.brief(py, |chip| chip.same(&other, sectors))
     }
 
+    /// A name for the content of these sectors.
+    fn fingerprint<'py>(&self, py: Python<'py>, sectors: &Bound<'py, Sectors>) -> Option<Bound<'py, PyBytes>> {
+        let sectors = &sectors.get().0;
+        self.brief(py, |chip| chip.fingerprint(sectors)).map(|name| PyBytes::new(py, &name))
+    }
+
     /// Pull the plug between two operations.
     fn power_off(&self, py: Python<'_>) {
         self.brief(py, core::Flash::power_off);
