@@ -123,7 +123,7 @@ class Walker:
         return Step(
             said=tuple(self._said),
             timers=self.loop.waits_for(),
-            topics=frozenset(self._topics) if self._inbox else frozenset(),
+            topics=frozenset(self._topics) if self._inbox is not None else frozenset(),
             connected=self._inbox is not None,
             powered=device.flash.powered,
             boots=len(device.boots),
