@@ -57,6 +57,15 @@ def _no_bootloader():
     return wreck(board(firmware=app("1.0.0", chip="esp32c5"), efuse=fuses), app("1.1.0", chip="esp32c5"))
 
 
+def _reads_no_version():
+    """Apps of secure version 1 on a chip that asks for that, and a bootloader that reads none."""
+    config = Sdkconfig(bootloader_app_anti_rollback=True, bootloader_skip_validate_always=True)
+    device = board(
+        firmware=app("1.0.0", secure_version=1), config=config, efuse=EFuse("esp32c3", secure_version=1), boot=False
+    )
+    return wreck(device, app("1.1.0", secure_version=1))
+
+
 def _half_encrypted():
     device = board(boot=False, config=Sdkconfig(secure_flash_enc_enabled=True))
     device.flash.fault = "cut@60"
@@ -110,6 +119,7 @@ def _over_the_bootloader():
 
 WRECKS: Mapping[str, Callable[[], Wreck]] = {
     "no-bootloader": _no_bootloader,
+    "reads-no-version": _reads_no_version,
     "half-encrypted": _half_encrypted,
     "no-table": lambda: _erased(0x8000),
     "otadata-too-small": lambda: wreck(board(SMALL_OTADATA)),
