@@ -27,7 +27,7 @@ $(VENV)/.tools: pyproject.toml
 	touch $@
 
 $(VENV)/.built: $(VENV)/.tools $(RUST)
-	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet --extras cloud,postgres,silicon,test
+	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet --extras cloud,postgres,ray,silicon,test
 	touch $@
 
 # The core for the page of `esp-ota teach`. It is asked for once: what cannot be had today is not asked for at each test.

@@ -4,7 +4,7 @@
 
     python tools/hunt_mutants.py [--seeds 10000] [--write] [NAME ...]
 
-``--write`` makes docs/reference/hunt-mutants.md of it, whose worlds a test plays. Exit 1 when a bug is not found.
+``--write`` keeps it in docs/reference/hunt-mutants.md, whose worlds a test plays. Exit 1 when a bug is not found.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from py_esp_ota.hunt.shrink_world import shrink_world
 from py_esp_ota.mutants import MUTANTS
 
 PAGE = Path(__file__).parents[1] / "docs/reference/hunt-mutants.md"
+_BUDGET = 120  # worlds played to make one small
 _HEAD = """\
 # The hunt finds our own bugs
 
@@ -55,8 +56,11 @@ class Canary:
         return f"| {self.name} | {text} | {self.seed + 1:,} | {self.breach.promise} | `{self.world}` |"
 
 
-def find(name: str, seeds: int) -> Canary | None:
-    """Hunt with one bug switched on. Worlds in which a promise is broken without it as well do not count."""
+def find(name: str, seeds: int, *, small: bool = True) -> Canary | None:
+    """Hunt with one bug switched on, and make the world ``small`` that shows it.
+
+    Worlds in which a promise is broken without it as well do not count.
+    """
     started = time.process_time()
     for seed in range(seeds):
         world = draw(seed)
@@ -64,25 +68,32 @@ def find(name: str, seeds: int) -> Canary | None:
             breach = play(world).breach
         if breach is None or play(world).breach is not None:
             continue
-        with MUTANTS[name].on():
-            small = shrink_world(world).case
-        if play(small).breach is not None:  # what is left shows something else
-            small = world
-        return Canary(name, seed, breach, small, time.process_time() - started)
+        shown = world
+        if small:
+            with MUTANTS[name].on():
+                shown = shrink_world(world, budget=_BUDGET).case
+            if play(shown).breach is not None:  # what is left shows something else
+                shown = world
+        return Canary(name, seed, breach, shown, time.process_time() - started)
     return None
 
 
-def page(found: Sequence[Canary]) -> str:
-    """The page."""
-    return _HEAD.format(count=len(found)) + "".join(f"{canary.row}\n" for canary in found)
+def page(found: Sequence[Canary], before: str = "") -> str:
+    """The page, with the rows of the one before for bugs that nobody looked for now."""
+    kept = {line.split("|")[1].strip(): line for line in _lines(before)}
+    kept |= {canary.name: canary.row for canary in found}
+    return _HEAD.format(count=len(MUTANTS)) + "".join(f"{kept[name]}\n" for name in MUTANTS if name in kept)
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("| ") and line.split("|")[1].strip() in MUTANTS]
 
 
 def rows(text: str) -> Iterator[tuple[str, int, str, str]]:
     """Bug, worlds, promise and world of each row of a page."""
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.split("|")[1:-1]]
-        if len(cells) == 5 and cells[0] in MUTANTS:
-            yield cells[0], int(cells[2].replace(",", "")), cells[3], cells[4].strip("`")
+    for line in _lines(text):
+        name, _, worlds, promise, world = (cell.strip(" `") for cell in line.split("|")[1:-1])
+        yield name, int(worlds.replace(",", "")), promise, world
 
 
 def main() -> int:
@@ -102,8 +113,8 @@ def main() -> int:
         found.append(canary)
         sys.stdout.write(f"{name:28} {canary.seed + 1:6,} worlds {canary.seconds:6.1f} s  {canary.breach.promise}\n")
         sys.stdout.flush()
-    if asked.write and not asked.names:
-        PAGE.write_text(page(found))
+        if asked.write:
+            PAGE.write_text(page(found, PAGE.read_text() if PAGE.exists() else ""))
     return 0 if len(found) == len(names) else 1
 
 

@@ -81,7 +81,7 @@ def _knock(address: str) -> None:
 
 def _ray(*, ours: bool) -> Any:
     """The module. Raises ``WorkError`` without one that we can use."""
-    if ours:
+    if ours and "ray" not in sys.modules:  # it reads this once, when it is imported
         for name, value in _our_own().items():
             os.environ.setdefault(name, value)
     try:
@@ -111,7 +111,7 @@ def _joined(ray: Any, address: str | None, size: int) -> Iterator[None]:
     except ModuleNotFoundError as error:  # ray:// needs more of it than Ray itself
         raise WorkError(str(missing("work on Ray", "ray", error))) from None
     except (ConnectionError, RuntimeError, ValueError, AssertionError, ray.exceptions.RayError) as error:
-        raise WorkError(f"Ray at {address or 'this machine'}: {_in_short(error)}") from error
+        raise WorkError(_refused(error, address, ray.__version__)) from error
     try:
         yield
     finally:
@@ -187,9 +187,18 @@ class _Actors:
         return self._made.remote(*self._first)
 
 
+def _refused(error: BaseException, address: str | None, version: str) -> str:
+    """Why there is no joining. A cluster of another version has hardly ever a word for it."""
+    if address is None:
+        return f"no Ray can be started here: {_in_short(error)}"
+    here = f"Ray {version} on Python {Stranger.myself().python}"
+    return f"Ray at {address}: {_in_short(error)} (here is {here}, and both sides need the same)"
+
+
 def _in_short(error: BaseException) -> str:
-    """Its first line: Ray explains itself at length."""
-    return _lines(error)[0]
+    """Its first line, as Ray explains itself at length; the last one where only that says what was wrong."""
+    lines = _lines(error)
+    return f"{lines[0]} {lines[-1]}" if lines[0].endswith(":") else lines[0]
 
 
 def _lines(error: BaseException) -> list[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypedDict
 
 from py_esp_ota.hunt.play import play
-from py_esp_ota.hunt.result import Run
+from py_esp_ota.hunt.result import Report, Run
 from py_esp_ota.hunt.shrink_world import shrink_world
 from py_esp_ota.hunt.turn import Lost, where_lost
+from py_esp_ota.mutants import MUTANTS
+
+_LOOKED = 3  # findings of a campaign
 
 
 class LostDict(TypedDict):
@@ -43,6 +47,18 @@ class After:
             return ended
         return play(shrink_world(ended.world).case)
 
+    def __bool__(self) -> bool:
+        return self.shrinks or self.bisects
+
+    def first(self, report: Report) -> list[Run]:
+        """The first findings of a campaign, to be looked into if that is wanted."""
+        found = sorted(report.findings.items())[:_LOOKED] if self else []
+        return [self.smaller(play(finding.world)) for _, finding in found]
+
+    def dicts(self, lost: list[Lost]) -> dict[str, list[LostDict]]:
+        """What is added to a report in JSON."""
+        return {"lost": [_dict(one) for one in lost]} if self.bisects else {}
+
     def lost(self, ended: Run) -> list[Lost]:
         """What became of the boards that the breach may be about, if that is wanted."""
         if not self.bisects or ended.breach is None:
@@ -57,7 +73,7 @@ def lost_lines(found: list[Lost]) -> Iterator[str]:
         yield from (f"  {line}" for line in str(lost).splitlines())
 
 
-def lost_dict(lost: Lost) -> LostDict:
+def _dict(lost: Lost) -> LostDict:
     """The same as JSON-ready values."""
     said, turn = lost.prognosis, lost.turn
     reason = said.reason
@@ -76,3 +92,8 @@ def lost_dict(lost: Lost) -> LostDict:
         "note": turn.event.note if turn else None,
         "monotone": turn.monotone if turn else None,
     }
+
+
+def switched_on(mutant: str | None) -> AbstractContextManager[None]:
+    """A bug of our own, or none."""
+    return MUTANTS[mutant].on() if mutant else nullcontext()

@@ -198,7 +198,9 @@ def command(
     if html:
         page = f"{_beside(teach, html)}#{fragment(name, scene.old, scene.new)}" if teach else ""
         write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed, teach=page).encode())
-    if evidence is not None:
+    if evidence is not None and report.stopped:
+        say("no pack is written: what was stopped is evidence of nothing", err=True)
+    elif evidence is not None:
         table = None if partitions in {None, *PartitionTable.builtin_names()} else Path(str(partitions))
         inputs = {"OLD": old, "NEW": new, "--partitions": table, "--bootloader": loader}
         inputs |= {"--config": config_file, "--efuse": efuse_file}

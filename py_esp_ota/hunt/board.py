@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from py_esp_ota._core import AppDesc, EFuse, Flash, Partition, Sectors, verify_image
+from py_esp_ota._core import AppDesc, EFuse, Flash, Partition, Sectors, ota_slot, read_otadata, verify_image
 from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.faults import Plan, Weather, parse
@@ -15,6 +15,7 @@ from py_esp_ota.hunt.kinds import forged, fuses, table
 from py_esp_ota.hunt.tape import Tape
 from py_esp_ota.hunt.world import World
 from py_esp_ota.idf.nvs import FlashNvs
+from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.ports import Clock, Fetch, MqttConnect, NvsValue
 from py_esp_ota.rainmaker.ota import DiagState
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -23,6 +24,7 @@ USER = "user"
 #: What the user of a board has set before the world begins.
 SETTINGS: dict[str, NvsValue] = {"room": "kitchen", "level": 7, "scene": bytes(range(40))}
 
+_TRIED = {OtaImgState.NEW, OtaImgState.PENDING_VERIFY}
 _LOOKS = 6  # that are remembered
 _PANICS_AFTER = 0.0  # before it has done anything, its confirmation included
 
@@ -188,6 +190,18 @@ class Board:
         runs = self.device.report.partition if self.device.report and self.device.flash.powered else None
         now = self.device.flash.fork(), looked.needed(), self.device.chip.efuse.copy(), runs
         self._looks = [now, *self._looks[: _LOOKS - 1]]
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether an entry still has the slot that runs on trial, also where another entry of that slot comes first."""
+        rows, report = table(self.world.table), self.device.report
+        otadata, slots = rows.find(type=1, subtype=0), sum(row.ota_slot is not None for row in rows)
+        if report is None or report.partition is None or otadata is None or not self.device.flash.powered:
+            return False
+        return any(
+            entry.valid and entry.ota_state in _TRIED and ota_slot(entry.ota_seq, slots) == report.partition.ota_slot
+            for entry in read_otadata(self.device.flash, otadata.offset)
+        )
 
     @property
     def version(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from py_esp_ota.adapters.memory import run_virtual
 from py_esp_ota.hunt.board import Board
@@ -29,7 +31,8 @@ def play(world: World, heard: Heard | None = None, on_board: OnBoard | None = No
         heard: told of each line of a console.
         on_board: told of each board before it has power.
     """
-    stage = run_virtual(_play(world, heard, on_board))
+    with _quiet():
+        stage = run_virtual(_play(world, heard, on_board))
     breach, chips_own = stage.breach, set(stage.chips_own)
     for doubt in stage.doubts:
         function = doubt.as_the_chip()
@@ -38,6 +41,18 @@ def play(world: World, heard: Heard | None = None, on_board: OnBoard | None = No
         else:
             breach = breach or doubt.breach
     return Run(world, breach, frozenset(stage.marks), frozenset(chips_own), stage.ended)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A cloud that is killed on purpose has much to say."""
+    cloud = logging.getLogger("py_esp_ota.cloud")
+    before = cloud.level
+    cloud.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        cloud.setLevel(before)
 
 
 async def _play(world: World, heard: Heard | None, on_board: OnBoard | None) -> Stage:

@@ -32,8 +32,6 @@ BOOTS: Final = 30
 _CHOSEN, _DONE = "Rebooting into", "Reporting success"
 _OFFER = "Upgrade Handler got:"
 _EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
-#: Two entries may name one slot, and the state is that of the first: INVALID is on trial once more, and goes then.
-_FOR_GOOD = frozenset({"", "VALID", "UNDEFINED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,7 +409,7 @@ class Stage:
     def there(self, board: Board) -> bool:
         """Whether a board runs the goal for good."""
         runs = board.version == self.version_of(self.goal) and board.runs([self.images[self.goal]]) is not None
-        return runs and board.device.state in _FOR_GOOD
+        return runs and not board.on_trial
 
     def over(self, order: Order, board: Board) -> bool:
         """Whether a job has ended on a board, or was never for it."""
