@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep pages survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
+.PHONY: help setup wasm system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine hunt soak soak-hunt soak-node sweep pages survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -113,8 +113,18 @@ survey: setup ## other projects' firmware on our machine code, as a table: OF="F
 vectors-silicon: setup ## record again what compiled bootloaders do: tests/vectors/silicon
 	$(BIN)/python tests/silicon/vectors.py
 
-soak: setup ## kill -9 of `esp-ota serve` under load, KILLS times (50), at moments from SEED (1)
+soak: soak-hunt ## hunts for SECONDS, then kill -9 of `esp-ota serve` under load, KILLS times (50), at moments from SEED (1)
 	ESP_OTA_KILLS=$(or $(KILLS),50) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_soak.py
+
+# A commit looks where no commit before it did, and looks there again when it is tried again.
+OF_COMMIT = $(shell printf '%d' "0x$$(git rev-parse --short=8 HEAD | cut -c1-8)")
+HUNT = $(BIN)/esp-ota hunt --seed $(or $(SEED),$(OF_COMMIT)) --jobs $(or $(JOBS),1)
+
+hunt: setup ## SEEDS random worlds (5000) from a seed that the commit gives, or SEED; JOBS at once (1)
+	$(HUNT) --seeds $(or $(SEEDS),5000)
+
+soak-hunt: setup ## random worlds for SECONDS (600); what reached new marks or broke a promise is kept in CORPUS (target/hunt)
+	$(HUNT) --for $(or $(SECONDS),600) --corpus $(or $(CORPUS),target/hunt)
 
 soak-node: setup ## kill -9 of `esp-ota node` in the middle of updates, KILLS times (100), at moments from SEED (1)
 	ESP_OTA_KILLS=$(or $(KILLS),100) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_node_soak.py

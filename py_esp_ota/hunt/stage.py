@@ -110,9 +110,11 @@ class Stage:
     async def end(self) -> None:
         """Nothing goes on."""
         self.ended = round(self.now, 3)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = {*self._tasks}
+        while left:  # a board whose app ends at this very moment takes the first for that app's end
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=1.0)
         await self.desk.close()
         self.desk.end()
 
