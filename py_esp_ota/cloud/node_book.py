@@ -18,7 +18,7 @@ from py_esp_ota.cloud.models import (
     NodeWordRow,
 )
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, NodeRole
-from py_esp_ota.cloud.store import rows_of
+from py_esp_ota.cloud.store import execute_many, rows_of
 
 _NODE: Table = NodeRow.__table__  # type: ignore[assignment]
 
@@ -29,6 +29,7 @@ _ABOUT = (NodeTagRow, NodeUserRow, MappingRequestRow, NodeWordRow, BoardRow, Gro
 _OF_NODES: list[Table] = [row.__table__ for row in _ABOUT]  # type: ignore[misc]
 """Everything that is about one node, the node last: the others refer to it."""
 
+_MAP = insert(_USER)
 _CHANGE = update(_NODE).where(_NODE.c.node_id == bindparam("of"))
 
 
@@ -148,14 +149,14 @@ class NodeChanges:
             if columns:
                 alike[tuple(sorted(columns))].append(columns | {"of": node_id})
         for rows in alike.values():  # those of one statement set the same columns
-            self._tx.execute(_CHANGE, rows)
+            execute_many(self._tx, _CHANGE, rows)
         self._columns.clear()
         self._params.clear()
 
     def _claim(self, fresh: list[str]) -> None:
         """The local admin has claimed every node, as its column says by itself, and is its first user."""
         columns = {"user_id": LOCAL_ADMIN, "role": NodeRole.PRIMARY.value, "mapping_timestamp": self._now_s}
-        self._tx.execute(insert(_USER), [columns | {"node_id": node_id} for node_id in fresh])
+        execute_many(self._tx, _MAP, [columns | {"node_id": node_id} for node_id in fresh])
 
     def commit(self) -> None:
         """Into the book."""
