@@ -134,8 +134,6 @@ def command(
     profile = None if project is None else PROFILES[project]
     if profile is not None and name is not None:
         raise click.UsageError("--profile has a story of its own: --story does not go with it")
-    if profile is not None and teach is not None:
-        raise click.UsageError("--teach is a page of a story: --profile does not go with it")
     name = name or "first-ota"
     story = STORIES[name] if profile is None else story_of(profile)
     scene, meant = scene_of(files_of(old, new, profile), profile, partitions, config_file, asked, efuse_file)
@@ -188,7 +186,7 @@ def command(
     if teach:
         write_output(teach, lesson.encode())
     if html:
-        page = f"{_beside(teach, html)}#{fragment(name, scene.old, scene.new)}" if teach else ""
+        page = f"{_beside(teach, html)}#{fragment(story.name, scene.old, scene.new)}" if teach else ""
         write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed, teach=page).encode())
     if evidence is not None:
         table = None if partitions in {None, *PartitionTable.builtin_names()} else Path(str(partitions))
