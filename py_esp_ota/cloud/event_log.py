@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Select, Table, func, insert, select
+from sqlalchemy import Connection, Select, Table, func, insert, select
+from sqlalchemy.orm import Session
 
 from py_esp_ota.cloud.events import Actor, By, Entry, Event, Kind
 from py_esp_ota.cloud.models import EventRow
-from py_esp_ota.cloud.store import PAGE_SIZE, Store
+from py_esp_ota.cloud.store import PAGE_SIZE, Store, execute_many
 
 _EVENT: Table = EventRow.__table__  # type: ignore[assignment]
+_APPEND = insert(_EVENT)
 _PIECE = 500
 
 
@@ -24,7 +26,7 @@ class Executes(Protocol):
         """Execute a statement, with the rows of it."""
 
 
-def append(tx: Executes, events: Iterable[Event]) -> None:
+def append(tx: Connection | Session, events: Iterable[Event]) -> None:
     """Write events in their order, in the transaction that changes what they are about."""
     rows = [
         {
@@ -40,8 +42,7 @@ def append(tx: Executes, events: Iterable[Event]) -> None:
         }
         for event in events
     ]
-    if rows:
-        tx.execute(insert(_EVENT), rows)
+    execute_many(tx.connection() if isinstance(tx, Session) else tx, _APPEND, rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ class Intake:
 
     def _turn(self, batch: Sequence[Message]) -> None:
         parsed = [messages.parse_topic(message.topic) for message in batch]
-        with self._turns.take() as turn:
+        with self._turns.take(asks=False) as turn:  # what does ask has nodes written first
             turn.nodes.read_params([of[0] for of in parsed if of is not None and of[1] in _PARAMS])
             for message, of in zip(batch, parsed, strict=True):
                 if of is not None:

@@ -18,7 +18,7 @@ from py_esp_ota.cloud.models import (
     NodeWordRow,
 )
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, NodeRole
-from py_esp_ota.cloud.store import rows_of
+from py_esp_ota.cloud.store import execute_many
 
 _NODE: Table = NodeRow.__table__  # type: ignore[assignment]
 
@@ -29,6 +29,8 @@ _ABOUT = (NodeTagRow, NodeUserRow, MappingRequestRow, NodeWordRow, BoardRow, Gro
 _OF_NODES: list[Table] = [row.__table__ for row in _ABOUT]  # type: ignore[misc]
 """Everything that is about one node, the node last: the others refer to it."""
 
+_NEW, _MAP = insert(_NODE), insert(_USER)
+_READ = select(_NODE.c.node_id, _NODE.c.params).where(_NODE.c.node_id.in_(bindparam("of", expanding=True)))
 _CHANGE = update(_NODE).where(_NODE.c.node_id == bindparam("of"))
 
 
@@ -81,7 +83,7 @@ class NodeChanges:
         self._forgotten: dict[str, None] = {}
         self._versions: dict[str, str] = {}
         self._networks: dict[str, str] = {}
-        self._params: dict[str, Mapping[str, Any]] = {}  # as they are in the database
+        self._params: dict[str, Mapping[str, Any]] = {}  # those that are known, as they are in the database
         self.joined: dict[str, None] = {}  # nodes that were never heard of before
 
     def known(self, node_id: str) -> dict[str, Any]:
@@ -119,18 +121,15 @@ class NodeChanges:
 
     def read_params(self, node_ids: Iterable[str]) -> None:
         """Ask at once for the parameters of nodes that are going to report some."""
-        known = [node_id for node_id in dict.fromkeys(node_ids) if self.heard_of(node_id)]
-        if known:
-            ids = select(rows_of(self._tx, known).c.value)
-            rows = self._tx.execute(select(_NODE.c.node_id, _NODE.c.params).where(_NODE.c.node_id.in_(ids)))
-            self._params |= {row.node_id: row.params for row in rows}
+        asked = [each for each in dict.fromkeys(node_ids) if each in self._book.versions and each not in self._params]
+        if asked:
+            self._params |= {row.node_id: row.params for row in self._tx.execute(_READ, {"of": asked})}
 
     def params(self, node_id: str) -> Mapping[str, Any]:
         """The parameters of a node so far."""
         columns = self.known(node_id)
         if "params" not in columns:
-            if node_id not in self._params:
-                self.read_params([node_id])
+            self.read_params([node_id])
             columns["params"] = self._params[node_id]
         params: Mapping[str, Any] = columns["params"]
         return params
@@ -138,9 +137,10 @@ class NodeChanges:
     def write(self) -> None:
         """Into the database; what changes afterwards is written by the next call."""
         self._versions |= {node: each["fw_version"] for node, each in self._columns.items() if "fw_version" in each}
+        self._params |= {node: each["params"] for node, each in self._columns.items() if "params" in each}
         fresh = [self._columns.pop(node_id) for node_id in self._fresh]
         if fresh:
-            self._tx.execute(insert(_NODE), fresh)
+            execute_many(self._tx, _NEW, fresh)
             self._claim(list(self._fresh))
             self._fresh.clear()
         alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
@@ -148,14 +148,13 @@ class NodeChanges:
             if columns:
                 alike[tuple(sorted(columns))].append(columns | {"of": node_id})
         for rows in alike.values():  # those of one statement set the same columns
-            self._tx.execute(_CHANGE, rows)
+            execute_many(self._tx, _CHANGE, rows)
         self._columns.clear()
-        self._params.clear()
 
     def _claim(self, fresh: list[str]) -> None:
-        """The local admin has claimed every node, as its column says by itself, and is its first user."""
+        """The local admin, who has claimed every node, is its first user."""
         columns = {"user_id": LOCAL_ADMIN, "role": NodeRole.PRIMARY.value, "mapping_timestamp": self._now_s}
-        self._tx.execute(insert(_USER), [columns | {"node_id": node_id} for node_id in fresh])
+        execute_many(self._tx, _MAP, [columns | {"node_id": node_id} for node_id in fresh])
 
     def commit(self) -> None:
         """Into the book."""
@@ -182,6 +181,7 @@ def _new(node_id: str, now_s: int) -> dict[str, Any]:
         "config": {},
         "params": {},
         "metadata": {},
+        "admin_id": LOCAL_ADMIN,
         "connected": False,
         "connectivity_timestamp": now_s * 1000,
         "registration_timestamp": now_s,

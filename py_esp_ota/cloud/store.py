@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -20,9 +21,13 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Delete,
+    Dialect,
+    Insert,
     Select,
     TableValuedAlias,
     Text,
+    Update,
     cast,
     create_mock_engine,
     func,
@@ -138,6 +143,35 @@ def page(
     rows = list(tx.scalars(query.order_by(key.desc() if newest_first else key).limit(size + 1)))
     following = getattr(rows[size], key.key) if len(rows) > size else None
     return rows[:size], total, following
+
+
+def execute_many(tx: Connection, statement: Insert | Update | Delete, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a statement once for each row, all of the same names; nothing for none.
+
+    The rows go straight to the driver: SQLAlchemy would look through the names of each again, for half as long as the
+    database takes.
+    """
+    if rows:
+        text, given = _compiled(statement, tx.dialect, tuple(rows[0]))
+        tx.exec_driver_sql(text, [given(row) for row in rows])
+
+
+@lru_cache(64)
+def _compiled(
+    statement: Insert | Update | Delete, dialect: Dialect, names: tuple[str, ...]
+) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+    """A statement as a database has it, and what makes of a row what its driver takes."""
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    made = {name: bound.type.dialect_impl(dialect).bind_processor(dialect) for name, bound in compiled.binds.items()}
+    steps = {name: step for name, step in made.items() if step is not None}
+
+    def given(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**row, **{name: step(row[name]) for name, step in steps.items()}} if steps else dict(row)
+
+    if compiled.positiontup is None:
+        return compiled.string, given
+    in_order = itemgetter(*compiled.positiontup)
+    return compiled.string, (lambda row: in_order(given(row))) if steps else in_order
 
 
 def rows_of(tx: Connection, texts: Sequence[str]) -> TableValuedAlias:

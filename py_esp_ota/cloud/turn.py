@@ -28,7 +28,7 @@ from py_esp_ota.cloud.models import JobNodeRow, JobRow, PushRow
 from py_esp_ota.cloud.node_book import NodeBook, NodeChanges
 from py_esp_ota.cloud.outbox import Letter
 from py_esp_ota.cloud.standing import Standing
-from py_esp_ota.cloud.store import rows_of
+from py_esp_ota.cloud.store import execute_many, rows_of
 
 _JOB: Table = JobRow.__table__  # type: ignore[assignment]
 _JOB_NODE: Table = JobNodeRow.__table__  # type: ignore[assignment]
@@ -36,6 +36,7 @@ _PUSH: Table = PushRow.__table__  # type: ignore[assignment]
 
 # What they set is what the rows they are executed with name.
 _MOVE = update(_JOB_NODE).where(_JOB_NODE.c.job == bindparam("of_job"), _JOB_NODE.c.node_id == bindparam("of_node"))
+_JOIN = insert(_JOB_NODE)
 _STAND = update(_JOB).where(_JOB.c.number == bindparam("of"))
 _ARRIVED = delete(_PUSH).where(_PUSH.c.job == bindparam("of_job"), _PUSH.c.node_id == bindparam("of_node"))
 
@@ -203,8 +204,7 @@ class Turn:
             self._events.append(Event(kind=Kind.NODE_JOINED, time=self.now, by=by, node_id=node_id))
         event_log.append(self.tx, self._events)
         self._write_states()
-        if self._stood:
-            self.tx.execute(_STAND, [_row_of(standing) for standing in self._stood.values()])
+        execute_many(self.tx, _STAND, [_row_of(standing) for standing in self._stood.values()])
         for ota_job_id, standing in self._stood.items():
             if not standing.over and ota_job_id not in self._begun and self._book.standing(ota_job_id) is None:
                 with Session(self.tx) as session:
@@ -213,8 +213,7 @@ class Turn:
             ids = rows_of(self.tx, [node_id for of, node_id in self._promised if of == ota_job_id])
             number = self.standing(ota_job_id).job.number
             self.tx.execute(insert(_PUSH).from_select(["job", "node_id"], select(literal(number), ids.c.value)))
-        if self._arrived:
-            self.tx.execute(_ARRIVED, [self._of(*key) for key in self._arrived])
+        execute_many(self.tx, _ARRIVED, [self._of(*key) for key in self._arrived])
         for number in self._deleted.values():
             for column in (_PUSH.c.job, _JOB_NODE.c.job, _JOB.c.number):  # the job last: the others refer to it
                 self.tx.execute(delete(column.table).where(column == number))
@@ -225,10 +224,8 @@ class Turn:
             columns_of(self._moved[ota_job_id, node_id]) | {"job": self.standing(ota_job_id).job.number}
             for ota_job_id, node_id in self._joined
         ]
-        if moved:
-            self.tx.execute(_MOVE, moved)
-        if joined:
-            self.tx.execute(insert(_JOB_NODE), joined)
+        execute_many(self.tx, _MOVE, moved)
+        execute_many(self.tx, _JOIN, joined)
 
     def _of(self, ota_job_id: str, node_id: str) -> dict[str, object]:
         return {"of_job": self.standing(ota_job_id).job.number, "of_node": node_id}

@@ -65,14 +65,17 @@ class Turns:
     def catch_up(self) -> None:
         """Take a turn for chores, if there are any. Raises what the database fails with."""
         if self._chores:
-            with self.take():
+            with self.take(asks=False):
                 pass
         else:
             self.chores_wait.clear()  # set by who only wanted to look
 
     @contextmanager
-    def take(self) -> Iterator[Turn]:
-        """A turn: written at the end of the block, in one transaction, or not at all when it raises."""
+    def take(self, *, asks: bool = True) -> Iterator[Turn]:
+        """A turn: written at the end of the block, in one transaction, or not at all when it raises.
+
+        ``asks``: who takes it asks the database about nodes, so that those that came must be there by then.
+        """
         chores = [self._chores.popleft() for _ in range(min(len(self._chores), AT_ONCE))]
         if not self._chores:
             self.chores_wait.clear()
@@ -81,7 +84,8 @@ class Turns:
                 turn = Turn(self._jobs, self._nodes, tx, self._ground.now_ms())
                 for chore in chores:
                     _do(chore, turn)
-                turn.nodes.write()  # a node that came is there for who asks now
+                if asks:
+                    turn.nodes.write()
                 yield turn
                 self.tend(turn)
                 turn.write()

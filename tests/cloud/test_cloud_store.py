@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 from cloud_bench import Bench, Clock
-from sqlalchemy import text
+from sqlalchemy import bindparam, delete, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from py_esp_ota.cloud.models import JobNodeRow, JobRow
 from py_esp_ota.cloud.refusals import Refusal
 from py_esp_ota.cloud.service import CloudService
-from py_esp_ota.cloud.store import Store
+from py_esp_ota.cloud.store import Store, execute_many
 
 
 @pytest.fixture
@@ -125,3 +127,35 @@ def test_stores_in_memory_share_what_is_compiled_and_nothing_else(monkeypatch):
     monkeypatch.undo()
     with Store() as later:
         assert later.setting("colour", lambda: "white") == "white"
+
+
+# --------------------------------------------------------------------------------------------------------- many rows
+
+
+DOCUMENTS = [
+    {"status": "in-progress", "ts": 1 << 70, "parts": [1.5, 1e16, -0.0, None, True], "é": "\u2028\0"},
+    {"half": "\ud800"},
+]
+
+
+@pytest.mark.both_databases
+def test_many_rows_are_what_each_is_by_itself(bench):
+    """Documents, truth and numbers go past SQLAlchemy's own way of writing many rows, and come back by its reading."""
+    bench.join("n0", "n1")
+    states = [bench.job(f"n{number}", name=f"job {number}") for number in range(2)]
+    jobs, nodes = JobRow.__table__, JobNodeRow.__table__
+    with bench.service.store.connect() as tx:
+        of = [{"of": job, "metadata": document} for job, document in zip(states, DOCUMENTS, strict=True)]
+        execute_many(tx, update(jobs).where(jobs.c.ota_job_id == bindparam("of")), of)
+        execute_many(tx, update(nodes).where(nodes.c.node_id == bindparam("of")), [{"of": "n1", "closed": True}])
+        execute_many(tx, delete(nodes).where(nodes.c.node_id == bindparam("of")), [])
+    with bench.service.store.begin() as tx:
+        assert [row.job_metadata for row in tx.scalars(select(JobRow).order_by(JobRow.number))] == DOCUMENTS
+        assert [row.closed for row in tx.scalars(select(JobNodeRow).order_by(JobNodeRow.node_id))] == [False, True]
+
+
+def test_what_a_database_says_to_many_rows_is_an_outage_as_ever(bench):
+    nodes = JobNodeRow.__table__
+    rows = [{"job": 1, "node_id": None}]
+    with pytest.raises(DBAPIError), bench.service.store.connect() as tx:
+        execute_many(tx, insert(nodes), rows)
