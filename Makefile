@@ -129,6 +129,9 @@ soak-hunt: setup ## random worlds for SECONDS (600); what reached new marks or b
 soak-node: setup ## kill -9 of `esp-ota node` in the middle of updates, KILLS times (100), at moments from SEED (1)
 	ESP_OTA_KILLS=$(or $(KILLS),100) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_node_soak.py
 
+hunt-mutants: setup ## after how many worlds the hunt finds each of our own bugs: at most SEEDS (10000); WRITE=1 keeps the table
+	$(BIN)/python -m tools.hunt_mutants --seeds $(or $(SEEDS),10000) $(if $(WRITE),--write)
+
 sweep: setup ## every power cut of every story, each also played the long way, and every pair of faults
 	ESP_OTA_EVERY_CUT=1 $(BIN)/python -m pytest -q -n 2 tests/sweep tests/faults/test_conservation.py
 

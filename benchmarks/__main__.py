@@ -11,7 +11,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import campaigns, clouds, crowd, downloads, searching, silicon, sweeps, watching
+from benchmarks import (
+    campaigns,
+    cloud_share,
+    clouds,
+    crowd,
+    downloads,
+    searching,
+    silicon,
+    sockets,
+    sweeps,
+    watching,
+)
 from benchmarks.timing import Figure, interleaved, once, process
 from py_esp_ota import Flash, PartitionTable, verify_image
 from py_esp_ota.adapters.virtual_time import run_virtual
@@ -182,7 +193,9 @@ def main() -> int:
     figures += downloads.figures(image)
     figures += watching.figures()
     figures += crowd.figures()
+    figures += sockets.figures()
     figures += campaigns.figures()
+    figures += cloud_share.figures()
     for figure in figures:
         print(figure.row())
     return int(not all(figure.ok for figure in figures))

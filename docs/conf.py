@@ -21,6 +21,7 @@ html_title = f"py_esp_ota {release}"
 html_theme_options = {"top_of_page_buttons": []}
 html_show_sphinx = False
 html_copy_source = False
+html_extra_path = ["front"]  # who comes to the site's own address is led to docs/index
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import NoReturn
 
 from py_esp_ota import html
@@ -148,7 +148,8 @@ class Device:
         image, loader = (None if part is None else whole(part) for part in (firmware, bootloader))
         target = target or _target_of(image)
         engine = FlashCrypt.of_efuse(efuse) if efuse else None
-        flash = _flashed(table, target, self.config, image, loader, flash_size, engine)
+        parts = (table, target, self.config.partition_table_offset, image, loader, flash_size)
+        flash = _flashed(*parts, engine) if engine else _alike(*parts).fork()
         self.chip = Chip(target, flash=flash, efuse=efuse, fill_random=numbers_from(node_id.encode()))
         self.nvs = FlashNvs(self.chip, self.config)
         timing = timing_of(flash_timing) if isinstance(flash_timing, str) else flash_timing
@@ -422,16 +423,29 @@ def _target_of(firmware: bytes | None) -> str:
     return target.name
 
 
-def _flashed(
+@lru_cache(maxsize=8)
+def _alike(
     table: PartitionTable,
     target: str,
-    config: Sdkconfig,
+    table_offset: int,
     firmware: bytes | None,
     bootloader_image: bytes | None,
     flash_size: int | None,
-    engine: FlashCrypt | None,
 ) -> Flash:
-    parts = {config.partition_table_offset: table.to_bytes()}
+    """What devices of one kind are made from: as forks of it they share what is equal, and the verdicts over it."""
+    return _flashed(table, target, table_offset, firmware, bootloader_image, flash_size)
+
+
+def _flashed(
+    table: PartitionTable,
+    target: str,
+    table_offset: int,
+    firmware: bytes | None,
+    bootloader_image: bytes | None,
+    flash_size: int | None,
+    engine: FlashCrypt | None = None,
+) -> Flash:
+    parts = {table_offset: table.to_bytes()}
     if bootloader_image is not None:
         parts[Target(target).bootloader_offset] = bootloader_image
     if firmware is not None:
@@ -441,7 +455,7 @@ def _flashed(
         if len(firmware) > slot.size:
             raise ValueError(f"the firmware has {len(firmware)} bytes, partition {slot.label} only {slot.size}")
         parts[slot.offset] = firmware
-    needed = max(row.offset + row.size for row in table) if len(table) else config.partition_table_offset + 0x1000
+    needed = max(row.offset + row.size for row in table) if len(table) else table_offset + 0x1000
     size = flash_size or next((size for size in _FLASH_SIZES if size >= needed), _FLASH_SIZES[-1])
     if size < needed:
         raise ValueError(f"the partition table needs 0x{needed:x} bytes of flash, there are 0x{size:x}")

@@ -21,6 +21,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 from zlib import crc32
 
+from py_esp_ota.brief import brief
+
 IMAGE_MAGIC = 0xE9
 APP_DESC_MAGIC = 0xABCD5432
 BOOTLOADER_DESC_MAGIC = 80
@@ -331,6 +333,9 @@ class Firmware:
     max_efuse_blk_rev_full: int | None = None
     spi_flash_mode: int = 3
     hash_appended: bool = True
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def to_bytes(self) -> bytes:
         """The image file. Raises ``ValueError`` when ``size`` cannot be met."""

@@ -11,6 +11,8 @@ from functools import lru_cache
 from types import UnionType
 from typing import Literal, Self, get_args, get_origin, get_type_hints
 
+from py_esp_ota.brief import brief
+
 #: What Kconfig's own defaults have otherwise than the RainMaker examples, which this package starts from.
 _KCONFIG_DEFAULTS = {"bootloader_app_rollback_enable": False}
 
@@ -182,6 +184,9 @@ class Sdkconfig:
 
     # ESP RainMaker's common part: Kconfig
     esp_rmaker_max_mqtt_subscriptions: int = 10
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def __post_init__(self) -> None:
         """Raise ``TypeError`` naming the option, what was found and what is expected."""

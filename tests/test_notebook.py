@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from py_esp_ota import Device, Firmware, Flash, Lab, Partition, PartitionTable, inspect_image
+from py_esp_ota import Device, Firmware, Flash, Lab, Partition, PartitionTable, Sdkconfig, inspect_image
 from py_esp_ota import html as shown
 from py_esp_ota._core import NvsPartition, OtaSelectEntry
 from py_esp_ota.idf.rollback import OtaImgState, state_name
@@ -117,6 +117,7 @@ def test_a_job_shows_where_its_nodes_stand() -> None:
         lab.device("two_ota", firmware=OLD, node_id="lamp1").power_on()
         lab.run(lab.update(NEW, name="lamp-1.1.0"))
         job = lab.service.jobs.find().items[0]
+        assert repr(lab.service) == "<CloudService, hears its nodes>"
     assert repr(job) == "<JobView 'lamp-1.1.0', completed, 1 nodes>"
     assert {"lamp-1.1.0", "completed", "success", "1"} <= {text.removeprefix("OTA job ") for text in _texts(job)}
 
@@ -130,6 +131,29 @@ def test_a_sweep_shows_its_outcomes(report: SweepReport) -> None:
     texts = _texts(report)
     for outcome, count in report.outcomes.items():
         assert (outcome in texts) == bool(count)
+
+
+def test_a_value_says_in_a_line_what_it_is(report: SweepReport) -> None:
+    scene, life = Scene(OLD, NEW), Scene(OLD, NEW).life()
+    assert repr(life) == "<Life of esp32c3: 0 boots, never switched on>"
+    life.power_on()
+    blank = "- -" if not report.endings[0].otadata else " ".join(report.endings[0].otadata)
+    said = {
+        repr(Firmware("lamp", "1.0.0")): "Firmware(project_name='lamp', version='1.0.0')",
+        repr(Firmware("lamp", "1", chip="esp32")): "Firmware(project_name='lamp', version='1', chip='esp32')",
+        repr(Sdkconfig()): "Sdkconfig()",
+        repr(Sdkconfig(bootloader_app_test=True)): "Sdkconfig(bootloader_app_test=True)",
+        repr(scene): "<Scene lamp 1.0.0 -> lamp 1.1.0, 'two_ota'>",
+        repr(Scene(b"", NEW)): "<Scene ? -> lamp 1.1.0, 'two_ota'>",
+        repr(STORIES["confirm"]): "<Story confirm: the first boot of a new image, which confirms itself>",
+        repr(report.endings[0]): f"<Ending old: 1.0.0 runs from ota_0, VALID, {blank}>",
+        repr(life): "<Life of esp32c3: 1 boots, <BootReport factory runs>>",
+        repr(life.nvs): "<FlashNvs 'nvs' of Chip('esp32c3', flash_size=0x400000)>",
+    }
+    assert list(said) == list(said.values())
+    for short in ("Firmware('lamp', '2', chip='esp32s3', spi_flash_mode=2)", "Sdkconfig(nvs_encryption=True)"):
+        value = eval(short, {"Firmware": Firmware, "Sdkconfig": Sdkconfig})
+        assert eval(repr(value), {"Firmware": Firmware, "Sdkconfig": Sdkconfig}) == value
 
 
 @pytest.mark.parametrize("make", [shown.table, lambda c, h, r: shown.facts(c, r)], ids=["table", "facts"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from py_esp_ota.adapters.certificates import CertificateFiles
 from py_esp_ota.adapters.mqtt import client_context
@@ -20,6 +20,21 @@ def common_name(cert: bytes) -> str | None:
     """The common name of a certificate's subject, ``None`` when it has none. Raises ``ValueError``: it is none."""
     found = _certificate(cert).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(found[0].value) if found else None
+
+
+def node_name(cert: bytes) -> str | None:
+    """The common name of a certificate that a client may show; ``None`` for an authority's or a server's.
+
+    Raises ``ValueError``: it is no certificate.
+    """
+    extensions = _certificate(cert).extensions
+    for extension in extensions:
+        value = extension.value
+        if isinstance(value, x509.BasicConstraints) and value.ca:
+            return None
+        if isinstance(value, x509.ExtendedKeyUsage) and ExtendedKeyUsageOID.CLIENT_AUTH not in value:
+            return None
+    return common_name(cert)
 
 
 def check_pair(cert: bytes, key: bytes) -> None:

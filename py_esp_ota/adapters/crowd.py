@@ -35,7 +35,7 @@ class CrowdMqtt:
         turns: how many connect at a time; the others wait, and their time begins when it is their turn.
         dollar_topics: whether the broker delivers topics that begin with ``$``; else publishing to them is refused.
         password: gives the password of a client id, whose user name is the id too; no password when not given.
-        username: the user name of a client without a password; none when not given.
+        username: gives the user name of a client without a password, ``None`` for none; none when not given.
         keep_alive: seconds; 0 for none.
     """
 
@@ -50,7 +50,7 @@ class CrowdMqtt:
         turns: int = 64,
         dollar_topics: bool = True,
         password: Callable[[str], str | None] | None = None,
-        username: str | None = None,
+        username: Callable[[str], str | None] | None = None,
         keep_alive: int = KEEP_ALIVE,
     ) -> None:
         self.handshakes = None if tls is None else Handshakes(tls, resume=resume)
@@ -60,7 +60,7 @@ class CrowdMqtt:
         self._turns = asyncio.Semaphore(turns)
         self._dollar_topics = dollar_topics
         self._password = password or (lambda _client_id: None)
-        self._username = username
+        self._username = username or (lambda _client_id: None)
         self._keep_alive = keep_alive
         self._wheel = PingWheel()
 
@@ -94,7 +94,7 @@ class CrowdMqtt:
 
     def _hello(self, client_id: str, will: Message | None) -> bytes:
         password = self._password(client_id)
-        username = self._username if password is None else client_id
+        username = self._username(client_id) if password is None else client_id
         return packets.connect(client_id, self._keep_alive, will, username, password)
 
     async def _open(self, client_id: str, hello: bytes) -> CrowdLink:

@@ -29,14 +29,12 @@ class Inbox:
         self._old: list[Message] = []  # what is taken next, the next one last
         self._readers: list[asyncio.Future[None]] = []
 
-    def __len__(self) -> int:
-        return len(self._old) + len(self._new)
-
     def put(self, message: Message) -> None:
         """Receive a message."""
-        full = len(self) >= QUEUE_LIMIT or self._bytes + len(message.payload) > QUEUE_BYTES
+        waiting = len(self._old) + len(self._new)
+        full = waiting >= QUEUE_LIMIT or self._bytes + len(message.payload) > QUEUE_BYTES
         if full and not self._full:
-            _log.warning("dropped a message to %.80r: %d wait already", message.topic, len(self))
+            _log.warning("dropped a message to %.80r: %d wait already", message.topic, waiting)
         self._full = full
         if not full:
             self._bytes += len(message.payload)

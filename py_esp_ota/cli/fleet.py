@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from py_esp_ota.cli.ending import INTERRUPTED
 from py_esp_ota.cli.files import Unusable, check_writable, print_json, read_app, read_text, write_output
+from py_esp_ota.cli.fleet_live import LiveWords, live, live_options
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say
 from py_esp_ota.cli.partition_table import read_table
@@ -35,6 +36,7 @@ _SECONDS = click.FloatRange(min=0, max=40 * 86_400)
 @click.option("--full", is_flag=True, help="Show every device that has not the update, not a few of each kind.")
 @click.option("--alone", metavar="ID", help="Play this device alone, and show its console and what it reports.")
 @click.option("--turn", type=_SECONDS, default=0, metavar="SECONDS", help="With --alone: when the job comes to it.")
+@live_options
 @click.option("--html", type=_FILE, help="Write a page to look around in.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -47,12 +49,19 @@ def command(
     turn: float,
     html: Path | None,
     as_json: bool,
+    **live_words: Any,
 ) -> None:
     """Play a job for the devices that FILE describes, in virtual time, and tell what became of each.
 
     FILE is TOML: kinds of devices and their shares, what they meet, and the job. The cloud and the firmware's update
     are the real ones. Ctrl-C ends it early, with a report of what there is. Exit 1 when a device has not the update.
+
+    With --serve or --broker the devices live in this process and on the clock of the wall, and their cloud is there.
     """
+    words = LiveWords(**live_words)
+    words.check()
+    if alone is not None and words.live:
+        raise click.UsageError("--alone plays one device in virtual time: leave --serve and --broker out")
     if alone is None and turn:
         raise click.UsageError("--turn is for --alone")
     if alone is not None and html is not None:
@@ -67,10 +76,15 @@ def command(
     if alone is not None:
         _alone(fleet, alone, turn, file, as_json=as_json)
         return
-    result = _play(file, fleet, shown=not as_json)
+    names: Mapping[str, str] = {}
+    if words.live:
+        with _bar(file.name, shown=not as_json) as told:
+            result, names = live(fleet, words, told)
+    else:
+        result = _play(file, fleet, shown=not as_json)
     said = {"--devices": devices, "--seed": seed}
     given = (str(word) for option in said.items() if option[1] is not None for word in option)
-    replay, total = Replay(("esp-ota", "fleet", str(file), *given)), fleet.population.devices
+    replay, total = Replay(("esp-ota", "fleet", str(file), *given), names), fleet.population.devices
     if html is not None:
         write_output(html, fleet_html(result, replay, name=file.name, devices=total).encode())
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import count as count_up
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from py_esp_ota.cli.ending import INTERRUPTED
 from py_esp_ota.cli.files import Unusable, print_json
+from py_esp_ota.cli.hunt_after import After, lost_lines, switched_on
 from py_esp_ota.cli.hunt_corpus import read_corpus, write_corpus
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say
@@ -46,6 +47,8 @@ _MANY = 10**12  # as many seeds as nobody plays
 )
 @click.option("--replay", "line", metavar="LINE", help="Play one world again, from its line or its seed, and listen.")
 @click.option("--mutant", type=click.Choice(list(MUTANTS)), help="Switch a bug of our own on, to see it found.")
+@click.option("--shrink", is_flag=True, help="Make a world in which a promise is broken as small as it can be.")
+@click.option("--bisect", is_flag=True, help="Say where its board was lost: with which flash operation, and by whom.")
 @work_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -57,6 +60,8 @@ def command(
     mutant: str | None,
     where: str,
     jobs: int | None,
+    shrink: bool,
+    bisect: bool,
     as_json: bool,
 ) -> None:
     """Play many small worlds in which things go wrong, and see what promise is broken.
@@ -67,11 +72,12 @@ def command(
     """
     with needing("hunt", "cloud"):
         import fastapi  # noqa: F401 - the extra
+    after = After(shrink, bisect)
     if line is not None:
-        with MUTANTS[mutant].on() if mutant else nullcontext():
-            _replay(_world(line), as_json=as_json)
+        with switched_on(mutant):
+            _replay(_world(line), after, as_json=as_json)
     seeds = Seeds(seed, _MANY if seconds else count, mutant, keep=folder is not None)
-    _hunt(seeds, seconds, folder, executor(where, jobs), as_json=as_json)
+    _hunt(seeds, seconds, folder, executor(where, jobs), after, as_json=as_json)
 
 
 def _world(line: str) -> World:
@@ -82,13 +88,15 @@ def _world(line: str) -> World:
         raise Unusable(f"--replay: {error}") from error
 
 
-def _replay(world: World, *, as_json: bool) -> NoReturn:
+def _replay(world: World, after: After, *, as_json: bool) -> NoReturn:
     """One world, with its consoles; exit 1 when it breaks a promise."""
-    ended = play(world, None if as_json else lambda at, board, text: say(f"{at:10.2f} {board} {text}"))
+    quiet = as_json or after
+    ended = after.smaller(play(world, None if quiet else lambda at, board, text: say(f"{at:10.2f} {board} {text}")))
+    lost = after.lost(ended)
     if as_json:
-        print_json(Report.of([ended]).to_dict())
+        print_json(Report.of([ended]).to_dict() | after.dicts(lost))
     else:
-        say(*_ending(ended))
+        say(*_ending(ended), *lost_lines(lost))
     sys.exit(1 if ended.breach else 0)
 
 
@@ -100,7 +108,9 @@ def _ending(ended: Run) -> Iterator[str]:
     yield f"  {replay_line(ended.world)}"
 
 
-def _hunt(seeds: Seeds, seconds: int | None, folder: Path | None, who: Executor, *, as_json: bool) -> NoReturn:
+def _hunt(
+    seeds: Seeds, seconds: int | None, folder: Path | None, who: Executor, after: After, *, as_json: bool
+) -> NoReturn:
     """Many worlds; exit 1 for a finding."""
     started = time.perf_counter()
     kept = read_corpus(folder) if folder else None
@@ -114,10 +124,15 @@ def _hunt(seeds: Seeds, seconds: int | None, folder: Path | None, who: Executor,
     elapsed = time.perf_counter() - started
     if folder and kept:
         write_corpus(folder, kept + found.corpus)
+    with switched_on(seeds.mutant):
+        looked = [(ended, after.lost(ended)) for ended in after.first(found.report)]
     if as_json:
-        print_json(found.report.to_dict(elapsed_s=elapsed, stopped=out.stopped))
+        report = found.report.to_dict(elapsed_s=elapsed, stopped=out.stopped)
+        print_json(report | after.dicts([one for _, lost in looked for one in lost]))
     else:
         say(*hunt_lines(found.report, elapsed_s=elapsed, stopped=out.stopped))
+        for ended, lost in looked:
+            say("", *_ending(ended), *lost_lines(lost))
     if out.stopped:
         sys.exit(INTERRUPTED if out.stopped.startswith(INTERRUPTION) else STOPPED)
     sys.exit(0 if found.report.ok else 1)

@@ -140,8 +140,6 @@ def command(
     profile = None if project is None else PROFILES[project]
     if profile is not None and name is not None:
         raise click.UsageError("--profile has a story of its own: --story does not go with it")
-    if profile is not None and teach is not None:
-        raise click.UsageError("--teach is a page of a story: --profile does not go with it")
     name = name or "first-ota"
     said = Told(known_story, name) if project is None else Told(profile_story, project)
     story = said.story
@@ -196,7 +194,7 @@ def command(
     if teach:
         write_output(teach, lesson.encode())
     if html:
-        page = f"{_beside(teach, html)}#{fragment(name, scene.old, scene.new)}" if teach else ""
+        page = f"{_beside(teach, html)}#{fragment(story.name, scene.old, scene.new)}" if teach else ""
         write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed, teach=page).encode())
     if evidence is not None and report.stopped:
         say("no pack is written: what was stopped is evidence of nothing", err=True)

@@ -12,9 +12,11 @@ from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.files import Unusable, is_dash, print_json, write_output
 from py_esp_ota.cli.output import say
 from py_esp_ota.cli.release import idf_version_option
-from py_esp_ota.cli.sweep_inputs import scene_of, weather_of
+from py_esp_ota.cli.sweep_inputs import bootloader_of, files_of, scene_of, weather_of
+from py_esp_ota.field.profiles.profiles import PROFILES
+from py_esp_ota.field.profiles.stories import story_of
 from py_esp_ota.sweep import STORIES, Scene, StoryError
-from py_esp_ota.view.teach import Limits, core_wasm, fragment, teach_page
+from py_esp_ota.view.teach import LESSONS, Limits, core_wasm, fragment, teach_page
 
 if TYPE_CHECKING:
     from py_esp_ota.sweep import Story
@@ -34,14 +36,19 @@ _WITHOUT = (
     "--story",
     "name",
     type=click.Choice(list(STORIES)),
-    default="first-ota",
-    show_default=True,
-    help="What the device does.",
+    help="What the device does; first-ota, with the stories of the lessons beside it, when not given.",
+)
+@click.option(
+    "--profile",
+    "project",
+    type=click.Choice(list(PROFILES)),
+    help="A project's own update in the place of a story, as for sweep; its images when OLD and NEW are not named.",
 )
 @click.option(
     "--replay", "plan", metavar="PLAN", help="A case of `esp-ota sweep`: it is in the page, and its address is told."
 )
 @click.option("--partitions", type=TableName(), help="A CSV or binary table, or a built-in one; as for sweep.")
+@click.option("--bootloader", "loader", type=_FILE, help="A bootloader image to flash beside OLD.")
 @click.option("--weather", default="", metavar="PLAN", help="What goes wrong beside the power, in the agent's job.")
 @click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
 @idf_version_option("The release that app and bootloader are of; an sdkconfig or OLD says it otherwise.")
@@ -51,9 +58,11 @@ def command(
     old: Path | None,
     new: Path | None,
     output: Path,
-    name: str,
+    name: str | None,
+    project: str | None,
     plan: str | None,
     partitions: str | None,
+    loader: Path | None,
     weather: str,
     config_file: Path | None,
     asked: str | None,
@@ -69,17 +78,25 @@ def command(
         raise click.UsageError("name both OLD and NEW, or none of them")
     if as_json and is_dash(output):
         raise click.UsageError("--json and -o - both want standard output")
-    if old is None and (partitions or config_file or asked or efuse_file):
-        raise click.UsageError("--partitions, --config, --idf-version and --efuse go with OLD and NEW")
-    story = STORIES[name]
-    if old is None or new is None:
+    if project is not None and name is not None:
+        raise click.UsageError("--profile has a story of its own: --story does not go with it")
+    profile = None if project is None else PROFILES[project]
+    story = story_of(profile) if profile else STORIES[name or "first-ota"]
+    if old is None and profile is None:
+        if partitions or config_file or asked or efuse_file or loader:
+            them = "--partitions, --bootloader, --config, --idf-version and --efuse"
+            raise click.UsageError(f"{them} go with OLD and NEW")
         scene = _lamp()
     else:
-        scene, _ = scene_of((old, new), None, partitions, config_file, asked, efuse_file)
+        files = files_of(old, new, profile)
+        scene, _ = scene_of(files, profile, partitions, config_file, asked, efuse_file)
+        scene = replace(scene, bootloader=bootloader_of(loader, scene))
+    beside = [STORIES[each] for each in LESSONS] if name is None and project is None else []
     scene = replace(scene, weather=weather_of(weather, story))
     wasm = core_wasm()
     try:
-        page = teach_page(story, scene, limits=Limits(plans=(plan,) if plan else ()), wasm=wasm)
+        limits = Limits(plans=(plan,) if plan else ())
+        page = teach_page(story, scene, beside=beside, limits=limits, wasm=wasm)
     except (StoryError, ValueError) as error:
         raise Unusable(str(error)) from error
     write_output(output, page.encode())

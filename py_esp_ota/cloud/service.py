@@ -112,6 +112,9 @@ class CloudService:
         self._gone: float | None = None  # since when there is no broker
         self._pause = RECONNECT_S
 
+    def __repr__(self) -> str:
+        return f"<CloudService, {'hears its nodes' if self.connected else 'hears no nodes'}>"
+
     @property
     def connected(self) -> bool:
         """Whether the cloud hears its nodes now."""

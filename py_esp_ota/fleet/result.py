@@ -10,7 +10,7 @@ import shlex
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from heapq import nlargest
 from operator import attrgetter
@@ -82,11 +82,12 @@ class Replay:
     """How a device of a fleet is played again alone: the call that played all of them."""
 
     words: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)  # what the fleet calls those that a cloud calls otherwise
 
     def line(self, member: MemberResult) -> str:
         """The line for a shell."""
         turn = ("--turn", str(member.turn)) if member.turn else ()
-        return shlex.join([*self.words, "--alone", member.node_id, *turn])
+        return shlex.join([*self.words, "--alone", self.names.get(member.node_id, member.node_id), *turn])
 
 
 @dataclass(frozen=True, slots=True)

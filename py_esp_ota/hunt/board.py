@@ -6,12 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from py_esp_ota._core import AppDesc, EFuse, Flash, Partition, Sectors, ota_slot, read_otadata, verify_image
+from py_esp_ota._core import (
+    AppDesc,
+    EFuse,
+    Flash,
+    Partition,
+    Sectors,
+    active_otadata,
+    ota_slot,
+    read_otadata,
+    verify_image,
+)
 from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
 from py_esp_ota.hunt.kinds import forged, fuses, table
+from py_esp_ota.hunt.tape import Tape
 from py_esp_ota.hunt.world import World
 from py_esp_ota.idf.nvs import FlashNvs
 from py_esp_ota.idf.rollback import OtaImgState
@@ -87,6 +98,8 @@ class Board:
         self.config = world.config()
         self.memory = Memory(fuse=world.fuse)
         self.armed = ""
+        #: What records it, when somebody wants to know where it went wrong.
+        self.tape: Tape | None = None
         self._looks: list[tuple[Flash, Sectors, EFuse, Partition | None]] = []
         self._images = {f"{image.version}.0.0": image for image in world.images}
         self._told = told
@@ -155,7 +168,7 @@ class Board:
         device = self.device
         device.flash.fault = plan.flash
         self.armed = device.flash.fault
-        if plan.flash:
+        if plan.flash and self.tape is None:
             device.flash.record(True)
         device.config = budgeted(self.config, plan)
         self.weather.change(plan, running=device.running)
@@ -190,15 +203,17 @@ class Board:
 
     @property
     def on_trial(self) -> bool:
-        """Whether an entry still has the slot that runs on trial, also where another entry of that slot comes first."""
+        """Whether the entry that the next boot goes by, of two with one number the first, has what runs on trial."""
         rows, report = table(self.world.table), self.device.report
         otadata, slots = rows.find(type=1, subtype=0), sum(row.ota_slot is not None for row in rows)
         if report is None or report.partition is None or otadata is None or not self.device.flash.powered:
             return False
-        return any(
-            entry.valid and entry.ota_state in _TRIED and ota_slot(entry.ota_seq, slots) == report.partition.ota_slot
-            for entry in read_otadata(self.device.flash, otadata.offset)
-        )
+        entries = read_otadata(self.device.flash, otadata.offset)
+        active = active_otadata(*entries)
+        if active < 0:
+            return False
+        entry = entries[active]
+        return entry.ota_state in _TRIED and ota_slot(entry.ota_seq, slots) == report.partition.ota_slot
 
     @property
     def version(self) -> str:

@@ -71,7 +71,7 @@ class Stage:
         self._tasks: set[asyncio.Task[object]] = set()
         self.broker = MemoryBroker()
         self.clock = VirtualClock(_EPOCH, self._loop)
-        self.images = _images(world)
+        self.images = images_of(world)
         self.sound = [image for image, made in zip(self.images, _made(world), strict=True) if made.quality != "d"]
         self.goal = world.target
         self.desk = self._desk()
@@ -110,9 +110,11 @@ class Stage:
     async def end(self) -> None:
         """Nothing goes on."""
         self.ended = round(self.now, 3)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = {*self._tasks}
+        while left:  # a board whose app ends at this very moment takes the first for that app's end
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=1.0)
         await self.desk.close()
         self.desk.end()
 
@@ -159,7 +161,7 @@ class Stage:
         """Note the first breach, and stop."""
         if self.breach is None:
             self.breach = Breach(promise, board.number if board else None, round(self.now, 3), why)
-        self._stopped.set()
+        self._stop_here()
 
     def _judge(self, promise: str, board: Board | None, broken: Broken | None) -> None:
         if broken is None:
@@ -176,7 +178,13 @@ class Stage:
         wreck = replace(wreck, config=board.config, ota_diag=board.fit, crashes=board.panics)
         breach = Breach(promise, board.number, round(self.now, 3), why)
         self.doubts.append(Doubt(breach, wreck, cut=board.memory.cuts > 0))
+        self._stop_here()
+
+    def _stop_here(self) -> None:
         self._stopped.set()
+        for board in self.boards:
+            if board.tape is not None:
+                board.tape.end()
 
     def judge_end(self) -> None:
         """Ask the promises about the end."""
@@ -215,6 +223,9 @@ class Stage:
         if _CHOSEN in line or _DONE in line:
             board.memory.chosen = _CHOSEN in line
             self.look(board)
+            for promise in PROMISES:
+                if promise.at_line is not None:
+                    self._judge(promise.name, board, promise.at_line(self, board, line))
         if _OFFER in line:
             self._offered(board)
         self.marks.update(marks_of_line(line))
@@ -274,7 +285,10 @@ class Stage:
         self.marks.add("cut" if memory.cuts == 1 else "cut-twice")
         self.marks.update(self._where(board))
         board.armed = flash.fault
-        flash.record(False)
+        if board.tape is not None:
+            board.tape.cut()
+        else:
+            flash.record(False)
         self.look(board, cut=True)
         self._loop.call_later(self.world.back, self.switch_on, board)
 
@@ -300,6 +314,9 @@ class Stage:
 
     def act(self, act: Act) -> None:
         """Let something happen."""
+        for board in self.boards:
+            if board.tape is not None:
+                board.tape.note(str(act))
         if act.who == "job":
             self._job(act.what)
         elif act.who == "cloud":
@@ -415,7 +432,8 @@ def _made(world: World) -> tuple[Image, ...]:
     return (*world.images, Image(last + 1, "g", secure))
 
 
-def _images(world: World) -> list[bytes]:
+def images_of(world: World) -> list[bytes]:
+    """The images of a world as they are sent; the last one is good for everybody."""
     found = []
     for image in _made(world):
         data = forged(world.chip, image.version, image.secure_version, world.sized)

@@ -70,6 +70,9 @@ class FlashNvs:
         self._partition: NvsPartition | None = None
         self._handles: dict[str, NvsHandle] = {}
 
+    def __repr__(self) -> str:
+        return f"<FlashNvs {self._label!r} of {self._chip!r}>"
+
     def reset(self) -> None:
         """The app's RAM is gone: the next use reads the pages again."""
         self._partition = None

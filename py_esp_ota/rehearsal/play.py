@@ -198,7 +198,7 @@ class Stage:
             elif stop is not None and self.now() >= stop:
                 self._crowd.service.jobs.cancel(JOB_ID)
                 continue
-            now = view.standing, self._crowd.sky.steps
+            now = view.standing, sum(member.state.step.boots for member in self._crowd.members.values())
             if now == before and whole.counts.get(NodeStatus.IN_PROGRESS):
                 self._stop_what_hangs()
             look, before = min(2 * look, _LONGEST_LOOK_S) if now == before else _LOOK_S, now

@@ -37,6 +37,10 @@ class Life:
         #: The statuses that the agent reported since the story was begun.
         self.heard: list[str] = []
 
+    def __repr__(self) -> str:
+        now = repr(self.boots[-1]) if self.boots else "never switched on"
+        return f"<Life of {self.chip.target.name}: {len(self.boots)} boots, {now}>"
+
     @property
     def flash(self) -> Flash:
         """The chip's flash."""

@@ -39,6 +39,11 @@ class Ending:
     log: tuple[str, ...]
     boots: int
 
+    def __repr__(self) -> str:
+        runs = f"{self.version or 'an app'} runs from {self.partition}" if self.partition else "nothing boots"
+        facts = ", ".join(filter(None, (runs, self.state, " ".join(self.otadata))))
+        return f"<Ending {self.outcome}: {facts}{f'; {self.why}' if self.why else ''}>"
+
 
 class Case(NamedTuple):
     """One power cut, or several: the line that replays it, the first operation it falls on, and its ending's index."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from py_esp_ota._core import EFuse, Flash, PartitionTable, inspect_image
+from py_esp_ota._core import AppDesc, EFuse, Flash, PartitionTable, inspect_image
 from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device
 from py_esp_ota.faults import Plan
@@ -29,6 +29,10 @@ class Scene:
     weather: Plan = field(default_factory=Plan)
     bootloader: bytes | None = None
     recovery: bytes = b""
+
+    def __repr__(self) -> str:
+        names = [f"{desc.project_name} {desc.version}" if desc else "?" for desc in map(_desc, (self.old, self.new))]
+        return f"<Scene {' -> '.join(names)}, {self.partitions!r}>"
 
     def life(self) -> Life:
         """A device from the factory with ``old`` on it, without power. As on chips, bits of a program only ever clear.
@@ -55,5 +59,9 @@ class Scene:
     @property
     def new_version(self) -> str:
         """What the new image calls itself, ``""`` without a descriptor."""
-        desc = inspect_image(self.new).app_desc
+        desc = _desc(self.new)
         return desc.version if desc else ""
+
+
+def _desc(image: bytes) -> AppDesc | None:
+    return inspect_image(image).app_desc

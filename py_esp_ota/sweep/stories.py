@@ -50,6 +50,9 @@ class Story:
     reports: bool = False
     scene: Callable[[Scene], Scene] = lambda scene: scene
 
+    def __repr__(self) -> str:
+        return f"<Story {self.name}: {self.text}>"
+
 
 # -------------------------------------------------------------------------------------------------------- what apps do
 

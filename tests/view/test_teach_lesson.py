@@ -10,7 +10,7 @@ from py_esp_ota.firmware import Firmware
 from py_esp_ota.sweep import STORIES, Scene, StoryError, replay, sweep
 from py_esp_ota.sweep.cuts import tears_of
 from py_esp_ota.view.teach import Limits, fragment, teach_page
-from py_esp_ota.view.teach.pack import Blob, packed_lesson
+from py_esp_ota.view.teach.pack import Blob, packed_lessons
 from py_esp_ota.view.teach.told import LIVES
 from py_esp_ota.view.teach.wrecks import learn
 
@@ -77,7 +77,8 @@ def test_a_line_stands_where_it_was_printed():
 
 def test_the_operations_of_a_page_make_the_same_flash():
     lesson = learn(STORIES["second-ota"], SCENE, SHORT)
-    data, blob = packed_lesson(lesson)
+    made, blob = packed_lessons([lesson])
+    (data,) = made["stories"]
     cells = bytearray(b"\xff" * data["size"])
     for address, place, length in data["base"]:
         cells[address : address + length] = blob[place : place + length]
@@ -128,9 +129,13 @@ def test_what_does_not_fit_or_settle_is_a_sentence():
 
 
 def test_the_key_of_an_encrypted_flash_goes_along():
-    data, _ = packed_lesson(learn(STORIES["encrypted-ota"], SCENE, SHORT))
-    assert data["crypt"] == ["esp32c3", 0, bytes(range(32)).hex()]
-    assert packed_lesson(learn(STORIES["reject"], SCENE, SHORT))[0]["crypt"] is None
+    made, _ = packed_lessons([learn(STORIES[name], SCENE, SHORT) for name in ("encrypted-ota", "reject")])
+    assert [data["crypt"] for data in made["stories"]] == [["esp32c3", 0, bytes(range(32)).hex()], None]
+
+
+def test_stories_of_one_page_share_their_bytes():
+    one, two = (learn(STORIES[name], SCENE, SHORT) for name in ("confirm", "reject"))
+    assert len(packed_lessons([one, two])[1]) < 1.1 * len(packed_lessons([one])[1])
 
 
 def test_an_address_names_story_images_and_replay_line():

@@ -1,40 +1,61 @@
-"""The eight lessons at the foot of "Pull the plug": their words, and links into the story that is on the page."""
+"""The eight lessons at the foot of "Pull the plug": their words, and links into the stories that are on the page."""
 
 from __future__ import annotations
 
 import re
-from html import unescape
 
 import pytest
 from pages import ROOT
 
 from py_esp_ota.firmware import Firmware
-from py_esp_ota.sweep import STORIES, Scene, sweep
+from py_esp_ota.sweep import STORIES, Scene
 from py_esp_ota.view.lessons import NAMES, file_name, lesson
-from py_esp_ota.view.teach import Limits, fragment, teach_page
-from py_esp_ota.view.teach.lessons import SHOWN, lessons_html
+from py_esp_ota.view.teach import LESSONS, Limits, fragment, teach_page
+from py_esp_ota.view.teach.lessons import SHOWN, lessons_html, state_of
+from py_esp_ota.view.teach.tasks import TASKS
+from py_esp_ota.view.teach.wrecks import Lesson, learn
 
 OLD, NEW = (Firmware("lamp", version).to_bytes() for version in ("1.0.0", "1.1.0"))
+SCENE = Scene(OLD, NEW)
 
 
-def test_each_lesson_is_there_with_all_its_sections():
-    text = lessons_html("confirm", "v=1")
+@pytest.fixture(scope="module")
+def learned() -> dict[str, Lesson]:
+    return {name: learn(STORIES[name], SCENE, Limits(depth=1)) for name in LESSONS}
+
+
+def test_each_lesson_is_there_with_all_its_sections_its_state_and_a_task(learned):
+    text = lessons_html({name: (learned[name], name) for name in LESSONS})
     assert re.findall(r"<summary>(.*)</summary>", text) == [lesson(name).title for name in NAMES]
-    assert re.findall(r"<h3>(.*)</h3>", text) == [heading for name in NAMES for heading in lesson(name).sections]
+    told = [(*lesson(name).sections, "See it", TASKS[name].title) for name in NAMES]
+    assert re.findall(r"<h3>(.*)</h3>", text) == [heading for headings in told for heading in headings]
+    assert re.findall(r'data-task="([\w-]+)"', text) == list(NAMES)
     assert not re.search(r"`|\*|\]\(", text)
 
 
-@pytest.mark.parametrize("name", SHOWN)
-def test_a_lesson_leads_into_its_own_story_and_no_other(name):
-    story, plan = SHOWN[name]
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lesson_and_the_documentation_lead_to_the_same_state(learned, name):
+    story, _ = SHOWN[name]
     start = fragment(story, OLD, NEW)
-    page = teach_page(STORIES[story], Scene(OLD, NEW), limits=Limits(depth=1), wasm=b"")
-    links = re.findall(r'<a href="#(v=1[^"]*)">See it', page)
-    assert [unescape(link) for link in links] == [f"{start}&replay={plan}"]
-    assert plan in {case.plan for case in sweep(STORIES[story], Scene(OLD, NEW)).cases}
-    assert f"#{start}&replay={plan}\n" in (ROOT / "docs/lessons" / file_name(name)).read_text()
+    plan = re.search(r"&replay=([^&]*)", state_of(name, learned[story], start))
+    page = (ROOT / "docs/lessons" / file_name(name)).read_text()
+    told = re.findall(r"page\.html#(v=1&story=\S+)", page)
+    assert told == ([f"{start}&replay={plan[1]}"] if plan else [])
 
 
 def test_what_stands_in_a_lesson_is_text():
-    assert "<em>other</em>" in lessons_html("", "")
-    assert "<code>ota_N</code>" in lessons_html("", "")
+    assert "<em>other</em>" in lessons_html({})
+    assert "<code>ota_N</code>" in lessons_html({})
+
+
+def test_lessons_that_the_page_has_not_have_no_link():
+    text = teach_page(STORIES["reject"], Scene(OLD, NEW), wasm=b"")
+    assert re.findall(r'<details id="lesson-([\w-]+)">(?:(?!</details>).)*See it in this page', text, re.DOTALL) == [
+        "who-confirms"
+    ]
+
+
+def test_images_that_a_story_of_the_lessons_cannot_be_told_with_leave_it_out():
+    other = Firmware("toaster", "1.1.0").to_bytes()
+    text = teach_page(STORIES["reject"], Scene(OLD, other), beside=[STORIES["agent-job"], STORIES["confirm"]], wasm=b"")
+    assert re.findall(r"story=([\w-]+)&amp;", text) == ["confirm", "reject"]

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from pages import ROOT
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from py_esp_ota.firmware import Firmware
@@ -41,7 +40,8 @@ def browser() -> Iterator[Browser]:
 def made(tmp_path_factory) -> Path:
     """A folder with pages."""
     folder = tmp_path_factory.mktemp("pages")
-    (folder / "first.html").write_text(teach_page(STORIES["first-ota"], SCENE), encoding="utf-8")
+    first = teach_page(STORIES["first-ota"], SCENE, beside=[STORIES["confirm"]])
+    (folder / "first.html").write_text(first, encoding="utf-8")
     (folder / "same.html").write_text(teach_page(STORIES["same-slot"], SCENE, limits=Limits(depth=1)), encoding="utf-8")
     bare = teach_page(STORIES["confirm"], SCENE, limits=Limits(depth=1), wasm=b"")
     (folder / "bare.html").write_text(bare, encoding="utf-8")
@@ -139,21 +139,35 @@ def test_a_case_of_a_sweep_opens_there(page, made):
     expect(page.locator("#fate-words")).to_contain_text(ending.why)
 
 
-@with_core
-@pytest.mark.parametrize("lesson", sorted((ROOT / "docs/lessons").glob("[14-6]-*.md")), ids=lambda lesson: lesson.stem)
-def test_a_lesson_opens_there(page, made, lesson):
-    (told,) = re.findall(r"page\.html#(v=1&story=([\w-]+)&images=\S+&replay=(\S+))", lesson.read_text())
-    address, story, plan = told
-    text = teach_page(STORIES[story], SCENE, limits=Limits(depth=1, plans=(plan,)))
-    (made / "lesson.html").write_text(text, encoding="utf-8")
-    show(page, made / "lesson.html", address)
+@pytest.mark.parametrize("name", ["anti-rollback", "encrypted-ota"])
+def test_an_address_is_good_where_a_story_makes_other_images_or_fuses(page, made, name):
+    """The story of anti-rollback gives the new image a secure version: an address is of the image that was named."""
+    text = teach_page(STORIES[name], SCENE, limits=Limits(depth=1))
+    (made / "other.html").write_text(text, encoding="utf-8")
+    show(page, made / "other.html", fragment(name, OLD, NEW, "cut@8"))
     expect(page.locator("#trouble")).to_be_empty()
-    expect(page.locator("#replay")).to_contain_text(f"--replay {plan}")
+    expect(page.locator("#replay")).to_contain_text("--replay cut@8")
+
+
+@with_core
+def test_the_slots_say_what_otadata_has_of_them(page, made):
+    """Trial, confirmation and rejection on the line of time, of slots that do not run, too."""
+    show(page, made / "first.html", "at=70")
+    expect(page.locator("#slots-words")).to_contain_text("otadata: ota_0 is NEW.")
+    along = page.evaluate("() => teach.page.line.map(({ states }) => states?.ota_0 ?? '')")
+    assert list(dict.fromkeys(along)) == ["", "NEW", "PENDING_VERIFY", "VALID"]
+    show(page, made / "first.html", "replay=cut@70&then=no")
+    expect(page.locator("#slots-words")).to_contain_text("Runs: 1.0.0 from factory.")
+    expect(page.locator("#slots-words")).to_contain_text("otadata: ota_0 is INVALID.")
+    show(page, made / "first.html", "replay=cut@72&then=boot")
+    expect(page.locator("#slots-words")).to_contain_text("otadata: ota_0 is ABORTED.")
+    show(page, made / "bare.html")
+    expect(page.locator("#slots-words")).not_to_contain_text("otadata")
 
 
 def test_a_lesson_leads_into_the_page(page, made):
     show(page, made / "first.html")
-    folded = page.locator("details:has(a)")
+    folded = page.locator("#lesson-nor")
     folded.locator("summary").click()
     folded.get_by_role("link").click(timeout=5000)
     expect(page.locator("#replay")).to_contain_text("--replay cut@8:bits-program")
@@ -189,11 +203,11 @@ def test_every_stop_has_an_address_that_leads_back(page, made):
             start.segments[0].told.operations.forEach((operation, at) => {
                 for (const tear of operation.tears) {
                     const cut = start.cut(at, tear), stop = cut.stops - 1;
-                    const again = Path.from(story, cut.fragment(stop));
+                    const again = Path.from([story], cut.fragment(stop));
                     const same = again.stop === stop && again.path.fragment(stop) === cut.fragment(stop);
                     if (again.trouble || !same) wrong.push(cut.plan);
                     for (const life of Object.keys(story.lives(cut.wreckAfter(0)))) {
-                        const on = cut.goOn(life), back = Path.from(story, on.fragment(0));
+                        const on = cut.goOn(life), back = Path.from([story], on.fragment(0));
                         if (back.trouble || back.path.fragment(0) !== on.fragment(0)) wrong.push(on.fragment(0));
                     }
                 }
@@ -310,7 +324,7 @@ def test_it_is_small_soon_there_and_smooth(browser, made):
 
 def test_no_part_of_the_page_can_end_its_scripts():
     text = teach_page(replace_name('</script><b id="x">'), SCENE, limits=Limits(depth=1), wasm=b"")
-    assert "<b id" not in text
+    assert '<b id="x">' not in text
     assert len(re.findall("</script>", text)) == 5
 
 

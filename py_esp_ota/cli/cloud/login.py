@@ -38,7 +38,7 @@ def login(url: str | None, user: str | None, ca: Path | None, data: Path | None,
     if data is not None:
         if url or user or ca:
             raise click.UsageError("--data says it all: leave --url, --user and --ca out")
-        wanted, password = _served(profile, data)
+        wanted, password = served_by(profile, data)
     else:
         wanted = _named(profile, url, user, ca)
         password = _password(wanted.user)
@@ -69,7 +69,8 @@ def logout(profile: str, as_json: bool) -> None:
         say(f"profile {profile} is deleted")
 
 
-def _served(name: str, folder: Path) -> tuple[Profile, str]:
+def served_by(name: str, folder: Path) -> tuple[Profile, str]:
+    """The admin of the ``esp-ota serve`` of a folder, and the password. Raises ``Unusable``."""
     from py_esp_ota.world import ADMIN
 
     url = Endpoints.read(folder).url

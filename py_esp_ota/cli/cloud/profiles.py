@@ -47,6 +47,13 @@ class Profile:
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise Unusable(f"{file} is no profile: delete it and log in anew") from None
 
+    @classmethod
+    def at(cls, url: str) -> Self | None:
+        """The first profile of a cloud, if there is one. Raises ``Unusable``: a file is not one of ours."""
+        names = sorted(file.stem for file in _folder().glob("*.json")) if _folder().is_dir() else []
+        found = (cls.find(name) for name in names)
+        return next((profile for profile in found if profile and profile.url == url.rstrip("/")), None)
+
     def keep(self) -> None:
         """Write it, for its owner alone. Raises ``Unusable``."""
         file = _file(self.name)

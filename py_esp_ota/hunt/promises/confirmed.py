@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from py_esp_ota._core import ota_slot, read_otadata
 from py_esp_ota.hunt.kinds import table
-from py_esp_ota.hunt.promises.promise import Broken, Look, Promise
+from py_esp_ota.hunt.promises.promise import Broken, Promise
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.rainmaker.features import rmaker_features
 from py_esp_ota.rainmaker.ota import VERIFIED
@@ -15,16 +15,15 @@ if TYPE_CHECKING:
     from py_esp_ota.hunt.board import Board
     from py_esp_ota.hunt.stage import Stage
 
-_LINES = 12  # of the console, in which it says so
+_SAYS_SO = f"Reporting success: {VERIFIED}"
 
 
-def _at_look(_stage: Stage, board: Board, _look: Look) -> Broken | None:
+def _at_line(_stage: Stage, board: Board, line: str) -> Broken | None:
     running = board.device.running
     partition = board.device.report.partition if board.device.report else None
-    # Earlier releases say it first and do it then.
-    if running is None or partition is None or not rmaker_features(board.config.rainmaker_version).asks_twice:
+    if _SAYS_SO not in line or running is None or partition is None:
         return None
-    if not board.device.flash.powered or not _has_just_said_so(board):
+    if not rmaker_features(board.config.rainmaker_version).asks_twice:  # earlier ones say it first and do it then
         return None
     rows = table(board.world.table)
     otadata, slots = rows.find(type=1, subtype=0), sum(row.ota_slot is not None for row in rows)
@@ -41,8 +40,4 @@ def _at_look(_stage: Stage, board: Board, _look: Look) -> Broken | None:
     return None
 
 
-def _has_just_said_so(board: Board) -> bool:
-    return any(f"Reporting success: {VERIFIED}" in line for line in board.device.console[-_LINES:])
-
-
-PROMISE = Promise("confirmed", "what an app says of its own confirmation is so in flash", at_look=_at_look)
+PROMISE = Promise("confirmed", "what an app says of its own confirmation is so in flash", at_line=_at_line)

@@ -18,6 +18,7 @@ def _at_end(stage: Stage) -> Broken | None:
         words = [
             f"{word.status} ({word.additional_info})" if word.additional_info else word.status
             for order in stage.desk.orders[-1:]
+            if board.node_id in order.nodes
             for word in stage.desk.words(order, board.node_id)[-1:]
         ]
         heard = f"; last heard: {words[0]}" if words else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from py_esp_ota.hunt.promises.promise import Broken, Promise
+from py_esp_ota.rainmaker.features import rmaker_features
 
 if TYPE_CHECKING:
     from py_esp_ota.hunt.stage import Stage
@@ -19,6 +20,8 @@ def _at_end(stage: Stage) -> Broken | None:
         for board in stage.boards:
             if board.node_id not in order.nodes or board.memory.met & _SPOILS or board.memory.cuts:
                 continue
+            if not rmaker_features(board.config.rainmaker_version).attempts:
+                continue  # earlier ones judge what came although not all of it did
             said = [word.additional_info for word in stage.desk.words(order, board.node_id)]
             refused = next((info for info in said if _DAMAGED in info), "")
             if refused and stage.images[order.image] in stage.sound:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from py_esp_ota._core import inspect_image, sha256
 from py_esp_ota.errors import EspErr
-from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.idf.rollback import BEFORE_SELECTION, OtaImgState
 from py_esp_ota.sweep.cuts import tears_of
 from py_esp_ota.sweep.result import OUTCOMES
 from py_esp_ota.view.sweep_words import MEANING
@@ -45,7 +45,15 @@ class Blob:
     def __init__(self, *wholes: bytes) -> None:
         self.data = bytearray()
         self._at: dict[bytes, int] = {}
+        self._wholes: set[bytes] = set()
+        self.add(*wholes)
+
+    def add(self, *wholes: bytes) -> None:
+        """Bytes that stand together, so that what is written of them one page after another is one piece."""
         for whole in wholes:
+            if whole in self._wholes:
+                continue
+            self._wholes.add(whole)
             start = len(self.data)
             self.data += whole
             for at in range(0, len(whole), _PAGE):
@@ -75,14 +83,22 @@ class Blob:
         return pieces
 
 
-def packed_lesson(lesson: Lesson) -> tuple[dict[str, Any], bytes]:
-    """The JSON of a lesson, and the bytes that it refers to.
+def packed_lessons(lessons: Sequence[Lesson]) -> tuple[dict[str, Any], bytes]:
+    """The JSON of a page's lessons, and the bytes that they refer to."""
+    blob = Blob()
+    stories = [_packed(lesson, blob) for lesson in lessons]
+    return {"format": FORMAT, "stories": stories}, bytes(blob.data)
+
+
+def _packed(lesson: Lesson, blob: Blob) -> dict[str, Any]:
+    """The JSON of a lesson.
 
     ``operations`` are ``[erases, address, length, place of the bytes, ways to tear]``. A telling is ``[operations,
     console, boots, trouble, cuts, end]``: operations as runs ``[first, count]`` of consecutive numbers, the console as
     ``[at, line, ...]``, cuts as runs ``[row, count]`` along the operations, or null. A row is the wreck of each tear.
     """
-    blob, operations, lines = Blob(lesson.scene.old, lesson.scene.new), Numbers[tuple[int, ...]](), Numbers[str]()
+    blob.add(lesson.scene.old, lesson.scene.new)
+    operations, lines = Numbers[tuple[int, ...]](), Numbers[str]()
     consoles, boots, rows = Numbers[tuple[int, ...]](), Numbers[tuple[Any, ...]](), Numbers[tuple[int, ...]]()
     tellings, done = Numbers[tuple[Any, ...]](), Numbers[tuple[tuple[int, int], ...]]()
     tears = Numbers[tuple[str, ...]]()
@@ -99,16 +115,17 @@ def packed_lesson(lesson: Lesson) -> tuple[dict[str, Any], bytes]:
     wrecks = [[wreck.ending, {name: told_of(told) for name, told in wreck.lives.items()}] for wreck in lesson.wrecks]
     start = lesson.flash.fork()
     base = blob.places(0, start.to_bytes())
-    data = {
-        "format": FORMAT,
+    return {
         "story": lesson.story.name,
         "text": lesson.story.text,
         "goal": lesson.story.goal,
-        "images": [_image(image) for image in (lesson.scene.old, lesson.scene.new)],
+        "images": [_image(image) for image in (lesson.named.old, lesson.named.new)],
         "chip": lesson.target,
         "size": lesson.flash.size,
         "table": lesson.scene.config.partition_table_offset,
         "rollback": lesson.scene.config.bootloader_app_rollback_enable,
+        "anti_rollback": lesson.scene.config.bootloader_app_anti_rollback,
+        "unconfirmed": _unconfirmed(lesson),
         "partitions": [
             {"label": row.label, "type": row.type, "subtype": row.subtype, "offset": row.offset, "size": row.size}
             for row in lesson.table
@@ -134,7 +151,14 @@ def packed_lesson(lesson: Lesson) -> tuple[dict[str, Any], bytes]:
             for end in lesson.endings
         ],
     }
-    return data, bytes(blob.data)
+
+
+def _unconfirmed(lesson: Lesson) -> tuple[int, int]:
+    """A state that the bootloader finds, and what it makes of it before it chooses; the same where it makes nothing."""
+    if not lesson.scene.config.bootloader_app_rollback_enable:
+        return 0, 0
+    ((before, after),) = BEFORE_SELECTION.items()
+    return before, after
 
 
 def image_id(image: bytes) -> str:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from string import Template
 
 from py_esp_ota.packed import deflated
-from py_esp_ota.sweep import Scene, Story
+from py_esp_ota.sweep import Scene, Story, StoryError
 from py_esp_ota.view.parts import part
 from py_esp_ota.view.teach.lessons import lessons_html
-from py_esp_ota.view.teach.pack import FORMAT, image_id, packed_lesson
-from py_esp_ota.view.teach.wrecks import Limits, learn
+from py_esp_ota.view.teach.pack import FORMAT, image_id, packed_lessons
+from py_esp_ota.view.teach.wrecks import Lesson, Limits, learn
 
 _PARTS = files(__package__).joinpath("page")
 _WASM = files(__package__).joinpath("core.wasm")
 
 #: The modules of the page, which import each other as ``teach/NAME``.
 MODULES = (
-    "bytes", "core", "plain", "story", "path", "film", "words", "cells", "entries", "slots", "console", "judge", "main",
+    "bytes", "core", "plain", "story", "path", "film", "words", "cells", "entries", "slots", "console", "judge",
+    "touch", "tasks", "main",
 )  # fmt: skip
+
+
+#: Of a story that stands beside another one.
+_BESIDE = Limits(wrecks=60)
 
 
 def core_wasm() -> bytes:
@@ -31,12 +38,20 @@ def core_wasm() -> bytes:
         return file.read()
 
 
-def teach_page(story: Story, scene: Scene, *, limits: Limits | None = None, wasm: bytes | None = None) -> str:
+def teach_page(
+    story: Story,
+    scene: Scene,
+    *,
+    beside: Sequence[Story] = (),
+    limits: Limits | None = None,
+    wasm: bytes | None = None,
+) -> str:
     """The page of a story, one file that asks nobody for anything.
 
     Args:
         story: one of ``STORIES``, or one of your own.
         scene: with which images, table and build.
+        beside: stories that a reader can change to, not as deep. One that these images cannot be told in is left out.
         limits: how many cuts one after another are booted when the page is made.
         wasm: the core for the page; the one of this installation when not given, none when empty.
 
@@ -44,18 +59,31 @@ def teach_page(story: Story, scene: Scene, *, limits: Limits | None = None, wasm
         StoryError: the story does not come to its goal without a cut.
         ValueError: an image does not fit.
     """
-    data, blob = packed_lesson(learn(story, scene, limits or Limits()))
+    lessons = [learn(story, scene, limits or Limits()), *_beside(beside, story, scene)]
+    data, blob = packed_lessons(lessons)
     imports = {f"teach/{name}": _module(name) for name in MODULES}
     return Template(_part("teach.html")).substitute(
         story=escape(story.name),
         text=escape(story.text),
         style=part("base.css", "sweep.css") + _part("teach.css"),
-        lessons=lessons_html(story.name, fragment(story.name, scene.old, scene.new)),
+        lessons=lessons_html({each.story.name: _shown(each) for each in lessons}),
         imports=_script_safe(json.dumps({"imports": imports})),
         data=deflated(json.dumps(data, separators=(",", ":")).encode()),
         blob=deflated(blob),
         wasm=deflated(core_wasm() if wasm is None else wasm),
     )
+
+
+def _beside(stories: Iterable[Story], story: Story, scene: Scene) -> Iterator[Lesson]:
+    for each in stories:
+        if each != story:
+            with suppress(StoryError, ValueError):
+                yield learn(each, scene, _BESIDE)
+
+
+def _shown(lesson: Lesson) -> tuple[Lesson, str]:
+    """A lesson, and the address of its story's start."""
+    return lesson, fragment(lesson.story.name, lesson.named.old, lesson.named.new)
 
 
 def fragment(story: str, old: bytes, new: bytes, plan: str = "") -> str:

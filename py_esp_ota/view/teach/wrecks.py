@@ -158,9 +158,10 @@ def _tell_story(life: Life, *, story: Story, scene: Scene) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """All that a page shows of one story."""
+    """All that a page shows of one story. ``named`` is the scene as given, ``scene`` what the story made of it."""
 
     story: Story
+    named: Scene
     scene: Scene
     target: str
     flash: Flash
@@ -179,7 +180,7 @@ def learn(story: Story, scene: Scene, limits: Limits) -> Lesson:
         ValueError: an image does not fit.
     """
     terms, _, target = rehearse(story, scene)
-    scene = terms.scene
+    named, scene = scene, terms.scene
     life = scene.life()
     story.prepare(life, scene)
     life.flash.power_off()
@@ -205,4 +206,5 @@ def learn(story: Story, scene: Scene, limits: Limits) -> Lesson:
     look.power_on()
     table = PartitionTable.load(look, scene.config.partition_table_offset, md5=scene.config.partition_table_md5)
     crypt = life.chip.efuse if look.encryption else None
-    return Lesson(story, scene, target, flash, table, crypt, first, tuple(atlas.wrecks), tuple(atlas.looker.endings))
+    wrecks, endings = tuple(atlas.wrecks), tuple(atlas.looker.endings)
+    return Lesson(story, named, scene, target, flash, table, crypt, first, wrecks, endings)

@@ -7,6 +7,7 @@
 
 mod cache;
 mod operate;
+mod pool;
 mod recording;
 mod region;
 mod tear;
@@ -26,6 +27,7 @@ use crate::fault::{Cell, FaultPlan, Part};
 use crate::image::Memo;
 use crate::source::Source;
 
+use pool::Pool;
 use recording::Step;
 use tear::Weak;
 use watch::Watch;
@@ -131,6 +133,7 @@ pub struct Flash {
     armed: Option<Armed>,
     journal: Option<Box<Journal>>,
     memo: Memo,
+    pool: Pool,
     engine: Option<Arc<FlashCrypt>>,
     weak: Option<Arc<Weak>>,
     watch: Option<Arc<Watch>>,
@@ -163,6 +166,7 @@ impl Flash {
             armed: None,
             journal: None,
             memo: Memo::default(),
+            pool: Pool::default(),
             engine: None,
             weak: None,
             watch: None,
@@ -259,6 +263,7 @@ impl Flash {
             armed: self.armed.clone(),
             journal: None,
             memo: self.memo.clone(),
+            pool: self.pool.clone(),
             engine: self.engine.clone(),
             weak: self.weak.as_ref().map(|weak| Arc::new(Weak::clone(weak))),
             watch: None,

@@ -78,8 +78,16 @@ impl OtaWriter {
 
     fn program(&mut self, flash: &mut Flash, data: &[u8]) -> Result<(), Failure> {
         self.partition.write(flash, self.wrote_size, data)?;
+        let begun = self.begun();
         self.wrote_size += data.len() as u64;
+        flash.share(begun, self.begun()); // these are complete, and those of every device that takes the same image
         Ok(())
+    }
+
+    /// Where the sector that is written next begins.
+    fn begun(&self) -> u64 {
+        let at = u64::from(self.partition.offset) + self.wrote_size;
+        at - at % SECTOR as u64
     }
 
     /// With flash encryption on, whatever the partition: whole blocks only, what is left over waits.
@@ -102,11 +110,12 @@ impl OtaWriter {
 
     /// `esp_ota_end`: the block that waits is programmed as it is. Nothing waits without flash encryption.
     pub fn flush(&mut self, flash: &mut Flash) -> Result<(), Failure> {
-        if self.partial.count == 0 {
-            return Ok(());
+        if self.partial.count > 0 {
+            let block = std::mem::take(&mut self.partial).bytes;
+            self.program(flash, &block)?;
         }
-        let block = std::mem::take(&mut self.partial).bytes;
-        self.program(flash, &block)
+        flash.share(self.begun(), self.begun() + SECTOR as u64); // the last one is as complete as it gets
+        Ok(())
     }
 
     /// `esp_ota_write_with_offset`: program at `offset`, without erase and without a look at the first bytes.

@@ -4,6 +4,7 @@
 //! and writes there, calls, and reads at [`output`]. A call returns 0 for done, 1 for refused (the output says why), 2 for a
 //! power cut. No pointer is ever followed here; the page alone looks into the memory.
 
+mod boot;
 mod image;
 mod json;
 mod otadata;
@@ -210,4 +211,33 @@ pub extern "C" fn flash_inspect(handle: u32, address: u32, length: u32) -> u32 {
         flash.read_cached(address.into(), &mut slot)?;
         Ok(image::inspected(&slot).into_bytes())
     })
+}
+
+/// Who would boot on the chip that the input names, as JSON. `anti`: the build looks at `secure_version`, which the fuses
+/// have; an entry in state `before` counts as one in `after`.
+#[unsafe(no_mangle)]
+pub extern "C" fn flash_boot(
+    handle: u32,
+    table_at: u32,
+    anti: u32,
+    secure_version: u32,
+    before: u32,
+    after: u32,
+) -> u32 {
+    let secure_version = (anti != 0).then_some(secure_version);
+    let loader = boot::Loader { table_at, secure_version, unconfirmed: (before, after) };
+    desk().on(handle, |flash, chip| boot::look(flash, &String::from_utf8_lossy(chip), &loader).map(String::into_bytes))
+}
+
+/// The partition table in the input, CSV, as JSON; or why it is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn table() -> u32 {
+    let mut desk = desk();
+    match boot::table(&String::from_utf8_lossy(&desk.input)) {
+        Ok(rows) => {
+            desk.output = rows.into_bytes();
+            DONE
+        }
+        Err(fault) => desk.refuse(&fault),
+    }
 }

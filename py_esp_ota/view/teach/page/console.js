@@ -37,6 +37,11 @@ export class ConsoleView {
     this.shown = this.lines.length;
   }
 
+  /** What was printed until then. */
+  until(stop) {
+    return this.lines.slice(0, this.counts[stop]).map(({ text }) => text);
+  }
+
   draw(stop) {
     const count = this.counts[stop], all = this.pre.children;
     if (count === this.shown) return;

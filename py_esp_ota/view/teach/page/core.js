@@ -40,6 +40,11 @@ export class Core {
     return this.json("inspect", bytes);
   }
 
+  /** The rows of a partition table in CSV; refused, it is a sentence. */
+  table(csv) {
+    return this.json("table", new TextEncoder().encode(csv));
+  }
+
   /** A flash that holds `bytes` from address 0 on. */
   flash(size, bytes = new Uint8Array(), strict = false) {
     return new Flash(this, handle(this.call("flash_new", bytes, size, Number(strict))));
@@ -68,6 +73,11 @@ export class Flash {
   fill() { return this.core.call("flash_fill", null, this.number); }
   otadata(offset) { return this.core.json("flash_otadata", null, this.number, offset); }
   inspect(address, length) { return this.core.json("flash_inspect", null, this.number, address, length); }
+
+  /** Who would boot, as the flash stands: `{table, start, tried, boots}`. */
+  boot(chip, { table, anti, secure, unconfirmed: [before, after] }) {
+    return this.core.json("flash_boot", new TextEncoder().encode(chip), this.number, table, Number(anti), secure, before, after);
+  }
 
   encrypt(chip, config, key) {
     const bytes = key.match(/../g).map((pair) => parseInt(pair, 16));

@@ -32,6 +32,13 @@ export class Film {
     this.path = path;
   }
 
+  /** Forget everything. */
+  drop() {
+    this.follow({ segments: [] });
+    for (const flash of this.seen) flash.drop();
+    this.base.drop();
+  }
+
   #reel(index) {
     if (this.reels[index]) return this.reels[index];
     const { telling, wreck, cut } = this.path.segments[index];

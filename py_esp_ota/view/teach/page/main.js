@@ -9,8 +9,10 @@ import { Film } from "teach/film";
 import { judgeBy } from "teach/judge";
 import { Path } from "teach/path";
 import { PlainFlash } from "teach/plain";
-import { SlotsView, storyline } from "teach/slots";
+import { SlotsView, slotStates, storyline } from "teach/slots";
 import { Story } from "teach/story";
+import { Tasks } from "teach/tasks";
+import { Touch } from "teach/touch";
 import { LIVES, TEARS, operationWords, runsWords } from "teach/words";
 
 const $ = (id) => document.getElementById(id);
@@ -24,16 +26,27 @@ const WORST = ["old", "new", "as_the_chip", "violation"];
 const colours = () => {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  const names = ["ink", "muted", "accent", "ground", "line", "old", "new", "as_the_chip", "violation", "program", "one", "zero", "fell", "rose", "weak"];
+  const names = ["ink", "muted", "accent", "ground", "line", "old", "new", "as_the_chip", "violation", "program", "good", "one", "zero", "fell", "rose", "weak"];
   return { ...Object.fromEntries(names.map((name) => [name, of(name)])), onOld: of("on-old") };
 };
 
 class Page {
-  constructor(story, core) {
-    this.story = story;
+  constructor(stories, core) {
+    this.stories = stories;
     this.core = core;
     this.inks = colours();
-    const base = core ? core.flash(story.size) : new PlainFlash(story.size);
+    this.console = new ConsoleView();
+    this.touch = new Touch(core, () => this.go(this.stop));
+    this.tasks = new Tasks(core, () => this.state);
+    this.playing = 0;
+  }
+
+  /** Another story: its flash from the factory on, and views of that. */
+  tell(story) {
+    if (this.story === story) return;
+    this.film?.drop();
+    this.story = story;
+    const base = this.core ? this.core.flash(story.size) : new PlainFlash(story.size);
     for (const [address, place, length] of story.base) base.program(address, story.blob.subarray(place, place + length));
     if (story.crypt) base.encrypt(...story.crypt);
     this.film = new Film(story, base);
@@ -41,8 +54,12 @@ class Page {
     this.flash.paint(this.inks);
     this.entries = new EntriesView(story);
     this.slots = new SlotsView(story);
-    this.console = new ConsoleView();
-    this.playing = 0;
+    this.touch.follow(story);
+    document.title = `Pull the plug: ${story.name}`;
+    $("story-name").textContent = story.name;
+    $("story-text").textContent = story.text;
+    $("stories").value = story.name;
+    $("engines").textContent = enginesWords(this.core, story);
   }
 
   // ------------------------------------------------------------------------------------------------------ where we are
@@ -52,6 +69,7 @@ class Page {
     this.path = path;
     this.line = storyline(this.story, path);
     this.film.follow(path);
+    slotStates(this.story, path, this.film).forEach((states, at) => { this.line[at].states = states; });
     this.slots.follow(path, this.line, this.inks);
     this.console.follow(path);
     $("slider").max = path.stops - 1;
@@ -70,16 +88,18 @@ class Page {
 
   draw() {
     const { path, stop, story } = this;
-    const moment = this.film.at(stop);
+    const moment = this.film.at(stop), read = () => (story.otadata === null ? null : moment.flash.otadata(story.otadata));
+    const before = read();
+    this.touch.apply(moment.flash, path.fragment(stop));
     this.flash.draw(moment);
-    const otadata = story.otadata === null ? null : moment.flash.otadata(story.otadata);
+    const otadata = this.touch.done.length ? read() : before;
     this.entries.draw(otadata);
     const words = this.slots.draw(stop);
     this.console.draw(stop);
     this.#desk(path.at(stop), words);
     if (this.focus) $("power").querySelector(this.focus)?.focus();
     this.focus = null;
-    this.shown = { stop, otadata, words }; // for whoever looks from outside
+    this.shown = { stop, otadata, before, words, flash: moment.flash }; // for whoever looks from outside
     clearTimeout(this.settled);
     this.settled = setTimeout(() => this.#settle(), 200);
   }
@@ -87,12 +107,20 @@ class Page {
   /** What waits until the hand rests: the address, and the words for who listens. */
   #settle() {
     const { path, stop } = this;
-    showImages(this.story, this.film.at(stop).flash);
+    showImages(this.story, this.shown.flash);
+    this.tasks.look(this.state);
     const address = `#${path.fragment(stop)}`;
     if (location.hash !== address) history.replaceState(null, "", address);
     $("link").href = address;
     const said = `${$("slider").getAttribute("aria-valuetext")}. ${this.shown.words}`;
     if ($("said").textContent !== said) $("said").textContent = said;
+  }
+
+  /** What the tasks ask about. */
+  get state() {
+    const { story, path, stop, touch, line, shown } = this, boot = touch.draw();
+    return { story, path, stop, touch, boot, untouched: touch.untouched ?? boot, flash: shown.flash, otadata: shown.otadata, before: shown.before,
+      runs: line[stop].loads ? null : line[stop].boot, said: this.console.until(stop) };
   }
 
   #desk({ index, segment, done, dark }, words) {
@@ -239,9 +267,10 @@ class Page {
   }
 
   open(fragment) {
-    const { path, stop, trouble } = Path.from(this.story, fragment);
+    const { path, stop, trouble } = Path.from(this.stories, fragment, this.story);
     $("trouble").textContent = trouble;
     this.pause();
+    this.tell(path.story);
     this.follow(path, stop);
   }
 
@@ -257,6 +286,7 @@ class Page {
     $("pull").addEventListener("click", () => this.pull());
     $("tear").addEventListener("change", () => this.go(this.stop));
     $("again").addEventListener("click", () => this.open(""));
+    $("stories").addEventListener("change", () => this.open(`story=${$("stories").value}`));
     $("slider").addEventListener("keydown", (event) => {
       const act = { p: () => this.pull(), o: () => this.powerBack(), y: () => this.live("yes"), n: () => this.live("no") }[event.key];
       if (!act || event.ctrlKey || event.altKey || event.metaKey) return;
@@ -279,16 +309,22 @@ class Page {
   }
 }
 
+const enginesWords = (core, { wrecks }) => {
+  const boots = `Boots and apps: recorded. ${wrecks.length} different wrecks of this story were booted by py_esp_ota's bootloader model when this page was made.`;
+  return core
+    ? `Flash, torn cells, otadata, images, and what boots of a flash that you have touched: the Rust core of py_esp_ota, as WebAssembly in this page. ${boots}`
+    : `This page was made without the Rust core: its flash knows whole operations only, torn cells are not shown, no image is judged. ${boots}`;
+};
+
 const [data, blob, wasm] = await Promise.all(["data", "blob", "wasm"].map(bytesIn));
-const story = new Story(JSON.parse(text(data)), blob);
+const { format, stories: told } = JSON.parse(text(data));
+const stories = told.map((each) => new Story({ ...each, format }, blob));
 const core = wasm.length ? await Core.load(wasm) : null;
-const boots = `Boots and apps: recorded. ${story.wrecks.length} different wrecks were booted by py_esp_ota's bootloader model when this page was made.`;
-$("engines").textContent = core
-  ? `Flash, torn cells, otadata and images: the Rust core of py_esp_ota, as WebAssembly in this page. ${boots}`
-  : `This page was made without the Rust core: its flash knows whole operations only, torn cells are not shown, no image is judged. ${boots}`;
+$("stories").replaceChildren(...stories.map(({ name, text: what }) => made("option", `${name}: ${what}`, { value: name })));
+$("choice").hidden = stories.length < 2;
 $("main").hidden = false;
-const page = new Page(story, core);
-judgeBy(core, story.errors);
+const page = new Page(stories, core);
+judgeBy(core, stories[0].errors);
 page.listen();
 page.open(location.hash.slice(1));
-globalThis.teach = { page, core, story, Path };
+globalThis.teach = { page, core, stories, story: stories[0], Path };

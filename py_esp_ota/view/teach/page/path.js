@@ -81,9 +81,11 @@ export class Path {
     return parts.join("&");
   }
 
-  /** The state that an address means: `{path, stop, trouble}`; with a trouble it is the story's start. */
-  static from(story, fragment) {
-    const start = Path.start(story);
+  /** The state that an address means: `{path, stop, trouble}`; with a trouble it is a story's start. `stories` are those
+   * in the page; an address that names none is of `here`.
+   */
+  static from(stories, fragment, here = stories[0]) {
+    let story = here, start = Path.start(story);
     const sorry = (trouble) => ({ path: start, stop: 0, trouble: `${trouble} Here is ${story.name} from its start.` });
     if (!fragment) return { path: start, stop: 0, trouble: "" };
     const said = Object.fromEntries(fragment.split("&").map((part) => {
@@ -96,8 +98,9 @@ export class Path {
       return sorry(/^[0-9]+$/.test(said.v) && Number(said.v) > story.format
         ? "This address is of a newer version of the page."
         : "This address is of another version of the page.");
-    if (said.story !== undefined && said.story !== story.name)
-      return sorry(`This address is of another story, ${said.story}.`);
+    const meant = stories.find(({ name }) => name === said.story);
+    if (said.story !== undefined && !meant) return sorry(`This address is of another story, ${said.story}.`);
+    if (meant) [story, start] = [meant, Path.start(meant)];
     const images = story.images.map((image) => image.id).join("-");
     if (said.images !== undefined && said.images !== images) return sorry("This address is of other images.");
     const cuts = said.replay ? parsed(said.replay) : [];
@@ -110,10 +113,10 @@ export class Path {
       if (operation > count || (operation === count && tear))
         return sorry(`cut@${operation}${tear} is beyond the last of ${count} flash operations.`);
       const which = told.operations[operation];
-      const meant = tear === ":torn" ? (which.erases ? ":torn-erase" : ":torn-program") : tear;
-      if (which && !which.tears.includes(meant))
+      const way = tear === ":torn" ? (which.erases ? ":torn-erase" : ":torn-program") : tear;
+      if (which && !which.tears.includes(way))
         return sorry(`cut@${operation}${tear} does not fit: operation ${operation} is ${which.erases ? "an erase" : "a program"}.`);
-      path = path.cut(path.segments.at(-1).first + operation, meant);
+      path = path.cut(path.segments.at(-1).first + operation, way);
       const life = lives[number] ?? (number + 1 < cuts.length ? "story" : null);
       if (life === null) break;
       const on = path.goOn(life);

@@ -2,8 +2,40 @@
 
 import { runsWords } from "teach/words";
 
-const LABEL = 76, LANE = 34, FOOT = 18;
+const LABEL = 76, LANE = 46, STRIP = 15, BAR = 22, FOOT = 18;
+const SECTOR = 4096;
 const WORST = ["old", "new", "as_the_chip", "violation"];
+
+/** The state that otadata has of each slot, by its name; of two entries for one slot the active one tells. */
+const statesOf = (story, otadata) => {
+  const { active, entries } = otadata, found = {};
+  const order = active === null ? [0, 1] : [1 - active, active];
+  for (const number of order) {
+    const { seq, state, crc_ok } = entries[number], slot = crc_ok && seq !== 0xffffffff ? story.slotOf(seq) : null;
+    if (slot) found[slot] = story.states[state] ?? "another state";
+  }
+  return found;
+};
+
+/** The states of the slots at every stop. The flash is asked where the entries may have changed, and nowhere else. */
+export const slotStates = (story, path, film) => {
+  const { otadata } = story, states = [];
+  if (otadata === null) return states;
+  let last = null, spelled = "";
+  for (let stop = 0; stop < path.stops; stop++) {
+    const { segment, done, dark } = path.at(stop);
+    const operation = segment.told.operations[dark ? segment.cut.operation : done - 1];
+    const there = operation && operation.address >= otadata && operation.address < otadata + 2 * SECTOR;
+    if (last === null || there || dark || done === 0) {
+      const read = film.at(stop).flash.otadata(otadata);
+      if (read === null) return []; // without the core nobody can tell
+      const found = statesOf(story, read), now = JSON.stringify(found);
+      if (now !== spelled) [last, spelled] = [found, now];
+    }
+    states.push(last);
+  }
+  return states;
+};
 
 /** What is known of every stop of a path, for the strip and the lanes. */
 export const storyline = (story, path) => {
@@ -30,9 +62,12 @@ export const storyline = (story, path) => {
   return stops;
 };
 
+/** The colour of a state: on trial, confirmed, given up. */
+const INKS = { NEW: "weak", PENDING_VERIFY: "weak", VALID: "good", INVALID: "violation", ABORTED: "violation" };
+
 const sameFate = (one, other) =>
   one.index === other.index && one.dark === other.dark && one.loads === other.loads && one.boot === other.boot &&
-  one.next?.partition === other.next?.partition && !one.loads;
+  one.next?.partition === other.next?.partition && one.states === other.states && !one.loads;
 
 export class SlotsView {
   constructor(story) {
@@ -81,35 +116,29 @@ export class SlotsView {
     story.apps.forEach(({ label }, lane) => {
       const y = lane * LANE;
       pen.fillStyle = colours.muted;
-      pen.fillText(label, 0, y + LANE / 2 - 2, LABEL - 8);
+      pen.fillText(label, 0, y + STRIP + BAR / 2, LABEL - 8);
+      this.#states(pen, label, y, width);
       pen.fillStyle = colours.ground;
-      pen.fillRect(LABEL, y, width - LABEL, LANE - 6);
+      pen.fillRect(LABEL, y + STRIP, width - LABEL, BAR);
       let from = 0;
-      const kind = (stop) => (line[stop].dark ? "" : line[stop].loads ? "loads" : line[stop].boot?.runs === label ? `${line[stop].boot.state}|${line[stop].boot.version}` : "");
+      const kind = (stop) => (line[stop].dark ? "" : line[stop].loads ? "loads" : line[stop].boot?.runs === label ? `runs|${line[stop].boot.version}` : "");
       for (let stop = 1; stop <= line.length; stop++) {
         if (stop < line.length && kind(stop) === kind(from)) continue;
         const said = kind(from), x = this.#x(from, width), wide = this.#x(stop, width) - x;
         if (said === "loads") {
           pen.fillStyle = colours.program;
-          pen.fillRect(x, y + 10, wide, LANE - 26);
+          pen.fillRect(x, y + STRIP + 7, wide, BAR - 14);
         } else if (said) {
-          const [state, version] = said.split("|");
           pen.fillStyle = colours.old;
-          pen.fillRect(x, y, wide, LANE - 6);
-          pen.save();
-          pen.beginPath();
-          pen.rect(x, y, wide - 4, LANE);
-          pen.clip();
-          pen.fillStyle = colours.onOld;
-          pen.fillText([version, state].filter(Boolean).join(" "), x + 6, y + LANE / 2 - 3);
-          pen.restore();
+          pen.fillRect(x, y + STRIP, wide, BAR);
+          this.#within(pen, said.split("|")[1], x, wide, y + STRIP + BAR / 2 + 1, colours.onOld);
         }
         from = stop;
       }
       // Who would boot: a line below the lane.
       pen.fillStyle = colours.accent;
       for (let stop = 0; stop < line.length; stop++)
-        if (line[stop].next?.partition === label) pen.fillRect(this.#x(stop, width), y + LANE - 6, this.#x(stop + 1, width) - this.#x(stop, width) + 0.5, 3);
+        if (line[stop].next?.partition === label) pen.fillRect(this.#x(stop, width), y + STRIP + BAR + 2, this.#x(stop + 1, width) - this.#x(stop, width) + 0.5, 3);
     });
     const foot = story.apps.length * LANE;
     line.forEach(({ dark }, stop) => {
@@ -121,6 +150,35 @@ export class SlotsView {
       pen.fillText("no power", x, foot + FOOT / 2);
       pen.textAlign = "left";
     });
+  }
+
+  /** Above a lane: the state of its slot, a line in its colour and its name. */
+  #states(pen, label, y, width) {
+    const { line, colours } = this;
+    let from = 0;
+    for (let stop = 1; stop <= line.length; stop++) {
+      const state = line[from].states?.[label];
+      if (stop < line.length && line[stop].states?.[label] === state) continue;
+      if (state) {
+        const x = this.#x(from, width), wide = this.#x(stop, width) - x;
+        pen.fillStyle = colours[INKS[state] ?? "muted"];
+        pen.fillRect(x, y, wide - 1, 3);
+        pen.font = "10px system-ui, sans-serif";
+        this.#within(pen, state, x - 5, wide + 4, y + 9, colours.ink);
+        pen.font = "12px system-ui, sans-serif";
+      }
+      from = stop;
+    }
+  }
+
+  #within(pen, text, x, wide, y, ink) {
+    pen.save();
+    pen.beginPath();
+    pen.rect(x, y - LANE, wide - 4, 2 * LANE);
+    pen.clip();
+    pen.fillStyle = ink;
+    pen.fillText(text, x + 6, y);
+    pen.restore();
   }
 
   draw(stop) {
@@ -140,8 +198,10 @@ export class SlotsView {
     const here = line[stop];
     const runs = here.dark ? "No power." : here.loads ? "The bootloader works." : `Runs: ${runsWords(here.boot?.runs, here.boot?.version, here.boot?.state)}.`;
     const next = here.next ? ` If the power ${here.dark ? "comes back" : "went now"}: ${runsWords(here.next.partition, here.next.version, here.next.state)}.` : "";
+    const states = Object.entries(here.states ?? {}).map(([slot, state]) => `${slot} is ${state}`).join(", ");
+    const said = runs + next + (states ? ` otadata: ${states}.` : "");
     const words = document.getElementById("slots-words");
-    if (words.textContent !== runs + next) words.textContent = runs + next;
-    return runs + next;
+    if (words.textContent !== said) words.textContent = said;
+    return said;
   }
 }

@@ -78,7 +78,9 @@ mod tests {
     use crate::efuse::EFuse;
     use crate::flash::SECTOR;
     use crate::image::{Build, Mode, Options};
+    use crate::partition::Partition;
     use crate::target::Target;
+    use crate::writer::OtaWriter;
 
     /// No segments, no hash: 32 bytes that are accepted.
     fn image() -> [u8; 32] {
@@ -123,6 +125,31 @@ mod tests {
         assert!(!knows(&fork, &request) && knows(&flash, &request));
         flash.erase(0x1_1000, SECTOR as u64)?;
         assert!(!knows(&flash, &request));
+        Ok(())
+    }
+
+    #[test]
+    fn a_verdict_over_one_device_is_known_to_the_others_that_took_the_same_image() -> Result<(), Failure> {
+        let (parent, request) = asked().unwrap_or_else(|| unreachable!("a flash of 4 MiB exists"));
+        let slot = Partition { offset: 0x2_0000, size: 0x1_0000, ..Partition::default() };
+        let taken = |pieces: usize| -> Result<Flash, Failure> {
+            let mut flash = parent.fork();
+            let mut writer = OtaWriter::new(slot.clone(), true, &[0xE9], 0);
+            for piece in [image().as_slice(), &[0xA5; 3 * SECTOR]].concat().chunks(pieces) {
+                writer.write(&mut flash, piece)?;
+            }
+            writer.flush(&mut flash)?;
+            Ok(flash)
+        };
+        let (first, mut second) = (taken(SECTOR)?, taken(1000)?);
+        let request = Request { offset: 0x2_0000, size: 0x1_0000, ..request };
+        assert!(!knows(&first, &request));
+        verify_on(&first, &request)?;
+        assert!(knows(&second, &request));
+        second.program(0x2_1000, &[0])?;
+        assert!(knows(&second, &request), "behind the image");
+        second.program(0x2_0800, &[0])?;
+        assert!(!knows(&second, &request) && knows(&first, &request));
         Ok(())
     }
 
