@@ -17,6 +17,9 @@ RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust partitions -type 
 PYO3_CONFIG = $(abspath $(firstword $(wildcard target/maturin/pyo3-config-*.txt)))
 PYO3 = $(if $(PYO3_CONFIG),PYO3_CONFIG_FILE=$(PYO3_CONFIG) PYO3_BUILD_EXTENSION_MODULE=1)
 
+# Who does what can be shared out: --jobs and --on, as the verbs have them.
+SHARED = $(if $(ON),--on $(ON) $(if $(JOBS),--jobs $(JOBS)),--jobs $(or $(JOBS),2))
+
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
@@ -76,10 +79,15 @@ demo: setup ## the main job: one OTA, end to end, on real firmware
 test: ## everything CI runs: checks, then every test; and at the end, what it cost
 	@$(PYTHON) tools/cpu.py $(MAKE) --no-print-directory everything
 
+# Our crates as a debugger has them, what they stand on as setup has compiled it: that is most of it, and is not tested here.
+as_written = $(foreach crate,$(1),--config profile.release.package.$(crate).opt-level=0 \
+	--config profile.release.package.$(crate).debug-assertions=true)
+
 everything: system check firmware clients
-	cargo test --quiet -p esp-cpu -p esp-ota-core
-	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
-	$(BIN)/python -m pytest -q -n 2
+	cargo test --quiet --release $(call as_written,esp-cpu esp-ota-core) -p esp-cpu -p esp-ota-core
+	cargo test --quiet --release $(call as_written,esp-cpu esp-ota-core esp-ota-fuzz) \
+		--manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
+	$(BIN)/python tools/halves.py -q
 
 test-postgresql: system setup ## the cloud's tests, all of them in PostgreSQL (`make test` has a part of them in both)
 	ESP_OTA_DATABASE=postgresql $(BIN)/python -m pytest -q -n 2 -m "not sqlite" tests/cloud
@@ -90,8 +98,8 @@ fast: setup ## the tests without sockets and browser
 conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) and CIPHERS encryptions (2000) from SEED (1), and everything in tests/conformance
 	ESP_OTA_IMAGES=$(or $(IMAGES),20000) ESP_OTA_CIPHERS=$(or $(CIPHERS),2000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
 
-conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards and updates (10000) from SEED (1)
-	$(BIN)/python tests/conformance/preflight_pairs.py --pairs $(or $(PAIRS),10000) --seed $(or $(SEED),1)
+conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards and updates (10000) from SEED (1), by JOBS processes (2), or ON=ray
+	$(BIN)/python tests/conformance/preflight_pairs.py --pairs $(or $(PAIRS),10000) --seed $(or $(SEED),1) $(SHARED)
 
 conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
 	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)
@@ -146,8 +154,9 @@ FUZZ_BIN := target/fuzz/x86_64-unknown-linux-gnu/release
 TARGETS ?= $(basename $(notdir $(wildcard rust/fuzz/fuzz_targets/*.rs)))
 
 fuzz: ## libFuzzer on each target in rust/fuzz (or TARGETS): RUNS inputs each (10000000)
-	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --release --manifest-path rust/fuzz/Cargo.toml \
-		--target-dir target/fuzz --target x86_64-unknown-linux-gnu
+	CARGO_PROFILE_RELEASE_DEBUG=1 CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true RUSTFLAGS="$(FUZZ_FLAGS)" \
+		cargo build --quiet --release --manifest-path rust/fuzz/Cargo.toml --target-dir target/fuzz \
+		--target x86_64-unknown-linux-gnu
 	@for target in $(TARGETS); do \
 		mkdir -p target/fuzz/corpus/$$target target/fuzz/crashes; \
 		echo "$$target:"; \
