@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Final
 
 from py_esp_ota.hunt.corpus import Corpus
@@ -46,15 +44,7 @@ class Seeds:
 
 def hunt(seeds: Iterable[int]) -> Report:
     """Play the worlds of some seeds."""
-    _settle()
     return Report.of(play(draw(seed)) for seed in seeds)
-
-
-@cache
-def _settle() -> None:
-    """What is imported stays: the collector need not walk through it for each world."""
-    gc.collect()
-    gc.freeze()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +60,6 @@ class Harvest:
 
 def hunt_shard(seeds: Seeds, shard: int) -> Harvest:
     """One block, as work does it."""
-    _settle()
     with MUTANTS[seeds.mutant].on() if seeds.mutant else nullcontext():
         runs = [play(draw(seed)) for seed in seeds.of(shard)]
     return Harvest(Report.of(runs), Corpus.of(runs) if seeds.keep else Corpus())

@@ -16,6 +16,7 @@ from py_esp_ota.hunt.desk import Desk, Order, Script
 from py_esp_ota.hunt.kinds import damaged, forged, table
 from py_esp_ota.hunt.marks import marks_of_boot, marks_of_left, marks_of_line, marks_of_words
 from py_esp_ota.hunt.promises import PROMISES
+from py_esp_ota.hunt.promises.ends import OFTEN
 from py_esp_ota.hunt.promises.promise import Broken, Look, holds
 from py_esp_ota.hunt.rescue import Wreck
 from py_esp_ota.hunt.result import Breach, Heard
@@ -25,10 +26,8 @@ from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.ports import Response
 from py_esp_ota.sweep.life import Past, left_on
 
-OFTEN: Final = 10
-"""When a board has booted so often, somebody cancels its job."""
 BOOTS: Final = 30
-"""When it has booted so often, it does so for ever, and is stopped."""
+"""A board that has booted so often since its job began does so for ever, and is stopped."""
 _CHOSEN, _DONE = "Rebooting into", "Reporting success"
 _OFFER = "Upgrade Handler got:"
 _EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -80,6 +79,7 @@ class Stage:
             Board(world, number, mqtt=self.broker, fetch=self._fetch, clock=self.clock, told=self._hear)
             for number in range(world.boards)
         ]
+        self.was_away = any(act.who in {"cloud", "broker"} for act in world.acts)
         self._away: asyncio.Task[object] | None = None
         if world.boards > 1:
             self.marks.add("several-boards")
@@ -241,6 +241,7 @@ class Stage:
 
     def _booted(self, board: Board, report: BootReport) -> None:
         board.memory.offers, board.memory.chosen = 0, False
+        board.memory.boots_since += 1
         self.marks.update(marks_of_boot(report))
         for promise in PROMISES:
             if promise.at_boot is not None:
@@ -252,7 +253,6 @@ class Stage:
             board.memory.ran.add(report.app_desc.version)
         if report.otadata_writes:
             self.look(board)
-        board.memory.boots_since += 1
         if board.memory.boots_since == OFTEN:
             self.marks.add("again-and-again")
             self._loop.call_soon(self.cancel)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from py_esp_ota.hunt.promises import (
     bootable,
     confirmed,
+    ends,
     event_log,
     images,
     job_books,
@@ -28,6 +29,7 @@ PROMISES: tuple[Promise, ...] = (
     bootable.PROMISE,
     images.PROMISE,
     trial.PROMISE,
+    ends.PROMISE,
     otadata.PROMISE,
     confirmed.PROMISE,
     lock_out.PROMISE,
