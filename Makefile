@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep pages survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
+.PHONY: help setup wasm system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine hunt soak soak-hunt soak-node sweep pages survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,6 +17,9 @@ RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust partitions -type 
 PYO3_CONFIG = $(abspath $(firstword $(wildcard target/maturin/pyo3-config-*.txt)))
 PYO3 = $(if $(PYO3_CONFIG),PYO3_CONFIG_FILE=$(PYO3_CONFIG) PYO3_BUILD_EXTENSION_MODULE=1)
 
+# Who does what can be shared out: --jobs and --on, as the verbs have them.
+SHARED = $(if $(ON),--on $(ON) $(if $(JOBS),--jobs $(JOBS)),--jobs $(or $(JOBS),2))
+
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
@@ -27,7 +30,7 @@ $(VENV)/.tools: pyproject.toml
 	touch $@
 
 $(VENV)/.built: $(VENV)/.tools $(RUST)
-	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet --extras cloud,postgres,silicon,test
+	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet --extras cloud,postgres,ray,silicon,test
 	touch $@
 
 # The core for the page of `esp-ota teach`. It is asked for once: what cannot be had today is not asked for at each test.
@@ -76,10 +79,15 @@ demo: setup ## the main job: one OTA, end to end, on real firmware
 test: ## everything CI runs: checks, then every test; and at the end, what it cost
 	@$(PYTHON) tools/cpu.py $(MAKE) --no-print-directory everything
 
+# Our crates as a debugger has them, what they stand on as setup has compiled it: that is most of it, and is not tested here.
+as_written = $(foreach crate,$(1),--config profile.release.package.$(crate).opt-level=0 \
+	--config profile.release.package.$(crate).debug-assertions=true)
+
 everything: system check firmware clients
-	cargo test --quiet -p esp-cpu -p esp-ota-core
-	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
-	$(BIN)/python -m pytest -q -n 2
+	cargo test --quiet --release $(call as_written,esp-cpu esp-ota-core) -p esp-cpu -p esp-ota-core
+	cargo test --quiet --release $(call as_written,esp-cpu esp-ota-core esp-ota-fuzz) \
+		--manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
+	$(BIN)/python tools/halves.py -q
 
 test-postgresql: system setup ## the cloud's tests, all of them in PostgreSQL (`make test` has a part of them in both)
 	ESP_OTA_DATABASE=postgresql $(BIN)/python -m pytest -q -n 2 -m "not sqlite" tests/cloud
@@ -90,8 +98,8 @@ fast: setup ## the tests without sockets and browser
 conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) and CIPHERS encryptions (2000) from SEED (1), and everything in tests/conformance
 	ESP_OTA_IMAGES=$(or $(IMAGES),20000) ESP_OTA_CIPHERS=$(or $(CIPHERS),2000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
 
-conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards and updates (10000) from SEED (1)
-	$(BIN)/python tests/conformance/preflight_pairs.py --pairs $(or $(PAIRS),10000) --seed $(or $(SEED),1)
+conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards and updates (10000) from SEED (1), by JOBS processes (2), or ON=ray
+	$(BIN)/python tests/conformance/preflight_pairs.py --pairs $(or $(PAIRS),10000) --seed $(or $(SEED),1) $(SHARED)
 
 conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
 	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)
@@ -113,11 +121,24 @@ survey: setup ## other projects' firmware on our machine code, as a table: OF="F
 vectors-silicon: setup ## record again what compiled bootloaders do: tests/vectors/silicon
 	$(BIN)/python tests/silicon/vectors.py
 
-soak: setup ## kill -9 of `esp-ota serve` under load, KILLS times (50), at moments from SEED (1)
+soak: soak-hunt ## hunts for SECONDS, then kill -9 of `esp-ota serve` under load, KILLS times (50), at moments from SEED (1)
 	ESP_OTA_KILLS=$(or $(KILLS),50) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_soak.py
+
+# A commit looks where no commit before it did, and looks there again when it is tried again.
+OF_COMMIT = $(shell printf '%d' "0x$$(git rev-parse --short=8 HEAD | cut -c1-8)")
+HUNT = $(BIN)/esp-ota hunt --seed $(or $(SEED),$(OF_COMMIT)) --jobs $(or $(JOBS),1)
+
+hunt: setup ## SEEDS random worlds (5000) from a seed that the commit gives, or SEED; JOBS at once (1)
+	$(HUNT) --seeds $(or $(SEEDS),5000)
+
+soak-hunt: setup ## random worlds for SECONDS (600); what reached new marks or broke a promise is kept in CORPUS (target/hunt)
+	$(HUNT) --for $(or $(SECONDS),600) --corpus $(or $(CORPUS),target/hunt)
 
 soak-node: setup ## kill -9 of `esp-ota node` in the middle of updates, KILLS times (100), at moments from SEED (1)
 	ESP_OTA_KILLS=$(or $(KILLS),100) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_node_soak.py
+
+hunt-mutants: setup ## after how many worlds the hunt finds each of our own bugs: at most SEEDS (10000); WRITE=1 keeps the table
+	$(BIN)/python -m tools.hunt_mutants --seeds $(or $(SEEDS),10000) $(if $(WRITE),--write)
 
 sweep: setup ## every power cut of every story, each also played the long way, and every pair of faults
 	ESP_OTA_EVERY_CUT=1 $(BIN)/python -m pytest -q -n 2 tests/sweep tests/faults/test_conservation.py
@@ -133,8 +154,9 @@ FUZZ_BIN := target/fuzz/x86_64-unknown-linux-gnu/release
 TARGETS ?= $(basename $(notdir $(wildcard rust/fuzz/fuzz_targets/*.rs)))
 
 fuzz: ## libFuzzer on each target in rust/fuzz (or TARGETS): RUNS inputs each (10000000)
-	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --release --manifest-path rust/fuzz/Cargo.toml \
-		--target-dir target/fuzz --target x86_64-unknown-linux-gnu
+	CARGO_PROFILE_RELEASE_DEBUG=1 CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true RUSTFLAGS="$(FUZZ_FLAGS)" \
+		cargo build --quiet --release --manifest-path rust/fuzz/Cargo.toml --target-dir target/fuzz \
+		--target x86_64-unknown-linux-gnu
 	@for target in $(TARGETS); do \
 		mkdir -p target/fuzz/corpus/$$target target/fuzz/crashes; \
 		echo "$$target:"; \

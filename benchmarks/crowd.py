@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,10 @@ import httpx2
 from benchmarks.timing import Figure
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.clock import SystemClock
+from py_esp_ota.adapters.crowd import CrowdMqtt
+from py_esp_ota.adapters.crowd_tls import CrowdContexts
 from py_esp_ota.adapters.http import HttpFetch
 from py_esp_ota.adapters.mosquitto import find_mosquitto, free_port
-from py_esp_ota.adapters.mqtt import TcpMqtt, client_context
 from py_esp_ota.adapters.open_files import raise_open_files
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.firmware import Firmware
@@ -161,12 +161,8 @@ async def _downloads(ca: LocalCa, url: str, times: int) -> float:
     return time.perf_counter() - began
 
 
-def _door(ca: LocalCa, port: int) -> TcpMqtt:
-    @cache
-    def context(node_id: str) -> ssl.SSLContext:
-        return client_context(ca.ca_file, ca.node(node_id))
-
-    return TcpMqtt("localhost", port, tls=context, timeout=60)
+def _door(ca: LocalCa, port: int) -> CrowdMqtt:
+    return CrowdMqtt("localhost", port, tls=CrowdContexts(ca.ca_file, ca.node), timeout=60)
 
 
 def _brokers(pid: int) -> list[int]:

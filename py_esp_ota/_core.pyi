@@ -526,6 +526,9 @@ class Flash:
     def same(self, other: Flash, sectors: Sectors) -> bool:
         """Whether both have the same content in these sectors; weak cells are like no others."""
 
+    def fingerprint(self, sectors: Sectors) -> bytes | None:
+        """A name for that content, equal in every process: 32 bytes, ``None`` with weak cells among them."""
+
     def power_off(self) -> None:
         """Pull the plug between two operations."""
 

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
-_NAMED = re.compile(r"# (\w+\.py)\n")
+_NAMED = re.compile(r"# (\w+\.(?:py|toml))\n")
 _DONE = "-- done, with exit code"
 #: Programs that would change more than a folder are asked whether they would do it.
 _STAND_INS = {
@@ -37,7 +37,7 @@ class Block:
     @property
     def file(self) -> str | None:
         """The file that this block is, when its first line names one."""
-        named = _NAMED.match(self.text) if self.language == "python" else None
+        named = _NAMED.match(self.text) if self.language in {"python", "toml"} else None
         return named and named[1]
 
     def commands(self):

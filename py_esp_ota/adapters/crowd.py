@@ -36,7 +36,7 @@ class CrowdMqtt:
         dollar_topics: whether the broker delivers topics that begin with ``$``; else publishing to them is refused.
         password: gives the password of a client id, whose user name is the id too; no password when not given.
         username: gives the user name of a client without a password, ``None`` for none; none when not given.
-        keep_alive: seconds; 0 for none.
+        keep_alive: seconds, or what gives those of a client id; 0 for none.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class CrowdMqtt:
         dollar_topics: bool = True,
         password: Callable[[str], str | None] | None = None,
         username: Callable[[str], str | None] | None = None,
-        keep_alive: int = KEEP_ALIVE,
+        keep_alive: int | Callable[[str], int] = KEEP_ALIVE,
     ) -> None:
         self.handshakes = None if tls is None else Handshakes(tls, resume=resume)
         self._host = host
@@ -61,7 +61,7 @@ class CrowdMqtt:
         self._dollar_topics = dollar_topics
         self._password = password or (lambda _client_id: None)
         self._username = username or (lambda _client_id: None)
-        self._keep_alive = keep_alive
+        self._keep_alive = keep_alive if callable(keep_alive) else (lambda _client_id: keep_alive)
         self._wheel = PingWheel()
 
     def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
@@ -72,8 +72,8 @@ class CrowdMqtt:
     async def _clean_session(self, client_id: str, will: Message | None) -> AsyncIterator[Mqtt]:
         check_client_id(client_id)
         link = await self._connected(client_id, will)
-        if self._keep_alive:
-            self._wheel.join(link, asyncio.get_running_loop().time() + self._keep_alive / 2)
+        if keep_alive := self._keep_alive(client_id):
+            self._wheel.join(link, asyncio.get_running_loop().time() + keep_alive / 2)
         farewell = True
         try:
             yield _Connection(link, self._timeout, dollar_topics=self._dollar_topics)
@@ -95,12 +95,12 @@ class CrowdMqtt:
     def _hello(self, client_id: str, will: Message | None) -> bytes:
         password = self._password(client_id)
         username = self._username(client_id) if password is None else client_id
-        return packets.connect(client_id, self._keep_alive, will, username, password)
+        return packets.connect(client_id, self._keep_alive(client_id), will, username, password)
 
     async def _open(self, client_id: str, hello: bytes) -> CrowdLink:
         wrap = self.handshakes.wrap(client_id) if self.handshakes else None
         sock = (await Line.open(self._host, self._port, wrap)).take()
-        link = CrowdLink(sock, self._keep_alive, self._wheel.leave)
+        link = CrowdLink(sock, self._keep_alive(client_id), self._wheel.leave)
         try:
             await link.open(hello)
         except BaseException:

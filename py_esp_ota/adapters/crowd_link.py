@@ -29,13 +29,14 @@ class CrowdLink:
 
     Args:
         sock: connected, TLS and all; it is watched and closed here.
-        keep_alive: seconds that we may be silent for; half of it passes before the broker is asked whether it is there.
+        keep_alive: seconds; the broker is asked every half of it whether it is there.
         on_lost: called once, when the connection is gone.
     """
 
     __slots__ = (
+        "_alive_at",
         "_answers",
-        "_asked_at",
+        "_asked",
         "_broken",
         "_decoder",
         "_half",
@@ -43,7 +44,6 @@ class CrowdLink:
         "_number",
         "_on_lost",
         "_opened",
-        "_sent_at",
         "_sock",
         "_unsent",
         "inbox",
@@ -61,8 +61,8 @@ class CrowdLink:
         self._number = 0
         self._answers: dict[int, _Asked] = {}  # what the broker owes, by packet number
         self._opened: asyncio.Future[None] | None = None  # until CONNACK
-        self._sent_at = self._loop.time()
-        self._asked_at: float | None = None  # when it was asked whether it is there, until it says so
+        self._alive_at = self._loop.time()  # when the broker let us in, or said that it is there
+        self._asked = False  # whether it is there, and has not said so
 
     async def open(self, connect: bytes) -> None:
         """Say who we are; returns at CONNACK. Raises ``MqttError``."""
@@ -171,6 +171,7 @@ class CrowdLink:
         if isinstance(packet, packets.Accepted):
             if self._opened is None or self._opened.done():
                 raise ValueError("the broker sent a second CONNACK")
+            self._alive_at = self._loop.time()
             self._opened.set_result(None)
         elif self._opened is None or not self._opened.done():
             raise ValueError("the broker did not begin with a CONNACK")
@@ -181,7 +182,7 @@ class CrowdLink:
         elif isinstance(packet, packets.Answered):
             self._answered(packet)
         else:
-            self._asked_at = None
+            self._alive_at, self._asked = self._loop.time(), False
 
     def _answered(self, packet: packets.Answered) -> None:
         asked = self._answers.get(packet.number)
@@ -201,7 +202,6 @@ class CrowdLink:
     # ------------------------------------------------------------------------------------------------------- sending
 
     def _send(self, data: bytes | bytearray) -> None:
-        self._sent_at = self._loop.time()
         if self._broken:
             return
         if self._unsent:
@@ -240,17 +240,17 @@ class CrowdLink:
     # ---------------------------------------------------------------------------------------------------- keep-alive
 
     def look(self, now: float) -> float | None:
-        """Ask the broker whether it is there when we were silent for long; when to look again."""
+        """``process_keepalive`` (``mqtt_client.c``): ask the broker, whatever else was sent; when to look again."""
         if self.inbox.lost:
             return None
-        if self._asked_at is not None and now - self._asked_at >= self._half:
-            self.lose(f"the broker did not answer for {now - self._asked_at:.0f} s")
+        silent = now - self._alive_at
+        if self._asked and silent >= 2 * self._half:
+            self.lose(f"the broker did not say for {silent - self._half:.0f} s that it is there")
             return None
-        if now - self._sent_at >= self._half:
-            if self._asked_at is None:
-                self._asked_at = now
+        if not self._asked and silent >= self._half:
+            self._asked = True
             self._send(packets.PING)
-        return (self._sent_at if self._asked_at is None else self._asked_at) + self._half
+        return self._alive_at + self._half * (1 + self._asked)
 
     # ----------------------------------------------------------------------------------------------------------- end
 

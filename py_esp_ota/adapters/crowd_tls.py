@@ -46,6 +46,7 @@ class CrowdContexts:
 
     def _made(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self._ca_file)
+        context.options |= ssl.OP_NO_RENEGOTIATION  # in the middle of which a write would wait for a read
         if self._alpn is not None:
             context.set_alpn_protocols([self._alpn])
         return context

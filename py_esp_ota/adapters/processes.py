@@ -92,6 +92,7 @@ class _Children:
                 if child in self._busy:
                     return child, answer
                 self._free.remove(child)  # it died while it had nothing to do
+                child.end()
                 self._free.append(self._child())
 
 
@@ -102,20 +103,24 @@ class _Child:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(_WORDS, stdin=pipe, stdout=pipe, start_new_session=True)  # noqa: S603 - ourselves
         self._heard = heard
-        Thread(target=self._listen, daemon=True).start()
+        self._ear = Thread(target=self._listen, daemon=True)
+        self._ear.start()
         self._say(first)
 
     def ask(self, shard: int) -> None:
         self._say(b"%d\n" % shard)
 
     def last_words(self) -> str:
-        """How it ended."""
+        """How it ended; nothing is left of it."""
         code = self._process.wait()
+        self.end()
         return f"{_KILLED} {-code}" if code < 0 else f"ended with {code}"
 
     def end(self) -> None:
+        """It ends, whatever it is at."""
         self._process.kill()
         self._process.wait()
+        self._ear.join()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with suppress(OSError):

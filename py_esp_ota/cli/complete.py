@@ -5,6 +5,7 @@ Shells ask while somebody types: what would be an error completes to nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,6 +42,24 @@ class ChipName(click.ParamType):  # type: ignore[type-arg] # generic to newer cl
 
     def _words(self) -> list[str]:
         return [*(["auto"] if self._auto else []), *Target.names()]
+
+
+class Workplace(click.ParamType):  # type: ignore[type-arg] # generic to newer clicks only
+    """Where work is done: ``here``, ``ray``, or a cluster of Ray by its address."""
+
+    name = "workplace"
+    _WORDS = ("here", "ray")
+    _CLUSTER = re.compile(r"ray://[^\s/:@]+:[0-9]{1,5}", re.ASCII)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The same. Raises ``click.BadParameter``."""
+        if value in self._WORDS or self._CLUSTER.fullmatch(value):
+            return value
+        raise click.BadParameter(f"{value!r} is none of here, ray, ray://HOST:PORT", ctx, param, "--on")
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The words that begin so."""
+        return _items(self._WORDS, incomplete)
 
 
 class _Chip(click.Option):

@@ -139,7 +139,7 @@ async def _live(
         if press is not None:
             await asyncio.to_thread(press)
 
-    door = place.door(resume=words.resume)
+    door = place.door(members, resume=words.resume)
     async with HttpFetch(place.ca_file, timeout=60, hosts=place.hosts) as https:
         outside = Outside(
             doors=Doors(mqtt=door, fetch=GatedFetch(https, downloads), clock=SystemClock()),

@@ -26,7 +26,6 @@ from py_esp_ota.cli.fleet_job import Button
 from py_esp_ota.cli.hosts import host_of
 from py_esp_ota.cli.node_credentials import asked, authority_of, read_authority
 from py_esp_ota.rainmaker import client_data
-from py_esp_ota.sdkconfig import Sdkconfig
 
 if TYPE_CHECKING:
     from py_esp_ota.cli.cloud.client import Cloud
@@ -57,10 +56,10 @@ class Place:
     cloud: Callable[[], Cloud] | None
     hosts: Mapping[str, str] = field(default_factory=dict)
 
-    def door(self, *, resume: bool) -> CrowdMqtt:
+    def door(self, members: Sequence[Member], *, resume: bool) -> CrowdMqtt:
         """The broker, for all of them."""
         contexts = CrowdContexts(self.ca_file, self.files.__getitem__, alpn=client_data.mqtt_alpn(self.port))
-        config = Sdkconfig()
+        configs = {member.node_id: member.kind.config for member in members}
         return CrowdMqtt(
             self.host,
             self.port,
@@ -68,8 +67,8 @@ class Place:
             resume=resume,
             timeout=60.0,  # a crowd that connects at once keeps a broker busy
             dollar_topics=self.basic_ingest,
-            username=lambda node_id: client_data.get_aws_ppi(config, client_data.mac_of(node_id)),
-            keep_alive=config.esp_rmaker_mqtt_keep_alive_interval,
+            username=lambda node_id: client_data.get_aws_ppi(configs[node_id], client_data.mac_of(node_id)),
+            keep_alive=lambda node_id: configs[node_id].esp_rmaker_mqtt_keep_alive_interval,
         )
 
     @contextmanager

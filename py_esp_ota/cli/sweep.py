@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -18,26 +18,29 @@ from rich.progress import Progress
 
 from py_esp_ota._core import PartitionTable
 from py_esp_ota.cli.complete import TableName
+from py_esp_ota.cli.ending import INTERRUPTED
 from py_esp_ota.cli.files import Unusable, print_json, refuse_used, write_output
 from py_esp_ota.cli.output import say, stdout_is_taken
 from py_esp_ota.cli.release import idf_version_option
 from py_esp_ota.cli.sweep_files import Cuts, Pack, read_key, write_evidence, write_export
 from py_esp_ota.cli.sweep_inputs import bootloader_of, files_of, pace_of, scene_of, shard_of, weather_of
-from py_esp_ota.cli.sweep_profile import Swept
+from py_esp_ota.cli.sweep_profile import Swept, profile_story
+from py_esp_ota.cli.work_options import STOPPED, executor, work_options
 from py_esp_ota.field.profiles.profiles import PROFILES
-from py_esp_ota.field.profiles.stories import story_of
 from py_esp_ota.flash_timing import FLASH_TIMINGS
 from py_esp_ota.mutants import MUTANTS
-from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, SweepReport, replay, sweep
-from py_esp_ota.sweep.cuts import Tears
-from py_esp_ota.sweep.engine import Progress as Told
+from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, SweepReport, replay
+from py_esp_ota.sweep.engine import Progress as Tell
 from py_esp_ota.sweep.export import export
+from py_esp_ota.sweep.order import Order, Props, Told, known_story
+from py_esp_ota.sweep.shared import shared_sweep
 from py_esp_ota.view.junit import sweep_junit
 from py_esp_ota.view.sarif import sweep_sarif
 from py_esp_ota.view.sweep_html import sweep_html
 from py_esp_ota.view.sweep_text import sweep_text
 from py_esp_ota.view.sweep_words import FINDINGS, ending_lines
 from py_esp_ota.view.teach import Limits, fragment, teach_page
+from py_esp_ota.work import INTERRUPTION, WorkError
 
 _FILE = click.Path(path_type=Path)
 _LESSONS = 20  # findings whose wrecks are in the page in any case
@@ -94,6 +97,7 @@ _LESSONS = 20  # findings whose wrecks are in the page in any case
 @click.option("--evidence", type=_FILE, metavar="DIR", help="Write a pack for those who ask for proof: a new folder.")
 @click.option("--evidence-key", type=_FILE, metavar="PEM", help="Sign it with this private key.")
 @click.option("--teach", type=_FILE, help="Write the page Pull the plug, too; the page of --html leads there.")
+@work_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     old: Path | None,
@@ -124,6 +128,8 @@ def command(
     evidence: Path | None,
     evidence_key: Path | None,
     teach: Path | None,
+    where: str,
+    jobs: int | None,
     as_json: bool,
 ) -> None:
     """Run a story of OLD and NEW once, pull the plug at every flash operation of it, and judge what boots.
@@ -135,7 +141,8 @@ def command(
     if profile is not None and name is not None:
         raise click.UsageError("--profile has a story of its own: --story does not go with it")
     name = name or "first-ota"
-    story = STORIES[name] if profile is None else story_of(profile)
+    said = Told(known_story, name) if project is None else Told(profile_story, project)
+    story = said.story
     scene, meant = scene_of(files_of(old, new, profile), profile, partitions, config_file, asked, efuse_file)
     scene = replace(scene, weather=weather_of(weather, story), bootloader=bootloader_of(loader, scene))
     if (exported is None) != (output is None):
@@ -150,23 +157,6 @@ def command(
     key = None if evidence_key is None else read_key(evidence_key)
     if evidence is not None:
         refuse_used(evidence)
-    try:
-        started = time.perf_counter()
-        with MUTANTS[mutant].on() if mutant else nullcontext(), _bar(story, shown=not as_json) as told:
-            if plan is not None:
-                _show(replay(story, scene, plan), plan, as_json=as_json)
-            if exported is not None and output is not None:
-                write_export(export(story, scene, exported), output, as_json=as_json)
-            share = Share(*shard_of(shard), cut=cut)
-            tears: Tears = "clean" if clean else "torn"
-            report = sweep(
-                story, scene, depth=depth, tears=tears, share=share, seed=seed, limit=limit, pace=pace, progress=told
-            )
-            elapsed = time.perf_counter() - started
-            lesson = _lesson(story, scene, report) if teach else ""
-    except (StoryError, ValueError) as error:
-        raise Unusable(str(error)) from error
-    swept = profile and Swept.of(profile, report, rollback=scene.config.bootloader_app_rollback_enable)
     options = {
         "--partitions": partitions,
         "--config": config_file,
@@ -179,6 +169,24 @@ def command(
     played = [str(word) for option in options.items() if option[1] for word in option]
     told_by = ["--story", name] if project is None else ["--profile", project]
     words = shlex.join(["esp-ota", "sweep", *(str(file) for file in (old, new) if file), *told_by, *played])
+    try:
+        started = time.perf_counter()
+        order = Order(said, Props.of(scene), tears="clean" if clean else "torn", share=Share(*shard_of(shard), cut=cut))
+        order = replace(order, depth=depth, seed=seed, mutant=mutant or "")
+        with order.bug():
+            if plan is not None:
+                _show(replay(story, scene, plan), plan, as_json=as_json)
+            if exported is not None and output is not None:
+                write_export(export(story, scene, exported), output, as_json=as_json)
+        with _bar(story, shown=not as_json) as told:
+            who = executor(where, jobs)
+            report = shared_sweep(order, who, limit=limit, pace=pace, progress=told)
+        elapsed = time.perf_counter() - started
+        with order.bug():
+            lesson = _lesson(story, scene, report, words) if teach else ""
+    except (StoryError, WorkError, ValueError) as error:
+        raise Unusable(str(error)) from error
+    swept = profile and Swept.of(profile, report, rollback=scene.config.bootloader_app_rollback_enable)
     if junit:
         write_output(junit, sweep_junit(report, elapsed_s=elapsed).encode())
     if sarif:
@@ -188,7 +196,9 @@ def command(
     if html:
         page = f"{_beside(teach, html)}#{fragment(story.name, scene.old, scene.new)}" if teach else ""
         write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed, teach=page).encode())
-    if evidence is not None:
+    if evidence is not None and report.stopped:
+        say("no pack is written: what was stopped is evidence of nothing", err=True)
+    elif evidence is not None:
         table = None if partitions in {None, *PartitionTable.builtin_names()} else Path(str(partitions))
         inputs = {"OLD": old, "NEW": new, "--partitions": table, "--bootloader": loader}
         inputs |= {"--config": config_file, "--efuse": efuse_file}
@@ -206,13 +216,16 @@ def command(
         )
         if swept:
             say("", *swept.lines())
+    if report.stopped:
+        sys.exit(INTERRUPTED if report.stopped.startswith(INTERRUPTION) else STOPPED)
     sys.exit(0 if report.ok else 1)
 
 
-def _lesson(story: Story, scene: Scene, report: SweepReport) -> str:
+def _lesson(story: Story, scene: Scene, report: SweepReport, words: str) -> str:
     """The page of the same story, with the first findings among its wrecks however many cuts they take."""
     found = [case.plan for outcome in FINDINGS for case, _ in report.findings(outcome)]
-    return teach_page(story, scene, limits=Limits(plans=tuple(found[:_LESSONS])))
+    limits = Limits(plans=tuple(found[:_LESSONS]))
+    return teach_page(story, scene, limits=limits, command=lambda _: words)
 
 
 def _beside(page: Path, report: Path) -> str:
@@ -230,7 +243,7 @@ def _show(ending: Ending, plan: str, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _bar(story: Story, *, shown: bool) -> Iterator[Told | None]:
+def _bar(story: Story, *, shown: bool) -> Iterator[Tell | None]:
     """A progress bar on stderr, when somebody looks at it."""
     console = Console(stderr=True)
     if not (shown and console.is_terminal):

@@ -9,8 +9,15 @@ from typing import TypedDict
 
 from py_esp_ota.field.profiles.fates import Fate, FateDict, fates
 from py_esp_ota.field.profiles.profile import Profile
+from py_esp_ota.field.profiles.profiles import PROFILES
 from py_esp_ota.field.profiles.report import fate_lines
-from py_esp_ota.sweep import SweepReport
+from py_esp_ota.field.profiles.stories import story_of
+from py_esp_ota.sweep import Story, SweepReport
+
+
+def profile_story(name: str) -> Story:
+    """The story of a profile, by the profile's name."""
+    return story_of(PROFILES[name])
 
 
 class SweptDict(TypedDict):

@@ -115,7 +115,8 @@ class _Gathering:
         if kind.name not in self._likes:
             self._likes[kind.name] = likeness_of(kind)
         like, witness, doors = self._likes[kind.name], Witness(member, order, self._loop.time), out.doors
-        config = replace(like.config, esp_rmaker_mqtt_use_basic_ingest_topics=out.basic_ingest)
+        ingest = out.basic_ingest and like.config.esp_rmaker_mqtt_use_basic_ingest_topics
+        config = replace(like.config, esp_rmaker_mqtt_use_basic_ingest_topics=ingest)
 
         def make(**weather: Any) -> Device:
             device = Device(
@@ -231,7 +232,6 @@ class _Gathering:
         """What became of each."""
         zero = self._loop.time() if self._zero is None else self._zero
         found = [one.witness.result(zero, min(len(one.device.boots), BOOTS)) for one in self._all]
-        whole = whole and all(member.closed for member in found)
         return FleetResult(
             seed=seed, members=tuple(sorted(found, key=attrgetter("node_id"))), whole=whole, seconds=self._seconds()
         )

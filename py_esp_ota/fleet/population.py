@@ -20,6 +20,7 @@ _HOUR = 3600
 _NIGHTS = 15  # as many as a job of the usual length sees
 _STEPS = 6  # between the first who is switched off in a night and the last; whoever is alike shares its nights
 _DIGITS = 6
+_PART = 5000  # devices of a shard, about: few enough that one which is lost is soon done again
 
 
 class _Seat(NamedTuple):
@@ -59,17 +60,15 @@ class Population:
 
     def members(self) -> list[Member]:
         """The devices of this shard, in the order in which a job comes to them."""
-        counts = self.counts()
-        found = {member.node_id: member for kind in self.kinds for member in self._of_kind(kind, counts[kind.name])}
         number, parts = self.shard
-        return [found[node_id] for node_id in ranked(self.seed, found, "order")[number - 1 :: parts]]
+        return [*_members(replace(self, shard=(1, 1)))[number - 1 :: parts]]
 
     def member(self, node_id: str) -> Member:
         """One of them, whatever shard it is in. Raises ``ValueError``: there is none of that name."""
         counts = self.counts()
         for kind in self.kinds:
             if node_id.rpartition("-")[0] == kind.name:
-                found = next((each for each in self._of_kind(kind, counts[kind.name]) if each.node_id == node_id), None)
+                found = next((each for each in self.of_kind(kind, counts[kind.name]) if each.node_id == node_id), None)
                 if found is not None:
                     return found
         there = ", ".join(f"{_name(kind, 1)} to {_name(kind, counts[kind.name])}" for kind in self.kinds)
@@ -77,13 +76,10 @@ class Population:
 
     def of_kinds(self, names: Sequence[str]) -> Population:
         """The same devices without those of other kinds; no names are all of them."""
-        if not names:
-            return self
-        counts = self.counts()
-        kinds = tuple(replace(kind, share=counts[kind.name]) for kind in self.kinds if kind.name in names)
-        return replace(self, kinds=kinds, devices=sum(counts[kind.name] for kind in kinds))
+        return _of_kinds(self, tuple(names)) if names else self
 
-    def _of_kind(self, kind: Kind, count: int) -> Iterator[Member]:
+    def of_kind(self, kind: Kind, count: int) -> Iterator[Member]:
+        """So many devices of one kind, in the order of their names."""
         weather = kind.weather
         names = [_name(kind, number) for number in range(1, count + 1)]
 
@@ -110,6 +106,26 @@ class Population:
                 power=fate.power,
                 away=away,
             )
+
+
+@lru_cache(maxsize=1)
+def _members(whole: Population) -> tuple[Member, ...]:
+    """All of them. They are dealt once for all shards that one process plays."""
+    counts = whole.counts()
+    found = {member.node_id: member for kind in whole.kinds for member in whole.of_kind(kind, counts[kind.name])}
+    return tuple(found[node_id] for node_id in ranked(whole.seed, found, "order"))
+
+
+@lru_cache(maxsize=4)
+def _of_kinds(population: Population, names: tuple[str, ...]) -> Population:
+    counts = population.counts()
+    kinds = tuple(replace(kind, share=counts[kind.name]) for kind in population.kinds if kind.name in names)
+    return replace(population, kinds=kinds, devices=sum(counts[kind.name] for kind in kinds))
+
+
+def parts_of(devices: int, workers: int) -> int:
+    """Into how many shards so many devices are parted for so many workers: at least two for each."""
+    return max(min(max(2 * workers, devices // _PART), devices), 1)
 
 
 def _name(kind: Kind, number: int) -> str:

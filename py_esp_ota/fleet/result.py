@@ -22,6 +22,7 @@ SLOWEST = 10
 """Devices that are told to be the slowest."""
 
 _SAMPLES = 48
+_TAIL = 20  # halves of halves of the devices that end last
 _NAMED = 5  # devices named where many are meant
 
 
@@ -197,16 +198,22 @@ class FleetResult:
 
     @cached_property
     def progress(self) -> Sequence[tuple[int, int, int, int]]:
-        """The course of it at moments that are equally far apart: second, devices told, updated, missed."""
+        """The course of it: second, devices told, updated, missed.
+
+        At moments that are equally far apart, and at others between which as many devices come to their end.
+        """
         turns = sorted(member.turn for member in self.members if member.turn is not None)
         ends = [
             (member.seconds, member.updated) for member in self.members if member.closed and member.seconds is not None
         ]
         good = sorted(at for at, updated in ends if updated)
         bad = sorted(at for at, updated in ends if not updated)
-        last = max([*turns[-1:], *good[-1:], *bad[-1:]], default=0)
-        moments = sorted({round(last * step / _SAMPLES) for step in range(_SAMPLES + 1)})
-        return [(at, bisect_right(turns, at), bisect_right(good, at), bisect_right(bad, at)) for at in moments]
+        over = sorted(at for at, _ in ends)
+        last = max([*turns[-1:], *over[-1:]], default=0)
+        moments = {round(last * step / _SAMPLES) for step in range(_SAMPLES + 1)}
+        shares = [step / _SAMPLES for step in range(_SAMPLES + 1)] + [1 - 0.5**step for step in range(_TAIL)]
+        moments |= {over[int((len(over) - 1) * share)] for share in shares if over}
+        return [(at, bisect_right(turns, at), bisect_right(good, at), bisect_right(bad, at)) for at in sorted(moments)]
 
     def to_json(self, replay: Replay) -> dict[str, Any]:
         """The document. ``replay`` gives each device the line that plays it alone."""
@@ -220,7 +227,8 @@ class FleetResult:
             "missed": self.missed,
             "waiting": self.waiting,
             "bytes": self.bytes,
-            "counts": dict(sorted(self.counts.items())),
+            "checked": list(self.checked),
+            "counts": [{"status": status, "devices": count} for status, count in sorted(self.counts.items())],
             "groups": [asdict(group) for group in self.groups],
             "kinds": [
                 {"kind": kind, "devices": devices, "updated": updated, "missed": missed}

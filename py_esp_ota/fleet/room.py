@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from py_esp_ota.fleet.members import JobOrder
-from py_esp_ota.fleet.population import Population
+from py_esp_ota.fleet.population import Population, parts_of
 from py_esp_ota.lives.sky import AWAKE
 
 EACH = 24 << 10
@@ -16,15 +16,17 @@ _SPARE = 256 << 20  # bytes for everything that there is once
 _BESIDE = 512 << 10  # bytes of a device that is whole, beside its image
 
 
-def too_many(population: Population, jobs: Sequence[JobOrder], free: int | None) -> str:
+def too_many(population: Population, jobs: Sequence[JobOrder], free: int | None, *, workers: int = 1) -> str:
     """One sentence when the devices do not fit into ``free`` bytes, with the number that does; else nothing.
 
-    Jobs are played one after the other, so it is the largest that has to fit.
+    Jobs are played one after the other, so it is the largest that has to fit; ``workers`` play parts of it at once.
     """
     if free is None:
         return ""
     most = max(population.of_kinds(job.kinds).devices for job in jobs)
-    once = _SPARE + AWAKE * (_BESIDE + max(len(job.image) for job in jobs))
+    if workers > 1:
+        most = workers * -(-most // parts_of(most, workers))
+    once = workers * _SPARE + workers * AWAKE * (_BESIDE + max(len(job.image) for job in jobs))
     fit = int(population.devices * max(free - once, 0) / (most * EACH))
     if fit >= population.devices:
         return ""

@@ -31,7 +31,8 @@ class Template(NamedTuple):
 
 def template(text: str, own: Mapping[str, Hole]) -> Template:
     """A text, with a hole for each of a device's own words."""
-    pieces = re.split("(" + "|".join(map(re.escape, own)) + ")", text)
+    there = [word for word in own if word in text]
+    pieces = re.split("(" + "|".join(map(re.escape, there)) + ")", text) if there else [text]
     holes = tuple(own[piece] for piece in pieces if piece in own)
     form = "".join("%s" if piece in own else piece.replace("%", "%%") for piece in pieces)
     return Template(form, holes, None if holes else text.encode("latin-1"))

@@ -147,8 +147,14 @@ class Stage:
             if fate.comes:
                 self._loop.call_at(self._zero + fate.boots, crowd.switch_on, member)
             for off, on in fate.away:
-                self._loop.call_at(self._zero + off, crowd.switch_off, member)
-                self._loop.call_at(self._zero + on, crowd.switch_on, member)
+                self._loop.call_at(self._zero + off, self._at_night, member, crowd.switch_off)
+                self._loop.call_at(self._zero + on, self._at_night, member, crowd.switch_on)
+
+    def _at_night(self, member: Member, act: Callable[[Member], None]) -> None:
+        """Switched off or on again, until it has come to its end: what it does then is of no interest any more."""
+        state = self._crowd.service.jobs.state(JOB_ID, member.node_id)
+        if state is None or not state.closed:
+            act(member)
 
     def _breed(self, like: Likeness, plan: str) -> Breed:
         """Devices of one likeness that meet the same share one life."""

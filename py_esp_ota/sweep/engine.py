@@ -44,6 +44,11 @@ class Share:
         """Whether this operation is in it."""
         return operation == self.cut if self.cut is not None else operation % self.count == self.number - 1
 
+    def require(self, story: Story, operations: int) -> None:
+        """Raises ``StoryError`` when the story has no such operation."""
+        if self.cut is not None and self.cut >= operations:
+            raise StoryError(f"{story.name} has {operations} flash operations: there is no cut@{self.cut}")
+
 
 ALL = Share()
 _CLEAN = Past()
@@ -79,8 +84,7 @@ def sweep(
         ValueError: an image does not fit.
     """
     terms, run, target = rehearse(story, scene)
-    if share.cut is not None and share.cut >= len(run.operations):
-        raise StoryError(f"{story.name} has {len(run.operations)} flash operations: there is no cut@{share.cut}")
+    share.require(story, len(run.operations))
     looker = Looker(terms, target)
     firsts: dict[int, tuple[Case, Look]] = {}
     cases: list[Case] = []
@@ -176,9 +180,14 @@ def every_cut(
     past: Past = _CLEAN,
     keep_run: bool = False,
     progress: Progress | None = None,
+    span: tuple[int, int] | None = None,
 ) -> Iterator[tuple[Case, S]]:
-    """The chosen cuts of a run in order, each with the look that stands for it."""
-    operations, total = run.operations, len(run.operations)
+    """The chosen cuts of a run in order, each with the look that stands for it.
+
+    ``span``: from which operation on, and before which, where not all of the run is looked at.
+    """
+    operations = run.operations
+    first, total = span or (0, len(operations))
 
     def look_at(operation: int, tear: str) -> S:
         state = run.recording.cut(f"cut@{operation}{tear}"), run.efuse(operation, tear)
@@ -190,11 +199,11 @@ def every_cut(
 
     # Where the eFuses change, or the app begins to confirm itself, the same flash is another state.
     borders = sorted({count for count, _ in run.burns[1:]} | {run.confirmed_at})
-    at, look = 0, look_at(0, "")
+    at, look = first, look_at(first, "")
     while at < total:
         # Up to here nothing that the look depended on is touched: whatever becomes of these operations, it stands.
         found = run.recording.next_in(look.needed, at)
-        touched = total if found is None else found
+        touched = total if found is None else min(found, total)
         end = min([touched, *(border for border in borders if border > at)])
         for operation in operations[at:end]:
             if chosen(operation.index):
@@ -223,7 +232,7 @@ def _second_cuts(
     total = len(runs)
     for number in range(total):
         first, look, run = runs.pop(0)  # a run is large, and told only once more
-        chosen = partial(_drawn, share=share, salt=seed * 1_000_003 + number)
+        chosen = partial(drawn, share=share, salt=seed * 1_000_003 + number)
         found = every_cut(
             looker, run, tears, chosen, prefix=f"{first.plan}+", past=Past(look.past.confirmed, look.nvs_flaw)
         )
@@ -233,7 +242,7 @@ def _second_cuts(
     return cases[:limit]
 
 
-def _drawn(operation: int, *, share: float, salt: int) -> bool:
+def drawn(operation: int, *, share: float, salt: int) -> bool:
     """Whether an operation is in a share of all: the same ones at each run, and in no pattern."""
     mixed = (operation + 1) * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03
     mixed = (mixed ^ mixed >> 31) * 0xBF58476D1CE4E5B9

@@ -22,7 +22,10 @@ MAX_BOOTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """From this flash, with these eFuses and this past, the device came to this ending; these sectors mattered."""
+    """From this flash, with these eFuses and this past, the device came to this ending in so many boots.
+
+    ``needed`` are the sectors that mattered.
+    """
 
     flash: Flash
     efuse: EFuse
@@ -30,6 +33,7 @@ class Look:
     needed: Sectors
     ending: int
     nvs_flaw: str
+    boots: int
 
     def stands_for(self, flash: Flash, efuse: EFuse, past: Past) -> bool:
         """Whether a device in this state cannot but come to the same ending."""
@@ -61,16 +65,23 @@ class Looker:
         outcome, broken = self._settle(settled, left)
         run, unfinished = self._finish(finished, left, keep_run=keep_run)
         broken = broken or unfinished
-        self.boots += len(settled.boots) + len(finished.boots)
+        boots = len(settled.boots) + len(finished.boots)
+        self.boots += boots
         if broken is not None:
             outcome = "as_the_chip" if broken.as_the_chip else "violation"
         number = self._number(_ending(settled, left, outcome, broken))
         needed = settled.flash.needed() | finished.flash.needed()
-        look = Look(flash, efuse, past, needed, number, left.nvs_flaw)
+        look = Look(flash, efuse, past, needed, number, left.nvs_flaw, boots)
         self.looks.append(look)
         if run is not None:
             self.runs[id(look)] = run
         return look
+
+    def retell(self, look: Look) -> Run:
+        """The story told again after the cut that was looked at, recorded."""
+        life = self._life(look.flash, look.efuse)
+        told: list[Broken | None] = []
+        return record(life, lambda life: told.append(tell_again(life, self.terms)))
 
     def _number(self, ending: Ending) -> int:
         number = self._numbers.setdefault(ending, len(self.endings))

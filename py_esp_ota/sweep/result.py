@@ -77,6 +77,7 @@ class SweepDict(TypedDict):
     boots: int
     elapsed_s: float
     time: TimeDict | None
+    stopped: str | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -85,7 +86,7 @@ class SweepReport:
 
     ``operations`` are the flash operations of the story without a cut; ``cases`` lie along them in order. ``boots``
     counts the boots that were really run: the other cases were shown to end like one of them. ``timeline`` says when
-    each operation happens, where the pace is known.
+    each operation happens, where the pace is known. ``stopped`` says why not all cuts are in it, ``""`` when all are.
     """
 
     story: str
@@ -94,6 +95,7 @@ class SweepReport:
     endings: tuple[Ending, ...]
     boots: int
     timeline: Timeline | None = None
+    stopped: str = ""
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -151,4 +153,5 @@ class SweepReport:
             "boots": self.boots,
             "elapsed_s": elapsed_s,
             "time": self.timeline.to_dict(self.windows()) if self.timeline else None,
+            "stopped": self.stopped or None,
         }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from math import expm1, log1p
 from string import Template
 
 from py_esp_ota.cloud.forecasts import clock
 from py_esp_ota.cloud.reasons import ABOUT, Reason
 from py_esp_ota.fleet.result import FleetResult, Group, MemberResult, Replay
-from py_esp_ota.view.fleet_text import group_words, headline, many, moments, size_words
+from py_esp_ota.view.fleet_text import checked_words, group_words, headline, many, moments, size_words
 from py_esp_ota.view.parts import part
 
 Scale = Callable[[float], float]
@@ -17,6 +18,8 @@ Scale = Callable[[float], float]
 _LISTED = 50  # devices of a group
 _WIDTH, _HEIGHT = 960, 220
 _LEFT, _BELOW = 64, 24
+_MOST, _TAIL = 10, 20  # all but a tenth have ended in the first twentieth of the time
+_BEGIN = 10.0  # seconds that are drawn as they are where the axis is logarithmic
 
 
 def fleet_html(result: FleetResult, replay: Replay, *, name: str, devices: int) -> str:
@@ -77,6 +80,7 @@ def _facts(result: FleetResult) -> str:
         "Boots": f"{sum(member.boots for member in result.members):,}",
         "Slowest device": clock(longest),
         "Seed": str(result.seed),
+        "Played again": checked_words(result),
     }
     return "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
 
@@ -86,8 +90,12 @@ def _chart(result: FleetResult) -> str:
     course = result.progress
     end, total = max(course[-1][0] if course else 0, 1), max(len(result.members), 1)
 
+    soon = next(at for at, _, good, bad in course if (good + bad) * _MOST >= sum(course[-1][2:]) * (_MOST - 1))
+    slow = soon * _TAIL < end  # nearly all is over at once: minutes are told apart, and days
+    scale = (lambda second: log1p(second / _BEGIN)) if slow else float
+
     def x(second: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT) * second / end
+        return _LEFT + (_WIDTH - _LEFT) * scale(second) / scale(end)
 
     def y(count: float) -> float:
         return _HEIGHT * (1 - count / total)
@@ -100,13 +108,14 @@ def _chart(result: FleetResult) -> str:
     drawn = "".join(f'<path class="{name}" d="{_area(points, x, y)}"/>' for name, points in areas.items())
     ticks = "".join(
         f'<text x="{x(at):.1f}" y="{_HEIGHT + 18}" text-anchor="{anchor}">{clock(round(at))}</text>'
-        for at, anchor in ((0, "start"), (end / 2, "middle"), (end, "end"))
+        for at, anchor in ((0, "start"), (expm1(scale(end) / 2) * _BEGIN if slow else end / 2, "middle"), (end, "end"))
     )
     counts = "".join(
         f'<text x="{_LEFT - 8}" y="{y(count) + drop}" text-anchor="end">{count:,}</text>'
         for count, drop in ((total, 12), (0, 0))
     )
     said = escape(f"Of {len(result.members):,} devices {result.updated:,} are updated after {clock(end)}")
+    axis = "<li>time is drawn logarithmically</li>" if slow else ""
     legend = "".join(
         f'<li><i class="swatch {style}"></i>{words}</li>'
         for style, words in (
@@ -116,7 +125,7 @@ def _chart(result: FleetResult) -> str:
         )
     )
     return (
-        f'<ul class="legend">{legend}</ul>'
+        f'<ul class="legend">{legend}{axis}</ul>'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + _BELOW}" role="img" aria-label="{said}">{drawn}'
         f'<path class="axis" d="M{_LEFT} 0V{_HEIGHT}H{_WIDTH}"/>{ticks}{counts}</svg>'
     )

@@ -9,7 +9,7 @@ from py_esp_ota.cloud.reasons import ABOUT, Reason
 from py_esp_ota.fleet.result import FleetResult, Group, MemberResult, Replay, SoFar
 
 _BAR = 40
-_MOMENTS = 8
+_MOMENTS = (0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99)  # of those that come to their end
 _EACH = 5  # devices of each group that are shown
 _SLOW = 3  # of the slowest
 
@@ -42,6 +42,11 @@ def headline(result: FleetResult, devices: int) -> str:
     return f"{'done' if result.ok else 'over'} after {clock(_end(result))}: {counts}"
 
 
+def checked_words(result: FleetResult) -> str:
+    """How many devices were played again on whole ones of their own."""
+    return f"{many(len(result.checked), 'device')} the long way, and did the same" if result.checked else "none"
+
+
 def live_words(far: SoFar) -> str:
     """How far it is, behind a bar."""
     missed = f", {far.missed:,} missed" if far.missed else ""
@@ -51,7 +56,7 @@ def live_words(far: SoFar) -> str:
 def fleet_text(result: FleetResult, replay: Replay, *, name: str, devices: int, every: bool = False) -> list[str]:
     """All of it, line by line; ``every`` device that has not simply taken its update, or a few of each kind."""
     lines = [f"{name}: {devices:,} devices, seed {result.seed}", headline(result, devices)]
-    lines += [f"{size_words(result.bytes)} downloaded", "", *_course(result), ""]
+    lines += [f"{size_words(result.bytes)} downloaded; played again: {checked_words(result)}", "", *_course(result), ""]
     for kind, (many, updated, missed) in result.kinds.items():
         lines.append(f"{kind}: {updated:,} of {many:,} updated" + (f", {missed:,} missed" if missed else ""))
     if result.groups:
@@ -64,9 +69,11 @@ def fleet_text(result: FleetResult, replay: Replay, *, name: str, devices: int, 
 
 
 def moments(result: FleetResult) -> Sequence[tuple[int, int, int, int]]:
-    """A few moments of its course, the first and the last among them."""
+    """A few moments of its course: the first, the last, and when so many had come to their end."""
     course = result.progress
-    return [*course[: -1 : max(len(course) // _MOMENTS, 1)], *course[-1:]]
+    over = sum(course[-1][2:])
+    found = (next(sample for sample in course if sum(sample[2:]) >= over * part) for part in _MOMENTS)
+    return sorted({course[0], *found, course[-1]})
 
 
 def _end(result: FleetResult) -> int:

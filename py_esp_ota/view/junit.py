@@ -14,7 +14,7 @@ def sweep_junit(report: SweepReport, *, elapsed_s: float = 0.0) -> str:
     """One test case for each flash operation.
 
     It fails when a cut there breaks a promise, and is skipped when the chip breaks it too: seen, and apart.
-    ``elapsed_s`` is how long the whole sweep took.
+    A sweep that was stopped has an error more. ``elapsed_s`` is how long the whole sweep took.
     """
     cases: dict[int, list[Case]] = defaultdict(list)
     for case in report.cases:
@@ -22,7 +22,10 @@ def sweep_junit(report: SweepReport, *, elapsed_s: float = 0.0) -> str:
     tests = [_test(report, index, cases[index]) for index in sorted(cases)]
     failures = sum("<failure" in test for test in tests)
     skipped = sum("<skipped" in test for test in tests)
-    counts = f'tests="{len(tests)}" failures="{failures}" errors="0" skipped="{skipped}" time="{elapsed_s:.3f}"'
+    if report.stopped:
+        tests.append(_stopped(report))
+    errors = int(bool(report.stopped))
+    counts = f'tests="{len(tests)}" failures="{failures}" errors="{errors}" skipped="{skipped}" time="{elapsed_s:.3f}"'
     name = _attribute(f"sweep.{report.story}")
     numbers: dict[str, int | str] = {
         "operations": len(report.operations),
@@ -47,6 +50,11 @@ def sweep_junit(report: SweepReport, *, elapsed_s: float = 0.0) -> str:
             "",
         ]
     )
+
+
+def _stopped(report: SweepReport) -> str:
+    open_tag = f"<testcase classname={_attribute(f'sweep.{report.story}')} name={_attribute('the whole sweep')}>"
+    return f"{open_tag}<error message={_attribute(f'not the whole sweep: {report.stopped}')}/></testcase>"
 
 
 def _test(report: SweepReport, index: int, cases: list[Case]) -> str:

@@ -55,6 +55,9 @@ def sweep_sarif(report: SweepReport, *, artifact: str = "flash.bin") -> str:
         "results": results,
         "properties": properties,
     }
+    if report.stopped:
+        said = {"level": "error", "message": {"text": f"not the whole sweep: {report.stopped}"}}
+        run["invocations"] = [{"executionSuccessful": False, "toolExecutionNotifications": [said]}]
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1)
 
 

@@ -39,6 +39,8 @@ def sweep_html(report: SweepReport, *, command: str = "", elapsed_s: float | Non
     )
     took = "" if elapsed_s is None else f" in {elapsed_s:.2f} s"
     summary = f"{len(report.operations):,} flash operations, {len(report.cases):,} power cuts{took}"
+    if report.stopped:
+        summary += escape(f" (not the whole sweep: {report.stopped})")
     return Template(part("sweep.html")).substitute(
         story=escape(report.story),
         summary=summary,

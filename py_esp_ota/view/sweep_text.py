@@ -23,6 +23,8 @@ def sweep_text(
     pasted into a shell. ``elapsed_s`` is told when given, and ``release``: which ESP-IDF it was, and who says so.
     """
     parts: list[RenderableType] = [_counts(report, elapsed_s, release)]
+    if report.stopped:
+        parts.append(Text(visible(f"not the whole sweep: {report.stopped}"), style="bold red"))
     parts += [Text(visible(line)) for line in time_lines(report)]
     for outcome in FINDINGS:
         broken: dict[str, list[Finding]] = {}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from py_esp_ota.work.crew import Crew, Done, Executor, Here, Lost, Next
 from py_esp_ota.work.packed import Packed, Stranger, WorkError
-from py_esp_ota.work.run import Outcome, Told, run
+from py_esp_ota.work.run import INTERRUPTION, Outcome, Told, run
 from py_esp_ota.work.work import Work
 
 __all__ = [
+    "INTERRUPTION",
     "Crew",
     "Done",
     "Executor",

@@ -15,6 +15,8 @@ R = TypeVar("R")
 #: Told after each shard: how many are done, and the report of all of them so far.
 Told = Callable[[int, R], None]
 
+#: Why work was stopped by the user.
+INTERRUPTION = "it was interrupted"
 #: So many workers may die over one shard. The first may have been in the way of something else.
 _LIVES = 3
 
@@ -54,7 +56,7 @@ def run(work: Work[Any, R], shards: Iterable[int], executor: Executor, *, told: 
         with executor.open(work) as crew:
             sharing.all_of(iter(shards), crew)
     except KeyboardInterrupt:
-        return sharing.outcome("it was interrupted")
+        return sharing.outcome(INTERRUPTION)
     except _Gone as gone:
         return sharing.outcome(str(gone))
     return sharing.outcome()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
+import socket
 import ssl
 from contextlib import asynccontextmanager, suppress
 
@@ -15,6 +16,7 @@ from raw_mqtt import publish as publish_by_hand
 
 from py_esp_ota.adapters.certificates import LocalCa
 from py_esp_ota.adapters.crowd import CrowdMqtt
+from py_esp_ota.adapters.crowd_link import CrowdLink
 from py_esp_ota.adapters.crowd_tls import CrowdContexts
 from py_esp_ota.adapters.mosquitto import free_port, open_mosquitto
 from py_esp_ota.errors import MqttError
@@ -59,7 +61,7 @@ async def tls_broker(folder, ca, *, resume=False, **options):
         seen: list[tuple[str, bool]] = []
         broker.on_presence(lambda node_id, connected: seen.append((node_id, connected)))
         door = CrowdMqtt(
-            "127.0.0.1", broker.port, tls=CrowdContexts(ca.ca_file, ca.node), resume=resume, timeout=5, **options
+            "127.0.0.1", broker.port, tls=CrowdContexts(ca.ca_file, ca.node), resume=resume, timeout=20, **options
         )
         yield broker, door, seen
 
@@ -205,7 +207,7 @@ def test_a_broker_that_does_not_let_it_in_is_left_with_one_sentence(answer, then
     async def story():
         async with broker_by_hand(answer, then=then) as (port, heard, ended):
             with pytest.raises(MqttError, match=rf"no connection to 127.0.0.1:{port}: .*({why})"):
-                async with CrowdMqtt("127.0.0.1", port, timeout=0.2)("n1"):
+                async with CrowdMqtt("127.0.0.1", port, timeout=0.2 if why == "timed out" else 10)("n1"):
                     pass
             await ended.wait()
             return heard[0]
@@ -282,10 +284,10 @@ def test_two_acknowledgements_of_what_was_sent_twice_are_fine_and_both_who_wait_
 def test_a_subscription_is_refused_or_not_answered():
     async def story():
         async with broker_by_hand(ACCEPTED, b"\x90\x03\x00\x01\x80") as (port, heard, _):
-            async with CrowdMqtt("127.0.0.1", port, timeout=0.1)("n1") as node:
+            async with CrowdMqtt("127.0.0.1", port, timeout=1)("n1") as node:
                 with pytest.raises(MqttError, match="the broker refused the subscription to node/n2/otaurl"):
                     await node.subscribe("node/n2/otaurl")
-                with pytest.raises(MqttError, match=r"no answer of the broker for 0.1 s"):
+                with pytest.raises(MqttError, match=r"no answer of the broker for 1 s"):
                     await node.subscribe("node/n1/otaurl")
             return heard[1], heard[2]
 
@@ -302,13 +304,48 @@ def test_a_silent_broker_is_asked_whether_it_is_there_and_lost_when_it_does_not_
             door = CrowdMqtt("127.0.0.1", port, keep_alive=1)
             async with door("n1") as node:
                 begun = asyncio.get_running_loop().time()
-                with pytest.raises(MqttError, match="the broker did not answer for"):
+                with pytest.raises(MqttError, match=r"the broker did not say for \d+ s that it is there"):
                     await next_of(node)
                 return heard[1:], asyncio.get_running_loop().time() - begun
 
     asked, seconds = run_real(story())
     assert asked == [b"\xc0\x00"] * 2  # the first was answered
     assert seconds > 1.5
+
+
+def test_the_broker_is_asked_each_half_of_the_keep_alive_whatever_else_was_sent_as_by_esp_mqtt():
+    async def story():
+        ours, theirs = socket.socketpair()
+        lost = []
+        with theirs:
+            for sock in (ours, theirs):
+                sock.setblocking(False)
+            loop = asyncio.get_running_loop()
+            link = CrowdLink(ours, 120, lost.append)
+            theirs.send(ACCEPTED)
+            await link.open(b"")
+            since = loop.time()
+
+            async def look(seconds):
+                """Just behind a publish."""
+                link.publish("t", b"").cancel()
+                following = link.look(since + seconds)
+                heard = b""
+                with suppress(BlockingIOError):
+                    heard = theirs.recv(1000)
+                return b"\xc0\x00" in heard, None if following is None else round(following - since)
+
+            looks = [await look(seconds) for seconds in (59, 60.1, 119)]
+            theirs.send(b"\xd0\x00")
+            await soon(lambda: not link._asked)
+            looks += [await look(seconds) for seconds in (59, 61, 121)]
+            await link.close(farewell=True)
+            return looks, lost == [link], link.inbox.lost
+
+    looks, told, why = run_real(story())
+    assert looks == [(False, 60), (True, 120), (False, 120), (False, 60), (True, 120), (False, None)]
+    assert (told, why) == (True, "the broker did not say for 61 s that it is there")
+    gc.collect()
 
 
 def test_a_broker_that_does_not_read_is_left_before_it_has_filled_the_memory():
@@ -348,20 +385,20 @@ def test_only_so_many_connect_at_a_time_and_who_waits_for_a_turn_has_all_its_tim
             inside += 1
             most = max(most, inside)
             await reader.read(100)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.15)
             inside -= 1
             writer.write(ACCEPTED)
             await reader.read(100)
             writer.close()
 
         async with await asyncio.start_server(slow, "127.0.0.1", 0) as server:
-            door = CrowdMqtt("127.0.0.1", server.sockets[0].getsockname()[1], turns=3, timeout=0.2)
+            door = CrowdMqtt("127.0.0.1", server.sockets[0].getsockname()[1], turns=3, timeout=1)
 
             async def node(name):
                 async with door(name):
                     pass
 
-            await asyncio.gather(*(node(f"n{number}") for number in range(18)))  # takes longer than 0.2 s
+            await asyncio.gather(*(node(f"n{number}") for number in range(24)))  # takes longer than 1 s
             return most
 
     assert run_real(story()) == 3

@@ -62,6 +62,7 @@ def completed(*words: str) -> list[str]:
         (("read-flash", "gone", "-n", ""), []),
         (("sweep", "old", "new", "--story", "first"), [story for story in STORIES if story.startswith("first")]),
         (("sweep", "old", "new", "--partitions", "two_ota_l"), ["two_ota_large"]),
+        (("sweep", "old", "new", "--on", ""), ["here", "ray"]),
         (("sweep", "old", "new", "--partitions", "./my"), ["<file>"]),
         (("node", "flash", "--until", ""), ["connected", "update", "idle"]),
         (("node", "new", "--partitions", "two_ota_l"), ["two_ota_large"]),

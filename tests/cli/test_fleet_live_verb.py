@@ -108,10 +108,10 @@ def test_registered_nodes_of_any_broker_wait_for_a_job_and_ctrl_c_ends_it_with_a
     output = process.communicate(timeout=30)[0]
     said, result = read(output)
     assert process.returncode == 130
-    assert (result["whole"], result["waiting"], result["counts"]) == (False, 2, {"triggered": 2})
+    assert (result["whole"], result["waiting"], result["counts"]) == (False, 2, [{"status": "triggered", "devices": 2}])
     assert [member["node_id"] for member in result["members"]] == ["reg-a", "reg-b"]
     assert [member["replay"].split()[-1] for member in result["members"]] == ["lamp-000001", "plug-000001"]
-    assert "Interrupted: 2 of 2 devices are in this report" in said
+    assert "It was interrupted: 2 of 2 devices are in this report" in said
 
 
 @pytest.mark.parametrize(
@@ -191,3 +191,66 @@ def test_more_devices_than_open_files_or_memory_are_told_before_anything_is_made
         "5,000 whole devices need 1.8 GiB of memory, 384 KiB each, and 1.0 GiB are free: "
         "--devices 2730, or play them in virtual time"
     )
+
+
+JOBS = """
+[[job]]
+version = "2"
+name = "plugs"
+chip = "esp32"
+[[job]]
+version = "2"
+name = "lamps"
+force_push = false
+priority = 2
+timeout = 600
+plan = { phases = ["10", "rest"] }
+"""
+
+
+class _Asked:
+    """A cloud that says yes to everything, and keeps what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def pages(self, _path, _key, _query):
+        return iter(())
+
+    def ask(self, method, path, query=None, *, body=None):
+        self.asked.append((method, path, query, body))
+        return {"ota_image_id": "i1", "group_id": "g1", "ota_job_id": "j1"}
+
+
+def test_a_job_names_its_nodes_and_where_they_are_more_than_it_may_name_they_are_a_group():
+    from py_esp_ota.cli.fleet_job import Button
+    from py_esp_ota.fleet import read_fleet
+
+    text = FILE.replace("devices = 6", "devices = 360").replace('[job]\nversion = "1.1.0"\nname = "the job"', JOBS)
+    fleet = read_fleet(text.replace('name = "plug"', 'name = "plug"\nchip = "esp32"'))
+    cloud, members = _Asked(), fleet.population.members()
+    button = Button(cloud, fleet.jobs, members)
+    assert [path for method, path, _, _ in cloud.asked if method == "POST"] == ["admin/otaimage"] * 2
+    cloud.asked.clear()
+    button.press()
+    lamps, plugs = ([one.node_id for one in members if one.kind.name == name] for name in ("lamp", "plug"))
+    assert (len(lamps), len(plugs)) == (240, 120)
+    assert cloud.asked == [
+        ("POST", "admin/node_group", None, {"group_name": "fleet: plugs", "nodes": plugs[:100]}),
+        ("PUT", "admin/node_group", {"group_id": "g1"}, {"operation": "add", "nodes": plugs[100:]}),
+        ("POST", "admin/otajob", {"force_push": "true"}, cloud.asked[2][3]),
+        ("POST", "admin/node_group", None, {"group_name": "fleet: lamps", "nodes": lamps[:100]}),
+        ("PUT", "admin/node_group", {"group_id": "g1"}, {"operation": "add", "nodes": lamps[100:200]}),
+        ("PUT", "admin/node_group", {"group_id": "g1"}, {"operation": "add", "nodes": lamps[200:]}),
+        ("POST", "admin/otajob", {}, cloud.asked[6][3]),
+    ]
+    first, second = cloud.asked[2][3], cloud.asked[6][3]
+    assert (first["ota_job_name"], first["ota_image_id"], first["groups"]) == ("plugs", "i1", ["g1"])
+    assert "plan" not in first
+    assert (second["priority"], second["timeout"], second["plan"]["phases"]) == (2, 600, ["10", "rest"])
+
+    few = Button(cloud, fleet.jobs[:1], [one for one in members if one.node_id in plugs[:100]])
+    cloud.asked.clear()
+    few.press()
+    ((_, _, _, body),) = cloud.asked
+    assert (body["nodes"], "groups" in body) == (plugs[:100], False)

@@ -42,6 +42,7 @@ CALLS = {
     "explain": ["console --reproduce"],
     "otadata": ["read flash", "switch flash --slot 1", "set flash --slot 1 --state new", "erase flash"],
     "elf2image": ["program -o out"],
+    "fleet": ["fleet.toml"],
     "fuzz-corpus": ["corpus --count 3"],
     "merge-bin": ["-o out 0x0 app"],
     "split": ["flash -o parts"],
@@ -73,6 +74,14 @@ CALLS = {
     ],
     "profiles": ["", "wled"],
 }
+
+FLEET = """
+devices = 2
+job = { version = "2" }
+[[kind]]
+name = "lamp"
+weather = { self_test_fails = 0.5 }
+"""
 
 
 def section(verb):
@@ -117,6 +126,7 @@ def test_the_page_says_every_key_and_no_other(verb, tmp_path, monkeypatch):
     Path("program").write_bytes(program((0x40380000, bytes(8))))
     Path("bad").write_bytes(_damaged(signing.sign(APP, signing.generate_key("ecdsa256"))))
     Path("console").write_text(CONSOLE)
+    Path("fleet.toml").write_text(FLEET)
     Path("pack").mkdir()
     Path("pack", "MANIFEST").write_text(f"{'0' * 64}  report.html\n")
     printed: set[str] = set()

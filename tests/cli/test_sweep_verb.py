@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -182,3 +184,54 @@ def test_an_image_that_no_table_of_a_project_holds():
     done = call("old.bin huge.bin --profile wled")
     assert done.exit_code == 2
     assert "no partition table of WLED has OTA slots for an image of 9437184 bytes; --partitions names" in done.stderr
+
+
+# --------------------------------------------------------------------------------------------------------- who does it
+
+
+def test_two_processes_write_what_one_does():
+    """Files byte for byte; only how long it took may differ."""
+    written = {}
+    for jobs in (1, 2):
+        done = call(f"old.bin new.bin --story same-slot --depth 2 --limit 99 --sarif {jobs}.sarif --json --jobs {jobs}")
+        assert done.exit_code == 0
+        said = json.loads(done.stdout)
+        del said["elapsed_s"]
+        written[jobs] = said, Path(f"{jobs}.sarif").read_bytes()
+    assert written[1] == written[2]
+    assert call("--profile wled --jobs 2 --clean").exit_code == 0
+
+
+def test_an_interruption_leaves_a_report_that_says_so(monkeypatch):
+    def told(*_words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("py_esp_ota.cli.sweep._bar", lambda *_words, **_how: nullcontext(told))
+    done = call("old.bin new.bin --json --junit report.xml --evidence pack")
+    assert done.exit_code == 130
+    assert json.loads(done.stdout)["stopped"] == "it was interrupted; 1 of 64 parts of it are in this report"
+    assert 'errors="1"' in Path("report.xml").read_text()
+    assert not Path("pack").exists()
+    assert "not the whole sweep" in call("old.bin new.bin").stdout
+
+
+def test_workers_that_die_over_and_over(monkeypatch):
+    monkeypatch.setattr("py_esp_ota.adapters.processes._WORDS", (sys.executable, "-c", "raise SystemExit(3)"))
+    done = call("old.bin new.bin --jobs 2 --json")
+    assert done.exit_code == 2
+    assert "was the end of 3 workers, the last of which ended with 3" in json.loads(done.stdout)["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--on moon", "Invalid value for --on: 'moon' is none of here, ray, ray://HOST:PORT"),
+        ("--on ray://", "is none of here, ray, ray://HOST:PORT"),
+        ("--on ray://127.0.0.1:1", "Error: Ray at ray://127.0.0.1:1: Connection refused"),
+        ("--jobs 0", "0 is not in the range 1<=x<=4096"),
+    ],
+)
+def test_workers_that_are_not_there(words, sentence):
+    done = call(f"old.bin new.bin {words}")
+    assert done.exit_code == 2
+    assert sentence in done.stderr

@@ -369,6 +369,7 @@ CALLS = {
         ["set", "F", "--entry", "1", "--state", "NEW"],
         ["erase", "F"],
     ],
+    "fleet": [["F"], ["F", "--alone", "lamp-000001"]],
     "fuzz-corpus": [["F", "--count", "1"]],
     "partition-table": [["F"], ["F", "OUT"]],
     "provision": [

@@ -12,19 +12,21 @@ import argparse
 import random
 import sys
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from zlib import crc32
 
 from py_esp_ota import firmware, signing
 from py_esp_ota._core import EFuse, Flash, FlashCrypt, Partition, PartitionTable, Target
 from py_esp_ota.chip import Chip, ResetReason
+from py_esp_ota.cli.work_options import executor
 from py_esp_ota.field.preflight.board import Board
 from py_esp_ota.field.preflight.preflight import preflight
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.sdkconfig import Sdkconfig
+from py_esp_ota.work import Work, run
 
 CHIPS = ("esp32c3", "esp32c3", "esp32", "esp32s3", "esp32c6", "esp32c2", "esp32s2", "esp32h2", "esp32p4", "esp32c5")
 RELEASES = (
@@ -346,11 +348,44 @@ def _write(flash: Flash, at: int, data: bytes) -> None:
     flash.program_encrypted(at, data)
 
 
-def compare(seed: int, pairs: int) -> tuple[Counter[str], list[str]]:
-    """How many pairs ended how, and those about which the two do not agree."""
+# ------------------------------------------------------------------------------------------------------------- compared
+
+_BLOCK = 100
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The first ``pairs`` pairs of a seed; shard ``n`` is their ``n``-th block."""
+
+    seed: int
+    pairs: int
+
+    @property
+    def shards(self) -> range:
+        return range(-(-self.pairs // _BLOCK))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How many pairs ended how, and those about which the two do not agree, by their number."""
+
+    ends: Counter[str] = field(default_factory=Counter)
+    differ: Mapping[int, str] = field(default_factory=dict)
+
+    def __add__(self, other: Compared) -> Compared:
+        return Compared(self.ends + other.ends, {**self.differ, **other.differ})
+
+
+def block(asked: Asked, shard: int) -> Compared:
+    """One block, as work that is shared out does it."""
+    return compare(asked.seed, range(shard * _BLOCK, min((shard + 1) * _BLOCK, asked.pairs)))
+
+
+def compare(seed: int, numbers: range) -> Compared:
+    """The pairs of these numbers."""
     ends: Counter[str] = Counter()
-    differ = []
-    for number in range(pairs):
+    differ = {}
+    for number in numbers:
         pair = some_pair(random.Random(f"{seed}/{number}"))
         found, true = preflight(pair.board, pair.image), truth(pair)
         said = found.partition if found.runs else None
@@ -358,8 +393,8 @@ def compare(seed: int, pairs: int) -> tuple[Counter[str], list[str]]:
         ends["runs" if found.runs else f"refused: {worst.id}"] += 1
         if said != true or found.runs is (worst.severity == "refused"):
             why = f"{worst.severity} {worst.id}: {worst.text}"
-            differ.append(f"seed {seed}, pair {number} ({pair.kind}): said {said}, true {true}; {why}")
-    return ends, differ
+            differ[number] = f"seed {seed}, pair {number} ({pair.kind}): said {said}, true {true}; {why}"
+    return Compared(ends, differ)
 
 
 def main() -> int:
@@ -367,14 +402,22 @@ def main() -> int:
     words = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     words.add_argument("--pairs", type=int, default=10_000)
     words.add_argument("--seed", type=int, default=1)
+    words.add_argument("--jobs", type=int)
+    words.add_argument("--on", default="here")
     said = words.parse_args()
-    ends, differ = compare(said.seed, said.pairs)
-    for name, count in ends.most_common():
+    asked = Asked(said.seed, said.pairs)
+    found = run(Work(block, asked, Compared.__add__, Compared()), asked.shards, executor(said.on, said.jobs))
+    for name, count in sorted(found.report.ends.items(), key=lambda end: (-end[1], end[0])):
         sys.stdout.write(f"{count:8d}  {name}\n")
-    sys.stdout.write("".join(f"{line}\n" for line in differ[:20]) + f"{len(differ)} of {said.pairs} differ\n")
-    return 1 if differ else 0
+    differ = [line for _, line in sorted(found.report.differ.items())]
+    sys.stdout.write("".join(f"{line}\n" for line in differ[:20]))
+    sys.stdout.write(f"{len(differ)} of {found.report.ends.total()} differ\n")
+    if found.stopped:
+        sys.stdout.write(f"not all of {said.pairs}: {found.stopped}\n")
+    return 1 if differ or found.stopped else 0
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    sys.exit(main())
+    import preflight_pairs  # workers find functions of modules
+
+    sys.exit(preflight_pairs.main())

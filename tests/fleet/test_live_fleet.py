@@ -112,7 +112,7 @@ def test_who_comes_later_comes_and_who_never_comes_is_waited_for_until_the_time_
 
     result = in_a_lab(lambda lab: lived(lab, members=[late, never, night, plain[3]], within=900))
     found = {member.node_id: member for member in result.members}
-    assert not result.whole
+    assert (result.whole, result.ok, result.waiting) == (True, False, 1)
     assert (found[never.node_id].status, found[never.node_id].closed) == ("triggered", False)
     assert found[late.node_id].status == found[night.node_id].status == "success"
     assert found[late.node_id].seconds > 200
@@ -168,7 +168,7 @@ def test_what_goes_wrong_with_the_press_ends_it_and_devices_that_never_come_do_n
 
     waited, result = in_a_lab(story)
     assert 60 <= waited < 80
-    assert (result.whole, result.counts) == (False, {"triggered": 12})
+    assert (result.ok, result.waiting, result.counts) == (False, 12, {"triggered": 12})
 
 
 def test_downloads_wait_for_their_turn():

@@ -247,6 +247,22 @@ def test_a_sweep_without_findings_is_an_empty_run():
     assert log["runs"][0]["results"] == []
 
 
+def test_a_sweep_that_was_stopped_says_so_everywhere():
+    swept, said = replace(report(), stopped="it <b>stopped</b>"), "not the whole sweep: it <b>stopped</b>"
+    log = json.loads(sweep_sarif(swept))
+    check_sarif(log)
+    (invocation,) = log["runs"][0]["invocations"]
+    assert invocation["executionSuccessful"] is False
+    assert invocation["toolExecutionNotifications"][0]["message"]["text"] == said
+    suites = ET.fromstring(sweep_junit(swept))
+    assert suites.get("errors") == "1"
+    assert suites.find("testsuite/testcase/error").get("message") == said
+    assert said in printed(sweep_text(swept))
+    assert "not the whole sweep: it &lt;b&gt;stopped" in sweep_html(swept)
+    assert swept.to_dict(0.0)["stopped"] == "it <b>stopped</b>"
+    assert report().to_dict(0.0)["stopped"] is None
+
+
 # ------------------------------------------------------------------------------------------------------------- terminal
 
 

@@ -234,7 +234,7 @@ class _Looker:
         number = self._numbers.setdefault(ending, len(self.endings))
         if number == len(self.endings):
             self.endings.append(ending)
-        look = Look(flash, efuse, past, board.flash.needed(), number, "")
+        look = Look(flash, efuse, past, board.flash.needed(), number, "", len(board.boots))
         self.looks.append(look)
         return look
 

@@ -215,11 +215,14 @@ fn two_flashes_are_the_same_where_it_matters() -> Result<(), Failure> {
     assert!(one.same(&other, &needed));
     other.program(0x2000, &[0])?;
     assert!(one.same(&other, &needed));
+    assert_eq!(one.fingerprint(&needed), other.fingerprint(&needed));
     other.program(0x3000, &[0])?;
     assert!(!one.same(&other, &needed));
+    assert_ne!(one.fingerprint(&needed), other.fingerprint(&needed));
     let mut weak = one.fork();
     weak.set_fault(Some(plan("cut@0:weak-erase")));
     assert!(weak.erase(0x1000, 0x1000).is_err());
     assert!(!weak.same(&weak.fork(), &needed), "it may read otherwise");
+    assert_eq!(weak.fingerprint(&needed), None);
     Ok(())
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sha2::{Digest, Sha256};
+
 use super::{Flash, SECTOR, Sector};
 
 /// A set of sectors of one flash.
@@ -86,6 +88,21 @@ impl Flash {
                 let weak = |flash: &Self| flash.weak.as_ref().is_some_and(|weak| weak.sector == address);
                 !weak(self) && !weak(other) && ours.map(Sector::bytes) == theirs.map(Sector::bytes)
             })
+    }
+
+    /// A name for what [`same`](Self::same) compares, for those who cannot see both: equal for two flashes that are the same
+    /// in just these sectors. `None` with cells among them that have not settled.
+    pub fn fingerprint(&self, sectors: &Sectors) -> Option<[u8; 32]> {
+        if self.weak.as_ref().is_some_and(|weak| sectors.contains(weak.sector)) {
+            return None;
+        }
+        let mut sha = Sha256::new();
+        sha.update(self.size.to_le_bytes());
+        for address in sectors.iter() {
+            sha.update(address.to_le_bytes());
+            sha.update(self.sector(address).map_or(&[][..], Sector::bytes));
+        }
+        Some(sha.finalize().into())
     }
 
     /// The content of these addresses matters.

@@ -8,6 +8,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from py_esp_ota.sweep.order import Order
+from py_esp_ota.sweep.part import SweepPart
+from py_esp_ota.sweep.shared import first_cuts
 from py_esp_ota.work import Work
 
 
@@ -32,10 +35,10 @@ def deadly(_data: object, shard: int) -> Counter[int]:
     return squares(10, shard)
 
 
-def fails(_data: object, shard: int) -> Counter[int]:
+def fails(pace: float, shard: int) -> Counter[int]:
     """Later shards fail sooner."""
     if shard >= 3:
-        time.sleep(0.02 * (8 - shard))
+        time.sleep(pace * (8 - shard))
         raise LookupError(f"no shard {shard}")
     return squares(10, shard)
 
@@ -53,3 +56,25 @@ def odd(_data: object, shard: int) -> Counter[int]:
 
 def counting(do, data):
     return Work(do, data, Counter.__add__, Counter())
+
+
+def slow(_data: object, shard: int) -> Counter[int]:
+    """As work is: it takes a while."""
+    time.sleep(0.02)
+    return squares(10, shard)
+
+
+def notes_its_number(folder: str, shard: int) -> Counter[int]:
+    """Somebody wants to know who does it."""
+    Path(folder, "worker").write_text(str(os.getpid()))
+    return slow(None, shard)
+
+
+def dies_in_a_sweep(told: tuple[str, Order], shard: int) -> SweepPart:
+    """A stretch of first cuts; the first worker that comes to stretch 40 is killed there."""
+    folder, order = told
+    mark = Path(folder, "died")
+    if shard == 40 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return first_cuts(order, shard)
