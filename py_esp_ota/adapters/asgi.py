@@ -72,10 +72,9 @@ class AsgiFetch:
                 raise FetchError("closed", "the app ended without a response")
             yield exchange.response
         finally:
-            if not task.done():
-                exchange.gone.set()
-                task.cancel()
-                await asyncio.wait([task])
+            exchange.gone.set()
+            task.cancel()
+            await asyncio.wait([task])
 
 
 @lru_cache(64)  # a fleet asks for one image
