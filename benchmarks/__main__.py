@@ -17,6 +17,7 @@ from benchmarks import (
     clouds,
     crowd,
     downloads,
+    fleets,
     searching,
     silicon,
     sockets,
@@ -196,6 +197,7 @@ def main() -> int:
     figures += sockets.figures()
     figures += campaigns.figures()
     figures += cloud_share.figures()
+    figures += fleets.figures()
     for figure in figures:
         print(figure.row())
     return int(not all(figure.ok for figure in figures))

@@ -36,6 +36,7 @@ AWAKE = 200
 """Real devices at a time, besides those that are busy: the others become one again when they are needed."""
 
 _A_WHILE_S = 120.0
+_WAITING = 10_000_000  # messages for the cloud: a million devices that speak at once
 _LOOKED_AT = 4  # at each step
 
 _GONE = "the broker is gone"
@@ -52,7 +53,7 @@ class Sky:
     def __init__(self, *, epoch: float, most_boots: int) -> None:
         self._epoch = epoch
         self._most_boots = most_boots
-        self._backlog = Backlog()
+        self._backlog = Backlog(limit=_WAITING)
         self._filters: list[str] = []
         self._up = True
         self._here: dict[str, Member] = {}
