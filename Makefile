@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine soak soak-node sweep pages survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
+.PHONY: help setup wasm system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine hunt soak soak-hunt soak-node sweep pages survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -79,10 +79,15 @@ demo: setup ## the main job: one OTA, end to end, on real firmware
 test: ## everything CI runs: checks, then every test; and at the end, what it cost
 	@$(PYTHON) tools/cpu.py $(MAKE) --no-print-directory everything
 
+# Our crates as a debugger has them, what they stand on as setup has compiled it: that is most of it, and is not tested here.
+as_written = $(foreach crate,$(1),--config profile.release.package.$(crate).opt-level=0 \
+	--config profile.release.package.$(crate).debug-assertions=true)
+
 everything: system check firmware clients
-	cargo test --quiet -p esp-cpu -p esp-ota-core
-	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
-	$(BIN)/python -m pytest -q -n 2
+	cargo test --quiet --release $(call as_written,esp-cpu esp-ota-core) -p esp-cpu -p esp-ota-core
+	cargo test --quiet --release $(call as_written,esp-cpu esp-ota-core esp-ota-fuzz) \
+		--manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
+	$(BIN)/python tools/halves.py -q
 
 test-postgresql: system setup ## the cloud's tests, all of them in PostgreSQL (`make test` has a part of them in both)
 	ESP_OTA_DATABASE=postgresql $(BIN)/python -m pytest -q -n 2 -m "not sqlite" tests/cloud
@@ -116,11 +121,24 @@ survey: setup ## other projects' firmware on our machine code, as a table: OF="F
 vectors-silicon: setup ## record again what compiled bootloaders do: tests/vectors/silicon
 	$(BIN)/python tests/silicon/vectors.py
 
-soak: setup ## kill -9 of `esp-ota serve` under load, KILLS times (50), at moments from SEED (1)
+soak: soak-hunt ## hunts for SECONDS, then kill -9 of `esp-ota serve` under load, KILLS times (50), at moments from SEED (1)
 	ESP_OTA_KILLS=$(or $(KILLS),50) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_soak.py
+
+# A commit looks where no commit before it did, and looks there again when it is tried again.
+OF_COMMIT = $(shell printf '%d' "0x$$(git rev-parse --short=8 HEAD | cut -c1-8)")
+HUNT = $(BIN)/esp-ota hunt --seed $(or $(SEED),$(OF_COMMIT)) --jobs $(or $(JOBS),1)
+
+hunt: setup ## SEEDS random worlds (5000) from a seed that the commit gives, or SEED; JOBS at once (1)
+	$(HUNT) --seeds $(or $(SEEDS),5000)
+
+soak-hunt: setup ## random worlds for SECONDS (600); what reached new marks or broke a promise is kept in CORPUS (target/hunt)
+	$(HUNT) --for $(or $(SECONDS),600) --corpus $(or $(CORPUS),target/hunt)
 
 soak-node: setup ## kill -9 of `esp-ota node` in the middle of updates, KILLS times (100), at moments from SEED (1)
 	ESP_OTA_KILLS=$(or $(KILLS),100) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -x tests/soak/test_node_soak.py
+
+hunt-mutants: setup ## after how many worlds the hunt finds each of our own bugs: at most SEEDS (10000); WRITE=1 keeps the table
+	$(BIN)/python -m tools.hunt_mutants --seeds $(or $(SEEDS),10000) $(if $(WRITE),--write)
 
 sweep: setup ## every power cut of every story, each also played the long way, and every pair of faults
 	ESP_OTA_EVERY_CUT=1 $(BIN)/python -m pytest -q -n 2 tests/sweep tests/faults/test_conservation.py
@@ -136,8 +154,9 @@ FUZZ_BIN := target/fuzz/x86_64-unknown-linux-gnu/release
 TARGETS ?= $(basename $(notdir $(wildcard rust/fuzz/fuzz_targets/*.rs)))
 
 fuzz: ## libFuzzer on each target in rust/fuzz (or TARGETS): RUNS inputs each (10000000)
-	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --release --manifest-path rust/fuzz/Cargo.toml \
-		--target-dir target/fuzz --target x86_64-unknown-linux-gnu
+	CARGO_PROFILE_RELEASE_DEBUG=1 CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true RUSTFLAGS="$(FUZZ_FLAGS)" \
+		cargo build --quiet --release --manifest-path rust/fuzz/Cargo.toml --target-dir target/fuzz \
+		--target x86_64-unknown-linux-gnu
 	@for target in $(TARGETS); do \
 		mkdir -p target/fuzz/corpus/$$target target/fuzz/crashes; \
 		echo "$$target:"; \

@@ -186,7 +186,7 @@ def main() -> int:
     """Print every figure; 1 when one misses its goal."""
     image = one_mib_image()
     figures = [verify(image), fork(), boots(image), image_info(image), preflight(), update(real_releases())]
-    figures += [sweeps.clean(), sweeps.torn(), sweeps.second_cuts(), sweeps.migration()]
+    figures += [sweeps.clean(), sweeps.torn(), sweeps.second_cuts(), sweeps.migration(), sweeps.shared()]
     figures += [searching.drawn_images(), searching.machine_steps()]
     figures += [hundred(), week(), *clouds.figures()]
     figures += silicon.figures()

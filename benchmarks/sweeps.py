@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from benchmarks.timing import Figure, once
 from py_esp_ota._core import EFuse, Flash, PartitionTable, Target
+from py_esp_ota.adapters.processes import Processes
 from py_esp_ota.field.migrate.facts import Dump, Facts, facts_of
 from py_esp_ota.field.migrate.orders import Change, orders
 from py_esp_ota.field.migrate.verdict import verdict
@@ -16,6 +17,9 @@ from py_esp_ota.flash_timing import DEFAULT
 from py_esp_ota.sdkconfig import Sdkconfig
 from py_esp_ota.sweep import STORIES, Case, Scene, Story, replay, sweep
 from py_esp_ota.sweep.cuts import Tears
+from py_esp_ota.sweep.order import Order, Props, Told, known_story
+from py_esp_ota.sweep.shared import shared_sweep
+from py_esp_ota.work import Executor, Here
 
 MIB = 1 << 20
 _MEMORY = """
@@ -96,3 +100,16 @@ def _played(story: Story, told: Scene, cases: Sequence[Case]) -> float:
     """Seconds of playing each case in a device that lives through the story, by some of them."""
     some = cases[:: max(1, len(cases) // 8)]
     return sum(once(lambda plan=case.plan: replay(story, told, plan)) for case in some) / len(some) * len(cases)
+
+
+def shared() -> Figure:
+    """A sweep by two processes, their start included, beside one."""
+    old, new = (Firmware("bench", version, size=0x1E000).to_bytes() for version in ("1.0.0", "1.1.0"))
+
+    def by(executor: Executor) -> float:
+        order = Order(Told(known_story, "agent-stream"), Props.of(Scene(old, new)))
+        return once(lambda: shared_sweep(order, executor))
+
+    rounds = [(by(Processes(2)), by(Here())) for _ in range(2)]
+    ours, theirs = (min(times) for times in zip(*rounds, strict=True))
+    return Figure("a long sweep by two processes", ours, "one process", theirs, 1 / 1.8)

@@ -1,4 +1,4 @@
-"""The page "Pull the plug" of README's pair, by a hand: `python -m benchmarks.teach`. Exit 1 when a goal is missed."""
+"""The default page of `esp-ota teach`, by a hand: `python -m benchmarks.teach`. Exit 1 when a goal is missed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.sweep import STORIES, Scene
-from py_esp_ota.view.teach import teach_page
+from py_esp_ota.view.teach import LESSONS, teach_page
 
 _QUIET = ("--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-sync")
 _FRAMES = """() => {
@@ -27,7 +27,7 @@ def main() -> int:
     """Make the page, open it, drag from end to end for four seconds; print what it took."""
     pair = Scene(Firmware("lamp", "1.0.0").to_bytes(), Firmware("lamp", "1.1.0").to_bytes())
     started = time.perf_counter()
-    page = teach_page(STORIES["first-ota"], pair).encode()
+    page = teach_page(STORIES["first-ota"], pair, beside=[STORIES[name] for name in LESSONS]).encode()
     made_s = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder) / "page.html"

@@ -1,4 +1,16 @@
-"""An ESP32-family device, its over-the-air update path and its cloud, in one box."""
+"""An ESP32-family device, its over-the-air update path and its cloud, in one box.
+
+>>> from py_esp_ota import Device, Firmware, Lab
+
+``Firmware`` makes images, ``inspect_image`` says what is in one (``ImageInfo``), ``verify_image`` whether a chip
+takes it. A ``Device`` boots (``BootReport``) from its ``Flash``, by its ``PartitionTable`` of ``Partition`` rows, and
+as its ``Sdkconfig`` says; ``Chip`` is what of it outlives a reset. A ``Lab`` has a cloud, and devices that it
+updates. What is refused is an ``EspError`` with a code of ``EspErr``; a plug that is pulled is a ``PowerLoss``, and
+``every_power_cut`` runs a test under each.
+
+Each of them has an example: ``help(Lab)``. Further in: ``py_esp_ota.sweep`` pulls the plug everywhere,
+``py_esp_ota.idf`` is ESP-IDF by its own names, ``py_esp_ota.rainmaker`` the agent, ``py_esp_ota.cloud`` the service.
+"""
 
 from __future__ import annotations
 

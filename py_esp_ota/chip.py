@@ -71,7 +71,13 @@ def numbers_from(seed: bytes) -> Random:
 
 
 class Chip:
-    """One chip of the family with its flash: what a programmer could take off the board and study."""
+    """One chip of the family with its flash: what a programmer could take off the board and study.
+
+    >>> from py_esp_ota import Chip
+    >>> chip = Chip("esp32s3", flash_size=8 << 20)
+    >>> chip.flash, chip.efuse.secure_version
+    (<Flash 0x800000, 0 operations>, 0)
+    """
 
     def __init__(
         self,

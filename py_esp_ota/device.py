@@ -65,6 +65,15 @@ class Doors:
 class Device:
     """An ESP32-family device with a RainMaker app.
 
+    >>> from py_esp_ota import Device, Firmware
+    >>> lamp = Device("two_ota_large", firmware=Firmware("lamp", "1.0.0").to_bytes())
+    >>> lamp.power_on()
+    <BootReport ota_0 runs, VALID>
+    >>> lamp
+    <Device 'node': esp32c3, 4 MiB, runs lamp 1.0.0 from ota_0, VALID>
+
+    Its flash, eFuses and console are there to be looked at: ``lamp.flash``, ``lamp.chip.efuse``, ``lamp.console``.
+
     Args:
         partitions: a table, or the name of a built-in one.
         firmware: the app image to flash, into factory if the table has one, else into ota_0. ``None`` leaves it blank.

@@ -80,6 +80,15 @@ class EspErr(IntEnum):
 class EspError(Exception):
     """An ``esp_err_t`` other than ``ESP_OK``, with the facts behind it.
 
+    >>> from py_esp_ota import EspError, Flash
+    >>> flash = Flash()
+    >>> flash.program(0x1000, bytes(1))
+    >>> try:
+    ...     flash.program(0x1000, bytes([1]))
+    ... except EspError as error:
+    ...     print(error.err.name, error.fact["found"], error.fact["expected"])
+    ESP_ERR_FLASH_OP_FAIL 0x00 0x01, whose 1 bits need an erase first
+
     ``what`` is a sentence with ``{named}`` holes; ``fact`` fills them. Errors about bytes carry at least
     ``field``, ``offset`` (bytes), ``found`` and ``expected``.
     """
@@ -145,6 +154,16 @@ class MqttError(Exception):
 
 class PowerLoss(BaseException):
     """The power went away in the middle of a flash operation.
+
+    >>> from py_esp_ota import Flash, PowerLoss
+    >>> flash = Flash()
+    >>> flash.fault = "cut@1"
+    >>> try:
+    ...     flash.program(0x1000, b"one")
+    ...     flash.program(0x2000, b"two")
+    ... except PowerLoss as cut:
+    ...     print(cut)
+    power lost at flash operation 1
 
     A ``BaseException`` on purpose: no application's ``except Exception`` may survive a power cut. ``operation`` is the
     number of flash operations that completed since the fault plan was armed.

@@ -313,6 +313,11 @@ def _followed(image: bytes) -> tuple[list[slice], int]:
 class Firmware:
     """One release of an app: the shortest way to an image that boots.
 
+    >>> from py_esp_ota import Firmware
+    >>> image = Firmware("lamp", "1.1.0", chip="esp32s3").to_bytes()
+    >>> len(image), hex(image[0])
+    (16384, '0xe9')
+
     ``size`` is the length of the file in bytes, a multiple of 16. ``payload`` is read-only data after the descriptor:
     with it two builds of one version differ. Options left at ``None`` are those of a default build for the chip.
     """

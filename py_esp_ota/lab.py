@@ -57,6 +57,15 @@ _FINAL = frozenset({"success", "rejected"})
 class Lab:
     """A cloud and its devices.
 
+    >>> from py_esp_ota import Firmware, Lab
+    >>> old, new = (Firmware("lamp", version).to_bytes() for version in ("1.0.0", "1.1.0"))
+    >>> with Lab() as lab:
+    ...     lamp = lab.device("two_ota_large", firmware=old, node_id="lamp1")
+    ...     report = lamp.power_on()
+    ...     said = lab.run(lab.update(new, name="lamp-1.1.0"))["lamp1"]
+    >>> said[-1]["status"], lamp.running.version
+    ('success', '1.1.0')
+
     Args:
         world: which doors; in memory under virtual time by default, ``socket_world(...)`` for real sockets.
         database: an SQLAlchemy URL; in memory by default.

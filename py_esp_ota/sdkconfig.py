@@ -33,6 +33,12 @@ SignatureScheme = Literal["ecdsa_v1", "rsa3072", "ecdsa192", "ecdsa256", "ecdsa3
 class Sdkconfig:
     """The options of one firmware build and of the bootloader it was flashed with.
 
+    >>> from py_esp_ota import Sdkconfig
+    >>> Sdkconfig(bootloader_app_anti_rollback=True)  # what is not as usual
+    Sdkconfig(bootloader_app_anti_rollback=True)
+    >>> Sdkconfig.from_text("CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y").bootloader_app_rollback_enable
+    True
+
     Field names are Kconfig's, in lower case. The defaults are those of ESP-IDF and of the RainMaker examples, which
     differ from bare ESP-IDF in one point: ``bootloader_app_rollback_enable`` is on.
     """

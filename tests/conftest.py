@@ -30,12 +30,12 @@ gc.disable()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector):
-    """One of several workers compiles a module and what it imports, the others find it compiled."""
-    if "PYTEST_XDIST_WORKER" not in os.environ or not isinstance(collector, pytest.Module):
+    """One of several processes compiles a module and what it imports, the others find it compiled."""
+    if os.name != "posix" or not isinstance(collector, pytest.Module):
         return (yield)
     import fcntl
 
-    with collector.path.open() as file:
+    with Path(__file__).open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         return (yield)
 

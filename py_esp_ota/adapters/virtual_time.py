@@ -104,13 +104,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         """One step: run what is ready; when nothing is, move the clock to the next timer."""
-        if threading.active_count() != self._thread_count:
-            self._refuse_pool_threads()
         timers = self._timers
         while timers and timers[0][2].cancelled():
             heapq.heappop(timers)
         ready = self._ready
         if not ready and not self._stopping:
+            if threading.active_count() != self._thread_count:
+                self._refuse_pool_threads()
             if not timers:
                 raise RuntimeError(self._standstill())
             self._now = max(self._now, timers[0][0])

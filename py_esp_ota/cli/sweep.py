@@ -157,6 +157,18 @@ def command(
     key = None if evidence_key is None else read_key(evidence_key)
     if evidence is not None:
         refuse_used(evidence)
+    options = {
+        "--partitions": partitions,
+        "--config": config_file,
+        "--idf-version": asked,
+        "--efuse": efuse_file,
+        "--bootloader": loader,
+        "--weather": weather,
+        "--mutant": mutant,
+    }
+    played = [str(word) for option in options.items() if option[1] for word in option]
+    told_by = ["--story", name] if project is None else ["--profile", project]
+    words = shlex.join(["esp-ota", "sweep", *(str(file) for file in (old, new) if file), *told_by, *played])
     try:
         started = time.perf_counter()
         order = Order(said, Props.of(scene), tears="clean" if clean else "torn", share=Share(*shard_of(shard), cut=cut))
@@ -171,22 +183,10 @@ def command(
             report = shared_sweep(order, who, limit=limit, pace=pace, progress=told)
         elapsed = time.perf_counter() - started
         with order.bug():
-            lesson = _lesson(story, scene, report) if teach else ""
+            lesson = _lesson(story, scene, report, words) if teach else ""
     except (StoryError, WorkError, ValueError) as error:
         raise Unusable(str(error)) from error
     swept = profile and Swept.of(profile, report, rollback=scene.config.bootloader_app_rollback_enable)
-    options = {
-        "--partitions": partitions,
-        "--config": config_file,
-        "--idf-version": asked,
-        "--efuse": efuse_file,
-        "--bootloader": loader,
-        "--weather": weather,
-        "--mutant": mutant,
-    }
-    played = [str(word) for option in options.items() if option[1] for word in option]
-    told_by = ["--story", name] if project is None else ["--profile", project]
-    words = shlex.join(["esp-ota", "sweep", *(str(file) for file in (old, new) if file), *told_by, *played])
     if junit:
         write_output(junit, sweep_junit(report, elapsed_s=elapsed).encode())
     if sarif:
@@ -221,10 +221,11 @@ def command(
     sys.exit(0 if report.ok else 1)
 
 
-def _lesson(story: Story, scene: Scene, report: SweepReport) -> str:
+def _lesson(story: Story, scene: Scene, report: SweepReport, words: str) -> str:
     """The page of the same story, with the first findings among its wrecks however many cuts they take."""
     found = [case.plan for outcome in FINDINGS for case, _ in report.findings(outcome)]
-    return teach_page(story, scene, limits=Limits(plans=tuple(found[:_LESSONS])))
+    limits = Limits(plans=tuple(found[:_LESSONS]))
+    return teach_page(story, scene, limits=limits, command=lambda _: words)
 
 
 def _beside(page: Path, report: Path) -> str:

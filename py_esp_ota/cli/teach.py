@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,8 @@ _WITHOUT = (
     "--story",
     "name",
     type=click.Choice(list(STORIES)),
-    help="What the device does; first-ota, with the stories of the lessons beside it, when not given.",
+    show_default="first-ota",
+    help="What the device does.",
 )
 @click.option(
     "--profile",
@@ -44,8 +46,12 @@ _WITHOUT = (
     type=click.Choice(list(PROFILES)),
     help="A project's own update in the place of a story, as for sweep; its images when OLD and NEW are not named.",
 )
+@click.option("--lessons", is_flag=True, help="The stories of the lessons beside it; there when nothing is named.")
 @click.option(
     "--replay", "plan", metavar="PLAN", help="A case of `esp-ota sweep`: it is in the page, and its address is told."
+)
+@click.option(
+    "--limit", type=click.IntRange(0), default=Limits().wrecks, show_default=True, help="Wrecks of second cuts at most."
 )
 @click.option("--partitions", type=TableName(), help="A CSV or binary table, or a built-in one; as for sweep.")
 @click.option("--bootloader", "loader", type=_FILE, help="A bootloader image to flash beside OLD.")
@@ -60,7 +66,9 @@ def command(
     output: Path,
     name: str | None,
     project: str | None,
+    lessons: bool,
     plan: str | None,
+    limit: int,
     partitions: str | None,
     loader: Path | None,
     weather: str,
@@ -71,8 +79,8 @@ def command(
 ) -> None:
     """Make a page in which a reader drags along an update's flash operations, and pulls the plug wherever they like.
 
-    OLD and NEW are a lamp's when they are not named. The page is one file, and asks nobody for anything. Exit 2 for a
-    story that does not come to its goal, or images that do not fit.
+    OLD and NEW are a lamp's when they are not named: that page has the stories of the lessons, too. A page is one file,
+    and asks nobody for anything. Exit 2 for a story that does not come to its goal, or images that do not fit.
     """
     if (old is None) != (new is None):
         raise click.UsageError("name both OLD and NEW, or none of them")
@@ -91,12 +99,29 @@ def command(
         files = files_of(old, new, profile)
         scene, _ = scene_of(files, profile, partitions, config_file, asked, efuse_file)
         scene = replace(scene, bootloader=bootloader_of(loader, scene))
-    beside = [STORIES[each] for each in LESSONS] if name is None and project is None else []
+    lessons = lessons or (old is None and name is None and project is None)
+    beside = [STORIES[each] for each in LESSONS] if lessons else []
     scene = replace(scene, weather=weather_of(weather, story))
+    options = {
+        "--partitions": partitions,
+        "--config": config_file,
+        "--idf-version": asked,
+        "--efuse": efuse_file,
+        "--bootloader": loader,
+        "--weather": weather,
+    }
+
+    def command_of(told: Story) -> str:
+        """What plays a cut of a story again: with the words of this command."""
+        files = () if profile and not old else (old or "OLD.bin", new or "NEW.bin")
+        by = ("--profile", project) if profile else ("--story", told.name)
+        played = [word for option in options.items() if option[1] for word in option]
+        return shlex.join(["esp-ota", "sweep", *map(str, (*files, *by, *played))])
+
     wasm = core_wasm()
     try:
-        limits = Limits(plans=(plan,) if plan else ())
-        page = teach_page(story, scene, beside=beside, limits=limits, wasm=wasm)
+        limits = Limits(wrecks=limit, plans=(plan,) if plan else ())
+        page = teach_page(story, scene, beside=beside, limits=limits, wasm=wasm, command=command_of)
     except (StoryError, ValueError) as error:
         raise Unusable(str(error)) from error
     write_output(output, page.encode())

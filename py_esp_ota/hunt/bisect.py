@@ -20,6 +20,7 @@ from py_esp_ota.sweep.life import spell
 
 _SECTOR = 0x1000
 _APP, _DATA, _OTADATA = 0, 1, 0
+_SHOWN = 3
 
 
 class Fate(Protocol):
@@ -29,6 +30,10 @@ class Fate(Protocol):
     def recovers(self) -> bool: ...  # noqa: D102
     @property
     def needed(self) -> Sectors: ...  # noqa: D102
+
+
+class LostBefore(ValueError):
+    """Nothing on the tape decides it."""
 
 
 Foretell = Callable[[Flash, EFuse], Fate]
@@ -64,7 +69,9 @@ class Turn:
 
 
 def _ranges(windows: tuple[tuple[int, int], ...]) -> str:
-    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in windows)
+    said = [str(first) if first == last else f"{first} to {last}" for first, last in windows[:_SHOWN]]
+    more = len(windows) - len(said)
+    return ", ".join(said) + (f" and {more} times more" if more > 0 else "")
 
 
 def find_turn(taped: Taped, foretell: Foretell, config: Sdkconfig, *, thorough: bool = True) -> Turn | None:
@@ -77,13 +84,13 @@ def find_turn(taped: Taped, foretell: Foretell, config: Sdkconfig, *, thorough: 
         thorough: look at every state; otherwise halve, and trust that what is lost stays lost.
 
     Raises:
-        ValueError: the board was lost before the tape began.
+        LostBefore: the board was lost before the tape began.
     """
     events, seen = taped.events(), _Seen(foretell)
     if seen.recovers(taped.state(len(events))):
         return None
     if not seen.recovers(taped.state(0)):
-        raise ValueError("the board is lost already where its tape begins")
+        raise LostBefore("the board is lost already where its tape begins")
     windows: tuple[tuple[int, int], ...] = ()
     if thorough:
         alive = [seen.recovers(taped.state(count)) for count in range(len(events) + 1)]

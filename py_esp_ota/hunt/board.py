@@ -6,14 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from py_esp_ota._core import AppDesc, Flash, verify_image
+from py_esp_ota._core import (
+    AppDesc,
+    EFuse,
+    Flash,
+    Partition,
+    Sectors,
+    active_otadata,
+    ota_slot,
+    read_otadata,
+    verify_image,
+)
 from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
 from py_esp_ota.hunt.kinds import forged, fuses, table
+from py_esp_ota.hunt.tape import Tape
 from py_esp_ota.hunt.world import World
 from py_esp_ota.idf.nvs import FlashNvs
+from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.ports import Clock, Fetch, MqttConnect, NvsValue
 from py_esp_ota.rainmaker.ota import DiagState
 from py_esp_ota.sdkconfig import Sdkconfig
@@ -22,6 +34,8 @@ USER = "user"
 #: What the user of a board has set before the world begins.
 SETTINGS: dict[str, NvsValue] = {"room": "kitchen", "level": 7, "scene": bytes(range(40))}
 
+_TRIED = {OtaImgState.NEW, OtaImgState.PENDING_VERIFY}
+_LOOKS = 6  # that are remembered
 _PANICS_AFTER = 0.0  # before it has done anything, its confirmation included
 
 
@@ -59,6 +73,8 @@ class Memory:
     boots_since: int = 0  # the last job began or ended
     boots_for_ever: bool = False
     cuts: int = 0
+    fuse: int = 0  # the secure version, as it was seen last
+    chosen: bool = False  # it says that it will boot into a new image
     offers: int = 0  # in this boot
     offered_twice: bool = False  # in some boot
 
@@ -80,8 +96,11 @@ class Board:
         self.number = number
         self.node_id = f"board{number:02d}"
         self.config = world.config()
-        self.memory = Memory()
+        self.memory = Memory(fuse=world.fuse)
         self.armed = ""
+        #: What records it, when somebody wants to know where it went wrong.
+        self.tape: Tape | None = None
+        self._looks: list[tuple[Flash, Sectors, EFuse, Partition | None]] = []
         self._images = {f"{image.version}.0.0": image for image in world.images}
         self._told = told
         first = world.images[0]
@@ -118,18 +137,25 @@ class Board:
 
     # ------------------------------------------------------------------------------------------------------ its app
 
-    def _self_test(self, app: AppDesc, state: DiagState) -> bool:
+    def fit(self, app: AppDesc, _state: DiagState) -> bool:
+        """What an image's own self-test says."""
         image = self._images.get(app.version)
-        fit = image is None or image.quality != "u"
+        return image is None or image.quality != "u"
+
+    def panics(self, app: AppDesc) -> float | None:
+        """After how many seconds an image panics by itself."""
+        image = self._images.get(app.version)
+        return _PANICS_AFTER if image is not None and image.quality == "p" else None
+
+    def _self_test(self, app: AppDesc, state: DiagState) -> bool:
+        fit = self.fit(app, state)
         if fit and state is DiagState.POST_MQTT:
             self.memory.confirming.add(app.version)  # with this answer it does, at once
         return fit
 
     def _crashes(self, app: AppDesc) -> float | None:
-        image = self._images.get(app.version)
-        if image is not None and image.quality == "p":
-            return _PANICS_AFTER
-        return self.weather.app.crashes(app)
+        panics = self.panics(app)
+        return self.weather.app.crashes(app) if panics is None else panics
 
     def _hear(self, line: str) -> None:
         self._told(self, line)
@@ -142,7 +168,7 @@ class Board:
         device = self.device
         device.flash.fault = plan.flash
         self.armed = device.flash.fault
-        if plan.flash:
+        if plan.flash and self.tape is None:
             device.flash.record(True)
         device.config = budgeted(self.config, plan)
         self.weather.change(plan, running=device.running)
@@ -160,6 +186,34 @@ class Board:
     def runs(self, sound: Sequence[bytes]) -> bytes | None:
         """Which of these images runs, byte for byte."""
         return running_image(self.device.flash, self.device, sound)
+
+    def was_looked_at(self) -> bool:
+        """Whether a look now would depend on nothing that has changed since an earlier one."""
+        flash, efuse = self.device.flash, self.device.chip.efuse
+        runs = self.device.report.partition if self.device.report and flash.powered else None
+        return any(
+            runs == at and efuse == fuse and flash.same(before, needed) for before, needed, fuse, at in self._looks
+        )
+
+    def remember(self, looked: Flash) -> None:
+        """A look that nothing came of: on which sectors it depended."""
+        runs = self.device.report.partition if self.device.report and self.device.flash.powered else None
+        now = self.device.flash.fork(), looked.needed(), self.device.chip.efuse.copy(), runs
+        self._looks = [now, *self._looks[: _LOOKS - 1]]
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether the entry that the next boot goes by, of two with one number the first, has what runs on trial."""
+        rows, report = table(self.world.table), self.device.report
+        otadata, slots = rows.find(type=1, subtype=0), sum(row.ota_slot is not None for row in rows)
+        if report is None or report.partition is None or otadata is None or not self.device.flash.powered:
+            return False
+        entries = read_otadata(self.device.flash, otadata.offset)
+        active = active_otadata(*entries)
+        if active < 0:
+            return False
+        entry = entries[active]
+        return entry.ota_state in _TRIED and ota_slot(entry.ota_seq, slots) == report.partition.ota_slot
 
     @property
     def version(self) -> str:

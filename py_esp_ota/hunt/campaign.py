@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
+from py_esp_ota.hunt.corpus import Corpus
 from py_esp_ota.hunt.draw import draw
 from py_esp_ota.hunt.play import play
 from py_esp_ota.hunt.result import Report
+from py_esp_ota.hunt.world import read_world
+from py_esp_ota.mutants import MUTANTS
 from py_esp_ota.work import Work
 
 BLOCK: Final = 25
@@ -19,10 +23,15 @@ BLOCK: Final = 25
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """Which seeds: ``count`` from ``first`` on. Shard ``n`` is its ``n``-th block."""
+    """Which seeds: ``count`` from ``first`` on. Shard ``n`` is its ``n``-th block.
+
+    ``mutant`` is a bug that is switched on while they are played; with ``keep`` the harvest has a corpus, too.
+    """
 
     first: int
     count: int
+    mutant: str | None = None
+    keep: bool = False
 
     @property
     def shards(self) -> range:
@@ -48,11 +57,31 @@ def _settle() -> None:
     gc.freeze()
 
 
-def hunt_shard(seeds: Seeds, shard: int) -> Report:
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """What came of some blocks. ``+`` is commutative and associative."""
+
+    report: Report = field(default_factory=Report)
+    corpus: Corpus = field(default_factory=Corpus)
+
+    def __add__(self, other: Harvest) -> Harvest:
+        return Harvest(self.report + other.report, self.corpus + other.corpus)
+
+
+def hunt_shard(seeds: Seeds, shard: int) -> Harvest:
     """One block, as work does it."""
-    return hunt(seeds.of(shard))
+    _settle()
+    with MUTANTS[seeds.mutant].on() if seeds.mutant else nullcontext():
+        runs = [play(draw(seed)) for seed in seeds.of(shard)]
+    return Harvest(Report.of(runs), Corpus.of(runs) if seeds.keep else Corpus())
 
 
-def campaign(seeds: Seeds) -> Work[Seeds, Report]:
+def campaign(seeds: Seeds) -> Work[Seeds, Harvest]:
     """A campaign as work that can be shared out."""
-    return Work(hunt_shard, seeds, Report.__add__, Report())
+    return Work(hunt_shard, seeds, Harvest.__add__, Harvest())
+
+
+def again(lines: Iterable[str]) -> Harvest:
+    """Worlds that were kept, played once more."""
+    runs = [play(read_world(line)) for line in lines]
+    return Harvest(Report.of(runs), Corpus.of(runs))

@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from py_esp_ota.adapters.memory import MemoryBroker
 from py_esp_ota.errors import FetchError, MqttError
@@ -66,8 +66,8 @@ class Desk(Protocol):
     async def close(self) -> None:
         """End."""
 
-    def order(self, image: int, nodes: Sequence[str]) -> Order | None:
-        """Start a job; ``None`` when the cloud refuses the image."""
+    def order(self, image: int, nodes: Sequence[str], metadata: Mapping[str, Any]) -> Order | None:
+        """Start a job; ``None`` when the cloud refuses it."""
 
     def cancel(self, order: Order) -> None:
         """Hand it to nobody more."""
@@ -113,6 +113,7 @@ class Script:
         self._images = images
         self._versions: dict[str, str] = {}
         self._parts: dict[tuple[str, str], _Part] = {}
+        self._metadata: dict[str, str | None] = {}
         self._cancelled: set[str] = set()
         self._names = [f"{image.version}.0.0" for image in world.images]
         self._names.append(f"{max(image.version for image in world.images) + 1}.0.0")
@@ -169,26 +170,27 @@ class Script:
             if part is not None:
                 _note(part, Word(said.status, said.additional_info))
 
-    def order(self, image: int, nodes: Sequence[str]) -> Order | None:
+    def order(self, image: int, nodes: Sequence[str], metadata: Mapping[str, Any]) -> Order | None:
         """Start a job, and push it."""
         made = Order(f"job{len(self.orders):019d}", image, tuple(nodes))
+        self._metadata[made.job_id] = json.dumps(metadata) if metadata else None
         self.orders.append(made)
         for node_id in nodes:
             self._parts[made.job_id, node_id] = _Part()
-            self._offer(node_id)
+            self._offer(node_id, asked=False)
         return made
 
     def cancel(self, order: Order) -> None:
         """Offer it no more."""
         self._cancelled.add(order.job_id)
 
-    def _offer(self, node_id: str) -> None:
-        """The newest job of a node, if it is open; one whose version it runs is over for it."""
+    def _offer(self, node_id: str, *, asked: bool = True) -> None:
+        """The newest job of a node, if it is open; one that asks and runs that version has it behind it."""
         order = next((order for order in reversed(self.orders) if node_id in order.nodes), None)
         part = None if order is None else self._parts[order.job_id, node_id]
         if order is None or part is None or part.closed or order.job_id in self._cancelled:
             return
-        if self._versions.get(node_id) == self._names[order.image]:
+        if asked and self._versions.get(node_id) == self._names[order.image]:
             _note(part, Word("success", ALREADY))
             return
         offer = OtaUrl(
@@ -196,6 +198,7 @@ class Script:
             url=f"https://cloud.lab/{order.image}.bin",
             file_size=len(self._images[order.image]),
             file_md5=f"image {order.image}",
+            metadata=self._metadata[order.job_id],
         )
         self._send(topic(node_id, OTAURL), offer.encode())
 

@@ -15,7 +15,7 @@ from py_esp_ota.hunt.world import Act, Image, World, check
 from py_esp_ota.releases import RELEASES
 
 #: One world in so many has the cloud of this package in it; all others a script of one, which is ten times as fast.
-REAL_ONE_IN: Final = 12
+REAL_ONE_IN: Final = 16
 
 _TEARS: Final = (
     "", "", ":torn", ":after", ":torn-program", ":tail-program", ":bits-program", ":torn-erase", ":bits-erase",
@@ -23,6 +23,7 @@ _TEARS: Final = (
 )  # fmt: skip
 _SIZES: Final = (0x800, 0x2000, 0x3000, 0x6000)
 _USUAL: Final = (("esp32c3", 6), ("esp32", 3), ("esp32s3", 3))
+_TABLES: Final = [(name, 1 if name.startswith("two") else 4) for name in TABLES]  # a large flash takes its time
 _MOST_WRITES: Final = 60  # flash operations of a boot, a download and a confirmation, about
 
 
@@ -39,7 +40,7 @@ def _body(word: str) -> Callable[[Numbers, int], str]:
 
 def _message(word: str) -> Callable[[Numbers, int], str]:
     def make(numbers: Numbers, _size: int) -> str:
-        row = numbers.of(("", "", "*2", "*4"))
+        row = numbers.of(("", "", "*2", "*4", "*12"))
         return f"{word}@{numbers.below(12)}{row}"
 
     return make
@@ -72,6 +73,10 @@ def _crash(numbers: Numbers, _size: int) -> str:
     return f"app-crash@{numbers.of((1, 4, 60))}*{numbers.between(1, 3)}"
 
 
+def _glitch(numbers: Numbers, _size: int) -> str:
+    return f"glitch@{numbers.below(4)}"
+
+
 def _text(text: str) -> Callable[[Numbers, int], str]:
     return lambda _numbers, _size: text
 
@@ -99,6 +104,7 @@ FAULTS: Final[Mapping[str, Callable[[Numbers, int], str]]] = {
     "mqtt-budget": _text("mqtt-budget@2"),
     "clock-unset": _text("clock-unset@200"),
     "clock-jump": _jump,
+    "glitch": _glitch,
     "app-no": _text("app-no"),
     "app-no-mqtt": _text("app-no@mqtt"),
     "app-raises": _text("app-raises"),
@@ -116,18 +122,18 @@ def draw(seed: int) -> World:
     cloud = "real" if numbers.chance(REAL_ONE_IN) else "script"
     chip = numbers.of(CHIPS) if numbers.chance(3) else numbers.weighted(_USUAL)
     idf = numbers.of(RELEASES[-12:]) if numbers.chance(3) else (6, 2, 0)
-    options = _options(numbers)
+    options = _options(numbers, real=cloud == "real")
     fuse = numbers.below(3) if "anti-rollback" in options else 0
     sized = numbers.of(_SIZES)
-    boards = numbers.of((1, 1, 1, 1, 2, 3)) if cloud == "script" else numbers.of((1, 2, 2, 4))
-    images = _images(numbers, fuse, damage=cloud == "script", guarded="anti-rollback" in options)
+    boards = numbers.of((1, 1, 1, 1, 1, 2, 3)) if cloud == "script" else numbers.of((1, 1, 2, 4))
+    images = _images(numbers, fuse, guarded="anti-rollback" in options)
     world = World(
         seed=seed,
         cloud=cloud,  # type: ignore[arg-type]
         chip=chip,
         idf=".".join(map(str, idf)),
         rainmaker=numbers.of(AGENTS) if numbers.chance(4) else "",
-        table=numbers.of(TABLES),
+        table=numbers.weighted(_TABLES),
         options=options,
         fuse=fuse,
         encrypted=numbers.chance(16),
@@ -141,28 +147,30 @@ def draw(seed: int) -> World:
     return world
 
 
-def _options(numbers: Numbers) -> tuple[str, ...]:
+def _options(numbers: Numbers, *, real: bool) -> tuple[str, ...]:
     found = [
         option
         for option, one_in in (
             ("anti-rollback", 5), ("pieces-16k", 2), ("no-resume", 4), ("report-failed", 4), ("progress", 6),
             ("asks-hourly", 4), ("waits-30s", 5), ("one-attempt", 5), ("retries-soon", 3), ("no-time", 8),
-            ("no-budget", 8), ("any-version", 8),
+            ("no-budget", 8), ("any-version", 8), ("skip-validate", 16),
         )
         if numbers.chance(one_in)
     ]  # fmt: skip
     if "anti-rollback" not in found and numbers.chance(12):
         found.append("no-rollback")
+    if real and numbers.chance(3):
+        found.append("over-mqtt")
     return tuple(found)
 
 
-def _images(numbers: Numbers, fuse: int, *, damage: bool, guarded: bool) -> tuple[Image, ...]:
+def _images(numbers: Numbers, fuse: int, *, guarded: bool) -> tuple[Image, ...]:
     """The factory's, which is good, and one to three for jobs; the last of them is good most of the time."""
     secure, found = fuse, [Image(1, "g", fuse)]
-    for version in range(2, 2 + numbers.of((1, 1, 1, 2, 3))):
+    for version in range(2, 2 + numbers.of((1, 1, 1, 1, 2, 3))):
         secure += guarded and numbers.chance(2)
-        bad = "upd" if damage else "up"
-        found.append(Image(version, numbers.of(bad) if numbers.chance(4) else "g", secure))
+        lower = guarded and secure > 0 and numbers.chance(8)
+        found.append(Image(version, numbers.of("upd") if numbers.chance(4) else "g", secure - lower))
     return tuple(found)
 
 
@@ -177,29 +185,34 @@ def _acts(numbers: Numbers, boards: int, images: int, sized: int) -> tuple[Act, 
     for image in range(1, images):
         for _ in range(numbers.of((1, 1, 2, 3))):
             at = now - numbers.below(15) if numbers.chance(1.5) else now + numbers.below(numbers.of((10, 30, 120, 900)))
-            acts.append(_happening(numbers, numbers.weighted(kinds), kinds, at, boards, sized))
-        acts.append(Act(now, "job", str(image)))
+            acts += _happening(numbers, numbers.weighted(kinds), kinds, at, boards, sized)
+        acts.append(Act(now, "job", f"{image}*{numbers.of((30, 200, 900))}" if numbers.chance(10) else str(image)))
         if numbers.chance(12):
             acts.append(Act(now + numbers.below(60), "job", "cancel"))
+        if numbers.chance(12):
+            acts.append(Act(now + numbers.of((40, 100)), "job", str(image)))
         now += numbers.of((5, 60, 400, 1200))
     return tuple(sorted(acts, key=lambda act: act.at))
 
 
-def _happening(numbers: Numbers, kind: str, kinds: list[tuple[str, int]], at: int, boards: int, sized: int) -> Act:
+def _happening(
+    numbers: Numbers, kind: str, kinds: list[tuple[str, int]], at: int, boards: int, sized: int
+) -> list[Act]:
     who = str(numbers.below(boards))
     if kind == "off":
-        return Act(at, who, f"off*{numbers.of((1, 5, 60, 600))}")
+        return [Act(at, who, f"off*{numbers.of((1, 5, 60, 600))}")]
     if kind == "press":
-        return Act(at, who, "press")
+        return [Act(at, who, "press")]
     if kind == "set":
-        return Act(at, who, f"set*{numbers.between(1, 999)}")
+        cut = [Act(at, who, f"cut@{numbers.below(13)}{numbers.of(_TEARS)}")] if numbers.chance(2) else []
+        return [*cut, Act(at, who, f"set*{numbers.between(1, 999)}")]
     if kind == "restart":
-        return Act(at, "cloud", f"restart*{numbers.of((1, 20, 200))}")
+        return [Act(at, "cloud", f"restart*{numbers.of((1, 20, 200))}")]
     if kind == "down":
-        return Act(at, "broker", f"down*{numbers.of((1, 20, 200))}")
+        return [Act(at, "broker", f"down*{numbers.of((1, 20, 200))}")]
     plans = [FAULTS[kind](numbers, sized)]
     for _ in range(numbers.below(2)):
         other = numbers.weighted(kinds)
         if other in FAULTS and other != kind:
             plans.append(FAULTS[other](numbers, sized))
-    return Act(at, who, "+".join(plans))
+    return [Act(at, who, "+".join(plans))]

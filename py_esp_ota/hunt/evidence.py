@@ -8,8 +8,10 @@ from py_esp_ota._core import (
     AppDesc,
     Flash,
     FlashCrypt,
+    OtaSelectEntry,
     Partition,
     PartitionTable,
+    read_otadata,
     verify_partition_table,
 )
 from py_esp_ota.chip import Chip
@@ -81,6 +83,16 @@ def otadata(evidence: Evidence) -> Partition | None:
     """Its otadata partition, ``None`` without one."""
     table = _rows(evidence)
     return None if table is None else table.find(type=_DATA, subtype=_OTADATA)
+
+
+def entries(evidence: Evidence) -> tuple[OtaSelectEntry, ...]:
+    """Both entries of otadata as its last life has left them; none without otadata."""
+    row = otadata(evidence)
+    if row is None:
+        return ()
+    flash = (evidence.offered or evidence.plain).flash.fork()
+    flash.power_on()
+    return read_otadata(flash, row.offset)
 
 
 def sound(evidence: Evidence, row: Partition) -> bool:

@@ -43,6 +43,7 @@ OPTIONS: Final[Mapping[str, tuple[str, bool | int]]] = {
     "retries-soon": ("esp_rmaker_ota_retry_delay_minutes", 1),
     "no-time": ("esp_rmaker_ota_time_support", False),
     "no-budget": ("esp_rmaker_mqtt_enable_budgeting", False),
+    "over-mqtt": ("esp_rmaker_ota_use_mqtt", True),
     "any-version": ("esp_rmaker_skip_version_check", True),
 }
 

@@ -23,7 +23,6 @@ _LINES: Final[Mapping[str, str]] = {
     "OTA already in progress": "offered-while-busy",
     "Out of MQTT Budget": "budget-spent",
     "OTA fetch timeout": "fetch-unanswered",
-    "Resuming": "download-resumed",
     "Rollback failure reason found": "reason-kept-over-rollback",
     "Not reporting any status": "report-without-job",
     "Will try reconnecting": "mqtt-lost",
@@ -53,7 +52,6 @@ _BOOTS: Final[Mapping[str, Callable[[BootReport], bool]]] = {
     "slot-skipped": lambda report: any("is not bootable" in line for line in report.why),
     "third-slot": lambda report: report.partition is not None and report.partition.ota_slot == 2,
     "factory-again": lambda report: report.partition is not None and report.partition.subtype == 0,
-    "fuse-raised": lambda report: any("secure version in eFuse" in line for line in report.why),
 }
 
 #: Those that the stage and its desk see themselves.
@@ -61,7 +59,7 @@ _OTHERS: Final = (
     "cut", "cut-in-boot", "cut-in-download", "cut-in-otadata", "cut-in-nvs", "cut-twice", "both-entries-lost",
     "entry-torn", "late-success", "cap-reached", "job-cancelled", "cloud-restarted-at-work", "broker-down-at-work",
     "plug-pulled-at-work", "offered-twice", "report-lost", "rescue-needed", "reset-needed", "setting-written",
-    "image-refused", "target-by-itself", "several-boards", "again-and-again",
+    "image-refused", "target-by-itself", "several-boards", "again-and-again", "download-resumed", "fuse-raised",
 )  # fmt: skip
 
 MARKS: Final[tuple[str, ...]] = tuple(sorted({*_LINES.values(), *_WORDS.values(), *_BOOTS, *_OTHERS}))

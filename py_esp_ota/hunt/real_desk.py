@@ -96,14 +96,14 @@ class RealDesk:
 
     # ----------------------------------------------------------------------------------------------------------- jobs
 
-    def order(self, image: int, nodes: Sequence[str]) -> Order | None:
+    def order(self, image: int, nodes: Sequence[str], metadata: Mapping[str, Any]) -> Order | None:
         """Upload the image when it is new, and start a job."""
         known = [node_id for node_id in nodes if self.service.nodes.is_known(node_id)]
         ota_image_id = self._upload(image)
         if self._life is None or ota_image_id is None or not known:
             return None
         name = f"job {len(self.orders)}"
-        made = self.service.jobs.create(name, ota_image_id, nodes=known, force_push=True)
+        made = self.service.jobs.create(name, ota_image_id, nodes=known, force_push=True, metadata=metadata)
         order = Order(made.job.ota_job_id, image, tuple(known))
         self.orders.append(order)
         return order

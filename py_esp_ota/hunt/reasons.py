@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from py_esp_ota._core import AppDesc, EFuse, FlashCrypt
+from py_esp_ota._core import AppDesc, EFuse, FlashCrypt, ota_slot
 from py_esp_ota.hunt.evidence import (
     TABLE_SIZE,
     Evidence,
     apps,
+    entries,
     fault_of,
     fault_of_goal,
     goal_desc,
@@ -23,15 +24,21 @@ from py_esp_ota.hunt.evidence import (
     sound,
     table_ok,
 )
+from py_esp_ota.idf.bootloader.start import BootReport
+from py_esp_ota.idf.features import features
+from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.rainmaker.ota import DiagState, DiagStatus
 
 #: What it takes: ``damage`` are bits that no operation of the board has written, ``cut`` is a power cut, ``build`` is
 #: there before anything happens (tables, options, pins, images), ``offer`` is up to the cloud.
 Needs = Literal["damage", "cut", "build", "offer"]
 
 _TEST = 0x20
+_FAILS = (False, DiagStatus.FAIL)
 _SECTOR = 0x1000
 _LOADER = "components/bootloader_support/src"
 _OTA_OPS = "components/app_update/esp_ota_ops.c"
+_FAILS = (False, DiagStatus.FAIL)
 _RMAKER_OTA = "components/esp_rainmaker/src/ota/esp_rmaker_ota.c"
 
 
@@ -65,6 +72,14 @@ def _no_bootloader(evidence: Evidence) -> str:
         efuse.bootloader_anti_rollback_en or efuse.recovery_bootloader_address is not None
     )
     return evidence.decided("ROM: no bootloader starts") if asks else ""
+
+
+def _reads_no_version(evidence: Evidence) -> str:
+    """A bootloader that validates nothing reads no secure version either, and compares 0 with the fuse."""
+    config, burnt = evidence.wreck.config, evidence.wreck.efuse.secure_version
+    if not (config.bootloader_skip_validate_always and config.bootloader_app_anti_rollback and burnt):
+        return ""
+    return "" if evidence.boots else evidence.decided("secure_version at ")
 
 
 def _half_encrypted(evidence: Evidence) -> str:
@@ -220,25 +235,44 @@ def _refused_at_boot(evidence: Evidence) -> str:
 
 
 def _unfit(evidence: Evidence) -> str:
-    unfit = evidence.wreck.ota_diag is not None
+    diag, goal = evidence.wreck.ota_diag, goal_desc(evidence)
+    unfit = diag is not None and goal is not None and any(diag(goal, state) in _FAILS for state in DiagState)
     return evidence.said("Firmware rolled back") or evidence.said("Firmware verification failed") if unfit else ""
 
 
-def _panics(*, confirmed: bool) -> Callable[[Evidence], str]:
-    """It panics, and nothing takes it back: it has confirmed itself, or the build asks nobody to."""
+def _panics(taken_back: Callable[[Evidence, BootReport], bool]) -> Callable[[Evidence], str]:
+    """It panics, and ``taken_back`` says of its latest boot that nothing takes it back."""
 
     def holds(evidence: Evidence) -> str:
-        wreck, goal = evidence.wreck, goal_desc(evidence)
         after = evidence.offered or evidence.plain
-        runs, crashes = after.boots[-1].app_desc, wreck.crashes
-        if goal is None or runs is None or crashes is None or crashes(goal) is None:
+        last, crashes = after.boots[-1], evidence.wreck.crashes
+        if last.app_desc is None or crashes is None or crashes(last.app_desc) is None:
             return ""
-        rollback = wreck.config.bootloader_app_rollback_enable
-        if runs.version_bytes != goal.version_bytes or rollback is not confirmed:
-            return ""
-        return f"{after.boots[-1]!r} boots again and again, and panics"
+        return f"{last!r} boots again and again, and panics" if taken_back(evidence, last) else ""
 
     return holds
+
+
+def _is_confirmed(evidence: Evidence, last: BootReport) -> bool:
+    return evidence.wreck.config.bootloader_app_rollback_enable and last.state == OtaImgState.VALID.name
+
+
+def _is_unasked(evidence: Evidence, _last: BootReport) -> bool:
+    return not evidence.wreck.config.bootloader_app_rollback_enable
+
+
+def _is_named_twice(evidence: Evidence, last: BootReport) -> bool:
+    """Before v6.0, an app that chose it again while it waited for its reboot has given it the other entry, too."""
+    if features(evidence.wreck.config.idf_version).reselects_in_place or last.partition is None:
+        return False
+    slots = sum(row.ota_slot is not None for row in apps(evidence))
+    named = {entry.crc_ok and ota_slot(entry.ota_seq, slots) == last.partition.ota_slot for entry in entries(evidence)}
+    return named == {True}
+
+
+def _is_unnamed(evidence: Evidence, last: BootReport) -> bool:
+    rollback = evidence.wreck.config.bootloader_app_rollback_enable
+    return rollback and last.partition is not None and not any(entry.valid for entry in entries(evidence))
 
 
 # ------------------------------------------------------------------------------------------------------------ the table
@@ -251,6 +285,14 @@ REASONS: tuple[Reason, ...] = (
         "docs/en/api-guides/bootloader.rst",
         "damage",
         _no_bootloader,
+    ),
+    Reason(
+        "reads-no-version",
+        "where nothing is validated the secure version of an app is not read, and 0 is below the fuse",
+        "process_segment_data",
+        f"{_LOADER}/esp_image_format.c",
+        "build",
+        _reads_no_version,
     ),
     Reason(
         "half-encrypted",
@@ -418,18 +460,34 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "panics-confirmed",
-        "the target panics after it has confirmed itself, and then nothing goes back",
+        "the app panics after it has confirmed itself, and then nothing goes back",
         "esp_ota_mark_app_valid_cancel_rollback",
         _OTA_OPS,
         "offer",
-        _panics(confirmed=True),
+        _panics(_is_confirmed),
     ),
     Reason(
         "panics-unasked",
-        "the target panics, and a build without rollback asks nobody to confirm",
+        "the app panics, and a build without rollback asks nobody to confirm",
         "set_new_state_otadata",
         _OTA_OPS,
         "offer",
-        _panics(confirmed=False),
+        _panics(_is_unasked),
+    ),
+    Reason(
+        "panics-named-twice",
+        "the app panics, and both entries name its slot since it was chosen once more before its first boot",
+        "esp_rewrite_ota_data",
+        _OTA_OPS,
+        "offer",
+        _panics(_is_named_twice),
+    ),
+    Reason(
+        "panics-unnamed",
+        "the app panics, no entry of otadata counts, and then each slot is tried in turn, that one first",
+        "bootloader_utility_load_boot_image",
+        f"{_LOADER}/bootloader_utility.c",
+        "cut",
+        _panics(_is_unnamed),
     ),
 )

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final, TypedDict
 
 from py_esp_ota.hunt.marks import MARKS
@@ -108,10 +107,10 @@ class Report:
     worlds: int = 0
     real_clouds: int = 0
     seconds: int = 0
-    findings: Mapping[str, Finding] = field(default_factory=lambda: MappingProxyType({}))
-    marks: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    first: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    chips_own: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    marks: Mapping[str, int] = field(default_factory=dict)
+    first: Mapping[str, int] = field(default_factory=dict)
+    chips_own: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, runs: Iterable[Run]) -> Report:

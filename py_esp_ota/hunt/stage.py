@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -16,19 +17,39 @@ from py_esp_ota.hunt.kinds import damaged, forged, table
 from py_esp_ota.hunt.marks import marks_of_boot, marks_of_left, marks_of_line, marks_of_words
 from py_esp_ota.hunt.promises import PROMISES
 from py_esp_ota.hunt.promises.promise import Broken, Look, holds
+from py_esp_ota.hunt.rescue import Wreck
 from py_esp_ota.hunt.result import Breach, Heard
-from py_esp_ota.hunt.world import Act, Image, World, seconds_of
+from py_esp_ota.hunt.unrecoverable import prove
+from py_esp_ota.hunt.world import Act, Image, World, image_of, seconds_of
 from py_esp_ota.idf.bootloader.start import BootReport, boot
+from py_esp_ota.ports import Response
 from py_esp_ota.sweep.life import Past, left_on
 
-OFTEN: Final = 14
+OFTEN: Final = 10
 """When a board has booted so often, somebody cancels its job."""
-BOOTS: Final = 40
+BOOTS: Final = 30
 """When it has booted so often, it does so for ever, and is stopped."""
-_SAYS = "Reporting "
+_CHOSEN, _DONE = "Rebooting into", "Reporting success"
 _OFFER = "Upgrade Handler got:"
 _EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
-_FOR_EVER = "the app panics at each boot before it asks for an update, and its bootloader has no rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A breach, unless an upstream function made the board what it is; ``cut``: power cuts did fall on it."""
+
+    breach: Breach
+    wreck: Wreck
+    cut: bool
+
+    def as_the_chip(self) -> str:
+        """That function, proven; ``""`` when there is none."""
+        said = prove(self.wreck)
+        reason = said.reason
+        happened = {"build", "offer", *(["cut"] if self.cut else [])}  # nothing here flips a bit by itself
+        if said.recovers or not said.proven or reason is None or reason.needs not in happened:
+            return ""
+        return f"{reason.function}: {reason.text}" if reason.function else reason.text
 
 
 class Over(Exception):
@@ -43,18 +64,20 @@ class Stage:
         self.marks: set[str] = set()
         self.chips_own: set[str] = set()
         self.breach: Breach | None = None
+        self.doubts: list[Doubt] = []
+        self.ended = 0.0
         self._heard = heard
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._tasks: set[asyncio.Task[object]] = set()
         self.broker = MemoryBroker()
         self.clock = VirtualClock(_EPOCH, self._loop)
-        self.images = _images(world)
+        self.images = images_of(world)
         self.sound = [image for image, made in zip(self.images, _made(world), strict=True) if made.quality != "d"]
         self.goal = world.target
         self.desk = self._desk()
         self.boards = [
-            Board(world, number, mqtt=self.broker, fetch=self.desk.fetch, clock=self.clock, told=self._hear)
+            Board(world, number, mqtt=self.broker, fetch=self._fetch, clock=self.clock, told=self._hear)
             for number in range(world.boards)
         ]
         self._away: asyncio.Task[object] | None = None
@@ -68,6 +91,12 @@ class Stage:
 
         return RealDesk(self.broker, self.clock, self.images)
 
+    def _fetch(self, url: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Response]:
+        asked = next((value for name, value in headers.items() if name.lower() == "range"), "")
+        if asked.startswith("bytes=") and not asked.startswith("bytes=0-"):
+            self.marks.add("download-resumed")
+        return self.desk.fetch(url, headers)
+
     # ------------------------------------------------------------------------------------------------------------ life
 
     async def begin(self) -> None:
@@ -80,9 +109,12 @@ class Stage:
 
     async def end(self) -> None:
         """Nothing goes on."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.ended = round(self.now, 3)
+        left = {*self._tasks}
+        while left:  # a board whose app ends at this very moment takes the first for that app's end
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=1.0)
         await self.desk.close()
         self.desk.end()
 
@@ -104,7 +136,7 @@ class Stage:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopped.wait()
-        if self.breach is not None:
+        if self._stopped.is_set():
             raise Over
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
@@ -129,7 +161,7 @@ class Stage:
         """Note the first breach, and stop."""
         if self.breach is None:
             self.breach = Breach(promise, board.number if board else None, round(self.now, 3), why)
-        self._stopped.set()
+        self._stop_here()
 
     def _judge(self, promise: str, board: Board | None, broken: Broken | None) -> None:
         if broken is None:
@@ -138,6 +170,21 @@ class Stage:
             self.chips_own.add(broken.as_the_chip)
         else:
             self.break_off(promise, board, broken.why)
+
+    def doubt(self, promise: str, board: Board, why: str) -> None:
+        """A board is dead, or will not come to the target: whether it is beyond rescue is asked when all is over."""
+        goal = self.images[self.goal]
+        wreck = Wreck.of(board.device, goal, [goal])
+        wreck = replace(wreck, config=board.config, ota_diag=board.fit, crashes=board.panics)
+        breach = Breach(promise, board.number, round(self.now, 3), why)
+        self.doubts.append(Doubt(breach, wreck, cut=board.memory.cuts > 0))
+        self._stop_here()
+
+    def _stop_here(self) -> None:
+        self._stopped.set()
+        for board in self.boards:
+            if board.tape is not None:
+                board.tape.end()
 
     def judge_end(self) -> None:
         """Ask the promises about the end."""
@@ -151,11 +198,14 @@ class Stage:
         if flash.operations == memory.looked_at and not cut:
             return
         memory.looked_at = flash.operations
+        if board.was_looked_at():
+            return
         copy = board.copy()
         if cut:
             left = left_on(copy.flash, board.config, Past(nvs_flaw=memory.nvs_flaw))
             memory.nvs_flaw = left.nvs_flaw
             self.marks.update(marks_of_left(left.otadata))
+        copy.flash.watch()
         copy.flash.power_on()
         report = boot(copy, board.config)
         boots = None if report.partition is None else holds(copy.flash, report.partition, self.sound)
@@ -163,14 +213,19 @@ class Stage:
         for promise in PROMISES:
             if promise.at_look is not None:
                 self._judge(promise.name, board, promise.at_look(self, board, look))
+        board.remember(copy.flash)
 
     def _hear(self, board: Board, line: str) -> None:
         boots = board.device.boots
         if len(boots) > board.memory.boots_seen:
             board.memory.boots_seen = len(boots)
             self._booted(board, boots[-1])
-        if _SAYS in line:
+        if _CHOSEN in line or _DONE in line:
+            board.memory.chosen = _CHOSEN in line
             self.look(board)
+            for promise in PROMISES:
+                if promise.at_line is not None:
+                    self._judge(promise.name, board, promise.at_line(self, board, line))
         if _OFFER in line:
             self._offered(board)
         self.marks.update(marks_of_line(line))
@@ -185,14 +240,18 @@ class Stage:
             self.marks.add("offered-twice")
 
     def _booted(self, board: Board, report: BootReport) -> None:
-        board.memory.offers = 0
+        board.memory.offers, board.memory.chosen = 0, False
         self.marks.update(marks_of_boot(report))
         for promise in PROMISES:
             if promise.at_boot is not None:
                 self._judge(promise.name, board, promise.at_boot(self, board, report))
+        if board.device.chip.efuse.secure_version > board.memory.fuse:
+            board.memory.fuse = board.device.chip.efuse.secure_version
+            self.marks.add("fuse-raised")
         if report.app_desc is not None:
             board.memory.ran.add(report.app_desc.version)
-        self.look(board)
+        if report.otadata_writes:
+            self.look(board)
         board.memory.boots_since += 1
         if board.memory.boots_since == OFTEN:
             self.marks.add("again-and-again")
@@ -215,7 +274,6 @@ class Stage:
         try:
             board.device.power_on()
         except PowerLoss:
-            self.marks.add("cut-in-boot")
             self._lost(board)
 
     def _lost(self, board: Board) -> None:
@@ -227,7 +285,10 @@ class Stage:
         self.marks.add("cut" if memory.cuts == 1 else "cut-twice")
         self.marks.update(self._where(board))
         board.armed = flash.fault
-        flash.record(False)
+        if board.tape is not None:
+            board.tape.cut()
+        else:
+            flash.record(False)
         self.look(board, cut=True)
         self._loop.call_later(self.world.back, self.switch_on, board)
 
@@ -237,7 +298,8 @@ class Stage:
         if last is None:
             return ()
         row = next((row for row in table(self.world.table) if row.offset <= last.address < row.offset + row.size), None)
-        names = {(1, 0): "cut-in-otadata", (1, 2): "cut-in-nvs"}
+        in_otadata = "cut-in-boot" if board.memory.chosen else "cut-in-otadata"
+        names = {(1, 0): in_otadata, (1, 2): "cut-in-nvs"}
         if row is None:
             return ()
         return ("cut-in-download",) if row.type == 0 else tuple(filter(None, [names.get((row.type, row.subtype))]))
@@ -252,6 +314,9 @@ class Stage:
 
     def act(self, act: Act) -> None:
         """Let something happen."""
+        for board in self.boards:
+            if board.tape is not None:
+                board.tape.note(str(act))
         if act.who == "job":
             self._job(act.what)
         elif act.who == "cloud":
@@ -302,14 +367,15 @@ class Stage:
                 self.marks.add("job-cancelled")
                 self.cancel()
             return
-        if self.order(int(what), self.boards) is None:
+        if self.order(image_of(what), self.boards, seconds_of(what)) is None:
             self.marks.add("image-refused")
 
-    def order(self, image: int, boards: Sequence[Board]) -> Order | None:
+    def order(self, image: int, boards: Sequence[Board], valid_in: int = 0) -> Order | None:
         """Start a job for some boards."""
         for board in boards:
             board.memory.boots_since = 0
-        return self.desk.order(image, [board.node_id for board in boards])
+        metadata = {"validity": {"start": int(self.clock.now()) + valid_in}} if valid_in else {}
+        return self.desk.order(image, [board.node_id for board in boards], metadata)
 
     def cancel(self, *, but: Order | None = None) -> None:
         """End all jobs, or all but one: nobody is handed them any more."""
@@ -345,17 +411,11 @@ class Stage:
     def there(self, board: Board) -> bool:
         """Whether a board runs the goal for good."""
         runs = board.version == self.version_of(self.goal) and board.runs([self.images[self.goal]]) is not None
-        return runs and board.device.state not in {"NEW", "PENDING_VERIFY"}
+        return runs and not board.on_trial
 
     def over(self, order: Order, board: Board) -> bool:
         """Whether a job has ended on a board, or was never for it."""
         return board.node_id not in order.nodes or self.desk.closed(order, board.node_id)
-
-    def unrecoverable(self, board: Board) -> str:
-        """The upstream function by which a board is beyond rescue, ``""`` when none is known."""
-        if board.memory.boots_for_ever and not board.config.bootloader_app_rollback_enable:
-            return _FOR_EVER
-        return ""
 
     def note_words(self) -> None:
         """The marks of all that was said."""
@@ -372,7 +432,8 @@ def _made(world: World) -> tuple[Image, ...]:
     return (*world.images, Image(last + 1, "g", secure))
 
 
-def _images(world: World) -> list[bytes]:
+def images_of(world: World) -> list[bytes]:
+    """The images of a world as they are sent; the last one is good for everybody."""
     found = []
     for image in _made(world):
         data = forged(world.chip, image.version, image.secure_version, world.sized)

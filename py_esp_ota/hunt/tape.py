@@ -61,6 +61,7 @@ class Tape:
         self._notes: list[tuple[int, str]] = []
         self._at_work: list[tuple[int, tuple[str, ...]]] = []
         self._before = 0
+        self._over = False
         self._begin()
 
     @property
@@ -70,16 +71,25 @@ class Tape:
 
     def note(self, text: str) -> None:
         """What the board says, or what is done to it, at this moment."""
+        if self._over:
+            return
         self._notes.append((self.count, text))
 
     def cut(self) -> None:
         """The power went, and is to come back now."""
-        self._end()
-        self._begin()
+        if not self._over:
+            self._end()
+            self._begin()
+
+    def end(self) -> None:
+        """Nothing of what comes is recorded any more."""
+        if not self._over:
+            self._end()
+            self._over = True
 
     def stop(self) -> Taped:
-        """The end of the tape."""
-        self._end()
+        """The finished tape. Raises ``ValueError`` when somebody else has recorded on this flash meanwhile."""
+        self.end()
         return Taped(tuple(self._lives), tuple(self._notes), tuple(self._at_work))
 
     @contextmanager
@@ -89,7 +99,7 @@ class Tape:
 
         def look(frame: FrameType, event: str, _arg: object) -> None:
             nonlocal seen
-            if event in {"c_return", "c_exception"} and self.count != seen:
+            if event in {"c_return", "c_exception"} and not self._over and self.count != seen:
                 seen = self.count
                 self._at_work.append((seen, _functions(frame)))
 
@@ -146,6 +156,11 @@ class Taped:
         work = next((names for count, names in self._at_work if count > number), ()) if kind == "operation" else ()
         noted = bisect_right([count for count, _ in self._notes], number)
         return Event(kind, number, operation, work, self._notes[noted - 1][1] if noted else "")
+
+    @property
+    def last(self) -> State:
+        """The board at the end."""
+        return self.state(len(self.events()))
 
     def state(self, count: int) -> State:
         """The board after so many events, without power."""

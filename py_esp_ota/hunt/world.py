@@ -30,6 +30,7 @@ _IMAGE = re.compile(r"(\d{1,9})([a-z])(?:\.(\d{1,2}))?", re.ASCII)
 _ACT = re.compile(r"(\d{1,6})/([a-z]+|\d{1,2})/(\S+)", re.ASCII)
 _OFF = re.compile(r"off\*(\d{1,6})", re.ASCII)
 _DOWN = re.compile(r"(?:down|restart)\*(\d{1,6})", re.ASCII)
+_JOB = re.compile(r"\d{1,2}(?:\*\d{1,6})?", re.ASCII)
 _SET = re.compile(r"set\*(\d{1,9})", re.ASCII)
 
 
@@ -51,7 +52,7 @@ class Act:
 
     To a board: ``off*S`` the plug is pulled for so long, ``press`` its reset button, ``set*N`` its user changes a
     setting, else a fault plan of ``py_esp_ota.faults``. To the cloud: ``restart*S``, to the broker ``down*S``. A job:
-    the number of an image, which it is about, or ``cancel``.
+    the number of an image, which it is about, with ``*S`` valid from S seconds on only; or ``cancel``.
     """
 
     at: int
@@ -100,7 +101,7 @@ class World:
     @property
     def target(self) -> int:
         """The image that boards are to run in the end: that of the last job, or the factory's when there is none."""
-        jobs = [int(act.what) for act in self.acts if act.who == "job" and act.what != "cancel"]
+        jobs = [image_of(act.what) for act in self.acts if act.who == "job" and act.what != "cancel"]
         return jobs[-1] if jobs else 0
 
     @property
@@ -172,7 +173,9 @@ def check(world: World) -> None:
     for option in world.options:
         if option not in OPTIONS:
             raise ValueError(f"options={option}: expected some of {', '.join(OPTIONS)}")
-    world.config()
+    config = world.config()
+    if config.esp_rmaker_ota_use_mqtt and world.cloud != "real":
+        raise ValueError("options=over-mqtt: the script of a cloud has no streams; cloud=real has")
     room = min(row.size for row in table(world.table) if row.type == 0)
     if not 0x400 <= world.sized <= room - 0x2000 or world.sized % 0x10:
         raise ValueError(f"sized={world.sized}: expected a multiple of 16 from 1024 to {room - 0x2000}")
@@ -224,7 +227,7 @@ def _check_act(act: Act, world: World) -> None:
         if not _DOWN.fullmatch(what) or what.startswith("restart") != (who == "cloud"):
             raise ValueError(f"'{act}': expected {'restart*S' if who == 'cloud' else 'down*S'}")
     elif who == "job":
-        if what != "cancel" and not (what.isdigit() and int(what) < len(world.images)):
+        if what != "cancel" and not (_JOB.fullmatch(what) and image_of(what) < len(world.images)):
             raise ValueError(f"'{act}': expected cancel, or the number of an image below {len(world.images)}")
     elif not who.isdigit() or int(who) >= world.boards:
         raise ValueError(f"'{act}': nobody is called {who}; there are {world.boards} boards")
@@ -236,6 +239,10 @@ def _check_act(act: Act, world: World) -> None:
 
 
 def seconds_of(what: str) -> int:
-    """How long ``off*S``, ``down*S`` and ``restart*S`` last; the number of ``set*N``; 0 for all else."""
-    word, _, number = what.partition("*")
-    return int(number) if word in {"off", "down", "restart", "set"} else 0
+    """The number behind the star: how long, or how soon; 0 without one."""
+    return int(what.partition("*")[2] or 0)
+
+
+def image_of(what: str) -> int:
+    """Which image a job is about."""
+    return int(what.partition("*")[0])

@@ -111,7 +111,7 @@ def test_registered_nodes_of_any_broker_wait_for_a_job_and_ctrl_c_ends_it_with_a
     assert (result["whole"], result["waiting"], result["counts"]) == (False, 2, [{"status": "triggered", "devices": 2}])
     assert [member["node_id"] for member in result["members"]] == ["reg-a", "reg-b"]
     assert [member["replay"].split()[-1] for member in result["members"]] == ["lamp-000001", "plug-000001"]
-    assert "Interrupted: 2 of 2 devices are in this report" in said
+    assert "It was interrupted: 2 of 2 devices are in this report" in said
 
 
 @pytest.mark.parametrize(

@@ -62,3 +62,27 @@ def test_a_line_that_is_no_world_is_refused_in_one_line(line, why):
     assert done.exit_code == 2
     assert why in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_corpus_grows_and_is_played_first(tmp_path):
+    folder = tmp_path / "corpus"
+    first = call("--seeds", "3", "--corpus", str(folder), "--json")
+    assert first.exit_code == 0, first.output
+    kept = (folder / "marks.txt").read_text()
+    assert "trial-begun" in kept
+    assert not (folder / "findings.txt").exists()
+    again = call("--seeds", "1", "--seed", "9", "--corpus", str(folder), "--mutant", "confirms-unasked", "--json")
+    assert json.loads(again.stdout)["worlds"] > 1, "what was kept is played, too"
+    assert "never confirmed itself" in (folder / "findings.txt").read_text()
+    (folder / "marks.txt").write_text("what\n")
+    refused = call("--corpus", str(folder))
+    assert refused.exit_code == 2
+    assert "marks.txt: line 1: expected a key, a tab and a world" in refused.stderr
+
+
+def test_a_hunt_can_go_on_for_a_while_and_be_shared_out():
+    done = call("--for", "1", "--seed", "100", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["worlds"] % 25 == 0
+    shared = [json.loads(call("--seeds", "4", *words, "--json").stdout) for words in ((), ("--jobs", "2"))]
+    assert [{**said, "elapsed_s": 0} for said in shared[:1]] == [{**said, "elapsed_s": 0} for said in shared[1:]]

@@ -463,6 +463,7 @@ OTHERWISE = {
     "quick.py": {"sys.stdout.write"},  # only what prints
     "quick_files.py": {"sys.stdout.write"},
     "corpus.py": {"print"},  # names that stand in the module
+    "hunt.py": {"Console"},  # a progress bar alone
     "sweep.py": {"Console", "Console(stderr=stdout_is_taken()).print"},  # pictures, made legible in view/
     "fleet_play.py": {"Console"},  # a bar, its words made legible
     "show.py": {"self._out.print"},

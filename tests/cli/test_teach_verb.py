@@ -44,12 +44,20 @@ def stories(folder):
 
 
 @pytest.mark.usefixtures("shallow")
-def test_without_a_story_those_of_the_lessons_stand_beside_the_first_update(folder):
-    done = teach("old.bin new.bin -o page.html --json")
+@pytest.mark.parametrize(
+    ("line", "first"), [("", "first-ota"), ("old.bin new.bin --story confirm --lessons", "confirm")]
+)
+def test_the_stories_of_the_lessons_stand_beside_the_first(folder, line, first):
+    done = teach(line, "-o page.html --json")
     assert done.exit_code == 0, done.output
-    assert json.loads(done.output)["story"] == "first-ota"
-    assert [story["story"] for story in stories(folder)] == list(LESSONS)
-    assert LESSONS[0] == "first-ota"
+    assert json.loads(done.output)["story"] == first
+    assert [story["story"] for story in stories(folder)] == [first, *(name for name in LESSONS if name != first)]
+
+
+@pytest.mark.usefixtures("shallow")
+def test_a_page_of_ones_own_images_has_one_story(folder):
+    assert teach("old.bin new.bin -o page.html").exit_code == 0
+    assert [story["story"] for story in stories(folder)] == ["first-ota"]
 
 
 @pytest.mark.usefixtures("shallow")
@@ -58,12 +66,14 @@ def test_a_project_s_own_update_is_a_page_too(folder):
     assert done.exit_code == 0, done.output
     (story,) = stories(folder)
     assert story["story"] == "wled-update"
+    assert story["command"] == "esp-ota sweep --profile wled"
     assert re.search(r"page\.html#v=1&story=wled-update&images=\w+-\w+&replay=cut@1\n", done.output)
 
 
 def test_the_bootloader_is_in_the_flash(folder):
     assert teach("old.bin new.bin --story reject --bootloader boot.bin -o page.html").exit_code == 0
     (story,) = stories(folder)
+    assert story["command"] == "esp-ota sweep old.bin new.bin --story reject --bootloader boot.bin"
     assert story["base"][0][0] == 0  # where a bootloader of this chip stands
     assert teach("old.bin new.bin --story reject -o page.html").exit_code == 0
     assert stories(folder)[0]["base"][0][0] == 0x8000
@@ -89,9 +99,9 @@ def test_what_does_not_go_together_is_a_sentence(folder, line, said):
 
 
 def test_a_sweep_of_a_project_leads_to_its_page(folder, monkeypatch):
-    monkeypatch.setattr("py_esp_ota.cli.sweep.teach_page", lambda story, *_args, **_options: story.name)
+    monkeypatch.setattr("py_esp_ota.cli.sweep.teach_page", lambda story, *_, command, **__: command(story))
     words = "sweep --profile wled --cut 1 --html report.html --teach page.html"
     assert CliRunner().invoke(main, words.split()).exit_code in {0, 1}
-    assert (folder / "page.html").read_text() == "wled-update"
+    assert (folder / "page.html").read_text() == "esp-ota sweep --profile wled"
     told = re.search(r'id="data">([^<]*)<', (folder / "report.html").read_text())[1]
     assert json.loads(told)["teach"].startswith("page.html#v=1&story=wled-update&images=")

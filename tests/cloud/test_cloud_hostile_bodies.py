@@ -84,13 +84,15 @@ def test_hostile_bodies_are_refused_in_a_line(attacked, caplog, method, path, re
 
 
 def test_an_absent_call_reads_none_of_it(attacked, caplog):
+    """They have one answer: the first call is sent every body, each other call the next one."""
     attacked.__dict__.pop("token", None)
-    for call in ABSENT:
+    bodies = [content for content, _ in BODIES.values() if len(content) < BODY_LIMIT]
+    pairs = [(ABSENT[0], content) for content in bodies]
+    pairs += [(call, bodies[number % len(bodies)]) for number, call in enumerate(ABSENT)]
+    for call, content in pairs:
         path = f"/v1/{call.path}".replace("{", "").replace("}", "")
-        for content, _ in BODIES.values():
-            if len(content) < BODY_LIMIT:
-                answer = attacked.call(call.method, path, content=content, headers=JSON)
-                assert failure(answer) == expect(Refusal.NOT_SERVED)
+        answer = attacked.call(call.method, path, content=content, headers=JSON)
+        assert failure(answer) == expect(Refusal.NOT_SERVED), (call, content[:40])
     assert caplog.records == []
 
 

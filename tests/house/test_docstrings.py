@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from dataclasses import fields, is_dataclass
 from enum import Enum
 
@@ -12,6 +13,8 @@ from py_esp_ota import _core
 
 CLASSES = {name: value for name, value in vars(_core).items() if isinstance(value, type)}
 NAMES = {name: getattr(py_esp_ota, name) for name in py_esp_ota.__all__}
+#: Whose help is a list, or a few lines about what its neighbours show.
+WITHOUT = {"EspErr", "Partition", "every_power_cut", "inspect_image", "verify_image"}
 EVERYTHING = {**CLASSES, **NAMES}
 
 
@@ -35,6 +38,21 @@ def test_has_a_docstring_and_so_has_each_public_member(name):
     thing = EVERYTHING[name]
     assert (thing.__doc__ or "").strip()
     assert [member for member, value in members(thing).items() if not (doc(value) or "").strip()] == []
+
+
+@pytest.mark.parametrize("name", [*sorted(NAMES.keys() - WITHOUT), "py_esp_ota"])
+def test_its_example_does_what_is_printed(name):
+    """``help()`` reads like a book: each class that a reader begins with is shown at work."""
+    text = NAMES[name].__doc__ if name in NAMES else py_esp_ota.__doc__
+    example = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
+    assert example.examples
+    told: list[str] = []
+    doctest.DocTestRunner().run(example, out=told.append)
+    assert told == []
+
+
+def test_the_package_tells_of_each_of_its_names():
+    assert [name for name in py_esp_ota.__all__ if f"``{name}``" not in py_esp_ota.__doc__] == []
 
 
 def test_the_names_were_found():

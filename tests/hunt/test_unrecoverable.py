@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from wrecks import NEW, OTA_0, OTA_1, OTADATA, SECTOR, VALID, WRECKS, app, board, wreck
@@ -125,3 +126,9 @@ def test_the_slot_that_ran_is_judged_as_well():
     device.flash.erase(OTA_0, SECTOR)
     device.flash.program(OTA_1, NEW)
     assert prove(wreck(device, offers=[])).recovers
+
+
+def test_the_page_has_the_table():
+    page = (Path(__file__).parents[2] / "docs/reference/unrecoverable.md").read_text()
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
+    assert rows[1:] == [[reason.text, reason.needs, reason.function, reason.file] for reason in REASONS]

@@ -31,7 +31,7 @@ NO_SLOTS = PartitionTable.from_csv(
     "nvs,data,nvs,0x9000,0x4000\notadata,data,ota,,0x2000\nfactory,app,factory,0x10000,64K\n"
 )
 OTADATA, OTA_0, OTA_1 = 0xD000, 0x10000, 0x20000
-VALID = 2
+VALID, ABORTED = 2, 4
 
 
 def app(version, **options):
@@ -55,6 +55,13 @@ def wreck(device, goal=NEW, *, offers=None):
 def _no_bootloader():
     fuses = EFuse("esp32c5", bootloader_anti_rollback_en=True)
     return wreck(board(firmware=app("1.0.0", chip="esp32c5"), efuse=fuses), app("1.1.0", chip="esp32c5"))
+
+
+def _reads_no_version():
+    config = Sdkconfig(bootloader_app_anti_rollback=True, bootloader_skip_validate_always=True)
+    goal = app("1.1.0", secure_version=1)
+    device = board(config=config, efuse=EFuse("esp32c3", secure_version=1), firmware=app("1.0.0", secure_version=1))
+    return wreck(device, goal)
 
 
 def _half_encrypted():
@@ -110,6 +117,7 @@ def _over_the_bootloader():
 
 WRECKS: Mapping[str, Callable[[], Wreck]] = {
     "no-bootloader": _no_bootloader,
+    "reads-no-version": _reads_no_version,
     "half-encrypted": _half_encrypted,
     "no-table": lambda: _erased(0x8000),
     "otadata-too-small": lambda: wreck(board(SMALL_OTADATA)),
@@ -147,7 +155,17 @@ WRECKS: Mapping[str, Callable[[], Wreck]] = {
     "panics-unasked": lambda: replace(
         wreck(board(config=Sdkconfig(bootloader_app_rollback_enable=False))), crashes=_new_panics
     ),
+    "panics-named-twice": lambda: _rejected(twice=True),
+    "panics-unnamed": lambda: _rejected(twice=False),
 }
+
+
+def _rejected(*, twice):
+    """An app in ota_0 that panics at once, and that otadata has given up: in both entries, or in the only one."""
+    device = board(firmware=NEW, boot=False, config=Sdkconfig(idf_version=(5, 5, 0)))
+    for index in range(1 + twice):
+        device.flash.program(OTADATA + index * SECTOR, OtaSelectEntry(1, ABORTED).to_bytes())
+    return replace(wreck(device, app("1.2.0")), crashes=lambda running: 0.0 if running.version == "1.1.0" else None)
 
 
 def _new_panics(running):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import Phase, seed, settings
 from hypothesis.errors import InvalidArgument
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -60,7 +60,9 @@ def live(machine, max_examples=60):
 
 
 def test_everything_happens_to_it():
+    """In four hundred lives; there is nothing to wait for once all was seen."""
     seen = Counter()
+    often = ("accepted", "refused", "armed", ("factory", ""), ("ota_0", "PENDING_VERIFY"), ("ota_0", "VALID"))
 
     class Watched(DeviceMachine):
         def boot(self, chip, config):
@@ -78,10 +80,13 @@ def test_everything_happens_to_it():
             seen["armed"] += bool(self.device.flash.fault)
             super()._start()
 
-    live(Watched, max_examples=240)
-    for what in ("accepted", "refused", "armed", ("factory", ""), ("ota_0", "PENDING_VERIFY"), ("ota_0", "VALID")):
-        assert seen[what] > 3, seen
-    assert seen["ota_1", "PENDING_VERIFY"]
+    def everything():
+        return all(seen[what] > 3 for what in often) and seen["ota_1", "PENDING_VERIFY"]
+
+    for number in range(20):
+        if not everything():
+            live(seed(number)(Watched), max_examples=20)
+    assert everything(), seen
 
 
 # -------------------------------------------------------------------------------------------------------- what it finds

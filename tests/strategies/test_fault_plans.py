@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import find, given, seed, settings
 from hypothesis.errors import InvalidArgument
 
 from py_esp_ota import Flash
@@ -53,9 +53,11 @@ def test_other_sides_are_left_alone(plan):
 
 
 def test_every_model_and_every_form_is_drawn():
+    """In three thousand plans; there is nothing to wait for once all were seen."""
     cuts, words = set(), set()
+    forms = {word for word, form in FORMS.items() if form.side in FAULT_SIDES}
 
-    @settings(max_examples=3000, derandomize=True)
+    @settings(max_examples=200, database=None)
     @given(fault_plans())
     def collect(plan):
         for part in plan.split("+"):
@@ -65,9 +67,11 @@ def test_every_model_and_every_form_is_drawn():
             else:
                 words.add(word)
 
-    collect()
+    for number in range(15):
+        if not (cuts >= set(CUT_MODELS) and words >= forms):
+            seed(number)(collect)()
     assert cuts == set(CUT_MODELS)
-    assert words - {""} == {word for word, form in FORMS.items() if form.side in FAULT_SIDES}
+    assert words - {""} == forms
 
 
 @given(fault_plans(cuts=True, models=[":weak-erase", ":after"], faults=False))

@@ -16,10 +16,10 @@ from py_esp_ota.view.sweep_html import sweep_html
 pytestmark = IN_A_BROWSER
 
 
-@pytest.fixture(params=["light", "dark"])
-def page(request, browser: Browser) -> Iterator[Page]:
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
     """A page that may ask nobody and complain about nothing."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=request.param)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     trouble: list[str] = []
     page.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else trouble.append(asked.url))
@@ -88,7 +88,9 @@ def test_a_click_shows_cases_otadata_replay_line_and_boot_log(page, tmp_path):
     expect(page.locator("#why")).to_have_text("")
 
 
-def test_cells_have_the_colour_of_their_outcome(page, tmp_path):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_cells_have_the_colour_of_their_outcome(page, tmp_path, scheme):
+    page.emulate_media(color_scheme=scheme)
     show(page, tmp_path, report())
     page.get_by_role("button", name="Next finding")  # loaded
     seen = {(index, lane): pixel(page, index, lane, 34) for index in (1, 3, 20, 30) for lane in (0, 1, 2)}

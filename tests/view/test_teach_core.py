@@ -5,20 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import random
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from browsers import IN_A_BROWSER
+from playwright.sync_api import Browser, Page
 
 from py_esp_ota._core import Flash, active_otadata, inspect_image, read_otadata
 from py_esp_ota.errors import EspErr, FlashError, PowerLoss
 from py_esp_ota.firmware import Firmware, ota_select_entry
 from py_esp_ota.view.teach.page import MODULES, _module, core_wasm
 
-CHROMIUM = shutil.which("chromium")
-QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 IMAGES, PAIRS, SEQUENCES = 800, 600, 600
 SIZE, SECTOR, OTADATA = 1 << 20, 0x1000, 0xD000
 TEARS = (
@@ -27,34 +25,31 @@ TEARS = (
 )
 
 pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+    *IN_A_BROWSER,
     pytest.mark.skipif(not core_wasm(), reason="the core was not built as WebAssembly"),
 ]
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """An empty page with the modules of the real one in it."""
     imports = json.dumps({"imports": {f"teach/{name}": _module(name) for name in MODULES if name in {"bytes", "core"}}})
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
-        page = browser.new_page()
-        page.set_content(
-            f'<script type="importmap">{imports}</script>'
-            '<script type="module">import { Core, Refused } from "teach/core";'
-            "Object.assign(globalThis, { Core, Refused });</script>"
-        )
-        page.wait_for_function("() => Boolean(globalThis.Core)")
-        page.evaluate(
-            """async (wasm) => {
-                globalThis.bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-                globalThis.core = await Core.load(bytes(wasm));
-            }""",
-            sent(core_wasm()),
-        )
-        yield page
-        browser.close()
+    page = browser.new_page()
+    page.set_content(
+        f'<script type="importmap">{imports}</script>'
+        '<script type="module">import { Core, Refused } from "teach/core";'
+        "Object.assign(globalThis, { Core, Refused });</script>"
+    )
+    page.wait_for_function("() => Boolean(globalThis.Core)")
+    page.evaluate(
+        """async (wasm) => {
+            globalThis.bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            globalThis.core = await Core.load(bytes(wasm));
+        }""",
+        sent(core_wasm()),
+    )
+    yield page
+    page.close()
 
 
 def sent(data: bytes) -> str:

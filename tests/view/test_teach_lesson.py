@@ -99,7 +99,9 @@ def test_no_page_of_bytes_is_kept_twice():
 
 def test_limits_are_kept_and_a_named_plan_is_there_in_any_case():
     story = STORIES["first-ota"]
+    assert learn(story, SCENE, Limits()).whole
     none = learn(story, SCENE, Limits(wrecks=0))
+    assert not none.whole
     assert {wreck.depth for wreck in none.wrecks} == {1}
     plan = "cut@73:torn-program+cut@0+cut@1:after"
     deep = learn(story, SCENE, Limits(depth=1, plans=(plan,)))

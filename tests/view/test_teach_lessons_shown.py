@@ -11,7 +11,7 @@ from py_esp_ota.firmware import Firmware
 from py_esp_ota.sweep import STORIES, Scene
 from py_esp_ota.view.lessons import NAMES, file_name, lesson
 from py_esp_ota.view.teach import LESSONS, Limits, fragment, teach_page
-from py_esp_ota.view.teach.lessons import SHOWN, lessons_html, state_of
+from py_esp_ota.view.teach.lessons import SHOWN, lessons_html, states_in
 from py_esp_ota.view.teach.tasks import TASKS
 from py_esp_ota.view.teach.wrecks import Lesson, learn
 
@@ -25,7 +25,7 @@ def learned() -> dict[str, Lesson]:
 
 
 def test_each_lesson_is_there_with_all_its_sections_its_state_and_a_task(learned):
-    text = lessons_html({name: (learned[name], name) for name in LESSONS})
+    text = lessons_html({key: state for name in LESSONS for key, state in states_in(learned[name], name).items()})
     assert re.findall(r"<summary>(.*)</summary>", text) == [lesson(name).title for name in NAMES]
     told = [(*lesson(name).sections, "See it", TASKS[name].title) for name in NAMES]
     assert re.findall(r"<h3>(.*)</h3>", text) == [heading for headings in told for heading in headings]
@@ -37,7 +37,7 @@ def test_each_lesson_is_there_with_all_its_sections_its_state_and_a_task(learned
 def test_a_lesson_and_the_documentation_lead_to_the_same_state(learned, name):
     story, _ = SHOWN[name]
     start = fragment(story, OLD, NEW)
-    plan = re.search(r"&replay=([^&]*)", state_of(name, learned[story], start))
+    plan = re.search(r"&replay=([^&]*)", states_in(learned[story], start)[name])
     page = (ROOT / "docs/lessons" / file_name(name)).read_text()
     told = re.findall(r"page\.html#(v=1&story=\S+)", page)
     assert told == ([f"{start}&replay={plan[1]}"] if plan else [])

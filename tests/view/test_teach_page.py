@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browsers import IN_A_BROWSER
+from playwright.sync_api import Browser, Page, expect
 
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.sweep import STORIES, Scene, sweep
 from py_esp_ota.view.sweep_html import sweep_html
 from py_esp_ota.view.teach import Limits, core_wasm, fragment, teach_page
 
-CHROMIUM = shutil.which("chromium")
-QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 OLD, NEW = (Firmware("lamp", version).to_bytes() for version in ("1.0.0", "1.1.0"))
 SCENE = Scene(OLD, NEW)
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = IN_A_BROWSER
 with_core = pytest.mark.skipif(not core_wasm(), reason="the core was not built as WebAssembly")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +255,19 @@ def test_an_image_is_judged_here_and_no_other_file(page, made, tmp_path):
     expect(page.locator("#verdict")).to_contain_text("has 1,073,741,824 bytes; an app has no more than 16,777,216.")
 
 
+@with_core
+def test_it_says_which_engine_answers_and_how_far(page, made):
+    show(page, made / "first.html")
+    said = expect(page.locator("#engines"))
+    said.to_contain_text("what boots of a flash that you have touched: the Rust core of py_esp_ota, as WebAssembly")
+    said.to_contain_text("recorded, not calculated here")
+    said.to_contain_text("Whatever a cut leaves, and a second one after it, is among them.")
+    page.locator("#stories").select_option("confirm")
+    said.to_contain_text("of second cuts a part")
+    show(page, made / "same.html")
+    said.to_contain_text("What a second cut leaves is not among them.")
+
+
 def test_without_the_core_it_says_so_and_goes_on(page, made):
     show(page, made / "bare.html")
     expect(page.locator("#engines")).to_contain_text("made without the Rust core")
@@ -279,22 +279,23 @@ def test_without_the_core_it_says_so_and_goes_on(page, made):
     expect(page.locator("#file")).to_be_disabled()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(browser, made, scheme):
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(browser, made):
     spec = find_spec("axe_playwright_python")
     if spec is None or spec.origin is None:
         pytest.skip("axe-playwright-python is not installed")
     axe = (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
     for width, address in ((390, "replay=cut@73:torn-program/4"), (1280, "replay=cut@70&then=boot"), (768, "v=2")):
-        context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme, bypass_csp=True)
+        context = browser.new_context(viewport={"width": width, "height": 844}, bypass_csp=True)
         page = context.new_page()
         show(page, made / "first.html", address)
         page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.evaluate(axe)
-        page.wait_for_timeout(300)
-        found = page.evaluate("axe.run()")
-        assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_timeout(300)
+            found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
+            assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == [], (width, scheme)
         context.close()
 
 

@@ -80,21 +80,19 @@ def test_every_field_becomes_part_of_the_job():
     }
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_refusal_stands_at_its_field(name):
-    value, why = WRONG[name]
-
+def test_a_refusal_stands_at_its_field():
     async def story(cloud, client):
         image, _ = fill(cloud)
-        answer = await client.post(f"/images/{image}/start", data={**OLD_FORM, name: value})
-        assert answer.status_code == 400
-        at = re.search(rf'<span class="wrong" id="wrong-{name}">(.*?)</span>', answer.text)
-        assert at
-        assert why in unescape(at[1])
-        assert cloud.service.jobs.find().total == 1
-        piece = await client.post(f"/images/{image}/start/preview", data={**OLD_FORM, name: value}, headers=HTMX)
-        assert piece.status_code == 200
-        assert f'id="wrong-{name}" hx-swap-oob="true">{at[1]}' in piece.text
+        for name, (value, why) in WRONG.items():
+            answer = await client.post(f"/images/{image}/start", data={**OLD_FORM, name: value})
+            assert answer.status_code == 400, name
+            at = re.search(rf'<span class="wrong" id="wrong-{name}">(.*?)</span>', answer.text)
+            assert at, name
+            assert why in unescape(at[1]), name
+            assert cloud.service.jobs.find().total == 1, name
+            piece = await client.post(f"/images/{image}/start/preview", data={**OLD_FORM, name: value}, headers=HTMX)
+            assert piece.status_code == 200, name
+            assert f'id="wrong-{name}" hx-swap-oob="true">{at[1]}' in piece.text
 
     in_process(story)
 

@@ -1,21 +1,23 @@
 """What must hold in every world, each promise in a file of its own.
 
-A promise is asked at three moments: at each boot of a board (``at_boot``), of a copy of its flash whenever it has
-changed (``at_look``), and when faults have stopped and everybody had the time to come to the target (``at_end``).
-It answers with a ``Broken``, or with nothing. Where the chip itself does not hold it, ``as_the_chip`` names the
-upstream function, and the world goes on.
+A promise is asked at four moments: at each boot of a board (``at_boot``), of a copy of its flash whenever it has
+changed (``at_look``), when it reports something (``at_line``), and when faults have stopped and everybody had the time
+to come to the target (``at_end``). It answers with a ``Broken``, or with nothing. Where the chip itself does not hold
+it, ``as_the_chip`` names the upstream function, and the world goes on.
 """
 
 from __future__ import annotations
 
 from py_esp_ota.hunt.promises import (
     bootable,
+    confirmed,
     event_log,
     images,
     job_books,
     liveness,
     lock_out,
     otadata,
+    received,
     settings,
     trial,
     truth,
@@ -27,8 +29,10 @@ PROMISES: tuple[Promise, ...] = (
     images.PROMISE,
     trial.PROMISE,
     otadata.PROMISE,
+    confirmed.PROMISE,
     lock_out.PROMISE,
     settings.PROMISE,
+    received.PROMISE,
     truth.PROMISE,
     job_books.PROMISE,
     event_log.PROMISE,

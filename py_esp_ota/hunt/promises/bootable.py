@@ -15,7 +15,8 @@ def _at_look(stage: Stage, board: Board, look: Look) -> Broken | None:
     if look.report.partition is not None:
         return None
     why = look.report.why[-1] if look.report.why else "no word of the bootloader"
-    return Broken(f"nothing boots: {why}", stage.unrecoverable(board))
+    stage.doubt("bootable", board, f"nothing boots: {why}")
+    return None
 
 
 PROMISE = Promise("bootable", "whenever the plug is pulled, something boots", at_look=_at_look)

@@ -18,11 +18,11 @@ def _at_end(stage: Stage) -> Broken | None:
         words = [
             f"{word.status} ({word.additional_info})" if word.additional_info else word.status
             for order in stage.desk.orders[-1:]
+            if board.node_id in order.nodes
             for word in stage.desk.words(order, board.node_id)[-1:]
         ]
         heard = f"; last heard: {words[0]}" if words else ""
-        why = f"board {board.number} runs {runs} in the end, not {stage.version_of(stage.goal)}{heard}"
-        return Broken(why, stage.unrecoverable(board))
+        stage.doubt("liveness", board, f"{runs} runs in the end, not {stage.version_of(stage.goal)}{heard}")
     return None
 
 

@@ -43,4 +43,5 @@ class Promise:
     text: str
     at_boot: Callable[[Stage, Board, BootReport], Broken | None] | None = None
     at_look: Callable[[Stage, Board, Look], Broken | None] | None = None
+    at_line: Callable[[Stage, Board, str], Broken | None] | None = None
     at_end: Callable[[Stage], Broken | None] | None = None

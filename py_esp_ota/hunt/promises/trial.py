@@ -41,7 +41,8 @@ def _as_the_chip(board: Board, report: BootReport) -> str:
         return _HEALS
     left = left_on(board.device.flash, board.config, Past()).otadata
     named = any(entry.valid for entry in left)
-    return "" if named and report.state else _TRIES_ALL
+    passed_over = any("is not bootable" in line or "new enough" in line for line in report.why)
+    return "" if named and (report.state or not passed_over) else _TRIES_ALL
 
 
 PROMISE = Promise("trial", "a new image has one boot to confirm itself", at_boot=_at_boot)

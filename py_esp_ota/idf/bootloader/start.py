@@ -68,6 +68,13 @@ class BootDict(TypedDict):
 class BootReport:
     """How one boot ended.
 
+    >>> from py_esp_ota import Device, Firmware
+    >>> report = Device("two_ota", firmware=Firmware("lamp", "1.0.0").to_bytes()).power_on()
+    >>> report.partition.label, report.ok
+    ('factory', True)
+    >>> report.why[-1]
+    'bootloader_utility_load_boot_image: factory loaded'
+
     ``state`` is the name of the otadata state of the booted slot, ``""`` when no entry names it. ``why`` lists the
     decisions in order, each beginning with the upstream function that takes it. ``resets`` is how often the chip had to
     start anew before it came to this end.

@@ -70,36 +70,34 @@ _CODE = re.compile(r"`([^`]+)`")
 _STRESS = re.compile(r"(?<![\w*])\*([^*]+)\*")
 
 
-def lessons_html(stories: Mapping[str, tuple[Lesson, str]]) -> str:
-    """All of them. ``stories`` are those in the page by their names, each with the address of its start."""
-    return "\n".join(_lesson(name, stories) for name in NAMES)
+def states_in(told: Lesson, start: str) -> dict[str, str]:
+    """The lessons that a story shows, and at which address; ``start`` is that of the story's start."""
+    return {name: start + place(told) for name, (story, place) in SHOWN.items() if story == told.story.name}
 
 
-def state_of(name: str, told: Lesson, start: str) -> str:
-    """The address of the state that shows a lesson."""
-    return start + SHOWN[name][1](told)
+def lessons_html(states: Mapping[str, str]) -> str:
+    """All of them. ``states`` are the addresses of those that the page can show."""
+    return "\n".join(_lesson(name, states.get(name)) for name in NAMES)
 
 
-def _lesson(name: str, stories: Mapping[str, tuple[Lesson, str]]) -> str:
+def _lesson(name: str, state: str | None) -> str:
     told = lesson(name)
     parts = [f'<details id="lesson-{name}"><summary>{_inline(told.title)}</summary>', *_paragraphs(told.lead)]
     for heading, text in told.sections.items():
         parts += [f"<h3>{_inline(heading)}</h3>", *_paragraphs(text)]
-    story, _ = SHOWN[name]
-    if story in stories:
-        task = TASKS[name]
-        address = escape(state_of(name, *stories[story]))
-        parts += [
-            f'<h3>See it</h3>\n<p>{_inline(task.look)} <a href="#{address}">See it in this page</a></p>',
-            f"<h3>{escape(task.title)}</h3>\n<p>{_inline(task.text)}</p>",
-        ]
-        if task.asks:
-            parts.append(
-                f'<p><label for="answer-{name}">{escape(task.asks)}</label></p>\n'
-                f'<textarea id="answer-{name}" rows="6" spellcheck="false">{escape(task.given)}</textarea>'
-            )
-        parts.append(f'<p class="task" data-task="{name}" data-within="{task.within}" role="status">Not yet.</p>')
+    if state is not None:
+        parts += _task(name, state)
     return "\n".join([*parts, "</details>"])
+
+
+def _task(name: str, state: str) -> Iterator[str]:
+    task = TASKS[name]
+    yield f'<h3>See it</h3>\n<p>{_inline(task.look)} <a href="#{escape(state)}">See it in this page</a></p>'
+    yield f"<h3>{escape(task.title)}</h3>\n<p>{_inline(task.text)}</p>"
+    if task.asks:
+        yield f'<p><label for="answer-{name}">{escape(task.asks)}</label></p>'
+        yield f'<textarea id="answer-{name}" rows="6" spellcheck="false">{escape(task.given)}</textarea>'
+    yield f'<p class="task" data-task="{name}" data-within="{task.within}" role="status">Not yet.</p>'
 
 
 def _paragraphs(markdown: str) -> Iterator[str]:

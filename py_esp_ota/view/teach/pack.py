@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, Generic, TypeVar
 
 from py_esp_ota._core import inspect_image, sha256
 from py_esp_ota.errors import EspErr
 from py_esp_ota.idf.rollback import BEFORE_SELECTION, OtaImgState
+from py_esp_ota.sweep import Story
 from py_esp_ota.sweep.cuts import tears_of
 from py_esp_ota.sweep.result import OUTCOMES
 from py_esp_ota.view.sweep_words import MEANING
@@ -83,10 +84,12 @@ class Blob:
         return pieces
 
 
-def packed_lessons(lessons: Sequence[Lesson]) -> tuple[dict[str, Any], bytes]:
-    """The JSON of a page's lessons, and the bytes that they refer to."""
+def packed_lessons(
+    lessons: Iterable[Lesson], command: Callable[[Story], str] = lambda _: ""
+) -> tuple[dict[str, Any], bytes]:
+    """The JSON of a page's lessons, and the bytes that they refer to; each is taken when the one before is done."""
     blob = Blob()
-    stories = [_packed(lesson, blob) for lesson in lessons]
+    stories = [{**_packed(lesson, blob), "command": command(lesson.story)} for lesson in lessons]
     return {"format": FORMAT, "stories": stories}, bytes(blob.data)
 
 
@@ -144,6 +147,8 @@ def _packed(lesson: Lesson, blob: Blob) -> dict[str, Any]:
         "boots": boots.things(),
         "rows": rows.things(),
         "tellings": tellings.things(),
+        "depth": lesson.depth,
+        "whole": lesson.whole,
         "first": first,
         "wrecks": wrecks,
         "endings": [

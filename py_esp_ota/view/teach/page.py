@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from html import escape
 from importlib.resources import files
@@ -12,7 +12,7 @@ from string import Template
 from py_esp_ota.packed import deflated
 from py_esp_ota.sweep import Scene, Story, StoryError
 from py_esp_ota.view.parts import part
-from py_esp_ota.view.teach.lessons import lessons_html
+from py_esp_ota.view.teach.lessons import lessons_html, states_in
 from py_esp_ota.view.teach.pack import FORMAT, image_id, packed_lessons
 from py_esp_ota.view.teach.wrecks import Lesson, Limits, learn
 
@@ -45,6 +45,7 @@ def teach_page(
     beside: Sequence[Story] = (),
     limits: Limits | None = None,
     wasm: bytes | None = None,
+    command: Callable[[Story], str] = lambda _: "",
 ) -> str:
     """The page of a story, one file that asks nobody for anything.
 
@@ -54,19 +55,20 @@ def teach_page(
         beside: stories that a reader can change to, not as deep. One that these images cannot be told in is left out.
         limits: how many cuts one after another are booted when the page is made.
         wasm: the core for the page; the one of this installation when not given, none when empty.
+        command: the ``esp-ota sweep`` of a story, which a cut is played again by; without images' names when not given.
 
     Raises:
         StoryError: the story does not come to its goal without a cut.
         ValueError: an image does not fit.
     """
-    lessons = [learn(story, scene, limits or Limits()), *_beside(beside, story, scene)]
-    data, blob = packed_lessons(lessons)
+    states: dict[str, str] = {}
+    data, blob = packed_lessons(_noted(_told(story, scene, limits or Limits(), beside), states), command)
     imports = {f"teach/{name}": _module(name) for name in MODULES}
     return Template(_part("teach.html")).substitute(
         story=escape(story.name),
         text=escape(story.text),
         style=part("base.css", "sweep.css") + _part("teach.css"),
-        lessons=lessons_html({each.story.name: _shown(each) for each in lessons}),
+        lessons=lessons_html(states),
         imports=_script_safe(json.dumps({"imports": imports})),
         data=deflated(json.dumps(data, separators=(",", ":")).encode()),
         blob=deflated(blob),
@@ -74,16 +76,21 @@ def teach_page(
     )
 
 
-def _beside(stories: Iterable[Story], story: Story, scene: Scene) -> Iterator[Lesson]:
-    for each in stories:
+def _told(story: Story, scene: Scene, limits: Limits, beside: Iterable[Story]) -> Iterator[Lesson]:
+    yield learn(story, scene, limits)
+    for each in beside:
         if each != story:
             with suppress(StoryError, ValueError):
                 yield learn(each, scene, _BESIDE)
 
 
-def _shown(lesson: Lesson) -> tuple[Lesson, str]:
-    """A lesson, and the address of its story's start."""
-    return lesson, fragment(lesson.story.name, lesson.named.old, lesson.named.new)
+def _noted(lessons: Iterable[Lesson], states: dict[str, str]) -> Iterator[Lesson]:
+    """The same; ``states`` gets the addresses of what they show. None is held back: each has many flashes."""
+    for lesson in lessons:
+        start = fragment(lesson.story.name, lesson.named.old, lesson.named.new)
+        states |= states_in(lesson, start)
+        yield lesson
+        del lesson
 
 
 def fragment(story: str, old: bytes, new: bytes, plan: str = "") -> str:

@@ -158,7 +158,10 @@ def _tell_story(life: Life, *, story: Story, scene: Scene) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """All that a page shows of one story. ``named`` is the scene as given, ``scene`` what the story made of it."""
+    """All that a page shows of one story. ``named`` is the scene as given, ``scene`` what the story made of it.
+
+    ``whole``: every cut is there as deep as was asked for, and ``depth`` is how deep.
+    """
 
     story: Story
     named: Scene
@@ -170,6 +173,8 @@ class Lesson:
     first: Told
     wrecks: tuple[Wreck, ...]
     endings: tuple[Ending, ...]
+    depth: int
+    whole: bool
 
 
 def learn(story: Story, scene: Scene, limits: Limits) -> Lesson:
@@ -207,4 +212,7 @@ def learn(story: Story, scene: Scene, limits: Limits) -> Lesson:
     table = PartitionTable.load(look, scene.config.partition_table_offset, md5=scene.config.partition_table_md5)
     crypt = life.chip.efuse if look.encryption else None
     wrecks, endings = tuple(atlas.wrecks), tuple(atlas.looker.endings)
-    return Lesson(story, named, scene, target, flash, table, crypt, first, wrecks, endings)
+    whole = all(
+        told.cuts is not None for wreck in wrecks if wreck.depth < limits.depth for told in wreck.lives.values()
+    )
+    return Lesson(story, named, scene, target, flash, table, crypt, first, wrecks, endings, limits.depth, whole)

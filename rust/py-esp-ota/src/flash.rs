@@ -23,6 +23,16 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// NOR flash: 4096-byte sectors erase to 0xFF, programming clears bits, 256-byte pages.
+///
+/// >>> from py_esp_ota import Flash
+/// >>> flash = Flash(1 << 20)
+/// >>> flash.program(0x1000, bytes([0b1010]))
+/// >>> before = flash.fork()  # shares what neither of them changes
+/// >>> flash.erase(0x1000, 0x1000)
+/// >>> before.read(0x1000, 2).hex(), flash.read(0x1000, 2).hex()
+/// ('0aff', 'ffff')
+/// >>> flash.fault = "cut@0:torn-program"  # the plug, half-way through the next operation
+#[allow(clippy::doc_lazy_continuation, clippy::doc_link_with_quotes, reason = "an example as Python shows it")]
 #[pyclass(module = "py_esp_ota._core", frozen)]
 pub(crate) struct Flash {
     size: u64,

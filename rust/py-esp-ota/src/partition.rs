@@ -184,6 +184,14 @@ impl Partition {
 }
 
 /// Rows in table order, as gen_esp32part.py, the bootloader and the app each read them.
+///
+/// >>> from py_esp_ota import PartitionTable
+/// >>> table = PartitionTable.builtin("two_ota")  # or from_csv, from_bytes, load from a flash
+/// >>> [row.label for row in table]
+/// ['nvs', 'otadata', 'phy_init', 'factory', 'ota_0', 'ota_1']
+/// >>> table[4]
+/// Partition("ota_0", type=0, subtype=16, offset=0x110000, size=0x100000)
+#[allow(clippy::doc_lazy_continuation, clippy::doc_link_with_quotes, reason = "an example as Python shows it")]
 #[pyclass(module = "py_esp_ota._core", frozen, eq, hash)]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct PartitionTable(Vec<core::Partition>);

@@ -140,7 +140,7 @@ class Page {
     this.#verdict(index, dark, words);
     document.body.classList.toggle("dark-device", dark);
     $("replay").textContent = path.plan
-      ? `esp-ota sweep OLD.bin NEW.bin --story ${story.name} --replay ${path.plan}`
+      ? `${story.command || `esp-ota sweep OLD.bin NEW.bin --story ${story.name}`} --replay ${path.plan}`
       : path.segments.some(({ cut }) => cut) ? "none: the replay line knows cuts within a story that is told again" : "pull the plug, and it stands here";
   }
 
@@ -309,8 +309,10 @@ class Page {
   }
 }
 
-const enginesWords = (core, { wrecks }) => {
-  const boots = `Boots and apps: recorded. ${wrecks.length} different wrecks of this story were booted by py_esp_ota's bootloader model when this page was made.`;
+const enginesWords = (core, { wrecks, depth, whole }) => {
+  const deep = depth < 2 ? "What a second cut leaves is not among them."
+    : whole ? "Whatever a cut leaves, and a second one after it, is among them." : "Whatever one cut leaves is among them, of second cuts a part.";
+  const boots = `Boots and apps: recorded, not calculated here. ${wrecks.length} different wrecks of this story were booted by py_esp_ota's bootloader model when this page was made. ${deep}`;
   return core
     ? `Flash, torn cells, otadata, images, and what boots of a flash that you have touched: the Rust core of py_esp_ota, as WebAssembly in this page. ${boots}`
     : `This page was made without the Rust core: its flash knows whole operations only, torn cells are not shown, no image is judged. ${boots}`;

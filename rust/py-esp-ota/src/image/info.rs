@@ -39,6 +39,15 @@ pub(crate) fn inspect_image(py: Python<'_>, data: Bytes, chip: Option<&str>, kin
 }
 
 /// Everything readable in some bytes, and everything wrong with them.
+///
+/// >>> from py_esp_ota import Firmware, inspect_image
+/// >>> image = bytearray(Firmware("lamp", "1.0.0").to_bytes())
+/// >>> inspect_image(image)
+/// <ImageInfo app, esp32c3, 16384 bytes, ESP_OK>
+/// >>> image[0x200] ^= 1
+/// >>> [fault.field for fault in inspect_image(image).faults]
+/// ['checksum', 'hash']
+#[allow(clippy::doc_lazy_continuation, clippy::doc_link_with_quotes, reason = "an example as Python shows it")]
 #[pyclass(module = "py_esp_ota._core", frozen, eq, hash)]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct ImageInfo {
