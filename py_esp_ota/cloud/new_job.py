@@ -71,7 +71,7 @@ def new_job(
         triggered_timestamp=now,
         nodes=tuple(dict.fromkeys(nodes)),
         groups=tuple(dict.fromkeys(groups)),
-        metadata=_checked_metadata(metadata or {}, now),
+        metadata=checked_metadata(metadata or {}, now),
         description=line(description, "description", DESCRIPTION_LIMIT) if description else "",
         priority=_in_range(priority, "priority", 1, 9),
         timeout=_in_range(timeout, "timeout", 1, TIMEOUT_LIMIT_S),
@@ -88,7 +88,8 @@ def new_job(
     return job
 
 
-def _checked_metadata(metadata: Mapping[str, Any], now: int) -> dict[str, Any]:
+def checked_metadata(metadata: Mapping[str, Any], now: int) -> dict[str, Any]:
+    """What a job tells its nodes, if they can hear it; ``now`` in milliseconds. Raises ``CloudError``: JOB_METADATA."""
     problem = rules.metadata_problem(metadata, now)
     if problem is not None:
         raise CloudError(Refusal.JOB_METADATA, problem)

@@ -247,7 +247,7 @@ def _line(table: Table) -> Line:
 def _night(table: Table) -> tuple[int, int]:
     hours = table.values.get("night", KindWeather().night)
     match hours:
-        case [int(down), int(up)] | (int(down), int(up)) if down != up and down in _HOURS and up in _HOURS:
+        case [down, up] | (down, up) if down != up and all(type(hour) is int and hour in _HOURS for hour in hours):
             return down, up
         case _:
             raise table.wrong("night", "expected two hours in UTC, as [22, 6]")

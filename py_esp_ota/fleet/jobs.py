@@ -7,9 +7,10 @@ from dataclasses import fields
 from itertools import count
 
 from py_esp_ota._core import ImageHeader, Target, inspect_image
-from py_esp_ota.cloud.jobs import DEFAULT_PRIORITY, DEFAULT_TIMEOUT_S, metadata_problem
-from py_esp_ota.cloud.new_job import JOB_NAME_LIMIT, TIMEOUT_LIMIT_S
+from py_esp_ota.cloud.jobs import DEFAULT_PRIORITY, DEFAULT_TIMEOUT_S
+from py_esp_ota.cloud.new_job import JOB_NAME_LIMIT, TIMEOUT_LIMIT_S, checked_metadata
 from py_esp_ota.cloud.plan import GROUP, Abort, Gate, Plan
+from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.fleet.images import FORGED, forged
 from py_esp_ota.fleet.members import JobOrder, Kind
 from py_esp_ota.fleet.population import Population
@@ -42,9 +43,12 @@ def _order(table: Table, population: Population, read: Callable[[str], bytes]) -
     kinds = tuple(kind.name for kind in named or population.kinds if named or kind.chip == chip)
     if not kinds:
         raise ValueError(f"{table.where}its image is for {chip or 'no chip that is known'}, and no kind is")
-    metadata = table.table("metadata").values
-    if problem := metadata_problem(metadata, population.begin * 1000):
-        raise ValueError(f"{table.where}{problem}")
+    try:
+        metadata = checked_metadata(table.table("metadata").values, population.begin * 1000)
+    except CloudError as error:
+        raise ValueError(f"{table.where}{error}") from None
+    except TypeError:
+        raise table.wrong("metadata", "contains what JSON has not, a time perhaps") from None
     desc = inspect_image(image).app_desc
     usual = f"{desc.project_name} {desc.version}" if desc else "update"
     return JobOrder(

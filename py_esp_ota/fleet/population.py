@@ -71,7 +71,9 @@ class Population:
                 found = next((each for each in self.of_kind(kind, counts[kind.name]) if each.node_id == node_id), None)
                 if found is not None:
                     return found
-        there = ", ".join(f"{_name(kind, 1)} to {_name(kind, counts[kind.name])}" for kind in self.kinds)
+        there = ", ".join(
+            f"{_name(kind, 1)} to {_name(kind, counts[kind.name])}" for kind in self.kinds if counts[kind.name]
+        )
         raise ValueError(f"no device of this fleet is called {node_id[:64]}; there are {there}")
 
     def of_kinds(self, names: Sequence[str]) -> Population:

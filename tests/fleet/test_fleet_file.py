@@ -190,6 +190,11 @@ WRONG = {
         "kind lamp: jobs 1 and 2 are for it, and a device takes one"
     ),
     JOB + "priority = 10\n" + KIND: "job: priority: expected a whole number from 1 to 9, not 10",
+    JOB + "metadata = { when = 2026-01-01 }\n" + KIND: "job: metadata: contains what JSON has not, a time perhaps",
+    JOB + "metadata = { much = nan }\n" + KIND: "job: metadata: contains a number or a text that is not JSON",
+    JOB + "metadata = { validity = 3 }\n" + KIND: "job: metadata.validity: start and end are seconds since 1970",
+    JOB + f"metadata = {{ much = '{5000 * 'x'}' }}\n" + KIND: "job: metadata: at most 4096 bytes reach a node",
+    JOB + KIND + "weather = { night = [true, false] }": "kind lamp: weather.night: expected two hours in UTC",
     JOB + "force_push = 1\n" + KIND: "job: force_push: expected true or false, not 1",
     "seed = -1\n" + JOB + KIND: "seed: expected a whole number from 0 to 4294967295, not -1",
     "devices = true\n" + JOB + KIND: "devices: expected a whole number from 1 to 10000000, not true",
