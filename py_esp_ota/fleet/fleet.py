@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
+from py_esp_ota.cloud.events import Kind as Event
 from py_esp_ota.cloud.jobs import NodeStatus
 from py_esp_ota.cloud.standing import Tally
 from py_esp_ota.fleet.members import JobOrder, Member
@@ -50,7 +51,7 @@ async def run_fleet(population: Population, order: JobOrder, *, told: Told) -> F
             whole = False
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
-        played = stage.played() if stage.now() > 0 else None  # before that there is no job
+        played = stage.played(Event.RELEASED) if stage.now() > 0 else None  # before that there is no job
         checked = [member.node_id for member in members if _is_checked(population, member.node_id)]
         stage.check(checked)
     found = [_waiting(member) for member in members] if played is None else _ended(members, played)

@@ -16,6 +16,7 @@ NOON = 1_767_268_800
 """2026-01-01T12:00:00Z: when a job begins if nothing else is said."""
 
 _DAY = 86_400
+_MINUTE = 60  # devices boot on one: what happens at the same moment a cloud stores at once
 _HOUR = 3600
 _NIGHTS = 15  # as many as a job of the usual length sees
 _STEPS = 6  # between the first who is switched off in a night and the last; whoever is alike shares its nights
@@ -94,7 +95,7 @@ class Population:
         fates = deal(weather.climate, [_Seat(name, name not in offline) for name in names], self.seed)
         for name in names:
             fate = fates[name]
-            boots, away = fate.boots, fate.away
+            boots, away = fate.boots // _MINUTE * _MINUTE, fate.away
             if name in dark:
                 nights = _nights(self.begin % _DAY, weather.night, int(drawn(self.seed, name, "bed") * _STEPS))
                 boots = boots if name in offline else nights[0][1]

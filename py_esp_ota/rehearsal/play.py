@@ -249,8 +249,8 @@ class Stage:
         states = self._crowd.service.jobs.node_status(JOB_ID, num_records=len(self._fates)).items
         return any(state.handed_out and not state.closed for state in states)
 
-    def played(self) -> Played:
-        """What there is now. Only when the job has been started."""
+    def played(self, only: Kind | None = None) -> Played:
+        """What there is now, of the log ``only`` one kind. Only when the job has been started."""
         service = self._crowd.service
         view = service.jobs.get(JOB_ID)
         states = sorted(
@@ -263,7 +263,7 @@ class Stage:
             state=view.state,
             standing=view.standing,
             nodes=states,
-            log=[entry for piece in service.log.all(Wanted(ota_job_id=JOB_ID)) for entry in piece],
+            log=[entry for piece in service.log.all(Wanted(kind=only, ota_job_id=JOB_ID)) for entry in piece],
             assumed=self._assumed,
             boots={name: min(member.state.step.boots, BOOTS) for name, member in self._crowd.members.items()},
             spent={state.node_id: self._spent(state) for state in states},
