@@ -81,7 +81,7 @@ def update(devices: int = DEVICES) -> Figure:
     a_second = f"{EACH_PER_SECOND:,} a second ({1 / mine:,.0f})"
     note = f", {a_second} and {EACH_BYTES >> 10} KiB a device ({memory / 1024:.1f} KiB)"
     enough = mine <= 1 / EACH_PER_SECOND and memory <= EACH_BYTES
-    name = f"one OTA of {devices:,} in a fleet, 256 KiB"
+    name = "one OTA of a fleet, 256 KiB, whole"
     return Figure(name, mine, "one in a lab, whole", peer, 0.2, also=enough, note=note)
 
 
@@ -91,7 +91,7 @@ def idle(devices: int = DEVICES) -> Figure:
     memory = run_virtual(_idle(devices))
     mine = (time.process_time() - began) / devices
     note = f", {IDLE_BYTES >> 10} KiB a device ({memory / 1024:.1f} KiB)"
-    name = f"one of {devices:,} devices comes and waits"
+    name = "one device of a fleet comes and waits"
     return Figure(name, mine, "one OTA in a lab", _lab(PEERS), 0.2, also=memory <= IDLE_BYTES, note=note)
 
 

@@ -25,6 +25,8 @@ I (60) boot.esp32c3: SPI Flash Size : 4MB
 I (70) boot:  0 factory          factory app      00 00 00010000 00100000
 I (80) boot: Loaded app from partition at offset 0x10000
 """
+#: Their keys are words of the field.
+OPEN = {"namespaces", "values", "resets", "lands", "marks", "reached_by", "as_the_chip"}
 #: Keys of rows that no call below has: a fault, a damaged value.
 SELDOM = {
     "nvs": {"error"},
@@ -44,6 +46,7 @@ CALLS = {
     "elf2image": ["program -o out"],
     "fleet": ["fleet.toml"],
     "fuzz-corpus": ["corpus --count 3"],
+    "hunt": ["--seeds 20 --mutant erases-the-wrong-slot"],
     "merge-bin": ["-o out 0x0 app"],
     "split": ["flash -o parts"],
     "read-flash": ["flash 0 16 out"],
@@ -92,9 +95,7 @@ def keys_of(value):
     if isinstance(value, list):
         return set().union(*map(keys_of, value))
     if isinstance(value, dict):
-        inner = {
-            name: child for name, child in value.items() if name not in {"namespaces", "values", "resets", "lands"}
-        }
+        inner = {name: child for name, child in value.items() if name not in OPEN}
         return set(value).union(*map(keys_of, inner.values()))
     return set()
 
