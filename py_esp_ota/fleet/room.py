@@ -8,7 +8,7 @@ from py_esp_ota.fleet.members import JobOrder
 from py_esp_ota.fleet.population import Population, parts_of
 from py_esp_ota.lives.sky import AWAKE
 
-EACH = 24 << 10
+EACH = 12 << 10
 """Bytes that one device takes, here and in the cloud's tables."""
 
 _GIB = 1 << 30
