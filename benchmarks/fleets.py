@@ -19,7 +19,7 @@ from py_esp_ota.fleet import JobOrder, Kind, Population, run_fleet
 from py_esp_ota.lab import Lab
 from py_esp_ota.lives.breed import Breed
 from py_esp_ota.lives.crowd import open_crowd
-from py_esp_ota.rehearsal.likeness import flashed
+from py_esp_ota.rehearsal.likeness import app_slot, flashed
 from py_esp_ota.world import EPOCH
 
 DEVICES = 5000
@@ -61,7 +61,7 @@ def _lab(devices: int) -> float:
 async def _idle(devices: int) -> int:
     """Bytes of one device that has booted, told the cloud who it is, and waits."""
     table = PartitionTable.builtin(_TABLE)
-    flash = flashed(table, {table.find(type=0).offset: _OLD}, chip="esp32c3", release="v5.5.1")  # type: ignore[union-attr]
+    flash = flashed(table, {app_slot(table).offset: _OLD}, chip="esp32c3", release="v5.5.1")
     config = Sdkconfig(esp_rmaker_mqtt_use_basic_ingest_topics=True)
     async with open_crowd(epoch=EPOCH) as crowd:
         breed, before = Breed(table, flash, _OLD, config, parse("")), _resident()
