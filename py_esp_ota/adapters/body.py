@@ -103,6 +103,27 @@ class BodyResponse:
         return await self.body.read(limit)
 
 
+class WholeResponse:
+    """``Response``: the whole body has come already.
+
+    Args:
+        body: bytes of it.
+    """
+
+    status = 200
+
+    def __init__(self, body: bytes) -> None:
+        self.headers: Mapping[str, str] = {"content-length": str(len(body))}
+        self._body = body
+        self._at = 0
+
+    async def read(self, limit: int) -> bytes:
+        """At most ``limit`` bytes of the body, exactly ``limit`` unless it ends."""
+        piece = self._body[self._at : self._at + limit]
+        self._at += len(piece)
+        return piece
+
+
 def lower_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     """Header lines as a mapping: names in lower case, repeated ones joined by a comma."""
     headers: dict[str, str] = {}

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from py_esp_ota._core import EFuse, Flash, PartitionTable, inspect_image
+from py_esp_ota.adapters.body import WholeResponse
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock, run_virtual
 from py_esp_ota.chip import Held
 from py_esp_ota.device import Crashes, Device, Diagnostics, Doors
@@ -260,23 +261,7 @@ class _Life:
     @asynccontextmanager
     async def _fetch(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:  # noqa: ARG002
         await asyncio.sleep(0)
-        yield _Body(self._rescue.offer or b"")
-
-
-class _Body:
-    """An image, whole."""
-
-    status = 200
-
-    def __init__(self, data: bytes) -> None:
-        self.headers: Mapping[str, str] = {"content-length": str(len(data))}
-        self._data = data
-        self._at = 0
-
-    async def read(self, limit: int) -> bytes:
-        piece = self._data[self._at : self._at + limit]
-        self._at += len(piece)
-        return piece
+        yield WholeResponse(self._rescue.offer or b"")
 
 
 def loaded_table(flash: Flash, config: Sdkconfig) -> PartitionTable | None:

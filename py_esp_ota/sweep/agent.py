@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
+from py_esp_ota.adapters.body import WholeResponse
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock, run_virtual
 from py_esp_ota.errors import Restart
 from py_esp_ota.faults import FaultyClock, FaultyFetch, FaultyMqtt
@@ -136,7 +137,7 @@ class _Cloud:
     @asynccontextmanager
     async def _fetch(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:  # noqa: ARG002
         await asyncio.sleep(0)
-        yield _Body(self._scene.new)
+        yield WholeResponse(self._scene.new)
 
 
 def blocks(image: bytes, request: bytes) -> Iterator[bytes]:
@@ -154,22 +155,6 @@ def _is_wanted(request: bytes, number: int) -> bool:
     except cbor.CborError:  # all of them
         return True
     return bool(bitmap[number >> 3] >> number % 8 & 1)
-
-
-class _Body:
-    """The new image, whole."""
-
-    status = 200
-
-    def __init__(self, data: bytes) -> None:
-        self.headers: Mapping[str, str] = {"content-length": str(len(data))}
-        self._data = data
-        self._at = 0
-
-    async def read(self, limit: int) -> bytes:
-        piece = self._data[self._at : self._at + limit]
-        self._at += len(piece)
-        return piece
 
 
 class _Ops(OtaOps):
