@@ -24,6 +24,7 @@ from py_esp_ota.faults.mqtt import budgeted
 from py_esp_ota.hunt.kinds import forged, fuses, table
 from py_esp_ota.hunt.tape import Tape
 from py_esp_ota.hunt.world import World
+from py_esp_ota.idf.features import features
 from py_esp_ota.idf.nvs import FlashNvs
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.ports import Clock, Fetch, MqttConnect, NvsValue
@@ -214,6 +215,11 @@ class Board:
             return False
         entry = entries[active]
         return entry.ota_state in _TRIED and ota_slot(entry.ota_seq, slots) == report.partition.ota_slot
+
+    @property
+    def chose_twice(self) -> bool:
+        """Whether both entries may have come to name one slot, as before v6.0 when it was chosen twice in one boot."""
+        return self.memory.offered_twice and not features(self.config.idf_version).reselects_in_place
 
     @property
     def version(self) -> str:

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from py_esp_ota._core import AppDesc, EFuse, FlashCrypt, ota_slot
+from py_esp_ota._core import AppDesc, EFuse, FlashCrypt
 from py_esp_ota.hunt.evidence import (
     TABLE_SIZE,
     Evidence,
     apps,
-    entries,
     fault_of,
     fault_of_goal,
     goal_desc,
@@ -24,17 +23,15 @@ from py_esp_ota.hunt.evidence import (
     sound,
     table_ok,
 )
-from py_esp_ota.idf.bootloader.start import BootReport
-from py_esp_ota.idf.features import features
-from py_esp_ota.idf.rollback import OtaImgState
+from py_esp_ota.hunt.panics import is_confirmed, is_given_up, is_named_twice, is_unasked, is_unnamed, panics
 from py_esp_ota.rainmaker.ota import DiagState, DiagStatus
 
 #: What it takes: ``damage`` are bits that no operation of the board has written, ``cut`` is a power cut, ``build`` is
-#: there before anything happens (tables, options, pins, images), ``offer`` is up to the cloud.
-Needs = Literal["damage", "cut", "build", "offer"]
+#: there before anything happens (tables, options, pins, images), ``offer`` is up to the cloud, and ``again`` is an
+#: offer that comes while another's image waits for its reboot.
+Needs = Literal["damage", "cut", "build", "offer", "again"]
 
 _TEST = 0x20
-_FAILS = (False, DiagStatus.FAIL)
 _SECTOR = 0x1000
 _LOADER = "components/bootloader_support/src"
 _OTA_OPS = "components/app_update/esp_ota_ops.c"
@@ -240,41 +237,6 @@ def _unfit(evidence: Evidence) -> str:
     return evidence.said("Firmware rolled back") or evidence.said("Firmware verification failed") if unfit else ""
 
 
-def _panics(taken_back: Callable[[Evidence, BootReport], bool]) -> Callable[[Evidence], str]:
-    """It panics, and ``taken_back`` says of its latest boot that nothing takes it back."""
-
-    def holds(evidence: Evidence) -> str:
-        after = evidence.offered or evidence.plain
-        last, crashes = after.boots[-1], evidence.wreck.crashes
-        if last.app_desc is None or crashes is None or crashes(last.app_desc) is None:
-            return ""
-        return f"{last!r} boots again and again, and panics" if taken_back(evidence, last) else ""
-
-    return holds
-
-
-def _is_confirmed(evidence: Evidence, last: BootReport) -> bool:
-    return evidence.wreck.config.bootloader_app_rollback_enable and last.state == OtaImgState.VALID.name
-
-
-def _is_unasked(evidence: Evidence, _last: BootReport) -> bool:
-    return not evidence.wreck.config.bootloader_app_rollback_enable
-
-
-def _is_named_twice(evidence: Evidence, last: BootReport) -> bool:
-    """Before v6.0, an app that chose it again while it waited for its reboot has given it the other entry, too."""
-    if features(evidence.wreck.config.idf_version).reselects_in_place or last.partition is None:
-        return False
-    slots = sum(row.ota_slot is not None for row in apps(evidence))
-    named = {entry.crc_ok and ota_slot(entry.ota_seq, slots) == last.partition.ota_slot for entry in entries(evidence)}
-    return named == {True}
-
-
-def _is_unnamed(evidence: Evidence, last: BootReport) -> bool:
-    rollback = evidence.wreck.config.bootloader_app_rollback_enable
-    return rollback and last.partition is not None and not any(entry.valid for entry in entries(evidence))
-
-
 # ------------------------------------------------------------------------------------------------------------ the table
 
 REASONS: tuple[Reason, ...] = (
@@ -464,7 +426,7 @@ REASONS: tuple[Reason, ...] = (
         "esp_ota_mark_app_valid_cancel_rollback",
         _OTA_OPS,
         "offer",
-        _panics(_is_confirmed),
+        panics(is_confirmed),
     ),
     Reason(
         "panics-unasked",
@@ -472,7 +434,7 @@ REASONS: tuple[Reason, ...] = (
         "set_new_state_otadata",
         _OTA_OPS,
         "offer",
-        _panics(_is_unasked),
+        panics(is_unasked),
     ),
     Reason(
         "panics-named-twice",
@@ -480,7 +442,7 @@ REASONS: tuple[Reason, ...] = (
         "esp_rewrite_ota_data",
         _OTA_OPS,
         "offer",
-        _panics(_is_named_twice),
+        panics(is_named_twice),
     ),
     Reason(
         "panics-unnamed",
@@ -488,6 +450,15 @@ REASONS: tuple[Reason, ...] = (
         "bootloader_utility_load_boot_image",
         f"{_LOADER}/bootloader_utility.c",
         "cut",
-        _panics(_is_unnamed),
+        panics(is_unnamed),
+    ),
+    Reason(
+        "panics-given-up",
+        "the app panics, both entries were given up as one slot had both when it went, and then each slot is tried in "
+        "turn, that one first",
+        "esp_rewrite_ota_data",
+        _OTA_OPS,
+        "again",
+        panics(is_given_up),
     ),
 )

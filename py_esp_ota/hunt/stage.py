@@ -18,6 +18,7 @@ from py_esp_ota.hunt.marks import marks_of_boot, marks_of_left, marks_of_line, m
 from py_esp_ota.hunt.promises import PROMISES
 from py_esp_ota.hunt.promises.ends import OFTEN
 from py_esp_ota.hunt.promises.promise import Broken, Look, holds
+from py_esp_ota.hunt.reasons import Needs
 from py_esp_ota.hunt.rescue import Wreck
 from py_esp_ota.hunt.result import Breach, Heard
 from py_esp_ota.hunt.unrecoverable import prove
@@ -35,18 +36,17 @@ _EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A breach, unless an upstream function made the board what it is; ``cut``: power cuts did fall on it."""
+    """A breach, unless an upstream function made the board what it is; ``happened``: what a reason may need."""
 
     breach: Breach
     wreck: Wreck
-    cut: bool
+    happened: frozenset[Needs]
 
     def as_the_chip(self) -> str:
         """That function, proven; ``""`` when there is none."""
         said = prove(self.wreck)
         reason = said.reason
-        happened = {"build", "offer", *(["cut"] if self.cut else [])}  # nothing here flips a bit by itself
-        if said.recovers or not said.proven or reason is None or reason.needs not in happened:
+        if said.recovers or not said.proven or reason is None or reason.needs not in self.happened:
             return ""
         return f"{reason.function}: {reason.text}" if reason.function else reason.text
 
@@ -177,7 +177,7 @@ class Stage:
         wreck = Wreck.of(board.device, goal, [goal])
         wreck = replace(wreck, config=board.config, ota_diag=board.fit, crashes=board.panics)
         breach = Breach(promise, board.number, round(self.now, 3), why)
-        self.doubts.append(Doubt(breach, wreck, cut=board.memory.cuts > 0))
+        self.doubts.append(Doubt(breach, wreck, _happened(board)))
         self._stop_here()
 
     def _stop_here(self) -> None:
@@ -423,6 +423,12 @@ class Stage:
             for board in self.boards:
                 if board.node_id in order.nodes:
                     self.marks.update(marks_of_words(self.desk.words(order, board.node_id)))
+
+
+def _happened(board: Board) -> frozenset[Needs]:
+    """What a reason may need, and this board has met. Nothing here flips a bit by itself."""
+    met: dict[Needs, bool] = {"build": True, "offer": True, "cut": board.memory.cuts > 0, "again": board.chose_twice}
+    return frozenset(need for need, was in met.items() if was)
 
 
 def _made(world: World) -> tuple[Image, ...]:

@@ -155,16 +155,17 @@ WRECKS: Mapping[str, Callable[[], Wreck]] = {
     "panics-unasked": lambda: replace(
         wreck(board(config=Sdkconfig(bootloader_app_rollback_enable=False))), crashes=_new_panics
     ),
-    "panics-named-twice": lambda: _rejected(twice=True),
-    "panics-unnamed": lambda: _rejected(twice=False),
+    "panics-named-twice": lambda: _rejected((1, 1)),
+    "panics-unnamed": lambda: _rejected((1,)),
+    "panics-given-up": lambda: _rejected((3, 2)),
 }
 
 
-def _rejected(*, twice):
-    """An app in ota_0 that panics at once, and that otadata has given up: in both entries, or in the only one."""
+def _rejected(numbers):
+    """An app in ota_0 that panics at once, with otadata that has given up what these numbers name."""
     device = board(firmware=NEW, boot=False, config=Sdkconfig(idf_version=(5, 5, 0)))
-    for index in range(1 + twice):
-        device.flash.program(OTADATA + index * SECTOR, OtaSelectEntry(1, ABORTED).to_bytes())
+    for index, number in enumerate(numbers):
+        device.flash.program(OTADATA + index * SECTOR, OtaSelectEntry(number, ABORTED).to_bytes())
     return replace(wreck(device, app("1.2.0")), crashes=lambda running: 0.0 if running.version == "1.1.0" else None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from py_esp_ota.hunt.promises.promise import Broken, Promise
+from py_esp_ota.idf.rollback import OtaImgState
 
 if TYPE_CHECKING:
     from py_esp_ota.hunt.board import Board
@@ -14,11 +15,17 @@ if TYPE_CHECKING:
 #: After so many boots since its job began a board is going round in circles.
 OFTEN = 10
 
+#: Of an app that no entry leads to, its own one included.
+_GIVEN_UP = frozenset({"", OtaImgState.INVALID.name, OtaImgState.ABORTED.name})
 #: Faults that take the word of it away, planned as they were.
 _UNHEARD = frozenset({"mqtt-lose", "mqtt-puback", "mqtt-delay", "mqtt-cut", "mqtt-refuse"})
 _NO_STATE = (
     "esp_ota_get_state_partition has no state for a factory app, and so esp_rmaker_ota_manage_rollback of one never "
     "says that it was rolled back to: its job is offered again and again"
+)
+_NO_ENTRY = (
+    "esp_rewrite_ota_data gives both entries to a slot that is chosen twice in one boot: when it goes none counts, and "
+    "what boots then does not know that it was rolled back to"
 )
 _NO_BUDGET = "esp_rmaker_mqtt_publish_data drops the report of a rollback when the budget is spent"
 _NO_ROLLBACK = "set_new_state_otadata: the app panics, and a build without rollback asks nobody to confirm"
@@ -35,6 +42,8 @@ def _as_the_agent(board: Board) -> str:
     boots = board.device.boots[-OFTEN:]
     if any(boot.partition is not None and boot.partition.ota_slot is None for boot in boots):
         return _NO_STATE
+    if board.chose_twice and any(boot.partition is not None and boot.state in _GIVEN_UP for boot in boots):
+        return _NO_ENTRY
     if "mqtt-budget" in board.memory.met:
         return _NO_BUDGET
     return "" if board.config.bootloader_app_rollback_enable else _NO_ROLLBACK

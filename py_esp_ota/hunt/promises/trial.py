@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from py_esp_ota._core import ota_slot
+from py_esp_ota.hunt.kinds import table
 from py_esp_ota.hunt.promises.promise import Broken, Promise
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.sweep.life import Past, left_on
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _PENDING = OtaImgState.PENDING_VERIFY.name
 _TRIES_ALL = "bootloader_utility_load_boot_image tries every slot in turn when otadata names none"
+_TRIES_ON = "bootloader_utility_load_boot_image tries other slots, rejected or not, when the named one does not boot"
 _HEALS = "set_actual_ota_seq makes a VALID entry for the slot that boots when otadata is blank"
 
 
@@ -36,13 +39,16 @@ def _at_boot(_stage: Stage, board: Board, report: BootReport) -> Broken | None:
 
 
 def _as_the_chip(board: Board, report: BootReport) -> str:
-    """Without an entry that counts each slot is tried, and the one that boots is believed."""
+    """Each slot is tried where no entry counts or its slot does not boot, and the one that boots is believed."""
     if any(line.startswith("set_actual_ota_seq") for line in report.why):
         return _HEALS
     left = left_on(board.device.flash, board.config, Past()).otadata
-    named = any(entry.valid for entry in left)
-    passed_over = any("is not bootable" in line or "new enough" in line for line in report.why)
-    return "" if named and (report.state or not passed_over) else _TRIES_ALL
+    labels = {row.ota_slot: row.label for row in table(board.world.table) if row.ota_slot is not None}
+    named = {labels[ota_slot(entry.ota_seq, len(labels))] for entry in left if entry.valid}
+    if not named or any("new enough" in line for line in report.why):
+        return _TRIES_ALL
+    passed_over = any(f"{label} is not bootable" in line for label in named for line in report.why)
+    return _TRIES_ON if passed_over else ""
 
 
 PROMISE = Promise("trial", "a new image has one boot to confirm itself", at_boot=_at_boot)
