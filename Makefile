@@ -140,6 +140,9 @@ soak-node: setup ## kill -9 of `esp-ota node` in the middle of updates, KILLS ti
 hunt-mutants: setup ## after how many worlds the hunt finds each of our own bugs: at most SEEDS (10000); WRITE=1 keeps the table
 	$(BIN)/python -m tools.hunt_mutants --seeds $(or $(SEEDS),10000) $(if $(WRITE),--write)
 
+hunt-page: setup ## the page of promises and marks anew; REPORTS of `esp-ota hunt --json` say how often each is reached
+	$(BIN)/python -m tools.hunt_page --write $(REPORTS)
+
 sweep: setup ## every power cut of every story, each also played the long way, and every pair of faults
 	ESP_OTA_EVERY_CUT=1 $(BIN)/python -m pytest -q -n 2 tests/sweep tests/faults/test_conservation.py
 

@@ -54,16 +54,62 @@ _BOOTS: Final[Mapping[str, Callable[[BootReport], bool]]] = {
     "factory-again": lambda report: report.partition is not None and report.partition.subtype == 0,
 }
 
-#: Those that the stage and its desk see themselves.
-_OTHERS: Final = (
-    "cut", "cut-in-boot", "cut-in-download", "cut-in-otadata", "cut-in-nvs", "cut-twice", "both-entries-lost",
-    "entry-torn", "late-success", "cap-reached", "job-cancelled", "cloud-restarted-at-work", "broker-down-at-work",
-    "plug-pulled-at-work", "offered-twice", "report-lost", "rescue-needed", "reset-needed", "setting-written",
-    "image-refused", "target-by-itself", "several-boards", "again-and-again", "download-resumed", "fuse-raised",
-)  # fmt: skip
+MEANS: Final[Mapping[str, str]] = {
+    "again-and-again": "a board has booted ten times since its job began or ended",
+    "already-there": "the cloud closes the job of a board that asks and runs its version",
+    "anti-rollback-boot": "a bootloader has looked at the secure version in the eFuses",
+    "app-panicked": "an app has panicked, its image's fault or a planned one",
+    "both-entries-lost": "a power cut has left no entry of otadata that counts",
+    "broker-down-at-work": "the broker went away while a board was about its job",
+    "budget-spent": "a report or a question is dropped, for the budget of MQTT is spent",
+    "cap-reached": "a board's job has failed three times",
+    "cloud-restarted-at-work": "the cloud was killed while a board was about its job",
+    "confirmation-too-late": "an app on trial was not confirmed in time, and goes back by itself",
+    "cut": "a planned power cut has fallen into an operation of the flash",
+    "cut-in-boot": "it fell into otadata once a new slot was chosen: the bootloader was writing",
+    "cut-in-download": "it fell into an app slot",
+    "cut-in-nvs": "it fell into NVS",
+    "cut-in-otadata": "it fell into otadata before a new slot was chosen, or after its confirmation",
+    "cut-twice": "two of them have fallen on one board",
+    "download-resumed": "a download has gone on from where it broke off",
+    "encrypted-boot": "a bootloader has found its flash encrypted",
+    "entry-torn": "a power cut has left an entry of otadata that is neither whole nor blank",
+    "factory-again": "the factory app has booted",
+    "fetch-unanswered": "a board's question for jobs had no PUBACK within a minute",
+    "fuse-raised": "a secure version was burnt",
+    "image-refused": "the cloud takes no job for an image, a damaged one mostly",
+    "job-cancelled": "a job was cancelled",
+    "job-delayed": "a board waits for the time from which its job is valid",
+    "job-failed": "an attempt has failed",
+    "late-success": "a board that had failed has the update in the end",
+    "mqtt-lost": "a connection was lost",
+    "offered-twice": "a board was handed jobs twice between two boots",
+    "offered-while-busy": "a board was handed a job in the middle of another",
+    "otadata-healed": "the bootloader has written a VALID entry for what it booted with a blank otadata",
+    "plug-pulled-at-work": "a board lost its power while it was about its job",
+    "reason-kept-over-rollback": "an app that was rolled back to tells why, from NVS",
+    "report-lost": "a board is done, and the cloud has not heard of it when faults stop",
+    "report-without-job": "a board has something to report, and no job under which to do it",
+    "rescue-needed": "a board was not at its target by itself, and is offered it once more",
+    "reset-needed": "that was not enough, and its reset button is pressed",
+    "rollback-reported": "a board has reported that it was rolled back",
+    "rollback-taken": "a bootloader has given up an app that nobody confirmed",
+    "same-version-rejected": "a board rejects the version that it runs",
+    "second-attempt": "a board has begun a second attempt",
+    "secure-version-rejected": "a board rejects an image that is older than its eFuses allow",
+    "self-test-failed": "a self-test has said no",
+    "self-test-silent": "a self-test has said nothing",
+    "setting-written": "a user has changed a setting",
+    "several-boards": "there is more than one board",
+    "slot-skipped": "a slot was not bootable, and another one was tried",
+    "target-by-itself": "every board was at its target within half an hour of fair weather",
+    "third-slot": "an app has booted in a third slot",
+    "trial-begun": "a new app has booted on trial",
+}
+"""What each says: those of the tables above, and those that the stage and its desk see themselves."""
 
-MARKS: Final[tuple[str, ...]] = tuple(sorted({*_LINES.values(), *_WORDS.values(), *_BOOTS, *_OTHERS}))
-"""All of them."""
+MARKS: Final[tuple[str, ...]] = tuple(MEANS)
+"""All of them, in the order of the alphabet."""
 
 
 @lru_cache(1 << 14)

@@ -19,4 +19,10 @@ def _at_look(stage: Stage, board: Board, look: Look) -> Broken | None:
     return None
 
 
-PROMISE = Promise("bootable", "whenever the plug is pulled, something boots", at_look=_at_look)
+PROMISE = Promise(
+    "bootable",
+    "whenever the plug is pulled, something boots",
+    "bootloader_utility_load_boot_image",
+    "tries each slot in turn until one loads",
+    at_look=_at_look,
+)

@@ -40,4 +40,10 @@ def _at_line(_stage: Stage, board: Board, line: str) -> Broken | None:
     return None
 
 
-PROMISE = Promise("confirmed", "what an app says of its own confirmation is so in flash", at_line=_at_line)
+PROMISE = Promise(
+    "confirmed",
+    "what an app says of its own confirmation is so in flash",
+    "esp_rmaker_ota_mark_valid",
+    "reports success once esp_ota_mark_app_valid_cancel_rollback has written",
+    at_line=_at_line,
+)

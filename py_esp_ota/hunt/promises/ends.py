@@ -49,4 +49,10 @@ def _as_the_agent(board: Board) -> str:
     return "" if board.config.bootloader_app_rollback_enable else _NO_ROLLBACK
 
 
-PROMISE = Promise("ends", "a job that fails again and again ends", at_boot=_at_boot)
+PROMISE = Promise(
+    "ends",
+    "a job that fails again and again ends",
+    "esp_rmaker_ota_manage_rollback",
+    "says of a job that was rolled back that it is rejected",
+    at_boot=_at_boot,
+)

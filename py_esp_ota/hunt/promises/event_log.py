@@ -15,4 +15,10 @@ def _at_end(stage: Stage) -> Broken | None:
     return Broken(flaw) if flaw else None
 
 
-PROMISE = Promise("event-log", "the event log folds to the rows of the cloud", at_end=_at_end)
+PROMISE = Promise(
+    "event-log",
+    "the event log folds to the rows of the cloud",
+    "",
+    "the cloud is our own: the log is the truth, and rows are made from it",
+    at_end=_at_end,
+)

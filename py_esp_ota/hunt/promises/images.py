@@ -39,4 +39,11 @@ def _at_look(stage: Stage, board: Board, look: Look) -> Broken | None:
     return Broken(why, _as_planned(board))
 
 
-PROMISE = Promise("images", "what boots is the old image or a new one, whole", at_boot=_at_boot, at_look=_at_look)
+PROMISE = Promise(
+    "images",
+    "what boots is the old image or a new one, whole",
+    "esp_ota_end",
+    "lets no image be chosen that image_validate refuses, and the bootloader looks at what it loads",
+    at_boot=_at_boot,
+    at_look=_at_look,
+)

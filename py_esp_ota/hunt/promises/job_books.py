@@ -15,4 +15,10 @@ def _at_end(stage: Stage) -> Broken | None:
     return Broken(flaw) if flaw else None
 
 
-PROMISE = Promise("job-books", "each node of a job is in its books, once", at_end=_at_end)
+PROMISE = Promise(
+    "job-books",
+    "each node of a job is in its books, once",
+    "",
+    "the cloud is our own: each node of a job is in one state",
+    at_end=_at_end,
+)

@@ -26,4 +26,10 @@ def _at_end(stage: Stage) -> Broken | None:
     return None
 
 
-PROMISE = Promise("liveness", "when faults stop, every board comes to the target", at_end=_at_end)
+PROMISE = Promise(
+    "liveness",
+    "when faults stop, every board comes to the target",
+    "esp_rmaker_ota_fetch",
+    "asks again after each boot and each failure",
+    at_end=_at_end,
+)

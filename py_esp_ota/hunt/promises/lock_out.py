@@ -58,5 +58,11 @@ def _at_end(stage: Stage) -> Broken | None:
 
 
 PROMISE = Promise(
-    "lock-out", "the eFuse asks for what has confirmed itself", at_boot=_at_boot, at_look=_at_look, at_end=_at_end
+    "lock-out",
+    "the eFuse asks for what has confirmed itself",
+    "update_anti_rollback",
+    "burns the secure version of an app whose entry is VALID",
+    at_boot=_at_boot,
+    at_look=_at_look,
+    at_end=_at_end,
 )

@@ -33,4 +33,10 @@ def _torn(board: Board) -> str:
     return "the CRC of an entry is over ota_seq alone (bootloader_common_ota_select_crc)" if board.memory.cuts else ""
 
 
-PROMISE = Promise("otadata", "states have names, and one image at most is on trial", at_look=_at_look)
+PROMISE = Promise(
+    "otadata",
+    "states have names, and one image at most is on trial",
+    "bootloader_utility_get_selected_boot_partition",
+    "gives up each entry that is on trial before it makes another one so",
+    at_look=_at_look,
+)

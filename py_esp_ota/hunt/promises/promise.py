@@ -37,11 +37,27 @@ def holds(flash: Flash, partition: Partition, images: Sequence[bytes]) -> bytes 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One promise. Each function is told of the stage and of what it looks at."""
+    """One promise. Each function is told of the stage and of what it looks at.
+
+    It follows from ``function`` of upstream, ``""`` where it is the cloud's, of which ``rule`` says what it does.
+    """
 
     name: str
     text: str
+    function: str
+    rule: str
     at_boot: Callable[[Stage, Board, BootReport], Broken | None] | None = None
     at_look: Callable[[Stage, Board, Look], Broken | None] | None = None
     at_line: Callable[[Stage, Board, str], Broken | None] | None = None
     at_end: Callable[[Stage], Broken | None] | None = None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """When it is asked, in words."""
+        moments = {
+            "at each boot": self.at_boot,
+            "whenever a flash has changed": self.at_look,
+            "at each report": self.at_line,
+            "in the end": self.at_end,
+        }
+        return tuple(moment for moment, asks in moments.items() if asks is not None)

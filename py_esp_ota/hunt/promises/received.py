@@ -29,4 +29,10 @@ def _at_end(stage: Stage) -> Broken | None:
     return None
 
 
-PROMISE = Promise("received", "a good image is never called damaged", at_end=_at_end)
+PROMISE = Promise(
+    "received",
+    "a good image is never called damaged",
+    "esp_https_ota_is_complete_data_received",
+    "tells a download that broke off from one that is whole",
+    at_end=_at_end,
+)

@@ -32,4 +32,10 @@ def _at_look(_stage: Stage, board: Board, look: Look) -> Broken | None:
     return None
 
 
-PROMISE = Promise("settings", "what the user has set is kept", at_look=_at_look)
+PROMISE = Promise(
+    "settings",
+    "what the user has set is kept",
+    "nvs::Page::writeItem",
+    "writes a value before the old one is erased",
+    at_look=_at_look,
+)

@@ -51,4 +51,10 @@ def _as_the_chip(board: Board, report: BootReport) -> str:
     return _TRIES_ON if passed_over else ""
 
 
-PROMISE = Promise("trial", "a new image has one boot to confirm itself", at_boot=_at_boot)
+PROMISE = Promise(
+    "trial",
+    "a new image has one boot to confirm itself",
+    "bootloader_utility_get_selected_boot_partition",
+    "makes NEW PENDING_VERIFY at the first boot and ABORTED at the next",
+    at_boot=_at_boot,
+)

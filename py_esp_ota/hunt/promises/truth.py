@@ -34,4 +34,10 @@ def _at_end(stage: Stage) -> Broken | None:
     return None
 
 
-PROMISE = Promise("truth", "a success was an app that ran and confirmed itself", at_end=_at_end)
+PROMISE = Promise(
+    "truth",
+    "a success was an app that ran and confirmed itself",
+    "esp_rmaker_ota_mark_valid",
+    "is the one that reports success",
+    at_end=_at_end,
+)
