@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from py_esp_ota.fleet.members import JobOrder
-from py_esp_ota.fleet.population import Population, parts_of
+from py_esp_ota.fleet.population import LARGEST_PART, Population
 from py_esp_ota.lives.sky import AWAKE
 
 EACH = 12 << 10
@@ -34,7 +34,7 @@ def too_many(population: Population, jobs: Sequence[JobOrder], free: int | None,
     most, each = max(population.of_kinds(job.kinds).devices for job in jobs), EACH
     once = workers * (_SPARE + AWAKE * (_BESIDE + max(len(job.image) for job in jobs)))
     if workers != 1:
-        once += workers * -(-most // parts_of(most, workers)) * EACH
+        once += workers * min(most, LARGEST_PART) * EACH
         most, each = population.devices, TOLD
     fit = int(population.devices * max(free - once, 0) / (most * each))
     if fit >= population.devices:
