@@ -113,8 +113,8 @@ test-unicorn: setup ## the tests of machine code on the engine Unicorn; all othe
 campaign-machine: setup ## campaigns under everything at once, beside a judge of their rules: STEPS steps (100000) from SEED (1)
 	ESP_OTA_STEPS=$(or $(STEPS),100000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/cloud/test_campaign_machine.py
 
-conformance-cpu: setup ## our RISC-V core beside Unicorn, instruction by instruction: PROGRAMS random programs (200000) from SEED (1)
-	ESP_OTA_PROGRAMS=$(or $(PROGRAMS),200000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q --timeout 0 tests/silicon/test_core_riscv.py
+conformance-cpu: setup ## our RISC-V core beside Unicorn, instruction by instruction: PROGRAMS random programs (200000) from SEED (1), by JOBS processes (2), or ON=ray
+	$(BIN)/python tests/silicon/core_beside_unicorn.py --programs $(or $(PROGRAMS),200000) --seed $(or $(SEED),1) $(SHARED)
 
 survey: setup ## other projects' firmware on our machine code, as a table: OF="FOLDER|PACKAGE ...", JSON=1, KEEP=1 into docs/reference/silicon.md
 	@$(BIN)/python -m tools.survey $(if $(JSON),--json) $(if $(KEEP),--keep docs/reference/silicon.md) $(OF)
