@@ -95,14 +95,15 @@ test-postgresql: system setup ## the cloud's tests, all of them in PostgreSQL (`
 fast: setup ## the tests without sockets and browser
 	$(BIN)/python -m pytest -q -n 2 -m "not sockets and not browser"
 
-conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) and CIPHERS encryptions (2000) from SEED (1), and everything in tests/conformance
-	ESP_OTA_IMAGES=$(or $(IMAGES),20000) ESP_OTA_CIPHERS=$(or $(CIPHERS),2000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
+conformance: setup ## the originals judge beside us: IMAGES mutated images (20000) and CIPHERS encryptions (2000) from SEED (1), and everything in tests/conformance; the images by JOBS processes (2), or ON=ray
+	$(BIN)/python tests/conformance/image_mutations.py --images $(or $(IMAGES),20000) --seed $(or $(SEED),1) $(SHARED)
+	ESP_OTA_CIPHERS=$(or $(CIPHERS),2000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -n 2 tests/conformance tests/real
 
 conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards and updates (10000) from SEED (1), by JOBS processes (2), or ON=ray
 	$(BIN)/python tests/conformance/preflight_pairs.py --pairs $(or $(PAIRS),10000) --seed $(or $(SEED),1) $(SHARED)
 
-conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1) in two processes
-	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1)
+conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1), by JOBS processes (2), or ON=ray
+	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1) $(SHARED)
 	ESP_OTA_FLASHES=300 ESP_OTA_PROGRAMS=1000 ESP_OTA_LIVES=200 $(BIN)/python -m pytest -q -n 2 --timeout 0 \
 		$(addprefix tests/silicon/test_,snapshot.py engines.py random_code.py own_firmware.py)
 
@@ -112,8 +113,8 @@ test-unicorn: setup ## the tests of machine code on the engine Unicorn; all othe
 campaign-machine: setup ## campaigns under everything at once, beside a judge of their rules: STEPS steps (100000) from SEED (1)
 	ESP_OTA_STEPS=$(or $(STEPS),100000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/cloud/test_campaign_machine.py
 
-conformance-cpu: setup ## our RISC-V core beside Unicorn, instruction by instruction: PROGRAMS random programs (200000) from SEED (1)
-	ESP_OTA_PROGRAMS=$(or $(PROGRAMS),200000) ESP_OTA_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q --timeout 0 tests/silicon/test_core_riscv.py
+conformance-cpu: setup ## our RISC-V core beside Unicorn, instruction by instruction: PROGRAMS random programs (200000) from SEED (1), by JOBS processes (2), or ON=ray
+	$(BIN)/python tests/silicon/core_beside_unicorn.py --programs $(or $(PROGRAMS),200000) --seed $(or $(SEED),1) $(SHARED)
 
 survey: setup ## other projects' firmware on our machine code, as a table: OF="FOLDER|PACKAGE ...", JSON=1, KEEP=1 into docs/reference/silicon.md
 	@$(BIN)/python -m tools.survey $(if $(JSON),--json) $(if $(KEEP),--keep docs/reference/silicon.md) $(OF)
@@ -156,16 +157,12 @@ FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 FUZZ_BIN := target/fuzz/x86_64-unknown-linux-gnu/release
 TARGETS ?= $(basename $(notdir $(wildcard rust/fuzz/fuzz_targets/*.rs)))
 
-fuzz: ## libFuzzer on each target in rust/fuzz (or TARGETS): RUNS inputs each (10000000)
+fuzz: setup ## libFuzzer on each target in rust/fuzz (or TARGETS): RUNS inputs each (10000000) from SEED (1), in SHARDS (2) by JOBS processes (2)
 	CARGO_PROFILE_RELEASE_DEBUG=1 CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true RUSTFLAGS="$(FUZZ_FLAGS)" \
 		cargo build --quiet --release --manifest-path rust/fuzz/Cargo.toml --target-dir target/fuzz \
 		--target x86_64-unknown-linux-gnu
-	@for target in $(TARGETS); do \
-		mkdir -p target/fuzz/corpus/$$target target/fuzz/crashes; \
-		echo "$$target:"; \
-		$(FUZZ_BIN)/$$target target/fuzz/corpus/$$target rust/fuzz/corpus/$$target -runs=$(or $(RUNS),10000000) \
-			-max_len=8192 -artifact_prefix=target/fuzz/crashes/$$target- -verbosity=0 -print_final_stats=1 || exit 1; \
-	done
+	$(BIN)/python -m tools.fuzz --binaries $(FUZZ_BIN) --runs $(or $(RUNS),10000000) --seed $(or $(SEED),1) \
+		--shards $(or $(SHARDS),2) --jobs $(or $(JOBS),2) $(TARGETS)
 
 check: lint types rust ## formatting, lint, floors, types, stub, clippy
 

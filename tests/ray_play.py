@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from pathlib import Path
 
 import shared_jobs
+from click.testing import CliRunner
 
 from py_esp_ota.adapters import on_ray
 from py_esp_ota.adapters.on_ray import OnRay
+from py_esp_ota.cli import main as cli
 from py_esp_ota.firmware import Firmware
 from py_esp_ota.sweep import STORIES, Scene, sweep
 from py_esp_ota.sweep.order import STRETCHES, Order, Props, Told, known_story
@@ -37,6 +40,17 @@ def swept(folder: str) -> dict[str, object]:
         "cases": len(together.cases),
         "same": together == alone,
     } | same
+
+
+def fleet() -> dict[str, object]:
+    """A fleet with three jobs, on Ray and here: the document that ``esp-ota fleet`` prints."""
+    words = ["fleet", str(Path(__file__).parents[1] / "examples/fleet/chips.toml"), "--devices", "10", "--json"]
+    here, there = (CliRunner().invoke(cli, [*words, *more]) for more in ([], ["--on", "ray", "--jobs", "2"]))
+    return {
+        "code": there.exit_code,
+        "devices": json.loads(there.stdout)["devices"],
+        "same": there.output == here.output,
+    }
 
 
 def too_many() -> str:
@@ -65,6 +79,7 @@ def main() -> None:
     with on_ray._joined(on_ray._ray(ours=True), None, 2):
         found = {
             "swept": swept(sys.argv[1]),
+            "fleet": fleet(),
             "many": too_many(),
             "elsewhere": elsewhere(),
         }

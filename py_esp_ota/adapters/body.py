@@ -13,6 +13,8 @@ from py_esp_ota.ports import METHOD
 USER_AGENT = "ESP32 HTTP Client/1.0"  # esp_http_client's own
 TIMEOUT = 5.0  # seconds, for each step: connect, send, each read
 
+_OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
+_BYTES = "bytes="
 _WINDOW = 65536  # bytes that may wait for the reader, as in a socket's buffers
 
 
@@ -104,17 +106,23 @@ class BodyResponse:
 
 
 class WholeResponse:
-    """``Response``: the whole body has come already.
+    """``Response``: the whole body has come already, or the part of it that was asked for.
 
     Args:
-        body: bytes of it.
+        body: bytes of all of it.
+        asked: what the request's ``Range`` says, one range with a first byte; nothing is asked for otherwise.
     """
 
-    status = 200
-
-    def __init__(self, body: bytes) -> None:
-        self.headers: Mapping[str, str] = {"content-length": str(len(body))}
-        self._body = body
+    def __init__(self, body: bytes, asked: str = "") -> None:
+        size, part, self.status = len(body), range(len(body)), _OK
+        if asked.startswith(_BYTES):
+            first, _, last = asked.removeprefix(_BYTES).partition("-")
+            part = range(int(first), min(int(last) + 1, size) if last else size)
+            self.status = _PARTIAL if part else _NOT_SATISFIABLE
+        self.headers: Mapping[str, str] = {"content-length": str(len(part))}
+        if self.status == _PARTIAL:
+            self.headers = {**self.headers, "content-range": f"bytes {part.start}-{part.stop - 1}/{size}"}
+        self._body = body[part.start : part.stop]
         self._at = 0
 
     async def read(self, limit: int) -> bytes:

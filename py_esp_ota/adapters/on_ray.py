@@ -47,11 +47,16 @@ class OnRay:
     address: str | None = None
     jobs: int | None = None
 
+    @property
+    def cluster(self) -> str | None:
+        """The address of the cluster; ``None`` when a Ray is started here."""
+        return self.address or os.environ.get(_ADDRESS)
+
     @contextmanager
     def open(self, work: Work[Any, Any], /) -> Iterator[_Actors]:
         """The workers are ended with the block. Raises ``WorkError``: no Ray, another version of it, nobody there."""
         packed = Packed.of(work)
-        address = self.address or os.environ.get(_ADDRESS)
+        address = self.cluster
         if address is not None:
             _knock(address)
         ray = _ray(ours=address is None)

@@ -15,7 +15,7 @@ from py_esp_ota.cli.fleet_live import LiveWords, live, live_options
 from py_esp_ota.cli.fleet_play import bar, play, play_alone, play_shared, refusals
 from py_esp_ota.cli.needing import needing
 from py_esp_ota.cli.output import say
-from py_esp_ota.cli.work_options import STOPPED, executor, work_options
+from py_esp_ota.cli.work_options import STOPPED, executor, work_options, workers_here
 from py_esp_ota.work import INTERRUPTION
 
 _FILE = click.Path(path_type=Path)
@@ -75,8 +75,7 @@ def command(
         from py_esp_ota.view.fleet_html import fleet_html
         from py_esp_ota.view.fleet_text import fleet_text
     source, fleet = read(file, devices, seed)
-    if where == "here":
-        refuse_too_many(file, fleet, jobs or 1)
+    refuse_too_many(file, fleet, workers_here(where, jobs))
     why, shown = INTERRUPTION, not as_json
     names: Mapping[str, str] = {}
     with refusals(file):
@@ -87,7 +86,7 @@ def command(
             with bar(file.name, shown=shown) as told:
                 result, names = live(fleet, words, told)
         elif shared:
-            result, why = play_shared(source, jobs, executor(where, jobs), shown=shown)
+            result, why = play_shared(source, jobs, executor(where, jobs), name=file.name, shown=shown)
         else:
             result = play(fleet, shown=shown)
     said = {"--devices": devices, "--seed": seed}

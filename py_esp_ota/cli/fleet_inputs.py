@@ -48,10 +48,10 @@ def read(file: Path, devices: int | None, seed: int | None) -> tuple[Source, Fle
         raise Unusable(f"{file}: {error}") from error
 
 
-def refuse_too_many(file: Path, fleet: FleetFile, jobs: int) -> None:
-    """They have to have room, ``jobs`` parts at once. Raises ``Unusable`` with the number that fits."""
+def refuse_too_many(file: Path, fleet: FleetFile, workers: int) -> None:
+    """They have to have room, as ``fleet.room`` reckons it. Raises ``Unusable`` with the number that fits."""
     from py_esp_ota.adapters.room import free_memory
     from py_esp_ota.fleet.room import too_many
 
-    if problem := too_many(fleet.population, fleet.jobs, free_memory(), workers=jobs):
+    if problem := too_many(fleet.population, fleet.jobs, free_memory(), workers=workers):
         raise Unusable(f"{file}: {problem}")

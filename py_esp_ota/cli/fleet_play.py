@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,30 +48,24 @@ def play(fleet: FleetFile, *, shown: bool) -> FleetResult:
     return result
 
 
-def play_shared(source: Source, jobs: int | None, who: Executor, *, shown: bool) -> tuple[FleetResult, str]:
+def play_shared(source: Source, jobs: int | None, who: Executor, *, name: str, shown: bool) -> tuple[FleetResult, str]:
     """The same in parts, done by ``who``; and why it is not whole, if it is not.
 
     Raises ``ValueError``, ``UnlikeError``, ``WorkError``.
     """
-    from py_esp_ota.fleet import FleetResult, SoFar
+    from py_esp_ota.fleet import SoFar
     from py_esp_ota.fleet.parts import work_of
     from py_esp_ota.work import run
 
-    fleet = source.read()
-    result = FleetResult(seed=fleet.population.seed, members=())
+    work, shards = work_of(source, workers=jobs or _ELSEWHERE)
+    devices = source.read().population.devices
+    with bar(name, shown=shown) as told:
 
-    def heard(told: Told, devices: int, _done: int, found: FleetResult) -> None:
-        told(SoFar(devices, found.updated, found.missed, devices - found.updated - found.missed, found.seconds))
+        def heard(_done: int, found: FleetResult) -> None:
+            told(SoFar(devices, found.updated, found.missed, devices - found.updated - found.missed, found.seconds))
 
-    works = [work_of(source, number, workers=jobs or _ELSEWHERE) for number in range(len(fleet.jobs))]
-    for order, (work, parts) in zip(fleet.jobs, works, strict=True):
-        devices = fleet.population.of_kinds(order.kinds).devices
-        with bar(order.name, shown=shown) as told:
-            outcome = run(work, range(parts), who, told=partial(heard, told, devices))
-        result += replace(outcome.report, whole=outcome.report.whole and outcome.whole)
-        if not result.whole:
-            return result, outcome.stopped
-    return result, ""
+        outcome = run(work, shards, who, told=heard)
+    return replace(outcome.report, whole=outcome.report.whole and outcome.whole), outcome.stopped
 
 
 def play_alone(fleet: FleetFile, node_id: str, turn: float, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from py_esp_ota.adapters.on_ray import OnRay
-from py_esp_ota.adapters.processes import Processes
+from py_esp_ota.adapters.processes import Processes, cores
 from py_esp_ota.cli.complete import Workplace
 from py_esp_ota.work import Executor, Here
 
@@ -42,3 +42,11 @@ def executor(where: str, jobs: int | None) -> Executor:
     if where == "here":
         return Here() if jobs in {None, 1} else Processes(jobs)
     return OnRay(None if where == "ray" else where, jobs)
+
+
+def workers_here(where: str, jobs: int | None) -> int:
+    """How many share this machine and its memory; 0 when the work is done on others."""
+    if where == "here":
+        return jobs or 1
+    elsewhere = OnRay(None if where == "ray" else where).cluster is not None
+    return 0 if elsewhere else jobs or cores()

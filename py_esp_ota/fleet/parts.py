@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 from operator import add
 
 from py_esp_ota._core import PartitionTable
@@ -45,34 +47,42 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One job of a fleet, in so many parts."""
+class Jobs:
+    """All jobs of a fleet, each in so many parts. Shards are the parts of the first job, then those of the next."""
 
     source: Source
-    number: int  # of the job, from 0
-    parts: int
+    parts: tuple[int, ...]  # of each job
+
+    def place(self, shard: int) -> tuple[int, int]:
+        """The number of a shard's job, and which part of it the shard is, both from 0."""
+        ends = list(accumulate(self.parts))
+        job = bisect_right(ends, shard)
+        return job, shard - (ends[job] - self.parts[job])
 
 
-def play_part(job: Job, part: int) -> FleetResult:
-    """What becomes of one part, counted from 0."""
-    fleet = _read(job.source)
-    population = replace(fleet.population, shard=(part + 1, job.parts))
-    return run_virtual(run_fleet(population, fleet.jobs[job.number], told=_nobody))
+def play_part(jobs: Jobs, shard: int) -> FleetResult:
+    """What becomes of one part under its job."""
+    fleet = _read(jobs.source)
+    job, part = jobs.place(shard)
+    population = replace(fleet.population, shard=(part + 1, jobs.parts[job]))
+    return run_virtual(run_fleet(population, fleet.jobs[job], told=_nobody))
 
 
-def work_of(source: Source, number: int, *, workers: int) -> tuple[Work[Job, FleetResult], int]:
-    """The work of one job of a fleet, and how many parts it has: at least two for each worker.
+def work_of(source: Source, *, workers: int) -> tuple[Work[Jobs, FleetResult], range]:
+    """The work of a fleet, and its shards: at least two of each job for each worker.
 
-    Raises ``ValueError``: the job's plan looks at all devices at once.
+    Jobs are for different devices, so whoever is free takes a part of any: workers are opened once, whatever is played.
+
+    Raises ``ValueError``: a job's plan looks at all devices at once.
     """
     fleet = _read(source)
-    order = fleet.jobs[number]
-    if problem := not_in_parts(order):
-        raise ValueError(problem)
-    devices = fleet.population.of_kinds(order.kinds).devices
-    parts = parts_of(devices, workers)
+    parts = []
+    for order in fleet.jobs:
+        if problem := not_in_parts(order):
+            raise ValueError(problem)
+        parts.append(parts_of(fleet.population.of_kinds(order.kinds).devices, workers))
     nothing = FleetResult(seed=fleet.population.seed, members=())
-    return Work(play_part, Job(source, number, parts), add, nothing), parts
+    return Work(play_part, Jobs(source, tuple(parts)), add, nothing), range(sum(parts))
 
 
 def not_in_parts(order: JobOrder) -> str:

@@ -22,6 +22,7 @@ _NIGHTS = 15  # as many as a job of the usual length sees
 _STEPS = 6  # between the first who is switched off in a night and the last; whoever is alike shares its nights
 _DIGITS = 6
 _PART = 5000  # devices of a shard, about: few enough that one which is lost is soon done again
+LARGEST_PART = _PART * 5 // 4  # devices: so many at most, for two workers and more
 
 
 class _Seat(NamedTuple):

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from py_esp_ota.adapters.body import WholeResponse
 from py_esp_ota.adapters.memory import MemoryBroker
 from py_esp_ota.errors import FetchError, MqttError
 from py_esp_ota.hunt.world import World
@@ -33,7 +34,6 @@ FINAL: Final = frozenset({"success", "rejected"})
 #: What the cloud says itself of a node that asks for the version which it runs.
 ALREADY: Final = "Already on this version"
 _MOST_FAILURES = 3
-_OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
 _RETRY_S = 1.0
 
 
@@ -242,7 +242,7 @@ class Script:
         if self._life is None or self._life.done():
             raise FetchError("connect", "the cloud is away", 111)
         number = int(url.rpartition("/")[2].partition(".")[0])
-        yield _Body(self._images[number], headers.get("range") or headers.get("Range") or "")
+        yield WholeResponse(self._images[number], headers.get("range") or headers.get("Range") or "")
 
 
 def _note(part: _Part, word: Word) -> None:
@@ -250,25 +250,3 @@ def _note(part: _Part, word: Word) -> None:
     if word.status == "failed":
         part.failures += 1
     part.closed = part.closed or word.status in FINAL or part.failures >= _MOST_FAILURES
-
-
-class _Body:
-    """An image, or the part of it that was asked for."""
-
-    def __init__(self, data: bytes, asked: str) -> None:
-        size, part = len(data), range(len(data))
-        self.status = _OK
-        if asked.startswith("bytes="):
-            first, _, last = asked.removeprefix("bytes=").partition("-")
-            part = range(int(first), min(int(last) + 1, size) if last else size)
-            self.status = _PARTIAL if part else _NOT_SATISFIABLE
-        self._data = data[part.start : part.stop]
-        self.headers: Mapping[str, str] = {"content-length": str(len(self._data))}
-        if self.status == _PARTIAL:
-            self.headers = {**self.headers, "content-range": f"bytes {part.start}-{part.stop - 1}/{size}"}
-        self._at = 0
-
-    async def read(self, limit: int) -> bytes:
-        piece = self._data[self._at : self._at + limit]
-        self._at += len(piece)
-        return piece

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NoReturn
 
-from py_esp_ota._core import Flash, PartitionTable, read_otadata, verify_image
+from py_esp_ota._core import Flash, PartitionTable, read_otadata
 from py_esp_ota.adapters.kept_flash import KeptFlashes, heard_after
 from py_esp_ota.cloud.boards import AppFact, BoardFacts, OtadataFact, TableRow
 from py_esp_ota.cloud.virtual_nodes import Boot, Dials, FlashLook, VirtualNode
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.errors import PowerLoss
-from py_esp_ota.faults import Weather, parse
-from py_esp_ota.faults.mqtt import budgeted
+from py_esp_ota.exposed import Exposed
+from py_esp_ota.faults import parse
 from py_esp_ota.idf.efuse import read_secure_version
 from py_esp_ota.idf.rollback import BLANK_SEQ, state_name
 from py_esp_ota.releases import release_text
@@ -25,9 +25,8 @@ from py_esp_ota.virtual_nodes.flash_look import SECTOR, Wear, look, table_row
 from py_esp_ota.virtual_nodes.recipe import Recipe
 from py_esp_ota.world import World
 
-_APP = 0x00
 _OTADATA = 0x01, 0x00
-_CUT = "cut@0:torn"
+_CUT = parse("cut@0:torn")
 _LINES = 200  # of the console that are shown
 _KEPT_LINES = 2 * _LINES
 _KEPT_BOOTS = 4
@@ -56,30 +55,24 @@ class Living:
             bootloader_app_rollback_enable=recipe.rollback,
             esp_rmaker_mqtt_use_basic_ingest_topics=world.basic_ingest,
         )
-        self._weather = Weather(
-            mqtt=world.mqtt,
-            fetch=world.fetch,
-            clock=world.clock,
-            ota_diag=None,
-            judge=verify_image,
-            slots=[row for row in table if row.type == _APP],
-        )
         chip, flash = flashed(recipe.partitions, image, self._config)
-        self.device = Device(
+        make = partial(
+            Device,
             recipe.partitions,
             target=chip,
             config=self._config,
             node_id=recipe.node_id,
             name=recipe.name,
             type=recipe.type,
-            ota_diag=self._weather.app.ota_diag,
-            crashes=self._weather.app.crashes,
         )
+        outside = Doors(mqtt=world.mqtt, fetch=world.fetch, clock=world.clock)
+        self._exposed = Exposed(table, outside, make)
+        self.device = self._exposed.device
         self._kept = flashes.keep(recipe.node_id, flash)
         self.device.chip.flash = self._kept.flash
-        self.device.chip.judge = self._weather.judge
-        mqtt, fetch = heard_after(self._kept, self._weather.mqtt, self._weather.fetch)
-        self._doors = Doors(mqtt=mqtt, fetch=fetch, clock=self._weather.clock)
+        doors = self._exposed.doors
+        mqtt, fetch = heard_after(self._kept, doors.mqtt, doors.fetch)
+        self._doors = replace(doors, mqtt=mqtt, fetch=fetch)
         self._armed = False
         self._boots = 0  # of the reports that are not kept any more
         self._before = Wear(0, [0] * (self.device.flash.size // SECTOR))  # until a programmer came
@@ -156,10 +149,7 @@ class Living:
             self._arm()
 
     def _arm(self) -> None:
-        device, plan = self.device, self._plan
-        device.flash.fault = "+".join(part for part in (_CUT if self._armed else "", plan.flash) if part)
-        device.config = budgeted(self._config, plan)
-        self._weather.change(plan, running=device.running)
+        self._exposed.suffer(_CUT + self._plan if self._armed else self._plan)
 
     # ----------------------------------------------------------------------------------------------------- what is seen
 

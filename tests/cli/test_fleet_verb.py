@@ -118,10 +118,16 @@ def test_what_cannot_be_is_one_sentence(room, words, said):
     assert "\n" not in done.stderr.partition("Error: ")[2].rstrip("\n")
 
 
-def test_more_devices_than_memory_are_refused_before_anything_is_played(room, monkeypatch):
+@pytest.mark.parametrize(
+    "who",
+    [(), ("--on", "ray", "--jobs", 2), ("--on", "ray://127.0.0.1:1")],
+    ids=["here", "a Ray of this machine", "a cluster"],
+)
+def test_more_devices_than_memory_are_refused_before_anything_is_played(room, monkeypatch, who):
     monkeypatch.setattr("py_esp_ota.adapters.room.free_memory", lambda: 2 << 30)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     started = time.process_time()
-    done = run("lamps.toml", "--devices", 10_000_000)
+    done = run("lamps.toml", "--devices", 10_000_000, *who)
     assert done.exit_code == 2
     assert time.process_time() - started < 5
     found = re.search(

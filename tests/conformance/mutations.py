@@ -99,10 +99,10 @@ def _sound(rng: random.Random, chip: str) -> bytes:
     return Firmware("lamp", f"1.{rng.randrange(99)}", chip=chip, size=size, hash_appended=rng.random() < 0.9).to_bytes()
 
 
-def images(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
-    """``count`` images of all chips in turn, a tenth of them sound; the same for the same seed."""
-    rng = random.Random(seed)
-    for number in range(count):
+def images(seed: int, numbers: range) -> Iterator[tuple[str, bytes]]:
+    """The images of these numbers, of all chips in turn, a tenth of them sound; each the same for the same seed."""
+    for number in numbers:
+        rng = random.Random(f"{seed}/{number}")
         chip = CHIPS[number % len(CHIPS)]
         data = bytearray(_sound(rng, chip))
         for _ in range(rng.choice([0, 1, 1, 1, 1, 2, 2, 3, 1, 1])):

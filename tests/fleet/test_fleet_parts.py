@@ -56,25 +56,35 @@ def test_a_source_is_plain():
 
 
 def test_parts_here_are_the_whole(whole):
-    work, parts = work_of(SOURCE, 0, workers=1)
-    assert parts == 2
-    backwards = run(work, reversed(range(parts)), Here())
+    work, shards = work_of(SOURCE, workers=1)
+    assert len(shards) == 2
+    backwards = run(work, reversed(shards), Here())
     assert backwards.whole
     assert told(backwards.report) == told(whole)
     assert len(play_part(work.data, 0).members) == 6
 
 
 def test_a_part_goes_anywhere_and_comes_back(whole):
-    work, parts = work_of(SOURCE, 0, workers=1)
-    do, job = pickle.loads(pickle.dumps((work.do, work.data)))
-    report = pickle.loads(pickle.dumps(do(job, parts - 1)))
+    work, shards = work_of(SOURCE, workers=1)
+    do, jobs = pickle.loads(pickle.dumps((work.do, work.data)))
+    report = pickle.loads(pickle.dumps(do(jobs, shards[-1])))
     assert {*report.members} < {*whole.members}
+
+
+def test_all_jobs_are_one_work():
+    """Whoever opens workers for each job would start a Ray for each."""
+    jobs = "".join(f'[[job]]\nkinds = ["{kind}"]\nimage = "new"\n' for kind in ("lamp", "plug"))
+    work, shards = work_of(replace(SOURCE, text=FILE.replace('[job]\nimage = "new"\n', jobs)), workers=1)
+    assert [work.data.place(shard) for shard in shards] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    lamps = play_part(work.data, 0) + play_part(work.data, 1)
+    assert {member.kind for member in lamps.members} == {"lamp"}
+    assert {member.kind for member in play_part(work.data, 3).members} == {"plug"}
 
 
 def test_what_looks_at_all_devices_is_not_shared_out():
     for plan in ('phases = ["1", "rest"]', "rate = 3", 'abort = { failed = "2" }'):
         source = replace(SOURCE, text=FILE.replace("[job]\n", f"[job]\nplan = {{ {plan} }}\n"))
         with pytest.raises(ValueError, match=r"the plan of lamp 1\.1\.0 .* looks at all devices at once"):
-            work_of(source, 0, workers=2)
+            work_of(source, workers=2)
     timed = replace(SOURCE, text=FILE.replace("[job]\n", "[job]\nplan = { node_timeout = 3600 }\n"))
-    assert work_of(timed, 0, workers=2)[1] == 4
+    assert work_of(timed, workers=2)[1] == range(4)

@@ -161,4 +161,9 @@ def test_more_devices_than_memory_are_refused_with_the_number_that_fits():
     assert not too_many(replace(many, devices=fits), FLEET.jobs, free)
     assert too_many(replace(many, devices=fits + 100), FLEET.jobs, free)
     assert not too_many(many, FLEET.jobs, None)
+    for workers in (0, 2):  # they hold a part each, and what became of all of them comes together
+        problem = too_many(replace(many, devices=10_000_000), FLEET.jobs, free, workers=workers)
+        fits = int(problem.rpartition(" ")[2])
+        assert 0 < fits < 300_000
+        assert not too_many(replace(many, devices=fits), FLEET.jobs, free, workers=workers)
     assert too_many(many, FLEET.jobs, 1).endswith("not one fits")

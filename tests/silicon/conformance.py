@@ -1,7 +1,7 @@
 # ruff: noqa: T201 - a script that prints
 """Many random flashes before every bootloader and our model: ``make conformance-silicon``.
 
-Flash number N of seed S is always the same one, so that the work can be split between processes by number, and that
+Flash number N of seed S is always the same one, so that blocks of numbers are shared out, and that
 ``python tests/silicon/conformance.py --seed S --only BUILD/N`` shows one of them again. The first disagreement stops
 everything: its flash is made as small as it can be and printed as the lines that ``flash_text`` reads.
 """
@@ -9,14 +9,12 @@ everything: its flash is made as small as it can be and printed as the lines tha
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import time
-import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from multiprocessing.synchronize import Event as Stop
+from functools import lru_cache
 from pathlib import Path
 
 if __name__ == "__main__":  # as a script: the modules beside, and those of all tests
@@ -31,44 +29,56 @@ from shrinking import shrunk
 from side_by_side import ALL_BUILDS, Build, Pair, both, copied, settle, sized
 
 from py_esp_ota.adapters.roms import fetch_rom
+from py_esp_ota.cli.work_options import executor
 from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.silicon import Machine
+from py_esp_ota.work import Executor, Work, run
+
+_BLOCK = 100  # flashes of a shard
+
+
+class Disagreement(Exception):
+    """The two do not agree on a flash; told with the flash, made small."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The first ``flashes`` flashes of a seed, every build's in turn; shard ``n`` is their ``n``-th block."""
+
+    builds: tuple[Build, ...]
+    seed: str
+    flashes: int
+
+    @property
+    def shards(self) -> range:
+        return range(-(-self.flashes // _BLOCK))
 
 
 @dataclass
 class Tally:
-    """What one process has seen."""
+    """What has been seen. Seconds are no part of what two of them are compared by: they are another's next time."""
 
     flashes: int = 0
     boots: int = 0
-    silicon_seconds: float = 0.0
-    model_seconds: float = 0.0
+    silicon_ns: int = field(default=0, compare=False)
+    model_ns: int = field(default=0, compare=False)
     outcomes: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     chips: Counter[str] = field(default_factory=Counter)
     not_followed: Counter[str] = field(default_factory=Counter)
-    disagreement: str | None = None
 
-    def add(self, other: Tally) -> None:
-        self.flashes += other.flashes
-        self.boots += other.boots
-        self.silicon_seconds += other.silicon_seconds
-        self.model_seconds += other.model_seconds
-        self.outcomes += other.outcomes
-        self.rules += other.rules
-        self.chips += other.chips
-        self.not_followed += other.not_followed
-        self.disagreement = self.disagreement or other.disagreement
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(**{name: mine + getattr(other, name) for name, mine in vars(self).items()})
 
     @property
     def silicon_rate(self) -> float:
         """Boots of machine code per second of CPU time, nothing else counted."""
-        return self.boots / max(self.silicon_seconds, 1e-9)
+        return 1e9 * self.boots / max(self.silicon_ns, 1)
 
     @property
     def model_rate(self) -> float:
         """The same of our model, which boots as often."""
-        return self.boots / max(self.model_seconds, 1e-9)
+        return 1e9 * self.boots / max(self.model_ns, 1)
 
 
 def compared(machine: Machine, one: Build, text: Text, tally: Tally | None = None) -> Pair:
@@ -77,15 +87,15 @@ def compared(machine: Machine, one: Build, text: Text, tally: Tally | None = Non
     if tally is None:
         return both(machine, one, chip)
     real, ours = copied(chip), copied(chip)
-    began = time.process_time()
+    began = time.process_time_ns()
     runs = settle(machine, real)
-    between = time.process_time()
+    between = time.process_time_ns()
     report = boot(ours, one.config)
-    ended = time.process_time()
+    ended = time.process_time_ns()
     tally.flashes += 1
     tally.boots += len(runs)
-    tally.silicon_seconds += between - began
-    tally.model_seconds += ended - between
+    tally.silicon_ns += between - began
+    tally.model_ns += ended - between
     tally.outcomes[runs[-1].outcome] += 1
     tally.rules.update(reached(report))
     tally.chips[one.chip] += 1
@@ -112,14 +122,17 @@ def explained(machine: Machine, one: Build, text: Text, found: list[str], name: 
     return "\n  ".join(parts)
 
 
-def numbered(builds: tuple[Build, ...], flashes: int, process: int, processes: int) -> Iterator[tuple[Build, int]]:
-    """This process's share: every build in turn gets the next number."""
-    for index in range(process, flashes, processes):
-        yield builds[index % len(builds)], index // len(builds)
+@lru_cache(maxsize=1)
+def machines(builds: tuple[Build, ...]) -> Mapping[tuple[Build, bool], Machine]:
+    """Two machines for each build, one of which has the chip's real ROM, where it can be had.
+
+    Changing a machine's bootloader would make it translate all code again, so a process keeps them for all its blocks.
+    """
+    return {(one, real): machine_of(one, real=real) for one in builds for real in (False, True)}
 
 
 def machine_of(one: Build, *, real: bool) -> Machine:
-    """Flashes with an odd number run on the chip's real ROM, where it can be had; on some chips all do."""
+    """Flashes with an odd number run on the chip's real ROM; on some chips all do."""
     if not real:
         return new_machine(one.chip)
     try:
@@ -129,22 +142,22 @@ def machine_of(one: Build, *, real: bool) -> Machine:
         return new_machine(one.chip)
 
 
-def share(builds: tuple[Build, ...], seed: str, flashes: int, process: int, processes: int, stop: Stop | None) -> Tally:
-    """Compare this process's share of the flashes, until one disagrees or another process says stop."""
-    # A machine each: changing its bootloader would make it translate all code again.
-    tally = Tally()
-    machines = {(one, real): machine_of(one, real=real) for one in builds for real in (False, True)}
-    for one, number in numbered(builds, flashes, process, processes):
-        if stop is not None and stop.is_set():
-            break
-        text = drawn(f"{seed}/{number}", one.chip)
-        machine = machines[one, number % 2 == 1]
+def block(asked: Asked, shard: int) -> Tally:
+    """One block, as work that is shared out does it."""
+    return compare(asked, range(shard * _BLOCK, min((shard + 1) * _BLOCK, asked.flashes)))
+
+
+def compare(asked: Asked, indices: range) -> Tally:
+    """These flashes, every build in turn getting its next number. Raises ``Disagreement`` at the first."""
+    tally, made = Tally(), machines(asked.builds)
+    for index in indices:
+        number, which = divmod(index, len(asked.builds))
+        one = asked.builds[which]
+        text = drawn(f"{asked.seed}/{number}", one.chip)
+        machine = made[one, number % 2 == 1]
         found = compared(machine, one, text, tally).differences(logs=one.logs)
         if found:
-            if stop is not None:
-                stop.set()
-            tally.disagreement = explained(machine, one, text, found, f"flash {number} of seed {seed}")
-            break
+            raise Disagreement(explained(machine, one, text, found, f"flash {number} of seed {asked.seed}"))
     return tally
 
 
@@ -160,37 +173,26 @@ def available() -> tuple[Build, ...]:
     return tuple(had)
 
 
-def _worker(results: multiprocessing.Queue[tuple[int, Tally]], process: int, *rest: object) -> None:
-    builds, seed, flashes, processes, stop = rest
-    try:
-        tally = share(builds, seed, flashes, process, processes, stop)  # type: ignore[arg-type]
-    except Exception:  # noqa: BLE001 - told by the parent, which waits for an answer
-        tally = Tally(disagreement=traceback.format_exc())
-    results.put((process, tally))
-
-
-def main(flashes: int, seed: str, processes: int) -> int:
+def main(flashes: int, seed: str, who: Executor) -> int:
     """Print what was seen; 1 when something disagreed."""
-    builds = available()
-    stop = multiprocessing.Event()
-    results: multiprocessing.Queue[tuple[int, Tally]] = multiprocessing.Queue()
-    rest = (builds, seed, flashes, processes, stop)
-    workers = [multiprocessing.Process(target=_worker, args=(results, n, *rest)) for n in range(processes)]
-    began = time.perf_counter()
-    for worker in workers:
-        worker.start()
+    asked = Asked(available(), seed, flashes)
     whole = Tally()
-    for process, tally in sorted((results.get() for _ in workers), key=lambda result: result[0]):
-        print(
-            f"process {process}: {tally.flashes} flashes, {tally.boots} boots; machine code "
-            f"{tally.silicon_rate:.0f} boots per CPU second, model {tally.model_rate:.0f}"
-        )
-        whole.add(tally)
-    for worker in workers:
-        worker.join()
+
+    def told(_done: int, tally: Tally) -> None:
+        nonlocal whole
+        whole = tally
+
+    disagreement, stopped, began = "", "", time.perf_counter()
+    try:
+        stopped = run(Work(block, asked, Tally.__add__, Tally()), asked.shards, who, told=told).stopped
+    except Disagreement as found:
+        disagreement = str(found)
     seconds = time.perf_counter() - began
-    print(f"{whole.flashes} flashes of seed {seed} on {', '.join(map(str, builds))} in {seconds:.0f} s")
-    print(f"model : silicon = {whole.model_rate / whole.silicon_rate:.1f} : 1 in boots per CPU second")
+    print(f"{whole.flashes} flashes of seed {seed} on {', '.join(map(str, asked.builds))} in {seconds:.0f} s")
+    print(
+        f"machine code {whole.silicon_rate:.0f} boots per CPU second, model {whole.model_rate:.0f}: "
+        f"{whole.model_rate / max(whole.silicon_rate, 1e-9):.1f} times as many"
+    )
     print("flashes: " + ", ".join(f"{name} {count}" for name, count in sorted(whole.chips.items())))
     print("outcomes: " + ", ".join(f"{name} {count}" for name, count in whole.outcomes.most_common()))
     for name, count in whole.not_followed.most_common():
@@ -198,8 +200,10 @@ def main(flashes: int, seed: str, processes: int) -> int:
     print("rules reached, seldom ones first:")
     for name, count in sorted(whole.rules.items(), key=lambda item: item[1]):
         print(f"  {count:6d}  {count / max(whole.flashes, 1):7.2%}  {name}")
-    print(whole.disagreement or "no disagreement")
-    return int(whole.disagreement is not None)
+    if stopped:
+        print(f"not all of {flashes}: {stopped}")
+    print(disagreement or "no disagreement")
+    return int(bool(disagreement or stopped))
 
 
 def again(seed: str, which: str) -> int:
@@ -216,13 +220,21 @@ def again(seed: str, which: str) -> int:
     return int(bool(found))
 
 
-if __name__ == "__main__":
+def script() -> int:
+    """What is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flashes", type=int, default=20_000)
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--on", default="here")
     parser.add_argument("--only", metavar="BUILD/N")
     options = parser.parse_args()
-    sys.exit(
-        again(options.seed, options.only) if options.only else main(options.flashes, options.seed, options.processes)
-    )
+    if options.only:
+        return again(options.seed, options.only)
+    return main(options.flashes, options.seed, executor(options.on, options.jobs))
+
+
+if __name__ == "__main__":
+    import conformance  # workers find functions of modules
+
+    sys.exit(conformance.script())

@@ -5,9 +5,15 @@ A small number here; ``make conformance-silicon`` takes many more. What such fla
 
 from __future__ import annotations
 
+import pickle
+from collections import Counter
+from dataclasses import replace
+
 import pytest
-from conformance import compared, explained, share
+from conformance import Asked, Disagreement, Tally, compare
 from flash_text import build as built
+from hypothesis import strategies as st
+from merging import obeys
 from random_flashes import drawn
 from rules_reached import ROLLBACK_RULES, RULES, shares
 from shrinking import shrunk
@@ -32,8 +38,7 @@ def machines():
 @pytest.mark.parametrize("build", ALL_BUILDS, ids=str)
 def test_both_decide_alike_on_random_flashes(build):
     sized(build)(4)  # skips when it cannot be had
-    tally = share((build,), "test", FLASHES, 0, 1, None)
-    assert tally.disagreement is None, tally.disagreement
+    tally = compare(Asked((build,), "test", FLASHES), range(FLASHES))
     assert set(tally.outcomes) >= {"APP", "RESET"}
     assert tally.outcomes.keys() & {"ABORT", "BAD_ENTRY"}
 
@@ -212,20 +217,22 @@ def test_an_app_may_overwrite_the_bootloader_on_chips_with_one_address_for_ram()
 # -------------------------------------------------------------------------------------------------------- the shrinker
 
 
-def test_a_disagreement_is_made_small(machines):
+def test_a_disagreement_is_made_small():
     """Our model with the wrong options stands for a wrong model."""
-    from dataclasses import replace
-
-    wrong = replace(ROLLBACK, config=replace(ROLLBACK.config, bootloader_app_rollback_enable=False))
-    text = next(
-        text
-        for text in (drawn(f"wrong/{number}") for number in range(500))
-        if compared(machines[ROLLBACK], wrong, text).differences(logs=False)
-    )
-    told = explained(machines[ROLLBACK], wrong, text, ["flash at"], "flash 0")
+    wrong = replace(ROLLBACK, config=replace(ROLLBACK.config, bootloader_app_rollback_enable=False), logs=False)
+    sized(wrong)(4)
+    with pytest.raises(Disagreement) as found:
+        compare(Asked((wrong,), "wrong", 500), range(500))
+    told = str(pickle.loads(pickle.dumps(found.value)))  # as it comes from a worker
     small = told.partition("made small:")[2].partition("where they still")[0].split("\n")
     assert 3 <= len([line for line in small if line.strip()]) <= 6, told
     assert "where they still disagree:\n  flash at 0x" in told
+
+
+def test_blocks_of_flashes_merge_by_a_rule():
+    counts = st.dictionaries(st.sampled_from("abc"), st.integers(1, 9)).map(Counter)
+    number = st.integers(0, 9)
+    obeys(Tally.__add__, Tally(), st.builds(Tally, number, number, number, number, counts, counts, counts, counts))
 
 
 def test_shrinking_keeps_what_is_shown_and_little_else():

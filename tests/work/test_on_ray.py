@@ -36,6 +36,10 @@ def test_a_worker_is_killed_in_the_middle_and_the_report_is_that_of_one_process(
     assert (swept["same"], swept["junit"], swept["sarif"]) == (True, True, True)
 
 
+def test_a_fleet_with_three_jobs_comes_to_the_same_as_here(played):
+    assert played["fleet"] == {"code": 0, "devices": 10, "same": True}
+
+
 def test_more_workers_than_processors_are_refused(played):
     assert played["many"] == "this Ray has 2 processors: 3 workers do not fit"
 
