@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from py_esp_ota.adapters.body import WholeResponse
 from py_esp_ota.adapters.memory import MemoryBroker
 from py_esp_ota.errors import FetchError, MqttError
+from py_esp_ota.hunt.hand_outs import HandOut
 from py_esp_ota.hunt.world import World
 from py_esp_ota.ports import Fetch, Mqtt, Response
 from py_esp_ota.rainmaker.messages import (
@@ -47,17 +48,19 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A job as it was made: its id, the number of its image, and for whom it is."""
+    """A job as it was made: its id, the number of its image, for whom it is, and how it comes to them."""
 
     job_id: str
     image: int
     nodes: tuple[str, ...]
+    policy: str = ""
 
 
 class Desk(Protocol):
     """What the stage asks of a cloud."""
 
     orders: list[Order]
+    handed: list[HandOut]
     fetch: Fetch
 
     async def open(self) -> None:
@@ -66,8 +69,11 @@ class Desk(Protocol):
     async def close(self) -> None:
         """End."""
 
-    def order(self, image: int, nodes: Sequence[str], metadata: Mapping[str, Any]) -> Order | None:
-        """Start a job; ``None`` when the cloud refuses it."""
+    def order(self, image: int, nodes: Sequence[str], metadata: Mapping[str, Any], policy: str = "") -> Order | None:
+        """Start a job, with one of ``POLICIES``; ``None`` when the cloud refuses it."""
+
+    def approve(self, node_id: str) -> None:
+        """The user of a node says yes to its latest job."""
 
     def cancel(self, order: Order) -> None:
         """Hand it to nobody more."""
@@ -86,6 +92,9 @@ class Desk(Protocol):
 
     def flaw(self) -> str:
         """What is wrong with the cloud's own books, ``""`` when nothing is."""
+
+    def marks(self) -> Iterator[str]:
+        """What was reached of marks that only a cloud sees."""
 
     def refolded(self) -> str:
         """What the log of events tells otherwise than the rows, ``""`` when nothing."""
@@ -108,6 +117,7 @@ class Script:
 
     def __init__(self, world: World, broker: MemoryBroker, images: Sequence[bytes]) -> None:
         self.orders: list[Order] = []
+        self.handed: list[HandOut] = []
         self.fetch: Fetch = self._fetch
         self._broker = broker
         self._images = images
@@ -170,7 +180,13 @@ class Script:
             if part is not None:
                 _note(part, Word(said.status, said.additional_info))
 
-    def order(self, image: int, nodes: Sequence[str], metadata: Mapping[str, Any]) -> Order | None:
+    def order(
+        self,
+        image: int,
+        nodes: Sequence[str],
+        metadata: Mapping[str, Any],
+        policy: str = "",  # noqa: ARG002 - it has none
+    ) -> Order | None:
         """Start a job, and push it."""
         made = Order(f"job{len(self.orders):019d}", image, tuple(nodes))
         self._metadata[made.job_id] = json.dumps(metadata) if metadata else None
@@ -179,6 +195,9 @@ class Script:
             self._parts[made.job_id, node_id] = _Part()
             self._offer(node_id, asked=False)
         return made
+
+    def approve(self, node_id: str) -> None:
+        """Nobody is asked."""
 
     def cancel(self, order: Order) -> None:
         """Offer it no more."""
@@ -228,6 +247,10 @@ class Script:
     def flaw(self) -> str:
         """A script keeps no books."""
         return ""
+
+    def marks(self) -> Iterator[str]:
+        """A script sees nothing of its own."""
+        return iter(())
 
     def refolded(self) -> str:
         """And no log."""

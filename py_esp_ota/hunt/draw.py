@@ -7,15 +7,18 @@ fault hides is found where that kind is switched off (Groce and others, 2012).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
-from py_esp_ota.hunt.kinds import AGENTS, CHIPS, TABLES
+from py_esp_ota.hunt.kinds import AGENTS, CHIPS, POLICIES, TABLES
 from py_esp_ota.hunt.numbers import Numbers
 from py_esp_ota.hunt.world import Act, Image, World, check
 from py_esp_ota.releases import RELEASES
 
 #: One world in so many has the cloud of this package in it; all others a script of one, which is ten times as fast.
 REAL_ONE_IN: Final = 16
+#: Of those one in so many has phases, or asks users.
+POLICY_ONE_IN: Final = 4
 
 _TEARS: Final = (
     "", "", ":torn", ":after", ":torn-program", ":tail-program", ":bits-program", ":torn-erase", ":bits-erase",
@@ -143,8 +146,30 @@ def draw(seed: int) -> World:
         back=numbers.of((1, 10, 30, 300)),
         acts=_acts(numbers, boards, len(images), sized),
     )
+    world = _with_policy(Numbers(~seed), world) if cloud == "real" else world
     check(world)
     return world
+
+
+def _with_policy(numbers: Numbers, world: World) -> World:
+    """One real cloud in a few has a policy. By numbers of its own, so that all other worlds of seeds stay as they were.
+
+    In half of them a question for jobs goes without an answer, which else is as rare as one world in 2,000.
+    """
+    if not numbers.chance(POLICY_ONE_IN):
+        return world
+    policy = numbers.of([policy for policy in POLICIES if policy])
+    boards = world.boards if policy != "phases" else max(world.boards, numbers.of((2, 2, 3)))
+    acts = list(world.acts)
+    if numbers.chance(2):  # a board that boots asks after five seconds
+        acts += [Act(world.ends + 1, "0", "press"), Act(world.ends + 4, "0", "mqtt-cut@0*12")]
+    if policy == "phases" and numbers.chance(2):
+        acts.append(Act(19, "0", "app-no"))  # whoever is the first says no
+    for act in world.acts:
+        if policy == "approval" and act.who == "job" and act.what != "cancel":
+            asked = [board for board in range(boards) if not numbers.chance(4)]
+            acts += [Act(act.at + numbers.of((1, 10, 60, 300)), str(board), "approve") for board in asked]
+    return replace(world, policy=policy, boards=boards, acts=tuple(sorted(acts, key=lambda act: act.at)))
 
 
 def _options(numbers: Numbers, *, real: bool) -> tuple[str, ...]:

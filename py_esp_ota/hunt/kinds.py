@@ -28,6 +28,10 @@ _SMALL: Final = {
 #: Tables by name: small ones of our own, in a flash that is quickly looked through, and two of ESP-IDF's.
 TABLES: Final = (*_SMALL, "two_ota", "two_ota_large")
 
+#: How the cloud of this package brings out the jobs of a world: at once, node after node once the first one has the
+#: update and until one fails, or to whom their users let it.
+POLICIES: Final = ("", "phases", "approval")
+
 #: What a build may have, by a short word: a field of ``Sdkconfig`` and its value.
 OPTIONS: Final[Mapping[str, tuple[str, bool | int]]] = {
     "no-rollback": ("bootloader_app_rollback_enable", False),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -19,17 +19,28 @@ from py_esp_ota.adapters.memory import MemoryBroker
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.cloud.api import download, errors
 from py_esp_ota.cloud.history import lines
+from py_esp_ota.cloud.jobs import NodeStatus
 from py_esp_ota.cloud.models import JobNodeRow, JobRow
+from py_esp_ota.cloud.plan import AT_ONCE, Plan
 from py_esp_ota.cloud.rebuild import rebuild
 from py_esp_ota.cloud.refusals import CloudError
 from py_esp_ota.cloud.service import CloudService
 from py_esp_ota.cloud.store import Store
 from py_esp_ota.errors import FetchError
 from py_esp_ota.hunt.desk import AT_WORK, Order, Word
-from py_esp_ota.ports import Clock, Fetch, Response
+from py_esp_ota.hunt.hand_outs import HandOut, Watched
+from py_esp_ota.ports import Clock, Fetch, MqttSession, Response
 from py_esp_ota.world import LAB_URL
 
 _ROWS: tuple[Table, ...] = (JobRow.__table__, JobNodeRow.__table__)  # type: ignore[assignment]
+
+_ONE_BY_ONE = Plan.from_json(
+    {
+        "phases": ["1", "rest"],
+        "gate": {"success": "100%", "hold": 20},
+        "abort": {"failed": "1", "rolled_back": "1"},
+    }
+)
 
 
 class RealDesk:
@@ -37,6 +48,8 @@ class RealDesk:
 
     def __init__(self, broker: MemoryBroker, clock: Clock, images: Sequence[bytes]) -> None:
         self.orders: list[Order] = []
+        self.handed: list[HandOut] = []
+        self._approved: set[tuple[str, str]] = set()
         self.fetch: Fetch = self._fetch
         self._broker = broker
         self._clock = clock
@@ -60,7 +73,7 @@ class RealDesk:
             self._store, clock=self._clock, public_url=LAB_URL, token_hex=self._token_hex, streams=lambda: True
         )
         self._app.state.service = self.service
-        self._life = asyncio.create_task(self.service.run(self._broker.session), name="the cloud's half on MQTT")
+        self._life = asyncio.create_task(self.service.run(self._session), name="the cloud's half on MQTT")
         for node_id in self._broker.connected:
             self._on_presence(node_id, connected=True)
         await self.service.wait_connected()
@@ -88,6 +101,28 @@ class RealDesk:
             self.service.intake.on_presence(node_id, connected)
 
     @asynccontextmanager
+    async def _session(self, client_id: str) -> AsyncIterator[MqttSession]:
+        async with self._broker.session(client_id) as session:
+            yield Watched(session, self._see)
+
+    def _see(self, node_id: str, job_id: str) -> None:
+        """A job goes to a node now."""
+        order = next(order for order in self.orders if order.job_id == job_id)
+        cancelled = self.service.jobs.get(job_id).job.cancelled_timestamp
+        first = self.service.jobs.state(job_id, order.nodes[0])
+        self.handed.append(
+            HandOut(
+                job_id,
+                node_id,
+                order.policy,
+                order.nodes.index(node_id),
+                opened=first is not None and first.status is NodeStatus.SUCCESS,
+                approved=(job_id, node_id) in self._approved,
+                over=cancelled is not None and cancelled < self._clock.now() * 1000,
+            )
+        )
+
+    @asynccontextmanager
     async def _fetch(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Response]:
         if self._life is None:
             raise FetchError("connect", "the cloud is away", 111)
@@ -96,15 +131,23 @@ class RealDesk:
 
     # ----------------------------------------------------------------------------------------------------------- jobs
 
-    def order(self, image: int, nodes: Sequence[str], metadata: Mapping[str, Any]) -> Order | None:
+    def order(self, image: int, nodes: Sequence[str], metadata: Mapping[str, Any], policy: str = "") -> Order | None:
         """Upload the image when it is new, and start a job."""
         known = [node_id for node_id in nodes if self.service.nodes.is_known(node_id)]
         ota_image_id = self._upload(image)
         if self._life is None or ota_image_id is None or not known:
             return None
         name = f"job {len(self.orders)}"
-        made = self.service.jobs.create(name, ota_image_id, nodes=known, force_push=True, metadata=metadata)
-        order = Order(made.job.ota_job_id, image, tuple(known))
+        made = self.service.jobs.create(
+            name,
+            ota_image_id,
+            nodes=known,
+            force_push=True,
+            metadata=metadata,
+            user_approval=policy == "approval",
+            plan=_ONE_BY_ONE if policy == "phases" and len(known) > 1 else AT_ONCE,
+        )
+        order = Order(made.job.ota_job_id, image, tuple(known), policy)
         self.orders.append(order)
         return order
 
@@ -116,6 +159,15 @@ class RealDesk:
             except CloudError:
                 self._ids[image] = None
         return self._ids[image]
+
+    def approve(self, node_id: str) -> None:
+        """Its user says yes, and is refused when the node is away or has nothing to wait for."""
+        order = next((order for order in reversed(self.orders) if node_id in order.nodes), None)
+        if order is None or self._life is None or order.policy != "approval":
+            return
+        with suppress(CloudError):
+            self.service.jobs.approve_update(node_id, order.job_id)
+            self._approved.add((order.job_id, node_id))
 
     def cancel(self, order: Order) -> None:
         """Cancel it; who holds the URL goes on."""
@@ -154,6 +206,18 @@ class RealDesk:
             if not total == told == len(order.nodes) == len(states.items):
                 return f"job {order.job_id} is for {len(order.nodes)} nodes: its summary says {summary}"
         return ""
+
+    def marks(self) -> Iterator[str]:
+        """What became of phases, limits and approvals."""
+        handed = {(hand.job_id, hand.node_id) for hand in self.handed}
+        if any(hand.policy == "phases" and hand.place for hand in self.handed):
+            yield "phase-begun"
+        for order in self.orders:
+            if self.service.jobs.get(order.job_id).job.progress.aborted:
+                yield "campaign-aborted"
+            if order.policy == "approval":
+                given = [(order.job_id, node_id) in handed for node_id in order.nodes]
+                yield from {"approval-given" if was else "approval-withheld" for was in given}
 
     def refolded(self) -> str:
         """What differs when the rows are made anew from the log, ``""`` when nothing does. For a cloud at rest."""

@@ -339,6 +339,8 @@ class Stage:
             board.device.power_off()
             self.look(board)
             self._loop.call_later(seconds_of(what), self.switch_on, board)
+        elif what == "approve":
+            self.desk.approve(board.node_id)
         elif what.startswith("set*"):
             self._set(board, seconds_of(what))
         else:
@@ -367,15 +369,15 @@ class Stage:
                 self.marks.add("job-cancelled")
                 self.cancel()
             return
-        if self.order(image_of(what), self.boards, seconds_of(what)) is None:
+        if self.order(image_of(what), self.boards, seconds_of(what), self.world.policy) is None:
             self.marks.add("image-refused")
 
-    def order(self, image: int, boards: Sequence[Board], valid_in: int = 0) -> Order | None:
+    def order(self, image: int, boards: Sequence[Board], valid_in: int = 0, policy: str = "") -> Order | None:
         """Start a job for some boards."""
         for board in boards:
             board.memory.boots_since = 0
         metadata = {"validity": {"start": int(self.clock.now()) + valid_in}} if valid_in else {}
-        return self.desk.order(image, [board.node_id for board in boards], metadata)
+        return self.desk.order(image, [board.node_id for board in boards], metadata, policy)
 
     def cancel(self, *, but: Order | None = None) -> None:
         """End all jobs, or all but one: nobody is handed them any more."""
@@ -418,7 +420,8 @@ class Stage:
         return board.node_id not in order.nodes or self.desk.closed(order, board.node_id)
 
     def note_words(self) -> None:
-        """The marks of all that was said."""
+        """The marks of all that was said, and of what the cloud has seen."""
+        self.marks.update(self.desk.marks())
         for order in self.desk.orders:
             for board in self.boards:
                 if board.node_id in order.nodes:

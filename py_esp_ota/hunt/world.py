@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from py_esp_ota.faults import parse
-from py_esp_ota.hunt.kinds import AGENTS, CHIPS, OPTIONS, TABLES, table
+from py_esp_ota.hunt.kinds import AGENTS, CHIPS, OPTIONS, POLICIES, TABLES, table
 from py_esp_ota.releases import RELEASES
 from py_esp_ota.sdkconfig import Sdkconfig
 
@@ -51,8 +51,9 @@ class Act:
     """Something that happens: at a second, to ``who``, a board's number, ``cloud``, ``broker`` or ``job``.
 
     To a board: ``off*S`` the plug is pulled for so long, ``press`` its reset button, ``set*N`` its user changes a
-    setting, else a fault plan of ``py_esp_ota.faults``. To the cloud: ``restart*S``, to the broker ``down*S``. A job:
-    the number of an image, which it is about, with ``*S`` valid from S seconds on only; or ``cancel``.
+    setting, ``approve`` its user lets its latest job come, else a fault plan of ``py_esp_ota.faults``. To the cloud:
+    ``restart*S``, to the broker ``down*S``. A job: the number of an image, which it is about, with ``*S`` valid from S
+    seconds on only; or ``cancel``.
     """
 
     at: int
@@ -67,12 +68,14 @@ class Act:
 class World:
     """One world.
 
-    ``seed`` is where it came from, when it came from one, and changes nothing in it. ``sized`` is how large its images
-    are, ``back`` how many seconds a power cut lasts, ``fuse`` the secure version that its boards have burnt.
+    ``seed`` is where it came from, when it came from one, and changes nothing in it. ``policy`` is how jobs come to its
+    boards, one of ``POLICIES``; those that come when faults have stopped come at once. ``sized`` is how large its
+    images are, ``back`` how many seconds a power cut lasts, ``fuse`` the secure version that its boards have burnt.
     """
 
     seed: int | None = None
     cloud: Cloud = "script"
+    policy: str = ""
     chip: str = "esp32c3"
     idf: str = "6.2.0"
     rainmaker: str = ""
@@ -136,7 +139,7 @@ def _version(text: str) -> tuple[int, int, int]:
     return major, minor, patch
 
 
-_TEXTS = ("cloud", "chip", "idf", "rainmaker", "table")
+_TEXTS = ("cloud", "policy", "chip", "idf", "rainmaker", "table")
 _NUMBERS = ("fuse", "boards", "sized", "back")
 
 
@@ -162,10 +165,12 @@ def read_world(line: str) -> World:
 
 def check(world: World) -> None:
     """Raise ``ValueError`` for a world that cannot be."""
-    known = {"chip": CHIPS, "table": TABLES, "cloud": ("script", "real")}
+    known = {"chip": CHIPS, "table": TABLES, "cloud": ("script", "real"), "policy": POLICIES}
     for name, words in known.items():
         if getattr(world, name) not in words:
-            raise ValueError(f"{name}={getattr(world, name)}: expected one of {', '.join(words)}")
+            raise ValueError(f"{name}={getattr(world, name)}: expected one of {', '.join(filter(None, words))}")
+    if world.policy and world.cloud != "real":
+        raise ValueError(f"policy={world.policy}: the script of a cloud has none; cloud=real has")
     if world.idf not in {".".join(map(str, release)) for release in RELEASES}:
         raise ValueError(f"idf={world.idf}: no release of ESP-IDF is called that; three numbers, as in 5.5.1")
     if world.rainmaker and world.rainmaker not in AGENTS:
@@ -231,6 +236,9 @@ def _check_act(act: Act, world: World) -> None:
             raise ValueError(f"'{act}': expected cancel, or the number of an image below {len(world.images)}")
     elif not who.isdigit() or int(who) >= world.boards:
         raise ValueError(f"'{act}': nobody is called {who}; there are {world.boards} boards")
+    elif what == "approve":
+        if world.policy != "approval":
+            raise ValueError(f"'{act}': nobody is asked; users are with policy=approval")
     elif not (_OFF.fullmatch(what) or _SET.fullmatch(what) or what == "press"):
         try:
             parse(what)

@@ -29,6 +29,10 @@ FATES = {
         "table=pair options=anti-rollback images=1g.2,2u.2 20/job/1 28/0/glitch@2",
         "bootloader_utility_load_boot_image tries other slots, rejected or not",
     ),
+    "a chosen slot is overwritten in part, boots unverified, and the download goes on in the other one": (
+        "table=pair options=skip-validate images=1g,2g,3g 20/job/1 21/0/stall@1024 25/job/2",
+        "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much",
+    ),
 }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 import pytest
 
 from py_esp_ota.hunt.draw import FAULTS, draw
-from py_esp_ota.hunt.kinds import CHIPS, TABLES
+from py_esp_ota.hunt.kinds import CHIPS, POLICIES, TABLES
 from py_esp_ota.hunt.numbers import Numbers
 from py_esp_ota.hunt.world import Act, World, read_world
 
@@ -25,6 +26,15 @@ def test_a_line_is_the_whole_world():
 def test_the_same_seed_is_the_same_world_whatever_was_drawn_before():
     assert str(draw(7)) == str(draw(7))
     assert len({str(draw(seed)) for seed in range(100)}) == 100
+
+
+def test_policies_left_the_other_worlds_of_seeds_as_they_were():
+    """What was found before there were any is drawn by its seed still."""
+    worlds = [draw(seed) for seed in range(700)]
+    lines = "\n".join(str(world) for world in worlds if not world.policy)
+    assert sha256(lines.encode()).hexdigest()[:16] == "a3d7ae565201b290"
+    assert {world.policy for world in worlds} == set(POLICIES)
+    assert {world.cloud for world in worlds if world.policy} == {"real"}
 
 
 def test_swarms_switch_kinds_of_faults_off():
@@ -54,6 +64,10 @@ def test_an_act_can_be_taken_away():
         ("hunt1 chip=z80", "chip=z80: expected one of esp32"),
         ("hunt1 table=none", "table=none: expected one of pair"),
         ("hunt1 cloud=9", "cloud=9: expected one of script, real"),
+        ("hunt1 policy=whim", "policy=whim: expected one of phases, approval"),
+        ("hunt1 policy=phases", "policy=phases: the script of a cloud has none; cloud=real has"),
+        ("hunt1 20/0/approve", "'20/0/approve': nobody is asked; users are with policy=approval"),
+        ("hunt1 cloud=real policy=phases 20/0/approve", "'20/0/approve': nobody is asked"),
         ("hunt1 idf=5.5", "idf=5.5: no release of ESP-IDF"),
         ("hunt1 rainmaker=9.9.9", "rainmaker=9.9.9: expected one of"),
         ("hunt1 options=fast", "options=fast: expected some of"),

@@ -9,6 +9,7 @@ it, ``as_the_chip`` names the upstream function, and the world goes on.
 from __future__ import annotations
 
 from py_esp_ota.hunt.promises import (
+    approved,
     bootable,
     confirmed,
     ends,
@@ -18,10 +19,12 @@ from py_esp_ota.hunt.promises import (
     liveness,
     lock_out,
     otadata,
+    phases,
     received,
     settings,
     trial,
     truth,
+    withdrawn,
 )
 from py_esp_ota.hunt.promises.promise import Promise
 
@@ -38,6 +41,9 @@ PROMISES: tuple[Promise, ...] = (
     truth.PROMISE,
     job_books.PROMISE,
     event_log.PROMISE,
+    phases.PROMISE,
+    withdrawn.PROMISE,
+    approved.PROMISE,
     liveness.PROMISE,
 )
 """In the order in which they are asked: the first that is broken is what a world is reported for."""
