@@ -21,9 +21,11 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
+from py_esp_ota.hunt.boots import Boots
 from py_esp_ota.hunt.kinds import forged, fuses, table
 from py_esp_ota.hunt.tape import Tape
 from py_esp_ota.hunt.world import World
+from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.idf.nvs import FlashNvs
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.ports import Clock, Fetch, MqttConnect, NvsValue
@@ -97,6 +99,7 @@ class Board:
         self.node_id = f"board{number:02d}"
         self.config = world.config()
         self.memory = Memory(fuse=world.fuse)
+        self.boots = Boots(self.config)
         self.armed = ""
         #: What records it, when somebody wants to know where it went wrong.
         self.tape: Tape | None = None
@@ -128,6 +131,7 @@ class Board:
         self.device.chip.flash = flash.fork()
         self.device.chip.latch_efuses()
         self.device.chip.judge = self.weather.judge
+        self.device.bootloader = self._boot
         self.doors = Doors(mqtt=self.weather.mqtt, fetch=self.weather.fetch, clock=self.weather.clock)
         self.memory.ran.add(f"{first.version}.0.0")
         self.memory.confirming.add(f"{first.version}.0.0")
@@ -159,6 +163,9 @@ class Board:
 
     def _hear(self, line: str) -> None:
         self._told(self, line)
+
+    def _boot(self, chip: Chip, config: Sdkconfig) -> BootReport:
+        return boot(chip, config) if self.weather.judge.plan.parts else self.boots.boot(chip).report
 
     # --------------------------------------------------------------------------------------------------------- weather
 
@@ -195,10 +202,10 @@ class Board:
             runs == at and efuse == fuse and flash.same(before, needed) for before, needed, fuse, at in self._looks
         )
 
-    def remember(self, looked: Flash) -> None:
+    def remember(self, needed: Sectors) -> None:
         """A look that nothing came of: on which sectors it depended."""
         runs = self.device.report.partition if self.device.report and self.device.flash.powered else None
-        now = self.device.flash.fork(), looked.needed(), self.device.chip.efuse.copy(), runs
+        now = self.device.flash.fork(), needed, self.device.chip.efuse.copy(), runs
         self._looks = [now, *self._looks[: _LOOKS - 1]]
 
     @property
