@@ -137,6 +137,8 @@ class Device:
         self.config = config or Sdkconfig()
         self.node_id = node_id
         self.boots: list[BootReport] = []
+        #: What runs at each reset. Who plays very many devices may know already what comes of it.
+        self.bootloader: Callable[[Chip, Sdkconfig], BootReport] = boot
         #: How each run of an app from ``apps`` ended.
         self.runs: list[AppRun] = []
         self.console: list[str] = []
@@ -287,7 +289,7 @@ class Device:
     def _boot(self, reason: ResetReason) -> BootReport:
         self.chip.reset_reason = reason
         self.nvs.reset()
-        report = boot(self.chip, self.config)
+        report = self.bootloader(self.chip, self.config)
         self.boots.append(report)
         for line in report.log:
             self._write_line(line)

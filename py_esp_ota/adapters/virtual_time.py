@@ -53,6 +53,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     # asyncio's own, not in its published types
     _ready: deque[asyncio.Handle]
     _stopping: bool
+    _closed: bool
+    _debug: bool
     _check_closed: Callable[[], None]
 
     def __init__(self, start: float = 0.0) -> None:
@@ -77,6 +79,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._tasks_made += 1
         name = f"Task-{self._tasks_made}" if name is None else str(name)
         return VirtualTask(self._tasks_made, coro, loop=self, name=name, **options)  # type: ignore[arg-type]
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """``loop.call_soon``; only a loop in debug mode or closed looks at what it is given."""
+        if self._debug or self._closed:
+            return super().call_soon(callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None

@@ -21,9 +21,11 @@ from py_esp_ota.chip import Chip
 from py_esp_ota.device import Device, Doors
 from py_esp_ota.faults import Plan, Weather, parse
 from py_esp_ota.faults.mqtt import budgeted
+from py_esp_ota.hunt.boots import Boots
 from py_esp_ota.hunt.kinds import forged, fuses, table
 from py_esp_ota.hunt.tape import Tape
 from py_esp_ota.hunt.world import World
+from py_esp_ota.idf.bootloader.start import BootReport, boot
 from py_esp_ota.idf.features import features
 from py_esp_ota.idf.nvs import FlashNvs
 from py_esp_ota.idf.rollback import OtaImgState
@@ -41,13 +43,19 @@ _PANICS_AFTER = 0.0  # before it has done anything, its confirmation included
 
 
 @cache
+def _flashed(name: str, chip: str, image: bytes, *, encrypted: bool) -> Flash:
+    """What the factory writes, into a flash in which bits only ever clear. Boards of all builds share it."""
+    made = Device(table(name), firmware=image, efuse=fuses(chip, 0, encrypted=encrypted)).flash
+    return Flash.from_bytes(made.to_bytes(), size=made.size, strict=False)
+
+
+@cache
 def _as_made(
     name: str, chip: str, image: bytes, config: Sdkconfig, fuse: int, *, encrypted: bool
 ) -> tuple[Flash, Chip]:
     """A board as it leaves the factory with its user's settings: its flash, to fork, and its chip, for the eFuses."""
-    made = Device(table(name), firmware=image, config=config, efuse=fuses(chip, fuse, encrypted=encrypted))
-    flash = Flash.from_bytes(made.flash.to_bytes(), size=made.flash.size, strict=False)  # bits only ever clear
-    kept = Chip(chip, flash=flash, efuse=made.chip.efuse)
+    flash = _flashed(name, chip, image, encrypted=encrypted).fork()
+    kept = Chip(chip, flash=flash, efuse=fuses(chip, fuse, encrypted=encrypted))
     nvs = FlashNvs(kept, config)
     for key, value in SETTINGS.items():
         nvs.set(USER, key, value)
@@ -98,6 +106,7 @@ class Board:
         self.node_id = f"board{number:02d}"
         self.config = world.config()
         self.memory = Memory(fuse=world.fuse)
+        self.boots = Boots(self.config)
         self.armed = ""
         #: What records it, when somebody wants to know where it went wrong.
         self.tape: Tape | None = None
@@ -129,6 +138,7 @@ class Board:
         self.device.chip.flash = flash.fork()
         self.device.chip.latch_efuses()
         self.device.chip.judge = self.weather.judge
+        self.device.bootloader = self._boot
         self.doors = Doors(mqtt=self.weather.mqtt, fetch=self.weather.fetch, clock=self.weather.clock)
         self.memory.ran.add(f"{first.version}.0.0")
         self.memory.confirming.add(f"{first.version}.0.0")
@@ -160,6 +170,9 @@ class Board:
 
     def _hear(self, line: str) -> None:
         self._told(self, line)
+
+    def _boot(self, chip: Chip, config: Sdkconfig) -> BootReport:
+        return boot(chip, config) if self.weather.judge.plan.parts else self.boots.boot(chip).report
 
     # --------------------------------------------------------------------------------------------------------- weather
 
@@ -196,10 +209,10 @@ class Board:
             runs == at and efuse == fuse and flash.same(before, needed) for before, needed, fuse, at in self._looks
         )
 
-    def remember(self, looked: Flash) -> None:
+    def remember(self, needed: Sectors) -> None:
         """A look that nothing came of: on which sectors it depended."""
         runs = self.device.report.partition if self.device.report and self.device.flash.powered else None
-        now = self.device.flash.fork(), looked.needed(), self.device.chip.efuse.copy(), runs
+        now = self.device.flash.fork(), needed, self.device.chip.efuse.copy(), runs
         self._looks = [now, *self._looks[: _LOOKS - 1]]
 
     @property

@@ -23,7 +23,7 @@ from py_esp_ota.hunt.rescue import Wreck
 from py_esp_ota.hunt.result import Breach, Heard
 from py_esp_ota.hunt.unrecoverable import prove
 from py_esp_ota.hunt.world import Act, Image, World, image_of, seconds_of
-from py_esp_ota.idf.bootloader.start import BootReport, boot
+from py_esp_ota.idf.bootloader.start import BootReport
 from py_esp_ota.ports import Response
 from py_esp_ota.sweep.life import Past, left_on
 
@@ -205,15 +205,15 @@ class Stage:
             left = left_on(copy.flash, board.config, Past(nvs_flaw=memory.nvs_flaw))
             memory.nvs_flaw = left.nvs_flaw
             self.marks.update(marks_of_left(left.otadata))
-        copy.flash.watch()
         copy.flash.power_on()
-        report = boot(copy, board.config)
+        booted = board.boots.boot(copy)
+        report = booted.report
         boots = None if report.partition is None else holds(copy.flash, report.partition, self.sound)
         look = Look(report, copy.flash, boots)
         for promise in PROMISES:
             if promise.at_look is not None:
                 self._judge(promise.name, board, promise.at_look(self, board, look))
-        board.remember(copy.flash)
+        board.remember(booted.needed | copy.flash.needed())
 
     def _hear(self, board: Board, line: str) -> None:
         boots = board.device.boots

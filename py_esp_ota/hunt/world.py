@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from py_esp_ota.faults import parse
@@ -114,20 +115,7 @@ class World:
 
     def config(self) -> Sdkconfig:
         """The build of its boards. Raises ``ValueError`` for options that exclude each other."""
-        chosen: dict[str, Any] = {"bootloader_app_rollback_enable": True}
-        for option in self.options:
-            name, value = OPTIONS[option]
-            chosen[name] = value
-        agent = _version(self.rainmaker) if self.rainmaker else Sdkconfig().rainmaker_version
-        config = replace(
-            Sdkconfig(),
-            idf_version=_version(self.idf),
-            rainmaker_version=agent,
-            secure_flash_enc_enabled=self.encrypted,
-            **chosen,
-        )
-        config.check()
-        return config
+        return _build(self.idf, self.rainmaker, self.options, encrypted=self.encrypted)
 
     def without(self, *acts: Act) -> World:
         """The same without some of what happens."""
@@ -137,6 +125,20 @@ class World:
 def _version(text: str) -> tuple[int, int, int]:
     major, minor, patch = map(int, text.split("."))
     return major, minor, patch
+
+
+@lru_cache(1 << 10)
+def _build(idf: str, rainmaker: str, options: tuple[str, ...], *, encrypted: bool) -> Sdkconfig:
+    chosen: dict[str, Any] = {"bootloader_app_rollback_enable": True}
+    for option in options:
+        name, value = OPTIONS[option]
+        chosen[name] = value
+    agent = _version(rainmaker) if rainmaker else Sdkconfig().rainmaker_version
+    config = replace(
+        Sdkconfig(), idf_version=_version(idf), rainmaker_version=agent, secure_flash_enc_enabled=encrypted, **chosen
+    )
+    config.check()
+    return config
 
 
 _TEXTS = ("cloud", "policy", "chip", "idf", "rainmaker", "table")

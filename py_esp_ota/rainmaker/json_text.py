@@ -244,7 +244,9 @@ class _Tokeniser:
 
 def generate(value: object, *, well_formed: bool = False) -> str:
     """``json_gen_*``: no blanks, no escaping, floats of 32 bits with five digits; ``well_formed`` escapes."""
-    match value:
+    match value:  # what is written most comes first
+        case str():
+            return json.dumps(shown(value), ensure_ascii=False) if well_formed else f'"{value}"'
         case None:
             return "null"
         case bool():
@@ -253,16 +255,14 @@ def generate(value: object, *, well_formed: bool = False) -> str:
             return str(int(value))
         case float():
             return f"{c_float(value).value:.{_FLOAT_DIGITS}f}"
-        case str():
-            return json.dumps(shown(value), ensure_ascii=False) if well_formed else f'"{value}"'
-        case Mapping():
-            members = (
+        case dict() | Mapping():
+            members = [
                 f"{generate(key, well_formed=well_formed)}:{generate(item, well_formed=well_formed)}"
                 for key, item in value.items()
-            )
+            ]
             return "{" + ",".join(members) + "}"
         case list() | tuple():
-            return "[" + ",".join(generate(item, well_formed=well_formed) for item in value) + "]"
+            return "[" + ",".join([generate(item, well_formed=well_formed) for item in value]) + "]"
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
