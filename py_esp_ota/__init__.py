@@ -76,7 +76,8 @@ def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version
 
-        return version(__name__)
+        globals()[name] = found = version(__name__)  # the next who asks need not read all that pip has written down
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -25,6 +25,8 @@ _PAGE = 100  # of a list
 _UNAUTHORIZED = 401
 _OK = range(200, 300)
 _SHOWN = 200
+_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Whom a call without TLS trusts. To read the system's CAs takes longer than such a call."""
 
 
 class Cloud:
@@ -33,10 +35,10 @@ class Cloud:
     def __init__(self, profile: Profile) -> None:
         """Raises ``Unusable``: the CA is no file with certificates."""
         self.profile = profile
-        host = urlsplit(profile.url).hostname or ""
+        url = urlsplit(profile.url)
         self._http = httpx2.Client(
-            verify=_trusting(profile.ca),
-            trust_env=not is_loopback(host),  # no proxy knows the way to this machine
+            verify=_NOBODY if url.scheme == "http" and profile.ca is None else _trusting(profile.ca),
+            trust_env=not is_loopback(url.hostname or ""),  # no proxy knows the way to this machine
             timeout=_TIMEOUT_S,
             headers={"Accept": "application/json"},
         )

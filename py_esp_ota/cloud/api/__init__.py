@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from py_esp_ota import __version__
 from py_esp_ota.cloud.accounts import Accounts
 from py_esp_ota.cloud.api import (
     absent,
@@ -82,7 +82,7 @@ def create_app(
     """
     app = FastAPI(
         title="py_esp_ota cloud",
-        version=version("py_esp_ota"),
+        version=__version__,
         description=ABOUT,
         docs_url=None,  # these two would load scripts from elsewhere
         redoc_url=None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from py_esp_ota.cloud.accounts import Accounts
@@ -33,6 +33,7 @@ from py_esp_ota.cloud.web import (
     virtual_nodes,
     webhooks,
 )
+from py_esp_ota.cloud.web.late import LateRouter
 from py_esp_ota.cloud.web.link import OneTimeLink
 from py_esp_ota.cloud.web.login import LoginGate
 from py_esp_ota.cloud.web.site import Site
@@ -52,13 +53,13 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
     suffix = service.store.setting("page_cookie", lambda: service.ground.ids.key()[:8])
     gate = LoginGate(accounts, suffix) if login else None
     site = Site(service, link, gate, lambda: app.state.virtual_nodes, lambda: app.state.rehearsals)
-    outside = APIRouter(include_in_schema=False, route_class=site.route_class(guarded=False))
+    outside = LateRouter(route_class=site.route_class(guarded=False))
     site.add_static(outside)
     if link is not None:
         site.add_entrance(outside, link)
     if gate is not None:
         account.add_entrance(outside, site, gate)
-    inside = APIRouter(include_in_schema=False, route_class=site.route_class())
+    inside = LateRouter(route_class=site.route_class())
     site.add_live(inside)
     for room in (
         overview,
@@ -79,8 +80,7 @@ def mount_web(app: FastAPI, service: CloudService, link: OneTimeLink | None = No
     ):
         room.add_pages(inside, site)
     account.add_pages(inside, site, accounts)
-    app.include_router(outside)
-    app.include_router(inside)
+    app.router.routes += [*outside.routes, *inside.routes]
     app.state.body_limits.update(BODY_LIMITS)
     app.state.views = site.views
     of_the_api: Any = app.exception_handlers[HTTPException]

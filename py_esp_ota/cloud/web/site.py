@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
 from http import HTTPStatus
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +13,13 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from fastapi.routing import APIRoute
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
+from py_esp_ota import __version__
 from py_esp_ota.cloud.events import THE_ADMIN, By
 from py_esp_ota.cloud.refusals import CloudError, Refusal
 from py_esp_ota.cloud.rehearsals import Rehearsals
@@ -85,6 +86,23 @@ LOST = {
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
+class _Compiled(BytecodeCache):
+    """What the templates are compiled to, once in a process. Each site links it to its own filters and globals."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if (code := self._of.get(bucket.key)) is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._of[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
+
+
 class Site:
     """The service behind the pages, and how a page is made.
 
@@ -113,6 +131,7 @@ class Site:
         self.views = Views(service.live, f"{service.ground.now_ms():x}")
         self._env = Environment(
             loader=FileSystemLoader(HERE / "templates"),
+            bytecode_cache=_COMPILED,
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -121,7 +140,7 @@ class Site:
         self._env.filters |= show.FILTERS
         self._env.globals["ago"] = lambda time: show.ago(time, service.ground.now_ms())
         self._env.globals["weathers"] = lambda: door.weathers if (door := rehearsals()) else ()
-        self._env.globals["version"] = version("py_esp_ota")
+        self._env.globals["version"] = __version__
         self._env.globals["let_in_by"] = "login" if login else "link" if link else "nothing"
 
     @property

@@ -4,8 +4,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::keys::Checked;
-use super::{MAX_BLOCKS, Scheme, keys};
+use super::{Checked, MAX_BLOCKS, Scheme, keys};
 use crate::err::{EspErr, Fault};
 
 /// Bytes of a block.

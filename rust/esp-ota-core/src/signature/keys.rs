@@ -3,24 +3,13 @@
 use rsa::{BoxedUint, PublicKey, pss};
 use sha2::Sha256;
 
-/// What came of one signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checked {
-    /// The key signed these bytes.
-    Good,
-    /// It did not.
-    Bad,
-    /// The bytes in the place of the key are none.
-    NoKey,
-}
+use super::Checked;
 
-impl Checked {
-    fn of(key: Option<()>, signature: impl FnOnce() -> Option<()>) -> Self {
-        match key.map(|()| signature().is_some()) {
-            None => Self::NoKey,
-            Some(true) => Self::Good,
-            Some(false) => Self::Bad,
-        }
+fn checked(key: Option<()>, signature: impl FnOnce() -> Option<()>) -> Checked {
+    match key.map(|()| signature().is_some()) {
+        None => Checked::NoKey,
+        Some(true) => Checked::Good,
+        Some(false) => Checked::Bad,
     }
 }
 
@@ -42,7 +31,7 @@ pub(super) fn rsa(modulus: &[u8], exponent: &[u8], signature: &[u8], digest: &[u
         PublicKey::new(number(&modulus), number(&exponent)).ok()
     };
     let key = key();
-    Checked::of(key.is_some().then_some(()), || {
+    checked(key.is_some().then_some(()), || {
         let signature: [u8; 384] = reversed(signature)?;
         let key = pss::VerifyingKey::<Sha256>::new_with_salt_len(key?, 32);
         let signature = pss::Signature::try_from(signature.as_slice()).ok()?;
@@ -98,7 +87,7 @@ macro_rules! curve {
             use $curve::ecdsa::signature::hazmat::PrehashVerifier;
             let point = [&[4], x.as_slice(), y.as_slice()].concat();
             let key = $curve::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok();
-            Checked::of(key.is_some().then_some(()), || {
+            checked(key.is_some().then_some(()), || {
                 let signature = $curve::ecdsa::Signature::from_scalars(*r, *s).ok()?;
                 key?.verify_prehash(digest, &signature).ok()
             })
