@@ -83,8 +83,11 @@ test: ## everything CI runs: checks, then every test; and at the end, what it co
 as_written = $(foreach crate,$(1),--config profile.release.package.$(crate).opt-level=0 \
 	--config profile.release.package.$(crate).debug-assertions=true)
 
+CRATES := esp-cpu esp-ota-core esp-ota-wasm py-esp-ota
+CLIPPY = $(PYO3) RUSTC_WORKSPACE_WRAPPER=$(abspath tools/clippy.sh)
+
 everything: system check firmware clients
-	cargo test --quiet --release $(call as_written,esp-cpu esp-ota-core) -p esp-cpu -p esp-ota-core
+	$(CLIPPY) cargo test --quiet --release $(call as_written,$(CRATES)) -p esp-cpu -p esp-ota-core
 	cargo test --quiet --release $(call as_written,esp-cpu esp-ota-core esp-ota-fuzz) \
 		--manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --test corpus
 	$(BIN)/python tools/halves.py -q
@@ -182,9 +185,11 @@ types: setup
 
 rust:
 	cargo fmt --all --check
-	@# In the profile of setup and as maturin calls it, whose build scripts and macros it takes: told otherwise, pyo3 is
-	@# built anew here, and once more for the wheel. A target that is switched off is not checked twice.
-	$(PYO3) cargo clippy --quiet --release --workspace --lib --bins --tests --examples --benches -- -D warnings
+	@# Clippy looks while the tests, and what else is here, are compiled on what setup has compiled: by itself it would
+	@# read all of that anew, for metadata alone. As a rlib the binding is not in the way of the wheel's.
+	$(CLIPPY) cargo test --quiet --release $(call as_written,$(CRATES)) -p esp-cpu -p esp-ota-core --no-run
+	$(CLIPPY) cargo build --quiet --release $(call as_written,$(CRATES)) -p esp-cpu -p esp-ota-core -p esp-ota-wasm
+	$(CLIPPY) cargo rustc --quiet --release $(call as_written,$(CRATES)) -p py-esp-ota --lib --crate-type rlib
 
 bench-system: ## nginx, which downloads are measured against, where we may install it
 	@command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || { \
