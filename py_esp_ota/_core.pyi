@@ -493,10 +493,10 @@ class Flash:
     def is_erased(self, address: int, length: int) -> bool:
         """Whether every byte is 0xFF. Not counted as a read. Raises ``FlashError`` outside the chip."""
 
-    def fork(self) -> Flash:
+    def fork(self, *, strict: bool | None = None) -> Flash:
         """An independent copy that shares unchanged sectors: O(1) now, O(dirty sectors) later.
 
-        It has the same power, counters and armed fault, and no journal.
+        It has the same power, counters and armed fault, and no journal. It is as strict if nothing else is said.
         """
 
     def to_bytes(self) -> bytes:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from py_esp_ota.adapters.body import TIMEOUT, Body, BodyResponse, lower_headers, request_headers
+from py_esp_ota.adapters.body import TIMEOUT, Body, BodyResponse, Piece, lower_headers, request_headers
 from py_esp_ota.errors import FetchError
 from py_esp_ota.ports import Response
 
@@ -157,7 +157,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._start(message["status"], lower_headers(list(message.get("headers", []))))
         elif message["type"] == "http.response.body":
-            chunk = bytes(message.get("body", b""))
+            chunk: Piece = message.get("body", b"")  # of an image that thousands fetch, a view
             if self._left is not None:
                 chunk = chunk[: self._left]  # surplus is not body
                 self._left -= len(chunk)

@@ -15,6 +15,10 @@ TIMEOUT = 5.0  # seconds, for each step: connect, send, each read
 
 _OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
 _BYTES = "bytes="
+
+Piece = bytes | memoryview
+"""Of a body: a view is of bytes that nobody changes."""
+
 _WINDOW = 65536  # bytes that may wait for the reader, as in a socket's buffers
 
 
@@ -27,7 +31,7 @@ class Body:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[Piece] = deque()
         self._position = 0  # within the first chunk
         self._waiting = 0  # bytes not yet read
         self._window = _WINDOW
@@ -36,7 +40,7 @@ class Body:
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
 
-    async def put(self, chunk: bytes) -> None:
+    async def put(self, chunk: Piece) -> None:
         """Add a chunk; waits while the reader is far behind."""
         if chunk:
             self._chunks.append(chunk)
@@ -89,7 +93,7 @@ class Body:
                 self._position = 0
         self._waiting -= size
         self._open_window(_WINDOW)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
 
 
 @dataclass(slots=True)

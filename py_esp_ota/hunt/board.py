@@ -43,19 +43,13 @@ _PANICS_AFTER = 0.0  # before it has done anything, its confirmation included
 
 
 @cache
-def _flashed(name: str, chip: str, image: bytes, *, encrypted: bool) -> Flash:
-    """What the factory writes, into a flash in which bits only ever clear. Boards of all builds share it."""
-    made = Device(table(name), firmware=image, efuse=fuses(chip, 0, encrypted=encrypted)).flash
-    return Flash.from_bytes(made.to_bytes(), size=made.size, strict=False)
-
-
-@cache
 def _as_made(
     name: str, chip: str, image: bytes, config: Sdkconfig, fuse: int, *, encrypted: bool
 ) -> tuple[Flash, Chip]:
     """A board as it leaves the factory with its user's settings: its flash, to fork, and its chip, for the eFuses."""
-    flash = _flashed(name, chip, image, encrypted=encrypted).fork()
-    kept = Chip(chip, flash=flash, efuse=fuses(chip, fuse, encrypted=encrypted))
+    made = Device(table(name), firmware=image, config=config, efuse=fuses(chip, fuse, encrypted=encrypted))
+    flash = made.flash.fork(strict=False)  # bits only ever clear
+    kept = Chip(chip, flash=flash, efuse=made.chip.efuse)
     nvs = FlashNvs(kept, config)
     for key, value in SETTINGS.items():
         nvs.set(USER, key, value)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from py_esp_ota._core import EFuse, Flash, PartitionTable, Sectors, sha256
+from py_esp_ota._core import EFuse, Flash, PartitionTable, Sectors
 from py_esp_ota.chip import Chip
 from py_esp_ota.errors import EspError
 from py_esp_ota.hunt.evidence import Evidence
@@ -112,24 +112,33 @@ def _likely_first(acts: tuple[Rescue, ...], wreck: Wreck) -> list[Rescue]:
     return sorted(acts, key=lambda act: act.offer != wreck.goal)
 
 
-def _key(wreck: Wreck, flash: Flash, efuse: EFuse) -> tuple[bytes, str]:
+def _key(wreck: Wreck, flash: Flash, efuse: EFuse) -> tuple[bytes | None, bytes, str]:
     """What tells one state from another: every byte but NVS's, of which the values count and not where they lie."""
     look = flash.fork()
     look.fault = ""
     look.power_on()
     chip = Chip(wreck.chip, flash=look, efuse=efuse.copy())
-    content = bytearray(flash.to_bytes())
-    values = b""
+    values, apart = b"", range(0)
     try:
         table = PartitionTable.from_bytes(look.mmap(wreck.config.partition_table_offset, 0xC00))
         row = table.find(type=_DATA, subtype=_NVS)
         if row is not None:
-            values = _values(chip, wreck)
-            content[row.offset : row.offset + row.size] = bytes(row.size)
+            values, apart = _values(chip, wreck), range(row.offset, row.offset + row.size)
     except EspError:  # no table, or an NVS that does not start: its bytes count then
         values = b""
-        content = bytearray(flash.to_bytes())
-    return sha256(bytes(content) + values), efuse.to_json()
+    return _name(flash, apart), values, efuse.to_json()
+
+
+def _name(flash: Flash, apart: range) -> bytes | None:
+    """What all bytes of a flash but those have in common with no others."""
+    look = flash.fork()
+    look.power_on()
+    look.power_off()
+    look.power_on()  # weak cells settle
+    look.watch()
+    look.read(0, apart.start)
+    look.read(apart.stop, flash.size - apart.stop)
+    return look.fingerprint(look.needed())
 
 
 def _values(chip: Chip, wreck: Wreck) -> bytes:

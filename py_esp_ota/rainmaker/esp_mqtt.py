@@ -178,13 +178,16 @@ class EspMqtt:
 
     def _wait(self) -> None:
         """Turn again within a second of the last time, if there is something to send."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        timer, self._timer = self._timer, None
         if len(self._outbox):
             self._catch_up(_now())
             due = (self._turned + MQTT_POLL_READ_TIMEOUT_MS) / 1000
+            if timer is not None and timer.when() == due:
+                self._timer = timer
+                return
             self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
+        if timer is not None:
+            timer.cancel()
 
     def _on_timer(self) -> None:
         self._turn()

@@ -271,6 +271,12 @@ impl Flash {
         }
     }
 
+    /// A fork of another kind: strict or not.
+    #[must_use]
+    pub fn fork_as(&self, strict: bool) -> Self {
+        Self { strict, ..self.fork() }
+    }
+
     /// A fork to look at in this flash's stead: looks are noted here, and weak cells are the same ones.
     #[must_use]
     pub fn view(&self) -> Self {

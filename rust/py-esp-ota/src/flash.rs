@@ -229,9 +229,11 @@ impl Flash {
         self.sized(py, length as usize, |chip| chip.is_erased(address, length))
     }
 
-    /// An independent copy that shares unchanged sectors.
-    fn fork(&self, py: Python<'_>) -> Self {
-        Self::wrap(self.brief(py, |chip| chip.fork()))
+    /// An independent copy that shares unchanged sectors, as strict as this one if nothing else is said.
+    #[pyo3(signature = (*, strict=None))]
+    fn fork(&self, py: Python<'_>, strict: Option<bool>) -> Self {
+        let strict = strict.unwrap_or(self.strict);
+        Self::wrap(self.brief(py, |chip| chip.fork_as(strict)))
     }
 
     /// The whole chip, readable even when the power is off.
