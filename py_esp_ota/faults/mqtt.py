@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,6 +26,9 @@ class Fate:
     acked: bool = True
 
 
+_FAIR = Fate()
+
+
 def fate(faults: tuple[Fault, ...], way: Way, number: int, connection: int, number_here: int) -> Fate:
     """What becomes of message ``number`` of its way since the plan was armed.
 
@@ -36,6 +39,8 @@ def fate(faults: tuple[Fault, ...], way: Way, number: int, connection: int, numb
         connection: number of the connection, from 0.
         number_here: of the message within this connection, from 0.
     """
+    if not faults:
+        return _FAIR
     mine = [fault for fault in faults if ("down" in fault.args) == (way == "down")]
     now = [fault for fault in mine if fault.at <= number < fault.at + (fault.times or 1)]
     words = {fault.word for fault in now}
@@ -189,12 +194,14 @@ class _Arrivals:
             if due is not None and due <= loop.time():
                 return self._held.pop(0)[1]
             try:
-                async with asyncio.timeout_at(due):
+                async with asyncio.timeout_at(due) if due is not None else nullcontext():
                     message = await anext(self._messages)
             except TimeoutError:
                 continue
             fate = self._mqtt.next_fate("down")
             if fate.cut:
                 raise MqttError("the connection was lost, as planned")
+            if fate is _FAIR and not self._held:
+                return message
             self._held += [(loop.time() + fate.delay, message)] * fate.copies
             self._held.sort(key=lambda held: held[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 
 from py_esp_ota._core import (
     AppDesc,
@@ -106,7 +106,6 @@ class Board:
         self.tape: Tape | None = None
         self._looks: list[tuple[Flash, Sectors, EFuse, Partition | None]] = []
         self._images = {f"{image.version}.0.0": image for image in world.images}
-        self._told = told
         first = world.images[0]
         firmware = forged(world.chip, first.version, first.secure_version, world.sized)
         flash, made = _as_made(world.table, world.chip, firmware, self.config, world.fuse, encrypted=world.encrypted)
@@ -127,7 +126,7 @@ class Board:
             node_id=self.node_id,
             ota_diag=self.weather.app.ota_diag,
             crashes=self._crashes,
-            console=self._hear,
+            console=partial(told, self),
         )
         self.device.chip.flash = flash.fork()
         self.device.chip.latch_efuses()
@@ -161,9 +160,6 @@ class Board:
     def _crashes(self, app: AppDesc) -> float | None:
         panics = self.panics(app)
         return self.weather.app.crashes(app) if panics is None else panics
-
-    def _hear(self, line: str) -> None:
-        self._told(self, line)
 
     def _boot(self, chip: Chip, config: Sdkconfig) -> BootReport:
         return boot(chip, config) if self.weather.judge.plan.parts else self.boots.boot(chip).report
