@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
@@ -22,6 +23,10 @@ from py_esp_ota.adapters.ping_wheel import PingWheel
 from py_esp_ota.adapters.topics import check_client_id
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, Mqtt
+
+#: Connections from one address. Linux gives them even ports first, 14,116 of them, and looks through all of these for
+#: each connection after that: a millisecond and a half.
+_PORTS = 14_000
 
 
 class CrowdMqtt:
@@ -64,6 +69,7 @@ class CrowdMqtt:
         self._username = username or (lambda _client_id: None)
         self._keep_alive = keep_alive if callable(keep_alive) else (lambda _client_id: keep_alive)
         self._wheel = PingWheel()
+        self._opened = 0
 
     def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
@@ -100,7 +106,7 @@ class CrowdMqtt:
 
     async def _open(self, client_id: str, hello: bytes) -> CrowdLink:
         wrap = self.handshakes.wrap(client_id) if self.handshakes else None
-        sock = (await Line.open(self._host, self._port, wrap)).take()
+        sock = (await Line.open(self._host, self._port, wrap, source=self._source())).take()
         link = CrowdLink(sock, self._keep_alive(client_id), self._wheel.leave)
         try:
             await link.open(hello)
@@ -110,6 +116,11 @@ class CrowdMqtt:
         if self.handshakes:
             self.handshakes.done(client_id, cast("ssl.SSLSocket", sock))
         return link
+
+    def _source(self) -> str | None:
+        """On loopback, all of which is ours, the next address when the ports of one become dear."""
+        turn, self._opened = self._opened // _PORTS % 250, self._opened + 1
+        return f"127.0.0.{1 + turn}" if turn and self._host == "127.0.0.1" and sys.platform == "linux" else None
 
 
 def _why(error: Exception) -> str:
