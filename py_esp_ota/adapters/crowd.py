@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
@@ -17,10 +18,15 @@ from py_esp_ota.adapters.crowd_link import CrowdLink
 from py_esp_ota.adapters.crowd_tls import Handshakes
 from py_esp_ota.adapters.line import Line
 from py_esp_ota.adapters.mqtt import KEEP_ALIVE
+from py_esp_ota.adapters.mqtt_connection import Connection
 from py_esp_ota.adapters.ping_wheel import PingWheel
-from py_esp_ota.adapters.topics import check_client_id, check_filter, check_topic
+from py_esp_ota.adapters.topics import check_client_id
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, Mqtt
+
+#: Connections from one address. Linux gives them even ports first, 14,116 of them, and looks through all of these for
+#: each connection after that: a millisecond and a half.
+_PORTS = 14_000
 
 
 class CrowdMqtt:
@@ -63,6 +69,7 @@ class CrowdMqtt:
         self._username = username or (lambda _client_id: None)
         self._keep_alive = keep_alive if callable(keep_alive) else (lambda _client_id: keep_alive)
         self._wheel = PingWheel()
+        self._opened = 0
 
     def __call__(self, client_id: str, will: Message | None = None) -> AbstractAsyncContextManager[Mqtt]:
         """Connect as ``client_id`` while the context is entered."""
@@ -76,7 +83,7 @@ class CrowdMqtt:
             self._wheel.join(link, asyncio.get_running_loop().time() + keep_alive / 2)
         farewell = True
         try:
-            yield _Connection(link, self._timeout, dollar_topics=self._dollar_topics)
+            yield Connection(link, self._timeout, dollar_topics=self._dollar_topics)
         except BaseException:
             farewell = will is None
             raise
@@ -99,7 +106,7 @@ class CrowdMqtt:
 
     async def _open(self, client_id: str, hello: bytes) -> CrowdLink:
         wrap = self.handshakes.wrap(client_id) if self.handshakes else None
-        sock = (await Line.open(self._host, self._port, wrap)).take()
+        sock = (await Line.open(self._host, self._port, wrap, source=self._source())).take()
         link = CrowdLink(sock, self._keep_alive(client_id), self._wheel.leave)
         try:
             await link.open(hello)
@@ -110,51 +117,14 @@ class CrowdMqtt:
             self.handshakes.done(client_id, cast("ssl.SSLSocket", sock))
         return link
 
+    def _source(self) -> str | None:
+        """On loopback, all of which is ours, the next address when the ports of one become dear."""
+        turn, self._opened = self._opened // _PORTS % 250, self._opened + 1
+        return f"127.0.0.{1 + turn}" if turn and self._host == "127.0.0.1" and sys.platform == "linux" else None
+
 
 def _why(error: Exception) -> str:
     """Asyncio has words of its own for what the system refuses, and none for a time-out."""
     if isinstance(error, ConnectionError) and error.errno:
         return os.strerror(error.errno)
     return str(error) or "timed out"
-
-
-class _Connection:
-    """One connection; ``Mqtt`` as its owner sees it."""
-
-    __slots__ = ("_dollar_topics", "_link", "_timeout")
-
-    def __init__(self, link: CrowdLink, timeout: float, *, dollar_topics: bool) -> None:
-        self._link = link
-        self._timeout = timeout
-        self._dollar_topics = dollar_topics
-
-    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:
-        """Publish at QoS 1, not retained; returns at the PUBACK, however long that takes.
-
-        With ``dup`` it is sent again under the number that it had, if that one still waits.
-        """
-        check_topic(topic)
-        if topic.startswith("$") and not self._dollar_topics:
-            raise MqttError(f"this broker does not deliver {topic}: use plain topics (basic ingest off)")
-        await self._link.publish(topic, payload, dup=dup)
-
-    async def subscribe(self, topic_filter: str) -> None:
-        """Subscribe at QoS 1; returns at the SUBACK."""
-        check_filter(topic_filter)
-        await self._in_time(self._link.subscribe(topic_filter))
-
-    async def unsubscribe(self, topic_filter: str) -> None:
-        """Unsubscribe; returns at the UNSUBACK."""
-        check_filter(topic_filter)
-        await self._in_time(self._link.unsubscribe(topic_filter))
-
-    def messages(self) -> AsyncIterator[Message]:
-        """What was received; what came before the connection was lost is still delivered."""
-        return self._link.inbox
-
-    async def _in_time(self, answer: asyncio.Future[None]) -> None:
-        try:
-            async with asyncio.timeout(self._timeout):
-                await answer
-        except TimeoutError:
-            raise MqttError(f"no answer of the broker for {self._timeout:g} s") from None

@@ -19,6 +19,9 @@ def wrapped_by(tls: ssl.SSLContext) -> Wrap:
     return lambda sock, host: tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
 
 
+_PORT_LATER = 24  # IP_BIND_ADDRESS_NO_PORT of Linux: the port is chosen when it is known where to
+
+
 class Line:
     """One connection to a server."""
 
@@ -26,14 +29,17 @@ class Line:
         self._socket = sock
 
     @classmethod
-    async def open(cls, host: str, port: int, wrap: Wrap | None) -> Self:
-        """Connect to the first address of ``host`` that lets us. Raises ``OSError``."""
+    async def open(cls, host: str, port: int, wrap: Wrap | None, *, source: str | None = None) -> Self:
+        """Connect to the first address of ``host`` that lets us, from ``source`` if it is said. Raises ``OSError``."""
         refused: OSError = ConnectionError(f"{host} has no address")
         for family, kind, protocol, _, address in await _addresses(host, port):
             line = cls(socket.socket(family, kind, protocol))
             try:
                 line._socket.setblocking(False)
                 line._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if source is not None:
+                    line._socket.setsockopt(socket.IPPROTO_IP, _PORT_LATER, 1)
+                    line._socket.bind((source, 0))
                 await asyncio.get_running_loop().sock_connect(line._socket, address)
                 if wrap is not None:
                     await line._secure(wrap, host)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
 from py_esp_ota.adapters.certificates import CertificateFiles
 from py_esp_ota.adapters.inbox import Inbox
+from py_esp_ota.adapters.mqtt_connection import Connection
 from py_esp_ota.adapters.mqtt_link import Link
 from py_esp_ota.adapters.mqtt_session import open_session
-from py_esp_ota.adapters.topics import check_client_id, check_filter, check_topic
+from py_esp_ota.adapters.topics import check_client_id
 from py_esp_ota.errors import MqttError
 from py_esp_ota.ports import Message, Mqtt, MqttSession
 
@@ -85,7 +85,7 @@ class TcpMqtt:
         link = _Link(self._keep_alive)
         try:
             await self._connect(link, client_id, will)
-            yield _Connection(link, self._timeout, dollar_topics=self._dollar_topics)
+            yield Connection(link, self._timeout, dollar_topics=self._dollar_topics)
         except BaseException:
             if will is not None:
                 link.cut()
@@ -122,6 +122,10 @@ class _Link(Link):
         super().__init__(look=min(keep_alive / 4, _LOOK))
         self.inbox = Inbox()
 
+    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
+        """The library has no way to send a message again: with ``dup`` it has a number of its own, and no such flag."""
+        await super().publish(topic, payload)
+
     def lose(self, why: str) -> None:
         """The connection is gone; only the first reason counts."""
         super().lose(why)
@@ -137,46 +141,6 @@ class _Link(Link):
 
     def _receive(self, _number: int, message: Message) -> None:
         self.inbox.put(message)
-
-
-class _Connection:
-    """One connection; ``Mqtt`` as its owner sees it."""
-
-    def __init__(self, link: _Link, timeout: float, *, dollar_topics: bool) -> None:
-        self._link = link
-        self._timeout = timeout
-        self._dollar_topics = dollar_topics
-
-    async def publish(self, topic: str, payload: bytes, *, dup: bool = False) -> None:  # noqa: ARG002
-        """Publish at QoS 1, not retained; returns at the PUBACK, however long that takes.
-
-        The library has no way to send a message again: with ``dup`` it has a number of its own, and no such flag.
-        """
-        check_topic(topic)
-        if topic.startswith("$") and not self._dollar_topics:
-            raise MqttError(f"this broker does not deliver {topic}: use plain topics (basic ingest off)")
-        await self._link.publish(topic, payload)
-
-    async def subscribe(self, topic_filter: str) -> None:
-        """Subscribe at QoS 1; returns at the SUBACK."""
-        check_filter(topic_filter)
-        await self._in_time(self._link.subscribe(topic_filter))
-
-    async def unsubscribe(self, topic_filter: str) -> None:
-        """Unsubscribe; returns at the UNSUBACK."""
-        check_filter(topic_filter)
-        await self._in_time(self._link.unsubscribe(topic_filter))
-
-    def messages(self) -> AsyncIterator[Message]:
-        """What was received; what came before the connection was lost is still delivered."""
-        return self._link.inbox
-
-    async def _in_time(self, answer: Coroutine[Any, Any, None]) -> None:
-        try:
-            async with asyncio.timeout(self._timeout):
-                await answer
-        except TimeoutError:
-            raise MqttError(f"no answer of the broker for {self._timeout:g} s") from None
 
 
 def client_context(ca_file: Path | None, client: CertificateFiles) -> ssl.SSLContext:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import click
@@ -17,22 +18,20 @@ from rich.console import Console
 from rich.progress import Progress
 
 from py_esp_ota._core import PartitionTable
-from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.ending import INTERRUPTED
 from py_esp_ota.cli.files import Unusable, print_json, refuse_used, write_output
 from py_esp_ota.cli.output import say, stdout_is_taken
-from py_esp_ota.cli.release import idf_version_option
+from py_esp_ota.cli.story_options import StoryWords, device_options, story_options
 from py_esp_ota.cli.sweep_files import Cuts, Pack, read_key, write_evidence, write_export
-from py_esp_ota.cli.sweep_inputs import bootloader_of, files_of, pace_of, scene_of, shard_of, weather_of
-from py_esp_ota.cli.sweep_profile import Swept, profile_story
+from py_esp_ota.cli.sweep_inputs import pace_of, shard_of
+from py_esp_ota.cli.sweep_profile import Swept
 from py_esp_ota.cli.work_options import STOPPED, executor, work_options
-from py_esp_ota.field.profiles.profiles import PROFILES
 from py_esp_ota.flash_timing import FLASH_TIMINGS
 from py_esp_ota.mutants import MUTANTS
-from py_esp_ota.sweep import STORIES, Ending, Scene, Share, Story, StoryError, SweepReport, replay
+from py_esp_ota.sweep import Ending, Scene, Share, Story, StoryError, SweepReport, replay
 from py_esp_ota.sweep.engine import Progress as Tell
 from py_esp_ota.sweep.export import export
-from py_esp_ota.sweep.order import Order, Props, Told, known_story
+from py_esp_ota.sweep.order import Order, Props
 from py_esp_ota.sweep.shared import shared_sweep
 from py_esp_ota.view.junit import sweep_junit
 from py_esp_ota.view.sarif import sweep_sarif
@@ -49,24 +48,7 @@ _LESSONS = 20  # findings whose wrecks are in the page in any case
 @click.command("sweep")
 @click.argument("old", type=_FILE, required=False)
 @click.argument("new", type=_FILE, required=False)
-@click.option(
-    "--profile",
-    "project",
-    type=click.Choice(list(PROFILES)),
-    help="A project's own update in the place of a story: its updater, its table, its confirmation.",
-)
-@click.option(
-    "--story",
-    "name",
-    type=click.Choice(list(STORIES)),
-    show_default="first-ota",
-    help="What the device does.",
-)
-@click.option(
-    "--partitions",
-    type=TableName(),
-    help="A CSV or binary table, or a built-in one; two_ota with slots as large as needed when not given.",
-)
+@story_options
 @click.option("--depth", type=click.IntRange(1, 2), default=1, show_default=True, help="2: cut the recovery, too.")
 @click.option("--cut", type=click.IntRange(0), metavar="K", help="Cut this operation alone.")
 @click.option("--shard", default="1/1", metavar="K/N", help="Cut every N-th operation, from the K-th on.")
@@ -76,12 +58,8 @@ _LESSONS = 20  # findings whose wrecks are in the page in any case
 @click.option("--replay", "plan", metavar="PLAN", help="Play one case again, and show its console.")
 @click.option("--export", "exported", metavar="PLAN", help="Write the flash as one case left it, to see it on a board.")
 @click.option("-o", "--output", type=_FILE, metavar="DIR", help="With --export: a folder that is not there yet.")
-@click.option("--bootloader", "loader", type=_FILE, help="A bootloader image to flash beside OLD.")
-@click.option("--weather", default="", metavar="PLAN", help="What goes wrong beside the power, in the agent's job.")
 @click.option("--mutant", type=click.Choice(list(MUTANTS)), help="Switch a bug of our own on, to see it found.")
-@click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
-@idf_version_option("The release that app and bootloader are of; an sdkconfig or OLD says it otherwise.")
-@click.option("--efuse", "efuse_file", type=_FILE, help="An eFuse file; a new chip without one.")
+@device_options(efuse="An eFuse file; a new chip without one.")
 @click.option(
     "--flash-timing",
     "part",
@@ -102,9 +80,6 @@ _LESSONS = 20  # findings whose wrecks are in the page in any case
 def command(
     old: Path | None,
     new: Path | None,
-    project: str | None,
-    name: str | None,
-    partitions: str | None,
     depth: int,
     cut: int | None,
     shard: str,
@@ -114,12 +89,7 @@ def command(
     plan: str | None,
     exported: str | None,
     output: Path | None,
-    loader: Path | None,
-    weather: str,
     mutant: str | None,
-    config_file: Path | None,
-    asked: str | None,
-    efuse_file: Path | None,
     part: str | None,
     link: str | None,
     junit: Path | None,
@@ -131,20 +101,18 @@ def command(
     where: str,
     jobs: int | None,
     as_json: bool,
+    **story_words: Any,
 ) -> None:
     """Run a story of OLD and NEW once, pull the plug at every flash operation of it, and judge what boots.
 
     With --profile OLD and NEW may be left out: two small images are made. Exit 0 when every promise holds but those
     that the chip itself breaks, 1 when one is broken.
     """
-    profile = None if project is None else PROFILES[project]
-    if profile is not None and name is not None:
-        raise click.UsageError("--profile has a story of its own: --story does not go with it")
-    name = name or "first-ota"
-    said = Told(known_story, name) if project is None else Told(profile_story, project)
+    words = StoryWords(**story_words)
+    said, profile = words.told(), words.profile
     story = said.story
-    scene, meant = scene_of(files_of(old, new, profile), profile, partitions, config_file, asked, efuse_file)
-    scene = replace(scene, weather=weather_of(weather, story), bootloader=bootloader_of(loader, scene))
+    scene, meant = words.scene(old, new)
+    scene = words.exposed(scene, story)
     if (exported is None) != (output is None):
         raise click.UsageError("--export and --output go together")
     if sum(one is not None for one in (plan, exported, evidence)) > 1:
@@ -157,18 +125,9 @@ def command(
     key = None if evidence_key is None else read_key(evidence_key)
     if evidence is not None:
         refuse_used(evidence)
-    options = {
-        "--partitions": partitions,
-        "--config": config_file,
-        "--idf-version": asked,
-        "--efuse": efuse_file,
-        "--bootloader": loader,
-        "--weather": weather,
-        "--mutant": mutant,
-    }
-    played = [str(word) for option in options.items() if option[1] for word in option]
-    told_by = ["--story", name] if project is None else ["--profile", project]
-    words = shlex.join(["esp-ota", "sweep", *(str(file) for file in (old, new) if file), *told_by, *played])
+    played = ["--story" if profile is None else "--profile", said.name, *words.device()]
+    played += [] if mutant is None else ["--mutant", mutant]
+    line = shlex.join(["esp-ota", "sweep", *(str(file) for file in (old, new) if file), *played])
     try:
         started = time.perf_counter()
         order = Order(said, Props.of(scene), tears="clean" if clean else "torn", share=Share(*shard_of(shard), cut=cut))
@@ -183,28 +142,28 @@ def command(
             report = shared_sweep(order, who, limit=limit, pace=pace, progress=told)
         elapsed = time.perf_counter() - started
         with order.bug():
-            lesson = _lesson(story, scene, report, words) if teach else ""
+            lesson = _lesson(story, scene, report, line) if teach else ""
     except (StoryError, WorkError, ValueError) as error:
         raise Unusable(str(error)) from error
     swept = profile and Swept.of(profile, report, rollback=scene.config.bootloader_app_rollback_enable)
     if junit:
         write_output(junit, sweep_junit(report, elapsed_s=elapsed).encode())
     if sarif:
-        write_output(sarif, sweep_sarif(report, artifact=str(new or project)).encode())
+        write_output(sarif, sweep_sarif(report, artifact=str(new or words.project)).encode())
     if teach:
         write_output(teach, lesson.encode())
     if html:
         page = f"{_beside(teach, html)}#{fragment(story.name, scene.old, scene.new)}" if teach else ""
-        write_output(html, sweep_html(report, command=f"{words} --replay", elapsed_s=elapsed, teach=page).encode())
+        write_output(html, sweep_html(report, command=f"{line} --replay", elapsed_s=elapsed, teach=page).encode())
     if evidence is not None and report.stopped:
         say("no pack is written: what was stopped is evidence of nothing", err=True)
     elif evidence is not None:
-        table = None if partitions in {None, *PartitionTable.builtin_names()} else Path(str(partitions))
-        inputs = {"OLD": old, "NEW": new, "--partitions": table, "--bootloader": loader}
-        inputs |= {"--config": config_file, "--efuse": efuse_file}
+        table = None if words.partitions in {None, *PartitionTable.builtin_names()} else Path(str(words.partitions))
+        inputs = {"OLD": old, "NEW": new, "--partitions": table, "--bootloader": words.loader}
+        inputs |= {"--config": words.config_file, "--efuse": words.efuse_file}
         cuts = Cuts(depth, cut, shard, seed, limit, clean=clean)
         paced = {"--flash-timing": part, "--link": link}
-        pack = Pack(story, scene, report, words, cuts, paced, meant.to_dict(), inputs)
+        pack = Pack(story, scene, report, line, cuts, paced, meant.to_dict(), inputs)
         write_evidence(pack, evidence, key)
     if as_json:
         print_json(
@@ -212,7 +171,7 @@ def command(
         )
     else:
         Console(stderr=stdout_is_taken()).print(
-            sweep_text(report, command=f"{words} --replay", elapsed_s=elapsed, release=str(meant)), soft_wrap=True
+            sweep_text(report, command=f"{line} --replay", elapsed_s=elapsed, release=str(meant)), soft_wrap=True
         )
         if swept:
             say("", *swept.lines())

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from py_esp_ota.cli.complete import TableName
 from py_esp_ota.cli.files import Unusable, is_dash, print_json, write_output
 from py_esp_ota.cli.output import say
-from py_esp_ota.cli.release import idf_version_option
-from py_esp_ota.cli.sweep_inputs import bootloader_of, files_of, scene_of, weather_of
-from py_esp_ota.field.profiles.profiles import PROFILES
-from py_esp_ota.field.profiles.stories import story_of
+from py_esp_ota.cli.story_options import StoryWords, device_options, story_options
 from py_esp_ota.sweep import STORIES, Scene, StoryError
 from py_esp_ota.view.teach import LESSONS, Limits, core_wasm, fragment, teach_page
 
@@ -33,19 +28,7 @@ _WITHOUT = (
 @click.argument("old", type=_FILE, required=False)
 @click.argument("new", type=_FILE, required=False)
 @click.option("-o", "--output", type=_FILE, required=True, help="The page; - is standard output.")
-@click.option(
-    "--story",
-    "name",
-    type=click.Choice(list(STORIES)),
-    show_default="first-ota",
-    help="What the device does.",
-)
-@click.option(
-    "--profile",
-    "project",
-    type=click.Choice(list(PROFILES)),
-    help="A project's own update in the place of a story, as for sweep; its images when OLD and NEW are not named.",
-)
+@story_options
 @click.option("--lessons", is_flag=True, help="The stories of the lessons beside it; there when nothing is named.")
 @click.option(
     "--replay", "plan", metavar="PLAN", help="A case of `esp-ota sweep`: it is in the page, and its address is told."
@@ -53,29 +36,17 @@ _WITHOUT = (
 @click.option(
     "--limit", type=click.IntRange(0), default=Limits().wrecks, show_default=True, help="Wrecks of second cuts at most."
 )
-@click.option("--partitions", type=TableName(), help="A CSV or binary table, or a built-in one; as for sweep.")
-@click.option("--bootloader", "loader", type=_FILE, help="A bootloader image to flash beside OLD.")
-@click.option("--weather", default="", metavar="PLAN", help="What goes wrong beside the power, in the agent's job.")
-@click.option("--config", "config_file", type=_FILE, help="An sdkconfig file: how app and bootloader are built.")
-@idf_version_option("The release that app and bootloader are of; an sdkconfig or OLD says it otherwise.")
-@click.option("--efuse", "efuse_file", type=_FILE, help="An eFuse file; the key in it, if any, goes into the page.")
+@device_options(efuse="An eFuse file; the key in it, if any, goes into the page.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     old: Path | None,
     new: Path | None,
     output: Path,
-    name: str | None,
-    project: str | None,
     lessons: bool,
     plan: str | None,
     limit: int,
-    partitions: str | None,
-    loader: Path | None,
-    weather: str,
-    config_file: Path | None,
-    asked: str | None,
-    efuse_file: Path | None,
     as_json: bool,
+    **story_words: Any,
 ) -> None:
     """Make a page in which a reader drags along an update's flash operations, and pulls the plug wherever they like.
 
@@ -86,37 +57,24 @@ def command(
         raise click.UsageError("name both OLD and NEW, or none of them")
     if as_json and is_dash(output):
         raise click.UsageError("--json and -o - both want standard output")
-    if project is not None and name is not None:
-        raise click.UsageError("--profile has a story of its own: --story does not go with it")
-    profile = None if project is None else PROFILES[project]
-    story = story_of(profile) if profile else STORIES[name or "first-ota"]
-    if old is None and profile is None:
-        if partitions or config_file or asked or efuse_file or loader:
+    words = StoryWords(**story_words)
+    story = words.told().story
+    if old is None and words.profile is None:
+        if words.partitions or words.config_file or words.asked or words.efuse_file or words.loader:
             them = "--partitions, --bootloader, --config, --idf-version and --efuse"
             raise click.UsageError(f"{them} go with OLD and NEW")
         scene = _lamp()
     else:
-        files = files_of(old, new, profile)
-        scene, _ = scene_of(files, profile, partitions, config_file, asked, efuse_file)
-        scene = replace(scene, bootloader=bootloader_of(loader, scene))
-    lessons = lessons or (old is None and name is None and project is None)
+        scene, _ = words.scene(old, new)
+    scene = words.exposed(scene, story)
+    lessons = lessons or (old is None and words.name is None and words.project is None)
     beside = [STORIES[each] for each in LESSONS] if lessons else []
-    scene = replace(scene, weather=weather_of(weather, story))
-    options = {
-        "--partitions": partitions,
-        "--config": config_file,
-        "--idf-version": asked,
-        "--efuse": efuse_file,
-        "--bootloader": loader,
-        "--weather": weather,
-    }
 
     def command_of(told: Story) -> str:
         """What plays a cut of a story again: with the words of this command."""
-        files = () if profile and not old else (old or "OLD.bin", new or "NEW.bin")
-        by = ("--profile", project) if profile else ("--story", told.name)
-        played = [word for option in options.items() if option[1] for word in option]
-        return shlex.join(["esp-ota", "sweep", *map(str, (*files, *by, *played))])
+        files = () if words.profile and not old else (old or "OLD.bin", new or "NEW.bin")
+        by = ("--profile", words.project) if words.project else ("--story", told.name)
+        return shlex.join(["esp-ota", "sweep", *map(str, (*files, *by)), *words.device()])
 
     wasm = core_wasm()
     try:

@@ -128,13 +128,14 @@ class FleetResult:
         """Both parts together. Raises ``ValueError``: they are of two fleets, or tell two things of one device."""
         if self.seed != other.seed:
             raise ValueError(f"results of two fleets: one has seed {self.seed}, the other {other.seed}")
-        found = {member.node_id: member for member in self.members}
-        for member in other.members:
-            if found.setdefault(member.node_id, member) != member:
+        few, many = sorted((self.members, other.members), key=len)  # a part comes to very many
+        more = {member.node_id: member for member in few}
+        for member in many:
+            if member.node_id in more and more.pop(member.node_id) != member:
                 raise ValueError(f"two results tell different things of {member.node_id}")
         return FleetResult(
             seed=self.seed,
-            members=tuple(found[node_id] for node_id in sorted(found)),
+            members=tuple(sorted([*many, *more.values()], key=attrgetter("node_id"))),
             whole=self.whole and other.whole,
             seconds=max(self.seconds, other.seconds),
             checked=tuple(sorted({*self.checked, *other.checked})),

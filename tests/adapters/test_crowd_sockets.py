@@ -7,6 +7,7 @@ import gc
 import re
 import socket
 import ssl
+import sys
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -50,6 +51,29 @@ async def broker_by_hand(*answers: bytes, then: str = "stays"):
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1], heard, ended
         await soon(lambda: all(task.done() for task in talking))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="all of 127.0.0.0/8 is ours on Linux alone")
+def test_many_come_from_several_addresses_of_loopback_where_ports_are_cheap(monkeypatch):
+    monkeypatch.setattr("py_esp_ota.adapters.crowd._PORTS", 2)
+    came = []
+
+    async def talk(reader, writer):
+        came.append(writer.get_extra_info("peername")[0])
+        await reader.read(1 << 16)
+        writer.write(ACCEPTED)
+        await reader.read()
+        writer.close()
+
+    async def scenario():
+        async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+            door = CrowdMqtt("127.0.0.1", server.sockets[0].getsockname()[1])
+            for number in range(5):
+                async with door(f"lamp{number}"):
+                    pass
+
+    run_real(scenario())
+    assert came == ["127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.2", "127.0.0.3"]
 
 
 # ------------------------------------------------------------------------------------------------------ with Mosquitto
