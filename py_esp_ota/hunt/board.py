@@ -125,6 +125,7 @@ class Board:
             ota_diag=self.weather.app.ota_diag,
             crashes=self._crashes,
             console=self._hear,
+            thread_partition_id=int(world.policy == "serialised"),
         )
         self.device.chip.flash = flash.fork()
         self.device.chip.latch_efuses()
