@@ -127,6 +127,7 @@ class Board:
             ota_diag=self.weather.app.ota_diag,
             crashes=self._crashes,
             console=partial(told, self),
+            thread_partition_id=int(world.policy == "serialised"),
         )
         self.device.chip.flash = flash.fork()
         self.device.chip.latch_efuses()

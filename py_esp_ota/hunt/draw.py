@@ -17,8 +17,8 @@ from py_esp_ota.releases import RELEASES
 
 #: One world in so many has the cloud of this package in it; all others a script of one, which is ten times as fast.
 REAL_ONE_IN: Final = 16
-#: Of those one in so many has phases, or asks users.
-POLICY_ONE_IN: Final = 4
+#: Of those one in so many has a policy.
+POLICY_ONE_IN: Final = 3
 
 _TEARS: Final = (
     "", "", ":torn", ":after", ":torn-program", ":tail-program", ":bits-program", ":torn-erase", ":bits-erase",
@@ -159,7 +159,7 @@ def _with_policy(numbers: Numbers, world: World) -> World:
     if not numbers.chance(POLICY_ONE_IN):
         return world
     policy = numbers.of([policy for policy in POLICIES if policy])
-    boards = world.boards if policy != "phases" else max(world.boards, numbers.of((2, 2, 3)))
+    boards = world.boards if policy == "approval" else max(world.boards, numbers.of((2, 2, 3)))
     acts = list(world.acts)
     if numbers.chance(2):  # a board that boots asks after five seconds
         acts += [Act(world.ends + 1, "0", "press"), Act(world.ends + 4, "0", "mqtt-cut@0*12")]

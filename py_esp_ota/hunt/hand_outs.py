@@ -15,8 +15,9 @@ class HandOut:
     """A job that was handed to a node.
 
     ``policy`` is the job's, ``place`` that of the node among those that it is for. ``opened``: the first node of the
-    job has the update; ``approved``: this one's user has said yes; ``over``: the job was cancelled or had aborted
-    itself, and not in this very moment.
+    job has the update; ``approved``: this one's user has said yes; ``beside``: another node is about it, and not by an
+    attempt that it makes by itself after one that failed; ``over``: the job was cancelled or had aborted itself. What
+    became so in this very moment counts for neither of the last two.
     """
 
     job_id: str
@@ -25,6 +26,7 @@ class HandOut:
     place: int
     opened: bool
     approved: bool
+    beside: bool
     over: bool
 
     def __str__(self) -> str:

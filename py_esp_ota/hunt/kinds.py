@@ -28,9 +28,9 @@ _SMALL: Final = {
 #: Tables by name: small ones of our own, in a flash that is quickly looked through, and two of ESP-IDF's.
 TABLES: Final = (*_SMALL, "two_ota", "two_ota_large")
 
-#: How the cloud of this package brings out the jobs of a world: at once, node after node once the first one has the
-#: update and until one fails, or to whom their users let it.
-POLICIES: Final = ("", "phases", "approval")
+#: How the cloud of this package brings out the jobs of a world: at once, to one and then to the rest until one fails,
+#: to whom their users let it, or to one at a time, for all of its boards are in one Thread network.
+POLICIES: Final = ("", "phases", "approval", "serialised")
 
 #: What a build may have, by a short word: a field of ``Sdkconfig`` and its value.
 OPTIONS: Final[Mapping[str, tuple[str, bool | int]]] = {

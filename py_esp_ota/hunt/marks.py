@@ -86,6 +86,7 @@ MEANS: Final[Mapping[str, str]] = {
     "job-failed": "an attempt has failed",
     "late-success": "a board that had failed has the update in the end",
     "mqtt-lost": "a connection was lost",
+    "neighbour-waited": "a job that comes to one board of a network at a time has come to another one",
     "offered-twice": "a board was handed jobs twice between two boots",
     "offered-while-busy": "a board was handed a job in the middle of another",
     "otadata-healed": "the bootloader has written a VALID entry for what it booted with a blank otadata",

@@ -19,7 +19,7 @@ from py_esp_ota.adapters.memory import MemoryBroker
 from py_esp_ota.adapters.repeatable import Repeatable
 from py_esp_ota.cloud.api import download, errors
 from py_esp_ota.cloud.history import lines
-from py_esp_ota.cloud.jobs import NodeStatus
+from py_esp_ota.cloud.jobs import NodeStatus, at_it
 from py_esp_ota.cloud.models import JobNodeRow, JobRow
 from py_esp_ota.cloud.plan import AT_ONCE, Plan
 from py_esp_ota.cloud.rebuild import rebuild
@@ -109,16 +109,19 @@ class RealDesk:
         """A job goes to a node now."""
         order = next(order for order in self.orders if order.job_id == job_id)
         cancelled = self.service.jobs.get(job_id).job.cancelled_timestamp
-        first = self.service.jobs.state(job_id, order.nodes[0])
+        now = self._clock.now() * 1000
+        states = [state for each in order.nodes if (state := self.service.jobs.state(job_id, each)) is not None]
+        others = [state for state in states if state.node_id != node_id and not state.failing]
         self.handed.append(
             HandOut(
                 job_id,
                 node_id,
                 order.policy,
                 order.nodes.index(node_id),
-                opened=first is not None and first.status is NodeStatus.SUCCESS,
+                opened=any(state.node_id == order.nodes[0] and state.status is NodeStatus.SUCCESS for state in states),
                 approved=(job_id, node_id) in self._approved,
-                over=cancelled is not None and cancelled < self._clock.now() * 1000,
+                beside=any(at_it(state, int(now)) and state.timestamp < now for state in others),
+                over=cancelled is not None and cancelled < now,
             )
         )
 
@@ -145,6 +148,7 @@ class RealDesk:
             force_push=True,
             metadata=metadata,
             user_approval=policy == "approval",
+            network_serialised=policy == "serialised",
             plan=_ONE_BY_ONE if policy == "phases" and len(known) > 1 else AT_ONCE,
         )
         order = Order(made.job.ota_job_id, image, tuple(known), policy)
@@ -208,13 +212,15 @@ class RealDesk:
         return ""
 
     def marks(self) -> Iterator[str]:
-        """What became of phases, limits and approvals."""
+        """What became of phases, limits, approvals and networks."""
         handed = {(hand.job_id, hand.node_id) for hand in self.handed}
         if any(hand.policy == "phases" and hand.place for hand in self.handed):
             yield "phase-begun"
         for order in self.orders:
             if self.service.jobs.get(order.job_id).job.progress.aborted:
                 yield "campaign-aborted"
+            if order.policy == "serialised" and sum((order.job_id, node_id) in handed for node_id in order.nodes) > 1:
+                yield "neighbour-waited"
             if order.policy == "approval":
                 given = [(order.job_id, node_id) in handed for node_id in order.nodes]
                 yield from {"approval-given" if was else "approval-withheld" for was in given}

@@ -18,6 +18,7 @@ from py_esp_ota.hunt.promises import (
     job_books,
     liveness,
     lock_out,
+    neighbours,
     otadata,
     phases,
     received,
@@ -44,6 +45,7 @@ PROMISES: tuple[Promise, ...] = (
     phases.PROMISE,
     withdrawn.PROMISE,
     approved.PROMISE,
+    neighbours.PROMISE,
     liveness.PROMISE,
 )
 """In the order in which they are asked: the first that is broken is what a world is reported for."""
