@@ -13,9 +13,9 @@ from py_esp_ota.ports import METHOD
 USER_AGENT = "ESP32 HTTP Client/1.0"  # esp_http_client's own
 TIMEOUT = 5.0  # seconds, for each step: connect, send, each read
 
+_WINDOW = 65536  # bytes that may wait for the reader, as in a socket's buffers
 _OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
 _BYTES = "bytes="
-_WINDOW = 65536  # bytes that may wait for the reader, as in a socket's buffers
 
 
 class Body:
