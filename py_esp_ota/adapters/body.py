@@ -13,13 +13,12 @@ from py_esp_ota.ports import METHOD
 USER_AGENT = "ESP32 HTTP Client/1.0"  # esp_http_client's own
 TIMEOUT = 5.0  # seconds, for each step: connect, send, each read
 
-_OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
-_BYTES = "bytes="
-
 Piece = bytes | memoryview
 """Of a body: a view is of bytes that nobody changes."""
 
 _WINDOW = 65536  # bytes that may wait for the reader, as in a socket's buffers
+_OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
+_BYTES = "bytes="
 
 
 class Body:
