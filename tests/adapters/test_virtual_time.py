@@ -229,6 +229,8 @@ def test_the_loop_is_closed():
     assert loop.is_closed()
     with pytest.raises(RuntimeError, match="closed"):
         loop.call_later(1, print)
+    with pytest.raises(RuntimeError, match="closed"):
+        loop.call_soon(print)
     del loop
     gc.collect()
 
@@ -251,6 +253,8 @@ def test_it_works_in_asyncios_debug_mode(monkeypatch):
     async def story():
         async with asyncio.timeout(3):
             await asyncio.sleep(2)
+        with pytest.raises(TypeError):
+            asyncio.get_running_loop().call_soon("no function")
         return now(), asyncio.get_running_loop().get_debug()
 
     assert run_virtual(story()) == (2.0, True)

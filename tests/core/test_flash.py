@@ -48,6 +48,22 @@ def test_a_new_flash_is_erased(size):
     assert flash.erase_counts() == [0] * (size // SECTOR)
 
 
+def test_a_fork_is_as_strict_as_it_is_told():
+    flash = Flash()
+    flash.program(0, b"\x0f")
+    plain = flash.fork(strict=False)
+    plain.program(0, b"\xf1")
+    assert (plain.read(0, 1), flash.read(0, 1)) == (b"\x01", b"\x0f")
+    assert [each.strict for each in (flash.fork(), plain, plain.fork(), plain.fork(strict=True))] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    with pytest.raises(FlashError):
+        plain.fork(strict=True).program(0, b"\xff")
+
+
 def test_the_default_is_4_mib_and_strict():
     assert (Flash().size, Flash().strict, Flash(strict=False).strict) == (4 * MIB, True, False)
 
