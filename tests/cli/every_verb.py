@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from click.testing import CliRunner
 
@@ -70,9 +72,10 @@ def program() -> bytes:
     return header + struct.pack("<8I", 1, 84, 0x40380000, 0x40380000, 64, 64, 5, 4) + bytes(64)
 
 
-def furnish(room: Path) -> None:
-    """Put the files there."""
-    for name, data in {
+@cache
+def made() -> dict[str, bytes]:
+    """The files of a room, made once."""
+    files = {
         "app": APP,
         "newer": NEWER,
         "flash": FLASH,
@@ -84,8 +87,16 @@ def furnish(room: Path) -> None:
         "wider": TABLE.to_csv().replace("0x210000,1M", "0x210000,1984K").encode(),
         "console": b"I (80) boot: Loaded app from partition at offset 0x10000\n",
         "sdkconfig": b"CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y\n",
-    }.items():
+    }
+    with TemporaryDirectory() as folder:
+        csv, nvs, fuses = (Path(folder) / name for name in ("csv", "nvs", "fuses"))
+        csv.write_bytes(files["csv"])
+        for words in (["efuse", "new", fuses, "--chip", "esp32c3"], ["nvs", "generate", csv, "0x3000", nvs]):
+            assert CliRunner().invoke(main, [str(word) for word in words]).exit_code == 0
+        return {**files, "fuses": fuses.read_bytes(), "nvs": nvs.read_bytes()}
+
+
+def furnish(room: Path) -> None:
+    """Put the files there."""
+    for name, data in made().items():
         (room / name).write_bytes(data)
-    for words in (["efuse", "new", "fuses", "--chip", "esp32c3"], ["nvs", "generate", "csv", "0x3000", "nvs"]):
-        names = [str(room / word) if word in {"fuses", "csv", "nvs"} and at else word for at, word in enumerate(words)]
-        assert CliRunner().invoke(main, names).exit_code == 0
