@@ -413,7 +413,7 @@ class Stage:
     def there(self, board: Board) -> bool:
         """Whether a board runs the goal for good."""
         runs = board.version == self.version_of(self.goal) and board.runs([self.images[self.goal]]) is not None
-        return runs and not board.on_trial
+        return runs and not board.on_trial and board.stays
 
     def over(self, order: Order, board: Board) -> bool:
         """Whether a job has ended on a board, or was never for it."""
