@@ -34,7 +34,7 @@ class Venv:
     def make_of_ours(self, wheel: str) -> None:
         """The same, with links to what is installed here for the packages that the wheel needs.
 
-        They are compiled already. pip is told of no index: what the wheel needs and ``needed`` has left out, it refuses.
+        They are compiled already. pip has no index: it refuses where ``needed`` has left out what the wheel needs.
         """
         run([sys.executable, "-m", "venv", "--without-pip", self.folder])
         (site,) = self.folder.glob("[lL]ib/python*/site-packages")

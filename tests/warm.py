@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from functools import partial
 from pathlib import Path
 
 CLIENT = """\
@@ -45,6 +46,7 @@ posix._exit(int(line.recv(99) or 1))
 """
 TAKEN = {"esp-ota": "True", "python": "len(words) == 2 and words[1].endswith('.py')"}
 """Programs, and which of their calls are forked; the others are made as ever."""
+SECOND_CUTS = 10
 
 
 class Keeper:
@@ -84,6 +86,20 @@ def everything() -> None:
                 importlib.import_module(module.name)
 
 
+def shallow() -> None:
+    """Few second cuts on the pages of ``teach`` and ``sweep --teach``; how far pages go is asked in ``tests/view``.
+
+    ``teach_page`` itself, as a text calls it, goes all the way.
+    """
+    from py_esp_ota.cli import sweep, teach
+    from py_esp_ota.view.teach import Limits, page
+
+    (limit,) = (option for option in teach.command.params if option.name == "limit")
+    limit.default = SECOND_CUTS
+    sweep.Limits = partial(Limits, wrecks=SECOND_CUTS)
+    page._BESIDE = Limits(wrecks=SECOND_CUTS)
+
+
 def call(words: list[str], folder: str, environment: dict[bytes, bytes], *, deaf: bool) -> int:
     """What the program does; the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else signal.default_int_handler)
@@ -104,11 +120,11 @@ def call(words: list[str], folder: str, environment: dict[bytes, bytes], *, deaf
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
-        print(end.code, file=sys.stderr)
+        sys.stderr.write(f"{end.code}\n")
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BaseException:
+    except Exception:  # noqa: BLE001 - told as a Python tells it
         traceback.print_exc()
         return 1
     return 0
@@ -144,12 +160,14 @@ def fork(line: socket.socket) -> int:
 def keep(place: str) -> None:
     """Fork a child for each client that comes, until stdin ends. A client that is gone takes its child along."""
     everything()
+    shallow()
     gc.collect()
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(place)
     listener.listen(16)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     poll = select.poll()
     poll.register(listener, select.POLLIN)
     poll.register(0, 0)
