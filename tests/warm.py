@@ -1,4 +1,4 @@
-"""``esp-ota`` and ``python FILE`` in a reader's shell, without the start of a Python: forked from one that has it all.
+"""``esp-ota``, ``pytest`` and ``python FILE`` in a shell without the start of a Python: forked from one that has it all.
 
 The programs on the shell's PATH are clients of a few milliseconds. Each hands over its words, folder, environment and
 streams, passes on the signals that it gets, and ends as the call does. What begins behind the imports is as ever; how a
@@ -44,7 +44,7 @@ for number in (_signal.SIGTERM, _signal.SIGHUP) if deaf else (_signal.SIGTERM, _
     _signal.signal(number, lambda number, _: posix.kill(child, number))
 posix._exit(int(line.recv(99) or 1))
 """
-TAKEN = {"esp-ota": "True", "python": "len(words) == 2 and words[1].endswith('.py')"}
+TAKEN = {"esp-ota": "True", "pytest": "True", "python": "len(words) == 2 and words[1].endswith('.py')"}
 """Programs, and which of their calls are forked; the others are made as ever."""
 SECOND_CUTS = 10
 
@@ -100,6 +100,13 @@ def shallow() -> None:
     page._BESIDE = Limits(wrecks=SECOND_CUTS)
 
 
+def unwarned() -> None:
+    """Let pytest find plugins imported: their own asserts, which it would have told more of, are no page's."""
+    from _pytest.assertion.rewrite import AssertionRewritingHook
+
+    AssertionRewritingHook._warn_already_imported = lambda *_: None
+
+
 def call(words: list[str], folder: str, environment: dict[bytes, bytes], *, deaf: bool) -> int:
     """What the program does; the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else signal.default_int_handler)
@@ -113,6 +120,10 @@ def call(words: list[str], folder: str, environment: dict[bytes, bytes], *, deaf
             from py_esp_ota.__main__ import main
 
             main()
+        elif words[0] == "pytest":
+            import pytest
+
+            sys.exit(pytest.console_main())
         else:
             sys.path.insert(0, folder)
             sys.argv = words[1:]
@@ -161,6 +172,7 @@ def keep(place: str) -> None:
     """Fork a child for each client that comes, until stdin ends. A client that is gone takes its child along."""
     everything()
     shallow()
+    unwarned()
     gc.collect()
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)

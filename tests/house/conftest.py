@@ -110,6 +110,6 @@ def reader(rooms, scripts):
 
 @pytest.fixture
 def quick_reader(rooms, scripts, keeper):
-    """The same; no ``esp-ota`` and no ``python FILE`` is a new Python."""
+    """The same; no ``esp-ota``, ``pytest`` or ``python FILE`` is a new Python."""
     with shell(*rooms, f"{keeper.folder}:{scripts}") as opened:
         yield opened
