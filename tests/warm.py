@@ -1,4 +1,4 @@
-"""``esp-ota``, ``pytest`` and ``python FILE`` in a shell without the start of a Python: forked from one that has it all.
+"""``esp-ota``, ``pytest`` and ``python FILE`` in a shell without a new Python: forked from one that has it all.
 
 The programs on the shell's PATH are clients of a few milliseconds. Each hands over its words, folder, environment and
 streams, passes on the signals that it gets, and ends as the call does. What begins behind the imports is as ever; how a
