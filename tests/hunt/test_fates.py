@@ -37,6 +37,10 @@ FATES = {
         "idf=5.5.1 rainmaker=1.7.4 table=pair encrypted=1 images=1g,3g 1219/0/drop@1025 1220/job/1",
         "esp_rmaker_https_ota_set_len_and_md5_to_nvs keeps bytes",
     ),
+    "a glitch has half an image boot, from which the other half goes into the slot that was sound": (
+        "table=pair images=1g,2g,3g 20/job/1 24/0/glitch@0+stall@1024 25/job/2",
+        "bootloader_utility_load_boot_image: no app partition holds a sound image",
+    ),
     "a secure version is beyond the field of an ESP32-C2": (
         "chip=esp32c2 table=pair options=anti-rollback images=1g,4g.5",
         "esp_efuse_update_secure_version",
