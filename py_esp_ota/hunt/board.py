@@ -221,6 +221,13 @@ class Board:
         return entry.ota_state in _TRIED and ota_slot(entry.ota_seq, slots) == report.partition.ota_slot
 
     @property
+    def stays(self) -> bool:
+        """Whether the next boot comes to the app that runs."""
+        copy, report = self.copy(), self.device.report
+        copy.flash.power_on()
+        return report is not None and self.boots.boot(copy).report.partition == report.partition
+
+    @property
     def chose_twice(self) -> bool:
         """Whether both entries may have come to name one slot, as before v6.0 when it was chosen twice in one boot."""
         return self.memory.offered_twice and not features(self.config.idf_version).reselects_in_place

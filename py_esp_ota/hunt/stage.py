@@ -17,6 +17,7 @@ from py_esp_ota.hunt.kinds import damaged, forged, table
 from py_esp_ota.hunt.marks import marks_of_boot, marks_of_left, marks_of_line, marks_of_words
 from py_esp_ota.hunt.promises import PROMISES
 from py_esp_ota.hunt.promises.ends import OFTEN
+from py_esp_ota.hunt.promises.images import DECEIVED
 from py_esp_ota.hunt.promises.promise import Broken, Look, holds
 from py_esp_ota.hunt.reasons import Needs
 from py_esp_ota.hunt.rescue import Wreck
@@ -177,7 +178,7 @@ class Stage:
         wreck = Wreck.of(board.device, goal, [goal])
         wreck = replace(wreck, config=board.config, ota_diag=board.fit, crashes=board.panics)
         breach = Breach(promise, board.number, round(self.now, 3), why)
-        self.doubts.append(Doubt(breach, wreck, _happened(board)))
+        self.doubts.append(Doubt(breach, wreck, _happened(board, deceived=DECEIVED in self.chips_own)))
         self._stop_here()
 
     def _stop_here(self) -> None:
@@ -413,7 +414,7 @@ class Stage:
     def there(self, board: Board) -> bool:
         """Whether a board runs the goal for good."""
         runs = board.version == self.version_of(self.goal) and board.runs([self.images[self.goal]]) is not None
-        return runs and not board.on_trial
+        return runs and not board.on_trial and board.stays
 
     def over(self, order: Order, board: Board) -> bool:
         """Whether a job has ended on a board, or was never for it."""
@@ -428,9 +429,19 @@ class Stage:
                     self.marks.update(marks_of_words(self.desk.words(order, board.node_id)))
 
 
-def _happened(board: Board) -> frozenset[Needs]:
-    """What a reason may need, and this board has met. Nothing here flips a bit by itself."""
-    met: dict[Needs, bool] = {"build": True, "offer": True, "cut": board.memory.cuts > 0, "again": board.chose_twice}
+def _happened(board: Board, *, deceived: bool) -> frozenset[Needs]:
+    """What a reason may need, and this board has met.
+
+    Nothing here flips a bit by itself. But a second offer overwrites what waits for its reboot, and a glitch may have it
+    run.
+    """
+    met: dict[Needs, bool] = {
+        "build": True,
+        "offer": True,
+        "cut": board.memory.cuts > 0,
+        "again": board.chose_twice,
+        "damage": deceived and board.memory.offered_twice,
+    }
     return frozenset(need for need, was in met.items() if was)
 
 

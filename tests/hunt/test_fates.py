@@ -33,13 +33,26 @@ FATES = {
         "table=pair options=skip-validate images=1g,2g,3g 20/job/1 21/0/stall@1024 25/job/2",
         "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much",
     ),
+    "an encrypted slot would have to be written on in the middle of a block, for ever": (
+        "idf=5.5.1 rainmaker=1.7.4 table=pair encrypted=1 images=1g,3g 1219/0/drop@1025 1220/job/1",
+        "esp_rmaker_https_ota_set_len_and_md5_to_nvs keeps bytes",
+    ),
+    "a glitch has half an image boot, from which the other half goes into the slot that was sound": (
+        "table=pair images=1g,2g,3g 20/job/1 24/0/glitch@0+stall@1024 25/job/2",
+        "bootloader_utility_load_boot_image: no app partition holds a sound image",
+    ),
+    "a secure version is beyond the field of an ESP32-C2": (
+        "chip=esp32c2 table=pair options=anti-rollback images=1g,4g.5",
+        "esp_efuse_update_secure_version",
+    ),
 }
 
 
 @pytest.mark.parametrize("fate", FATES)
 def test_upstreams_own_doing_is_no_finding_and_named(fate):
     words, function = FATES[fate]
-    run = play(read_world(f"hunt1 chip=esp32c3 {words}"))
+    chip = "" if words.startswith("chip=") else "chip=esp32c3 "
+    run = play(read_world(f"hunt1 {chip}{words}"))
     assert run.breach is None
     assert [told for told in run.chips_own if told.startswith(function)]
 
@@ -50,3 +63,12 @@ def test_the_same_end_by_a_bootloader_of_ours_is_one():
     assert play(world).breach is None
     with MUTANTS["erases-both-entries"].on():
         assert play(world).breach is not None
+
+
+def test_what_runs_until_the_next_reset_only_is_not_at_its_target_yet():
+    """A glitch has the rejected app run; its job is offered again, and it comes back by that and not by chance."""
+    words = "table=pair options=anti-rollback images=1g.2,2g.2 16/0/glitch@3+app-raises 20/job/1"
+    run = play(read_world(f"hunt1 chip=esp32c3 {words}"))
+    assert run.breach is None
+    assert "target-by-itself" not in run.marks
+    assert "rescue-needed" in run.marks

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from py_esp_ota.hunt.stage import Stage
 
 _SAYS_SO = f"Reporting success: {VERIFIED}"
+_NO_ROOM = (
+    "esp_efuse_update_secure_version burns no version beyond the chip's field, and esp_rmaker_ota_mark_valid does not "
+    "ask what came of it"
+)
+
+
+def no_room(board: Board, secure_version: int) -> str:
+    """The function that burns no such version on this chip, ``""`` where there is room for it."""
+    return _NO_ROOM if secure_version > board.device.chip.efuse.secure_version_size else ""
 
 
 def _at_line(_stage: Stage, board: Board, line: str) -> Broken | None:
@@ -36,7 +45,7 @@ def _at_line(_stage: Stage, board: Board, line: str) -> Broken | None:
     burnt = board.device.chip.efuse.secure_version
     if board.config.bootloader_app_anti_rollback and burnt < running.secure_version:
         why = f"{running.version} has reported that it is verified, and the eFuse is at {burnt}"
-        return Broken(f"{why}, not at {running.secure_version}")
+        return Broken(f"{why}, not at {running.secure_version}", no_room(board, running.secure_version))
     return None
 
 

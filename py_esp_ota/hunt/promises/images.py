@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from py_esp_ota.idf.bootloader.start import BootReport
 
 _LOOKS_AWAY = {"glitch", "swap"}
+DECEIVED = "esp_image_verify was made to answer OK, as planned"
 _NOT_LOOKED = "bootloader_load_image_no_verify does not look at what it loads (BOOTLOADER_SKIP_VALIDATE_ALWAYS)"
 
 
 def _as_planned(board: Board) -> str:
     if board.memory.met & _LOOKS_AWAY:
-        return "esp_image_verify was made to answer OK, as planned"
+        return DECEIVED
     return _NOT_LOOKED if board.config.bootloader_skip_validate_always else ""
 
 

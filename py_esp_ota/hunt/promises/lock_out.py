@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from py_esp_ota.hunt.promises.confirmed import no_room
 from py_esp_ota.hunt.promises.promise import Broken, Look, Promise
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _at_end(stage: Stage) -> Broken | None:
         burnt = board.device.chip.efuse.secure_version
         if burnt < running.secure_version:
             why = f"board {board.number}: {running.version} is confirmed, and the eFuse is at {burnt}"
-            return Broken(f"{why}, not at {running.secure_version}")
+            return Broken(f"{why}, not at {running.secure_version}", no_room(board, running.secure_version))
     return None
 
 
