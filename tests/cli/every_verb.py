@@ -58,7 +58,7 @@ READS = {
     "split": ("split IN -o parts", "flash"),
     "sweep": ("sweep IN newer --cut 0", "app"),
     "sweep --partitions": ("sweep app newer --cut 0 --partitions IN", "table"),
-    "teach": ("teach IN newer -o out --story confirm", "app"),
+    "teach": ("teach IN newer -o out --story reject --limit 10", "app"),
     "verify-flash": ("verify-flash IN 0x10000 app", "flash"),
     "write-flash": ("write-flash IN 0x10000 newer", "flash"),
     "write-flash part": ("write-flash flash 0x10000 IN", "newer"),

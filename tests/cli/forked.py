@@ -6,10 +6,12 @@ begins there is ``python -m py_esp_ota``.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
 import pkgutil
+import resource
 import select
 import signal
 import socket
@@ -37,15 +39,22 @@ class Keeper:
         self._line.close()
         self._process.wait(20)
 
-    def start(self, words, stdout=None):
-        """Call ``esp-ota``; its output goes into ``stdout``, a path, or is kept."""
-        return Forked(self._line, self._answers, words, stdout)
+    def start(self, words, stdout=None, memory=None):
+        """Call ``esp-ota``; its output goes into ``stdout``, a path, or is kept. ``memory`` is its address space."""
+        return Forked(self._line, self._answers, words, stdout, memory)
+
+    def run(self, words, memory=None):
+        """The same, to its end: what ``subprocess.run`` says, in text."""
+        words = [str(word) for word in words]
+        process = self.start(words, memory=memory)
+        out, err = (said.decode() for said in process.communicate(120))
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 class Forked:
     """One call: what ``subprocess.Popen`` has of it, and no more."""
 
-    def __init__(self, line, answers, words, stdout):
+    def __init__(self, line, answers, words, stdout, memory):
         self._answers = answers
         self._said = []
         theirs = [os.open("/dev/null", os.O_RDONLY)]
@@ -56,7 +65,7 @@ class Forked:
             else:
                 end = os.open(path, os.O_WRONLY)
             theirs.append(end)
-        socket.send_fds(line, [json.dumps([words, str(Path.cwd())]).encode() + b"\n"], theirs)
+        socket.send_fds(line, [json.dumps([words, str(Path.cwd()), memory]).encode() + b"\n"], theirs)
         for end in theirs:
             os.close(end)
         self.pid = int(answers.readline())
@@ -96,11 +105,13 @@ def keep(line):
         package = importlib.import_module(f"py_esp_ota.{room}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()
     while True:
         asked, ends, _, _ = socket.recv_fds(line, 1 << 16, 3)
         if not asked:
             return
-        words, folder = json.loads(asked)
+        words, folder, memory = json.loads(asked)
         child = os.fork()
         if child == 0:
             line.close()
@@ -112,6 +123,8 @@ def keep(line):
                 setattr(sys, f"__{name}__", stream)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             os.chdir(folder)
+            if memory is not None:
+                resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
             sys.argv = ["esp-ota", *words]
             try:
                 main()

@@ -14,7 +14,6 @@ import click
 import pytest
 from click.testing import CliRunner
 from every_verb import FLASH, NEWER, READS, furnish
-from forked import Keeper
 
 from py_esp_ota.cli import _VERBS, main
 
@@ -24,13 +23,6 @@ def room(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     furnish(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def keeper():
-    keeper = Keeper()
-    yield keeper
-    keeper.close()
 
 
 def words_of(verb: str, name: str) -> list[str]:

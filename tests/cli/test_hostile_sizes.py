@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import resource
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -27,16 +24,10 @@ def flash(*rows: bytes) -> bytes:
     return merge({0: bootloader(), 0x8000: b"".join(rows) + b"\xff" * 32, 0x10000: APP})
 
 
-def esp_ota(*words, memory=MEMORY):
-    """In a process that may have so much address space."""
-    return subprocess.run(
-        [sys.executable, "-m", "py_esp_ota", *map(str, words)],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+@pytest.fixture
+def esp_ota(keeper):
+    """A process that may have so much address space."""
+    return lambda *words, memory=MEMORY: keeper.run(words, memory)
 
 
 def build(folder: Path, files: dict[str, str]) -> Path:
@@ -88,7 +79,7 @@ def room(tmp_path, monkeypatch):
     ],
     ids=" ".join,
 )
-def test_it_is_refused_in_one_line_before_it_costs_anything(words, room):
+def test_it_is_refused_in_one_line_before_it_costs_anything(words, room, esp_ota):
     done = esp_ota(*words)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith("Error: ")
@@ -96,12 +87,12 @@ def test_it_is_refused_in_one_line_before_it_costs_anything(words, room):
     assert not (room / "out").exists()
 
 
-def test_a_table_for_more_than_the_largest_flash_is_told_what_that_is(room):
+def test_a_table_for_more_than_the_largest_flash_is_told_what_that_is(room, esp_ota):
     done = esp_ota("sweep", "app", "newer", "--partitions", "huge.csv")
     assert done.stderr == "Error: the partition table needs 0x80000000 bytes of flash, there are 0x8000000\n"
 
 
-def test_a_table_that_names_the_same_bytes_again_and_again_is_looked_at_one_by_one(room):
+def test_a_table_that_names_the_same_bytes_again_and_again_is_looked_at_one_by_one(room, esp_ota):
     size = 32 << 20
     apps = flash(*(row(0, 16 + n % 16, 0x10000, size - 0x10000, b"a") for n in range(24)))
     Path("apps").write_bytes(apps + bytes(size - len(apps)))
@@ -109,7 +100,7 @@ def test_a_table_that_names_the_same_bytes_again_and_again_is_looked_at_one_by_o
     assert len(json.loads(done.stdout)["images"]) == 25
 
 
-def test_an_app_row_without_a_byte_at_the_end_of_the_flash(room):
+def test_an_app_row_without_a_byte_at_the_end_of_the_flash(room, esp_ota):
     Path("end").write_bytes(flash(row(0, 16, 0x400000, 0, b"end"), row(0, 17, 0x10000, 0x1000, b"app")))
     assert esp_ota("image-info", "end", "--json").returncode in {0, 1}
 
@@ -122,12 +113,12 @@ def test_merge_says_where_the_parts_end():
     assert len(merge({LARGEST_FLASH - 1: b"x"})) == LARGEST_FLASH
 
 
-def test_padding_to_less_than_the_target_offset_is_told(room):
+def test_padding_to_less_than_the_target_offset_is_told(room, esp_ota):
     done = esp_ota("merge-bin", "-o", "out", "-t", "2M", "--pad-to-size", "1MB", "2M", "tiny")
     assert done.stderr == "Error: the target offset 0x200000 lies behind the end of a flash of 1MB\n"
 
 
-def test_program_headers_that_all_name_the_same_bytes(room):
+def test_program_headers_that_all_name_the_same_bytes(room, esp_ota):
     size = 2 << 20
     header = b"\x7fELF\x01\x01\x01" + bytes(9)
     header += struct.pack("<HHIIIIIHHHHHH", 2, 243, 1, 0x42000000, 52, 0, 0, 52, 32, 60000, 0, 0, 0)
@@ -138,7 +129,7 @@ def test_program_headers_that_all_name_the_same_bytes(room):
     assert "the largest flash" in done.stderr
 
 
-def test_one_file_as_every_part_of_write_flash_is_not_read_twice_over(room):
+def test_one_file_as_every_part_of_write_flash_is_not_read_twice_over(room, esp_ota):
     with Path("big").open("wb") as file:
         file.truncate(LARGEST_FLASH)
     words = [word for offset in range(64) for word in (hex(offset << 12), "big")]

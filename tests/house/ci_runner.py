@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -30,7 +31,7 @@ class Done:
 
 def github(folder: Path, path: str = str(BIN), **given: str) -> Done:
     """Run the action in ``folder``. ``given``: inputs, ``_`` for ``-``; no package unless one is given."""
-    action = yaml.safe_load(ACTION.read_text())
+    action = _action()
     inputs = _inputs(action["inputs"], given)
     files = {name: folder / f".{name.lower()}" for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
     runner = {"GITHUB_ACTIONS": "true", "RUNNER_TEMP": str(folder / ".temp")} | {k: str(v) for k, v in files.items()}
@@ -61,7 +62,7 @@ def github(folder: Path, path: str = str(BIN), **given: str) -> Done:
 
 def gitlab(folder: Path, path: str = str(BIN), shell: tuple[str, ...] = BASH, **given: str) -> Done:
     """Run the job of the component in ``folder``; ``shell`` is what its image has."""
-    header, jobs = yaml.safe_load_all(TEMPLATE.read_text())
+    header, jobs = _template()
     inputs = _inputs(header["spec"]["inputs"], given)
 
     def told(text: str) -> str:
@@ -75,6 +76,16 @@ def gitlab(folder: Path, path: str = str(BIN), shell: tuple[str, ...] = BASH, **
     dotenv = folder / told(job["artifacts"]["reports"]["dotenv"])
     lines = dotenv.read_text().splitlines() if dotenv.is_file() else []
     return Done(code, printed, dict(line.split("=", 1) for line in lines))
+
+
+@cache
+def _action():
+    return yaml.safe_load(ACTION.read_text())
+
+
+@cache
+def _template():
+    return tuple(yaml.safe_load_all(TEMPLATE.read_text()))
 
 
 def _inputs(declared: dict[str, dict[str, str]], given: dict[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pages import shell
 from venvs import BIN, ROOT, Venv, run
+from warm import Keeper
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ def base(wheel, once):
 @pytest.fixture(scope="session")
 def everything(wheel, once):
     """What the README and the howtos need: every extra."""
-    return Venv(once("everything", lambda folder: Venv(folder).make(f"{wheel}[all]")))
+    return Venv(once("everything", lambda folder: Venv(folder).make_of_ours(f"{wheel}[all]")))
 
 
 @pytest.fixture(scope="session")
@@ -82,11 +83,33 @@ def scripts(request):
     return Path(named) if named else request.getfixturevalue("everything").folder / "bin"
 
 
+@pytest.fixture(scope="session")
+def keeper(scripts, tmp_path_factory):
+    """What makes the calls of a quick reader."""
+    keeper = Keeper(tmp_path_factory.mktemp("warm"), scripts)
+    yield keeper
+    keeper.close()
+
+
 @pytest.fixture
-def reader(tmp_path, monkeypatch, scripts):
+def rooms(tmp_path, monkeypatch):
+    """An empty folder, which is the current one, and another."""
+    rooms = tmp_path / "here", tmp_path / "room"
+    for room in rooms:
+        room.mkdir()
+    monkeypatch.chdir(rooms[0])
+    return rooms
+
+
+@pytest.fixture
+def reader(rooms, scripts):
     """An empty folder, and a shell in it."""
-    (tmp_path / "room").mkdir()
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    with shell(tmp_path / "here", tmp_path / "room", scripts) as opened:
+    with shell(*rooms, scripts) as opened:
+        yield opened
+
+
+@pytest.fixture
+def quick_reader(rooms, scripts, keeper):
+    """The same; no ``esp-ota``, ``pytest`` or ``python FILE`` is a new Python."""
+    with shell(*rooms, f"{keeper.folder}:{scripts}") as opened:
         yield opened

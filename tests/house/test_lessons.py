@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 
 import pytest
 from pages import ROOT
@@ -39,21 +38,21 @@ def test_text_for_a_terminal_has_no_marks():
     assert plain("An *other* `a_b` [see](x.md)\nline.\n\nNext.") == "An other a_b see line.\nNext."
 
 
-def asked(folder, answers):
+def asked(folder, answers, keeper):
     """What pytest says to a sheet, as somebody runs it who copied it."""
     shutil.copy(SHEET / "test_answers.py", folder)
     shutil.copy(answers, folder / "answers.py")
-    call = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "--rootdir", folder, folder]
+    call = [keeper.folder / "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "--rootdir", folder, folder]
     said = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False).stdout
     return {word: int(count) for count, word in re.findall(r"(\d+) (passed|failed|error)", said.splitlines()[-1])}
 
 
-def test_the_sheet_is_not_solved_as_it_stands(tmp_path):
-    assert asked(tmp_path, SHEET / "answers.py") == {"failed": 16}
+def test_the_sheet_is_not_solved_as_it_stands(tmp_path, keeper):
+    assert asked(tmp_path, SHEET / "answers.py", keeper) == {"failed": 16}
 
 
-def test_the_sheet_can_be_solved(tmp_path):
-    assert asked(tmp_path, ROOT / "tests/house/lesson_answers.py") == {"passed": 16}
+def test_the_sheet_can_be_solved(tmp_path, keeper):
+    assert asked(tmp_path, ROOT / "tests/house/lesson_answers.py", keeper) == {"passed": 16}
 
 
 def test_each_lesson_has_its_task():

@@ -37,10 +37,11 @@ def fetched():
         pytest.skip(str(reason))
 
 
-def test_each_piece_of_python_runs_alone(reader):
+def test_each_piece_of_python_runs_alone(quick_reader):
+    """As new Pythons, too, in ``test_wheel.py``."""
     shown = [block for block in pages.blocks(README) if block.language == "python"]
     assert len(shown) >= 3
-    printed = "".join(pages.python(block, reader) for block in shown)
+    printed = "".join(pages.python(block, quick_reader) for block in shown)
     assert "boot: Loaded app from partition at offset 0x20000" in printed
 
 
@@ -71,9 +72,9 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("page", OTHERS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_the_commands_of_other_pages_run_as_printed(page, reader):
+def test_the_commands_of_other_pages_run_as_printed(page, quick_reader):
     for command, expected, _ in commands(page.read_text()):
-        code, output = reader.run(command)
+        code, output = quick_reader.run(command)
         assert code == expected, (command, output)
 
 

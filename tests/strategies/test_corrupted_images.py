@@ -14,6 +14,7 @@ from py_esp_ota import EspErr, inspect_image, strategies
 from py_esp_ota.strategies import DEVICE_FAULT_KINDS, FAULT_KINDS, bench_of, corrupted_images, images
 
 QUIET = settings(database=None, max_examples=3000, derandomize=True)
+THOROUGH = settings().max_examples > 100  # HYPOTHESIS_PROFILE=slow
 ONLY = {"signature": 12, "app_desc": 7, "block_revision": 12}  # how many chips have the rule, where not all do
 
 
@@ -141,7 +142,7 @@ def forgetful(*forgotten):
         ("image_len", "too_large", "it has 336 bytes, and its partition 335", 336),
         ("secure_version", "secure_version", "its secure version is 0, and the chip's eFuses say 1", 336),
         ("image header", "truncated", "the file ends after 0 of 336 bytes", 0),
-    ],
+    ][:: 1 if THOROUGH else 2],
 )
 def test_a_found_bug_comes_down_to_the_smallest_image(forgotten, kind, what, length):
     # What follows from a wrong count or magic is forgotten with it.
@@ -150,7 +151,7 @@ def test_a_found_bug_comes_down_to_the_smallest_image(forgotten, kind, what, len
     assert (found.bench.chip, found.fault.kind, found.fault.what, len(found.data)) == ("esp32", kind, what, length)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3 if THOROUGH else 1))
 def test_among_all_faults_the_forgotten_one_is_found(seed):
     found = smallest(corrupted_images(), forgetful("checksum"), seed)
     assert found.fault.what == "the checksum byte is wrong"
