@@ -449,7 +449,7 @@ def check_phases(standing: Standing, events: list[Event]) -> None:
 
 
 SETTINGS = settings(
-    max_examples=25,
+    max_examples=12 if STEPS <= 1000 else 100,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
