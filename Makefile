@@ -107,8 +107,8 @@ conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards a
 
 conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1), by JOBS processes (2), or ON=ray
 	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1) $(SHARED)
-	ESP_OTA_FLASHES=300 ESP_OTA_PROGRAMS=1000 ESP_OTA_LIVES=200 $(BIN)/python -m pytest -q -n 2 --timeout 0 \
-		$(addprefix tests/silicon/test_,snapshot.py engines.py random_code.py own_firmware.py)
+	ESP_OTA_EVERY_BUILD=1 ESP_OTA_FLASHES=300 ESP_OTA_PROGRAMS=1000 ESP_OTA_LIVES=200 $(BIN)/python -m pytest -q -n 2 --timeout 0 \
+		$(addprefix tests/silicon/test_,snapshot.py engines.py random_code.py own_firmware.py boot_silicon.py)
 
 test-unicorn: setup ## the tests of machine code on the engine Unicorn; all others run them on our own core
 	ENGINE=unicorn $(BIN)/python -m pytest -q -n 2 tests/silicon
