@@ -41,6 +41,10 @@ FATES = {
         "table=pair images=1g,2g,3g 20/job/1 24/0/glitch@0+stall@1024 25/job/2",
         "bootloader_utility_load_boot_image: no app partition holds a sound image",
     ),
+    "the bit is flipped on its way that says whether there is a hash": (
+        "table=pair images=1g,3g 420/0/flip@23 420/job/1",
+        "esp_image_verify compares a hash only where hash_appended says so",
+    ),
     "a secure version is beyond the field of an ESP32-C2": (
         "chip=esp32c2 table=pair options=anti-rollback images=1g,4g.5",
         "esp_efuse_update_secure_version",
