@@ -1,6 +1,6 @@
 # Every command, once: CI and hooks only call these.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine hunt soak soak-hunt soak-node sweep pages survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
+.PHONY: help setup as-printed wasm system build firmware clients apps demo test everything test-postgresql test-unicorn fast conformance conformance-preflight campaign-machine hunt soak soak-hunt soak-node sweep pages survey fuzz check fmt lint types rust bench bench-system docs picture changelog release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -107,8 +107,8 @@ conformance-preflight: setup ## `preflight` beside `boot`: PAIRS random boards a
 
 conformance-silicon: setup ## Espressif's compiled bootloaders decide beside our model: FLASHES random flashes (20000) from SEED (1), by JOBS processes (2), or ON=ray
 	$(BIN)/python tests/silicon/conformance.py --flashes $(or $(FLASHES),20000) --seed $(or $(SEED),1) $(SHARED)
-	ESP_OTA_FLASHES=300 ESP_OTA_PROGRAMS=1000 ESP_OTA_LIVES=200 $(BIN)/python -m pytest -q -n 2 --timeout 0 \
-		$(addprefix tests/silicon/test_,snapshot.py engines.py random_code.py own_firmware.py)
+	ESP_OTA_EVERY_BUILD=1 ESP_OTA_FLASHES=300 ESP_OTA_PROGRAMS=1000 ESP_OTA_LIVES=200 $(BIN)/python -m pytest -q -n 2 --timeout 0 \
+		$(addprefix tests/silicon/test_,snapshot.py engines.py random_code.py own_firmware.py boot_silicon.py)
 
 test-unicorn: setup ## the tests of machine code on the engine Unicorn; all others run them on our own core
 	ENGINE=unicorn $(BIN)/python -m pytest -q -n 2 tests/silicon
@@ -152,6 +152,9 @@ sweep: setup ## every power cut of every story, each also played the long way, a
 
 pages: setup ## axe at every page of the cloud, narrow and wide, each in the light and in the dark
 	ESP_OTA_EVERY_LOOK=1 $(BIN)/python -m pytest -q tests/web/test_accessibility.py
+
+as-printed: setup ## the commands of all pages, each as a Python of its own, in an environment with the wheel alone
+	ESP_OTA_NEW_PYTHONS=1 $(BIN)/python -m pytest -q --timeout 0 tests/house/test_howto.py tests/house/test_readme.py
 
 # libFuzzer's instrumentation, as cargo-fuzz asks for it; without a sanitizer it needs no nightly compiler.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

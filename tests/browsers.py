@@ -16,6 +16,7 @@ QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--force-prefers-reduced-motion",  # a dot that breathes is drawn again sixty times in each second of waiting
 )
 
 IN_A_BROWSER = [

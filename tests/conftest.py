@@ -80,12 +80,25 @@ def postgresql():
 @pytest.fixture(scope="session")
 def esptool():
     """esptool in a process that stays: starting it takes most of a test."""
+    yield from _staying("esptool", "esptool.main(words)")
+
+
+@pytest.fixture(scope="session")
+def nvs_generator():
+    """ESP-IDF's generator of NVS partitions, likewise. It keeps nothing of a call."""
+    module = "esp_idf_nvs_partition_gen.nvs_partition_gen"
+    yield from _staying(module, f"sys.argv[1:] = words; {module}.main()")
+
+
+def _staying(module, call):
+    """A program whose ``call`` is made for the words of each line; what one can call."""
     code = (
-        "import os, sys, esptool\n"
+        f"import os, sys, {module}\n"
         "for line in sys.stdin:\n"
         "    folder, *words = line.split()\n"
         "    os.chdir(folder)\n"
-        "    try: esptool.main(words); done = 0\n"
+        f"    try: {call}; done = 0\n"
+        "    except SystemExit as end: done = end.code or 0\n"
         "    except BaseException as error: done = repr(error)\n"
         "    print('DONE', done, flush=True)\n"
     )

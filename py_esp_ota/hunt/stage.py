@@ -432,8 +432,8 @@ class Stage:
 def _happened(board: Board, *, deceived: bool) -> frozenset[Needs]:
     """What a reason may need, and this board has met.
 
-    Nothing here flips a bit by itself. But a second offer overwrites what waits for its reboot, and a glitch may have it
-    run.
+    Nothing here flips a bit by itself. But a second offer overwrites what waits for its reboot, and a glitch may
+    have it run.
     """
     met: dict[Needs, bool] = {
         "build": True,

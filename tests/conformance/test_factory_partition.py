@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ KEYS = ("node_id", "mqtt_host", "client_cert", "client_key", "random")
 
 
 @pytest.mark.parametrize("size", [0x3000, 0x6000, 0x8000])
-def test_a_factory_partition_is_the_generators_byte_for_byte(tmp_path, monkeypatch, size):
+def test_a_factory_partition_is_the_generators_byte_for_byte(tmp_path, monkeypatch, nvs_generator, size):
     monkeypatch.chdir(tmp_path)
     LocalCa(Path("data"))
     words = (
@@ -40,6 +38,5 @@ def test_a_factory_partition_is_the_generators_byte_for_byte(tmp_path, monkeypat
         Path(key).write_bytes(value)
         rows.append(f"{key},file,binary,{key}")
     Path("in.csv").write_text("\n".join(rows) + "\n")
-    command = [sys.executable, "-m", "esp_idf_nvs_partition_gen", "generate", "in.csv", "judge.bin", hex(size)]
-    subprocess.run(command, check=True, capture_output=True)
+    nvs_generator("generate", "in.csv", "judge.bin", hex(size))
     assert made == Path("judge.bin").read_bytes()

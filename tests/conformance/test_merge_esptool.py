@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from click.testing import CliRunner
 
@@ -26,7 +23,7 @@ pytest.importorskip("esptool")
         ("esp32c5", 0x2000, ["--target-offset", "0x2000", "--pad-to-size", "1MB"]),
     ],
 )
-def test_merge_bin(chip, start, options, tmp_path, monkeypatch):
+def test_merge_bin(chip, start, options, esptool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     parts = {
         start: ("boot.bin", bootloader(chip=chip)),
@@ -37,8 +34,7 @@ def test_merge_bin(chip, start, options, tmp_path, monkeypatch):
     for offset, (name, data) in parts.items():
         (tmp_path / name).write_bytes(data)
         words += [f"0x{offset:x}", name]
-    call = [sys.executable, "-m", "esptool", "--chip", chip, "merge-bin", "-o", "theirs.bin", *options, *words]
-    subprocess.run(call, check=True, capture_output=True)
+    esptool("--chip", chip, "merge-bin", "-o", "theirs.bin", *options, *words)
     done = CliRunner().invoke(main, ["merge-bin", "-o", "ours.bin", *options, *words])
     assert done.exit_code == 0, done.output
     ours, theirs = ((tmp_path / name).read_bytes() for name in ("ours.bin", "theirs.bin"))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 
 import pytest
 from nvs_bench import PAGE, Nvs
@@ -32,14 +30,14 @@ NUMBERS = {
 
 
 @pytest.fixture
-def generate(tmp_path):
+def generate(tmp_path, monkeypatch, nvs_generator):
     """The bytes that the generator makes of a CSV."""
 
     def run(verb: str, *words: str, csv: str = "", size: str = "0x3000") -> bytes:
         (tmp_path / "in.csv").write_text(csv)
         where = ["in.csv", "out.bin", size] if verb != "generate-key" else []
-        command = [sys.executable, "-m", "esp_idf_nvs_partition_gen", verb, *words, "--outdir", str(tmp_path), *where]
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        monkeypatch.chdir(tmp_path)
+        nvs_generator(verb, *words, "--outdir", str(tmp_path), *where)
         return next(tmp_path.glob("keys/*.bin") if verb == "generate-key" else tmp_path.glob("out.bin")).read_bytes()
 
     return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,29 +15,36 @@ from py_esp_ota._core import signature_blocks, verify_signature_v1
 from py_esp_ota.errors import EspErr
 from py_esp_ota.signing import public_key, public_key_digest, sign, sign_v1, v1_public_key
 
-# One process for many calls: `espsecure WORDS` for each, its console and whether it was content.
+# One process for all calls: `espsecure WORDS` for each, its console and whether it was content.
 RUNNER = """
 import contextlib, io, json, sys
 import espsecure
-told = []
-for words in json.load(sys.stdin):
+for line in sys.stdin:
     console, code = io.StringIO(), 0
     with contextlib.redirect_stdout(console), contextlib.redirect_stderr(console):
         try:
-            espsecure.main(words)
+            espsecure.main(json.loads(line))
         except SystemExit as end:
             code = end.code or 0
         except Exception as error:
             code = str(error) or type(error).__name__
-    told.append([not code, console.getvalue()])
-print(json.dumps(told))
+    print(json.dumps([not code, console.getvalue()]), flush=True)
 """
 
 
-def espsecure(calls: list[list[object]]) -> list[tuple[bool, str]]:
-    words = json.dumps([[str(word) for word in call] for call in calls])
-    done = subprocess.run([sys.executable, "-c", RUNNER], input=words, capture_output=True, text=True, check=True)
-    return [tuple(told) for told in json.loads(done.stdout.splitlines()[-1])]
+@pytest.fixture(scope="module")
+def espsecure() -> Iterator[Callable[[list[list[object]]], list[tuple[bool, str]]]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def told(call: list[object]) -> tuple[bool, str]:
+            process.stdin.write(json.dumps([str(word) for word in call]) + "\n")
+            process.stdin.flush()
+            return tuple(json.loads(process.stdout.readline()))
+
+        yield lambda calls: [told(call) for call in calls]
+        process.stdin.close()
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,7 @@ def verify(work, name, keyname, version=2):
     return ["verify-signature", "--version", version, "--keyfile", work / f"{keyname}.pem", work / name]
 
 
-def test_it_verifies_what_we_sign(work):
+def test_it_verifies_what_we_sign(espsecure, work):
     calls, expected = [], []
     for scheme in ALL:
         signed = sign(APP, key(scheme))
@@ -77,7 +85,7 @@ def test_it_verifies_what_we_sign(work):
     assert expected.count(True) == len(ALL) * 3
 
 
-def test_we_verify_what_it_signs(work):
+def test_we_verify_what_it_signs(espsecure, work):
     calls = []
     for scheme in ALL:
         first, second = work / f"{scheme}-0.pem", work / f"{scheme}-1.pem"
@@ -106,7 +114,7 @@ def test_we_verify_what_it_signs(work):
             assert not any(block.valid for block in signature_blocks(changed(signed, 0x300)))
 
 
-def test_key_digests_are_the_same(work):
+def test_key_digests_are_the_same(espsecure, work):
     calls = [
         ["digest-sbv2-public-key", "--keyfile", work / f"{scheme}-0.pem", "--output", work / f"{scheme}.digest"]
         for scheme in ALL
@@ -116,7 +124,7 @@ def test_key_digests_are_the_same(work):
         assert (work / f"{scheme}.digest").read_bytes() == public_key_digest(key(scheme))
 
 
-def test_version_1_both_ways(work):
+def test_version_1_both_ways(espsecure, work):
     (work / "ours-v1.bin").write_bytes(sign_v1(APP, key()))
     (work / "broken-v1.bin").write_bytes(changed(sign_v1(APP, key()), 0x300))
     told = espsecure(
@@ -144,7 +152,7 @@ def test_version_1_both_ways(work):
     assert verify_signature_v1(theirs, v1_public_key(key())).err == EspErr.ESP_OK
 
 
-def test_keys_of_the_command_line_are_keys_for_it(work):
+def test_keys_of_the_command_line_are_keys_for_it(espsecure, work):
     signing_key = work / "made.pem"
     program = "from py_esp_ota.__main__ import main; main()"
     words = ["sign", "--generate-key", "ecdsa256", str(signing_key)]

@@ -168,7 +168,7 @@ ONE_WORD = image([(0x3C000020, app_desc()[:4]), (2, app_desc()[12:])])
 
 
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of an image with many segments
-@settings(max_examples=20 * settings().max_examples)  # many more with the profile `slow`
+@settings(max_examples=10 * settings().max_examples)  # many more with the profile `slow`
 @given(cases())
 @example(("esp32c3", image(), 0x10000, FLASH, replace(C3, bootloader=True, mode="load", revision=4)))
 @example(("esp32c3", ONE_WORD, 0x10000, FLASH, replace(C3, anti_rollback=True, version=(5, 5, 0), revision=4)))

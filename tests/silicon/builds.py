@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -181,6 +182,11 @@ XTENSA_MORE = (
 )
 #: Every build, of every chip.
 BUILDS = (*C3, *C6, *C2, *H2, *C5, *C61, *XTENSA)
+
+
+def shared(builds: tuple[Build, ...], part: int, parts: int = 2) -> tuple[Build, ...]:
+    """Those of one test, of ``parts`` that take them in turn; ``make conformance-silicon`` gives each test all."""
+    return builds if "ESP_OTA_EVERY_BUILD" in os.environ else builds[part::parts]
 
 
 @cache

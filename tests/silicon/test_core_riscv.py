@@ -9,7 +9,7 @@ import core_beside_unicorn
 import pytest
 from core_beside_unicorn import Disagreement, Ours, compare
 
-PROGRAMS = 1500
+PROGRAMS = 800
 
 
 def test_both_do_the_same_with_every_instruction():

@@ -11,7 +11,7 @@ import struct
 
 import pytest
 from board import ROLLBACK, Board, entry, slots
-from builds import C3, C6, bootloader, machine_of
+from builds import C3, C6, bootloader, machine_of, shared
 from own_firmware import APPS, elf, firmware
 from side_by_side import both
 
@@ -28,6 +28,8 @@ from py_esp_ota.silicon.load import put_app
 OTA_1, OTADATA_1 = 0x210000, 0xE000
 _ENTRY = {"esp32c3": 0x40380000, "esp32c6": 0x40800000}
 _STATES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED", "UNDEFINED", "7")
+
+JUMPS = [(build, app) for number, app in enumerate(APPS) for build in shared((*C3, *C6), number % 2)]
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +51,7 @@ def code():
 
 
 @pytest.mark.parametrize("options", ["", "-Wl,--defsym=pad_code=1"], ids=["dense", "padded"])
-@pytest.mark.parametrize("app", APPS)
-@pytest.mark.parametrize("build", [*C3, *C6], ids=str)
+@pytest.mark.parametrize(("build", "app"), JUMPS, ids=str)
 def test_both_bootloaders_jump_into_it(build, app, options):
     board = Board("two_ota", "1/VALID", "2/VALID", config=build.config, chip=build.chip)
     board.chip.flash.program(build.offset, bootloader(build))
@@ -257,7 +258,7 @@ def test_a_power_cut_in_such_a_life_comes_out_alike(machine, code, app, tear):
         assert silicon.flash.to_bytes() == model.flash.to_bytes(), plan
 
 
-LIVES = int(os.environ.get("ESP_OTA_LIVES", "10"))
+LIVES = int(os.environ.get("ESP_OTA_LIVES", "8"))
 
 
 def _lived(rng):

@@ -1,7 +1,7 @@
 """Every page for everybody: axe finds nothing, no page is wider than its window, and no id breaks in the middle.
 
 Opening a page and asking axe about its colours is what costs. So each page is opened once, everything is asked of it
-there, and axe sees it light at one width and dark at the other; the next page the other way round.
+there, and axe sees it once: narrow or wide, light or dark, the next page in another of these four looks.
 ``ESP_OTA_EVERY_LOOK=1``, as ``make pages`` sets it, has it look at all four.
 """
 
@@ -295,7 +295,9 @@ def looks_of(number: int, width: int) -> tuple[str, ...]:
     """In which colours axe sees the page of this number at a width."""
     if width == 768:
         return ()
-    return SCHEMES if EVERY_LOOK else (SCHEMES[(number + (width == 390)) % 2],)
+    if EVERY_LOOK:
+        return SCHEMES
+    return (SCHEMES[number // 2 % 2],) if (width == 390) == (number % 2 == 0) else ()
 
 
 def test_axe_finds_nothing_no_id_breaks_and_no_page_is_wider_than_its_window(page, paths, axe):

@@ -168,7 +168,7 @@ def judge(number, key):
 @pytest.mark.parametrize("number", range(6), ids=["ecb", "cbc", "ofb", "ctr", "cfb8", "cfb128"])
 @pytest.mark.parametrize("decrypts", [False, True])
 def test_aes_takes_and_gives_by_dma_in_every_mode(board, number, decrypts):
-    base, key, data = board.at.aes, DATA[:32], DATA[64:2064]
+    base, key, data = board.at.aes, DATA[:32], DATA[64:976]
     cipher = judge(number, key)
     theirs = (cipher.decryptor() if decrypts else cipher.encryptor()).update(data)
     board.put(base, key)
@@ -177,7 +177,7 @@ def test_aes_takes_and_gives_by_dma_in_every_mode(board, number, decrypts):
     board.registers.write(base + 0x90, 1)
     board.registers.write(base + 0x94, number)
     made = b""
-    for part in (data[:1008], data[1008:]):
+    for part in (data[:608], data[608:]):
         board.send(6, part, piece=200)
         given = board.take(6, len(part), piece=300)
         board.registers.write(base + 0x98, len(part) // 16)
