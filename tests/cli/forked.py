@@ -31,17 +31,14 @@ class Keeper:
         with other:
             words = [sys.executable, __file__, str(other.fileno())]
             self._process = subprocess.Popen(words, pass_fds=[other.fileno()], stdin=subprocess.DEVNULL)
-        self._answers = self._line.makefile("r")
 
     def close(self):
-        self._line.shutdown(socket.SHUT_RDWR)
-        self._answers.close()
         self._line.close()
         self._process.wait(20)
 
     def start(self, words, stdout=None, memory=None):
         """Call ``esp-ota``; its output goes into ``stdout``, a path, or is kept. ``memory`` is its address space."""
-        return Forked(self._line, self._answers, words, stdout, memory)
+        return Forked(self._line, words, stdout, memory)
 
     def run(self, words, memory=None):
         """The same, to its end: what ``subprocess.run`` says, in text."""
@@ -54,8 +51,7 @@ class Keeper:
 class Forked:
     """One call: what ``subprocess.Popen`` has of it, and no more."""
 
-    def __init__(self, line, answers, words, stdout, memory):
-        self._answers = answers
+    def __init__(self, line, words, stdout, memory):
         self._said = []
         theirs = [os.open("/dev/null", os.O_RDONLY)]
         for path in (stdout, None):
@@ -65,10 +61,13 @@ class Forked:
             else:
                 end = os.open(path, os.O_WRONLY)
             theirs.append(end)
+        answers, end = os.pipe()  # of this call alone: one that fails is not the next one's
+        theirs.append(end)
+        self._answers = os.fdopen(answers)
         socket.send_fds(line, [json.dumps([words, str(Path.cwd()), memory]).encode() + b"\n"], theirs)
         for end in theirs:
             os.close(end)
-        self.pid = int(answers.readline())
+        self.pid = int(self._answers.readline())
         self.returncode = None
 
     def send_signal(self, which):
@@ -89,7 +88,8 @@ class Forked:
                     waiting.discard(end)
         for end in said:
             os.close(end)
-        self.returncode = os.waitstatus_to_exitcode(int(self._answers.readline()))
+        with self._answers:
+            self.returncode = os.waitstatus_to_exitcode(int(self._answers.readline()))
         return tuple(said.values())
 
 
@@ -108,13 +108,15 @@ def keep(line):
     gc.collect()
     gc.freeze()
     while True:
-        asked, ends, _, _ = socket.recv_fds(line, 1 << 16, 3)
+        asked, ends, _, _ = socket.recv_fds(line, 1 << 16, 4)
         if not asked:
             return
+        *ends, answers = ends
         words, folder, memory = json.loads(asked)
         child = os.fork()
         if child == 0:
             line.close()
+            os.close(answers)
             for number, (end, name) in enumerate(zip(ends, ("stdin", "stdout", "stderr"), strict=True)):
                 os.dup2(end, number)
                 os.close(end)
@@ -133,8 +135,9 @@ def keep(line):
                 os._exit(end.code or 0)
         for end in ends:
             os.close(end)
-        line.sendall(f"{child}\n".encode())
-        line.sendall(f"{os.waitpid(child, 0)[1]}\n".encode())
+        with os.fdopen(answers, "w", 1) as told:
+            print(child, file=told)
+            print(os.waitpid(child, 0)[1], file=told)
 
 
 if __name__ == "__main__":
