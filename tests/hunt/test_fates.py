@@ -33,6 +33,10 @@ FATES = {
         "table=pair options=skip-validate images=1g,2g,3g 20/job/1 21/0/stall@1024 25/job/2",
         "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much",
     ),
+    "likewise, and nothing stands where the rest goes, so that no later download has a beginning": (
+        "chip=esp32 table=three sized=24576 options=skip-validate images=1g,2u,3g 20/job/1 25/0/drop@3519*3 25/job/2",
+        "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much",
+    ),
     "an encrypted slot would have to be written on in the middle of a block, for ever": (
         "idf=5.5.1 rainmaker=1.7.4 table=pair encrypted=1 images=1g,3g 1219/0/drop@1025 1220/job/1",
         "esp_rmaker_https_ota_set_len_and_md5_to_nvs keeps bytes",

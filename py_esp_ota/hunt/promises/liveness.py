@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from py_esp_ota.hunt.promises.promise import Broken, Promise
-from py_esp_ota.rainmaker.features import rmaker_features
-from py_esp_ota.rainmaker.ota_resume import resumption_is_built
+from py_esp_ota.hunt.promises.resumed import ELSEWHERE, IN_A_BLOCK, goes_on_elsewhere, goes_on_in_a_block
 
 if TYPE_CHECKING:
-    from py_esp_ota.hunt.board import Board
     from py_esp_ota.hunt.stage import Stage
 
 _INVALID = "ESP_ERR_INVALID_ARG"
-_IN_A_BLOCK = (
-    "esp_rmaker_https_ota_set_len_and_md5_to_nvs keeps bytes, which before 1.12.7 are no whole blocks: a download into "
-    "an encrypted slot goes on in the middle of one, which esp_ota_write refuses each time"
-)
+_NO_BEGINNING = "Failed to read image description"
 
 
 def _at_end(stage: Stage) -> Broken | None:
@@ -31,17 +26,14 @@ def _at_end(stage: Stage) -> Broken | None:
             for word in stage.desk.words(order, board.node_id)[-1:]
         ]
         heard = f"; last heard: {words[0]}" if words else ""
-        if _INVALID in heard and _goes_on_anywhere(board):
-            stage.chips_own.add(_IN_A_BLOCK)
+        if _INVALID in heard and goes_on_in_a_block(board):
+            stage.chips_own.add(IN_A_BLOCK)
+            continue
+        if _NO_BEGINNING in heard and goes_on_elsewhere(board):
+            stage.chips_own.add(ELSEWHERE)
             continue
         stage.doubt("liveness", board, f"{runs} runs in the end, not {stage.version_of(stage.goal)}{heard}")
     return None
-
-
-def _goes_on_anywhere(board: Board) -> bool:
-    """Whether a download is gone on with at any byte, in a flash that is written in blocks of sixteen."""
-    features = rmaker_features(board.config.rainmaker_version)
-    return board.world.encrypted and resumption_is_built(board.config) and not features.keeps_kib
 
 
 PROMISE = Promise(

@@ -1,0 +1,32 @@
+"""What the resumption of a download does to a slot, by upstream's own code: no promise of ours is broken by it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from py_esp_ota.rainmaker.features import rmaker_features
+from py_esp_ota.rainmaker.ota_resume import resumption_is_built
+
+if TYPE_CHECKING:
+    from py_esp_ota.hunt.board import Board
+
+ELSEWHERE = (
+    "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much of a file is written, not where: a slot that waits "
+    "for its reboot boots with a part of another image, unverified, and the rest of that one goes into another slot"
+)
+IN_A_BLOCK = (
+    "esp_rmaker_https_ota_set_len_and_md5_to_nvs keeps bytes, which before 1.12.7 are no whole blocks: a download into "
+    "an encrypted slot goes on in the middle of one, which esp_ota_write refuses each time"
+)
+
+
+def goes_on_elsewhere(board: Board) -> bool:
+    """Whether the rest of an image may have gone into another slot than its beginning."""
+    unverified = board.config.bootloader_skip_validate_always
+    return unverified and resumption_is_built(board.config) and board.memory.offered_twice
+
+
+def goes_on_in_a_block(board: Board) -> bool:
+    """Whether a download is gone on with at any byte, in a flash that is written in blocks of sixteen."""
+    features = rmaker_features(board.config.rainmaker_version)
+    return board.world.encrypted and resumption_is_built(board.config) and not features.keeps_kib
