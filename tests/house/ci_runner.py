@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from venvs import BIN, ROOT
+from venvs import ROOT
 
 ACTION = ROOT / "action.yml"
 TEMPLATE = ROOT / "templates/esp-ota.yml"
@@ -29,7 +29,7 @@ class Done:
     summary: str = ""
 
 
-def github(folder: Path, path: str = str(BIN), **given: str) -> Done:
+def github(folder: Path, path: str, **given: str) -> Done:
     """Run the action in ``folder``. ``given``: inputs, ``_`` for ``-``; no package unless one is given."""
     action = _action()
     inputs = _inputs(action["inputs"], given)
@@ -60,7 +60,7 @@ def github(folder: Path, path: str = str(BIN), **given: str) -> Done:
     return Done(code, printed, outputs, summary.read_text() if summary.exists() else "")
 
 
-def gitlab(folder: Path, path: str = str(BIN), shell: tuple[str, ...] = BASH, **given: str) -> Done:
+def gitlab(folder: Path, path: str, shell: tuple[str, ...] = BASH, **given: str) -> Done:
     """Run the job of the component in ``folder``; ``shell`` is what its image has."""
     header, jobs = _template()
     inputs = _inputs(header["spec"]["inputs"], given)

@@ -108,9 +108,16 @@ def reader(rooms, scripts):
         yield opened
 
 
+@pytest.fixture(scope="session")
+def programs(scripts, request):
+    """The PATH of ``scripts``; no call is a new Python, but where ``make as-printed`` asks for it."""
+    if "ESP_OTA_NEW_PYTHONS" in os.environ:
+        return str(scripts)
+    return f"{request.getfixturevalue('keeper').folder}:{scripts}"
+
+
 @pytest.fixture
-def quick_reader(rooms, scripts, request):
-    """The same; no ``esp-ota``, ``pytest`` or ``python FILE`` is a new Python, but where ``make as-printed`` asks."""
-    keeper = None if "ESP_OTA_NEW_PYTHONS" in os.environ else request.getfixturevalue("keeper")
-    with shell(*rooms, f"{keeper.folder}:{scripts}" if keeper else scripts) as opened:
+def quick_reader(rooms, programs):
+    """An empty folder, and a shell in it; no ``esp-ota``, ``pytest`` or ``python FILE`` is a new Python."""
+    with shell(*rooms, programs) as opened:
         yield opened

@@ -57,8 +57,8 @@ EVERYTHING = {"run": "verify preflight boot sweep", "board": "flash.bin", "old":
 
 
 @pytest.mark.parametrize("server", SERVERS[:2])
-def test_a_good_image_passes_everything(server, project):
-    done = server(project, images="new.bin", **EVERYTHING, config="sdkconfig", efuse="fuses.json")
+def test_a_good_image_passes_everything(server, project, programs):
+    done = server(project, programs, images="new.bin", **EVERYTHING, config="sdkconfig", efuse="fuses.json")
     assert done.code == 0, done.printed
     kept = sorted(path.name for path in (project / "esp-ota-reports").iterdir())
     assert kept == [
@@ -82,8 +82,8 @@ def test_a_good_image_passes_everything(server, project):
 
 
 @pytest.mark.parametrize("server", SERVERS[1:])
-def test_a_damaged_image_fails_and_the_good_one_is_checked_all_the_same(server, project):
-    done = server(project, images="damaged.bin\n\n  new.bin\n", run="verify,preflight", board="build")
+def test_a_damaged_image_fails_and_the_good_one_is_checked_all_the_same(server, project, programs):
+    done = server(project, programs, images="damaged.bin\n\n  new.bin\n", run="verify,preflight", board="build")
     assert done.code == 1
     failed = done.outputs.get("failed") or done.outputs["ESP_OTA_FAILED"]
     assert failed == "1-damaged.bin.verify 1-damaged.bin.preflight"
@@ -91,15 +91,16 @@ def test_a_damaged_image_fails_and_the_good_one_is_checked_all_the_same(server, 
     assert "-- 2-new.bin.preflight: passed" in done.printed
 
 
-def test_the_outputs_and_the_summary_are_those_of_the_run(project):
-    done = github(project, images="damaged.bin", reports="told")
+def test_the_outputs_and_the_summary_are_those_of_the_run(project, programs):
+    done = github(project, programs, images="damaged.bin", reports="told")
     assert done.outputs == {"failed": "1-damaged.bin.verify", "violations": "0", "risks": "0", "reports": "told"}
     assert done.summary == "| esp-ota | |\n|---|---|\n| 1-damaged.bin.verify | FAILED |\n"
 
 
-def test_a_story_of_the_sweep_that_breaks_a_promise_fails_and_a_threshold_lets_it_pass(project):
+def test_a_story_of_the_sweep_that_breaks_a_promise_fails_and_a_threshold_lets_it_pass(project, programs):
     # A bug that is switched on stands for a device that loses its firmware.
-    path = program(project, "esp-ota", f'verb=$1; shift\nexec "{BIN}/esp-ota" "$verb" --mutant no-erase "$@"\n')
+    ours = programs.partition(":")[0]
+    path = program(project, "esp-ota", f'verb=$1; shift\nexec "{ours}/esp-ota" "$verb" --mutant no-erase "$@"\n')
     sweep = {"images": "new.bin", "run": "sweep", "old": "old.bin", "stories": "second-ota"}
     done = github(project, path, **sweep)
     assert done.code == 1, done.printed
@@ -111,20 +112,22 @@ def test_a_story_of_the_sweep_that_breaks_a_promise_fails_and_a_threshold_lets_i
 
 
 @pytest.mark.parametrize(("most", "code"), [("", 0), ("9", 0), ("0", 1)])
-def test_risks_count_only_when_somebody_says_so(project, most, code):
+def test_risks_count_only_when_somebody_says_so(project, programs, most, code):
     (project / "sdkconfig").unlink()
     (project / "sdkconfig").write_text(
         'CONFIG_IDF_TARGET="esp32c3"\n# CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE is not set\n'
     )
-    done = github(project, images="new.bin", run="preflight", board="flash.bin", config="sdkconfig", max_risks=most)
+    done = github(
+        project, programs, images="new.bin", run="preflight", board="flash.bin", config="sdkconfig", max_risks=most
+    )
     assert done.code == code, done.printed
     assert int(done.outputs["risks"]) > 0
 
 
-def test_a_signature_is_asked_for_by_its_key(project):
+def test_a_signature_is_asked_for_by_its_key(project, programs):
     subprocess.run([BIN / "esp-ota", "sign", "new.bin", "-k", "key.pem", "-o", "signed.bin"], cwd=project, check=True)
-    assert github(project, images="signed.bin", key="key.pem").code == 0
-    done = github(project, images="new.bin", key="key.pem")
+    assert github(project, programs, images="signed.bin", key="key.pem").code == 0
+    done = github(project, programs, images="new.bin", key="key.pem")
     assert (done.code, done.outputs["failed"]) == (1, "1-new.bin.signature")
 
 
@@ -144,8 +147,8 @@ def test_a_signature_is_asked_for_by_its_key(project):
         ({"run": "sweep", "old": "old.bin", "stories": "fairy-tale"}, "-- 1-new.bin.sweep.fairy-tale: UNUSABLE"),
     ],
 )
-def test_what_cannot_be_checked_is_a_sentence_and_no_pass(project, given, said):
-    done = github(project, **({"images": "new.bin"} | given))
+def test_what_cannot_be_checked_is_a_sentence_and_no_pass(project, programs, given, said):
+    done = github(project, programs, **({"images": "new.bin"} | given))
     assert done.code == 2, done.printed
     assert said in done.printed
     assert "Traceback" not in done.printed
@@ -185,15 +188,15 @@ def test_a_value_is_never_a_command_and_comes_as_one_word(server, project, hosti
 
 
 @pytest.mark.parametrize("name", ["--help", "-"])
-def test_a_name_is_never_an_option(project, name):
-    done = github(project, images=name, board=name, old=name, run=EVERYTHING["run"])
+def test_a_name_is_never_an_option(project, programs, name):
+    done = github(project, programs, images=name, board=name, old=name, run=EVERYTHING["run"])
     assert done.code == 2, done.printed
     assert "Usage:" not in done.printed
 
 
-def test_what_an_image_says_is_no_command_to_the_runner(project):
+def test_what_an_image_says_is_no_command_to_the_runner(project, programs):
     (project / "::error::x.bin").symlink_to(project / "damaged.bin")
-    printed = github(project, images="::error::x.bin").printed.splitlines()
+    printed = github(project, programs, images="::error::x.bin").printed.splitlines()
     stop = next(line for line in printed if line.startswith("::stop-commands::"))
     mark = stop.removeprefix("::stop-commands::")
     assert len(mark) == 32
