@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from py_esp_ota.hunt.promises.promise import Broken, Promise
-from py_esp_ota.hunt.promises.resumed import ELSEWHERE, IN_A_BLOCK, goes_on_elsewhere, goes_on_in_a_block
+from py_esp_ota.hunt.promises.resumed import (
+    ELSEWHERE,
+    FROM_THE_BEGINNING,
+    IN_A_BLOCK,
+    goes_on_behind_nothing,
+    goes_on_elsewhere,
+    goes_on_in_a_block,
+)
 
 if TYPE_CHECKING:
+    from py_esp_ota.hunt.board import Board
     from py_esp_ota.hunt.stage import Stage
 
 _INVALID = "ESP_ERR_INVALID_ARG"
@@ -26,14 +34,22 @@ def _at_end(stage: Stage) -> Broken | None:
             for word in stage.desk.words(order, board.node_id)[-1:]
         ]
         heard = f"; last heard: {words[0]}" if words else ""
-        if _INVALID in heard and goes_on_in_a_block(board):
-            stage.chips_own.add(IN_A_BLOCK)
-            continue
-        if _NO_BEGINNING in heard and goes_on_elsewhere(board):
-            stage.chips_own.add(ELSEWHERE)
+        if own := _as_the_agent(board, heard):
+            stage.chips_own.add(own)
             continue
         stage.doubt("liveness", board, f"{runs} runs in the end, not {stage.version_of(stage.goal)}{heard}")
     return None
+
+
+def _as_the_agent(board: Board, heard: str) -> str:
+    """Why nothing more can come of it by upstream's own code; ``""`` when that does not account for it."""
+    if _INVALID in heard and goes_on_in_a_block(board):
+        return IN_A_BLOCK
+    if _NO_BEGINNING in heard and goes_on_elsewhere(board):
+        return ELSEWHERE
+    if _NO_BEGINNING in heard and goes_on_behind_nothing(board):
+        return FROM_THE_BEGINNING
+    return ""
 
 
 PROMISE = Promise(

@@ -14,6 +14,10 @@ ELSEWHERE = (
     "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much of a file is written, not where: a slot that waits "
     "for its reboot boots with a part of another image, unverified, and the rest of that one goes into another slot"
 )
+FROM_THE_BEGINNING = (
+    "esp_https_ota_begin starts from the beginning where the server ignores the range, and tells nobody: whose power is "
+    "cut before more is kept in NVS goes on at the old place, in a slot that is erased"
+)
 IN_A_BLOCK = (
     "esp_rmaker_https_ota_set_len_and_md5_to_nvs keeps bytes, which before 1.12.7 are no whole blocks: a download into "
     "an encrypted slot goes on in the middle of one, which esp_ota_write refuses each time"
@@ -24,6 +28,11 @@ def goes_on_elsewhere(board: Board) -> bool:
     """Whether the rest of an image may have gone into another slot than its beginning."""
     unverified = board.config.bootloader_skip_validate_always
     return unverified and resumption_is_built(board.config) and board.memory.offered_twice
+
+
+def goes_on_behind_nothing(board: Board) -> bool:
+    """Whether the beginning of an image may be gone from its slot, and NVS still say how much of it was written."""
+    return resumption_is_built(board.config) and "no-range" in board.memory.met and board.memory.cuts > 0
 
 
 def goes_on_in_a_block(board: Board) -> bool:
