@@ -15,8 +15,8 @@ ELSEWHERE = (
     "for its reboot boots with a part of another image, unverified, and the rest of that one goes into another slot"
 )
 FROM_THE_BEGINNING = (
-    "esp_https_ota_begin starts from the beginning where the server ignores the range, and tells nobody: whose power is "
-    "cut before more is kept in NVS goes on at the old place, in a slot that is erased"
+    "esp_https_ota_begin starts from the beginning where the server ignores the range, and tells nobody: whose power "
+    "is cut before more is kept in NVS goes on at the old place, in a slot that is erased"
 )
 IN_A_BLOCK = (
     "esp_rmaker_https_ota_set_len_and_md5_to_nvs keeps bytes, which before 1.12.7 are no whole blocks: a download into "
