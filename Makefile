@@ -80,7 +80,8 @@ test: ## everything CI runs: checks, then every test; and at the end, what it co
 	@$(PYTHON) tools/cpu.py $(MAKE) --no-print-directory everything
 
 # Our crates as a debugger has them, what they stand on as setup has compiled it: that is most of it, and is not tested here.
-as_written = $(foreach crate,$(1),--config profile.release.package.$(crate).opt-level=0 \
+# The machine alone is optimised a little: as written its tests and its corpus take longer than that.
+as_written = $(foreach crate,$(1),--config profile.release.package.$(crate).opt-level=$(if $(filter esp-cpu,$(crate)),1,0) \
 	--config profile.release.package.$(crate).debug-assertions=true)
 
 CRATES := esp-cpu esp-ota-core esp-ota-wasm py-esp-ota
