@@ -37,6 +37,10 @@ FATES = {
         "chip=esp32 table=three sized=24576 options=skip-validate images=1g,2u,3g 20/job/1 25/0/drop@3519*3 25/job/2",
         "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much",
     ),
+    "of three slots the chosen one is overwritten in part and refused, and the download goes on in the third": (
+        "table=three images=1g,2g,3g,4g 20/job/1 80/job/2 140/job/3 144/0/drop@2761*4 145/job/3",
+        "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much",
+    ),
     "the server knows no ranges, the slot is erased anew, and the power goes before NVS hears of it": (
         "table=pair images=1g,2g 10/0/cut@23 20/job/1 24/0/no-range*1+cut@1:torn-erase",
         "esp_https_ota_begin starts from the beginning",

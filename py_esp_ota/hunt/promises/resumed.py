@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from py_esp_ota.hunt.kinds import table
 from py_esp_ota.rainmaker.features import rmaker_features
 from py_esp_ota.rainmaker.ota_resume import resumption_is_built
 
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from py_esp_ota.hunt.board import Board
 
 ELSEWHERE = (
-    "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much of a file is written, not where: a slot that waits "
-    "for its reboot boots with a part of another image, unverified, and the rest of that one goes into another slot"
+    "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much of a file is written, not where: written over a slot "
+    "that waits for its reboot, it has another app boot than ran, and the rest of the file goes into another slot"
 )
 FROM_THE_BEGINNING = (
     "esp_https_ota_begin starts from the beginning where the server ignores the range, and tells nobody: whose power "
@@ -26,8 +27,11 @@ IN_A_BLOCK = (
 
 def goes_on_elsewhere(board: Board) -> bool:
     """Whether the rest of an image may have gone into another slot than its beginning."""
-    unverified = board.config.bootloader_skip_validate_always
-    return unverified and resumption_is_built(board.config) and board.memory.offered_twice
+    if not (resumption_is_built(board.config) and board.memory.offered_twice):
+        return False
+    slots = sum(row.ota_slot is not None for row in table(board.world.table))
+    # An app that is refused leaves its slot to be written again, where it was not one of three.
+    return board.config.bootloader_skip_validate_always or slots > 2
 
 
 def goes_on_behind_nothing(board: Board) -> bool:
