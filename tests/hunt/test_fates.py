@@ -41,6 +41,10 @@ FATES = {
         "table=three images=1g,2g,3g,4g 20/job/1 80/job/2 140/job/3 144/0/drop@2761*4 145/job/3",
         "esp_rmaker_https_ota_get_len_and_md5_from_nvs knows how much",
     ),
+    "otadata is blank and the factory app read in a glitch: whoever boots is VALID, and boots so again": (
+        "table=home fuse=1 sized=2048 options=anti-rollback images=1g.1,2g.2 9/0/glitch@2+cut@32:torn-program 20/job/1",
+        "set_actual_ota_seq makes a VALID entry for the slot that boots when otadata is blank",
+    ),
     "the server knows no ranges, the slot is erased anew, and the power goes before NVS hears of it": (
         "table=pair images=1g,2g 10/0/cut@23 20/job/1 24/0/no-range*1+cut@1:torn-erase",
         "esp_https_ota_begin starts from the beginning",

@@ -39,8 +39,11 @@ def _at_boot(_stage: Stage, board: Board, report: BootReport) -> Broken | None:
 
 
 def _as_the_chip(board: Board, report: BootReport) -> str:
-    """Each slot is tried where no entry counts or its slot does not boot, and the one that boots is believed."""
-    if any(line.startswith("set_actual_ota_seq") for line in report.why):
+    """Each slot is tried where no entry counts or its slot does not boot, and who boots is believed for good."""
+    entries_made = (
+        boot for boot in board.device.boots if any(line.startswith("set_actual_ota_seq") for line in boot.why)
+    )
+    if any((boot.partition, boot.app_desc) == (report.partition, report.app_desc) for boot in entries_made):
         return _HEALS
     left = left_on(board.device.flash, board.config, Past()).otadata
     labels = {row.ota_slot: row.label for row in table(board.world.table) if row.ota_slot is not None}
