@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import subprocess
@@ -124,14 +125,29 @@ def _staying(module, call):
         process.stdin.close()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """One Chromium for all tests of a file: each has a context of its own."""
+@pytest.fixture(scope="session")
+def _chromium():
+    """One Chromium for all tests, and the loop that Playwright has in this thread."""
     from browsers import CHROMIUM, QUIET
     from playwright.sync_api import sync_playwright
 
-    # No longer than a file: beside a running loop, as Playwright's is, nobody else's can be run.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
-        yield browser
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield browser, loop
+        asyncio._set_running_loop(loop)
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(_chromium):
+    """The Chromium: each test has a context of its own.
+
+    Playwright's loop counts as running between its calls, too, and beside it nobody else's can be run in this thread:
+    so it counts for as long as there are tests of this file.
+    """
+    browser, loop = _chromium
+    asyncio._set_running_loop(loop)
+    yield browser
+    asyncio._set_running_loop(None)

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
+from sources import ROOT, sources
 
-ROOT = Path(__file__).parents[2]
 CRATES = ["esp-cpu", "esp-ota-core", "py-esp-ota"]
 
 
 def python_imports() -> dict[str, set[str]]:
     """Each module of the package, and those that it imports, lazily or not, but not for a type checker alone."""
-    files = {
-        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
-        for file in (ROOT / "py_esp_ota").rglob("*.py")
+    modules = {
+        ".".join(("py_esp_ota", *PurePath(name).with_suffix("").parts)).removesuffix(".__init__"): source
+        for name, source in sources().items()
     }
-    return {name: {used for used in _imported(file, files) if _apart(name, used, ".")} for name, file in files.items()}
+    return {
+        name: {used for used in _modules(source.needed, modules) if _apart(name, used, ".")}
+        for name, source in modules.items()
+    }
 
 
-def _imported(file: Path, modules: Mapping[str, Path]) -> Iterator[str]:
-    for node in _without_type_checking(ast.parse(file.read_text())):
-        names = [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            found = name if name in modules else name.rpartition(".")[0]
-            if found in modules:
-                yield found
-
-
-def _without_type_checking(node: ast.AST) -> Iterator[ast.AST]:
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"):
-            yield from _without_type_checking(child)
+def _modules(names: Iterable[str], modules: Container[str]) -> Iterator[str]:
+    for name in names:
+        found = name if name in modules else name.rpartition(".")[0]
+        if found in modules:
+            yield found
 
 
 def rust_uses(crate: str) -> dict[str, set[str]]:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "py_esp_ota"
-SOURCES = sorted(PACKAGE.rglob("*.py"))
+from sources import ROOT, SOURCES, Source, sources
 
 BYTE_TOOLS = {"struct", "zlib", "binascii", "hashlib"}
 MAY_USE_BYTE_TOOLS = {
@@ -33,66 +28,31 @@ WORLD = {"socket", "threading", "random", "secrets", "time", "subprocess", "temp
 DOORS = ("adapters/", "cli/")
 
 
-def name_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).as_posix()
-
-
-@cache
-def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(tree))
-
-
-@cache
-def imports(tree: ast.AST) -> set[str]:
-    found: set[str] = set()
-    for node in nodes(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found
-
-
-@cache
-def calls(tree: ast.AST) -> set[str]:
-    return {ast.unparse(node.func) for node in nodes(tree) if isinstance(node, ast.Call)}
-
-
-@cache
-def sources() -> dict[str, ast.AST]:
-    return {name_of(path): ast.parse(path.read_text()) for path in SOURCES}
-
-
-def offenders(wrong: Callable[[str, ast.AST], object]) -> dict[str, object]:
+def offenders(wrong: Callable[[str, Source], object]) -> dict[str, object]:
     """The files in which something is wrong, and what: one look at all, as a test for each costs more than the look."""
-    return {name: found for name, tree in sources().items() if (found := wrong(name, tree))}
+    return {name: found for name, source in sources().items() if (found := wrong(name, source))}
 
 
 def test_only_the_forge_and_two_hashers_take_bytes_apart():
-    def wrong(name, tree):
-        taken = {call for call in calls(tree) if call.endswith(("int.from_bytes", ".to_bytes_le"))}
-        return set() if name in MAY_USE_BYTE_TOOLS else imports(tree) & BYTE_TOOLS | taken
+    def wrong(name, source):
+        taken = {call for call in source.calls if call.endswith(("int.from_bytes", ".to_bytes_le"))}
+        return set() if name in MAY_USE_BYTE_TOOLS else source.imports & BYTE_TOOLS | taken
 
     assert offenders(wrong) == {}
 
 
 def test_only_adapters_and_doors_touch_the_world():
-    def wrong(name, tree):
-        asked = calls(tree) & {"open", "datetime.now", "datetime.datetime.now", "asyncio.to_thread"}
-        files = {call for call in calls(tree) if call.endswith((".read_bytes", ".write_bytes", ".write_text"))}
-        return set() if name.startswith(DOORS) else imports(tree) & WORLD | asked | files
+    def wrong(name, source):
+        asked = source.calls & {"open", "datetime.now", "datetime.datetime.now", "asyncio.to_thread"}
+        files = {call for call in source.calls if call.endswith((".read_bytes", ".write_bytes", ".write_text"))}
+        return set() if name.startswith(DOORS) else source.imports & WORLD | asked | files
 
     assert offenders(wrong) == {}
 
 
 def test_the_cloud_asks_the_core_for_one_thing():
-    def wrong(name, tree):
-        names = {
-            alias.name
-            for node in nodes(tree)
-            if isinstance(node, ast.ImportFrom) and node.module == "py_esp_ota._core"
-            for alias in node.names
-        }
+    def wrong(name, source):
+        names = {name for module, name in source.taken if module == "py_esp_ota._core"}
         return name.startswith("cloud/") and names - {"inspect_image", "ImageInfo", "Fault", "AppDesc"}
 
     assert offenders(wrong) == {}
@@ -101,9 +61,9 @@ def test_the_cloud_asks_the_core_for_one_thing():
 def test_a_revision_of_the_tables_is_history():
     """It knows none of today's code: what it made once, it makes for ever."""
 
-    def wrong(name, tree):
+    def wrong(name, source):
         return name.startswith("cloud/migrations/") and (
-            imports(tree) - sys.stdlib_module_names - {"alembic", "sqlalchemy"}
+            source.imports - sys.stdlib_module_names - {"alembic", "sqlalchemy"}
         )
 
     assert offenders(wrong) == {}
@@ -122,12 +82,8 @@ def test_words_and_bytes_know_nobody_above():
         "signing.py",
     }
 
-    def wrong(name, tree):
-        ours = {
-            node.module
-            for node in nodes(tree)
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("py_esp_ota")
-        }
+    def wrong(name, source):
+        ours = {module for module, _ in source.taken if module.startswith("py_esp_ota")}
         return name in low and ours - {"py_esp_ota.extras", "py_esp_ota.brief"}  # a sentence each, which know nobody
 
     assert offenders(wrong) == {}

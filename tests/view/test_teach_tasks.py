@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsers import CHROMIUM, IN_A_BROWSER, QUIET
-from playwright.sync_api import Page, expect, sync_playwright
+from browsers import IN_A_BROWSER
+from playwright.sync_api import Browser, Page, expect
 
 from py_esp_ota import Chip, Device, Firmware, Sdkconfig
 from py_esp_ota._core import EFuse
@@ -18,7 +18,7 @@ from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.idf.rollback import BEFORE_SELECTION
 from py_esp_ota.sweep import STORIES, Scene
 from py_esp_ota.view.lessons import NAMES
-from py_esp_ota.view.teach import LESSONS, core_wasm, fragment, teach_page
+from py_esp_ota.view.teach import LESSONS, Limits, core_wasm, fragment, teach_page
 
 OLD, NEW = (Firmware("lamp", version).to_bytes() for version in ("1.0.0", "1.1.0"))
 STEP = 10_000  # milliseconds, on a busy machine
@@ -31,21 +31,26 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory) -> Path:
-    """The page that `esp-ota teach` makes when nothing is named; before the browser, as the agent has a loop, too."""
+    """The page that `esp-ota teach` makes when nothing is named; before the browser, as the agent has a loop, too.
+
+    No task asks for a second cut, which takes most of the making: that pages go as far as that, other tests ask.
+    """
     file = tmp_path_factory.mktemp("page") / "page.html"
     beside = [STORIES[name] for name in LESSONS]
-    file.write_text(teach_page(STORIES["first-ota"], Scene(OLD, NEW), beside=beside), encoding="utf-8")
+    one_cut = Limits(depth=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("py_esp_ota.view.teach.page._BESIDE", one_cut)
+        text = teach_page(STORIES["first-ota"], Scene(OLD, NEW), limits=one_cut, beside=beside)
+    file.write_text(text, encoding="utf-8")
     return file
 
 
 @pytest.fixture(scope="module")
-def browsed(file: Path) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
-        page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-        page.set_default_timeout(STEP)
-        yield page
-        browser.close()
+def browsed(file: Path, browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    page.set_default_timeout(STEP)
+    yield page
+    page.close()
 
 
 @pytest.fixture
@@ -58,10 +63,15 @@ def page(file: Path, browsed: Page) -> Page:
     return browsed
 
 
-def go(page: Page, address: str) -> None:
-    page.evaluate("(address) => teach.page.open(address)", address)
+def there(page: Page) -> None:
+    """Wait until the page shows what its address says, which a link has changed at once."""
     page.wait_for_function("() => location.hash.slice(1) === teach.page.path.fragment(teach.page.stop)")
     expect(page.locator("#trouble")).to_be_empty()
+
+
+def go(page: Page, address: str) -> None:
+    page.evaluate("(address) => teach.page.open(address)", address)
+    there(page)
 
 
 def program(page: Page, at: int, data: bytes) -> None:
@@ -78,7 +88,7 @@ def task(page: Page, name: str) -> object:
 def test_every_lesson_leads_to_its_state(page, name):
     page.locator(f"#lesson-{name} a").click()
     page.wait_for_function("() => location.hash.includes('at=')")
-    expect(page.locator("#trouble")).to_be_empty()
+    there(page)
     story = page.locator("#story-name").inner_text()
     assert page.locator("#stories").input_value() == story
     assert page.evaluate("location.hash").startswith(f"#{fragment(story, OLD, NEW)}")
