@@ -21,6 +21,7 @@ from py_esp_ota.sweep.stories import Settings, Story
 from py_esp_ota.sweep.timeline import Pace, timeline
 
 Progress = Callable[[int, int], None]
+Rehearsed = tuple[Terms, Run, str]
 
 
 class StoryError(Exception):
@@ -97,7 +98,7 @@ def sweep(
     return SweepReport(story.name, run.operations, tuple(cases), tuple(looker.endings), looker.boots, times)
 
 
-def rehearse(story: Story, scene: Scene) -> tuple[Terms, Run, str]:
+def rehearse(story: Story, scene: Scene) -> Rehearsed:
     """The story without a cut: what it promises, its recording, and on which chip. Raises ``StoryError``."""
     scene = story.scene(scene)
     life = scene.life()
@@ -199,8 +200,15 @@ def every_cut(
 
     # Where the eFuses change, or the app begins to confirm itself, the same flash is another state.
     borders = sorted({count for count, _ in run.burns[1:]} | {run.confirmed_at})
-    at, look = first, look_at(first, "")
-    while at < total:
+    at = first
+    while True:
+        # What nobody asked for is not looked at: a drawn few of many cuts cost what a few do.
+        at = next((number for number in range(at, total) if chosen(number)), total)
+        if progress:
+            progress(at, total)
+        if at == total:
+            return
+        look = look_at(at, "")
         # Up to here nothing that the look depended on is touched: whatever becomes of these operations, it stands.
         found = run.recording.next_in(look.needed, at)
         touched = total if found is None else min(found, total)
@@ -215,10 +223,6 @@ def every_cut(
                     yield case(end, tear, look_at(end, tear) if tear else look)
             end += 1
         at = end
-        if at < total:
-            look = look_at(at, "")
-        if progress:
-            progress(at, total)
 
 
 def _second_cuts(
@@ -249,25 +253,29 @@ def drawn(operation: int, *, share: float, salt: int) -> bool:
     return (mixed >> 11 & 0xFFFFFFFF) < share * 0x100000000
 
 
-def replay(story: Story, scene: Scene, plan: str) -> Ending:
+def replay(story: Story, scene: Scene, plan: str, *, rehearsed: Rehearsed | None = None) -> Ending:
     """Tell the story with the plan armed in the flash, once for each of its cuts, and see what becomes of the device.
+
+    ``rehearsed`` is what ``rehearse`` gives for the two: who replays many plans asks it once.
 
     Raises:
         StoryError: a cut of the plan is beyond the last operation, or tears an operation of the other kind.
         ValueError: the plan does not parse.
     """
-    terms, target, life, past = play_cuts(story, scene, plan)
+    terms, target, life, past = play_cuts(story, scene, plan, rehearsed)
     looker = Looker(terms, target)
     look = looker.look(life.flash, life.chip.efuse, past)
     return looker.endings[look.ending]
 
 
-def play_cuts(story: Story, scene: Scene, plan: str) -> tuple[Terms, str, Life, Past]:
+def play_cuts(
+    story: Story, scene: Scene, plan: str, rehearsed: Rehearsed | None = None
+) -> tuple[Terms, str, Life, Past]:
     """The story told into each cut of the plan: what it promises, on which chip, and the device as they leave it.
 
     Raises as ``replay``.
     """
-    terms, run, target = rehearse(story, scene)
+    terms, run, target = rehearsed or rehearse(story, scene)
     scene = terms.scene
     life = scene.life()
     story.prepare(life, scene)

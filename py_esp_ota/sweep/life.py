@@ -18,6 +18,7 @@ from py_esp_ota.sdkconfig import Sdkconfig
 
 _APP, _FACTORY, _DATA, _OTADATA, _NVS = 0, 0, 1, 0, 2
 _BLANK = b"\xff" * 32
+_BLANK_PAGE = b"\xff" * 0x1000
 
 
 class Life:
@@ -172,7 +173,8 @@ def _flaw(flash: Flash, nvs: Partition) -> str:
     pages, *again = (flash.read(nvs.offset, nvs.size) for _ in range(4))  # so many faces weak cells have
     if any(other != pages for other in again):
         return "Page::load believes what it reads, and some cells read otherwise the next time"
-    entries = (pages[at : at + 32] for at in range(0, len(pages), 32))
+    written = (at for at in range(0, len(pages), len(_BLANK_PAGE)) if pages[at : at + len(_BLANK_PAGE)] != _BLANK_PAGE)
+    entries = (pages[at : at + 32] for page in written for at in range(page, page + len(_BLANK_PAGE), 32))
     if any(entry[:4] == _BLANK[:4] and entry != _BLANK for entry in entries):
         return "Page::mLoadEntryTable takes an entry for blank whose first word is, and loses what is written there"
     return ""

@@ -192,10 +192,11 @@ def test_compiled_nvs_writes_what_ours_writes_byte_for_byte(machine):
     ours = NvsPartition(copy, nvs).open("lamp", "readwrite")
     calls = ["import esp32; n = esp32.NVS('lamp')"]
     for index in range(60):
-        key, blob = f"k{index % 7}", bytes(index * 3 & 255 for _ in range(index * 5))
-        calls += [f"n.set_i32('{key}', {index - 30}); n.set_blob('b{index % 5}', {blob!r})"]
+        # Short to type: the prompt echoes each character.
+        key, byte, size = f"k{index % 7}", bytes((index * 3 & 255,)), index * 5
+        calls += [f"n.set_i32('{key}', {index - 30}); n.set_blob('b{index % 5}', {byte!r} * {size})"]
         ours.set(key, "i32", index - 30)
-        ours.set(f"b{index % 5}", "blob", blob)
+        ours.set(f"b{index % 5}", "blob", byte * size)
         if index % 11 == 10:
             calls += [f"n.erase_key('{key}')"]
             ours.erase_key(key)

@@ -6,14 +6,15 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import find, given, seed, settings
+from hypothesis import Phase, find, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from py_esp_ota import EspErr, inspect_image, strategies
 from py_esp_ota.strategies import DEVICE_FAULT_KINDS, FAULT_KINDS, bench_of, corrupted_images, images
 
-QUIET = settings(database=None, max_examples=3000, derandomize=True)
+# Nobody reads an explanation of what find() gives, and it takes longer than to shrink it.
+QUIET = settings(database=None, max_examples=3000, derandomize=True, phases=[Phase.generate, Phase.shrink])
 THOROUGH = settings().max_examples > 100  # HYPOTHESIS_PROFILE=slow
 ONLY = {"signature": 12, "app_desc": 7, "block_revision": 12}  # how many chips have the rule, where not all do
 

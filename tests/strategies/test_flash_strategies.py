@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
@@ -14,7 +14,8 @@ from py_esp_ota._core import NvsPartition, active_otadata, verify_partition_tabl
 from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.strategies import NvsItem, OtaData, nvs_contents, otadata, partition_tables, write_nvs
 
-QUIET = settings(database=None, max_examples=2000, derandomize=True)
+# Nobody reads an explanation of what find() gives, and it takes longer than to shrink it.
+QUIET = settings(database=None, max_examples=2000, derandomize=True, phases=[Phase.generate, Phase.shrink])
 THOROUGH = settings().max_examples > 100  # HYPOTHESIS_PROFILE=slow
 SIZES = [1 << shift for shift in range(20, 28)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
@@ -16,7 +16,8 @@ from py_esp_ota.idf.bootloader.start import boot
 from py_esp_ota.strategies import bench_of, bootloaders, images
 from py_esp_ota.strategies.sizes import SCHEMES
 
-QUIET = settings(database=None, max_examples=2000, derandomize=True)
+# Nobody reads an explanation of what find() gives, and it takes longer than to shrink it.
+QUIET = settings(database=None, max_examples=2000, derandomize=True, phases=[Phase.generate, Phase.shrink])
 THOROUGH = settings().max_examples > 100  # HYPOTHESIS_PROFILE=slow
 FACTORY_ALONE = PartitionTable.from_csv("factory,app,factory,0x10000,2M")
 

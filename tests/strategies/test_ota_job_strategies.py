@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
@@ -20,7 +20,8 @@ from py_esp_ota.cloud.jobs import metadata_problem
 from py_esp_ota.rainmaker.messages import OtaUrl
 from py_esp_ota.strategies import OtaJobRequest, ota_jobs, ota_urls
 
-QUIET = settings(database=None, max_examples=1000, derandomize=True)
+# Nobody reads an explanation of what find() gives, and it takes longer than to shrink it.
+QUIET = settings(database=None, max_examples=1000, derandomize=True, phases=[Phase.generate, Phase.shrink])
 
 
 def smallest(strategy, condition=lambda _: True):
