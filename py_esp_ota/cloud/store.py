@@ -6,8 +6,10 @@ Everything is synchronous: a statement takes microseconds and the cloud lives on
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from sqlalchemy import (
     cast,
     create_mock_engine,
     func,
+    insert,
     literal,
     select,
 )
@@ -52,13 +55,15 @@ PAGE_LIMIT = 1000
 
 
 @cache
-def _tables_in_memory() -> tuple[str, ...]:
-    """What makes all tables in SQLite; putting it into words takes longer than making them."""
-    said: list[str] = []
+def _tables_in_memory() -> sqlite3.Connection:
+    """All tables with nothing in them: copying them takes a tenth of the time of making them."""
+    made = sqlite3.connect(":memory:", check_same_thread=False)
+    atexit.register(made.close)
     dialect = make_url("sqlite://").get_dialect()()
-    listener = create_mock_engine("sqlite://", lambda made, *_: said.append(str(made.compile(dialect=dialect))))
+    listener = create_mock_engine("sqlite://", lambda said, *_: made.execute(str(said.compile(dialect=dialect))))
     Table.metadata.create_all(listener, checkfirst=False)
-    return tuple(said)
+    made.commit()
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,9 @@ class Store:
         self._engine = open_engine(where)
         try:
             if in_memory(where):
-                with self._engine.begin() as tx:
-                    for statement in _tables_in_memory():
-                        tx.exec_driver_sql(statement)
+                with self._engine.connect() as tx:
+                    driver: Any = tx.connection.driver_connection
+                    _tables_in_memory().backup(driver)
             else:
                 from py_esp_ota.cloud.upgrade import bring_up_to_date  # noqa: PLC0415 - only for who keeps something
 
@@ -113,12 +118,12 @@ class Store:
 
     def setting(self, key: str, make: Callable[[], str]) -> str:
         """A value that is made once and kept for ever."""
-        with self.begin() as tx:
-            row = tx.get(SettingRow, key)
-            if row is None:
-                row = SettingRow(key=key, value=make())
-                tx.add(row)
-            return row.value
+        with self.connect() as tx:
+            value = tx.scalar(select(SettingRow.value).where(SettingRow.key == key))
+            if value is None:
+                value = make()
+                tx.execute(insert(SettingRow).values(key=key, value=value))
+            return value
 
     def close(self) -> None:
         """Close every connection; what is in memory is gone."""

@@ -50,6 +50,15 @@ def make_bench() -> Iterator[type[Bench]]:
         bench.store.close()
 
 
+@pytest.fixture(scope="session")
+def api_document() -> dict[str, Any]:
+    """What is served as ``/openapi.json``: putting it together takes longer than most tests that look at it."""
+    bench = Bench()
+    document = bench.ok("GET", "/openapi.json", token="")
+    bench.store.close()
+    return document
+
+
 @pytest.fixture
 def lamp() -> bytes:
     return Firmware("lamp", "1.1.0").to_bytes()

@@ -18,9 +18,8 @@ GATEWAY = (403, {"message": "Missing Authentication Token"})
 
 
 @pytest.fixture
-def served(bench):
-    paths = bench.ok("GET", "/openapi.json")["paths"]
-    return {(method.upper(), path) for path, methods in paths.items() for method in methods}
+def served(api_document):
+    return {(method.upper(), path) for path, methods in api_document["paths"].items() for method in methods}
 
 
 def test_nothing_is_both_served_and_absent_and_nothing_is_twice_on_the_list(served):

@@ -105,27 +105,26 @@ def test_admin_calls_are_for_the_admin(bench):
     assert {call: it for call, it in said.items() if it != expect(Refusal.NOT_AN_ADMIN)} == {}
 
 
-def test_every_path_is_either_open_or_on_the_lists_above(bench):
+def test_every_path_is_either_open_or_on_the_lists_above(api_document):
     listed = {(method, f"/v1/{path}") for method, path in PROTECTED + ADMIN_ONLY}
     open_to_all = {
         ("GET", "/apiversions"), ("GET", "/mqtt_host"), ("POST", "/v1/user"), ("POST", "/v1/user2"),
         ("POST", "/v1/login"), ("POST", "/v1/login2"), ("PUT", "/v1/forgotpassword2"),
         ("PUT", "/v1/ota/upload/{ota_image_id}"), ("GET", "/v1/ota/image/{ota_image_id}/firmware.bin"),
     }  # fmt: skip
-    paths = bench.ok("GET", "/openapi.json")["paths"]
+    paths = api_document["paths"]
     assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == listed | open_to_all
 
 
-def test_the_document_says_how_a_token_is_sent_and_where_it_comes_from(bench):
-    document = bench.ok("GET", "/openapi.json")
-    ((name, scheme),) = document["components"]["securitySchemes"].items()
+def test_the_document_says_how_a_token_is_sent_and_where_it_comes_from(api_document):
+    ((name, scheme),) = api_document["components"]["securitySchemes"].items()
     assert (name, scheme["type"], scheme["in"], scheme["name"]) == ("accesstoken", "apiKey", "header", "Authorization")
     assert "`POST /v1/login2`" in scheme["description"]
     for method, path in PROTECTED + ADMIN_ONLY:
-        call = document["paths"][f"/v1/{path}"][method.lower()]
+        call = api_document["paths"][f"/v1/{path}"][method.lower()]
         assert call["security"] == [{name: []}]
         assert "authorization" not in {parameter["name"].lower() for parameter in call.get("parameters", [])}
-    assert "security" not in document["paths"]["/v1/login2"]["post"]
+    assert "security" not in api_document["paths"]["/v1/login2"]["post"]
 
 
 # --------------------------------------------------------------------------------------------------------------- errors

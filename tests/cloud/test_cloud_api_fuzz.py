@@ -6,17 +6,16 @@ import json
 
 import pytest
 from cloud_bench import Bench
+from documented import document_of
 from few_rehearsals import FewRehearsals
 from few_virtual_nodes import FewVirtualNodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from py_esp_ota.cloud.api import create_app
-
 with_nothing = Bench()
 OPERATIONS = [
     (method.upper(), path, operation)
-    for path, methods in create_app(with_nothing.service, with_nothing.accounts).openapi()["paths"].items()
+    for path, methods in document_of(with_nothing.app).document["paths"].items()
     for method, operation in methods.items()
 ]
 with_nothing.store.close()

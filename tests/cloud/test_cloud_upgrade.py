@@ -20,9 +20,9 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from cloud_bench import Clock
 from sqlalchemy import create_engine, event, select
-from upgrade_bench import NEWEST, RELEASE, SCRIPT, revise, shape
+from upgrade_bench import NEWEST, RELEASE, SCRIPT, killed, revise, shape
 
-from py_esp_ota.cloud import upgrade
+from py_esp_ota.cloud import database_copy, upgrade
 from py_esp_ota.cloud.logins import Logins, User
 from py_esp_ota.cloud.models import JobNodeRow, JobRow, Table
 from py_esp_ota.cloud.roles import LOCAL_ADMIN, Role
@@ -255,23 +255,10 @@ def test_an_upgrade_that_fails_leaves_the_old_database(file, revised, monkeypatc
     assert revision(file) == "9000"
 
 
-def killed(file: Path, folder: Path, more: str = "") -> None:
-    program = f"""
-import os, signal
-from pathlib import Path
-from py_esp_ota.cloud import upgrade, database_copy
-from py_esp_ota.cloud.store import Store
-upgrade.FOLDER = Path({str(folder)!r})
-{more}
-Store("sqlite:///{file}")
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-
-
 def test_an_upgrade_that_is_killed_leaves_the_old_database(file, revised):
     before = dump(file)
-    killed(file, revised(KILLED))
+    revised(KILLED)
+    killed(lambda: Store(f"sqlite:///{file}"))
     assert dump(file) == before
     assert dump(file.with_name("cloud.db.revision-0001")) == before
     revised()
@@ -279,10 +266,12 @@ def test_an_upgrade_that_is_killed_leaves_the_old_database(file, revised):
     assert revision(file) == "9000"
 
 
-def test_a_copy_that_is_killed_is_none(file, revised):
+def test_a_copy_that_is_killed_is_none(file, revised, monkeypatch):
     before = dump(file)
-    folder = revised()
-    killed(file, folder, "database_copy._sync = lambda _: os.kill(os.getpid(), signal.SIGKILL)")
+    revised()
+    with monkeypatch.context() as patched:
+        patched.setattr(database_copy, "_sync", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        killed(lambda: Store(f"sqlite:///{file}"))
     assert not file.with_name("cloud.db.revision-0001").exists()
     assert dump(file) == before
     Store(f"sqlite:///{file}").close()
@@ -356,26 +345,31 @@ def test_somebody_elses_database_is_refused(tmp_path):
 # ----------------------------------------------------------------------------------------------------------- who pays
 
 
-def test_who_has_no_past_does_not_pay_for_it():
-    program = """
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """What a process has of alembic's after a lab, and when it has then made and opened a database of today."""
+    program = f"""
 import asyncio, sys
 from py_esp_ota import Lab
+def imported():
+    print(*sorted({{"alembic", "mako", "sqlalchemy"}} & sys.modules.keys()))
 async def main():
     async with Lab():
-        print(sorted({"alembic", "mako", "sqlalchemy"} & sys.modules.keys()))
+        imported()
 asyncio.run(main())
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stdout == "['sqlalchemy']\n", done.stderr
-
-
-def test_nor_does_who_is_up_to_date(tmp_path):
-    program = f"""
-import sys
 from py_esp_ota.cloud.store import Store
 for _ in range(2):
-    Store("sqlite:///{tmp_path / "cloud.db"}").close()
-print(sorted({{"alembic", "mako", "sqlalchemy"}} & sys.modules.keys()))
+    Store("sqlite:///{tmp_path_factory.mktemp("today") / "cloud.db"}").close()
+imported()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stdout == "['sqlalchemy']\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_who_has_no_past_does_not_pay_for_it(imported):
+    assert imported[0] == "sqlalchemy"
+
+
+def test_nor_does_who_is_up_to_date(imported):
+    assert imported[1:] == ["sqlalchemy"]

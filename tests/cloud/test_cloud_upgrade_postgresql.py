@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import subprocess
-import sys
 from functools import partial
 
 import pytest
@@ -14,7 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from cloud_bench import Clock
 from sqlalchemy import MetaData, create_engine, inspect, select
-from upgrade_bench import NEWEST, RELEASE, SCRIPT, revise, shape
+from upgrade_bench import NEWEST, RELEASE, SCRIPT, killed, revise, shape
 
 from py_esp_ota.cloud import upgrade
 from py_esp_ota.cloud.database import name_of
@@ -178,16 +175,8 @@ def test_an_upgrade_that_fails_leaves_the_old_database(old, engine, revised, mon
 
 def test_an_upgrade_that_is_killed_leaves_the_old_database(old, engine, revised):
     before = dump(engine)
-    folder = revised("os.kill(os.getpid(), signal.SIGKILL)")
-    program = f"""
-from pathlib import Path
-from py_esp_ota.cloud import upgrade
-from py_esp_ota.cloud.store import Store
-upgrade.FOLDER = Path({str(folder)!r})
-Store({old!r})
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    revised("os.kill(os.getpid(), signal.SIGKILL)")
+    killed(lambda: Store(old))
     revised()
     assert dump(engine) == before
     Store(old).close()

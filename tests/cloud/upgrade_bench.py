@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,6 +41,18 @@ def revise(folder: Path, monkeypatch: pytest.MonkeyPatch, then: str = "") -> Pat
     (folder / "versions" / "r9000_next.py").write_text(NEXT.format(before=NEWEST, then=then))
     monkeypatch.setattr(upgrade, "FOLDER", folder)
     return folder
+
+
+def killed(opened: Callable[[], object]) -> None:
+    """A process does this, until a signal kills it; forked, for what it needs is imported."""
+    child = os.fork()
+    if child == 0:
+        try:
+            opened()
+        except BaseException:  # noqa: BLE001 - pytest's own end is its parent's
+            traceback.print_exc()
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 def shape(connection):
