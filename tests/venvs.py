@@ -29,7 +29,7 @@ class Venv:
     def make(self, wheel: str) -> None:
         """As a user does: a venv, and pip."""
         run([sys.executable, "-m", "venv", "--without-pip", self.folder])
-        self.pip("install", "-q", wheel)
+        self.pip("install", "-q", "--no-compile", wheel)  # most of it nobody imports here
 
     def make_of_ours(self, wheel: str) -> None:
         """The same, with links to what is installed here for the packages that the wheel needs.

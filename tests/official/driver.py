@@ -4,6 +4,7 @@ The client is imported once and every command runs in a fork of that process, so
 none sees what another left behind but its files.
 """
 
+import gc
 import json
 import os
 import sys
@@ -56,6 +57,8 @@ def command(asked: dict) -> dict:
         return {"code": os.waitstatus_to_exitcode(status), "said": said.read().decode(errors="replace")}
 
 
+gc.disable()
+gc.freeze()  # a command ends before there is garbage to speak of, and need not look at what was imported
 for line in sys.stdin:
     sys.stdout.write(json.dumps(command(json.loads(line))) + "\n")
     sys.stdout.flush()

@@ -23,6 +23,12 @@ def rows(told):
     return [row for row, count in told.cuts for _ in range(count)]
 
 
+@pytest.fixture(scope="module")
+def confirm():
+    """A lesson with its second cuts, of which there are not more than a page holds."""
+    return learn(STORIES["confirm"], SCENE, Limits())
+
+
 @pytest.mark.parametrize("name", ["first-ota", "confirm", "reject", "same-slot", "anti-rollback", "settings"])
 def test_each_cut_ends_as_the_sweep_says(name):
     lesson = learn(STORIES[name], SCENE, SHORT)
@@ -42,12 +48,11 @@ def walked(lesson, plan):
     return wreck
 
 
-def test_a_second_cut_ends_as_its_replay():
+def test_a_second_cut_ends_as_its_replay(confirm):
     story = STORIES["confirm"]
-    lesson = learn(story, SCENE, Limits())
     second = [case.plan for case in sweep(story, SCENE, depth=2, limit=400).cases if "+" in case.plan]
     for plan in second[::40]:
-        assert lesson.endings[walked(lesson, plan).ending] == replay(story, SCENE, plan), plan
+        assert confirm.endings[walked(confirm, plan).ending] == replay(story, SCENE, plan), plan
     assert len(second) > 200
 
 
@@ -97,14 +102,13 @@ def test_no_page_of_bytes_is_kept_twice():
     assert blob.places(0x1000, bytes(range(256)) + b"\xff" * 256 + b"new") == [[0x1000, 0, 256], [0x1200, 768, 3]]
 
 
-def test_limits_are_kept_and_a_named_plan_is_there_in_any_case():
-    story = STORIES["first-ota"]
-    assert learn(story, SCENE, Limits()).whole
-    none = learn(story, SCENE, Limits(wrecks=0))
+def test_limits_are_kept_and_a_named_plan_is_there_in_any_case(confirm):
+    assert confirm.whole
+    none = learn(STORIES["confirm"], SCENE, Limits(wrecks=0))
     assert not none.whole
     assert {wreck.depth for wreck in none.wrecks} == {1}
     plan = "cut@73:torn-program+cut@0+cut@1:after"
-    deep = learn(story, SCENE, Limits(depth=1, plans=(plan,)))
+    deep = learn(STORIES["first-ota"], SCENE, Limits(depth=1, plans=(plan,)))
     assert {wreck.depth for wreck in deep.wrecks} == {1, 2}
     assert walked(deep, plan).lives
 
