@@ -177,7 +177,7 @@ def test_ten_thousand_nodes_are_foretold_within_300_ms(bench, monkeypatch):
         previews, "obstacles", lambda image, node, how: judged.append(node) or obstacles(image, node, how)
     )
     times = []
-    for _ in range(5):
+    while len(times) < 5 and min(times, default=1) >= 0.3:
         began = time.process_time()
         found = ask_all()
         times.append(time.process_time() - began)
@@ -187,7 +187,7 @@ def test_ten_thousand_nodes_are_foretold_within_300_ms(bench, monkeypatch):
         ("chip", 100),
     ]
     assert min(times) < 0.3, times
-    assert len(judged) == 5 * 21  # of seven versions, two chips and two boards those that are there
+    assert len(judged) == len(times) * 21  # of seven versions, two chips and two boards those that are there
 
 
 # ---------------------------------------------------------------------------------------------------------- wrong chip

@@ -47,6 +47,24 @@ def file(tmp_path) -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+def of_today(tmp_path_factory) -> bytes:
+    """The same when this version has brought it up to date."""
+    file = tmp_path_factory.mktemp("today") / "cloud.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript(RELEASE)
+    Store(f"sqlite:///{file}").close()
+    return file.read_bytes()
+
+
+@pytest.fixture
+def recent(tmp_path, of_today) -> Path:
+    """A database that has one revision before it, not all there ever were: enough where what counts is the last one."""
+    file = tmp_path / "cloud.db"
+    file.write_bytes(of_today)
+    return file
+
+
 @pytest.fixture
 def revised(tmp_path, monkeypatch):
     """Whoever calls it has a version with one revision more, which ends like this."""
@@ -192,36 +210,36 @@ def test_an_older_one_is_upgraded_behind_a_copy_of_it(file, revised, caplog, sta
     assert len(caplog.records) == 1, "nothing to do, nothing to say"
 
 
-def test_what_is_not_in_the_file_yet_is_in_the_copy(file, revised):
+def test_what_is_not_in_the_file_yet_is_in_the_copy(recent, revised):
     """Somebody reads, so that what SQLite wrote last stays in its log."""
-    with closing(sqlite3.connect(file)) as reader:
+    with closing(sqlite3.connect(recent)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM node").fetchone()
-        with closing(sqlite3.connect(file)) as writer, writer:
+        with closing(sqlite3.connect(recent)) as writer, writer:
             writer.execute("INSERT INTO setting VALUES ('late', 'news')")
         revised()
-        Store(f"sqlite:///{file}").close()
-    assert any("'late','news'" in line for line in dump(file.with_name("cloud.db.revision-0001")))
+        Store(f"sqlite:///{recent}").close()
+    assert any("'late','news'" in line for line in dump(recent.with_name(f"cloud.db.revision-{NEWEST}")))
 
 
-def test_a_later_copy_takes_the_place_of_an_earlier_one(file, revised):
-    copy = file.with_name("cloud.db.revision-0001")
+def test_a_later_copy_takes_the_place_of_an_earlier_one(recent, revised):
+    copy = recent.with_name(f"cloud.db.revision-{NEWEST}")
     copy.write_text("from the last attempt")
-    file.with_name("cloud.db.revision-0001.partial").write_text("from one that was killed")
-    before = dump(file)
+    recent.with_name(f"cloud.db.revision-{NEWEST}.partial").write_text("from one that was killed")
+    before = dump(recent)
     revised()
-    Store(f"sqlite:///{file}").close()
+    Store(f"sqlite:///{recent}").close()
     assert dump(copy) == before
-    assert not file.with_name("cloud.db.revision-0001.partial").exists()
+    assert not recent.with_name(f"cloud.db.revision-{NEWEST}.partial").exists()
 
 
-def test_two_that_start_at_once_upgrade_it_once(file, revised, caplog):
+def test_two_that_start_at_once_upgrade_it_once(recent, revised, caplog):
     revised()
     with ThreadPoolExecutor(2) as pool:
-        for store in pool.map(Store, [f"sqlite:///{file}"] * 2):
+        for store in pool.map(Store, [f"sqlite:///{recent}"] * 2):
             store.close()
     assert len(caplog.records) == 1
-    assert revision(file) == "9000"
+    assert revision(recent) == "9000"
 
 
 # --------------------------------------------------------------------------------------------- what fails half way, not
@@ -237,15 +255,20 @@ def refused(file: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("then", "why"),
+    ("start", "then", "why"),
     [
-        (FULL, "the upgrade from revision 0001 to 9000 failed and changed nothing: database or disk is full"),
-        (ORPHAN, "the upgrade failed and changed nothing: row 2 of node_tag names a node that is not there"),
-        ('op.execute("ALTER TABLE node DROP COLUMN name")', "no database of this cloud: table node differs in name"),
+        ("file", FULL, "the upgrade from revision 0001 to 9000 failed and changed nothing: database or disk is full"),
+        ("recent", ORPHAN, "the upgrade failed and changed nothing: row 2 of node_tag names a node that is not there"),
+        (
+            "recent",
+            'op.execute("ALTER TABLE node DROP COLUMN name")',
+            "no database of this cloud: table node differs in name",
+        ),
     ],
     ids=["full", "orphan", "wrong"],
 )
-def test_an_upgrade_that_fails_leaves_the_old_database(file, revised, monkeypatch, then, why):
+def test_an_upgrade_that_fails_leaves_the_old_database(request, revised, monkeypatch, start, then, why):
+    file = request.getfixturevalue(start)
     revised(then)
     assert refused(file) == why
     monkeypatch.undo()
@@ -266,16 +289,16 @@ def test_an_upgrade_that_is_killed_leaves_the_old_database(file, revised):
     assert revision(file) == "9000"
 
 
-def test_a_copy_that_is_killed_is_none(file, revised, monkeypatch):
-    before = dump(file)
+def test_a_copy_that_is_killed_is_none(recent, revised, monkeypatch):
+    before = dump(recent)
     revised()
     with monkeypatch.context() as patched:
         patched.setattr(database_copy, "_sync", lambda _: os.kill(os.getpid(), signal.SIGKILL))
-        killed(lambda: Store(f"sqlite:///{file}"))
-    assert not file.with_name("cloud.db.revision-0001").exists()
-    assert dump(file) == before
-    Store(f"sqlite:///{file}").close()
-    assert dump(file.with_name("cloud.db.revision-0001")) == before
+        killed(lambda: Store(f"sqlite:///{recent}"))
+    assert not recent.with_name(f"cloud.db.revision-{NEWEST}").exists()
+    assert dump(recent) == before
+    Store(f"sqlite:///{recent}").close()
+    assert dump(recent.with_name(f"cloud.db.revision-{NEWEST}")) == before
 
 
 def test_without_room_for_a_copy_there_is_no_upgrade(file, revised, monkeypatch):
@@ -313,13 +336,13 @@ def test_a_new_database_is_whole_or_empty(tmp_path):
 # -------------------------------------------------------------------------------------------------------------- refused
 
 
-def test_a_newer_database_is_refused_by_name(file, revised, monkeypatch):
+def test_a_newer_database_is_refused_by_name(recent, revised, monkeypatch):
     revised()
-    Store(f"sqlite:///{file}").close()
+    Store(f"sqlite:///{recent}").close()
     monkeypatch.undo()
     known = NEWEST if upgrade.FIRST == NEWEST else f"{upgrade.FIRST} to {NEWEST}"
     why = f"a newer version of this cloud was here: revision 9000, and this version knows {known}"
-    assert refused(file) == why
+    assert refused(recent) == why
 
 
 @pytest.mark.parametrize(
