@@ -80,6 +80,7 @@ class Memory:
     chosen: bool = False  # it says that it will boot into a new image
     offers: int = 0  # in this boot
     offered_twice: bool = False  # in some boot
+    passed_over: bool = False  # what otadata names, in a glitch
 
 
 class Board:

@@ -243,7 +243,10 @@ class Stage:
     def _booted(self, board: Board, report: BootReport) -> None:
         board.memory.offers, board.memory.chosen = 0, False
         board.memory.boots_since += 1
-        self.marks.update(marks_of_boot(report))
+        shown = {*marks_of_boot(report)}
+        self.marks |= shown
+        if "slot-skipped" in shown and "glitch" in board.memory.met:
+            board.memory.passed_over = True
         for promise in PROMISES:
             if promise.at_boot is not None:
                 self._judge(promise.name, board, promise.at_boot(self, board, report))
@@ -433,14 +436,14 @@ def _happened(board: Board, *, deceived: bool) -> frozenset[Needs]:
     """What a reason may need, and this board has met.
 
     Nothing here flips a bit by itself. But a second offer overwrites what waits for its reboot, and a glitch may
-    have it run.
+    have it run; and the slot that otadata names is overwritten where a glitch had another one boot.
     """
     met: dict[Needs, bool] = {
         "build": True,
         "offer": True,
         "cut": board.memory.cuts > 0,
         "again": board.chose_twice,
-        "damage": deceived and board.memory.offered_twice,
+        "damage": (deceived and board.memory.offered_twice) or board.memory.passed_over,
     }
     return frozenset(need for need, was in met.items() if was)
 

@@ -45,6 +45,11 @@ FATES = {
         "table=home fuse=1 sized=2048 options=anti-rollback images=1g.1,2g.2 9/0/glitch@2+cut@32:torn-program 20/job/1",
         "set_actual_ota_seq makes a VALID entry for the slot that boots when otadata is blank",
     ),
+    "a glitch has another slot boot than otadata names, which is overwritten, and raises the fuse": (
+        "idf=5.4.4 table=three sized=2048 options=anti-rollback images=1g,2g.1,3g.1,4d.2 \
+20/job/1 410/0/app-no 419/0/cut@19 420/job/2 424/0/cut@6:bits-erase+glitch@1 425/job/3",
+        "update_anti_rollback",
+    ),
     "the server knows no ranges, the slot is erased anew, and the power goes before NVS hears of it": (
         "table=pair images=1g,2g 10/0/cut@23 20/job/1 24/0/no-range*1+cut@1:torn-erase",
         "esp_https_ota_begin starts from the beginning",
