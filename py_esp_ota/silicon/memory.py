@@ -8,7 +8,7 @@ from typing import Protocol, TypedDict
 from py_esp_ota._core import Flash, ShownPages
 from py_esp_ota.silicon.chips.soc import READ, WRITE, Memory, MmuItems, MmuTable, Soc
 from py_esp_ota.silicon.engines.engine import Bus, Engine
-from py_esp_ota.silicon.words import to_word, words
+from py_esp_ota.silicon.words import of_words, to_word, words
 
 
 class Mmu(Protocol):
@@ -85,7 +85,7 @@ class ItemMmu:
 
     def save(self) -> bytes:
         """What ``restore`` takes."""
-        return b"".join(map(to_word, self._words))
+        return of_words(self._words)
 
     def restore(self, saved: bytes) -> None:
         """As it was at ``save``."""

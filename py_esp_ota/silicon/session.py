@@ -17,6 +17,8 @@ from py_esp_ota.silicon.report import SiliconReport, Trap
 
 #: How often the text is looked at, in cycles.
 _LOOK = 1_000 * CYCLES_PER_US
+#: The same where no text is waited for.
+_LONG_LOOK = 50 * _LOOK
 #: What ROM and bootloader take, whatever they do: a chip that resets for ever comes to the end of its time too.
 _BOOT = 50_000 * CYCLES_PER_US
 #: What an app may leave printed and untaken, in characters.
@@ -73,7 +75,7 @@ class Session:
             if self._app is None:
                 self._switch_on()
             else:
-                self._go_on(self._app, min(_LOOK, stop_at - self._cycles))
+                self._go_on(self._app, min(_LOOK if wanted else _LONG_LOOK, stop_at - self._cycles))
             found = self._find(wanted)
         return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
+from collections.abc import Sequence
 from zlib import crc32
 
 _SINGLE = 4
@@ -20,6 +21,7 @@ __all__ = [
     "crc32_le",
     "float_of_bits",
     "md5",
+    "of_words",
     "sha1_compress",
     "sha256",
     "signed",
@@ -38,6 +40,11 @@ def words(data: bytes | bytearray) -> tuple[int, ...]:
     """All words, in order; what lies beyond the end is zero."""
     whole = data + bytes(-len(data) % 4)
     return struct.unpack(f"<{len(whole) // 4}I", whole)
+
+
+def of_words(values: Sequence[int]) -> bytes:
+    """The same the other way round; higher bits are lost."""
+    return struct.pack(f"<{len(values)}I", *[value & _WORD for value in values])
 
 
 def to_word(value: int) -> bytes:

@@ -92,9 +92,7 @@ class Pair:
             found.append(f"app: silicon {_at(self.silicon.app)}, model {_at(self.model.app)}")
         one, other = self.silicon.chip.flash, self.model.chip.flash
         if not one.same(other, every_sector(one.size)):
-            at = next(
-                at for at, pair in enumerate(zip(one.to_bytes(), other.to_bytes(), strict=True)) if len({*pair}) > 1
-            )
+            at = _first_difference(one.to_bytes(), other.to_bytes())
             found.append(f"flash at 0x{at:x}: silicon {one.read(at, 4).hex()}, model {other.read(at, 4).hex()}")
         silicon, model = ((*essential(side.log), "the end") for side in (self.silicon, self.model))
         if logs and silicon != model and not lost:
@@ -129,6 +127,12 @@ def _at(offset: int | None) -> str:
 
 
 @cache
+def _first_difference(one: bytes, other: bytes) -> int:
+    """Where they are not the same; sector by sector first, for a flash is large."""
+    sector = next(at for at in range(0, len(one), 0x1000) if one[at : at + 0x1000] != other[at : at + 0x1000])
+    return next(at for at in range(sector, len(one)) if one[at] != other[at])
+
+
 def every_sector(size: int) -> Sectors:
     """All sectors of a flash of ``size`` bytes."""
     flash = Flash(size)

@@ -207,9 +207,9 @@ def test_write_saves_what_the_bootloader_wrote_and_not_the_bootloader(flash, loa
     assert flash.read_bytes() == before
     assert run(flash, "--bootloader", loader(ROLLBACK), "--write").exit_code == 0
     after = flash.read_bytes()
-    changed = [at for at in range(len(before)) if before[at] != after[at]]
-    assert changed
-    assert all(OTADATA + 0x1000 <= at < OTADATA + 0x2000 for at in changed)
+    assert len(after) == len(before)
+    sectors = range(0, len(before), 0x1000)
+    assert [at for at in sectors if before[at : at + 0x1000] != after[at : at + 0x1000]] == [OTADATA + 0x1000]
 
 
 def test_a_flash_that_is_healed_is_followed_over_its_resets(tmp_path, loader):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import Phase, find, given, settings
+from hypothesis import Phase, find, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
@@ -108,9 +108,13 @@ def condition_of(entry):
 
 
 def test_otadata_is_in_every_state_on_both_sides():
+    """In eight hundred of them; there is nothing to wait for once all were seen."""
     seen, states, active = set(), set(), set()
+    conditions = ("blank", "sound", "broken")
+    pairs = {(one, other) for one in conditions for other in conditions}
+    both = {(index, int(state)) for index in (0, 1) for state in OtaImgState}
 
-    @settings(max_examples=800, derandomize=True)
+    @settings(max_examples=100, database=None)
     @given(otadata())
     def collect(data):
         first, second = data.entries
@@ -120,10 +124,11 @@ def test_otadata_is_in_every_state_on_both_sides():
         assert len(data.to_bytes()) == 0x2000
         assert data.to_bytes()[0x1000:0x1020] == data.second
 
-    collect()
-    conditions = ("blank", "sound", "broken")
-    assert seen == {(one, other) for one in conditions for other in conditions}
-    assert states >= {(index, int(state)) for index in (0, 1) for state in OtaImgState}
+    for number in range(8):
+        if THOROUGH or not (seen >= pairs and states >= both and active >= {-1, 0, 1}):
+            seed(number)(collect)()
+    assert seen == pairs
+    assert states >= both
     assert active == {-1, 0, 1}
 
 

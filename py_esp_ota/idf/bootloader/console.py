@@ -114,9 +114,15 @@ def read_bootloader_header(chip: Chip, address: int) -> InstalledBootloader:
     data = chip.flash.mmap(address, _DESC_OFFSET + _DESC_SIZE)
     installed = _installed(data, chip.target.chip_id, chip.flash.size)
     if installed.idf_ver is None:  # releases before v5.2 have no descriptor
-        said = _VERSION_STRING.search(chip.flash.mmap(address, min(_ROOM, chip.flash.size - address)))
-        return replace(installed, idf_ver=said[0].decode() if said else None)
+        return replace(installed, idf_ver=_version_in(chip.flash.mmap(address, min(_ROOM, chip.flash.size - address))))
     return installed
+
+
+@lru_cache(maxsize=32)
+def _version_in(data: bytes) -> str | None:
+    """The first text that is a version. Kept as well: the search takes as long as a boot."""
+    said = _VERSION_STRING.search(data)
+    return said[0].decode() if said else None
 
 
 @lru_cache(maxsize=32)

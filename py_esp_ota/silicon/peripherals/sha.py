@@ -19,9 +19,9 @@ _BLOCK = 64
 _SHA_1 = 0
 #: The state before the first block, as FIPS 180-4 has it, by the number of the mode.
 _INITIAL = {
-    _SHA_1: "67452301efcdab8998badcfe10325476c3d2e1f0",
-    1: "c1059ed8367cd5073070dd17f70e5939ffc00b316858151164f98fa7befa4fa4",
-    2: "6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19",
+    _SHA_1: bytes.fromhex("67452301efcdab8998badcfe10325476c3d2e1f0"),
+    1: bytes.fromhex("c1059ed8367cd5073070dd17f70e5939ffc00b316858151164f98fa7befa4fa4"),
+    2: bytes.fromhex("6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19"),
 }
 
 
@@ -51,7 +51,7 @@ class Sha:
         if initial is None:
             self._trap(f"the SHA accelerator does not do mode {mode} here, only SHA-1, SHA-224 and SHA-256")
             return
-        state = bytes.fromhex(initial) if first else self._get(_H, len(initial) // 2)
+        state = initial if first else self._get(_H, len(initial))
         self._put((sha1_compress if mode == _SHA_1 else sha256_compress)(state, data))
 
     def _get(self, offset: int, length: int) -> bytes:
