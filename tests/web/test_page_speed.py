@@ -92,15 +92,15 @@ def test_an_update_that_is_watched_takes_a_tenth_of_the_loop_s_time_and_little_t
                 sent.append(len(text))  # noqa: PERF401 - while they come: the stream has no end
 
         watching = asyncio.create_task(watch())
-        begun, ended = time.process_time(), time.monotonic() + WATCH_S
+        used, begun = time.process_time(), time.monotonic()
         sectors = 0
-        while time.monotonic() < ended:
+        while (gone := time.monotonic() - begun) < WATCH_S or (len(sent) < 4 and gone < 10 * WATCH_S):
             sectors += 1
             cloud.virtual.write("lamp017", sectors % 384)
             await asyncio.sleep(0.01)
-        share = (time.process_time() - begun) / WATCH_S
+        share = (time.process_time() - used) / gone
         watching.cancel()
-        assert len(sent) > 3
+        assert len(sent) > 3  # a machine with other work takes longer to send them
         assert max(sent) < 8_000  # the one region that is written, not the page
         assert share < 0.3
 
