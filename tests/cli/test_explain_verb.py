@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -71,16 +71,22 @@ def test_escapes_of_a_log_command_no_terminal(tmp_path):
 
 
 def test_two_thousand_lines_are_explained_at_once(tmp_path):
-    """Below 100 ms as a process on an idle machine; four times that here, for others are at work."""
+    """Below 100 ms of the processor as a process on a good machine; four times that here, for there are others."""
     log = (LOGS / next(name for name in INDEX if INDEX[name]["cause"] == "rolled-back")).read_text()
     file = tmp_path / "log"
     file.write_text(log + "".join(f"I ({n}) app: sensor {n} reads {n % 37} degrees\n" for n in range(2000)))
     took = []
-    for _ in range(5):
-        start = time.perf_counter()
+    while len(took) < 5 and min(took, default=1) >= 0.4:
+        before = _spent()
         subprocess.run([sys.executable, "-m", "py_esp_ota", "explain", file], stdout=subprocess.DEVNULL, check=False)
-        took.append(time.perf_counter() - start)
+        took.append(_spent() - before)
     assert min(took) < 0.4
+
+
+def _spent():
+    """Seconds of the processor that processes took which have ended."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def test_the_quick_way_imports_neither_click_nor_the_model():
