@@ -129,8 +129,10 @@ def _staying(module, call):
 def _chromium():
     """One Chromium for all tests, and the loop that Playwright has in this thread."""
     from browsers import CHROMIUM, QUIET
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    # A page that is busy is shown anew after ten times what that took: seconds, where the machine stood still once.
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(QUIET))
         loop = asyncio.get_running_loop()

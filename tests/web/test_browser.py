@@ -25,8 +25,6 @@ SENTENCE = (
 
 pytestmark = IN_A_BROWSER
 
-expect.set_options(timeout=10_000)
-
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
