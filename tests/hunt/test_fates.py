@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from py_esp_ota.hunt import play, read_world
+from py_esp_ota.hunt.board import Memory
+from py_esp_ota.hunt.promises.resumed import goes_on_behind_nothing, goes_on_elsewhere, goes_on_in_a_block
 from py_esp_ota.mutants import MUTANTS
 
 #: Worlds that were findings once, each with what was nobody's mistake but upstream's.
@@ -97,3 +101,24 @@ def test_what_runs_until_the_next_reset_only_is_not_at_its_target_yet():
     assert run.breach is None
     assert "target-by-itself" not in run.marks
     assert "rescue-needed" in run.marks
+
+
+@pytest.mark.parametrize(
+    ("excuse", "whole", "parts"),
+    [
+        (goes_on_elsewhere, "table=three", {"table=pair": {}, "options=no-resume": {}, "": {"offered_twice": False}}),
+        (goes_on_elsewhere, "table=pair options=skip-validate", {"table=pair": {}, "": {"offered_twice": False}}),
+        (goes_on_behind_nothing, "", {"options=no-resume": {}, "": {"cuts": 0}, "table=pair": {"met": set()}}),
+        (goes_on_in_a_block, "rainmaker=1.7.4 encrypted=1", {"rainmaker=1.7.4": {}, "encrypted=1": {}}),
+    ],
+)
+def test_an_excuse_wants_all_that_it_is_made_of(excuse, whole, parts):
+    """A board that met less has no excuse, and stays a finding."""
+
+    def excused(words, **less):
+        world = read_world(f"hunt1 chip=esp32c3 images=1g,2g {words}")
+        memory = Memory(**({"offered_twice": True, "cuts": 1, "met": {"no-range"}} | less))
+        return excuse(SimpleNamespace(world=world, config=world.config(), memory=memory))
+
+    assert excused(whole)
+    assert [words for words, less in parts.items() if excused(words or whole, **less)] == []
