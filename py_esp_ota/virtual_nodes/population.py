@@ -139,17 +139,16 @@ class Population:
 
     def all(self) -> Sequence[VirtualNode]:
         """All of them, by id."""
-        return [self._nodes[node_id].shown() for node_id in sorted(self._nodes)]
+        return [self._told(node_id).shown() for node_id in sorted(self._nodes)]
 
     def get(self, node_id: str) -> VirtualNode | None:
         """One of them; ``None`` when it is a real board or unknown."""
-        node = self._nodes.get(node_id)
-        return None if node is None else node.shown()
+        return self._told(node_id).shown() if node_id in self._nodes else None
 
     def look(self, node_id: str) -> FlashLook:
         """Its flash now. Raises ``CloudError`` (VIRTUAL_NODE_UNKNOWN)."""
-        (node,) = self._found([node_id])
-        return node.look()
+        self._found([node_id])
+        return self._told(node_id).look()
 
     def facts(self, node_id: str) -> BoardFacts | None:
         """What its board is, without opening its flash up; ``None`` when it is a real board or unknown."""
@@ -159,6 +158,12 @@ class Population:
     def look_at(self, dump: bytes) -> FlashLook:
         """A flash dump of a real board."""
         return look_at(dump)
+
+    def _told(self, node_id: str) -> Living:
+        """Nothing is seen before it is told: a page that was made a moment earlier would never hear of it."""
+        node = self._nodes[node_id]
+        self._look_after(node_id, node)
+        return node
 
     # ------------------------------------------------------------------------------------------------------------- add
 

@@ -19,6 +19,7 @@ import pytest
 from cloud_desk import ADMIN, PASSWORD, Desk, Odd, refused, run, said
 
 from py_esp_ota.cli.cloud import watch
+from py_esp_ota.cli.cloud.client import Cloud
 from py_esp_ota.firmware import Firmware
 
 pytestmark = pytest.mark.sockets
@@ -412,6 +413,20 @@ def test_a_watch_outlives_a_cloud_that_is_away_for_a_while(desk, monkeypatch):
     looks.clear()
     job_id = said("jobs", "start", "--image", "lamp-1.1.0", "--node", "n1")["ota_job_id"]
     assert refused("jobs", "status", job_id, "--watch", *SPEED, code=2) == "http://cloud: no cloud answers there"
+
+
+def test_a_job_that_ends_while_it_is_asked_about_is_told_as_it_ended(desk, monkeypatch):
+    desk.join("n1")
+    job_id = started("--node", "n1")
+    ask = Cloud.pages
+
+    def late(cloud, *asked):
+        desk.report("n1", job_id, "success", "verified")
+        return ask(cloud, *asked)
+
+    monkeypatch.setattr(Cloud, "pages", late)
+    done = run("jobs", "status", job_id, "--watch")
+    assert done.stdout.splitlines()[-1] == f"lamp-1.1.0 ({job_id}): completed, 1 of 1 updated"
 
 
 # --------------------------------------------------------------------------------------------------------- other clouds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +42,24 @@ def test_twenty_lamps_are_there_with_ids_of_their_own_and_come_online(lived):
     assert ids == [f"lamp-{number:04}" for number in range(1, 21)]
     assert set(names) == {f"Lamp {number}" for number in range(1, 21)}
     assert all_ == [("on", "lamp 1.0.0", "ota_0", "VALID")] * 20
+
+
+@pytest.mark.parametrize("look", ["get", "look", "all"])
+def test_nothing_of_a_node_is_seen_before_it_is_told(lived, look):
+    """A page hears what was told after it was made: what another look sees, and tells later, never came to it."""
+
+    async def story(village):
+        (node_id,) = await village.order()
+        await village.online(node_id)
+        nodes, live = village.nodes, village.service.live
+        see = nodes.all if look == "all" else partial(getattr(nodes, look), node_id)
+        page, at = see(), live.number
+        nodes._nodes[node_id].device.power_on()
+        assert (see() != page, live.number > at) == (True, True)
+        page, at = see(), live.number
+        assert (see() == page, live.number == at) == (True, True)
+
+    lived(story)
 
 
 def test_a_single_node_has_the_name_as_it_is_and_the_type(lived):

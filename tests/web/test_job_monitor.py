@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from page_stage import in_process
+from stopwatch import Stopwatch
 
 from py_esp_ota.cloud.plan import Amount, Gate, Plan
 from py_esp_ota.firmware import Firmware
@@ -78,9 +77,9 @@ def test_the_monitor_of_ten_thousand_nodes_takes_less_than_200_ms():
             await client.get(f"/jobs/{job}{query}")
             took = []
             for _ in range(3):
-                begun = time.process_time()
-                assert (await client.get(f"/jobs/{job}{query}")).status_code == 200
-                took.append(time.process_time() - begun)
+                with Stopwatch() as watch:
+                    assert (await client.get(f"/jobs/{job}{query}")).status_code == 200
+                took.append(watch.seconds)
             assert min(took) < PAGE_S, (query, took)
 
     in_process(story)

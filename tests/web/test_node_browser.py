@@ -125,21 +125,24 @@ def test_what_somebody_ticked_is_ticked_after_the_list_has_changed(page, stage):
 
 
 def test_the_console_follows_its_end_until_somebody_reads_further_up(page, stage):
-    lines: list[str] = [f"I ({number}) boot: line {number}" for number in range(100)]
+    lines: list[str] = []
     stage.cloud.virtual.console = lambda _node_id: lines
-    tell = lambda: stage.do(lambda service: service.live.publish("node", "lamp1"))  # noqa: E731
-    tell()
+
+    def print_line(*more: str) -> None:
+        lines.extend(more)  # where the page is rendered, so that it cannot be seen before it is told
+        stage.cloud.service.live.publish("node", "lamp1")
+
+    tell = lambda *more: stage.do(lambda _service: print_line(*more))  # noqa: E731
+    tell(*(f"I ({number}) boot: line {number}" for number in range(100)))
     console = page.locator("#console")
     expect(console).to_contain_text("line 99")
     gap = "box => Math.round(box.scrollHeight - box.scrollTop - box.clientHeight)"
     assert console.evaluate(gap) <= 1
-    lines.append("I (100) boot: line 100")
-    tell()
+    tell("I (100) boot: line 100")
     expect(console).to_contain_text("line 100")
     assert console.evaluate(gap) <= 1
     console.evaluate("box => { box.scrollTop = 50; }")
-    lines.append("I (101) boot: line 101")
-    tell()
+    tell("I (101) boot: line 101")
     expect(console).to_contain_text("line 101")
     assert console.evaluate("box => box.scrollTop") == 50
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from page_stage import Cloud, in_process
+from stopwatch import Stopwatch
 from stub_nodes import CONSOLE
 
 from py_esp_ota.firmware import Firmware
@@ -52,9 +53,9 @@ def test_each_view_of_200_virtual_nodes_takes_less_than_100_ms():
             assert (await client.get(path)).status_code == 200  # templates are compiled at the first look
             took = []
             for _ in range(5):
-                begun = time.process_time()  # of this process: the machine has other work, too
-                await client.get(path)
-                took.append(time.process_time() - begun)
+                with Stopwatch() as watch:
+                    await client.get(path)
+                took.append(watch.seconds)
             slow[path] = round(min(took) * 1000)
         assert {path: ms for path, ms in slow.items() if ms >= VIEW_S * 1000} == {}
 

@@ -30,8 +30,12 @@ class Standing:
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen. ``failed`` alone is no end: such nodes fetch again."""
-        every = bool(self.nodes) and all(text(node, "status") in _FINAL for node in self.nodes)
-        return every or self._status in _OVER or self.stuck
+        return self._every or self._status in _OVER or self.stuck
+
+    @property
+    def behind(self) -> bool:
+        """Whether the job's own status is of before its nodes' ends: it was asked about first."""
+        return self._every and self._status not in _OVER
 
     @property
     def stuck(self) -> bool:
@@ -50,6 +54,10 @@ class Standing:
         """Whether it has ended with success on every node."""
         whole = self.ended and not self._cancelled and not self.stuck
         return whole and all(text(node, "status") == _GOOD for node in self.nodes)
+
+    @property
+    def _every(self) -> bool:
+        return bool(self.nodes) and all(text(node, "status") in _FINAL for node in self.nodes)
 
     @property
     def _status(self) -> str:

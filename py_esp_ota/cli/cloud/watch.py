@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from py_esp_ota.cli.cloud.answers import Refused, Unreached, single
+from py_esp_ota.cli.cloud.answers import Json, Refused, Unreached, single
 from py_esp_ota.cli.cloud.standing import Standing
 from py_esp_ota.cli.files import print_json
 from py_esp_ota.cli.output import say
@@ -26,14 +26,21 @@ _TRY_AGAIN = frozenset({423, 429, *range(500, 600)})
 
 def standing_of(cloud: Cloud, job_id: str) -> Standing:
     """Where a job stands now. Raises ``Refused``, ``Unreached``."""
+    job = _job(cloud, job_id)
+    nodes = list(cloud.pages(f"{PATH}/status", "node_ota_status", {"ota_job_id": job_id}))
+    if Standing(job, nodes).behind:
+        job = _job(cloud, job_id)
+    return Standing(job, nodes, cloud.ask("GET", f"{PATH}/status/summary", {"ota_job_id": job_id}))
+
+
+def _job(cloud: Cloud, job_id: str) -> Json:
     try:
         job = single(cloud.ask("GET", PATH, {"ota_job_id": job_id}), "ota_jobs", "ota_job_id", PATH)
     except Refused as error:
         raise error.about(job_id) from None
     if job is None:
         raise Refused(f"there is no job {job_id}")
-    nodes = list(cloud.pages(f"{PATH}/status", "node_ota_status", {"ota_job_id": job_id}))
-    return Standing(job, nodes, cloud.ask("GET", f"{PATH}/status/summary", {"ota_job_id": job_id}))
+    return job
 
 
 def watch(cloud: Cloud, job_id: str, *, interval: float, within: int | None, as_json: bool) -> int:
