@@ -6,9 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from py_esp_ota._core import OtaSelectEntry
 from py_esp_ota.hunt import play, read_world
 from py_esp_ota.hunt.board import Memory
 from py_esp_ota.hunt.promises.resumed import goes_on_behind_nothing, goes_on_elsewhere, goes_on_in_a_block
+from py_esp_ota.hunt.promises.trial import new_beside_old
+from py_esp_ota.idf.rollback import OtaImgState
 from py_esp_ota.mutants import MUTANTS
 
 #: Worlds that were findings once, each with what was nobody's mistake but upstream's.
@@ -48,6 +51,10 @@ FATES = {
     "otadata is blank and the factory app read in a glitch: whoever boots is VALID, and boots so again": (
         "table=home fuse=1 sized=2048 options=anti-rollback images=1g.1,2g.2 9/0/glitch@2+cut@32:torn-program 20/job/1",
         "set_actual_ota_seq makes a VALID entry for the slot that boots when otadata is blank",
+    ),
+    "a glitch has the rejected app run, and who comes over the confirmed one is taken for it": (
+        "idf=5.5.3 table=pair options=anti-rollback images=1g.2,3u.2 1220/job/1 1223/0/glitch@2",
+        "esp_rewrite_ota_data counts on from the entry that counts",
     ),
     "a glitch has another slot boot than otadata names, which is overwritten, and raises the fuse": (
         "idf=5.4.4 table=three sized=2048 options=anti-rollback images=1g,2g.1,3g.1,4d.2 \
@@ -92,6 +99,30 @@ def test_the_same_end_by_a_bootloader_of_ours_is_one():
     assert play(world).breach is None
     with MUTANTS["erases-both-entries"].on():
         assert play(world).breach is not None
+
+
+def test_two_entries_of_one_number_are_an_excuse_only_where_a_glitch_passed_one_over(monkeypatch):
+    words, _ = FATES["a glitch has the rejected app run, and who comes over the confirmed one is taken for it"]
+    world = read_world(f"hunt1 chip=esp32c3 {words}")
+    monkeypatch.setattr(Memory, "passed_over", property(lambda _memory: False, lambda _memory, _value: None))
+    breach = play(world).breach
+    assert breach is not None
+    assert breach.promise == "trial"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "states", "whole"),
+    [
+        ((1, 1), ("VALID", "NEW"), True),
+        ((1, 1), ("NEW", "VALID"), False),
+        ((1, 1), ("VALID", "PENDING_VERIFY"), False),
+        ((1, 2), ("VALID", "NEW"), False),
+        ((1,), ("VALID",), False),
+    ],
+)
+def test_such_entries_are_the_confirmed_one_before_the_new_one(numbers, states, whole):
+    entries = [OtaSelectEntry(number, OtaImgState[state]) for number, state in zip(numbers, states, strict=True)]
+    assert new_beside_old(entries) is whole
 
 
 def test_what_runs_until_the_next_reset_only_is_not_at_its_target_yet():

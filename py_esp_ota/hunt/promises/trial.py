@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from py_esp_ota._core import ota_slot
+from py_esp_ota._core import OtaSelectEntry, ota_slot
 from py_esp_ota.hunt.kinds import table
 from py_esp_ota.hunt.promises.promise import Broken, Promise
 from py_esp_ota.idf.rollback import OtaImgState
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 _PENDING = OtaImgState.PENDING_VERIFY.name
 _TRIES_ALL = "bootloader_utility_load_boot_image tries every slot in turn when otadata names none"
 _TRIES_ON = "bootloader_utility_load_boot_image tries other slots, rejected or not, when the named one does not boot"
+_ONE_NUMBER = (
+    "esp_rewrite_ota_data counts on from the entry that counts, whoever runs: a slot that a glitch passed over and an "
+    "update overwrote has two entries of one number, and the bootloader takes the first, which is VALID"
+)
 _HEALS = "set_actual_ota_seq makes a VALID entry for the slot that boots when otadata is blank"
 
 
@@ -47,11 +52,20 @@ def _as_the_chip(board: Board, report: BootReport) -> str:
         return _HEALS
     left = left_on(board.device.flash, board.config, Past()).otadata
     labels = {row.ota_slot: row.label for row in table(board.world.table) if row.ota_slot is not None}
-    named = {labels[ota_slot(entry.ota_seq, len(labels))] for entry in left if entry.valid}
+    counted = [entry for entry in left if entry.valid]
+    named = {labels[ota_slot(entry.ota_seq, len(labels))] for entry in counted}
+    if board.memory.passed_over and new_beside_old(counted) and report.partition and report.partition.label in named:
+        return _ONE_NUMBER
     if not named or any("new enough" in line for line in report.why):
         return _TRIES_ALL
     passed_over = any(f"{label} is not bootable" in line for label in named for line in report.why)
     return _TRIES_ON if passed_over else ""
+
+
+def new_beside_old(entries: Sequence[OtaSelectEntry]) -> bool:
+    """Whether there are two of one number, the first VALID, and the other one still to be tried."""
+    states = [entry.ota_state for entry in entries]
+    return len({entry.ota_seq for entry in entries}) == 1 and states == [OtaImgState.VALID, OtaImgState.NEW]
 
 
 PROMISE = Promise(
