@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Self
 
 _YARD_S = 0.012
-"""What the yardstick takes on the machine on which the limits were set."""
+"""About what the yardstick takes on the machine on which the limits were set: reckoned, from one 1.7 times as slow."""
 
 
 def _yardstick() -> float:

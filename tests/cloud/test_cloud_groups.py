@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from cloud_bench import Bench, expect, failure, user_token
 from sqlalchemy import event, insert, select
-from stopwatch import Stopwatch
 
 from py_esp_ota.cloud.events import Kind
 from py_esp_ota.cloud.group_rows import GROUP, MEMBER, Scope
@@ -337,8 +338,9 @@ def test_ten_thousand_nodes_are_one_statement_and_no_time(bench):
     with bench.store.connect() as tx:
         event.listen(tx, "before_cursor_execute", lambda *said: asked.append(said[2]))
         groups.members(tx, group.group_id)
-        with Stopwatch() as watch:
-            found = groups.members(tx, group.group_id, "")
+        start = time.perf_counter()  # the clock's time: a database of its own works in another process
+        found = groups.members(tx, group.group_id, "")
+        seconds = time.perf_counter() - start
     assert len(found) == 10_000
     assert sum("FROM node " in each.replace("\n", " ") for each in asked) == 2  # one each time
-    assert watch.seconds < 0.2  # some 15 ms on a machine that has nothing else to do
+    assert seconds < 0.2  # some 15 ms on a machine that has nothing else to do

@@ -126,13 +126,13 @@ def _at(offset: int | None) -> str:
     return "none" if offset is None else f"0x{offset:x}"
 
 
-@cache
 def _first_difference(one: bytes, other: bytes) -> int:
     """Where they are not the same; sector by sector first, for a flash is large."""
     sector = next(at for at in range(0, len(one), 0x1000) if one[at : at + 0x1000] != other[at : at + 0x1000])
     return next(at for at in range(sector, len(one)) if one[at] != other[at])
 
 
+@cache
 def every_sector(size: int) -> Sectors:
     """All sectors of a flash of ``size`` bytes."""
     flash = Flash(size)

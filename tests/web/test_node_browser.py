@@ -128,21 +128,23 @@ def test_the_console_follows_its_end_until_somebody_reads_further_up(page, stage
     lines: list[str] = []
     stage.cloud.virtual.console = lambda _node_id: lines
 
-    def print_line(*more: str) -> None:
-        lines.extend(more)  # where the page is rendered, so that it cannot be seen before it is told
-        stage.cloud.service.live.publish("node", "lamp1")
+    def say(*more: str) -> None:
+        def said(service) -> None:
+            lines.extend(more)  # where the page is rendered, so that it cannot be seen before it is told
+            service.live.publish("node", "lamp1")
 
-    tell = lambda *more: stage.do(lambda _service: print_line(*more))  # noqa: E731
-    tell(*(f"I ({number}) boot: line {number}" for number in range(100)))
+        stage.do(said)
+
+    say(*(f"I ({number}) boot: line {number}" for number in range(100)))
     console = page.locator("#console")
     expect(console).to_contain_text("line 99")
     gap = "box => Math.round(box.scrollHeight - box.scrollTop - box.clientHeight)"
     assert console.evaluate(gap) <= 1
-    tell("I (100) boot: line 100")
+    say("I (100) boot: line 100")
     expect(console).to_contain_text("line 100")
     assert console.evaluate(gap) <= 1
     console.evaluate("box => { box.scrollTop = 50; }")
-    tell("I (101) boot: line 101")
+    say("I (101) boot: line 101")
     expect(console).to_contain_text("line 101")
     assert console.evaluate("box => box.scrollTop") == 50
 
