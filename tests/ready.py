@@ -69,9 +69,10 @@ class Process:
             return None
 
     def send_signal(self, number: int) -> None:
-        """To who lives."""
+        """To who lives; nothing to who ends meanwhile, of which only the one that waits for it knows yet."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """``kill -9``."""

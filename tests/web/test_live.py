@@ -14,7 +14,7 @@ from page_stage import Node, in_process, introduced, on_a_socket, reported
 from py_esp_ota.cloud.live import REMEMBERED, Live, Notice
 from py_esp_ota.cloud.web import live
 from py_esp_ota.cloud.web import monitor as job_pages
-from py_esp_ota.cloud.web.live import Listing, Views, event
+from py_esp_ota.cloud.web.live import EventStream, Listing, Views, event
 from py_esp_ota.firmware import Firmware
 
 LAMP = Firmware("lamp", "1.1.0").to_bytes()
@@ -298,6 +298,29 @@ def test_a_service_that_ends_ends_its_streams_and_a_page_may_come_back():
         assert (await news(again))["parts"] == {"list": "old"}
         assert await asyncio.wait_for(asyncio.gather(*ends), 20) == ["end", "end"]
         await again.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_browser_that_goes_while_it_takes_nothing_leaves_no_view_behind():
+    async def story():
+        shelf, offered = Shelf(), asyncio.Event()
+
+        async def send(message):
+            if message["type"] == "http.response.body":
+                offered.set()
+                await asyncio.Event().wait()  # the browser does not read
+
+        async def receive():
+            await offered.wait()
+            assert list(shelf.views.watched) == [LIST]
+            return {"type": "http.disconnect"}
+
+        response = EventStream(shelf.views.stream({LIST: ""}))
+        async with asyncio.timeout(20):
+            await response({"type": "http"}, receive, send)
+        assert offered.is_set()
+        assert not shelf.views.watched
 
     asyncio.run(story())
 

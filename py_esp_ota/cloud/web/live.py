@@ -10,10 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
+
+from fastapi.responses import StreamingResponse
+from starlette.types import Send
 
 from py_esp_ota.cloud.live import Kind, Live, Notice
 from py_esp_ota.cloud.refusals import CloudError
@@ -128,6 +132,25 @@ def event(name: str, json_text: str = "") -> bytes:
     return f"event: {name}\ndata: {json_text}\n\n".encode()
 
 
+class EventStream(StreamingResponse):
+    """A stream as a response. It ends when its browser goes.
+
+    Where what was said last waits for the browser to read it, the stream itself would not hear of that: it would go on
+    watching its views until the garbage collector comes by.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, stream: AsyncGenerator[bytes]) -> None:
+        super().__init__(stream)
+        self._stream = stream
+
+    async def stream_response(self, send: Send) -> None:
+        """As Starlette's."""
+        async with aclosing(self._stream):
+            await super().stream_response(send)
+
+
 class Views:
     """All views that somebody watches, and the one task that renders them.
 
@@ -160,7 +183,7 @@ class Views:
 
     async def stream(
         self, wanted: Mapping[str, str], admitted: Callable[[], bool] = lambda: True
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Server-sent events for one browser, until it or the service goes away, or it is not let in any more.
 
         ``view`` is JSON: the view's address, where it is now, and the parts that changed. ``beat`` is empty: all is

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
@@ -28,7 +28,7 @@ from py_esp_ota.cloud.store import refusing_outages
 from py_esp_ota.cloud.virtual_nodes import VirtualNodes
 from py_esp_ota.cloud.web import show
 from py_esp_ota.cloud.web.link import PATH, OneTimeLink
-from py_esp_ota.cloud.web.live import Views
+from py_esp_ota.cloud.web.live import EventStream, Views
 from py_esp_ota.cloud.web.login import PATH as PATH_OF_LOGIN
 from py_esp_ota.cloud.web.login import LoginGate, sent_by_a_page, where_to_log_in
 
@@ -258,11 +258,9 @@ class Site:
         """
 
         @router.get("/live")
-        async def live(request: Request, view: Annotated[list[str] | None, Query()] = None) -> StreamingResponse:
+        async def live(request: Request, view: Annotated[list[str] | None, Query()] = None) -> EventStream:
             wanted = {address: at for at, _, address in (each.rpartition(" ") for each in view or ())}
-            return StreamingResponse(
-                self.views.stream(wanted, partial(self.admits, request)), media_type="text/event-stream"
-            )
+            return EventStream(self.views.stream(wanted, partial(self.admits, request)))
 
     def add_entrance(self, router: APIRouter, link: OneTimeLink) -> None:
         """Where the one-time link leads."""
