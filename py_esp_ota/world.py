@@ -9,19 +9,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
-
-from py_esp_ota.extras import missing
-
-try:
-    import httpx2
-except ModuleNotFoundError as error:
-    raise missing("a lab", "cloud", error) from None
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal
 
 from py_esp_ota.adapters.asgi import AsgiApp, AsgiFetch
 from py_esp_ota.adapters.limits import CONNECTION_LIMIT
 from py_esp_ota.adapters.memory import MemoryBroker, VirtualClock
+from py_esp_ota.extras import missing
 from py_esp_ota.ports import Clock, Fetch, MqttConnect, MqttSessionConnect, Post
+
+if TYPE_CHECKING:
+    import httpx2
+
+if find_spec("httpx2") is None:  # said at once; it is loaded with the first lab: that takes a tenth of a second
+    raise missing("a lab", "cloud", ModuleNotFoundError(name="httpx2"))
 
 Presence = Callable[[str, bool], None]
 
@@ -65,6 +66,8 @@ async def memory_world(
     With a ``keep_alive``, 120 s on a RainMaker node, the broker misses a node without power only after half as long
     again, as a real one does. It turns away who comes when there are ``connections`` already.
     """
+    import httpx2  # noqa: PLC0415 - as the imports of a lab that opens
+
     broker = MemoryBroker(keep_alive=keep_alive, connections=connections)
     broker.on_presence(presence)
     transport = httpx2.ASGITransport(app=app)

@@ -27,6 +27,15 @@ def test_the_import_is_lazy():
     assert output.strip() == "['py_esp_ota']"
 
 
+def test_the_lab_comes_without_what_only_an_open_one_needs():
+    program = "import sys; from py_esp_ota import Lab; print(*sys.modules)"
+    found = set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert "py_esp_ota.lab" in found
+    assert not found & {"httpx2", "fastapi", "pydantic", "sqlalchemy"}
+
+
 def test_the_version_is_asked_of_the_installed_package():
     program = "import sys, py_esp_ota; print('importlib.metadata' in sys.modules, py_esp_ota.__version__)"
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
