@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from steady import SteadyLoop
 
 from py_esp_ota.adapters.broker import open_broker
 from py_esp_ota.adapters.certificates import LocalCa
@@ -26,7 +27,8 @@ def run_real(story):
         async with asyncio.timeout(30):
             return await story
 
-    return asyncio.run(limited())
+    with asyncio.Runner(loop_factory=SteadyLoop) as runner:
+        return runner.run(limited())
 
 
 @asynccontextmanager
