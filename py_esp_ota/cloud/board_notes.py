@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, Text, delete, insert, select, type_coerce
+from sqlalchemy import Connection, Table, Text, cast, delete, insert, select
 
 from py_esp_ota.cloud.boards import AppFact, BoardFacts, OtadataFact
 from py_esp_ota.cloud.events import THE_ADMIN, By, Event, Kind
@@ -71,7 +71,7 @@ class Boards:
         wanted = list(node_ids)
         found = {node_id: facts for node_id in wanted if (facts := self.virtual(node_id)) is not None}
         ids = select(rows_of(tx, wanted).c.value)
-        query = select(_BOARD.c.node_id, type_coerce(_BOARD.c.facts, Text)).where(_BOARD.c.node_id.in_(ids))
+        query = select(_BOARD.c.node_id, cast(_BOARD.c.facts, Text)).where(_BOARD.c.node_id.in_(ids))
         read: dict[str, BoardFacts] = {}
         for node_id, text in tx.execute(query):
             if node_id not in found:
@@ -81,10 +81,8 @@ class Boards:
         return found
 
 
-def _read(text: Any) -> BoardFacts:
-    # PostgreSQL's driver has read the JSON already.
-    document: Mapping[str, Any] = read_json(text.encode()) if isinstance(text, str) else text
-    return BoardFacts.from_json(document)
+def _read(text: str) -> BoardFacts:
+    return BoardFacts.from_json(read_json(text.encode()))
 
 
 def facts_of(look: FlashLook) -> BoardFacts:

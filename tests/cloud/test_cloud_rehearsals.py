@@ -27,6 +27,7 @@ def few(bench) -> FewRehearsals:
     return door
 
 
+@pytest.mark.both_databases
 def test_a_planned_job_is_written_with_all_that_is_known(bench):
     old, new = bench.image("1.0.0"), bench.image("1.1.0")
     bench.join("a", "b")
