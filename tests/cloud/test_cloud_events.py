@@ -332,6 +332,7 @@ def test_a_database_of_the_first_release_tells_the_same_as_events(tmp_path):
     with closing(sqlite3.connect(file)) as database:
         database.executescript(RELEASE)
     bench = Bench()
+    bench.store.close()  # it has another one
     with Store(f"sqlite:///{file}") as bench.store:
         before = rows(bench)
         assert len(before["job_node"]) == 2

@@ -56,7 +56,9 @@ class Streams(Bench):
 
 @pytest.fixture
 def bench():
-    return Streams()
+    bench = Streams()
+    yield bench
+    bench.store.close()
 
 
 def test_the_header_and_batches_as_a_node_asks_for_them(bench):
@@ -189,6 +191,7 @@ def test_a_cloud_whose_broker_has_no_such_topics_names_no_stream():
     bench.join("n1")
     bench.job("n1")
     assert "stream_id" not in bench.fetch("n1")[0]
+    bench.store.close()
 
 
 def test_the_next_request_takes_back_what_was_not_sent(bench):
