@@ -185,13 +185,11 @@ def test_cancelling_a_job_ends_its_streams(bench):
     assert code_of(bench.ask(BASE)) == "ResourceNotFound"
 
 
-def test_a_cloud_whose_broker_has_no_such_topics_names_no_stream():
-    bench = Bench(streams=lambda: False)
-    bench.service.outbox.open = True
+def test_a_cloud_whose_broker_has_no_such_topics_names_no_stream(make_bench):
+    bench = make_bench(streams=lambda: False)
     bench.join("n1")
     bench.job("n1")
     assert "stream_id" not in bench.fetch("n1")[0]
-    bench.store.close()
 
 
 def test_the_next_request_takes_back_what_was_not_sent(bench):
